@@ -1,0 +1,120 @@
+//! What LoRB remembers beside the weights: the `lorb` entry of the safetensors metadata, a JSON object in text.
+
+use serde_json::{Map, Value};
+
+use super::AdapterError;
+use crate::score::Weights;
+
+/// Key of the entry in `__metadata__`.
+pub(super) const SECTION: &str = "lorb";
+
+/// Version of the section's meaning; a reader refuses a newer one.
+const FORMAT: u64 = 1;
+
+/// What travels with an adapter beside its weights. Every part may be absent, as in an adapter written by PEFT.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AdapterMeta {
+    /// Weights of the combination with the first pass, tuned on dev data.
+    pub weights: Option<Weights>,
+    /// SHA-256 of the base's `model.safetensors`, 64 hexadecimal digits.
+    pub base_hash: Option<String>,
+    /// Hub id or name of the base; `base_model_name_or_path` of `adapter_config.json`.
+    pub base_name: Option<String>,
+    /// Objective that the adapter was trained with.
+    pub objective: Option<String>,
+    /// Other entries, kept as they are.
+    pub extra: Map<String, Value>,
+}
+
+impl AdapterMeta {
+    /// Checks that the adapter belongs to a base, as far as it remembers one.
+    ///
+    /// # Errors
+    /// [`AdapterError::ForeignBase`] when the remembered hash is another.
+    pub fn check_base(&self, hash: &str) -> Result<(), AdapterError> {
+        match &self.base_hash {
+            Some(expected) if expected != hash => Err(AdapterError::ForeignBase {
+                expected: expected.clone(),
+                found: hash.to_owned(),
+                name: self.base_name.as_ref().map(|n| format!(" ({n})")).unwrap_or_default(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The section as JSON text. Keys come in a fixed order, so equal metadata gives equal text.
+    pub(super) fn to_text(&self) -> Result<String, AdapterError> {
+        let mut map = Map::new();
+        map.insert("format".into(), FORMAT.into());
+        map.insert("version".into(), env!("CARGO_PKG_VERSION").into());
+        if let Some(Weights { beta, gamma }) = self.weights {
+            for (key, value) in [("beta", beta), ("gamma", gamma)] {
+                if !value.is_finite() {
+                    return Err(AdapterError::Unwritable(format!("{key} is {value}")));
+                }
+                map.insert(key.into(), value.into());
+            }
+        }
+        for (key, value) in [("base_sha256", &self.base_hash), ("objective", &self.objective)] {
+            if let Some(value) = value {
+                map.insert(key.into(), value.as_str().into());
+            }
+        }
+        for (key, value) in &self.extra {
+            if map.insert(key.clone(), value.clone()).is_some() {
+                return Err(AdapterError::Unwritable(format!("metadata `{key}` is given twice")));
+            }
+        }
+        serde_json::to_string(&map).map_err(|e| AdapterError::Unwritable(e.to_string()))
+    }
+
+    /// Reads the section; `base_name` stands elsewhere and stays empty.
+    pub(super) fn from_text(text: &str) -> Result<Self, AdapterError> {
+        let mut map: Map<String, Value> =
+            serde_json::from_str(text).map_err(|e| fault(".", format!("is not valid JSON: {e}")))?;
+        match map.shift_remove("format").map(|v| v.as_u64().ok_or(v)) {
+            Some(Ok(FORMAT)) => {}
+            Some(Ok(newer)) => {
+                return Err(fault("format", format!("is {newer}; this LoRB knows {FORMAT}, take a newer one")));
+            }
+            Some(Err(other)) => return Err(fault("format", format!("is {other}; expected {FORMAT}"))),
+            None => return Err(fault("format", "is missing".into())),
+        }
+        // Written for the record only; the reader's own version is written back.
+        map.shift_remove("version");
+        let weights = match (number(&mut map, "beta")?, number(&mut map, "gamma")?) {
+            (Some(beta), gamma) => Some(Weights { beta, gamma: gamma.unwrap_or(0.0) }),
+            (None, None) => None,
+            (None, Some(_)) => return Err(fault("gamma", "stands without beta".into())),
+        };
+        let base_hash = string(&mut map, "base_sha256")?;
+        if let Some(hash) = &base_hash
+            && (hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()))
+        {
+            return Err(fault("base_sha256", format!("is {hash:?}; expected 64 hexadecimal digits")));
+        }
+        Ok(Self { weights, base_hash, base_name: None, objective: string(&mut map, "objective")?, extra: map })
+    }
+}
+
+fn fault(key: &str, what: String) -> AdapterError {
+    AdapterError::Metadata { key: key.to_owned(), what }
+}
+
+fn number(map: &mut Map<String, Value>, key: &str) -> Result<Option<f64>, AdapterError> {
+    match map.shift_remove(key) {
+        None => Ok(None),
+        Some(value) => {
+            let number = value.as_f64().filter(|n| n.is_finite());
+            number.map(Some).ok_or_else(|| fault(key, format!("is {value}; expected a number")))
+        }
+    }
+}
+
+fn string(map: &mut Map<String, Value>, key: &str) -> Result<Option<String>, AdapterError> {
+    match map.shift_remove(key) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(fault(key, format!("is {other}; expected a string"))),
+    }
+}

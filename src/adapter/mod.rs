@@ -1,0 +1,49 @@
+//! Adapters as PEFT directories: `adapter_config.json` and `adapter_model.safetensors`, in bytes.
+//!
+//! Tensors are named as PEFT names them for a BertModel: `base_model.model.<module>.lora_A.weight` `[r, in]` and
+//! `.lora_B.weight` `[out, r]`; the score head is saved whole, as `modules_to_save` does: `base_model.model.score.weight`
+//! `[1, H]` and `.bias` `[1]`. What LoRB adds lies in the metadata under `lorb`.
+
+mod error;
+mod meta;
+mod read;
+mod selection;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use error::AdapterError;
+pub use meta::AdapterMeta;
+pub use read::{ReadOptions, read, read_with};
+pub use write::write;
+
+use crate::model::SlotKind;
+
+/// Name of the settings' file in the directory.
+pub const CONFIG_FILE: &str = "adapter_config.json";
+/// Name of the weights' file in the directory.
+pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
+
+/// What PEFT puts before the name of every module.
+const PREFIX: &str = "base_model.model.";
+
+/// The two files of an adapter, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterFiles {
+    /// `adapter_config.json`.
+    pub config: Vec<u8>,
+    /// `adapter_model.safetensors`.
+    pub weights: Vec<u8>,
+}
+
+/// PEFT's name of a tensor.
+fn tensor_name(module: &str, kind: SlotKind) -> String {
+    let tensor = match kind {
+        SlotKind::LoraA => "lora_A.weight",
+        SlotKind::LoraB => "lora_B.weight",
+        SlotKind::HeadWeight => "weight",
+        SlotKind::HeadBias => "bias",
+    };
+    format!("{PREFIX}{module}.{tensor}")
+}

@@ -1,0 +1,68 @@
+use serde_json::json;
+
+use super::{adapter, with_setting, written};
+use crate::adapter::meta::AdapterMeta;
+use crate::adapter::{read, write};
+use crate::base::tests::tiny_config;
+use crate::model::Target;
+use crate::score::Weights;
+
+fn full() -> AdapterMeta {
+    AdapterMeta {
+        weights: Some(Weights { beta: 1.0 / 3.0, gamma: -0.25 }),
+        base_hash: Some("0f".repeat(32)),
+        base_name: Some("some/base".into()),
+        objective: Some("mwer".into()),
+        extra: json!({"seed": 7, "note": "ä"}).as_object().unwrap().clone(),
+    }
+}
+
+#[test]
+fn everything_comes_back_to_the_bit() {
+    let adapter = adapter(&[Target::Query], None);
+    let files = write(&adapter, &full()).unwrap();
+    assert_eq!(read(&files, &tiny_config()).unwrap(), (adapter, full()));
+}
+
+#[test]
+fn an_adapter_remembers_its_base() {
+    full().check_base(&"0f".repeat(32)).unwrap();
+    AdapterMeta::default().check_base("anything").unwrap();
+    let message = full().check_base(&"0e".repeat(32)).unwrap_err().to_string();
+    assert!(message.contains("(some/base)") && message.contains(&"0f".repeat(32)), "{message}");
+}
+
+#[test]
+fn a_foreign_name_is_no_name_of_ours() {
+    let files = with_setting(&written(), "base_model_name_or_path", Some("".into()));
+    assert_eq!(read(&files, &tiny_config()).unwrap().1.base_name, None);
+}
+
+#[test]
+fn what_is_malformed_is_named() {
+    let cases = [
+        ("{", "`.`"),
+        ("[]", "`.`"),
+        ("{}", "`format`"),
+        (r#"{"format": 2}"#, "`format` is 2"),
+        (r#"{"format": "1"}"#, "`format`"),
+        (r#"{"format": 1, "beta": "1"}"#, "`beta`"),
+        (r#"{"format": 1, "beta": null}"#, "`beta`"),
+        (r#"{"format": 1, "gamma": 1}"#, "`gamma`"),
+        (r#"{"format": 1, "beta": 1, "gamma": []}"#, "`gamma`"),
+        (r#"{"format": 1, "base_sha256": "abc"}"#, "`base_sha256`"),
+        (r#"{"format": 1, "objective": 3}"#, "`objective`"),
+    ];
+    for (text, key) in cases {
+        let message = AdapterMeta::from_text(text).unwrap_err().to_string();
+        assert!(message.contains("metadata `lorb`") && message.contains(key), "{text}: {message}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_refused() {
+    let infinite = AdapterMeta { weights: Some(Weights { beta: f64::INFINITY, gamma: 0.0 }), ..full() };
+    assert!(infinite.to_text().unwrap_err().to_string().contains("beta"));
+    let twice = AdapterMeta { extra: json!({"format": 3}).as_object().unwrap().clone(), ..full() };
+    assert!(twice.to_text().unwrap_err().to_string().contains("`format`"));
+}

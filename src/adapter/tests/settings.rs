@@ -1,0 +1,154 @@
+use serde_json::json;
+
+use super::{adapter, fault, with_setting, written};
+use crate::adapter::{AdapterMeta, read, write};
+use crate::base::tests::tiny_config;
+use crate::model::Target;
+
+#[test]
+fn every_setting_that_changes_scores_is_refused_by_name() {
+    let cases = [
+        ("peft_type", json!("IA3")),
+        ("peft_type", json!("lora")),
+        ("use_dora", json!(true)),
+        ("fan_in_fan_out", json!(true)),
+        ("bias", json!("all")),
+        ("bias", json!("lora_only")),
+        ("lora_bias", json!(true)),
+        ("rank_pattern", json!({"query": 4})),
+        ("alpha_pattern", json!({"query": 4})),
+        ("megatron_config", json!({"a": 1})),
+        ("layer_replication", json!([[0, 1]])),
+        ("use_qalora", json!(true)),
+        ("target_parameters", json!(["a.weight"])),
+        ("trainable_token_indices", json!([1])),
+        ("corda_config", json!({"a": 1})),
+        ("eva_config", json!({"rho": 2.0})),
+        ("lora_ga_config", json!({"scale": "stable"})),
+        ("arrow_config", json!({"top_k": 3})),
+        ("kasa_config", json!({"beta": 1})),
+        ("velora_config", json!({"num_groups": 1})),
+        ("use_bdlora", json!({"nblocks": 2})),
+        ("monteclora_config", json!({"num_samples": 2})),
+        ("alora_invocation_tokens", json!([1, 2])),
+        ("some_setting_of_tomorrow", json!(0.5)),
+        ("another_of_tomorrow", json!("on")),
+        ("init_lora_weights", json!("pissa")),
+        ("init_lora_weights", json!("pissa_niter_4")),
+        ("init_lora_weights", json!("olora")),
+        ("init_lora_weights", json!("loftq")),
+        ("modules_to_save", json!(["score", "pooler"])),
+        ("modules_to_save", json!("score")),
+        ("r", json!(0)),
+        ("r", json!(-1)),
+        ("r", json!(2.5)),
+        ("r", json!(9)),
+        ("lora_alpha", json!("16")),
+        ("lora_alpha", json!(0)),
+        ("lora_alpha", json!(1e300)),
+        ("lora_dropout", json!(1.0)),
+        ("use_rslora", json!(1)),
+        ("target_modules", json!([])),
+        ("target_modules", json!(null)),
+        ("target_modules", json!([1])),
+        ("target_modules", json!({"query": 1})),
+        ("exclude_modules", json!(3)),
+        ("layers_to_transform", json!([-1])),
+        ("layers_to_transform", json!("0")),
+        ("layers_to_transform", json!([0, 2])),
+        ("layers_pattern", json!("h")),
+        ("layers_pattern", json!(["blocks"])),
+    ];
+    for (key, value) in cases {
+        let message = fault(&with_setting(&written(), key, Some(value.clone())));
+        assert!(message.contains(&format!("`{key}`")), "{key} {value}: {message}");
+        assert!(message.starts_with("adapter_config.json: "), "{message}");
+    }
+}
+
+#[test]
+fn settings_that_change_no_score_pass() {
+    let cases = [
+        ("task_type", json!("FEATURE_EXTRACTION")),
+        ("peft_version", json!("0.21.2")),
+        ("auto_mapping", json!({"base_model_class": "BertModel"})),
+        ("init_lora_weights", json!("gaussian")),
+        ("init_lora_weights", json!(false)),
+        ("modules_to_save", json!(["classifier", "score"])),
+        ("modules_to_save", json!(null)),
+        ("megatron_core", json!("megatron.core")),
+        ("qalora_group_size", json!(16)),
+        ("some_setting_of_tomorrow", json!(null)),
+        ("another_of_tomorrow", json!(false)),
+        ("layers_pattern", json!("layer")),
+        ("layers_pattern", json!(["layers", "layer"])),
+        ("layers_to_transform", json!([])),
+        ("layers_to_transform", json!([1, 0])),
+        ("target_modules", json!(["value", "query"])),
+        ("target_modules", json!(["self.value", "attention.self.query", "classifier"])),
+        ("target_modules", json!("all-linear")),
+        ("target_modules", json!(".*(query|value)")),
+        ("exclude_modules", json!(["key", "dense"])),
+        ("exclude_modules", json!(".*key")),
+    ];
+    let expected = read(&written(), &tiny_config()).unwrap().0;
+    for (key, value) in cases {
+        let mut files = with_setting(&written(), key, Some(value.clone()));
+        if value == json!("all-linear") {
+            files = with_setting(&files, "exclude_modules", Some(json!(["key", "dense"])));
+        }
+        assert_eq!(read(&files, &tiny_config()).unwrap().0, expected, "{key} {value}");
+    }
+}
+
+#[test]
+fn what_is_left_out_takes_pefts_default() {
+    let mut files = written();
+    for key in ["lora_alpha", "lora_dropout", "use_rslora", "bias", "init_lora_weights"] {
+        files = with_setting(&files, key, None);
+    }
+    let config = read(&files, &tiny_config()).unwrap().0.config;
+    assert_eq!((config.alpha, config.dropout, config.rslora), (8.0, 0.0, false));
+}
+
+#[test]
+fn targets_that_a_bert_lacks_are_named() {
+    let message = fault(&with_setting(&written(), "target_modules", Some(json!(["q_proj", "v_proj"]))));
+    assert!(message.contains("q_proj, v_proj"), "{message}");
+}
+
+#[test]
+fn full_names_select_single_modules() {
+    let adapter = adapter(&[Target::Output], Some(vec![1]));
+    let files = write(&adapter, &AdapterMeta::default()).unwrap();
+    let files = with_setting(&files, "exclude_modules", None);
+    let files = with_setting(&files, "layers_to_transform", None);
+    for name in ["encoder.layer.1.output.dense", "bert.encoder.layer.1.output.dense"] {
+        let files = with_setting(&files, "target_modules", Some(json!([name])));
+        assert_eq!(read(&files, &tiny_config()).unwrap().0, adapter);
+    }
+}
+
+#[test]
+fn layers_beside_a_pattern_are_refused_as_in_peft() {
+    let files = with_setting(&written(), "target_modules", Some(json!(".*query")));
+    let message = fault(&with_setting(&files, "layers_to_transform", Some(json!([0]))));
+    assert!(message.contains("`layers_to_transform`"), "{message}");
+}
+
+#[test]
+fn damaged_json_is_an_error_wherever_it_is_cut() {
+    let whole = written();
+    let length = whole.config.len() - 1;
+    for end in 0..length {
+        let mut files = whole.clone();
+        files.config.truncate(end);
+        assert!(fault(&files).starts_with("adapter_config.json: not valid JSON"), "{end}");
+    }
+    for bad in ["[]", "1", "null", "\"LORA\""] {
+        let mut files = whole.clone();
+        files.config = bad.into();
+        assert!(fault(&files).starts_with("adapter_config.json: not valid JSON"));
+    }
+    assert!(fault(&with_setting(&whole, "peft_type", None)).contains("`peft_type` is missing"));
+}

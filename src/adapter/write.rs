@@ -1,0 +1,75 @@
+//! An adapter into the two files of a PEFT directory.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::meta::SECTION;
+use super::selection::names;
+use super::{AdapterError, AdapterFiles, AdapterMeta, tensor_name};
+use crate::base::{TensorFault, write_f32};
+use crate::model::{Adapter, SCORE_HEAD};
+
+/// Writes an adapter, its score head and its metadata. Equal input gives equal bytes.
+///
+/// The files load with `PeftModel.from_pretrained` on a BertModel, with or without a linear layer `score`.
+///
+/// # Errors
+/// [`AdapterError::Tensor`] names a tensor with a NaN or an infinity, [`AdapterError::Unwritable`] says what else
+/// cannot be put into the files.
+pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, AdapterError> {
+    if adapter.parameters.len() != adapter.layout.len() {
+        let (found, expected) = (adapter.parameters.len(), adapter.layout.len());
+        return Err(AdapterError::Unwritable(format!("it has {found} values where its layout has {expected}")));
+    }
+    let mut tensors = BTreeMap::new();
+    for slot in adapter.layout.slots() {
+        let values = adapter.values(slot);
+        let name = tensor_name(&slot.module, slot.kind);
+        if let Some(index) = values.iter().position(|v| !v.is_finite()) {
+            return Err(TensorFault::NotFinite { name, index, value: values[index] }.into());
+        }
+        tensors.insert(name, (slot.shape.as_slice(), values));
+    }
+    // PyTorch's loaders look for the format.
+    let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned()), (SECTION.to_owned(), meta.to_text()?)]);
+    let weights = write_f32(&metadata, tensors.into_iter().map(|(name, (shape, values))| (name, shape, values)))
+        .map_err(AdapterError::Unwritable)?;
+    Ok(AdapterFiles { config: config(adapter, meta)?, weights })
+}
+
+/// `adapter_config.json`: keys in PEFT's (alphabetical) order.
+fn config(adapter: &Adapter, meta: &AdapterMeta) -> Result<Vec<u8>, AdapterError> {
+    let lora = &adapter.config;
+    let (targets, excluded) = names(lora);
+    let value = json!({
+        "alpha_pattern": {},
+        "base_model_name_or_path": meta.base_name,
+        "bias": "none",
+        "exclude_modules": if excluded.is_empty() { Value::Null } else { json!(excluded) },
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_lora_weights": true,
+        "layers_pattern": null,
+        "layers_to_transform": lora.layers,
+        "lora_alpha": shortest(lora.alpha)?,
+        "lora_dropout": shortest(lora.dropout)?,
+        "modules_to_save": [SCORE_HEAD],
+        "peft_type": "LORA",
+        "r": lora.rank,
+        "rank_pattern": {},
+        "revision": null,
+        "target_modules": targets,
+        "task_type": null,
+        "use_dora": false,
+        "use_rslora": lora.rslora,
+    });
+    let mut text = serde_json::to_vec_pretty(&value).map_err(|e| AdapterError::Unwritable(e.to_string()))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// The shortest decimal that gives the same f32 again, and a whole number without a point, as people write them.
+fn shortest(value: f32) -> Result<Value, AdapterError> {
+    serde_json::from_str(&value.to_string()).map_err(|_| AdapterError::Unwritable(format!("a setting is {value}")))
+}

@@ -1,0 +1,192 @@
+use half::{bf16, f16};
+
+use super::{file_of, load, raw_file, tiny_config, tiny_tensors};
+use crate::base::{BaseError, BaseWeights, TensorFault, TensorFile, expected_tensors};
+
+const QUERY: &str = "encoder.layer.1.attention.self.query.weight";
+
+fn message(weights: Vec<u8>) -> String {
+    load(weights).unwrap_err().to_string()
+}
+
+#[test]
+fn every_tensor_comes_out_once_as_stored() {
+    let tensors = tiny_tensors();
+    let mut weights = load(file_of(&tensors)).unwrap().weights;
+    for (name, shape, values) in &tensors {
+        let tensor = weights.take(name).unwrap();
+        assert_eq!((&tensor.shape, &tensor.data), (shape, values), "{name}");
+        assert_eq!(weights.take(name).unwrap_err(), BaseError::Taken { name: name.clone() });
+    }
+    assert!(matches!(weights.take("pooler.dense.weight"), Err(BaseError::MissingTensor { .. })));
+}
+
+#[test]
+fn the_encoder_needs_what_bert_has() {
+    // 5 tensors of the embeddings and 16 a layer.
+    assert_eq!(expected_tensors(&tiny_config()).len(), 5 + 2 * 16);
+}
+
+#[test]
+fn prefix_and_old_names_are_understood_and_heads_left_aside() {
+    let plain = tiny_tensors();
+    let mut tensors: Vec<_> = plain
+        .iter()
+        .map(|(name, shape, values)| {
+            let old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+            (format!("bert.{old}"), shape.clone(), values.clone())
+        })
+        .collect();
+    let aside = ["bert.embeddings.position_ids", "bert.pooler.dense.weight", "cls.predictions.bias"];
+    tensors.extend(aside.iter().map(|n| ((*n).to_owned(), vec![1], vec![f32::NAN])));
+    let mut weights = load(file_of(&tensors)).unwrap().weights;
+    assert_eq!(weights.ignored(), aside);
+    for (name, _, values) in plain {
+        assert_eq!(weights.take(&name).unwrap().data, values);
+    }
+}
+
+#[test]
+fn half_types_are_widened_exactly() {
+    let values = [0.5f32, -3.0, 1.0 / 1024.0];
+    let f16s: Vec<u8> = values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
+    let bf16s: Vec<u8> = values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect();
+    let file = TensorFile::open(raw_file(&[("a", "F16", &[3], f16s), ("b", "BF16", &[3, 1], bf16s)])).unwrap();
+    assert_eq!(file.read("a").unwrap().data, values);
+    assert_eq!(file.read("b").unwrap().data, values);
+    assert_eq!(file.read("b").unwrap().shape, [3, 1]);
+    assert_eq!(file.read("c"), Err(TensorFault::Missing { name: "c".into() }));
+}
+
+#[test]
+fn values_that_are_not_finite_are_found_in_every_type() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let f16s = [f16::ONE, f16::from_f32(bad)].map(f16::to_le_bytes).concat();
+        let bf16s = [bf16::ONE, bf16::from_f32(bad)].map(bf16::to_le_bytes).concat();
+        let f32s = [1.0f32, bad].map(f32::to_le_bytes).concat();
+        for (dtype, bytes) in [("F16", f16s), ("BF16", bf16s), ("F32", f32s)] {
+            let file = TensorFile::open(raw_file(&[("x", dtype, &[2], bytes)])).unwrap();
+            for fault in [file.check("x").unwrap_err(), file.read("x").unwrap_err()] {
+                assert!(matches!(fault, TensorFault::NotFinite { index: 1, .. }), "{dtype} {bad}: {fault}");
+            }
+        }
+    }
+    let mut tensors = tiny_tensors();
+    tensors.iter_mut().find(|t| t.0 == QUERY).unwrap().2[5] = f32::NAN;
+    let message = message(file_of(&tensors));
+    assert!(message.contains(QUERY) && message.contains("NaN at element 5"), "{message}");
+}
+
+#[test]
+fn each_missing_tensor_is_named() {
+    let tensors = tiny_tensors();
+    for gone in 0..tensors.len() {
+        let mut rest = tensors.clone();
+        let (name, ..) = rest.remove(gone);
+        let message = message(file_of(&rest));
+        assert!(message.contains(&format!("`{name}` is missing")), "{message}");
+    }
+    let foreign: Vec<_> = tensors.iter().map(|(n, s, v)| (format!("model.{n}"), s.clone(), v.clone())).collect();
+    let message = message(file_of(&foreign));
+    assert!(message.contains("`model.embeddings.word_embeddings.weight` is there"), "{message}");
+}
+
+#[test]
+fn each_wrong_shape_is_named() {
+    for wrong in 0..tiny_tensors().len() {
+        let mut tensors = tiny_tensors();
+        let (name, shape, values) = &mut tensors[wrong];
+        shape[0] += 1;
+        values.resize(shape.iter().product(), 0.0);
+        let (name, found) = (name.clone(), format!("{shape:?}"));
+        let message = message(file_of(&tensors));
+        assert!(message.contains(&name) && message.contains(&found), "{message}");
+    }
+    // Transposed: as many elements, another shape.
+    let mut tensors = tiny_tensors();
+    tensors.iter_mut().find(|t| t.0.ends_with("0.intermediate.dense.weight")).unwrap().1.reverse();
+    let message = message(file_of(&tensors));
+    assert!(message.contains("0.intermediate.dense.weight` has shape [8, 12]"), "{message}");
+}
+
+#[test]
+fn tensors_of_the_encoder_beyond_the_configuration_are_refused() {
+    for name in ["encoder.layer.2.output.dense.bias", "bert.encoder.layer.0.crossattention.self.key.weight"] {
+        let mut tensors = tiny_tensors();
+        tensors.push((name.into(), vec![8], vec![0.0; 8]));
+        let message = message(file_of(&tensors));
+        assert!(message.contains(name) && message.contains("num_hidden_layers is 2"), "{message}");
+    }
+    let mut tensors = tiny_tensors();
+    tensors.push((format!("bert.{QUERY}"), vec![8, 8], vec![0.0; 64]));
+    let message = message(file_of(&tensors));
+    assert!(message.contains(&format!("`bert.{QUERY}` and `{QUERY}`")), "{message}");
+}
+
+#[test]
+fn unread_types_are_named() {
+    for (dtype, size) in [("I64", 8), ("F64", 8), ("I8", 1), ("F8_E4M3", 1), ("U16", 2)] {
+        let expected = expected_tensors(&tiny_config());
+        let tensors: Vec<_> = expected
+            .iter()
+            .map(|(name, shape)| {
+                let (dtype, size) = if name == QUERY { (dtype, size) } else { ("F32", 4) };
+                (name.as_str(), dtype, shape.as_slice(), vec![0u8; shape.iter().product::<usize>() * size])
+            })
+            .collect();
+        let message = message(raw_file(&tensors));
+        assert!(message.contains(QUERY) && message.contains(dtype), "{message}");
+    }
+}
+
+#[test]
+fn a_cut_or_padded_file_is_damaged() {
+    let whole = file_of(&tiny_tensors());
+    for end in (0..whole.len()).step_by(37) {
+        let message = message(whole[..end].to_vec());
+        assert!(message.contains("model.safetensors: not a whole safetensors file"), "{end}: {message}");
+    }
+    let mut longer = whole.clone();
+    longer.push(0);
+    assert!(message(longer).contains("not a whole safetensors file"));
+}
+
+#[test]
+fn a_lying_header_is_damaged() {
+    let whole = file_of(&tiny_tensors());
+    let header = u64::from_le_bytes(whole[..8].try_into().unwrap());
+    for length in [0, 1, header - 8, header + 8, 99_999_999, 1 << 40, u64::MAX] {
+        let mut lying = whole.clone();
+        lying[..8].copy_from_slice(&length.to_le_bytes());
+        assert!(message(lying).contains("not a whole safetensors file"), "{length}");
+    }
+    let text = String::from_utf8(whole[8..8 + header as usize].to_vec()).unwrap();
+    let lies = [
+        text.replacen("[14,8]", "[15,8]", 1),
+        text.replacen("[14,8]", "[4294967296,4294967296]", 1),
+        text.replacen("\"data_offsets\":[0,", "\"data_offsets\":[4,", 1),
+        text.replacen("\"F32\"", "\"F99\"", 1),
+        text.replacen('{', "[", 1),
+    ];
+    for lie in lies {
+        assert_ne!(lie, text);
+        let bytes = [&(lie.len() as u64).to_le_bytes()[..], lie.as_bytes(), &whole[8 + header as usize..]].concat();
+        assert!(message(bytes).contains("not a whole safetensors file"));
+    }
+    assert!(BaseWeights::open(Vec::new(), &tiny_config()).is_err());
+}
+
+#[test]
+fn every_flipped_header_byte_is_an_error_or_harmless_but_no_panic() {
+    let whole = file_of(&tiny_tensors());
+    let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let refused = (0..8 + header)
+        .filter(|&i| {
+            let mut damaged = whole.clone();
+            damaged[i] ^= 0x11;
+            BaseWeights::open(damaged, &tiny_config()).is_err()
+        })
+        .count();
+    // Only the metadata and the padding may change unnoticed.
+    assert!(refused + 64 > 8 + header, "{refused} of {}", 8 + header);
+}

@@ -1,0 +1,175 @@
+//! Writing files so that they are there whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::error::CliError;
+
+/// Where a command's lines go.
+pub enum Sink {
+    /// Standard output.
+    Stdout(BufWriter<io::Stdout>),
+    /// A temporary sibling, renamed when finished.
+    Sibling { file: BufWriter<NamedTempFile>, path: PathBuf },
+    /// A device, a pipe: nothing to rename, nothing to leave half-written.
+    Device { file: BufWriter<File>, path: PathBuf },
+}
+
+impl Sink {
+    /// Opens `-` or nothing as standard output, else a file.
+    pub fn open(path: Option<&Path>) -> Result<Self, CliError> {
+        let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
+            return Ok(Self::Stdout(BufWriter::new(io::stdout())));
+        };
+        let error = |error: io::Error| CliError::io("write", path, &error);
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => {
+                Err(CliError::Failed(format!("{}: is a directory; name a file", path.display())))
+            }
+            Ok(found) if !found.is_file() => {
+                let file = File::options().write(true).open(path).map_err(error)?;
+                Ok(Self::Device { file: BufWriter::new(file), path: path.to_owned() })
+            }
+            _ => {
+                let file = BufWriter::new(sibling(path).map_err(error)?);
+                Ok(Self::Sibling { file, path: path.to_owned() })
+            }
+        }
+    }
+
+    /// Puts the output in its place. Without this call, a file is left as it was.
+    pub fn finish(self) -> Result<(), CliError> {
+        match self {
+            Self::Stdout(mut out) => out.flush().map_err(|e| CliError::stdout(&e)),
+            Self::Device { mut file, path } => {
+                file.flush().map_err(|e| CliError::io("write", &path, &e))
+            }
+            Self::Sibling { file, path } => {
+                let error = |error: io::Error| CliError::io("write", &path, &error);
+                let file = file.into_inner().map_err(|e| error(e.into_error()))?;
+                settle(file, &path).map_err(error)
+            }
+        }
+    }
+
+    /// Writes with `write`, naming the file in the error.
+    pub fn write_with(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), CliError> {
+        match self {
+            Self::Stdout(out) => write(out).map_err(|e| CliError::stdout(&e)),
+            Self::Sibling { file, path } => {
+                write(file).map_err(|e| CliError::io("write", path, &e))
+            }
+            Self::Device { file, path } => write(file).map_err(|e| CliError::io("write", path, &e)),
+        }
+    }
+}
+
+/// Prints to standard output; a reader that went away is no error.
+pub fn print(text: &str) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| CliError::stdout(&e))
+}
+
+/// Writes a file whole, by a temporary sibling, fsync and rename.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let write = || {
+        let mut file = sibling(path)?;
+        file.write_all(bytes)?;
+        settle(file, path)
+    };
+    write().map_err(|error| CliError::io("write", path, &error))
+}
+
+/// Puts `files` into `directory`, which is created when missing.
+///
+/// A new directory appears whole: it is filled under another name and renamed. In one that exists,
+/// all files are first written beside the old ones, then renamed over them one after the other,
+/// the last of `files` last; other files in it are left alone.
+pub fn write_directory(directory: &Path, files: &[(&str, &[u8])]) -> Result<(), CliError> {
+    let error = |error: io::Error| CliError::io("write", directory, &error);
+    if directory.is_dir() {
+        let mut waiting = Vec::new();
+        for (name, bytes) in files {
+            let path = directory.join(name);
+            let mut file = sibling(&path).map_err(error)?;
+            file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(error)?;
+            waiting.push((file, path));
+        }
+        for (file, path) in waiting {
+            settle(file, &path).map_err(error)?;
+        }
+        return Ok(());
+    }
+    let parent = parent(directory);
+    fs::create_dir_all(parent).map_err(error)?;
+    let staged = tempfile::Builder::new().prefix(".lorb-").tempdir_in(parent).map_err(error)?;
+    for (name, bytes) in files {
+        let mut file = File::create_new(staged.path().join(name)).map_err(error)?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(error)?;
+    }
+    open_to_all(staged.path()).map_err(error)?;
+    fs::rename(staged.path(), directory).map_err(error)?;
+    // The folder has its place: nothing is left for the guard to remove.
+    let _ = staged.keep();
+    sync_directory(parent).map_err(error)
+}
+
+/// Checks before hours of work that a result can be written to `directory`; creates it if needed.
+pub fn prepare_directory(directory: &Path) -> Result<(), CliError> {
+    let error = |error: io::Error| CliError::io("write", directory, &error);
+    match fs::metadata(directory) {
+        Ok(found) if !found.is_dir() => {
+            let path = directory.display();
+            return Err(CliError::Failed(format!("{path}: is a file; name a directory")));
+        }
+        Ok(_) => {}
+        Err(_) => fs::create_dir_all(directory).map_err(error)?,
+    }
+    let probe = tempfile::Builder::new().prefix(".lorb-").tempfile_in(directory).map_err(error)?;
+    probe.close().map_err(error)
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A temporary file beside `path`, with the permissions that a new file gets.
+fn sibling(path: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".lorb-").suffix(".part");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    // Its error would name the temporary file, which the user never asked for.
+    builder.tempfile_in(parent(path)).map_err(|error| error.kind().into())
+}
+
+fn settle(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_directory(parent(path))
+}
+
+/// Makes a rename last through a power failure. Only Unix lets a folder be opened for this.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+}
+
+/// A temporary folder is closed to others; the finished one is not.
+fn open_to_all(directory: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
+    }
+    let _ = directory;
+    Ok(())
+}

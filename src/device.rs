@@ -1,0 +1,244 @@
+//! Where the numbers are computed: a GPU through wgpu, the CPU path, or a software rasteriser.
+//!
+//! Graphics APIs are asked in the platform's order, Vulkan, Metal or DX12. A software rasteriser (llvmpipe, SwiftShader)
+//! runs the GPU's code on the CPU, slower than the CPU path, and is for tests: it is never taken unless asked for.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Mutex;
+
+use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
+use burn::backend::{Backend, Dispatch};
+use burn::tensor::{Device, DeviceKind, read_sync};
+
+/// The shader language that the kernels are written in, as burn's runtime names itself with it.
+const RUNTIME: &str = "wgpu<wgsl>";
+
+/// What the user asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// A GPU where there is one, else the CPU path.
+    #[default]
+    Auto,
+    /// A GPU; an error where there is none.
+    Gpu,
+    /// The CPU path.
+    Cpu,
+    /// A software rasteriser; an error where there is none.
+    Software,
+}
+
+impl DeviceChoice {
+    /// Every choice, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Gpu, Self::Cpu, Self::Software];
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Gpu => "gpu",
+            Self::Cpu => "cpu",
+            Self::Software => "software",
+        })
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = DeviceError;
+
+    fn from_str(name: &str) -> Result<Self, DeviceError> {
+        let found = Self::ALL.into_iter().find(|choice| choice.to_string() == name);
+        found.ok_or_else(|| DeviceError::UnknownChoice { name: name.to_owned() })
+    }
+}
+
+/// What was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelectedKind {
+    /// A GPU through wgpu.
+    Gpu,
+    /// The CPU path.
+    Cpu,
+    /// A software rasteriser through wgpu.
+    Software,
+}
+
+/// A device that is ready to compute.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    /// The device; without autodiff.
+    pub device: Device,
+    /// For people: the adapter's name and graphics API, or the CPU path.
+    pub name: String,
+    /// What it is.
+    pub kind: SelectedKind,
+    /// Why `auto` did not take a GPU, where it did not.
+    pub note: Option<String>,
+}
+
+/// Why no device can be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The word is none of the choices.
+    #[error("unknown device {name:?}; choose auto, gpu, cpu or software")]
+    UnknownChoice {
+        /// The word as given.
+        name: String,
+    },
+    /// No adapter of the kind asked for.
+    #[error("no {wanted} was found through Vulkan, Metal or DX12 ({found}); `lorb doctor` lists what there is")]
+    NoAdapter {
+        /// GPU or software rasteriser.
+        wanted: &'static str,
+        /// What was found instead.
+        found: String,
+    },
+    /// The adapter is there, but cannot be opened.
+    #[error("{name} cannot be opened: {source}")]
+    Init {
+        /// The adapter.
+        name: String,
+        /// What wgpu said.
+        source: WgpuInitError,
+    },
+    /// The runtime compiles to another shader language than WGSL, so it would not take LoRB's kernels.
+    #[error("{name} runs on {found}, but LoRB's kernels need {RUNTIME}; build without burn's features `vulkan` and `metal`")]
+    Runtime {
+        /// The adapter.
+        name: String,
+        /// The runtime that was set up.
+        found: String,
+    },
+}
+
+/// An adapter as wgpu describes it.
+#[derive(Debug, Clone)]
+pub struct AdapterReport {
+    /// Name, driver, graphics API and type.
+    pub info: wgpu::AdapterInfo,
+    /// The most that a device on it may ask for.
+    pub limits: wgpu::Limits,
+    /// What it can do beyond the base of WebGPU.
+    pub features: wgpu::Features,
+}
+
+impl AdapterReport {
+    /// Whether it is hardware made for this.
+    #[must_use]
+    pub fn is_gpu(&self) -> bool {
+        use wgpu::DeviceType::{DiscreteGpu, IntegratedGpu, VirtualGpu};
+        matches!(self.info.device_type, DiscreteGpu | IntegratedGpu | VirtualGpu)
+    }
+
+    /// Whether it is a program on the CPU.
+    #[must_use]
+    pub fn is_software(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    fn name(&self) -> String {
+        format!("{} ({:?})", self.info.name, self.info.backend)
+    }
+}
+
+/// Every adapter that LoRB could run on, in the order in which `auto` prefers them.
+///
+/// Adapters behind OpenGL are left out: its compute shaders do not hold what the kernels need.
+#[must_use]
+pub fn adapters() -> Vec<AdapterReport> {
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let descriptor =
+        wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let instance = wgpu::Instance::new(descriptor);
+    let found = read_sync(instance.enumerate_adapters(backends));
+    found
+        .into_iter()
+        .map(|adapter| AdapterReport {
+            info: adapter.get_info(),
+            limits: adapter.limits(),
+            features: adapter.features(),
+        })
+        .collect()
+}
+
+/// Opens the device that `choice` stands for. Asked twice for the same one, it gives the same one.
+///
+/// # Errors
+/// [`DeviceError`]; with [`DeviceChoice::Auto`] never, since the CPU path is always there, and `note` then says why it
+/// was taken.
+pub fn select(choice: DeviceChoice) -> Result<Selected, DeviceError> {
+    match choice {
+        DeviceChoice::Cpu => Ok(cpu(None)),
+        DeviceChoice::Gpu => gpu(&adapters()),
+        DeviceChoice::Software => {
+            let all = adapters();
+            let Some(adapter) = all.iter().find(|adapter| adapter.is_software()) else {
+                return Err(DeviceError::NoAdapter { wanted: "software rasteriser", found: listed(&all) });
+            };
+            open(adapter, DeviceKind::Cpu, SelectedKind::Software)
+        }
+        DeviceChoice::Auto => match gpu(&adapters()) {
+            Ok(selected) => Ok(selected),
+            Err(error) => Ok(cpu(Some(error.to_string()))),
+        },
+    }
+}
+
+fn cpu(note: Option<String>) -> Selected {
+    Selected { device: Device::flex(), name: "CPU".to_owned(), kind: SelectedKind::Cpu, note }
+}
+
+fn gpu(all: &[AdapterReport]) -> Result<Selected, DeviceError> {
+    use wgpu::DeviceType::{DiscreteGpu, IntegratedGpu, VirtualGpu};
+    for wanted in [DiscreteGpu, IntegratedGpu, VirtualGpu] {
+        if let Some(adapter) = all.iter().find(|adapter| adapter.info.device_type == wanted) {
+            let kind = match wanted {
+                DiscreteGpu => DeviceKind::DiscreteGpu(0),
+                IntegratedGpu => DeviceKind::IntegratedGpu(0),
+                _ => DeviceKind::VirtualGpu(0),
+            };
+            return open(adapter, kind, SelectedKind::Gpu);
+        }
+    }
+    Err(DeviceError::NoAdapter { wanted: "GPU", found: listed(all) })
+}
+
+fn listed(all: &[AdapterReport]) -> String {
+    if all.is_empty() {
+        return "there is no adapter at all".to_owned();
+    }
+    let names: Vec<String> =
+        all.iter().map(|a| format!("{}: {:?}", a.name(), a.info.device_type)).collect();
+    format!("found {}", names.join(", "))
+}
+
+/// Devices opened so far: the runtime refuses to set the same one up twice.
+static OPENED: Mutex<Vec<((DeviceKind, wgpu::Backend), Selected)>> = Mutex::new(Vec::new());
+
+fn open(adapter: &AdapterReport, kind: DeviceKind, selected: SelectedKind) -> Result<Selected, DeviceError> {
+    let key = (kind, adapter.info.backend);
+    let mut opened = OPENED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some((_, selected)) = opened.iter().find(|(other, _)| *other == key) {
+        return Ok(selected.clone());
+    }
+    let api = match adapter.info.backend {
+        wgpu::Backend::Vulkan => WgpuBackend::Vulkan,
+        wgpu::Backend::Metal => WgpuBackend::Metal,
+        wgpu::Backend::Dx12 => WgpuBackend::Dx12,
+        _ => WgpuBackend::Auto,
+    };
+    let name = adapter.name();
+    let device = Device::wgpu_options()
+        .device_kind(key.0.clone())
+        .graphics_api(api)
+        .init()
+        .map_err(|source| DeviceError::Init { name: name.clone(), source })?;
+    let runtime = <Dispatch as Backend>::name(device.as_dispatch());
+    if !runtime.contains(RUNTIME) {
+        return Err(DeviceError::Runtime { name, found: runtime });
+    }
+    let selected = Selected { device, name, kind: selected, note: None };
+    opened.push((key, selected.clone()));
+    Ok(selected)
+}

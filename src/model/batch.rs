@@ -1,0 +1,62 @@
+//! Token sequences laid end to end.
+
+use crate::ops::Segments;
+
+/// The tokens of several sequences without padding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackedBatch {
+    /// Vocabulary ids of all sequences, `[T]`.
+    pub tokens: Vec<i32>,
+    /// Place of each token within its sequence, from 0, `[T]`.
+    pub positions: Vec<i32>,
+    /// First token of each sequence, and T: `[S + 1]`; empty while there is no sequence.
+    pub offsets: Vec<usize>,
+}
+
+impl PackedBatch {
+    /// A batch of no sequences.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a sequence of vocabulary ids, which begins with `[CLS]`.
+    pub fn push(&mut self, ids: &[u32]) {
+        if self.offsets.is_empty() {
+            self.offsets.push(0);
+        }
+        self.tokens.extend(ids.iter().map(|&id| id as i32));
+        self.positions.extend(0..ids.len() as i32);
+        self.offsets.push(self.tokens.len());
+    }
+
+    /// Number of sequences, S.
+    #[must_use]
+    pub fn sequences(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// Number of tokens, T.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether there is no token.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    pub(super) fn segments(&self) -> Segments {
+        Segments::new(&self.offsets)
+    }
+}
+
+impl<'a> FromIterator<&'a [u32]> for PackedBatch {
+    fn from_iter<I: IntoIterator<Item = &'a [u32]>>(sequences: I) -> Self {
+        let mut batch = Self::new();
+        sequences.into_iter().for_each(|ids| batch.push(ids));
+        batch
+    }
+}

@@ -1,0 +1,277 @@
+//! BERT's encoder with low-rank terms, on packed sequences, up to `[CLS]` and its score.
+//!
+//! Post-LN, exact GELU, no dropout in the base: Devlin et al., arXiv 1810.04805, with the numerics
+//! of Transformers' `BertModel`. Only `[CLS]` of the last layer is wanted, so that layer computes
+//! queries, output projection and feed-forward for those rows alone.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::batch::PackedBatch;
+use super::error::ModelError;
+use super::leaves::{LayerLeaves, Leaves, LowRank};
+use crate::base::{BaseWeights, BertConfig};
+use crate::ops::{self, Segments};
+
+/// A frozen linear layer: weight `[out, in]`, bias `[out]`.
+#[derive(Clone, Debug)]
+struct Linear {
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+}
+
+/// A frozen layer normalisation: `[H]` each.
+#[derive(Clone, Debug)]
+struct LayerNorm {
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f32,
+}
+
+/// Query, key and value projections.
+#[derive(Clone, Debug)]
+enum Projections {
+    /// All three as one product, `[3H, H]`.
+    Fused(Linear),
+    /// For the last layer: the query for `[CLS]` alone; key and value as one product, `[2H, H]`.
+    Split { query: Linear, key_value: Linear },
+}
+
+#[derive(Clone, Debug)]
+struct Layer {
+    projections: Projections,
+    attention_output: Linear,
+    attention_norm: LayerNorm,
+    intermediate: Linear,
+    output: Linear,
+    output_norm: LayerNorm,
+}
+
+#[derive(Clone, Debug)]
+struct Embeddings {
+    words: Tensor<2>,
+    positions: Tensor<2>,
+    types: Tensor<2>,
+    norm: LayerNorm,
+}
+
+/// What the model says of a batch.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// Last hidden state of each sequence's `[CLS]`, `[S, H]`.
+    pub cls: Tensor<2>,
+    /// Score of each sequence, `[S]`: `w . cls + b`.
+    pub scores: Tensor<1>,
+}
+
+/// A frozen BERT on a device.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+    heads: usize,
+}
+
+/// Takes tensors of the base and puts them on the device.
+struct Loader<'a> {
+    weights: &'a mut BaseWeights,
+    device: Device,
+    epsilon: f32,
+}
+
+impl Loader<'_> {
+    fn matrix(&mut self, name: &str) -> Result<Tensor<2>, ModelError> {
+        let tensor = self.weights.take(name)?;
+        Ok(Tensor::from_data(TensorData::new(tensor.data, tensor.shape), &self.device))
+    }
+
+    fn vector(&mut self, name: &str) -> Result<Tensor<1>, ModelError> {
+        let tensor = self.weights.take(name)?;
+        Ok(Tensor::from_data(TensorData::new(tensor.data, tensor.shape), &self.device))
+    }
+
+    /// Several linear layers of equal input as one, their outputs side by side.
+    fn linear<const N: usize>(&mut self, modules: [String; N]) -> Result<Linear, ModelError> {
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for module in &modules {
+            weight.push(self.matrix(&format!("{module}.weight"))?);
+            bias.push(self.vector(&format!("{module}.bias"))?);
+        }
+        Ok(Linear { weight: join(weight), bias: join(bias) })
+    }
+
+    fn norm(&mut self, module: &str) -> Result<LayerNorm, ModelError> {
+        Ok(LayerNorm {
+            gamma: self.vector(&format!("{module}.weight"))?,
+            beta: self.vector(&format!("{module}.bias"))?,
+            epsilon: self.epsilon,
+        })
+    }
+
+    fn layer(&mut self, index: usize, last: bool) -> Result<Layer, ModelError> {
+        let name = |path: &str| format!("encoder.layer.{index}.{path}");
+        let [query, key, value] =
+            ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
+        let projections = if last {
+            let query = self.linear([query])?;
+            Projections::Split { query, key_value: self.linear([key, value])? }
+        } else {
+            Projections::Fused(self.linear([query, key, value])?)
+        };
+        Ok(Layer {
+            projections,
+            attention_output: self.linear([name("attention.output.dense")])?,
+            attention_norm: self.norm(&name("attention.output.LayerNorm"))?,
+            intermediate: self.linear([name("intermediate.dense")])?,
+            output: self.linear([name("output.dense")])?,
+            output_norm: self.norm(&name("output.LayerNorm"))?,
+        })
+    }
+}
+
+fn join<const D: usize>(mut tensors: Vec<Tensor<D>>) -> Tensor<D> {
+    if tensors.len() == 1 { tensors.remove(0) } else { Tensor::cat(tensors, 0) }
+}
+
+impl Encoder {
+    /// Puts a base on `device`, tensor by tensor.
+    ///
+    /// # Errors
+    /// [`ModelError::Base`] names the tensor that is missing, of a wrong shape or type, or not
+    /// finite.
+    pub fn new(
+        config: &BertConfig,
+        weights: &mut BaseWeights,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let epsilon = config.layer_norm_eps as f32;
+        let mut loader = Loader { weights, device: device.clone().inner(), epsilon };
+        let embeddings = Embeddings {
+            words: loader.matrix("embeddings.word_embeddings.weight")?,
+            positions: loader.matrix("embeddings.position_embeddings.weight")?,
+            types: loader.matrix("embeddings.token_type_embeddings.weight")?,
+            norm: loader.norm("embeddings.LayerNorm")?,
+        };
+        let count = config.num_hidden_layers;
+        let layers: Result<_, ModelError> =
+            (0..count).map(|index| loader.layer(index, index + 1 == count)).collect();
+        Ok(Self { embeddings, layers: layers?, heads: config.num_attention_heads })
+    }
+
+    /// The device that the weights are on, without autodiff.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.embeddings.words.device()
+    }
+
+    /// Runs the encoder over a batch of at least one sequence.
+    ///
+    /// `dropout` is the seed of this step's dropout on the low-rank paths; `None` outside
+    /// training. Query, key and value of a layer share one dropout mask, where PEFT draws three.
+    #[must_use]
+    pub fn forward(&self, batch: &PackedBatch, leaves: &Leaves, dropout: Option<u64>) -> Forward {
+        let mut dropout = Dropout::new(leaves.dropout, dropout);
+        let segments = batch.segments();
+        let mut x = self.embed(batch);
+        for (layer, leaves) in self.layers.iter().zip(&leaves.layers) {
+            x = layer.forward(x, &segments, self.heads, leaves, &mut dropout);
+        }
+        let products = x.clone().matmul(leaves.head_weight().clone().transpose());
+        let scores = (products + leaves.head_bias().clone()).flatten(0, 1);
+        Forward { cls: x, scores }
+    }
+
+    fn embed(&self, batch: &PackedBatch) -> Tensor<2> {
+        let device = self.device();
+        let ids = |values: &[i32]| Tensor::<1, Int>::from_ints(values, &device);
+        let Embeddings { words, positions, types, norm } = &self.embeddings;
+        ops::embed_layer_norm(
+            [words, positions, types],
+            &norm.gamma,
+            &norm.beta,
+            ids(&batch.tokens),
+            ids(&batch.positions),
+            norm.epsilon,
+        )
+    }
+}
+
+impl Layer {
+    /// `[T, H]` to `[T, H]`; to `[S, H]`, the rows of `[CLS]`, where the projections are split.
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        segments: &Segments,
+        heads: usize,
+        leaves: &LayerLeaves,
+        dropout: &mut Dropout,
+    ) -> Tensor<2> {
+        let (residual, context) = match &self.projections {
+            Projections::Fused(projections) => {
+                let qkv = projections.forward(x.clone(), leaves.fused.as_ref(), dropout);
+                (x, ops::attention(qkv, segments, heads))
+            }
+            Projections::Split { query, key_value } => {
+                let cls = ops::gather_cls(x.clone(), segments);
+                let kv = key_value.forward(x, leaves.key_value.as_ref(), dropout);
+                let q = query.forward(cls.clone(), leaves.query.as_ref(), dropout);
+                (cls, ops::attention_cls(q, kv, segments, heads))
+            }
+        };
+        let attended =
+            self.attention_output.forward(context, leaves.attention_output.as_ref(), dropout);
+        let x = self.attention_norm.forward(attended, residual);
+        let inner = self.intermediate.forward(x.clone(), leaves.intermediate.as_ref(), dropout);
+        let fed = self.output.forward(ops::gelu(inner), leaves.output.as_ref(), dropout);
+        self.output_norm.forward(fed, x)
+    }
+}
+
+impl Linear {
+    fn forward(&self, x: Tensor<2>, low_rank: Option<&LowRank>, dropout: &mut Dropout) -> Tensor<2> {
+        let Some(low_rank) = low_rank else {
+            return ops::linear(x, &self.weight, &self.bias);
+        };
+        let (a, b, plan) = (low_rank.a(), low_rank.b(), &low_rank.plan);
+        match dropout.mask(&x) {
+            None => ops::lora_linear(x, &self.weight, &self.bias, a, b, plan),
+            Some(mask) => {
+                let base = ops::linear(x.clone(), &self.weight, &self.bias);
+                ops::lora_add(base, x * mask, a, b, plan)
+            }
+        }
+    }
+}
+
+impl LayerNorm {
+    fn forward(&self, x: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
+        ops::add_layer_norm(x, residual, &self.gamma, &self.beta, self.epsilon)
+    }
+}
+
+/// Masks for the inputs of the low-rank paths, drawn on the host so that a seed gives the same
+/// masks on every device.
+struct Dropout {
+    probability: f32,
+    rng: Option<ChaCha8Rng>,
+}
+
+impl Dropout {
+    fn new(probability: f32, seed: Option<u64>) -> Self {
+        let seed = seed.filter(|_| probability > 0.0);
+        Self { probability, rng: seed.map(ChaCha8Rng::seed_from_u64) }
+    }
+
+    /// A mask for `x [T, K]` of zeros and, to keep the mean, `1 / (1 - p)`.
+    fn mask(&mut self, x: &Tensor<2>) -> Option<Tensor<2>> {
+        let rng = self.rng.as_mut()?;
+        let [rows, columns] = x.dims();
+        let dropped = (f64::from(self.probability) * 2f64.powi(32)) as u32;
+        let kept = 1.0 / (1.0 - self.probability);
+        let mask: Vec<f32> =
+            (0..rows * columns).map(|_| if rng.next_u32() < dropped { 0.0 } else { kept }).collect();
+        let device = x.device().inner();
+        Some(Tensor::from_data(TensorData::new(mask, [rows, columns]), &device))
+    }
+}

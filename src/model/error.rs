@@ -1,0 +1,45 @@
+//! What can be wrong with a model or the adapter asked for.
+
+use crate::base::BaseError;
+
+/// Why a model cannot be built or run.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ModelError {
+    /// The base lacks something, or something in it is wrong.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// A target module that no layer of BERT has.
+    #[error(
+        "target module {name:?} matches no linear layer of BERT; use any of query, key, value, attention.output.dense, \
+         intermediate.dense, output.dense (both output layers), dense (the last three), all-linear"
+    )]
+    UnknownTarget {
+        /// The name as given.
+        name: String,
+    },
+    /// A setting of the adapter is out of range.
+    #[error("LoRA setting `{setting}` {what}")]
+    Lora {
+        /// The setting's name, as PEFT calls it.
+        setting: &'static str,
+        /// What is wrong, and what is allowed.
+        what: String,
+    },
+    /// Flat parameters do not fit the layout.
+    #[error("adapter has {found} parameters where its layout has {expected}")]
+    ParameterCount {
+        /// Number given.
+        found: usize,
+        /// Number that the layout has.
+        expected: usize,
+    },
+    /// The device failed while computing or handing over a result.
+    #[error("the device failed: {0}; try smaller batches, or the CPU path")]
+    Device(String),
+    /// The model's score of a text is no number.
+    #[error("the model scores a text {value}; its adapter has diverged or does not suit this base")]
+    ScoreNotFinite {
+        /// `NaN`, `inf` or `-inf`.
+        value: f32,
+    },
+}

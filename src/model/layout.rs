@@ -1,0 +1,278 @@
+//! Where every trainable number lies: one flat vector holds the adapter and the score head.
+
+use std::ops::Range;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::error::ModelError;
+use super::lora::{LoraConfig, Target};
+use crate::base::BertConfig;
+
+/// Module name of the score head, as PEFT saves it.
+pub const SCORE_HEAD: &str = "score";
+
+/// Standard deviation of the score head's initial weights, BERT's `initializer_range`.
+const HEAD_DEVIATION: f64 = 0.02;
+
+/// What a slot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SlotKind {
+    /// Down projection A, `[r, in]`.
+    LoraA,
+    /// Up projection B, `[out, r]`.
+    LoraB,
+    /// Weight of the score head, `[1, H]`.
+    HeadWeight,
+    /// Bias of the score head, `[1]`.
+    HeadBias,
+}
+
+/// One tensor in the flat vector, row-major.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// `encoder.layer.0.attention.self.query` and the like, or `score`.
+    pub module: String,
+    /// Which tensor of the module.
+    pub kind: SlotKind,
+    /// Index of the first element in the flat vector.
+    pub offset: usize,
+    /// Shape, row-major.
+    pub shape: Vec<usize>,
+}
+
+impl Slot {
+    /// Elements of the slot.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The slot's elements in the flat vector.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.size()
+    }
+}
+
+/// The order of all slots.
+///
+/// Layers ascend. Within a layer come query, key and value as one group, then the attention output, the intermediate
+/// and the output layer, as far as they are adapted; within a group first every A, then every B. So the adapted ones
+/// of query, key and value have their A end to end (`[n r, H]`) and their B end to end (`[n H, r]`), which suits the
+/// fused projection. The score head comes last: weight, then bias.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    slots: Vec<Slot>,
+    len: usize,
+}
+
+impl Layout {
+    /// Lays out an adapter for a base.
+    ///
+    /// # Errors
+    /// [`ModelError::Lora`] when a setting does not suit the base.
+    pub fn new(base: &BertConfig, lora: &LoraConfig) -> Result<Self, ModelError> {
+        lora.validate(base)?;
+        let mut layout = Self { slots: Vec::new(), len: 0 };
+        let groups: [&[Target]; 4] = [
+            &[Target::Query, Target::Key, Target::Value],
+            &[Target::AttentionOutput],
+            &[Target::Intermediate],
+            &[Target::Output],
+        ];
+        for layer in lora.layer_indices(base)? {
+            for group in groups {
+                let adapted = || group.iter().copied().filter(|t| lora.targets.contains(t));
+                for target in adapted() {
+                    layout.push(target.module(layer), SlotKind::LoraA, vec![lora.rank, target.features(base).1]);
+                }
+                for target in adapted() {
+                    layout.push(target.module(layer), SlotKind::LoraB, vec![target.features(base).0, lora.rank]);
+                }
+            }
+        }
+        layout.push(SCORE_HEAD.to_owned(), SlotKind::HeadWeight, vec![1, base.hidden_size]);
+        layout.push(SCORE_HEAD.to_owned(), SlotKind::HeadBias, vec![1]);
+        Ok(layout)
+    }
+
+    fn push(&mut self, module: String, kind: SlotKind, shape: Vec<usize>) {
+        let slot = Slot { module, kind, offset: self.len, shape };
+        self.len += slot.size();
+        self.slots.push(slot);
+    }
+
+    /// Every slot, by ascending offset, without gaps.
+    #[must_use]
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The slot of a module's tensor, if the module is adapted.
+    #[must_use]
+    pub fn find(&self, module: &str, kind: SlotKind) -> Option<&Slot> {
+        self.slots.iter().find(|s| s.kind == kind && s.module == module)
+    }
+
+    /// Parameters in all: the length of the flat vector.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Never true: a layout holds the score head at least.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// An adapter with its score head: settings, order and values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adapter {
+    /// Settings.
+    pub config: LoraConfig,
+    /// Order of the values.
+    pub layout: Layout,
+    /// The values, flat, in the layout's order.
+    pub parameters: Vec<f32>,
+}
+
+impl Adapter {
+    /// An adapter that changes nothing yet, with a random score head.
+    ///
+    /// A is drawn from `U(-1/sqrt(in), 1/sqrt(in))`, which is the Kaiming uniform distribution with `a = sqrt(5)` that
+    /// PEFT takes; B is 0; the head's weight is drawn from `N(0, 0.02^2)`, its bias is 0. The same seed gives the same
+    /// bits on every platform.
+    ///
+    /// # Errors
+    /// [`ModelError::Lora`] when a setting does not suit the base.
+    pub fn init(base: &BertConfig, config: LoraConfig, seed: u64) -> Result<Self, ModelError> {
+        let layout = Layout::new(base, &config)?;
+        let mut parameters = vec![0.0; layout.len()];
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for slot in layout.slots() {
+            let values = &mut parameters[slot.range()];
+            match slot.kind {
+                SlotKind::LoraA => {
+                    let bound = 1.0 / libm::sqrt(slot.shape[1] as f64);
+                    values.fill_with(|| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32);
+                }
+                SlotKind::HeadWeight => values.fill_with(|| (normal(&mut rng) * HEAD_DEVIATION) as f32),
+                SlotKind::LoraB | SlotKind::HeadBias => {}
+            }
+        }
+        Ok(Self { config, layout, parameters })
+    }
+
+    /// An adapter of given values.
+    ///
+    /// # Errors
+    /// [`ModelError::Lora`] when a setting does not suit the base, [`ModelError::ParameterCount`] when the number of
+    /// values is not the layout's.
+    pub fn from_parameters(base: &BertConfig, config: LoraConfig, parameters: Vec<f32>) -> Result<Self, ModelError> {
+        let layout = Layout::new(base, &config)?;
+        if parameters.len() != layout.len() {
+            return Err(ModelError::ParameterCount { found: parameters.len(), expected: layout.len() });
+        }
+        Ok(Self { config, layout, parameters })
+    }
+
+    /// The values of one slot, row-major.
+    #[must_use]
+    pub fn values(&self, slot: &Slot) -> &[f32] {
+        &self.parameters[slot.range()]
+    }
+}
+
+/// Uniform in `[0, 1)` from 53 random bits.
+fn unit(rng: &mut ChaCha8Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Standard normal by Box and Muller (1958); libm's functions give the same bits everywhere.
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    // 1 - u lies in (0, 1], where the logarithm is finite.
+    let radius = libm::sqrt(-2.0 * libm::log(1.0 - unit(rng)));
+    radius * libm::cos(2.0 * std::f64::consts::PI * unit(rng))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::tests::tiny_config;
+
+    fn config() -> LoraConfig {
+        LoraConfig { rank: 2, targets: Target::ALL.into(), ..LoraConfig::default() }
+    }
+
+    #[test]
+    fn slots_lie_end_to_end_in_the_stated_order() {
+        let base = tiny_config();
+        let layout = Layout::new(&base, &config()).unwrap();
+        let mut offset = 0;
+        for slot in layout.slots() {
+            assert_eq!(slot.offset, offset);
+            offset = slot.range().end;
+        }
+        assert_eq!(offset, layout.len());
+        let (h, i, r) = (base.hidden_size, base.intermediate_size, 2);
+        assert_eq!(layout.len(), base.num_hidden_layers * (4 * 2 * r * h + 2 * r * (h + i)) + h + 1);
+        let first: Vec<_> = layout.slots().iter().take(8).map(|s| (&s.module[16..], s.kind)).collect();
+        use SlotKind::{LoraA, LoraB};
+        assert_eq!(
+            first,
+            [
+                ("attention.self.query", LoraA),
+                ("attention.self.key", LoraA),
+                ("attention.self.value", LoraA),
+                ("attention.self.query", LoraB),
+                ("attention.self.key", LoraB),
+                ("attention.self.value", LoraB),
+                ("attention.output.dense", LoraA),
+                ("attention.output.dense", LoraB),
+            ]
+        );
+        assert_eq!(layout.find("encoder.layer.1.intermediate.dense", LoraB).unwrap().shape, [i, r]);
+        assert_eq!(layout.find("encoder.layer.1.output.dense", LoraA).unwrap().shape, [r, i]);
+        assert_eq!(layout.find(SCORE_HEAD, SlotKind::HeadWeight).unwrap().shape, [1, h]);
+        assert_eq!(layout.slots().last().unwrap().range(), layout.len() - 1..layout.len());
+    }
+
+    #[test]
+    fn chosen_layers_are_sorted_and_counted_once() {
+        let lora = LoraConfig { layers: Some(vec![1, 1]), ..config() };
+        let layout = Layout::new(&tiny_config(), &lora).unwrap();
+        assert!(layout.slots().iter().all(|s| s.module == SCORE_HEAD || s.module.starts_with("encoder.layer.1.")));
+        assert_eq!(layout.slots().len(), 6 * 2 + 2);
+    }
+
+    #[test]
+    fn initial_values_follow_the_seed_and_the_distributions() {
+        let base = BertConfig { hidden_size: 384, intermediate_size: 1536, ..tiny_config() };
+        let adapter = Adapter::init(&base, config(), 7).unwrap();
+        assert_eq!(adapter, Adapter::init(&base, config(), 7).unwrap());
+        assert_ne!(adapter.parameters, Adapter::init(&base, config(), 8).unwrap().parameters);
+        for slot in adapter.layout.slots() {
+            let values = adapter.values(slot);
+            let variance = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / values.len() as f64;
+            let expected = match slot.kind {
+                SlotKind::LoraA => 1.0 / (3.0 * slot.shape[1] as f64),
+                SlotKind::HeadWeight => 0.0004,
+                SlotKind::LoraB | SlotKind::HeadBias => 0.0,
+            };
+            assert!((variance - expected).abs() <= 0.2 * expected, "{slot:?}: {variance} {expected}");
+            if slot.kind == SlotKind::LoraA {
+                let bound = 1.0 / (slot.shape[1] as f32).sqrt();
+                assert!(values.iter().all(|v| v.abs() <= bound * 1.000_001));
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_number_of_values_is_refused() {
+        let error = Adapter::from_parameters(&tiny_config(), config(), vec![0.0; 3]).unwrap_err();
+        assert!(error.to_string().contains("has 3 parameters"), "{error}");
+    }
+}

@@ -1,0 +1,189 @@
+//! The flat parameters as the tensors that the encoder multiplies with.
+
+use burn::tensor::{Device, Gradients, Tensor};
+
+use super::layout::{Adapter, Layout, SCORE_HEAD, SlotKind};
+use super::lora::{LoraConfig, Target};
+use crate::base::BertConfig;
+use crate::ops::LoraPlan;
+
+/// One tensor cut from the flat parameters.
+#[derive(Clone, Debug)]
+struct Cut {
+    offset: usize,
+    tensor: Tensor<2>,
+}
+
+/// The low-rank factors of one linear layer, or of several that run as one product.
+#[derive(Clone, Debug)]
+pub(super) struct LowRank {
+    a: Cut,
+    b: Cut,
+    pub plan: LoraPlan,
+}
+
+impl LowRank {
+    /// The stacked A, `[n r, in]`.
+    pub fn a(&self) -> &Tensor<2> {
+        &self.a.tensor
+    }
+
+    /// The stacked B, `[n out, r]`.
+    pub fn b(&self) -> &Tensor<2> {
+        &self.b.tensor
+    }
+}
+
+/// The low-rank factors of one encoder layer; absent where a linear layer is not adapted.
+#[derive(Clone, Debug)]
+pub(super) struct LayerLeaves {
+    /// Query, key and value of a layer that runs them as one product.
+    pub fused: Option<LowRank>,
+    /// The query of a layer that computes it for `[CLS]` alone.
+    pub query: Option<LowRank>,
+    /// Key and value of such a layer.
+    pub key_value: Option<LowRank>,
+    pub attention_output: Option<LowRank>,
+    pub intermediate: Option<LowRank>,
+    pub output: Option<LowRank>,
+}
+
+/// An adapter's parameters on a device, ready for the encoder.
+///
+/// All of them are views of one flat tensor, so that a step of the optimiser is one operation on
+/// one buffer. The gradient comes back in the same flat order.
+#[derive(Clone, Debug)]
+pub struct Leaves {
+    pub(super) layers: Vec<LayerLeaves>,
+    head_weight: Cut,
+    head_bias: Cut,
+    /// Probability of dropping an input of A in training.
+    pub(super) dropout: f32,
+    len: usize,
+}
+
+impl Leaves {
+    /// An adapter's parameters on `device`, without gradients: for scoring.
+    #[must_use]
+    pub fn new(base: &BertConfig, adapter: &Adapter, device: &Device) -> Self {
+        let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), &device.clone().inner());
+        Self::cut(base, &adapter.config, &adapter.layout, &flat, |tensor| tensor)
+    }
+
+    /// The flat parameters `flat [P]`, tracked by autodiff: for training.
+    #[must_use]
+    pub fn tracked(base: &BertConfig, lora: &LoraConfig, layout: &Layout, flat: &Tensor<1>) -> Self {
+        Self::cut(base, lora, layout, flat, |tensor| tensor.autodiff().require_grad())
+    }
+
+    /// The flat parameters `flat [P]` on their own device, without gradients.
+    #[must_use]
+    pub fn untracked(base: &BertConfig, lora: &LoraConfig, layout: &Layout, flat: &Tensor<1>) -> Self {
+        Self::cut(base, lora, layout, flat, |tensor| tensor)
+    }
+
+    fn cut(
+        base: &BertConfig,
+        lora: &LoraConfig,
+        layout: &Layout,
+        flat: &Tensor<1>,
+        lift: impl Fn(Tensor<2>) -> Tensor<2>,
+    ) -> Self {
+        let cut = |offset: usize, rows: usize, columns: usize| Cut {
+            offset,
+            tensor: lift(flat.clone().slice(offset..offset + rows * columns).reshape([rows, columns])),
+        };
+        // Factors of neighbouring slots lie end to end, so a group is one cut for A, one for B.
+        let group = |layer: usize, targets: &[Target]| {
+            let offset = |target: Target, kind| {
+                layout.find(&target.module(layer), kind).map(|slot| slot.offset)
+            };
+            let adapted: Vec<usize> = (0..targets.len())
+                .filter(|&i| offset(targets[i], SlotKind::LoraA).is_some())
+                .collect();
+            let first = targets[*adapted.first()?];
+            let (width, inputs) = first.features(base);
+            let n = adapted.len();
+            Some(LowRank {
+                a: cut(offset(first, SlotKind::LoraA)?, n * lora.rank, inputs),
+                b: cut(offset(first, SlotKind::LoraB)?, n * width, lora.rank),
+                plan: LoraPlan { adapted, width, rank: lora.rank, scale: lora.scale() },
+            })
+        };
+        let last = base.num_hidden_layers - 1;
+        let layers = (0..base.num_hidden_layers)
+            .map(|layer| {
+                use Target::{AttentionOutput, Intermediate, Key, Output, Query, Value};
+                let in_layer = |condition: bool, targets: &[Target]| {
+                    condition.then(|| group(layer, targets)).flatten()
+                };
+                LayerLeaves {
+                    fused: in_layer(layer != last, &[Query, Key, Value]),
+                    query: in_layer(layer == last, &[Query]),
+                    key_value: in_layer(layer == last, &[Key, Value]),
+                    attention_output: group(layer, &[AttentionOutput]),
+                    intermediate: group(layer, &[Intermediate]),
+                    output: group(layer, &[Output]),
+                }
+            })
+            .collect();
+        let head = |kind| layout.find(SCORE_HEAD, kind).expect("every layout has a score head").offset;
+        Self {
+            layers,
+            head_weight: cut(head(SlotKind::HeadWeight), 1, base.hidden_size),
+            head_bias: cut(head(SlotKind::HeadBias), 1, 1),
+            dropout: lora.dropout,
+            len: layout.len(),
+        }
+    }
+
+    /// Weight of the score head, `[1, H]`.
+    pub(super) fn head_weight(&self) -> &Tensor<2> {
+        &self.head_weight.tensor
+    }
+
+    /// Bias of the score head, `[1, 1]`.
+    pub(super) fn head_bias(&self) -> &Tensor<2> {
+        &self.head_bias.tensor
+    }
+
+    fn cuts(&self) -> Vec<&Cut> {
+        let mut cuts: Vec<&Cut> = self
+            .layers
+            .iter()
+            .flat_map(|layer| {
+                [
+                    &layer.fused,
+                    &layer.query,
+                    &layer.key_value,
+                    &layer.attention_output,
+                    &layer.intermediate,
+                    &layer.output,
+                ]
+            })
+            .flatten()
+            .flat_map(|low_rank| [&low_rank.a, &low_rank.b])
+            .chain([&self.head_weight, &self.head_bias])
+            .collect();
+        cuts.sort_by_key(|cut| cut.offset);
+        cuts
+    }
+
+    /// The gradient by all parameters, flat `[P]`, on the device without autodiff.
+    ///
+    /// A tensor that the loss does not depend on has a gradient of zeros.
+    #[must_use]
+    pub fn gradient(&self, gradients: &Gradients) -> Tensor<1> {
+        let pieces: Vec<Tensor<1>> = self
+            .cuts()
+            .into_iter()
+            .map(|cut| {
+                let grad = cut.tensor.grad(gradients);
+                grad.unwrap_or_else(|| cut.tensor.clone().inner().zeros_like()).flatten(0, 1)
+            })
+            .collect();
+        let flat = Tensor::cat(pieces, 0);
+        debug_assert_eq!(flat.dims(), [self.len]);
+        flat
+    }
+}

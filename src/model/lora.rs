@@ -1,0 +1,278 @@
+//! Which linear layers are adapted, at which rank and scale.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::error::ModelError;
+use crate::base::BertConfig;
+
+/// A linear layer that LoRA can adapt, one in every encoder layer.
+///
+/// The order is the order of computation; layouts and files follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// `attention.self.query`, `[H, H]`.
+    Query,
+    /// `attention.self.key`, `[H, H]`.
+    Key,
+    /// `attention.self.value`, `[H, H]`.
+    Value,
+    /// `attention.output.dense`, `[H, H]`.
+    AttentionOutput,
+    /// `intermediate.dense`, `[I, H]`.
+    Intermediate,
+    /// `output.dense`, `[H, I]`.
+    Output,
+}
+
+impl Target {
+    /// Every target, in order.
+    pub const ALL: [Self; 6] =
+        [Self::Query, Self::Key, Self::Value, Self::AttentionOutput, Self::Intermediate, Self::Output];
+
+    /// Path of the module inside one encoder layer, as Transformers names it.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Query => "attention.self.query",
+            Self::Key => "attention.self.key",
+            Self::Value => "attention.self.value",
+            Self::AttentionOutput => "attention.output.dense",
+            Self::Intermediate => "intermediate.dense",
+            Self::Output => "output.dense",
+        }
+    }
+
+    /// The usual short name in PEFT's `target_modules`. `output.dense` matches both output layers there.
+    #[must_use]
+    pub fn peft_name(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Key => "key",
+            Self::Value => "value",
+            other => other.path(),
+        }
+    }
+
+    /// Name of the module in layer `layer`, such as `encoder.layer.0.attention.self.query`.
+    #[must_use]
+    pub fn module(self, layer: usize) -> String {
+        format!("encoder.layer.{layer}.{}", self.path())
+    }
+
+    /// Layer and target of a module name, the inverse of [`Target::module`]; `None` for any other module.
+    #[must_use]
+    pub fn of_module(module: &str) -> Option<(usize, Self)> {
+        let (layer, path) = module.strip_prefix("encoder.layer.")?.split_once('.')?;
+        // `parse` alone would take "+1" and "01", which are no module names.
+        let index: usize = layer.parse().ok().filter(|n: &usize| n.to_string() == layer)?;
+        Self::ALL.into_iter().find(|t| t.path() == path).map(|t| (index, t))
+    }
+
+    /// `(out, in)` features of the linear layer: the shape of its weight.
+    #[must_use]
+    pub fn features(self, base: &BertConfig) -> (usize, usize) {
+        match self {
+            Self::Intermediate => (base.intermediate_size, base.hidden_size),
+            Self::Output => (base.hidden_size, base.intermediate_size),
+            _ => (base.hidden_size, base.hidden_size),
+        }
+    }
+
+    /// The targets that one entry of `target_modules` stands for.
+    ///
+    /// As in PEFT, an entry matches every module whose path ends in it after a dot: `output.dense` stands for both
+    /// output layers, `dense` for those and the intermediate one. `all-linear` stands for all six.
+    ///
+    /// # Errors
+    /// [`ModelError::UnknownTarget`] when it matches none.
+    pub fn matching(name: &str) -> Result<BTreeSet<Self>, ModelError> {
+        let found: BTreeSet<Self> = Self::ALL
+            .into_iter()
+            .filter(|t| {
+                name == "all-linear"
+                    || t.path() == name
+                    || t.path().strip_suffix(name).is_some_and(|s| s.ends_with('.'))
+            })
+            .collect();
+        if name.is_empty() || found.is_empty() {
+            return Err(ModelError::UnknownTarget { name: name.to_owned() });
+        }
+        Ok(found)
+    }
+
+    /// The targets that a list of names stands for: the union of what each matches.
+    ///
+    /// # Errors
+    /// [`ModelError::UnknownTarget`] names the first entry that matches nothing; an empty list is refused.
+    pub fn parse_list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Result<BTreeSet<Self>, ModelError> {
+        let mut targets = BTreeSet::new();
+        for name in names {
+            targets.extend(Self::matching(name.as_ref().trim())?);
+        }
+        if targets.is_empty() {
+            return Err(ModelError::Lora { setting: "target_modules", what: "is empty; name at least one".into() });
+        }
+        Ok(targets)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.peft_name())
+    }
+}
+
+/// Settings of a LoRA adapter, by PEFT's meaning of each (Hu et al. 2021, arXiv 2106.09685; rsLoRA: Kalajdzievski
+/// 2023, arXiv 2312.03732).
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoraConfig {
+    /// Rank of every update, at least 1.
+    pub rank: usize,
+    /// Numerator of the scale.
+    pub alpha: f32,
+    /// Probability that an element of the input of A is dropped in training, in `[0, 1)`.
+    pub dropout: f32,
+    /// Linear layers adapted in each chosen encoder layer.
+    pub targets: BTreeSet<Target>,
+    /// Scale by `alpha / sqrt(rank)` instead of `alpha / rank`.
+    pub rslora: bool,
+    /// Encoder layers adapted (PEFT's `layers_to_transform`), counted from 0; `None` means all.
+    pub layers: Option<Vec<usize>>,
+}
+
+impl Default for LoraConfig {
+    /// Rank 8 with alpha 16 on query and value.
+    fn default() -> Self {
+        Self {
+            rank: 8,
+            alpha: 16.0,
+            dropout: 0.0,
+            targets: BTreeSet::from([Target::Query, Target::Value]),
+            rslora: false,
+            layers: None,
+        }
+    }
+}
+
+impl LoraConfig {
+    /// Factor of the low-rank update: `alpha / rank`, or `alpha / sqrt(rank)` with rsLoRA.
+    #[must_use]
+    pub fn scale(&self) -> f32 {
+        let rank = self.rank as f64;
+        let divisor = if self.rslora { libm::sqrt(rank) } else { rank };
+        (f64::from(self.alpha) / divisor) as f32
+    }
+
+    /// The encoder layers adapted in a base, ascending, each once.
+    ///
+    /// # Errors
+    /// [`ModelError::Lora`] when the list is empty or names a layer that the base lacks.
+    pub fn layer_indices(&self, base: &BertConfig) -> Result<Vec<usize>, ModelError> {
+        let count = base.num_hidden_layers;
+        let Some(chosen) = &self.layers else {
+            return Ok((0..count).collect());
+        };
+        let error = |what| Err(ModelError::Lora { setting: "layers_to_transform", what });
+        if chosen.is_empty() {
+            return error("is empty; leave it out to adapt every layer".into());
+        }
+        if let Some(bad) = chosen.iter().find(|&&l| l >= count) {
+            return error(format!("names layer {bad}, but the base has layers 0 to {}", count - 1));
+        }
+        Ok(chosen.iter().copied().collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// Checks every setting against the base.
+    ///
+    /// # Errors
+    /// [`ModelError::Lora`] names the setting and what is allowed.
+    pub fn validate(&self, base: &BertConfig) -> Result<(), ModelError> {
+        let error = |setting, what| Err(ModelError::Lora { setting, what });
+        if self.rank == 0 || self.rank > base.hidden_size {
+            let limit = base.hidden_size;
+            return error("r", format!("is {}; expected 1 to the base's hidden size {limit}", self.rank));
+        }
+        if !(self.alpha.is_finite() && self.alpha > 0.0) {
+            return error("lora_alpha", format!("is {}; expected a positive number", self.alpha));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return error("lora_dropout", format!("is {}; expected 0 or more, below 1", self.dropout));
+        }
+        if self.targets.is_empty() {
+            return error("target_modules", "is empty; name at least one".into());
+        }
+        self.layer_indices(base).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(name: &str) -> Vec<&'static str> {
+        Target::matching(name).unwrap().into_iter().map(Target::path).collect()
+    }
+
+    #[test]
+    fn names_match_by_suffix_as_in_peft() {
+        assert_eq!(names("query"), ["attention.self.query"]);
+        assert_eq!(names("self.value"), ["attention.self.value"]);
+        assert_eq!(names("attention.output.dense"), ["attention.output.dense"]);
+        assert_eq!(names("output.dense"), ["attention.output.dense", "output.dense"]);
+        assert_eq!(names("dense"), ["attention.output.dense", "intermediate.dense", "output.dense"]);
+        assert_eq!(names("all-linear").len(), 6);
+    }
+
+    #[test]
+    fn names_that_match_nothing_are_named() {
+        for bad in ["quer", "uery", "", "Query", "pooler.dense", "q_proj", ".query"] {
+            let error = Target::parse_list(["value", bad]).unwrap_err();
+            assert_eq!(error, ModelError::UnknownTarget { name: bad.into() });
+            assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
+        }
+        assert!(Target::parse_list(Vec::<String>::new()).unwrap_err().to_string().contains("target_modules"));
+    }
+
+    #[test]
+    fn modules_and_targets_map_both_ways() {
+        for target in Target::ALL {
+            assert_eq!(Target::of_module(&target.module(11)), Some((11, target)));
+        }
+        for bad in ["encoder.layer.01.output.dense", "encoder.layer.+1.output.dense", "pooler.dense", "encoder.layer.1"]
+        {
+            assert_eq!(Target::of_module(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn scale_follows_peft() {
+        let mut config = LoraConfig { rank: 4, alpha: 16.0, ..LoraConfig::default() };
+        assert_eq!(config.scale(), 4.0);
+        config.rslora = true;
+        assert_eq!(config.scale(), 8.0);
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let base = crate::base::tests::tiny_config();
+        let cases: [(&str, fn(&mut LoraConfig)); 8] = [
+            ("`r`", |c| c.rank = 0),
+            ("`r`", |c| c.rank = 9),
+            ("lora_alpha", |c| c.alpha = f32::NAN),
+            ("lora_alpha", |c| c.alpha = 0.0),
+            ("lora_dropout", |c| c.dropout = 1.0),
+            ("target_modules", |c| c.targets.clear()),
+            ("layers_to_transform", |c| c.layers = Some(vec![])),
+            ("layer 2", |c| c.layers = Some(vec![0, 2])),
+        ];
+        for (expected, spoil) in cases {
+            let mut config = LoraConfig::default();
+            config.rank = 4;
+            config.validate(&base).unwrap();
+            spoil(&mut config);
+            let message = config.validate(&base).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

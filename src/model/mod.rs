@@ -1,0 +1,24 @@
+//! The rescoring model: BERT's encoder with low-rank terms, and a score head on `[CLS]`.
+//!
+//! - `batch`: token sequences end to end, without padding;
+//! - `lora`, `layout`: which layers are adapted, and where each trainable number lies;
+//! - `leaves`: the flat parameters cut into the tensors that the encoder multiplies with;
+//! - `encoder`: the forward pass;
+//! - `scorer`: texts in, scores out.
+
+mod batch;
+mod encoder;
+mod error;
+mod layout;
+mod leaves;
+mod lora;
+mod scorer;
+
+pub use batch::PackedBatch;
+pub use encoder::{Encoder, Forward};
+pub use error::ModelError;
+pub use layout::{Adapter, Layout, SCORE_HEAD, Slot, SlotKind};
+pub use leaves::Leaves;
+pub use lora::{LoraConfig, Target};
+pub(crate) use scorer::read;
+pub use scorer::{SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, score_sequences};

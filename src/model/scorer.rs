@@ -1,0 +1,221 @@
+//! Texts in, scores out: what rescoring, tuning and the evaluation of a development set run.
+
+use std::collections::HashMap;
+
+use burn::tensor::Tensor;
+
+use super::batch::PackedBatch;
+use super::encoder::Encoder;
+use super::error::ModelError;
+use super::leaves::Leaves;
+use crate::base::BertTokenizer;
+
+/// Tokens in one batch of a [`Scorer`] where the caller has no wish of its own.
+pub const SCORING_BATCH_TOKENS: usize = 2048;
+
+/// Token sequences, each of them once.
+///
+/// Hypotheses of one list are near duplicates, and lists of one domain share many short texts; what
+/// is tokenised alike is computed once.
+#[derive(Clone, Debug, Default)]
+pub struct Sequences {
+    places: HashMap<Vec<u32>, usize>,
+    /// How many hypotheses stand for each sequence.
+    counts: Vec<usize>,
+}
+
+impl Sequences {
+    /// No sequences yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Index of these ids among the distinct sequences; new ones are appended.
+    pub fn intern(&mut self, ids: Vec<u32>) -> usize {
+        let next = self.counts.len();
+        let place = *self.places.entry(ids).or_insert(next);
+        if place == next {
+            self.counts.push(0);
+        }
+        self.counts[place] += 1;
+        place
+    }
+
+    /// The distinct sequences by index, and how often each was interned.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<Vec<u32>>, Vec<usize>) {
+        let mut sequences = vec![Vec::new(); self.counts.len()];
+        for (ids, place) in self.places {
+            sequences[place] = ids;
+        }
+        (sequences, self.counts)
+    }
+}
+
+/// Scores of all hypotheses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    /// Score of the rescoring model per list and hypothesis, in the order given; higher is better.
+    pub lm: Vec<Vec<f64>>,
+    /// Hypotheses that were cut at the base's position limit.
+    pub truncated: usize,
+}
+
+/// Scores texts with an adapted encoder.
+#[derive(Clone, Copy, Debug)]
+pub struct Scorer<'a> {
+    /// The frozen base.
+    pub encoder: &'a Encoder,
+    /// The adapter and its score head, on the encoder's device.
+    pub leaves: &'a Leaves,
+    /// The base's tokenizer.
+    pub tokenizer: &'a BertTokenizer,
+    /// Most tokens in a batch; a longer text is a batch by itself.
+    pub batch_tokens: usize,
+}
+
+impl<'a> Scorer<'a> {
+    /// A scorer with batches of [`SCORING_BATCH_TOKENS`].
+    #[must_use]
+    pub fn new(encoder: &'a Encoder, leaves: &'a Leaves, tokenizer: &'a BertTokenizer) -> Self {
+        Self { encoder, leaves, tokenizer, batch_tokens: SCORING_BATCH_TOKENS }
+    }
+
+    /// Scores every text of every list. Scores do not depend on how texts are grouped into lists,
+    /// beyond rounding.
+    ///
+    /// `progress` is told the number of hypotheses done, of all lists together, after each batch.
+    ///
+    /// # Errors
+    /// [`ModelError::Base`] when a text cannot be tokenised, [`ModelError::Device`] when the device
+    /// fails, [`ModelError::ScoreNotFinite`] when the model gives a NaN or an infinity.
+    pub async fn score(
+        &self,
+        lists: &[Vec<&str>],
+        mut progress: impl FnMut(usize),
+    ) -> Result<Scored, ModelError> {
+        let mut distinct = Sequences::new();
+        let mut truncated = 0;
+        let mut places = Vec::with_capacity(lists.len());
+        for list in lists {
+            let mut row = Vec::with_capacity(list.len());
+            for text in list {
+                let encoded = self.tokenizer.encode(text)?;
+                truncated += usize::from(encoded.truncated);
+                row.push(distinct.intern(encoded.ids));
+            }
+            places.push(row);
+        }
+        let (sequences, counts) = distinct.into_parts();
+        let mut done = 0;
+        let scores = score_sequences(self.encoder, self.leaves, &sequences, self.batch_tokens, |finished| {
+            done += finished.iter().map(|&place| counts[place]).sum::<usize>();
+            progress(done);
+        })
+        .await?;
+        let lm = places.into_iter().map(|row| row.into_iter().map(|place| scores[place]).collect());
+        Ok(Scored { lm: lm.collect(), truncated })
+    }
+}
+
+/// Scores of token sequences, by index.
+///
+/// They are computed in order of length, the longest first, so that a batch holds sequences of
+/// like length and the largest need of memory comes first. `done` is given the indices of each
+/// batch as it is finished.
+///
+/// # Errors
+/// [`ModelError::Device`] when the device fails, [`ModelError::ScoreNotFinite`] when the model gives
+/// a NaN or an infinity.
+pub async fn score_sequences(
+    encoder: &Encoder,
+    leaves: &Leaves,
+    sequences: &[Vec<u32>],
+    batch_tokens: usize,
+    mut done: impl FnMut(&[usize]),
+) -> Result<Vec<f64>, ModelError> {
+    let mut scores = vec![0.0; sequences.len()];
+    // One batch is always under way while the one before it is read, so that a GPU never waits.
+    let mut under_way: Option<(Vec<usize>, Tensor<1>)> = None;
+    let mut batches = by_length(sequences, batch_tokens).into_iter();
+    loop {
+        let launched = batches.next().map(|members| {
+            let batch: PackedBatch = members.iter().map(|&at| sequences[at].as_slice()).collect();
+            let out = encoder.forward(&batch, leaves, None).scores;
+            (members, out)
+        });
+        let finished = std::mem::replace(&mut under_way, launched);
+        if let Some((members, out)) = finished {
+            let values = read(out).await?;
+            for (&at, &value) in members.iter().zip(&values) {
+                if !value.is_finite() {
+                    return Err(ModelError::ScoreNotFinite { value });
+                }
+                scores[at] = f64::from(value);
+            }
+            done(&members);
+        }
+        if under_way.is_none() {
+            return Ok(scores);
+        }
+    }
+}
+
+/// Indices of the sequences, longest first, cut into batches of at most `batch_tokens` tokens.
+fn by_length(sequences: &[Vec<u32>], batch_tokens: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..sequences.len()).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(sequences[at].len()));
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut tokens = 0;
+    for at in order {
+        let length = sequences[at].len();
+        match batches.last_mut() {
+            Some(batch) if tokens + length <= batch_tokens => {
+                batch.push(at);
+                tokens += length;
+            }
+            _ => {
+                batches.push(vec![at]);
+                tokens = length;
+            }
+        }
+    }
+    batches
+}
+
+/// Brings a tensor to the host without blocking.
+pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
+    let data = tensor.into_data_async().await.map_err(|e| ModelError::Device(e.to_string()))?;
+    data.into_vec::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_sequences_are_kept_once_and_counted() {
+        let mut distinct = Sequences::new();
+        let places: Vec<usize> =
+            [vec![1, 2], vec![1], vec![1, 2], vec![2]].into_iter().map(|ids| distinct.intern(ids)).collect();
+        assert_eq!(places, [0, 1, 0, 2]);
+        assert_eq!(distinct.into_parts(), (vec![vec![1, 2], vec![1], vec![2]], vec![2, 1, 1]));
+    }
+
+    #[test]
+    fn batches_hold_every_sequence_once_within_the_budget() {
+        let lengths = [3usize, 9, 2, 30, 4, 4, 1, 8];
+        let sequences: Vec<Vec<u32>> = lengths.iter().map(|&n| vec![7; n]).collect();
+        let batches = by_length(&sequences, 10);
+        assert_eq!(batches[0], [3], "longer than the budget: by itself");
+        for batch in &batches[1..] {
+            assert!(batch.iter().map(|&at| lengths[at]).sum::<usize>() <= 10, "{batch:?}");
+        }
+        let mut all: Vec<usize> = batches.concat();
+        assert!(all.windows(2).all(|pair| lengths[pair[0]] >= lengths[pair[1]]));
+        all.sort_unstable();
+        assert_eq!(all, (0..lengths.len()).collect::<Vec<_>>());
+        assert!(by_length(&[], 10).is_empty());
+    }
+}

@@ -1,0 +1,260 @@
+//! What can be wrong with N-best input, and what to do about it.
+
+use std::fmt;
+use std::io;
+
+use super::{MAX_HYPOTHESES, MAX_LINE_BYTES};
+
+/// An error of a reader in this module. Its text is one line that names the source, the line, the
+/// cause and, where there is one, a remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NbestError {
+    /// One line is invalid. Reading may go on with the next.
+    #[error("{name}:{line}: {problem}{}", Tail(problem.hint()))]
+    Line {
+        /// The name the stream was given.
+        name: String,
+        /// Line number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+    /// The stream failed: cut short, damaged or unreadable. Nothing more comes from it.
+    #[error(
+        "{name}: {} after line {line}: {error}{}",
+        stream_failure(error),
+        Tail(stream_hint(error))
+    )]
+    Stream {
+        /// The name the stream was given.
+        name: String,
+        /// The last line that was read whole; 0 when there was none.
+        line: u64,
+        /// What the stream said.
+        error: io::Error,
+    },
+    /// A set of streams that belong together does not fit together.
+    #[error("{name}: {problem}{}", Tail(problem.hint()))]
+    Source {
+        /// The name of the stream at fault.
+        name: String,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+}
+
+impl NbestError {
+    /// Whether only one line was bad, so that a caller may count it and read on.
+    #[must_use]
+    pub fn is_line(&self) -> bool {
+        matches!(self, Self::Line { .. })
+    }
+
+    /// Line number from 1, where the error is about one line.
+    #[must_use]
+    pub fn line(&self) -> Option<u64> {
+        match self {
+            Self::Line { line, .. } => Some(*line),
+            Self::Stream { .. } | Self::Source { .. } => None,
+        }
+    }
+}
+
+/// What is wrong with a line or a stream. `Display` gives the cause, [`Problem::hint`] the remedy.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The line is longer than [`MAX_LINE_BYTES`].
+    #[error("the line is longer than {limit} bytes")]
+    TooLong {
+        /// The limit that was passed.
+        limit: usize,
+    },
+    /// Bytes that are not UTF-8.
+    #[error("byte {byte} of the line is not UTF-8")]
+    NotUtf8 {
+        /// Position of the first bad byte, from 1.
+        byte: usize,
+        /// Whether the file begins as UTF-16 does.
+        utf16: bool,
+    },
+    /// The line is not JSON.
+    #[error("not valid JSON at column {column}: {message}")]
+    Syntax {
+        /// Position in bytes, from 1.
+        column: usize,
+        /// What the parser met.
+        message: String,
+        /// A guess at how the line came to be like this.
+        hint: Option<&'static str>,
+    },
+    /// A number that JSON has no word for, or that overflows.
+    #[error("number at column {column} is not finite")]
+    NotFinite {
+        /// Position in bytes, from 1.
+        column: usize,
+    },
+    /// A key stands twice in one object.
+    #[error("key {key:?} stands twice in one object (column {column})")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+        /// Where the second one ends, in bytes from 1.
+        column: usize,
+    },
+    /// The line is JSON, but not an object.
+    #[error("expected one object, found {found}")]
+    NotAnObject {
+        /// The kind of value found.
+        found: &'static str,
+    },
+    /// A key that must be there is not.
+    #[error("{place}key {key:?} is missing")]
+    MissingKey {
+        /// Where: empty for the utterance, or `hypothesis 3: `.
+        place: String,
+        /// The key.
+        key: &'static str,
+        /// A guess at how the line came to be like this.
+        hint: Option<&'static str>,
+    },
+    /// A key has a value of the wrong kind.
+    #[error("{place}key {key:?} must be {expected}, found {found}")]
+    WrongKind {
+        /// Where: empty for the utterance, or `hypothesis 3: `.
+        place: String,
+        /// The key.
+        key: &'static str,
+        /// What it must be.
+        expected: &'static str,
+        /// The kind of value found.
+        found: &'static str,
+    },
+    /// A member of `nbest` is not an object.
+    #[error("hypothesis {index} must be an object, found {found}")]
+    NotAHypothesis {
+        /// Place in the list, from 1.
+        index: usize,
+        /// The kind of value found.
+        found: &'static str,
+    },
+    /// `id` is empty or blank.
+    #[error("key \"id\" is empty")]
+    EmptyId,
+    /// `nbest` is empty.
+    #[error("key \"nbest\" is an empty list")]
+    EmptyList,
+    /// `nbest` is longer than [`MAX_HYPOTHESES`].
+    #[error("key \"nbest\" holds {count} hypotheses, more than {MAX_HYPOTHESES}")]
+    TooMany {
+        /// How many it holds.
+        count: usize,
+    },
+    /// A score of a per-rank file is not a finite number.
+    #[error("score of {id:?} is not a finite number: {found:?}")]
+    BadScore {
+        /// The utterance.
+        id: String,
+        /// The text in the place of the score.
+        found: String,
+    },
+    /// The same utterance twice in the files of one rank, or in the references.
+    #[error("{id:?} stands twice in {place}")]
+    DuplicateId {
+        /// The utterance.
+        id: String,
+        /// Such as `rank 3`.
+        place: String,
+    },
+    /// A score for an utterance that has no text at this rank.
+    #[error("{id:?} has a score but no text at rank {rank}")]
+    ScoreWithoutText {
+        /// The utterance.
+        id: String,
+        /// The rank, from 1.
+        rank: usize,
+    },
+    /// A rank outside 1 to [`MAX_HYPOTHESES`].
+    #[error("rank {rank} is outside 1 to {MAX_HYPOTHESES}")]
+    BadRank {
+        /// The rank given.
+        rank: usize,
+    },
+}
+
+impl Problem {
+    /// What the user may do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::TooLong { limit } if *limit == MAX_LINE_BYTES => {
+                Some("N-best files hold one utterance a line; is this one?")
+            }
+            Self::NotUtf8 { utf16: true, .. } => {
+                Some("the file looks like UTF-16; convert it to UTF-8")
+            }
+            Self::NotUtf8 { .. } => {
+                Some("convert the file to UTF-8, or see whether it is a text file at all")
+            }
+            Self::Syntax { hint, .. } | Self::MissingKey { hint, .. } => *hint,
+            Self::NotFinite { .. } => Some("leave an unknown score out, or write null"),
+            Self::NotAnObject { found: "a list" } => {
+                Some("write one object a line, without a list around them")
+            }
+            Self::WrongKind { key: "id", .. } => Some("write the id in double quotes"),
+            Self::WrongKind { key: "score" | "am" | "lm" | "total", .. } => {
+                Some("scores are log-probabilities; leave an unknown one out, or write null")
+            }
+            Self::NotAHypothesis { found: "a string", .. } => {
+                Some("write each hypothesis as {\"text\": ..., \"score\": ...}")
+            }
+            Self::EmptyList => Some("a list needs one hypothesis at least; its text may be empty"),
+            Self::TooMany { .. } | Self::BadRank { .. } => Some("keep the best 200"),
+            Self::BadScore { .. } => Some("scores look like -12.3 or tensor(-12.3)"),
+            Self::ScoreWithoutText { .. } => {
+                Some("the text and score files of this rank do not belong together")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A hint as the end of an error line.
+struct Tail(Option<&'static str>);
+
+impl fmt::Display for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// gzip reports a stream that ends early as `UnexpectedEof` and a wrong byte as one of two others.
+fn stream_failure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "gzip data cut short",
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "gzip data damaged",
+        _ => "cannot be read",
+    }
+}
+
+fn stream_hint(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+            Some("copy the file again or make it anew; `gzip -t` checks it")
+        }
+        _ => None,
+    }
+}
+
+/// Enough of a value to find it by; a line may be megabytes long.
+pub(super) fn clip(value: &str) -> String {
+    const KEPT: usize = 40;
+    match value.char_indices().nth(KEPT) {
+        Some((end, _)) => format!("{}...", &value[..end]),
+        None => value.to_owned(),
+    }
+}

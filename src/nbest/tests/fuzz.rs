@@ -1,0 +1,123 @@
+//! Random damage: the readers may refuse, never panic, and what they accept must hold.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::super::espnet::{Named, RankFiles, merge};
+use super::super::{JsonLines, MAX_HYPOTHESES, write_jsonl};
+use super::{GOOD, gzip, one};
+
+const RICH: &str = r#"{"id":"ü-1","ref":"der große Baum","meta":{"k":[1,-2.5e3,true,null,"\u00e9\n"]},"nbest":[{"text":"der große baum","score":-12.375,"am":-3,"x":{}},{"text":"","lm":0.5,"total":1e-3}]}"#;
+/// Bytes that matter to the formats read here.
+const TELLING: &[u8] = b"{}[]\",:\\\n\r\t 0-+.eEnNuI\x00\x1f\x8b\xff\xc3\xef";
+
+fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
+    (rng.next_u64() % n as u64) as usize
+}
+
+/// Overwrites, inserts, removes or doubles some bytes.
+fn mutate(rng: &mut ChaCha8Rng, bytes: &mut Vec<u8>) {
+    for _ in 0..=below(rng, 6) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = below(rng, bytes.len());
+        let byte = if rng.next_u32() & 1 == 0 {
+            TELLING[below(rng, TELLING.len())]
+        } else {
+            rng.next_u32() as u8
+        };
+        match below(rng, 5) {
+            0 => bytes[at] = byte,
+            1 => bytes.insert(at, byte),
+            2 => drop(bytes.remove(at)),
+            3 => bytes.truncate(at),
+            _ => {
+                let end = (at + 1 + below(rng, 30)).min(bytes.len());
+                let piece = bytes[at..end].to_vec();
+                bytes.splice(at..at, piece);
+            }
+        }
+    }
+}
+
+/// Reads everything; returns how many items were accepted and refused.
+fn drain(bytes: &[u8]) -> (usize, usize) {
+    let (mut accepted, mut refused) = (0, 0);
+    for item in JsonLines::new(bytes, "fuzz") {
+        match item {
+            Ok(u) => {
+                accepted += 1;
+                assert!(!u.id.trim().is_empty());
+                assert!((1..=MAX_HYPOTHESES).contains(&u.hypotheses.len()));
+                for h in &u.hypotheses {
+                    assert!(
+                        [h.score, h.am, h.lm, h.total].into_iter().flatten().all(f64::is_finite)
+                    );
+                }
+                let mut out = Vec::new();
+                write_jsonl(&mut out, &u).unwrap();
+                assert_eq!(one(std::str::from_utf8(&out).unwrap()), u);
+            }
+            Err(error) => {
+                refused += 1;
+                let text = error.to_string();
+                assert!(text.starts_with("fuzz:") && !text.contains('\n'), "{text}");
+            }
+        }
+    }
+    (accepted, refused)
+}
+
+#[test]
+fn damaged_lines_never_panic() {
+    let mut rng = ChaCha8Rng::seed_from_u64(20);
+    let whole = format!("{GOOD}\n{RICH}\n{GOOD}\n").into_bytes();
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..20_000 {
+        let mut bytes = whole.clone();
+        mutate(&mut rng, &mut bytes);
+        let (a, r) = drain(&bytes);
+        accepted += a;
+        refused += r;
+    }
+    assert!(
+        accepted > 10_000 && refused > 10_000,
+        "the damage must be neither nothing nor everything: {accepted} {refused}"
+    );
+}
+
+#[test]
+fn damaged_gzip_never_panics() {
+    let mut rng = ChaCha8Rng::seed_from_u64(21);
+    let whole = gzip(format!("{GOOD}\n{RICH}\n").as_bytes());
+    let mut refused = 0;
+    for _ in 0..5_000 {
+        let mut bytes = whole.clone();
+        mutate(&mut rng, &mut bytes);
+        refused += drain(&bytes).1;
+    }
+    assert!(refused > 4_000, "{refused}");
+}
+
+#[test]
+fn damaged_rank_files_never_panic() {
+    let mut rng = ChaCha8Rng::seed_from_u64(22);
+    let (text, score) =
+        (b"u1 a b c\nu2 d\nu3\n".to_vec(), b"u1 tensor(-4.5)\nu2 -1\nu3 tensor([-2.0])\n".to_vec());
+    let mut lists = 0;
+    for _ in 0..10_000 {
+        let (mut text, mut score) = (text.clone(), score.clone());
+        mutate(&mut rng, &mut text);
+        mutate(&mut rng, &mut score);
+        let files = RankFiles {
+            rank: 1,
+            text: Named::new("text", &text[..]),
+            score: Some(Named::new("score", &score[..])),
+        };
+        if let Ok(merged) = merge([files], None, |_| Ok(())) {
+            lists += merged.utterances.len();
+        }
+    }
+    assert!(lists > 10_000, "{lists}");
+}

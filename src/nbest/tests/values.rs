@@ -1,0 +1,99 @@
+//! What a line may hold, and how it is written back.
+
+use serde_json::json;
+
+use super::super::{Hypothesis, Utterance, write_jsonl};
+use super::{GOOD, one};
+
+fn written(u: &Utterance) -> String {
+    let mut out = Vec::new();
+    write_jsonl(&mut out, u).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn reads_the_canonical_form() {
+    let u = one(GOOD);
+    let list = vec![Hypothesis::new("a b", Some(-1.5)), Hypothesis::new("", None)];
+    assert_eq!(u, Utterance::new("u1", Some("a b".into()), list));
+}
+
+#[test]
+fn writes_what_it_read_byte_for_byte() {
+    assert_eq!(written(&one(GOOD)), format!("{GOOD}\n"));
+}
+
+#[test]
+fn null_is_absent() {
+    let u = one(
+        r#"{"id":"a","ref":null,"nbest":[{"text":"x","score":null,"am":null,"lm":null,"total":null}]}"#,
+    );
+    assert_eq!(u, Utterance::new("a", None, vec![Hypothesis::new("x", None)]));
+    assert_eq!(written(&u), "{\"id\":\"a\",\"nbest\":[{\"text\":\"x\"}]}\n");
+}
+
+#[test]
+fn an_empty_reference_is_not_an_unknown_one() {
+    let u = one(r#"{"id":"a","ref":"","nbest":[{"text":""}]}"#);
+    assert_eq!(u.reference.as_deref(), Some(""));
+    assert!(written(&u).contains(r#""ref":"""#));
+}
+
+#[test]
+fn unknown_keys_stay_in_their_order_after_the_known() {
+    let u = one(
+        r#"{"zoo":1,"id":"a","meta":{"z":[1,2],"a":null},"nbest":[{"post":0.25,"text":"x","b":true,"am":-2}],"apple":"é"}"#,
+    );
+    assert_eq!(u.extra.keys().collect::<Vec<_>>(), ["zoo", "meta", "apple"]);
+    assert_eq!(u.hypotheses[0].extra.get("post"), Some(&json!(0.25)));
+    assert_eq!(
+        written(&u),
+        "{\"id\":\"a\",\"nbest\":[{\"text\":\"x\",\"am\":-2.0,\"post\":0.25,\"b\":true}],\"zoo\":1,\"meta\":{\"z\":[1,2],\"a\":null},\"apple\":\"é\"}\n"
+    );
+}
+
+#[test]
+fn a_known_key_wins_over_one_put_into_extra() {
+    let mut u = one(GOOD);
+    u.extra.insert("id".into(), json!("other"));
+    u.hypotheses[0].extra.insert("score".into(), json!(7));
+    assert_eq!(written(&u), format!("{GOOD}\n"));
+}
+
+#[test]
+fn list_lengths_from_1_to_200() {
+    for count in [1, 2, 199, 200] {
+        let list = vec![r#"{"text":"a"}"#; count].join(",");
+        assert_eq!(one(&format!(r#"{{"id":"a","nbest":[{list}]}}"#)).hypotheses.len(), count);
+    }
+}
+
+#[test]
+fn scores_keep_every_bit() {
+    for score in [-0.1 - 0.2, f64::MIN_POSITIVE, -1e308, 5e-324, -0.0, 1.0 / 3.0] {
+        let u = Utterance::new("a", None, vec![Hypothesis::new("x", Some(score))]);
+        let back = one(&written(&u)).hypotheses[0].score.unwrap();
+        assert_eq!(back.to_bits(), score.to_bits(), "{score:e}");
+    }
+}
+
+#[test]
+fn large_integers_are_numbers_too() {
+    let u = one(
+        r#"{"id":"a","nbest":[{"text":"x","score":-12},{"text":"y","score":123456789012345678901}]}"#,
+    );
+    assert_eq!(u.hypotheses[0].score, Some(-12.0));
+    assert_eq!(u.hypotheses[1].score, Some(123_456_789_012_345_678_901.0));
+}
+
+#[test]
+fn a_score_that_json_cannot_hold_is_not_written() {
+    for bad in [f64::NAN, f64::INFINITY] {
+        let mut u = one(GOOD);
+        u.hypotheses[1].lm = Some(bad);
+        let mut out = Vec::new();
+        let error = write_jsonl(&mut out, &u).unwrap_err().to_string();
+        assert!(error.contains("\"u1\", hypothesis 2: lm"), "{error}");
+        assert!(out.is_empty());
+    }
+}

@@ -1,0 +1,46 @@
+//! Flex tensors as slices, and slices as Flex tensors.
+
+use std::borrow::Cow;
+
+use burn::backend::Flex;
+use burn::backend::TensorMetadata;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::{DType, TensorData};
+
+pub(super) type Float = FloatTensor<Flex>;
+
+/// The elements in row-major order; copied only where the tensor is a strided view.
+pub(super) fn values(tensor: &Float) -> Cow<'_, [f32]> {
+    match tensor.as_slice::<f32>() {
+        Some(slice) => Cow::Borrowed(slice),
+        None => {
+            assert_eq!(tensor.dtype(), DType::F32, "the CPU path computes in f32");
+            let dense = tensor.to_contiguous();
+            Cow::Owned(dense.as_slice::<f32>().expect("a contiguous copy").to_vec())
+        }
+    }
+}
+
+/// Non-negative integers, whichever width the backend keeps them in.
+pub(super) fn indices(tensor: IntTensor<Flex>) -> Vec<usize> {
+    tensor.into_data().iter::<i64>().map(|index| index as usize).collect()
+}
+
+/// Takes the elements out, without a copy where nobody else holds the tensor.
+pub(super) fn into_values(tensor: Float) -> Vec<f32> {
+    match tensor.into_data().try_into_vec::<f32>() {
+        Ok(values) => values,
+        Err(error) => unreachable!("the CPU path computes in f32: {error:?}"),
+    }
+}
+
+/// A matrix of `values` in row-major order.
+pub(super) fn matrix(values: Vec<f32>, rows: usize, columns: usize) -> Float {
+    Float::from_data(TensorData::new(values, [rows, columns]))
+}
+
+/// Rows and columns of a matrix.
+pub(super) fn dims(tensor: &Float) -> (usize, usize) {
+    let [rows, columns] = tensor.shape().dims();
+    (rows, columns)
+}

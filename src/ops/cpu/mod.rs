@@ -1,0 +1,214 @@
+//! The operations on the CPU: Flex's tensors, our own loops, the `gemm` crate's products.
+//!
+//! Everything is computed in f32. A result depends on its inputs alone, not on the number of
+//! cores, so that a resumed run equals an uninterrupted one.
+
+mod attention;
+mod buffer;
+mod linear;
+mod math;
+mod matmul;
+mod parallel;
+mod rows;
+
+use burn::backend::Flex;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+
+use super::{LoraPlan, LorbOps, Segments};
+
+impl LorbOps for Flex {
+    fn embed_layer_norm(
+        words: FloatTensor<Self>,
+        positions: FloatTensor<Self>,
+        types: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        tokens: IntTensor<Self>,
+        places: IntTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        rows::embed_layer_norm(
+            [words, positions, types],
+            gamma,
+            beta,
+            &buffer::indices(tokens),
+            &buffer::indices(places),
+            epsilon,
+        )
+    }
+
+    fn frozen_linear(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::linear(x, w, bias)
+    }
+
+    fn frozen_linear_backward(g: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::linear_backward(g, w, None)
+    }
+
+    fn lora_linear(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> FloatTensor<Self> {
+        Self::lora_linear_forward(x, w, bias, a, b, plan).0
+    }
+
+    fn lora_linear_forward(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        linear::lora_linear(x, w, bias, a, b, &plan)
+    }
+
+    fn lora_add(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> FloatTensor<Self> {
+        linear::lora_add(base, x, a, b, &plan).0
+    }
+
+    fn lora_add_forward(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        linear::lora_add(base, x, a, b, &plan)
+    }
+
+    fn lora_grads(
+        g: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        u: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        linear::lora_grads(g, x, u, b, &plan)
+    }
+
+    fn lora_linear_backward(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::linear_backward(g, w, Some((v, a)))
+    }
+
+    fn lora_add_backward(v: FloatTensor<Self>, a: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::linear_backward(v, a, None)
+    }
+
+    fn packed_attention(qkv: FloatTensor<Self>, segments: Segments, heads: usize) -> FloatTensor<Self> {
+        attention::attention(qkv, &segments, heads).0
+    }
+
+    fn packed_attention_forward(
+        qkv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        attention::attention(qkv, &segments, heads)
+    }
+
+    fn packed_attention_backward(
+        g: FloatTensor<Self>,
+        qkv: FloatTensor<Self>,
+        out: FloatTensor<Self>,
+        log_sums: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        attention::attention_backward(g, qkv, out, log_sums, &segments, heads)
+    }
+
+    fn attention_cls(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        attention::attention_cls(q, kv, &segments, heads).0
+    }
+
+    fn attention_cls_forward(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        attention::attention_cls(q, kv, &segments, heads)
+    }
+
+    fn attention_cls_backward(
+        g: FloatTensor<Self>,
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        out: FloatTensor<Self>,
+        log_sums: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        attention::attention_cls_backward(g, q, kv, out, log_sums, &segments, heads)
+    }
+
+    fn add_layer_norm(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        rows::add_layer_norm(x, residual, gamma, beta, epsilon)
+    }
+
+    fn add_layer_norm_forward(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        rows::add_layer_norm_forward(x, residual, gamma, beta, epsilon)
+    }
+
+    fn add_layer_norm_backward(
+        g: FloatTensor<Self>,
+        normalised: FloatTensor<Self>,
+        inverse_deviation: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        rows::add_layer_norm_backward(g, normalised, inverse_deviation, gamma)
+    }
+
+    fn gelu_erf(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        rows::gelu(x)
+    }
+
+    fn gelu_erf_backward(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        rows::gelu_backward(g, x)
+    }
+
+    fn gather_cls(x: FloatTensor<Self>, segments: Segments) -> FloatTensor<Self> {
+        rows::gather_cls(x, &segments)
+    }
+
+    fn scatter_cls(g: FloatTensor<Self>, segments: Segments) -> FloatTensor<Self> {
+        rows::scatter_cls(g, &segments)
+    }
+}

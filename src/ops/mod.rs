@@ -1,0 +1,329 @@
+//! The operations the model is written in, and who computes them.
+//!
+//! [`LorbOps`] extends burn's backends. Three parties implement it:
+//!
+//! - `cpu`: fused loops and matrix products on Flex, burn's CPU backend;
+//! - `cube`: burn's GPU backend, through the reference composition until a WGSL kernel takes over;
+//! - `autodiff`: one backward step per operation, over either of them.
+//!
+//! `reference` composes every operation from burn's own tensor operations. It is what the other
+//! two are tested against.
+//!
+//! The functions at the end of this file are the same operations on [`Tensor`]; the model calls
+//! only those. Shapes: T rows (tokens of all sequences, end to end), S sequences, H hidden
+//! width, K inputs and O outputs of a linear layer.
+
+mod autodiff;
+mod cpu;
+mod cube;
+mod lora_plan;
+mod reference;
+mod segments;
+
+#[cfg(test)]
+mod tests;
+
+use burn::backend::{
+    Backend, Dispatch, backend_extension,
+    tensor::{FloatTensor, IntTensor},
+};
+use burn::tensor::{Int, Tensor};
+
+pub use lora_plan::LoraPlan;
+pub use segments::Segments;
+
+/// What LoRB asks of a backend beyond burn's tensor operations.
+///
+/// Methods ending in `_forward` also return what their backward step wants; those ending in
+/// `_backward` or `_grads` are that step. Neither is differentiable itself.
+#[backend_extension(Cube, Flex, Autodiff)]
+pub trait LorbOps: Backend {
+    /// Sum of three embeddings, normalised: `LN(words[token] + positions[position] + types[0])`.
+    ///
+    /// Tables `[rows, H]`, `gamma`, `beta` `[H]`, `tokens` and `places` `[T]`; returns `[T, H]`.
+    #[allow(clippy::too_many_arguments)]
+    fn embed_layer_norm(
+        words: FloatTensor<Self>,
+        positions: FloatTensor<Self>,
+        types: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        tokens: IntTensor<Self>,
+        places: IntTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
+
+    /// `x w^T + bias`: `x [T, K]`, `w [O, K]`, `bias [O]`; returns `[T, O]`.
+    fn frozen_linear(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// `g w`: gradient of [`frozen_linear`](Self::frozen_linear) by its input; `g [T, O]`, returns `[T, K]`.
+    fn frozen_linear_backward(g: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// [`frozen_linear`](Self::frozen_linear) plus the low-rank term of `plan`.
+    fn lora_linear(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> FloatTensor<Self>;
+
+    /// [`lora_linear`](Self::lora_linear), and `x A^T` `[T, n * rank]`.
+    fn lora_linear_forward(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The low-rank term alone: `base + scale * (x A^T) B^T`, where `x` is not what `base` was
+    /// computed from, as with dropout on the low-rank path.
+    fn lora_add(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> FloatTensor<Self>;
+
+    /// [`lora_add`](Self::lora_add), and `x A^T`.
+    fn lora_add_forward(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// From the output's gradient `g [T, O]`, `x [T, K]` and `u = x A^T`: the gradient of `u`
+    /// `[T, n * rank]`, of A and of B.
+    fn lora_grads(
+        g: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        u: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// `g w + v a`: gradient of [`lora_linear`](Self::lora_linear) by its input, where `v` is the
+    /// gradient of `x A^T`.
+    fn lora_linear_backward(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// `v a`: gradient of [`lora_add`](Self::lora_add) by its input `x`.
+    fn lora_add_backward(v: FloatTensor<Self>, a: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Multi-head self-attention within each segment; `qkv [T, 3H]` holds query, key and value
+    /// side by side, each of `heads` heads. `softmax(q k^T / sqrt(H / heads)) v`, `[T, H]`.
+    fn packed_attention(qkv: FloatTensor<Self>, segments: Segments, heads: usize) -> FloatTensor<Self>;
+
+    /// [`packed_attention`](Self::packed_attention), and the log of each softmax's denominator `[T, heads]`.
+    fn packed_attention_forward(
+        qkv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Gradient of [`packed_attention`](Self::packed_attention) by `qkv`; `out` is its output.
+    fn packed_attention_backward(
+        g: FloatTensor<Self>,
+        qkv: FloatTensor<Self>,
+        out: FloatTensor<Self>,
+        log_sums: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> FloatTensor<Self>;
+
+    /// Attention of one query per segment, for a last layer of which only `[CLS]` is wanted:
+    /// `q [S, H]`, `kv [T, 2H]`; returns `[S, H]`.
+    fn attention_cls(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> FloatTensor<Self>;
+
+    /// [`attention_cls`](Self::attention_cls), and the log-sums `[S, heads]`.
+    fn attention_cls_forward(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Gradients of [`attention_cls`](Self::attention_cls) by `q` and by `kv`.
+    fn attention_cls_backward(
+        g: FloatTensor<Self>,
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        out: FloatTensor<Self>,
+        log_sums: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// `LN(x + residual)`: `x`, `residual` `[T, H]`, `gamma`, `beta` `[H]`. The variance is the
+    /// biased one.
+    fn add_layer_norm(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
+
+    /// [`add_layer_norm`](Self::add_layer_norm), the normalised rows before gamma `[T, H]`, and
+    /// one over each row's deviation `[T, 1]`.
+    fn add_layer_norm_forward(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Gradient of [`add_layer_norm`](Self::add_layer_norm) by `x`, and equally by `residual`.
+    fn add_layer_norm_backward(
+        g: FloatTensor<Self>,
+        normalised: FloatTensor<Self>,
+        inverse_deviation: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// The exact GELU, `x (1 + erf(x / sqrt 2)) / 2`, of `[T, O]`.
+    fn gelu_erf(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// `g` times the derivative of [`gelu_erf`](Self::gelu_erf) at `x`.
+    fn gelu_erf_backward(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// First row of each segment: `x [T, H]` to `[S, H]`.
+    fn gather_cls(x: FloatTensor<Self>, segments: Segments) -> FloatTensor<Self>;
+
+    /// Gradient of [`gather_cls`](Self::gather_cls): the rows of `g [S, H]` among zeros, `[T, H]`.
+    fn scatter_cls(g: FloatTensor<Self>, segments: Segments) -> FloatTensor<Self>;
+}
+
+/// See [`LorbOps::embed_layer_norm`].
+pub fn embed_layer_norm(
+    tables: [&Tensor<2>; 3],
+    gamma: &Tensor<1>,
+    beta: &Tensor<1>,
+    tokens: Tensor<1, Int>,
+    places: Tensor<1, Int>,
+    epsilon: f32,
+) -> Tensor<2> {
+    let [words, positions, types] = tables.map(|table| table.clone().into_dispatch());
+    Tensor::from_dispatch(Dispatch::embed_layer_norm(
+        words,
+        positions,
+        types,
+        gamma.clone().into_dispatch(),
+        beta.clone().into_dispatch(),
+        tokens.into_dispatch(),
+        places.into_dispatch(),
+        epsilon,
+    ))
+}
+
+/// See [`LorbOps::frozen_linear`].
+pub fn linear(x: Tensor<2>, w: &Tensor<2>, bias: &Tensor<1>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::frozen_linear(
+        x.into_dispatch(),
+        w.clone().into_dispatch(),
+        bias.clone().into_dispatch(),
+    ))
+}
+
+/// See [`LorbOps::lora_linear`].
+pub fn lora_linear(
+    x: Tensor<2>,
+    w: &Tensor<2>,
+    bias: &Tensor<1>,
+    a: &Tensor<2>,
+    b: &Tensor<2>,
+    plan: &LoraPlan,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::lora_linear(
+        x.into_dispatch(),
+        w.clone().into_dispatch(),
+        bias.clone().into_dispatch(),
+        a.clone().into_dispatch(),
+        b.clone().into_dispatch(),
+        plan.clone(),
+    ))
+}
+
+/// See [`LorbOps::lora_add`].
+pub fn lora_add(
+    base: Tensor<2>,
+    x: Tensor<2>,
+    a: &Tensor<2>,
+    b: &Tensor<2>,
+    plan: &LoraPlan,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::lora_add(
+        base.into_dispatch(),
+        x.into_dispatch(),
+        a.clone().into_dispatch(),
+        b.clone().into_dispatch(),
+        plan.clone(),
+    ))
+}
+
+/// See [`LorbOps::packed_attention`].
+pub fn attention(qkv: Tensor<2>, segments: &Segments, heads: usize) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::packed_attention(qkv.into_dispatch(), segments.clone(), heads))
+}
+
+/// See [`LorbOps::attention_cls`].
+pub fn attention_cls(
+    q: Tensor<2>,
+    kv: Tensor<2>,
+    segments: &Segments,
+    heads: usize,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::attention_cls(
+        q.into_dispatch(),
+        kv.into_dispatch(),
+        segments.clone(),
+        heads,
+    ))
+}
+
+/// See [`LorbOps::add_layer_norm`].
+pub fn add_layer_norm(
+    x: Tensor<2>,
+    residual: Tensor<2>,
+    gamma: &Tensor<1>,
+    beta: &Tensor<1>,
+    epsilon: f32,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::add_layer_norm(
+        x.into_dispatch(),
+        residual.into_dispatch(),
+        gamma.clone().into_dispatch(),
+        beta.clone().into_dispatch(),
+        epsilon,
+    ))
+}
+
+/// See [`LorbOps::gelu_erf`].
+pub fn gelu(x: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::gelu_erf(x.into_dispatch()))
+}
+
+/// See [`LorbOps::gather_cls`].
+pub fn gather_cls(x: Tensor<2>, segments: &Segments) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::gather_cls(x.into_dispatch(), segments.clone()))
+}

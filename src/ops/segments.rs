@@ -1,0 +1,64 @@
+//! Where each sequence of a packed batch begins and ends.
+
+use std::sync::Arc;
+
+/// The sequences of a packed batch: sequence `s` owns the rows `offsets[s]..offsets[s + 1]`.
+///
+/// Cloning is cheap, so that an operation can keep its segments for the backward pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segments {
+    offsets: Arc<[u32]>,
+}
+
+impl Segments {
+    /// Takes `S + 1` ascending offsets, the first of which is 0.
+    ///
+    /// # Panics
+    /// When the offsets are not of that form: the packer, not the user, is at fault then.
+    pub fn new(offsets: &[usize]) -> Self {
+        assert!(
+            offsets.first() == Some(&0) && offsets.windows(2).all(|pair| pair[0] < pair[1]),
+            "segment offsets must ascend from 0"
+        );
+        let offsets = offsets
+            .iter()
+            .map(|&row| u32::try_from(row).expect("a packed batch has fewer than 2^32 rows"))
+            .collect();
+        Self { offsets }
+    }
+
+    /// Number of sequences, S.
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether there is no sequence at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of rows of all sequences together, T.
+    pub fn rows(&self) -> usize {
+        self.offsets[self.len()] as usize
+    }
+
+    /// The rows of sequence `s`.
+    pub fn range(&self, s: usize) -> std::ops::Range<usize> {
+        self.offsets[s] as usize..self.offsets[s + 1] as usize
+    }
+
+    /// Row ranges of all sequences in turn.
+    pub fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+        (0..self.len()).map(|s| self.range(s))
+    }
+
+    /// Length of the longest sequence; 0 when there is none.
+    pub fn longest(&self) -> usize {
+        self.ranges().map(|range| range.len()).max().unwrap_or(0)
+    }
+
+    /// First row of each sequence: where its `[CLS]` stands.
+    pub fn first_rows(&self) -> Vec<usize> {
+        self.ranges().map(|range| range.start).collect()
+    }
+}

@@ -1,0 +1,223 @@
+//! The CPU path against the reference, both on Flex, at odd sizes.
+
+use burn::backend::{Flex, ops::IntTensorOps};
+use burn::tensor::TensorData;
+
+use super::support::{F32, Float, Source, assert_close, plans, segmentations};
+use crate::ops::{LorbOps, reference};
+
+const SIZES: [usize; 8] = [1, 2, 3, 17, 31, 33, 127, 129];
+
+fn same(what: &str, expected: Float, found: Float) {
+    assert_close::<Flex, Flex>(what, expected, found, &F32);
+}
+
+#[test]
+fn linear() {
+    let mut source = Source::new(11);
+    for (i, t) in SIZES.into_iter().chain([1030]).enumerate() {
+        let (k, o) = (SIZES[(i + 3) % 8], SIZES[(i + 5) % 8]);
+        let (x, w, bias) = (source.f32([t, k]), source.f32([o, k]), source.f32([o]));
+        let g = source.f32([t, o]);
+        same(
+            &format!("linear {t} {k} {o}"),
+            reference::linear::<Flex>(x.clone(), w.clone(), bias.clone()),
+            Flex::frozen_linear(x, w.clone(), bias),
+        );
+        same(
+            &format!("linear backward {t} {k} {o}"),
+            reference::linear_backward::<Flex>(g.clone(), w.clone()),
+            Flex::frozen_linear_backward(g, w),
+        );
+    }
+}
+
+#[test]
+fn low_rank_terms() {
+    let mut source = Source::new(12);
+    for (i, t) in SIZES.into_iter().chain([1030]).enumerate() {
+        let (k, width) = (SIZES[(i + 3) % 8], SIZES[(i + 5) % 8]);
+        for (blocks, plan) in plans(width) {
+            let what = |part| format!("{part} {t} {k} {width} {plan:?}");
+            let (n, r, o) = (plan.adapted.len(), plan.rank, blocks * width);
+            let (x, w, bias) = (source.f32([t, k]), source.f32([o, k]), source.f32([o]));
+            let (a, b) = (source.f32([n * r, k]), source.f32([n * width, r]));
+            let (g, base) = (source.f32([t, o]), source.f32([t, o]));
+
+            let plain = reference::linear::<Flex>(x.clone(), w.clone(), bias.clone());
+            let (y, u) = reference::lora_add::<Flex>(plain, x.clone(), a.clone(), b.clone(), &plan);
+            let (cpu_y, cpu_u) = Flex::lora_linear_forward(
+                x.clone(),
+                w.clone(),
+                bias,
+                a.clone(),
+                b.clone(),
+                plan.clone(),
+            );
+            same(&what("lora_linear"), y, cpu_y);
+            same(&what("x A^T"), u.clone(), cpu_u);
+
+            let expected = reference::lora_add::<Flex>(base.clone(), x.clone(), a.clone(), b.clone(), &plan);
+            let found = Flex::lora_add_forward(base, x.clone(), a.clone(), b.clone(), plan.clone());
+            same(&what("lora_add"), expected.0, found.0);
+            same(&what("lora_add, x A^T"), expected.1, found.1);
+
+            let (v, da, db) =
+                reference::lora_grads::<Flex>(g.clone(), x.clone(), u.clone(), b.clone(), &plan);
+            let (cpu_v, cpu_da, cpu_db) = Flex::lora_grads(g.clone(), x, u, b, plan.clone());
+            same(&what("dU"), v.clone(), cpu_v);
+            same(&what("dA"), da, cpu_da);
+            same(&what("dB"), db, cpu_db);
+            same(
+                &what("dX"),
+                reference::lora_linear_backward::<Flex>(g.clone(), w.clone(), v.clone(), a.clone()),
+                Flex::lora_linear_backward(g, w, v.clone(), a.clone()),
+            );
+            same(
+                &what("dX of lora_add"),
+                reference::linear_backward::<Flex>(v.clone(), a.clone()),
+                Flex::lora_add_backward(v, a),
+            );
+        }
+    }
+}
+
+#[test]
+fn attention() {
+    let mut source = Source::new(13);
+    for segments in segmentations() {
+        for (heads, d) in [(1, 1), (2, 3), (3, 16), (2, 33)] {
+            let (t, s, h) = (segments.rows(), segments.len(), heads * d);
+            let what = |part| format!("{part}, {s} segments of {t} rows, {heads} heads of {d}");
+            let (qkv, g) = (source.f32([t, 3 * h]), source.f32([t, h]));
+            let (out, sums) = reference::attention::<Flex>(qkv.clone(), &segments, heads);
+            let (cpu_out, cpu_sums) =
+                Flex::packed_attention_forward(qkv.clone(), segments.clone(), heads);
+            same(&what("attention"), out.clone(), cpu_out);
+            same(&what("log-sums"), sums.clone(), cpu_sums);
+            same(
+                &what("attention backward"),
+                reference::attention_backward::<Flex>(
+                    g.clone(),
+                    qkv.clone(),
+                    out.clone(),
+                    sums.clone(),
+                    &segments,
+                    heads,
+                ),
+                Flex::packed_attention_backward(g, qkv, out, sums, segments.clone(), heads),
+            );
+
+            let (q, kv, g) = (source.f32([s, h]), source.f32([t, 2 * h]), source.f32([s, h]));
+            let (out, sums) =
+                reference::attention_cls::<Flex>(q.clone(), kv.clone(), &segments, heads);
+            let (cpu_out, cpu_sums) =
+                Flex::attention_cls_forward(q.clone(), kv.clone(), segments.clone(), heads);
+            same(&what("attention of [CLS]"), out.clone(), cpu_out);
+            same(&what("log-sums of [CLS]"), sums.clone(), cpu_sums);
+            let (dq, dkv) = reference::attention_cls_backward::<Flex>(
+                g.clone(),
+                q.clone(),
+                kv.clone(),
+                out.clone(),
+                sums.clone(),
+                &segments,
+                heads,
+            );
+            let found =
+                Flex::attention_cls_backward(g, q, kv, out, sums, segments.clone(), heads);
+            // A single key leaves a query nothing to choose: its gradient is zero then.
+            if segments.longest() > 1 {
+                same(&what("dQ of [CLS]"), dq, found.0);
+            }
+            same(&what("dKV of [CLS]"), dkv, found.1);
+        }
+    }
+}
+
+#[test]
+fn row_wise_operations() {
+    let mut source = Source::new(14);
+    for (t, h) in SIZES.into_iter().zip([2, 3, 17, 31, 33, 127, 129, 384]).chain([(1030, 5)]) {
+        let what = |part| format!("{part} {t} {h}");
+        let (x, residual, g) = (source.f32([t, h]), source.f32([t, h]), source.f32([t, h]));
+        let (gamma, beta) = (source.f32([h]), source.f32([h]));
+        let (y, normalised, inverse) = reference::add_layer_norm::<Flex>(
+            x.clone(),
+            residual.clone(),
+            gamma.clone(),
+            beta.clone(),
+            1e-12,
+        );
+        let found = Flex::add_layer_norm_forward(
+            x.clone(),
+            residual.clone(),
+            gamma.clone(),
+            beta.clone(),
+            1e-12,
+        );
+        same(&what("add_layer_norm"), y.clone(), found.0);
+        same(&what("normalised"), normalised.clone(), found.1);
+        same(&what("inverse deviation"), inverse.clone(), found.2);
+        let fused = Flex::add_layer_norm(x.clone(), residual, gamma.clone(), beta.clone(), 1e-12);
+        same(&what("add_layer_norm without state"), y, fused);
+        // Two columns normalise to -1 and 1 whatever they were: nothing flows back.
+        if h > 2 {
+            same(
+                &what("add_layer_norm backward"),
+                reference::add_layer_norm_backward::<Flex>(
+                    g.clone(),
+                    normalised.clone(),
+                    inverse.clone(),
+                    gamma.clone(),
+                ),
+                Flex::add_layer_norm_backward(g.clone(), normalised, inverse, gamma.clone()),
+            );
+        }
+        same(&what("gelu"), reference::gelu::<Flex>(x.clone()), Flex::gelu_erf(x.clone()));
+        same(
+            &what("gelu backward"),
+            reference::gelu_backward::<Flex>(g.clone(), x.clone()),
+            Flex::gelu_erf_backward(g, x),
+        );
+
+        let tables = [[19, h], [7, h], [2, h]].map(|shape| source.f32(shape));
+        let ids = |modulus: usize| {
+            let ids: Vec<i32> = (0..t).map(|i| (i * 5 % modulus) as i32).collect();
+            Flex::int_from_data(TensorData::new(ids, [t]), &Default::default())
+        };
+        let [words, positions, types] = tables;
+        same(
+            &what("embed_layer_norm"),
+            reference::embed_layer_norm::<Flex>(
+                words.clone(),
+                positions.clone(),
+                types.clone(),
+                gamma.clone(),
+                beta.clone(),
+                ids(19),
+                ids(7),
+                1e-12,
+            ),
+            Flex::embed_layer_norm(words, positions, types, gamma, beta, ids(19), ids(7), 1e-12),
+        );
+    }
+}
+
+#[test]
+fn cls_rows() {
+    let mut source = Source::new(15);
+    for segments in segmentations() {
+        let (x, g) = (source.f32([segments.rows(), 5]), source.f32([segments.len(), 5]));
+        same(
+            "gather_cls",
+            reference::gather_cls::<Flex>(x.clone(), &segments),
+            Flex::gather_cls(x, segments.clone()),
+        );
+        same(
+            "scatter_cls",
+            reference::scatter_cls::<Flex>(g.clone(), &segments),
+            Flex::scatter_cls(g, segments),
+        );
+    }
+}

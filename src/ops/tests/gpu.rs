@@ -1,0 +1,139 @@
+//! The operations through burn's autodiff, on the GPU path and on the CPU path: the same outputs
+//! and the same gradients.
+//!
+//! Any adapter will do, a software rasteriser included. Without one these tests fail, unless
+//! `LORB_ALLOW_NO_GPU` is set.
+
+use burn::tensor::{DType, Device, DeviceKind, Int, Tensor};
+
+use super::support::{Source, Tolerance, of_lengths, plans};
+use crate::ops;
+
+const GPU: Tolerance = Tolerance { absolute: 1e-5, relative: 1e-4 };
+
+/// The device to test on; `None` only where the environment allows that.
+fn gpu() -> Option<Device> {
+    // burn panics where no adapter is found.
+    let found = std::panic::catch_unwind(|| {
+        let device = Device::wgpu(DeviceKind::Cpu);
+        Tensor::<1>::zeros([1], &device).into_data();
+        device
+    });
+    match found {
+        Ok(device) => Some(device),
+        Err(_) if std::env::var_os("LORB_ALLOW_NO_GPU").is_some() => None,
+        Err(_) => panic!("no GPU adapter; install mesa-vulkan-drivers or set LORB_ALLOW_NO_GPU=1"),
+    }
+}
+
+fn assert_near(what: &str, expected: Tensor<2>, found: Tensor<2>) {
+    let expected: Vec<f32> = expected.into_data().try_into_vec().expect("f32");
+    let found: Vec<f32> = found.into_data().try_into_vec().expect("f32");
+    assert_eq!(expected.len(), found.len(), "{what}: sizes");
+    assert!(expected.iter().any(|value| *value != 0.0), "{what}: all zero proves nothing");
+    let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
+        let allowed = GPU.absolute + GPU.relative * f64::from(largest);
+        let error = f64::from((expected - found).abs());
+        assert!(error <= allowed, "{what}: element {i} is {found}, expected {expected}");
+    }
+}
+
+/// Runs `operation` on both devices with tracked inputs of the given shapes, and compares its
+/// output and the gradients of all inputs.
+fn compare(what: &str, shapes: &[[usize; 2]], operation: impl Fn(&Device, &[Tensor<2>]) -> Tensor<2>) {
+    let Some(gpu) = gpu() else { return };
+    let run = |device: &Device| {
+        let mut source = Source::new(21);
+        let autodiff = device.clone().autodiff();
+        let inputs: Vec<Tensor<2>> = shapes
+            .iter()
+            .map(|&shape| {
+                Tensor::from_data(source.data(shape, DType::F32), &autodiff).require_grad()
+            })
+            .collect();
+        let y = operation(device, &inputs);
+        let g = Tensor::<2>::from_data(source.data(y.dims(), DType::F32), &autodiff);
+        let grads = (y.clone() * g).sum().backward();
+        let grads: Vec<Tensor<2>> =
+            inputs.iter().map(|input| input.grad(&grads).expect("a tracked input")).collect();
+        (y.inner(), grads)
+    };
+    let ((expected, expected_grads), (found, grads)) = (run(&Device::flex()), run(&gpu));
+    assert_near(what, expected, found);
+    for (i, (expected, found)) in expected_grads.into_iter().zip(grads).enumerate() {
+        assert_near(&format!("{what}, gradient {i}"), expected, found);
+    }
+}
+
+/// A frozen tensor, the same on every device.
+fn frozen<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(Source::new(seed).data(shape, DType::F32), device)
+}
+
+#[test]
+fn linear() {
+    for (t, k, o) in [(1, 3, 2), (17, 31, 33), (129, 33, 127)] {
+        compare(&format!("linear {t} {k} {o}"), &[[t, k]], |device, i| {
+            ops::linear(i[0].clone(), &frozen(1, [o, k], device), &frozen(2, [o], device))
+        });
+    }
+}
+
+#[test]
+fn low_rank_terms() {
+    for (blocks, plan) in plans(17) {
+        let (t, k, o) = (33, 31, blocks * 17);
+        let (n, r) = (plan.adapted.len(), plan.rank);
+        compare(&format!("lora_linear {plan:?}"), &[[t, k], [n * r, k], [n * 17, r]], |device, i| {
+            let (w, bias) = (frozen(1, [o, k], device), frozen(2, [o], device));
+            ops::lora_linear(i[0].clone(), &w, &bias, &i[1], &i[2], &plan)
+        });
+        let shapes = [[t, o], [t, k], [n * r, k], [n * 17, r]];
+        compare(&format!("lora_add {plan:?}"), &shapes, |_, i| {
+            ops::lora_add(i[0].clone(), i[1].clone(), &i[2], &i[3], &plan)
+        });
+    }
+}
+
+#[test]
+fn attention() {
+    for lengths in [vec![3, 1, 17], vec![33, 31], vec![127]] {
+        let segments = of_lengths(&lengths);
+        let (t, s) = (segments.rows(), segments.len());
+        compare(&format!("attention {lengths:?}"), &[[t, 3 * 18]], |_, i| {
+            ops::attention(i[0].clone(), &segments, 3)
+        });
+        compare(&format!("attention of [CLS] {lengths:?}"), &[[s, 18], [t, 36]], |_, i| {
+            ops::attention_cls(i[0].clone(), i[1].clone(), &segments, 3)
+        });
+    }
+}
+
+#[test]
+fn row_wise_operations() {
+    for [t, h] in [[1, 3], [17, 31], [129, 33]] {
+        compare(&format!("add_layer_norm {t} {h}"), &[[t, h], [t, h]], |device, i| {
+            let (gamma, beta) = (frozen(1, [h], device), frozen(2, [h], device));
+            ops::add_layer_norm(i[0].clone(), i[1].clone(), &gamma, &beta, 1e-12)
+        });
+        compare(&format!("gelu {t} {h}"), &[[t, h]], |_, i| ops::gelu(i[0].clone() * 3.0));
+    }
+    let segments = of_lengths(&[3, 1, 17]);
+    compare("gather_cls", &[[21, 5]], |_, i| ops::gather_cls(i[0].clone(), &segments));
+}
+
+#[test]
+fn embed_layer_norm() {
+    let Some(gpu) = gpu() else { return };
+    let run = |device: &Device| {
+        let tables = [frozen(1, [19, 33], device), frozen(2, [7, 33], device), frozen(3, [2, 33], device)];
+        let ids = |modulus: i32| {
+            let ids: Vec<i32> = (0..31).map(|i| i * 5 % modulus).collect();
+            Tensor::<1, Int>::from_ints(ids.as_slice(), device)
+        };
+        let (gamma, beta) = (frozen(4, [33], device), frozen(5, [33], device));
+        ops::embed_layer_norm(tables.each_ref(), &gamma, &beta, ids(19), ids(7), 1e-12)
+    };
+    assert_near("embed_layer_norm", run(&Device::flex()), run(&gpu));
+}

@@ -1,0 +1,103 @@
+//! Seeded inputs, odd shapes and the one table of tolerances.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Flex, TensorMetadata};
+use burn::tensor::{DType, TensorData};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::ops::{LoraPlan, Segments};
+
+pub(super) type Float = FloatTensor<Flex>;
+
+/// What two results may differ by: `absolute + relative * |expected|`.
+pub(super) struct Tolerance {
+    pub absolute: f64,
+    pub relative: f64,
+}
+
+/// Finite differences of an f64 computation.
+pub(super) const DIFFERENCES: Tolerance = Tolerance { absolute: 1e-6, relative: 1e-5 };
+/// Two f32 computations that add up in different orders.
+pub(super) const F32: Tolerance = Tolerance { absolute: 2e-5, relative: 2e-5 };
+
+/// Lengths of the segments of a packed batch: one token, odd lengths, a long one, many.
+pub(super) fn segmentations() -> Vec<Segments> {
+    let many: Vec<usize> = (0..200).map(|i| 1 + i * 7 % 23).collect();
+    [vec![1], vec![2], vec![3, 1, 17], vec![31, 33, 5], vec![127, 1, 129], vec![512], many]
+        .iter()
+        .map(|lengths| of_lengths(lengths))
+        .collect()
+}
+
+pub(super) fn of_lengths(lengths: &[usize]) -> Segments {
+    let offsets = std::iter::once(0).chain(lengths.iter().scan(0, |end, length| {
+        *end += length;
+        Some(*end)
+    }));
+    Segments::new(&offsets.collect::<Vec<_>>())
+}
+
+/// Fused, partly fused and single plans for blocks of `width` columns.
+pub(super) fn plans(width: usize) -> Vec<(usize, LoraPlan)> {
+    let plan = |adapted: &[usize], rank| LoraPlan { adapted: adapted.to_vec(), width, rank, scale: 0.5 };
+    vec![
+        (1, plan(&[0], 1)),
+        (2, plan(&[1], 3)),
+        (3, plan(&[0, 2], 4)),
+        (3, plan(&[1], 8)),
+        (3, plan(&[0, 1, 2], 2)),
+    ]
+}
+
+/// Uniform values in [-1, 1), reproducible.
+pub(super) struct Source(ChaCha8Rng);
+
+impl Source {
+    pub fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    pub fn values(&mut self, n: usize) -> Vec<f64> {
+        (0..n).map(|_| f64::from(self.0.next_u32()) / 2f64.powi(31) - 1.0).collect()
+    }
+
+    pub fn data<const D: usize>(&mut self, shape: [usize; D], dtype: DType) -> TensorData {
+        TensorData::new(self.values(shape.iter().product()), shape).convert_dtype(dtype)
+    }
+
+    pub fn f32<const D: usize>(&mut self, shape: [usize; D]) -> Float {
+        Float::from_data(self.data(shape, DType::F32))
+    }
+
+    pub fn f64<const D: usize>(&mut self, shape: [usize; D]) -> Float {
+        Float::from_data(self.data(shape, DType::F64))
+    }
+}
+
+/// The elements as f64, from any backend.
+pub(super) fn read<B: Backend>(tensor: FloatTensor<B>) -> Vec<f64> {
+    let data = pollster::block_on(B::float_into_data(tensor)).expect("the tensor can be read");
+    data.iter::<f64>().collect()
+}
+
+/// Fails where shapes or elements differ, or where everything is zero.
+pub(super) fn assert_close<B: Backend, C: Backend>(
+    what: &str,
+    expected: FloatTensor<B>,
+    found: FloatTensor<C>,
+    tolerance: &Tolerance,
+) {
+    assert_eq!(expected.shape(), found.shape(), "{what}: shapes");
+    let (expected, found) = (read::<B>(expected), read::<C>(found));
+    assert!(expected.iter().any(|value| *value != 0.0), "{what}: all zero proves nothing");
+    let largest = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+    for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
+        // Relative to the largest element too: sums that cancel keep the error of their terms.
+        let allowed = tolerance.absolute + tolerance.relative * (expected.abs() + largest);
+        assert!(
+            (expected - found).abs() <= allowed,
+            "{what}: element {i} is {found}, expected {expected}"
+        );
+    }
+}

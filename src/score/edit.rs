@@ -1,0 +1,131 @@
+//! Word-level edit distance.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+use serde::{Deserialize, Serialize};
+
+/// Errors of hypotheses against their references, by kind. Adds up over utterances.
+///
+/// `Display` is the line that Kaldi's users know:
+/// `%WER 5.48 [ 451 / 8234, 45 ins, 69 del, 337 sub ]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ErrorCounts {
+    /// Words replaced by another.
+    pub substitutions: u64,
+    /// Words of the hypothesis that the reference lacks.
+    pub insertions: u64,
+    /// Words of the reference that the hypothesis lacks.
+    pub deletions: u64,
+    /// Words of the reference.
+    pub reference_words: u64,
+}
+
+impl ErrorCounts {
+    /// Substitutions, insertions and deletions together.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.substitutions + self.insertions + self.deletions
+    }
+
+    /// Word error rate, a fraction (0.05 is 5 %); above 1 where insertions abound. `None` without a
+    /// single reference word.
+    #[must_use]
+    pub fn wer(&self) -> Option<f64> {
+        (self.reference_words > 0).then(|| self.errors() as f64 / self.reference_words as f64)
+    }
+}
+
+impl Add for ErrorCounts {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+}
+
+impl AddAssign for ErrorCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.substitutions += other.substitutions;
+        self.insertions += other.insertions;
+        self.deletions += other.deletions;
+        self.reference_words += other.reference_words;
+    }
+}
+
+impl Sum for ErrorCounts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), Add::add)
+    }
+}
+
+impl fmt::Display for ErrorCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.wer() {
+            Some(wer) => write!(f, "%WER {:.2}", 100.0 * wer)?,
+            None => f.write_str("%WER n/a")?,
+        }
+        let Self { substitutions, insertions, deletions, reference_words } = self;
+        let errors = self.errors();
+        write!(
+            f,
+            " [ {errors} / {reference_words}, {insertions} ins, {deletions} del, {substitutions} sub ]"
+        )
+    }
+}
+
+/// Word errors of a hypothesis. Words are what white space (of Unicode) separates; they are compared
+/// as they are, so letter case and punctuation count.
+#[must_use]
+pub fn word_errors(reference: &str, hypothesis: &str) -> ErrorCounts {
+    let reference: Vec<&str> = reference.split_whitespace().collect();
+    let hypothesis: Vec<&str> = hypothesis.split_whitespace().collect();
+    edit_counts(&reference, &hypothesis)
+}
+
+/// The fewest edits (Levenshtein 1966) that turn `reference` into `hypothesis`.
+///
+/// Several alignments may need equally few edits and yet split them differently. Of those the one
+/// with the most substitutions is counted, which makes the split unique and, with the roles of the
+/// two sequences exchanged, exchanges insertions and deletions.
+///
+/// Time is the product of the lengths, memory linear in the hypothesis: no path is kept, since
+/// the split follows from the number of edits E, the insertions and deletions among them K, and
+/// insertions - deletions = length difference.
+#[must_use]
+pub fn edit_counts<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> ErrorCounts {
+    /// One cost holds both aims: edits in the upper half, insertions and deletions in the lower.
+    const EDIT: u64 = 1 << 32;
+    const INDEL: u64 = EDIT | 1;
+
+    let reference_words = reference.len() as u64;
+    let prefix = reference.iter().zip(hypothesis).take_while(|(r, h)| r == h).count();
+    let (reference, hypothesis) = (&reference[prefix..], &hypothesis[prefix..]);
+    let suffix =
+        reference.iter().rev().zip(hypothesis.iter().rev()).take_while(|(r, h)| r == h).count();
+    let reference = &reference[..reference.len() - suffix];
+    let hypothesis = &hypothesis[..hypothesis.len() - suffix];
+
+    // row[j]: cost of turning the reference so far into the first j words of the hypothesis.
+    let mut row: Vec<u64> = (0..=hypothesis.len() as u64).map(|j| j * INDEL).collect();
+    for r in reference {
+        let mut diagonal = row[0];
+        row[0] += INDEL;
+        for (j, h) in hypothesis.iter().enumerate() {
+            let replaced = if r == h { diagonal } else { diagonal + EDIT };
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + INDEL).min(diagonal + INDEL);
+        }
+    }
+    let cost = row[hypothesis.len()];
+    let (edits, indels) = (cost >> 32, cost & (EDIT - 1));
+    let (r, h) = (reference.len() as u64, hypothesis.len() as u64);
+    ErrorCounts {
+        substitutions: edits - indels,
+        insertions: (indels + h.saturating_sub(r) - r.saturating_sub(h)) / 2,
+        deletions: (indels + r.saturating_sub(h) - h.saturating_sub(r)) / 2,
+        reference_words,
+    }
+}

@@ -1,0 +1,56 @@
+//! A list with a reference and scores, reduced to numbers.
+
+use crate::nbest::Utterance;
+
+use super::combine::{first_pass, total, word_count};
+use super::{Weights, best, word_errors};
+
+/// What tuning and the evaluation of a development set need of one list. All vectors hold one
+/// entry per hypothesis.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ScoredList {
+    /// First-pass score, absent ones filled in by [`first_pass`].
+    pub first: Vec<f64>,
+    /// Score of the rescoring model.
+    pub lm: Vec<f64>,
+    /// Number of words.
+    pub words: Vec<u32>,
+    /// Word errors against the reference.
+    pub errors: Vec<u32>,
+    /// Words of the reference.
+    pub reference_words: u32,
+}
+
+impl ScoredList {
+    /// Reduces an utterance; `None` when it has no reference.
+    ///
+    /// # Panics
+    /// If `lm` does not hold one score per hypothesis.
+    #[must_use]
+    pub fn new(u: &Utterance, lm: &[f64]) -> Option<Self> {
+        assert_eq!(lm.len(), u.hypotheses.len(), "one score per hypothesis of {:?}", u.id);
+        let reference = u.reference.as_deref()?;
+        let errors =
+            |text: &str| u32::try_from(word_errors(reference, text).errors()).unwrap_or(u32::MAX);
+        Some(Self {
+            first: first_pass(u),
+            lm: lm.to_vec(),
+            words: u.hypotheses.iter().map(|h| word_count(&h.text)).collect(),
+            errors: u.hypotheses.iter().map(|h| errors(&h.text)).collect(),
+            reference_words: word_count(reference),
+        })
+    }
+
+    /// Index of the hypothesis that these weights put first.
+    ///
+    /// # Panics
+    /// If the list is empty.
+    #[must_use]
+    pub fn choice(&self, weights: Weights) -> usize {
+        let scored = self.first.iter().zip(&self.lm).zip(&self.words);
+        let totals: Vec<f64> = scored
+            .map(|((&first, &lm), &words)| total(first, lm, f64::from(words), weights))
+            .collect();
+        best(&totals)
+    }
+}

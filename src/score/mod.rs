@@ -1,0 +1,33 @@
+//! Word errors, combination of scores, tuning of its weights, and how sure a result is.
+//!
+//! | file | what |
+//! |---|---|
+//! | `edit` | word-level edit distance and [`ErrorCounts`] |
+//! | `combine` | first pass + beta * lm + gamma * words, [`Weights`], [`best`] |
+//! | `lists` | [`ScoredList`]: one list reduced to the numbers that tuning needs |
+//! | `tune` | the weights with the fewest errors on a development set |
+//! | `bootstrap` | percentile intervals over utterances |
+//! | `significance` | matched-pairs and sign-flip tests |
+//! | `report`, `table` | what `lorb eval` says, as data and as text |
+//!
+//! Nothing here knows of a model: scores come in as `f64`, one per hypothesis, higher is better.
+
+mod bootstrap;
+mod combine;
+mod edit;
+mod lists;
+mod report;
+mod significance;
+mod table;
+mod tune;
+
+pub use bootstrap::{Bootstrap, Interval, RESAMPLES, bootstrap};
+pub use combine::{Weights, best, combine, first_pass, word_count};
+pub use edit::{ErrorCounts, edit_counts, word_errors};
+pub use lists::ScoredList;
+pub use report::{Evaluation, Report, SystemReport};
+pub use significance::{MatchedPairs, matched_pairs};
+pub use tune::{TunePoint, Tuned, tune};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! What an evaluation says.
+
+use serde::Serialize;
+
+use crate::nbest::Utterance;
+
+use super::{
+    ErrorCounts, Interval, MatchedPairs, best, bootstrap, first_pass, matched_pairs, word_errors,
+};
+
+/// One system of a [`Report`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SystemReport {
+    /// Errors over all scored utterances.
+    #[serde(flatten)]
+    pub counts: ErrorCounts,
+    /// Substitutions, insertions and deletions together.
+    pub errors: u64,
+    /// WER, a fraction; `None` without a reference word.
+    pub wer: Option<f64>,
+    /// 95 % bootstrap interval of the WER.
+    pub wer_interval: Option<Interval>,
+    /// Utterances with an error.
+    pub wrong_utterances: u64,
+}
+
+/// The result of an evaluation. Serialises to the JSON of `lorb eval --json`; `Display` is its table.
+/// Rates are fractions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Utterances with a reference.
+    pub utterances: u64,
+    /// Utterances without one, which are not in any number below.
+    pub without_reference: u64,
+    /// The hypothesis with the best first-pass score, the earlier of equal ones.
+    pub first_pass: SystemReport,
+    /// The hypothesis chosen by rescoring; `None` if there was none.
+    pub rescored: Option<SystemReport>,
+    /// The hypothesis with the fewest errors.
+    pub oracle: SystemReport,
+    /// `1 - errors rescored / errors of the first pass`; `None` where the first pass makes no error.
+    pub relative_gain: Option<f64>,
+    /// 95 % bootstrap interval of the relative gain.
+    pub relative_gain_interval: Option<Interval>,
+    /// First pass against rescored.
+    pub matched_pairs: Option<MatchedPairs>,
+    /// Seed of the bootstrap.
+    pub seed: u64,
+}
+
+/// Gathers utterances, one at a time, for a [`Report`].
+#[derive(Debug, Clone, Default)]
+pub struct Evaluation {
+    first: System,
+    rescored: System,
+    oracle: System,
+    /// Reference words per scored utterance.
+    words: Vec<u32>,
+    any_rescored: bool,
+    without_reference: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct System {
+    counts: ErrorCounts,
+    /// Errors per utterance.
+    errors: Vec<u32>,
+}
+
+impl System {
+    fn add(&mut self, counts: ErrorCounts) {
+        self.counts += counts;
+        self.errors.push(u32::try_from(counts.errors()).unwrap_or(u32::MAX));
+    }
+
+    fn report(&self, wer_interval: Option<Interval>) -> SystemReport {
+        SystemReport {
+            counts: self.counts,
+            errors: self.counts.errors(),
+            wer: self.counts.wer(),
+            wer_interval,
+            wrong_utterances: self.errors.iter().filter(|&&errors| errors > 0).count() as u64,
+        }
+    }
+}
+
+impl Evaluation {
+    /// Nothing gathered yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an utterance. `rescored` is the index of the hypothesis that rescoring chose; `None` where
+    /// it was not rescored: if others were, it keeps its first pass in the rescored system. An
+    /// utterance without a reference is counted as such and scored nowhere.
+    ///
+    /// # Panics
+    /// If `u` has no hypotheses, or `rescored` lies outside of them.
+    pub fn add(&mut self, u: &Utterance, rescored: Option<usize>) {
+        self.any_rescored |= rescored.is_some();
+        let Some(reference) = u.reference.as_deref() else {
+            self.without_reference += 1;
+            return;
+        };
+        let counts: Vec<ErrorCounts> =
+            u.hypotheses.iter().map(|h| word_errors(reference, &h.text)).collect();
+        let first = best(&first_pass(u));
+        let oracle = counts.iter().copied().min_by_key(ErrorCounts::errors).unwrap_or_default();
+        self.first.add(counts[first]);
+        self.rescored.add(counts[rescored.unwrap_or(first)]);
+        self.oracle.add(oracle);
+        self.words.push(u32::try_from(oracle.reference_words).unwrap_or(u32::MAX));
+    }
+
+    /// The report. `resamples` and `seed` are those of [`bootstrap`].
+    #[must_use]
+    pub fn report(&self, resamples: u32, seed: u64) -> Report {
+        let systems = [&self.first.errors[..], &self.rescored.errors, &self.oracle.errors];
+        let intervals = bootstrap(&systems, &self.words, resamples, seed);
+        let first_errors = self.first.counts.errors();
+        let gain = || 1.0 - self.rescored.counts.errors() as f64 / first_errors as f64;
+        Report {
+            utterances: self.words.len() as u64,
+            without_reference: self.without_reference,
+            first_pass: self.first.report(intervals.wer[0]),
+            rescored: self.any_rescored.then(|| self.rescored.report(intervals.wer[1])),
+            oracle: self.oracle.report(intervals.wer[2]),
+            relative_gain: (self.any_rescored && first_errors > 0).then(gain),
+            relative_gain_interval: intervals.gain[1]
+                .filter(|_| self.any_rescored && first_errors > 0),
+            matched_pairs: self
+                .any_rescored
+                .then(|| matched_pairs(&self.first.errors, &self.rescored.errors)),
+            seed,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Combination of scores.
+
+use super::super::{ScoredList, Weights, best, combine, first_pass};
+use super::utterance;
+
+#[test]
+fn total_is_first_plus_beta_lm_plus_gamma_words() {
+    let u = utterance(None, &[("a b c", Some(-4.0)), ("", Some(-5.0))]);
+    let totals = combine(&u, &[0.5, 2.0], Weights { beta: 2.0, gamma: 0.25 });
+    assert_eq!(totals, [-4.0 + 1.0 + 0.75, -5.0 + 4.0]);
+    assert_eq!(combine(&u, &[9.0, 9.5], Weights::default()), [-4.0, -5.0]);
+}
+
+#[test]
+fn an_absent_score_counts_as_the_lowest_of_its_list() {
+    assert_eq!(
+        first_pass(&utterance(None, &[("a", None), ("b", Some(-3.0)), ("c", Some(-7.0))])),
+        [-7.0, -3.0, -7.0]
+    );
+    // Positive ones too: absent is not zero.
+    assert_eq!(first_pass(&utterance(None, &[("a", Some(5.0)), ("b", None)])), [5.0, 5.0]);
+    assert_eq!(first_pass(&utterance(None, &[("a", None), ("b", None)])), [0.0, 0.0]);
+}
+
+#[test]
+fn the_first_of_equal_ones_is_best() {
+    assert_eq!(best(&[1.0]), 0);
+    assert_eq!(best(&[1.0, 2.0, 2.0]), 1);
+    assert_eq!(best(&[-0.0, 0.0]), 0);
+    assert_eq!(best(&[f64::NEG_INFINITY, -1e300]), 1);
+    assert_eq!(best(&[f64::NAN, -1.0, f64::NAN, -2.0]), 1);
+    assert_eq!(best(&[f64::NAN, f64::NAN]), 0);
+}
+
+#[test]
+#[should_panic(expected = "one score per hypothesis")]
+fn scores_of_another_list_are_refused() {
+    let _ = combine(&utterance(None, &[("a", None)]), &[1.0, 2.0], Weights::default());
+}
+
+#[test]
+fn a_list_is_reduced_to_numbers() {
+    let list = [("a b", Some(-2.0)), ("a x c", None), ("", Some(-9.0))];
+    assert_eq!(ScoredList::new(&utterance(None, &list), &[0.0; 3]), None);
+    let reduced = ScoredList::new(&utterance(Some("a b c"), &list), &[0.5, 1.0, 1.5]).unwrap();
+    let expected = ScoredList {
+        first: vec![-2.0, -9.0, -9.0],
+        lm: vec![0.5, 1.0, 1.5],
+        words: vec![2, 3, 0],
+        errors: vec![1, 1, 3],
+        reference_words: 3,
+    };
+    assert_eq!(reduced, expected);
+}
+
+#[test]
+fn a_reduced_list_chooses_as_the_list_does() {
+    let u = utterance(Some("a"), &[("a b", Some(-2.0)), ("a", Some(-2.5)), ("", None)]);
+    let lm = [0.1, 0.2, 3.0];
+    let list = ScoredList::new(&u, &lm).unwrap();
+    for (beta, gamma) in [(0.0, 0.0), (6.0, 0.0), (0.0, -1.0), (0.3, 2.0), (-5.0, 0.5)] {
+        let weights = Weights { beta, gamma };
+        assert_eq!(list.choice(weights), best(&combine(&u, &lm, weights)), "{weights:?}");
+    }
+}

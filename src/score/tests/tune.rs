@@ -1,0 +1,156 @@
+//! Tuning against worked examples and against the lists themselves.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::super::{ScoredList, Weights, tune};
+use super::{below, signed};
+
+/// A list of two: the second takes over once beta exceeds `threshold`.
+fn pair(threshold: f64, errors: [u32; 2]) -> ScoredList {
+    ScoredList {
+        first: vec![0.0, -threshold],
+        lm: vec![0.0, 1.0],
+        words: vec![3, 3],
+        errors: errors.to_vec(),
+        reference_words: 3,
+    }
+}
+
+fn random_lists(seed: u64, count: usize) -> Vec<ScoredList> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let list = |_| {
+        let length = 1 + below(&mut rng, 10) as usize;
+        let errors: Vec<u32> = (0..length).map(|_| below(&mut rng, 5) as u32).collect();
+        ScoredList {
+            first: (0..length).map(|_| 4.0 * signed(&mut rng)).collect(),
+            // Better ones score higher, with noise, so that there is something to find.
+            lm: errors.iter().map(|&e| 3.0 * signed(&mut rng) - f64::from(e)).collect(),
+            words: errors.iter().map(|&e| 5 + e).collect(),
+            errors,
+            reference_words: 6,
+        }
+    };
+    (0..count).map(list).collect()
+}
+
+fn errors_of(lists: &[ScoredList], weights: Weights) -> u64 {
+    lists.iter().map(|list| u64::from(list.errors[list.choice(weights)])).sum()
+}
+
+#[test]
+fn takes_the_middle_of_the_best_interval() {
+    // Right for 1 < beta <= 16: the middle on the logarithmic scale is 4.
+    let lists = [pair(1.0, [2, 0]), pair(16.0, [0, 1])];
+    let tuned = tune(&lists, false);
+    assert_eq!((tuned.errors, tuned.errors_first, tuned.reference_words), (0, 2, 6));
+    assert_eq!((tuned.wer, tuned.wer_first), (Some(0.0), Some(2.0 / 6.0)));
+    assert!((3.6..4.4).contains(&tuned.weights.beta), "{}", tuned.weights.beta);
+    assert_eq!(tuned.weights.gamma, 0.0);
+    assert!(!tuned.at_edge);
+}
+
+#[test]
+fn the_fine_grid_finds_what_lies_beside_the_best_coarse_point() {
+    // Errors: 2 up to 3.5, 1 up to 4.2, 0 up to 5, then 2. Of the coarse points 4 is best, with 1.
+    let lists = [pair(3.5, [1, 0]), pair(4.2, [1, 0]), pair(5.0, [0, 2])];
+    let tuned = tune(&lists, false);
+    assert_eq!((tuned.errors, tuned.errors_first), (0, 2));
+    assert!((4.4..4.8).contains(&tuned.weights.beta), "{}", tuned.weights.beta);
+}
+
+#[test]
+fn of_two_intervals_the_longer() {
+    // Right for 0.5 < beta <= 1 and for 4 < beta <= 32.
+    let lists = [pair(0.5, [1, 0]), pair(1.0, [0, 1]), pair(4.0, [1, 0]), pair(32.0, [0, 1])];
+    let beta = tune(&lists, false).weights.beta;
+    assert!((9.0..14.0).contains(&beta), "{beta}");
+}
+
+#[test]
+fn weights_are_0_where_nothing_beats_the_first_pass() {
+    for lists in [
+        vec![],
+        vec![pair(1.0, [0, 0])],
+        vec![pair(1.0, [0, 1])],
+        vec![pair(1.0, [1, 0]), pair(1.0, [0, 1])],
+    ] {
+        let tuned = tune(&lists, true);
+        assert_eq!(tuned.weights, Weights::default());
+        assert_eq!(tuned.wer, tuned.wer_first);
+        assert!(!tuned.at_edge);
+    }
+    assert_eq!(tune(&[], false).wer, None);
+}
+
+#[test]
+fn says_when_the_best_lies_at_the_end_of_the_grid() {
+    let tuned = tune(&[pair(50.0, [1, 0])], false);
+    assert!(tuned.at_edge && tuned.errors == 0, "{tuned:?}");
+    assert!(!tune(&[pair(50.0, [1, 0]), pair(60.0, [0, 1])], false).at_edge);
+}
+
+#[test]
+fn gamma_repairs_a_taste_for_short_hypotheses() {
+    // Only the length tells the two apart; the second is right from gamma > 0.5 on.
+    let list = ScoredList {
+        first: vec![0.0, -1.0],
+        lm: vec![0.0; 2],
+        words: vec![3, 5],
+        errors: vec![2, 0],
+        reference_words: 5,
+    };
+    let lists = [list];
+    assert_eq!(tune(&lists, false).errors, 2);
+    let tuned = tune(&lists, true);
+    assert_eq!(tuned.errors, 0);
+    assert!(tuned.weights.gamma > 0.5, "{:?}", tuned.weights);
+}
+
+#[test]
+fn every_count_is_exact_and_the_best_is_the_least() {
+    for seed in 0..6 {
+        let lists = random_lists(seed, 120);
+        for with_gamma in [false, true] {
+            let tuned = tune(&lists, with_gamma);
+            assert!(tuned.errors < tuned.errors_first, "the example holds something to find");
+            assert_eq!(errors_of(&lists, tuned.weights), tuned.errors);
+            assert_eq!(errors_of(&lists, Weights::default()), tuned.errors_first);
+            assert_eq!(tuned.table.iter().map(|point| point.errors).min(), Some(tuned.errors));
+            for point in &tuned.table {
+                assert_eq!(errors_of(&lists, point.weights), point.errors, "{:?}", point.weights);
+            }
+            assert!(tuned.table.iter().any(|point| point.weights == Weights::default()));
+            assert_eq!(tune(&lists, with_gamma), tuned, "the same again");
+        }
+        assert!(tune(&lists, true).errors <= tune(&lists, false).errors);
+    }
+}
+
+#[test]
+fn the_order_of_lists_does_not_matter() {
+    let mut lists = random_lists(7, 100);
+    let tuned = tune(&lists, true);
+    lists.reverse();
+    assert_eq!(tune(&lists, true), tuned);
+}
+
+#[test]
+fn gamma_is_taken_only_for_fewer_errors() {
+    let mut used = 0;
+    for seed in 100..140 {
+        let mut lists = random_lists(seed, 25);
+        // Lengths that say nothing of the errors: gamma helps by accident only.
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for words in lists.iter_mut().flat_map(|list| &mut list.words) {
+            *words = 3 + below(&mut rng, 2) as u32;
+        }
+        let (alone, both) = (tune(&lists, false), tune(&lists, true));
+        if both.errors < alone.errors {
+            used += 1;
+        } else {
+            assert_eq!((both.weights, both.errors), (alone.weights, alone.errors));
+        }
+    }
+    assert!(used > 0 && used < 40, "both cases must occur: {used}");
+}

@@ -1,0 +1,147 @@
+//! AdamW on one flat tensor.
+
+use burn::tensor::{Device, Tensor};
+
+/// Settings of AdamW (Loshchilov and Hutter, arXiv 1711.05101) and of the clipping before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decay of the parameters per unit of learning rate.
+    pub weight_decay: f64,
+    /// Longest gradient that is not shortened; 0 never shortens.
+    pub clip_norm: f64,
+}
+
+impl AdamW {
+    /// The customary betas 0.9 and 0.999 with epsilon 1e-8.
+    #[must_use]
+    pub fn new(weight_decay: f64, clip_norm: f64) -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay, clip_norm }
+    }
+}
+
+/// Moving averages of the gradient and of its square, `[P]` each.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    /// Of the gradient.
+    pub first: Tensor<1>,
+    /// Of its square.
+    pub second: Tensor<1>,
+    /// Steps taken so far.
+    pub steps: usize,
+}
+
+impl Moments {
+    /// Those of a fresh run.
+    #[must_use]
+    pub fn zeros(parameters: usize, device: &Device) -> Self {
+        let zeros = Tensor::zeros([parameters], device);
+        Self { first: zeros.clone(), second: zeros, steps: 0 }
+    }
+}
+
+/// What one step gives.
+#[derive(Clone, Debug)]
+pub struct Updated {
+    /// New parameters, `[P]`.
+    pub parameters: Tensor<1>,
+    /// New moments.
+    pub moments: Moments,
+    /// Norm of the gradient before clipping, `[1]`.
+    pub norm: Tensor<1>,
+}
+
+impl AdamW {
+    /// One step from `p` along the gradient `g`, at learning rate `lr`; step `t` counts from 1:
+    ///
+    /// ```text
+    /// g' = g min(1, clip / (||g|| + 1e-6))
+    /// m  = beta1 m + (1 - beta1) g'                v = beta2 v + (1 - beta2) g'^2
+    /// p  = p (1 - lr decay) - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+    /// ```
+    #[must_use]
+    pub fn step(&self, p: Tensor<1>, g: Tensor<1>, moments: Moments, lr: f64) -> Updated {
+        let norm = g.clone().square().sum().sqrt();
+        let g = if self.clip_norm > 0.0 {
+            let factor = norm.clone().add_scalar(1e-6).recip().mul_scalar(self.clip_norm).clamp_max(1.0);
+            g * factor
+        } else {
+            g
+        };
+        let steps = moments.steps + 1;
+        let correction = |beta: f64| 1.0 - libm::pow(beta, steps as f64);
+        let first = moments.first.mul_scalar(self.beta1) + g.clone().mul_scalar(1.0 - self.beta1);
+        let second = moments.second.mul_scalar(self.beta2) + g.square().mul_scalar(1.0 - self.beta2);
+        let root = second.clone().div_scalar(correction(self.beta2)).sqrt().add_scalar(self.epsilon);
+        let way = first.clone().mul_scalar(lr / correction(self.beta1)) / root;
+        let parameters = p.mul_scalar(1.0 - lr * self.weight_decay) - way;
+        Updated { parameters, moments: Moments { first, second, steps }, norm }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flat(values: &[f32], device: &Device) -> Tensor<1> {
+        Tensor::from_floats(values, device)
+    }
+
+    fn host(tensor: Tensor<1>) -> Vec<f32> {
+        tensor.into_data().into_vec().unwrap()
+    }
+
+    /// The formula once more, in f64 and one number at a time.
+    fn expected(adam: AdamW, p: &mut [f64], m: &mut [f64], v: &mut [f64], g: &[f64], lr: f64, t: i32) -> f64 {
+        let norm = g.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let factor = if adam.clip_norm > 0.0 { (adam.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        for i in 0..p.len() {
+            let g = g[i] * factor;
+            m[i] = adam.beta1 * m[i] + (1.0 - adam.beta1) * g;
+            v[i] = adam.beta2 * v[i] + (1.0 - adam.beta2) * g * g;
+            let (mh, vh) = (m[i] / (1.0 - adam.beta1.powi(t)), v[i] / (1.0 - adam.beta2.powi(t)));
+            p[i] -= lr * adam.weight_decay * p[i];
+            p[i] -= lr * mh / (vh.sqrt() + adam.epsilon);
+        }
+        norm
+    }
+
+    #[test]
+    fn steps_follow_the_formula() {
+        let device = Device::flex();
+        for (weight_decay, clip_norm) in [(0.0, 0.0), (0.1, 0.0), (0.01, 0.5), (0.0, 100.0)] {
+            let adam = AdamW::new(weight_decay, clip_norm);
+            let start = [1.0f32, -2.0, 0.0, 0.5];
+            let (mut p, mut m, mut v) = (start.map(f64::from), [0.0; 4], [0.0; 4]);
+            let mut parameters = flat(&start, &device);
+            let mut moments = Moments::zeros(4, &device);
+            for t in 1..=5 {
+                let g = [0.3f32 * t as f32, -1.0, 1e-4, 0.0];
+                let lr = 0.1 / f64::from(t);
+                let norm = expected(adam, &mut p, &mut m, &mut v, &g.map(f64::from), lr, t);
+                let updated = adam.step(parameters, flat(&g, &device), moments, lr);
+                (parameters, moments) = (updated.parameters, updated.moments);
+                assert!((f64::from(host(updated.norm)[0]) - norm).abs() < 1e-6 * norm);
+                assert_eq!(moments.steps, t as usize);
+            }
+            for (found, wanted) in host(parameters).into_iter().zip(p) {
+                assert!((f64::from(found) - wanted).abs() < 1e-6, "{found} {wanted} {adam:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_gradient_that_is_no_number_shows_in_the_norm() {
+        let device = Device::flex();
+        for bad in [f32::NAN, f32::INFINITY] {
+            let gradient = flat(&[1.0, bad], &device);
+            let out = AdamW::new(0.0, 1.0).step(flat(&[0.0, 0.0], &device), gradient, Moments::zeros(2, &device), 0.1);
+            assert!(!host(out.norm)[0].is_finite());
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The course of the learning rate.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate falls after its peak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decay {
+    /// On a straight line to 0.
+    Linear,
+    /// Along half a cosine to 0 (Loshchilov and Hutter, arXiv 1608.03983, without restarts).
+    Cosine,
+    /// Not at all.
+    Constant,
+}
+
+impl Decay {
+    const NAMES: [(&'static str, Self); 3] =
+        [("linear", Self::Linear), ("cosine", Self::Cosine), ("constant", Self::Constant)];
+}
+
+impl fmt::Display for Decay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::NAMES.iter().find(|(_, decay)| decay == self).map_or("", |(name, _)| name))
+    }
+}
+
+impl FromStr for Decay {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, decay)| *decay);
+        found.ok_or_else(|| format!("{name:?} is no decay; use linear, cosine or constant"))
+    }
+}
+
+/// Learning rate at every step of a run.
+///
+/// With `w` warm-up steps of `n` steps in all, at step `k = 0 .. n - 1`:
+///
+/// ```text
+/// climb = (k + 1) / w                            1 where w = 0
+/// fall  = (n - k) / (n - w)                      linear
+///         (1 + cos(pi (k - w) / (n - w))) / 2    cosine, 1 before w
+///         1                                      constant
+/// rate  = peak * min(climb, fall)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    peak: f64,
+    steps: usize,
+    warmup: usize,
+    decay: Decay,
+}
+
+impl Schedule {
+    /// A course of `steps` steps with its peak after `warmup`, a part of them in `[0, 1]`.
+    #[must_use]
+    pub fn new(peak: f64, steps: usize, warmup: f64, decay: Decay) -> Self {
+        let warmup = libm::round(warmup * steps as f64) as usize;
+        Self { peak, steps, warmup: warmup.min(steps), decay }
+    }
+
+    /// Steps in all.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Steps of the climb.
+    #[must_use]
+    pub fn warmup(&self) -> usize {
+        self.warmup
+    }
+
+    /// Learning rate of step `step`, counted from 0.
+    #[must_use]
+    pub fn rate(&self, step: usize) -> f64 {
+        let climb = (step + 1) as f64 / self.warmup.max(1) as f64;
+        let way = self.steps.saturating_sub(self.warmup).max(1) as f64;
+        let fall = match self.decay {
+            Decay::Linear => self.steps.saturating_sub(step) as f64 / way,
+            Decay::Cosine => {
+                let gone = (step.saturating_sub(self.warmup) as f64 / way).min(1.0);
+                0.5 * (1.0 + libm::cos(std::f64::consts::PI * gone))
+            }
+            Decay::Constant => 1.0,
+        };
+        self.peak * climb.min(fall).min(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(warmup: f64, decay: Decay) -> Vec<f64> {
+        let schedule = Schedule::new(1.0, 8, warmup, decay);
+        (0..8).map(|step| schedule.rate(step)).collect()
+    }
+
+    #[test]
+    fn linear_climbs_then_falls_evenly() {
+        assert_eq!(rates(0.5, Decay::Linear), [0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25]);
+        assert_eq!(rates(0.0, Decay::Linear), [1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]);
+    }
+
+    #[test]
+    fn cosine_is_halfway_down_in_the_middle() {
+        let rates = rates(0.5, Decay::Cosine);
+        assert_eq!(rates[..5], [0.25, 0.5, 0.75, 1.0, 1.0]);
+        assert!((rates[6] - 0.5).abs() < 1e-15 && rates[5] > 0.75 && rates[7] < 0.25, "{rates:?}");
+    }
+
+    #[test]
+    fn constant_stays_and_all_warm_up_never_falls() {
+        assert_eq!(rates(0.25, Decay::Constant), [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
+        for decay in [Decay::Cosine, Decay::Constant] {
+            assert_eq!(rates(1.0, decay)[7], 1.0);
+            assert_eq!(rates(1.0, decay)[3], 0.5);
+        }
+        let one = Schedule::new(2.0, 1, 0.1, Decay::Linear);
+        assert_eq!((one.warmup(), one.rate(0)), (0, 2.0));
+    }
+
+    #[test]
+    fn names_go_both_ways() {
+        for decay in [Decay::Linear, Decay::Cosine, Decay::Constant] {
+            assert_eq!(decay.to_string().parse(), Ok(decay));
+        }
+        assert!("exponential".parse::<Decay>().unwrap_err().contains("linear, cosine or constant"));
+    }
+}

@@ -1,0 +1,126 @@
+"""The training objectives, written once more in PyTorch as the yardstick for the Rust ones.
+
+Scores are log-probabilities (higher is better), errors are word errors. Per list, with N hypotheses:
+
+  s_i     = first_i + lm_i                       first_i = 0 where no hypothesis of the list has a score
+  P       = softmax(s)
+  MWER    = sum_i P_i (e_i - mean e)
+  MWED    = - sum_i D_i log Q_i,  D = softmax(e), Q = softmax(s / T), T = sum_i s_i / sum_i e_i
+  LISTWISE= - sum_i t_i log P_i,  t = (1 - eps) uniform over {i : e_i = min e} + eps / N, eps = 0.1
+
+MWED is RescoreBERT's (arXiv 2202.01094): there D = softmax(e), Q = softmax(c / T), T = sum c / sum e over costs
+c = -s. Since c / T = c sum(e) / sum(c) = s sum(e) / sum(s), the sign cancels and the form above is the same number for
+the same list. T is part of the graph (the loss does not change when all s are scaled), and |T| is held at 1e-3 or more
+with its sign kept, as a constant where it is held; the cost side's T = 0 counts as positive. For ordinary negative
+log-probabilities T < 0, so that s / T grows with the cost and Q lines up with D.
+
+A list whose errors are all equal (this covers sum e = 0 and N = 1) is no part of the batch: the objective is the mean
+over the other lists, and the correlation sees their texts alone.
+
+Correlation: G [n, d] holds one [CLS] vector for each distinct text of the batch,
+
+  z = (G - mean) / max(std, 1e-5)   by column, std with n - 1
+  R = z^T z / (n - 1)
+  COR = || R - I ||_F / sqrt(d (d - 1))          0 for n < 2
+
+that is, the root mean square of the off-diagonal correlations (the diagonal of R is 1 where std is not held), so one
+weight means the same at any d. n independent samples of independent columns give about 1 / sqrt(n - 1), never 0.
+"""
+import torch
+
+MIN_TEMPERATURE = 1e-3
+MIN_STD = 1e-5
+LABEL_SMOOTHING = 0.1
+
+
+def usable(errors):
+    return len(set(errors)) > 1
+
+
+def mwer(s, e):
+    return (torch.softmax(s, 0) * (e - e.mean())).sum()
+
+
+def mwed(s, e):
+    cost = -s
+    t = cost.sum() / e.sum()
+    if abs(t.item()) < MIN_TEMPERATURE:
+        t = torch.full_like(t, MIN_TEMPERATURE if t.item() >= 0 else -MIN_TEMPERATURE)
+    return -(torch.softmax(e, 0) * torch.log_softmax(cost / t, 0)).sum()
+
+
+def listwise(s, e, smoothing=LABEL_SMOOTHING):
+    best = (e == e.min()).to(s.dtype)
+    target = (1 - smoothing) * best / best.sum() + smoothing / len(s)
+    return -(target * torch.log_softmax(s, 0)).sum()
+
+
+def correlation(g):
+    n, d = g.shape
+    if n < 2:
+        return g.new_zeros(())
+    z = (g - g.mean(0)) / g.std(0, unbiased=True).clamp(min=MIN_STD)
+    r = z.T @ z / (n - 1)
+    return torch.linalg.norm(r - torch.eye(d, dtype=g.dtype)) / (d * (d - 1)) ** 0.5
+
+
+PER_LIST = {"mwer": mwer, "mwed": mwed, "listwise": listwise}
+
+
+def batch(name, scores, errors):
+    """Mean of the objective over the lists that have something to choose."""
+    used = [PER_LIST[name](s, e) for s, e in zip(scores, errors) if usable(e.tolist())]
+    return torch.stack(used).mean()
+
+
+def word_errors(reference, hypothesis):
+    """Levenshtein distance over words separated by white space."""
+    ref, hyp = reference.split(), hypothesis.split()
+    row = list(range(len(hyp) + 1))
+    for i, r in enumerate(ref, 1):
+        diagonal, row[0] = row[0], i
+        for j, h in enumerate(hyp, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (r != h))
+    return row[-1]
+
+
+def direct_cases():
+    """Objectives on given numbers, without a model: value and gradient in float64."""
+    lists = {
+        "ordinary": ([[-12.5, -12.9, -13.25, -15.0], [-3.5, -3.0]], [[2, 1, 0, 3], [0, 1]]),
+        "ties_and_repeats": ([[-4.0, -4.0, -6.5, -5.0, -5.0]], [[1, 1, 0, 0, 4]]),
+        "equal_errors_left_out": ([[-1.0, -2.0], [-7.0, -6.0, -6.5], [-5.0]], [[1, 1], [2, 0, 1], [3]]),
+        "far_apart": ([[-900.0, -1.0, -2.0]], [[0, 7, 1]]),
+        "positive_sum": ([[2.0, 1.0, -0.5]], [[3, 0, 1]]),
+        "temperature_held_positive_cost": ([[0.7, -0.7015, 0.0]], [[2, 0, 1]]),
+        "temperature_held_negative_cost": ([[0.7, -0.6985, 0.0]], [[2, 0, 1]]),
+        "temperature_zero": ([[0.5, -0.5, 0.0]], [[2, 0, 1]]),
+        "large_errors": ([[-30.0, -31.0, -29.0]], [[40, 2, 55]]),
+    }
+    out = []
+    for name, (scores, errors) in lists.items():
+        case = {"name": name, "scores": scores, "errors": errors}
+        for objective in PER_LIST:
+            s = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in scores]
+            loss = batch(objective, s, [torch.tensor(e, dtype=torch.float64) for e in errors])
+            loss.backward()
+            gradient = [[0.0] * len(x) if x.grad is None else x.grad.tolist() for x in s]
+            case[objective] = {"loss": loss.item(), "gradient": gradient}
+        out.append(case)
+    matrices = {
+        "more_samples_than_dims": [[(7 * i * i + 3 * i * j + 5 * j) % 11 / 5 - 1 for j in range(3)] for i in range(7)],
+        "fewer_samples_than_dims": [[(5 * i * i + 7 * i * j + 2 * j * j) % 13 / 6 - 1 for j in range(6)] for i in range(4)],
+        "two_samples": [[0.5, -1.0, 2.0], [1.5, 0.25, -1.0]],
+        "constant_column": [[0.5, 3.0, 2.0], [1.5, 3.0, -1.0], [-0.5, 3.0, 0.25], [1.0, 3.0, 1.0]],
+        "one_sample": [[0.5, 3.0, 2.0]],
+    }
+    correlations = []
+    for name, rows in matrices.items():
+        g = torch.tensor(rows, dtype=torch.float64, requires_grad=True)
+        loss = correlation(g)
+        if loss.requires_grad:
+            loss.backward()
+        gradient = torch.zeros_like(g) if g.grad is None else g.grad
+        correlations.append({"name": name, "vectors": rows, "loss": loss.item(), "gradient": gradient.tolist()})
+    return {"label_smoothing": LABEL_SMOOTHING, "min_temperature": MIN_TEMPERATURE, "min_std": MIN_STD,
+            "lists": out, "correlation": correlations}
