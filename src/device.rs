@@ -7,8 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Mutex;
 
-use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
 use burn::backend::{Backend, Dispatch};
+use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
 use burn::tensor::{Device, DeviceKind, read_sync};
 
 /// The shader language that the kernels are written in, as burn's runtime names itself with it.
@@ -87,7 +87,9 @@ pub enum DeviceError {
         name: String,
     },
     /// No adapter of the kind asked for.
-    #[error("no {wanted} was found through Vulkan, Metal or DX12 ({found}); `lorb doctor` lists what there is")]
+    #[error(
+        "no {wanted} was found through Vulkan, Metal or DX12 ({found}); `lorb doctor` lists what there is"
+    )]
     NoAdapter {
         /// GPU or software rasteriser.
         wanted: &'static str,
@@ -103,7 +105,9 @@ pub enum DeviceError {
         source: WgpuInitError,
     },
     /// The runtime compiles to another shader language than WGSL, so it would not take LoRB's kernels.
-    #[error("{name} runs on {found}, but LoRB's kernels need {RUNTIME}; build without burn's features `vulkan` and `metal`")]
+    #[error(
+        "{name} runs on {found}, but LoRB's kernels need {RUNTIME}; build without burn's features `vulkan` and `metal`"
+    )]
     Runtime {
         /// The adapter.
         name: String,
@@ -148,8 +152,10 @@ impl AdapterReport {
 #[must_use]
 pub fn adapters() -> Vec<AdapterReport> {
     let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    let descriptor =
-        wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let descriptor = wgpu::InstanceDescriptor {
+        backends,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    };
     let instance = wgpu::Instance::new(descriptor);
     let found = read_sync(instance.enumerate_adapters(backends));
     found
@@ -174,7 +180,10 @@ pub fn select(choice: DeviceChoice) -> Result<Selected, DeviceError> {
         DeviceChoice::Software => {
             let all = adapters();
             let Some(adapter) = all.iter().find(|adapter| adapter.is_software()) else {
-                return Err(DeviceError::NoAdapter { wanted: "software rasteriser", found: listed(&all) });
+                return Err(DeviceError::NoAdapter {
+                    wanted: "software rasteriser",
+                    found: listed(&all),
+                });
             };
             open(adapter, DeviceKind::Cpu, SelectedKind::Software)
         }
@@ -216,7 +225,11 @@ fn listed(all: &[AdapterReport]) -> String {
 /// Devices opened so far: the runtime refuses to set the same one up twice.
 static OPENED: Mutex<Vec<((DeviceKind, wgpu::Backend), Selected)>> = Mutex::new(Vec::new());
 
-fn open(adapter: &AdapterReport, kind: DeviceKind, selected: SelectedKind) -> Result<Selected, DeviceError> {
+fn open(
+    adapter: &AdapterReport,
+    kind: DeviceKind,
+    selected: SelectedKind,
+) -> Result<Selected, DeviceError> {
     let key = (kind, adapter.info.backend);
     let mut opened = OPENED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some((_, selected)) = opened.iter().find(|(other, _)| *other == key) {

@@ -3,14 +3,15 @@
 use crate::base::TensorFault;
 use crate::model::ModelError;
 
-/// Why an adapter cannot be read, written or used with a base. Messages name the file's part at fault; the door that
-/// owns the files adds the directory.
+/// Why an adapter cannot be read, written or used with a base. Messages name the file's part at
+/// fault; the door that owns the files adds the directory.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AdapterError {
     /// `adapter_config.json` is no JSON object.
     #[error("adapter_config.json: not valid JSON: {0}")]
     ConfigJson(String),
-    /// A setting is missing, malformed, or would change the scores in a way that LoRB does not compute.
+    /// A setting is missing, malformed, or would change the scores in a way that LoRB does not
+    /// compute.
     #[error("adapter_config.json: `{key}` {what}")]
     Setting {
         /// The key at fault.
@@ -41,7 +42,9 @@ pub enum AdapterError {
         why: String,
     },
     /// A tensor has another shape than base and settings demand.
-    #[error("adapter_model.safetensors: tensor `{name}` has shape {found:?}; base and settings ask for {expected:?}")]
+    #[error(
+        "adapter_model.safetensors: tensor `{name}` has shape {found:?}; base and settings ask for {expected:?}"
+    )]
     Shape {
         /// Name in the file.
         name: String,
@@ -59,10 +62,11 @@ pub enum AdapterError {
         /// The module left out.
         module: String,
     },
-    /// PEFT alone wrote the adapter: it cannot score.
+    /// PEFT wrote the adapter of a bare encoder: it cannot score.
     #[error(
-        "adapter_model.safetensors: no score head (base_model.model.score.weight and .bias); train from this adapter \
-         to give it one, or save it from a model that has a linear layer `score` with modules_to_save=[\"score\"]"
+        "adapter_model.safetensors: no score head (base_model.model.score.weight and .bias); save \
+         the adapter from a model that has a linear layer `score`, with \
+         modules_to_save=[\"score\"]"
     )]
     NoScoreHead,
     /// The `lorb` section of the metadata is malformed.

@@ -1,4 +1,5 @@
-//! What LoRB remembers beside the weights: the `lorb` entry of the safetensors metadata, a JSON object in text.
+//! What LoRB remembers beside the weights: the `lorb` entry of the safetensors metadata, a JSON
+//! object in text.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +12,8 @@ pub(super) const SECTION: &str = "lorb";
 /// Version of the section's meaning; a reader refuses a newer one.
 const FORMAT: u64 = 1;
 
-/// What travels with an adapter beside its weights. Every part may be absent, as in an adapter written by PEFT.
+/// What travels with an adapter beside its weights. Every part may be absent, as in an adapter
+/// written by PEFT.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AdapterMeta {
     /// Weights of the combination with the first pass, tuned on dev data.
@@ -70,14 +72,19 @@ impl AdapterMeta {
 
     /// Reads the section; `base_name` stands elsewhere and stays empty.
     pub(super) fn from_text(text: &str) -> Result<Self, AdapterError> {
-        let mut map: Map<String, Value> =
-            serde_json::from_str(text).map_err(|e| fault(".", format!("is not valid JSON: {e}")))?;
+        let mut map: Map<String, Value> = serde_json::from_str(text)
+            .map_err(|e| fault(".", format!("is not valid JSON: {e}")))?;
         match map.shift_remove("format").map(|v| v.as_u64().ok_or(v)) {
             Some(Ok(FORMAT)) => {}
             Some(Ok(newer)) => {
-                return Err(fault("format", format!("is {newer}; this LoRB knows {FORMAT}, take a newer one")));
+                return Err(fault(
+                    "format",
+                    format!("is {newer}; this LoRB knows {FORMAT}, take a newer one"),
+                ));
             }
-            Some(Err(other)) => return Err(fault("format", format!("is {other}; expected {FORMAT}"))),
+            Some(Err(other)) => {
+                return Err(fault("format", format!("is {other}; expected {FORMAT}")));
+            }
             None => return Err(fault("format", "is missing".into())),
         }
         // Written for the record only; the reader's own version is written back.
@@ -91,9 +98,18 @@ impl AdapterMeta {
         if let Some(hash) = &base_hash
             && (hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()))
         {
-            return Err(fault("base_sha256", format!("is {hash:?}; expected 64 hexadecimal digits")));
+            return Err(fault(
+                "base_sha256",
+                format!("is {hash:?}; expected 64 hexadecimal digits"),
+            ));
         }
-        Ok(Self { weights, base_hash, base_name: None, objective: string(&mut map, "objective")?, extra: map })
+        Ok(Self {
+            weights,
+            base_hash,
+            base_name: None,
+            objective: string(&mut map, "objective")?,
+            extra: map,
+        })
     }
 }
 

@@ -12,17 +12,20 @@ use crate::model::{Adapter, LoraConfig, SCORE_HEAD, SlotKind, Target};
 /// What to do where an adapter leaves a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadOptions {
-    /// Seed of a fresh score head for an adapter that has none, as PEFT writes it for a bare encoder; training can start
-    /// from it. `None` refuses such an adapter.
+    /// Seed of a fresh score head for an adapter that has none, as PEFT writes it for a bare
+    /// encoder; training can start from it. `None` refuses such an adapter.
     pub new_head: Option<u64>,
 }
 
 /// Reads an adapter written by LoRB, or by PEFT with a score head, and checks it against a base.
 ///
 /// # Errors
-/// [`AdapterError`] names the setting or tensor at fault: nothing in the files is left unused, nothing needed is made
-/// up.
-pub fn read(files: &AdapterFiles, base: &BertConfig) -> Result<(Adapter, AdapterMeta), AdapterError> {
+/// [`AdapterError`] names the setting or tensor at fault: nothing in the files is left unused,
+/// nothing needed is made up.
+pub fn read(
+    files: &AdapterFiles,
+    base: &BertConfig,
+) -> Result<(Adapter, AdapterMeta), AdapterError> {
     read_with(files, base, ReadOptions::default())
 }
 
@@ -73,12 +76,19 @@ pub fn read_with(
         let Some(name) = found.names.get(&(slot.module.clone(), slot.kind)) else {
             return Err(AdapterError::Missing {
                 name: tensor_name(&slot.module, slot.kind),
-                why: format!("`{}` is adapted or saved by adapter_config.json or by its other tensor", slot.module),
+                why: format!(
+                    "`{}` is adapted or saved by adapter_config.json or by its other tensor",
+                    slot.module
+                ),
             });
         };
         let shape = &file.entries()[name].shape;
         if *shape != slot.shape {
-            return Err(AdapterError::Shape { name: name.clone(), found: shape.clone(), expected: slot.shape.clone() });
+            return Err(AdapterError::Shape {
+                name: name.clone(),
+                found: shape.clone(),
+                expected: slot.shape.clone(),
+            });
         }
         adapter.parameters[slot.range()].copy_from_slice(&file.read(name)?.data);
     }
@@ -95,7 +105,10 @@ impl Found {
         let mut names: BTreeMap<(String, SlotKind), String> = BTreeMap::new();
         for stored in file.entries().keys() {
             let Some((module, kind)) = parse(stored) else {
-                return Err(unused(stored, "LoRB knows LoRA tensors of the encoder and a linear layer `score`"));
+                return Err(unused(
+                    stored,
+                    "LoRB knows LoRA tensors of the encoder and a linear layer `score`",
+                ));
             };
             if module == "pooler.dense" {
                 check_pooler(file, stored, kind)?;
@@ -113,9 +126,11 @@ impl Found {
 
     /// The adapted modules; each must have its place in the base.
     fn modules(&self, base: &BertConfig) -> Result<BTreeSet<Module>, AdapterError> {
-        let modules: BTreeSet<_> = self.names.keys().filter_map(|(m, _)| Target::of_module(m)).collect();
+        let modules: BTreeSet<_> =
+            self.names.keys().filter_map(|(m, _)| Target::of_module(m)).collect();
         if modules.is_empty() {
-            let what = "is a pattern, and the weights hold no LoRA tensor that says what it matched";
+            let what =
+                "is a pattern, and the weights hold no LoRA tensor that says what it matched";
             return Err(AdapterError::setting("target_modules", what));
         }
         self.within(&modules, base)?;
@@ -127,17 +142,24 @@ impl Found {
         for ((module, _), stored) in &self.names {
             let Some(place) = Target::of_module(module) else { continue };
             if place.0 >= base.num_hidden_layers {
-                return Err(unused(stored, &format!("the base has layers 0 to {}", base.num_hidden_layers - 1)));
+                return Err(unused(
+                    stored,
+                    &format!("the base has layers 0 to {}", base.num_hidden_layers - 1),
+                ));
             }
             if !selected.contains(&place) {
-                return Err(unused(stored, &format!("adapter_config.json does not adapt `{module}`")));
+                return Err(unused(
+                    stored,
+                    &format!("adapter_config.json does not adapt `{module}`"),
+                ));
             }
         }
         Ok(())
     }
 }
 
-/// Module and kind of a tensor's name. A model that wraps the encoder as `bert` puts that before its modules.
+/// Module and kind of a tensor's name. A model that wraps the encoder as `bert` puts that before
+/// its modules.
 fn parse(stored: &str) -> Option<(String, SlotKind)> {
     let name = stored.strip_prefix(PREFIX)?;
     match name {
@@ -151,12 +173,19 @@ fn parse(stored: &str) -> Option<(String, SlotKind)> {
         .find_map(|(end, kind)| name.strip_suffix(end).map(|module| (module.to_owned(), kind)))
 }
 
-/// PEFT adapts the pooler of a BertModel when asked for every `dense` or linear layer. The score does not pass through
-/// it, so its update may be left out as long as training never moved it: B is 0 then. One that was trained belongs to
-/// a score that LoRB does not compute.
-fn check_pooler(file: &TensorFile<&[u8]>, stored: &str, kind: SlotKind) -> Result<(), AdapterError> {
+/// PEFT adapts the pooler of a BertModel when asked for every `dense` or linear layer. The score
+/// does not pass through it, so its update may be left out as long as training never moved it: B is
+/// 0 then. One that was trained belongs to a score that LoRB does not compute.
+fn check_pooler(
+    file: &TensorFile<&[u8]>,
+    stored: &str,
+    kind: SlotKind,
+) -> Result<(), AdapterError> {
     if kind == SlotKind::LoraB && file.read(stored)?.data.iter().any(|v| *v != 0.0) {
-        return Err(unused(stored, "the pooler was trained, but LoRB scores the encoder's output at [CLS] without it"));
+        return Err(unused(
+            stored,
+            "the pooler was trained, but LoRB scores the encoder's output at [CLS] without it",
+        ));
     }
     Ok(())
 }

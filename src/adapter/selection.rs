@@ -25,12 +25,14 @@ impl Selection {
     pub(super) fn from_settings(map: &mut Map<String, Value>) -> Result<Self, AdapterError> {
         let layers = layers(map.shift_remove("layers_to_transform"))?;
         check_pattern(map.shift_remove("layers_pattern"))?;
-        let (targets, excluded) = (map.shift_remove("target_modules"), map.shift_remove("exclude_modules"));
+        let (targets, excluded) =
+            (map.shift_remove("target_modules"), map.shift_remove("exclude_modules"));
         let by_pattern = matches!(&targets, Some(Value::String(s)) if s != "all-linear");
         let excludes_by_pattern = matches!(&excluded, Some(Value::String(s)) if !s.is_empty());
         if by_pattern || excludes_by_pattern {
             if layers.is_some() && by_pattern {
-                let what = "is set beside a `target_modules` that is a pattern, which PEFT refuses too";
+                let what =
+                    "is set beside a `target_modules` that is a pattern, which PEFT refuses too";
                 return Err(AdapterError::setting("layers_to_transform", what));
             }
             return Ok(Self::Tensors);
@@ -40,7 +42,10 @@ impl Selection {
             other => strings(other, "target_modules")?.unwrap_or_default(),
         };
         if targets.is_empty() {
-            return Err(AdapterError::setting("target_modules", "is missing or empty; expected names of modules"));
+            return Err(AdapterError::setting(
+                "target_modules",
+                "is missing or empty; expected names of modules",
+            ));
         }
         let excluded = match excluded {
             Some(Value::String(_)) => Vec::new(),
@@ -51,13 +56,18 @@ impl Selection {
 
     /// The modules of a base that the lists select; `None` when only the tensors can say.
     ///
-    /// An entry selects the module of exactly its name, or, in the chosen layers, every module whose name ends in it
-    /// after a dot.
-    pub(super) fn modules(&self, base: &BertConfig) -> Result<Option<BTreeSet<Module>>, AdapterError> {
+    /// An entry selects the module of exactly its name, or, in the chosen layers, every module
+    /// whose name ends in it after a dot.
+    pub(super) fn modules(
+        &self,
+        base: &BertConfig,
+    ) -> Result<Option<BTreeSet<Module>>, AdapterError> {
         let Self::Lists { targets, excluded, layers } = self else {
             return Ok(None);
         };
-        let ends = |name: &str, entry: &str| name.strip_suffix(entry).is_some_and(|head| head.ends_with('.'));
+        let ends = |name: &str, entry: &str| {
+            name.strip_suffix(entry).is_some_and(|head| head.ends_with('.'))
+        };
         // In a model that wraps the encoder as `bert`, full names begin with that.
         let same = |name: &str, entry: &str| name == entry.strip_prefix("bert.").unwrap_or(entry);
         let chosen = |layer: usize| layers.as_ref().is_none_or(|l| l.contains(&layer));
@@ -65,16 +75,23 @@ impl Selection {
         for layer in 0..base.num_hidden_layers {
             for target in Target::ALL {
                 let name = target.module(layer);
-                let selected = targets
-                    .iter()
-                    .any(|entry| entry == "all-linear" || same(&name, entry) || (chosen(layer) && ends(&name, entry)));
-                if selected && !excluded.iter().any(|entry| same(&name, entry) || ends(&name, entry)) {
+                let selected = targets.iter().any(|entry| {
+                    entry == "all-linear"
+                        || same(&name, entry)
+                        || (chosen(layer) && ends(&name, entry))
+                });
+                if selected
+                    && !excluded.iter().any(|entry| same(&name, entry) || ends(&name, entry))
+                {
                     found.insert((layer, target));
                 }
             }
         }
         if let Some(beyond) = layers.iter().flatten().find(|&&l| l >= base.num_hidden_layers) {
-            let what = format!("names layer {beyond}, but the base has layers 0 to {}", base.num_hidden_layers - 1);
+            let what = format!(
+                "names layer {beyond}, but the base has layers 0 to {}",
+                base.num_hidden_layers - 1
+            );
             return Err(ModelError::Lora { setting: "layers_to_transform", what }.into());
         }
         if found.is_empty() {
@@ -86,9 +103,14 @@ impl Selection {
 
 fn layers(value: Option<Value>) -> Result<Option<Vec<usize>>, AdapterError> {
     let error = |value: &Value| {
-        AdapterError::setting("layers_to_transform", format!("is {value}; expected whole numbers of layers"))
+        AdapterError::setting(
+            "layers_to_transform",
+            format!("is {value}; expected whole numbers of layers"),
+        )
     };
-    let index = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok()).ok_or_else(|| error(value));
+    let index = |value: &Value| {
+        value.as_u64().and_then(|n| usize::try_from(n).ok()).ok_or_else(|| error(value))
+    };
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Array(list)) if list.is_empty() => Ok(None),
@@ -106,9 +128,10 @@ fn check_pattern(value: Option<Value>) -> Result<(), AdapterError> {
         Some(_) => false,
     };
     match value {
-        Some(value) if !sound => {
-            Err(AdapterError::setting("layers_pattern", format!("is {value}; in a BERT it is \"layer\"")))
-        }
+        Some(value) if !sound => Err(AdapterError::setting(
+            "layers_pattern",
+            format!("is {value}; in a BERT it is \"layer\""),
+        )),
         _ => Ok(()),
     }
 }
@@ -135,6 +158,7 @@ pub(super) fn split(
 pub(super) fn names(config: &LoraConfig) -> (Vec<&'static str>, Vec<&'static str>) {
     let targets = config.targets.iter().map(|t| t.peft_name()).collect();
     // `output.dense` ends the name of the attention's output too.
-    let both = config.targets.contains(&Target::Output) && !config.targets.contains(&Target::AttentionOutput);
+    let both = config.targets.contains(&Target::Output)
+        && !config.targets.contains(&Target::AttentionOutput);
     (targets, if both { vec![Target::AttentionOutput.path()] } else { Vec::new() })
 }

@@ -1,4 +1,5 @@
-//! `adapter_config.json`: what it says, and a refusal of everything in it that LoRB would compute differently.
+//! `adapter_config.json`: what it says, and a refusal of everything in it that LoRB would compute
+//! differently.
 
 use serde_json::{Map, Value};
 
@@ -33,14 +34,22 @@ const HARMLESS: [&str; 11] = [
 
 impl Settings {
     pub(super) fn from_json(bytes: &[u8]) -> Result<Self, AdapterError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|e| AdapterError::ConfigJson(e.to_string()))?;
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|e| AdapterError::ConfigJson(e.to_string()))?;
         let Value::Object(mut map) = value else {
             return Err(AdapterError::ConfigJson("expected a JSON object".into()));
         };
         match map.shift_remove("peft_type") {
             Some(Value::String(kind)) if kind == "LORA" => {}
-            Some(other) => return Err(AdapterError::setting("peft_type", format!("is {other}; LoRB reads \"LORA\""))),
-            None => return Err(AdapterError::setting("peft_type", "is missing; expected \"LORA\"")),
+            Some(other) => {
+                return Err(AdapterError::setting(
+                    "peft_type",
+                    format!("is {other}; LoRB reads \"LORA\""),
+                ));
+            }
+            None => {
+                return Err(AdapterError::setting("peft_type", "is missing; expected \"LORA\""));
+            }
         }
         check_init(map.shift_remove("init_lora_weights"))?;
         check_saved_modules(map.shift_remove("modules_to_save"))?;
@@ -72,12 +81,15 @@ impl Settings {
     }
 }
 
-/// Initialisations after which the adapter means what its tensors say. PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA change
-/// the base's weights at the start, so their adapters are right on that changed base only.
+/// Initialisations after which the adapter means what its tensors say. PiSSA, OLoRA, CorDA, LoftQ
+/// and LoRA-GA change the base's weights at the start, so their adapters are right on that changed
+/// base only.
 fn check_init(value: Option<Value>) -> Result<(), AdapterError> {
     match value {
         None | Some(Value::Null | Value::Bool(_)) => Ok(()),
-        Some(Value::String(name)) if matches!(name.as_str(), "gaussian" | "orthogonal" | "eva") => Ok(()),
+        Some(Value::String(name)) if matches!(name.as_str(), "gaussian" | "orthogonal" | "eva") => {
+            Ok(())
+        }
         Some(other) => Err(AdapterError::setting(
             "init_lora_weights",
             format!(
@@ -88,13 +100,17 @@ fn check_init(value: Option<Value>) -> Result<(), AdapterError> {
     }
 }
 
-/// The score head alone may be saved whole. `classifier` is named by PEFT for every classification task, whether the
-/// model has such a module or not; its tensors, if any, are refused by name later.
+/// The score head alone may be saved whole. `classifier` is named by PEFT for every classification
+/// task, whether the model has such a module or not; its tensors, if any, are refused by name
+/// later.
 fn check_saved_modules(value: Option<Value>) -> Result<(), AdapterError> {
     let key = "modules_to_save";
     for module in strings(value, key)?.unwrap_or_default() {
         if module != "score" && module != "classifier" {
-            return Err(AdapterError::setting(key, format!("names {module:?}; LoRB reads a `score` head alone")));
+            return Err(AdapterError::setting(
+                key,
+                format!("names {module:?}; LoRB reads a `score` head alone"),
+            ));
         }
     }
     Ok(())
@@ -113,7 +129,9 @@ fn refuse_the_rest(map: Map<String, Value>) -> Result<(), AdapterError> {
             continue;
         }
         let what = match key.as_str() {
-            "rank_pattern" | "alpha_pattern" => "is set; LoRB takes one rank and one alpha for all modules".to_owned(),
+            "rank_pattern" | "alpha_pattern" => {
+                "is set; LoRB takes one rank and one alpha for all modules".to_owned()
+            }
             _ => format!("is {value}; LoRB does not know what this does to the scores"),
         };
         return Err(AdapterError::Setting { key, what });
@@ -126,7 +144,9 @@ fn whole(map: &mut Map<String, Value>, key: &str) -> Result<Option<usize>, Adapt
         None | Some(Value::Null) => Ok(None),
         Some(value) => {
             let number = value.as_u64().and_then(|n| usize::try_from(n).ok());
-            number.map(Some).ok_or_else(|| AdapterError::setting(key, format!("is {value}; expected a whole number")))
+            number.map(Some).ok_or_else(|| {
+                AdapterError::setting(key, format!("is {value}; expected a whole number"))
+            })
         }
     }
 }
@@ -136,7 +156,9 @@ fn number(map: &mut Map<String, Value>, key: &str) -> Result<Option<f32>, Adapte
         None | Some(Value::Null) => Ok(None),
         Some(value) => {
             let number = value.as_f64().map(|n| n as f32).filter(|n| n.is_finite());
-            number.map(Some).ok_or_else(|| AdapterError::setting(key, format!("is {value}; expected a number")))
+            number
+                .map(Some)
+                .ok_or_else(|| AdapterError::setting(key, format!("is {value}; expected a number")))
         }
     }
 }
@@ -145,21 +167,32 @@ fn flag(map: &mut Map<String, Value>, key: &str) -> Result<Option<bool>, Adapter
     match map.shift_remove(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(value)),
-        Some(other) => Err(AdapterError::setting(key, format!("is {other}; expected true or false"))),
+        Some(other) => {
+            Err(AdapterError::setting(key, format!("is {other}; expected true or false")))
+        }
     }
 }
 
 /// A list of strings; `None` when unset.
-pub(super) fn strings(value: Option<Value>, key: &str) -> Result<Option<Vec<String>>, AdapterError> {
+pub(super) fn strings(
+    value: Option<Value>,
+    key: &str,
+) -> Result<Option<Vec<String>>, AdapterError> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Array(list)) => {
             let text = |v: Value| match v {
                 Value::String(text) => Ok(text),
-                other => Err(AdapterError::setting(key, format!("holds {other}; expected names of modules"))),
+                other => Err(AdapterError::setting(
+                    key,
+                    format!("holds {other}; expected names of modules"),
+                )),
             };
             list.into_iter().map(text).collect::<Result<_, _>>().map(Some)
         }
-        Some(other) => Err(AdapterError::setting(key, format!("is {other}; expected a list of names of modules"))),
+        Some(other) => Err(AdapterError::setting(
+            key,
+            format!("is {other}; expected a list of names of modules"),
+        )),
     }
 }

@@ -12,15 +12,18 @@ use crate::model::{Adapter, SCORE_HEAD};
 
 /// Writes an adapter, its score head and its metadata. Equal input gives equal bytes.
 ///
-/// The files load with `PeftModel.from_pretrained` on a BertModel, with or without a linear layer `score`.
+/// The files load with `PeftModel.from_pretrained` on a BertModel, with or without a linear layer
+/// `score`.
 ///
 /// # Errors
-/// [`AdapterError::Tensor`] names a tensor with a NaN or an infinity, [`AdapterError::Unwritable`] says what else
-/// cannot be put into the files.
+/// [`AdapterError::Tensor`] names a tensor with a NaN or an infinity, [`AdapterError::Unwritable`]
+/// says what else cannot be put into the files.
 pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, AdapterError> {
     if adapter.parameters.len() != adapter.layout.len() {
         let (found, expected) = (adapter.parameters.len(), adapter.layout.len());
-        return Err(AdapterError::Unwritable(format!("it has {found} values where its layout has {expected}")));
+        return Err(AdapterError::Unwritable(format!(
+            "it has {found} values where its layout has {expected}"
+        )));
     }
     let mut tensors = BTreeMap::new();
     for slot in adapter.layout.slots() {
@@ -32,9 +35,15 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
         tensors.insert(name, (slot.shape.as_slice(), values));
     }
     // PyTorch's loaders look for the format.
-    let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned()), (SECTION.to_owned(), meta.to_text()?)]);
-    let weights = write_f32(&metadata, tensors.into_iter().map(|(name, (shape, values))| (name, shape, values)))
-        .map_err(AdapterError::Unwritable)?;
+    let metadata = BTreeMap::from([
+        ("format".to_owned(), "pt".to_owned()),
+        (SECTION.to_owned(), meta.to_text()?),
+    ]);
+    let weights = write_f32(
+        &metadata,
+        tensors.into_iter().map(|(name, (shape, values))| (name, shape, values)),
+    )
+    .map_err(AdapterError::Unwritable)?;
     Ok(AdapterFiles { config: config(adapter, meta)?, weights })
 }
 
@@ -64,12 +73,15 @@ fn config(adapter: &Adapter, meta: &AdapterMeta) -> Result<Vec<u8>, AdapterError
         "use_dora": false,
         "use_rslora": lora.rslora,
     });
-    let mut text = serde_json::to_vec_pretty(&value).map_err(|e| AdapterError::Unwritable(e.to_string()))?;
+    let mut text =
+        serde_json::to_vec_pretty(&value).map_err(|e| AdapterError::Unwritable(e.to_string()))?;
     text.push(b'\n');
     Ok(text)
 }
 
-/// The shortest decimal that gives the same f32 again, and a whole number without a point, as people write them.
+/// The shortest decimal that gives the same f32 again, and a whole number without a point, as
+/// people write them.
 fn shortest(value: f32) -> Result<Value, AdapterError> {
-    serde_json::from_str(&value.to_string()).map_err(|_| AdapterError::Unwritable(format!("a setting is {value}")))
+    serde_json::from_str(&value.to_string())
+        .map_err(|_| AdapterError::Unwritable(format!("a setting is {value}")))
 }

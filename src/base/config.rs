@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::BaseError;
 
-/// Largest value that a size in `config.json` may have. It keeps products of sizes far from overflow; the largest BERT
-/// published has 24 layers of 1024, so nothing real comes near.
+/// Largest value that a size in `config.json` may have. It keeps products of sizes far from
+/// overflow; the largest BERT published has 24 layers of 1024, so nothing real comes near.
 const SIZE_LIMIT: u64 = 1 << 24;
 
 /// Sizes and constants of a BERT encoder, as `config.json` states them, checked.
@@ -38,14 +38,17 @@ pub struct BertConfig {
 impl BertConfig {
     /// Reads `config.json` and checks that it describes a BERT that LoRB computes exactly.
     ///
-    /// Values that the file leaves out take the defaults of BERT-base, as Transformers does; the four sizes that give
-    /// the architecture its shape (`vocab_size`, `hidden_size`, `num_hidden_layers`, `num_attention_heads`) and
-    /// `intermediate_size` must be there, since a guess would only fail later and less clearly.
+    /// Values that the file leaves out take the defaults of BERT-base, as Transformers does; the
+    /// four sizes that give the architecture its shape (`vocab_size`, `hidden_size`,
+    /// `num_hidden_layers`, `num_attention_heads`) and `intermediate_size` must be there, since a
+    /// guess would only fail later and less clearly.
     ///
     /// # Errors
-    /// [`BaseError::Config`] names the key at fault, [`BaseError::Architecture`] the model type and why it is refused.
+    /// [`BaseError::Config`] names the key at fault, [`BaseError::Architecture`] the model type and
+    /// why it is refused.
     pub fn from_json(bytes: &[u8]) -> Result<Self, BaseError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|e| BaseError::ConfigJson(e.to_string()))?;
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|e| BaseError::ConfigJson(e.to_string()))?;
         let Value::Object(map) = value else {
             return Err(BaseError::ConfigJson("expected a JSON object".into()));
         };
@@ -55,7 +58,9 @@ impl BertConfig {
         if hidden_act != "gelu" {
             return Err(config(
                 "hidden_act",
-                format!("is {hidden_act:?}; LoRB computes \"gelu\" (with the error function) alone"),
+                format!(
+                    "is {hidden_act:?}; LoRB computes \"gelu\" (with the error function) alone"
+                ),
             ));
         }
         let config = Self {
@@ -96,19 +101,31 @@ impl BertConfig {
         }
         // Every layer costs a bounded amount of bookkeeping before the first tensor is looked for.
         if self.num_hidden_layers > 1024 {
-            return Err(config("num_hidden_layers", format!("is {}; expected at most 1024", self.num_hidden_layers)));
+            return Err(config(
+                "num_hidden_layers",
+                format!("is {}; expected at most 1024", self.num_hidden_layers),
+            ));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(config(
                 "num_attention_heads",
-                format!("is {}, which does not divide hidden_size {}", self.num_attention_heads, self.hidden_size),
+                format!(
+                    "is {}, which does not divide hidden_size {}",
+                    self.num_attention_heads, self.hidden_size
+                ),
             ));
         }
         if self.max_position_embeddings < 2 {
-            return Err(config("max_position_embeddings", "is 1; [CLS] and [SEP] alone need 2".into()));
+            return Err(config(
+                "max_position_embeddings",
+                "is 1; [CLS] and [SEP] alone need 2".into(),
+            ));
         }
         if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps <= 0.1) {
-            return Err(config("layer_norm_eps", format!("is {}; expected above 0, at most 0.1", self.layer_norm_eps)));
+            return Err(config(
+                "layer_norm_eps",
+                format!("is {}; expected above 0, at most 0.1", self.layer_norm_eps),
+            ));
         }
         Ok(())
     }
@@ -140,7 +157,9 @@ fn model_type(map: &Map<String, Value>) -> Result<String, BaseError> {
         "albert" => "its layers share one set of weights and its embedding is factorised",
         "electra" => "its embedding may be projected, and its score is trained on another task",
         "deberta" | "deberta-v2" => "its attention is disentangled from the positions",
-        "modernbert" | "nomic_bert" => "its positions are rotary and its feed-forward layer is gated",
+        "modernbert" | "nomic_bert" => {
+            "its positions are rotary and its feed-forward layer is gated"
+        }
         "mpnet" => "its attention adds relative position biases",
         _ => "LoRB knows the architecture of BERT alone",
     };
@@ -148,7 +167,11 @@ fn model_type(map: &Map<String, Value>) -> Result<String, BaseError> {
 }
 
 fn architectures(map: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    map.get("architectures").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    map.get("architectures")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
 }
 
 /// Refuses switches of `config.json` that change what the encoder computes.
@@ -156,18 +179,29 @@ fn refuse_variants(map: &Map<String, Value>) -> Result<(), BaseError> {
     if let Some(kind) = text(map, "position_embedding_type")?
         && kind != "absolute"
     {
-        return Err(config("position_embedding_type", format!("is {kind:?}; LoRB computes \"absolute\" alone")));
+        return Err(config(
+            "position_embedding_type",
+            format!("is {kind:?}; LoRB computes \"absolute\" alone"),
+        ));
     }
     for key in ["is_decoder", "add_cross_attention"] {
         match map.get(key) {
             None | Some(Value::Null | Value::Bool(false)) => {}
-            Some(_) => return Err(config(key, "is set; LoRB computes the encoder, which sees both directions".into())),
+            Some(_) => {
+                return Err(config(
+                    key,
+                    "is set; LoRB computes the encoder, which sees both directions".into(),
+                ));
+            }
         }
     }
     if let Some(Value::Object(quantization)) = map.get("quantization_config")
         && !quantization.is_empty()
     {
-        return Err(config("quantization_config", "is set; LoRB reads weights in f32, f16 or bf16".into()));
+        return Err(config(
+            "quantization_config",
+            "is set; LoRB reads weights in f32, f16 or bf16".into(),
+        ));
     }
     Ok(())
 }
@@ -185,7 +219,10 @@ fn whole(map: &Map<String, Value>, key: &'static str) -> Result<Option<usize>, B
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_u64() {
             Some(n) if n <= SIZE_LIMIT => Ok(Some(n as usize)),
-            _ => Err(config(key, format!("is {value}; expected a whole number of at most {SIZE_LIMIT}"))),
+            _ => Err(config(
+                key,
+                format!("is {value}; expected a whole number of at most {SIZE_LIMIT}"),
+            )),
         },
     }
 }
@@ -197,6 +234,9 @@ fn required(map: &Map<String, Value>, key: &'static str) -> Result<usize, BaseEr
 fn number(map: &Map<String, Value>, key: &'static str) -> Result<Option<f64>, BaseError> {
     match map.get(key) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => value.as_f64().map(Some).ok_or_else(|| config(key, format!("is {value}; expected a number"))),
+        Some(value) => value
+            .as_f64()
+            .map(Some)
+            .ok_or_else(|| config(key, format!("is {value}; expected a number"))),
     }
 }

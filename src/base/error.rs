@@ -2,7 +2,8 @@
 
 use super::TensorFault;
 
-/// Why a base cannot be used. Each message names the file's part at fault; the door that owns the files adds the path.
+/// Why a base cannot be used. Each message names the file's part at fault; the door that owns the
+/// files adds the path.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BaseError {
     /// `config.json` is no JSON object.
@@ -17,7 +18,9 @@ pub enum BaseError {
         what: String,
     },
     /// The model is no BERT.
-    #[error("config.json: model_type {model_type:?} is not supported: {why}. Take a base of model_type \"bert\"")]
+    #[error(
+        "config.json: model_type {model_type:?} is not supported: {why}. Take a base of model_type \"bert\""
+    )]
     Architecture {
         /// The model type stated.
         model_type: String,
@@ -67,7 +70,9 @@ pub enum BaseError {
         second: String,
     },
     /// A tensor has another shape than `config.json` demands.
-    #[error("model.safetensors: tensor `{name}` has shape {found:?}; config.json asks for {expected:?}")]
+    #[error(
+        "model.safetensors: tensor `{name}` has shape {found:?}; config.json asks for {expected:?}"
+    )]
     Shape {
         /// Name in the file.
         name: String,
@@ -77,7 +82,9 @@ pub enum BaseError {
         expected: Vec<usize>,
     },
     /// The file holds a tensor of the encoder that `config.json` does not account for.
-    #[error("model.safetensors: tensor `{name}` belongs to no part of the encoder that config.json describes ({hint})")]
+    #[error(
+        "model.safetensors: tensor `{name}` belongs to no part of the encoder that config.json describes ({hint})"
+    )]
     Unexpected {
         /// Name in the file.
         name: String,

@@ -1,4 +1,5 @@
-//! A pretrained BERT in bytes: configuration, tokenizer and tensors, all checked before anything is computed.
+//! A pretrained BERT in bytes: configuration, tokenizer and tensors, all checked before anything is
+//! computed.
 
 mod config;
 mod error;
@@ -48,7 +49,8 @@ impl Base {
     pub fn from_files(files: BaseFiles<'_>) -> Result<Self, BaseError> {
         let config = BertConfig::from_json(files.config)?;
         let tokenizer = BertTokenizer::from_file(files.tokenizer, &config)?;
-        let hash = Sha256::digest(&files.weights).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash =
+            Sha256::digest(&files.weights).iter().map(|byte| format!("{byte:02x}")).collect();
         let weights = BaseWeights::open(files.weights, &config)?;
         Ok(Self { config, tokenizer, weights, hash })
     }

@@ -36,7 +36,9 @@ pub enum TensorFault {
         dtype: String,
     },
     /// The tensor holds a NaN or an infinity.
-    #[error("tensor `{name}` holds {value} at element {index}; the file is damaged or its training diverged")]
+    #[error(
+        "tensor `{name}` holds {value} at element {index}; the file is damaged or its training diverged"
+    )]
     NotFinite {
         /// Name in the file.
         name: String,
@@ -69,10 +71,11 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
     /// Reads the header; no tensor is converted yet.
     ///
     /// # Errors
-    /// [`TensorFault::Container`] when the file is cut, its header is no JSON, or offsets and shapes disagree.
+    /// [`TensorFault::Container`] when the file is cut, its header is no JSON, or offsets and
+    /// shapes disagree.
     pub fn open(bytes: B) -> Result<Self, TensorFault> {
-        let (header, metadata) =
-            SafeTensors::read_metadata(bytes.as_ref()).map_err(|e| TensorFault::Container(e.to_string()))?;
+        let (header, metadata) = SafeTensors::read_metadata(bytes.as_ref())
+            .map_err(|e| TensorFault::Container(e.to_string()))?;
         // Eight bytes of length stand before the header.
         let start = header + 8;
         let entry = |info: &safetensors::tensor::TensorInfo| TensorEntry {
@@ -80,8 +83,10 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
             shape: info.shape.clone(),
             range: start + info.data_offsets.0..start + info.data_offsets.1,
         };
-        let entries = metadata.tensors().into_iter().map(|(name, info)| (name, entry(info))).collect();
-        let metadata = metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let entries =
+            metadata.tensors().into_iter().map(|(name, info)| (name, entry(info))).collect();
+        let metadata =
+            metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
         Ok(Self { bytes, entries, metadata })
     }
 
@@ -98,17 +103,29 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
     /// Converts one tensor.
     ///
     /// # Errors
-    /// [`TensorFault`] when it is missing, of another type than f32, f16 or bf16, or not finite throughout.
+    /// [`TensorFault`] when it is missing, of another type than f32, f16 or bf16, or not finite
+    /// throughout.
     pub fn read(&self, name: &str) -> Result<HostTensor, TensorFault> {
         let (entry, bytes) = self.slice(name)?;
         let data: Vec<f32> = match entry.dtype {
             Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            Dtype::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-            Dtype::BF16 => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
-            other => return Err(TensorFault::Dtype { name: name.to_owned(), dtype: format!("{other:?}") }),
+            Dtype::F16 => {
+                bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()
+            }
+            Dtype::BF16 => {
+                bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
+            }
+            other => {
+                return Err(TensorFault::Dtype {
+                    name: name.to_owned(),
+                    dtype: format!("{other:?}"),
+                });
+            }
         };
         match data.iter().position(|v| !v.is_finite()) {
-            Some(index) => Err(TensorFault::NotFinite { name: name.to_owned(), index, value: data[index] }),
+            Some(index) => {
+                Err(TensorFault::NotFinite { name: name.to_owned(), index, value: data[index] })
+            }
             None => Ok(HostTensor { shape: entry.shape.clone(), data }),
         }
     }
@@ -121,7 +138,9 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
         let (entry, bytes) = self.slice(name)?;
         // A float is not finite exactly when all bits of its exponent are set.
         let sound = match entry.dtype {
-            Dtype::F32 => exponents_sound(bytes, |b| u32::from_le_bytes(b) & 0x7f80_0000 != 0x7f80_0000),
+            Dtype::F32 => {
+                exponents_sound(bytes, |b| u32::from_le_bytes(b) & 0x7f80_0000 != 0x7f80_0000)
+            }
             Dtype::F16 => exponents_sound(bytes, |b| u16::from_le_bytes(b) & 0x7c00 != 0x7c00),
             Dtype::BF16 => exponents_sound(bytes, |b| u16::from_le_bytes(b) & 0x7f80 != 0x7f80),
             _ => false,
@@ -144,8 +163,8 @@ fn exponents_sound<const N: usize>(bytes: &[u8], sound: impl Fn([u8; N]) -> bool
 
 /// Writes a safetensors file of f32 tensors.
 ///
-/// Equal input gives equal bytes: metadata is sorted by key, tensors lie in the order given, and the header is padded
-/// with spaces to a multiple of eight bytes, as the format asks for.
+/// Equal input gives equal bytes: metadata is sorted by key, tensors lie in the order given, and
+/// the header is padded with spaces to a multiple of eight bytes, as the format asks for.
 ///
 /// # Errors
 /// The message of the JSON writer, should a name not be writable.

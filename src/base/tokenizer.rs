@@ -12,8 +12,9 @@ use super::{BaseError, BertConfig};
 pub enum TokenizerFile<'a> {
     /// The bytes of `tokenizer.json`.
     Json(&'a [u8]),
-    /// The bytes of `vocab.txt`, one word piece a line, and whether text is lower-cased and stripped of accents
-    /// (`do_lower_case` in `tokenizer_config.json`, true where that is not said).
+    /// The bytes of `vocab.txt`, one word piece a line, and whether text is lower-cased and
+    /// stripped of accents (`do_lower_case` in `tokenizer_config.json`, true where that is not
+    /// said).
     Vocab(&'a [u8], bool),
 }
 
@@ -36,8 +37,8 @@ pub struct BertTokenizer {
 }
 
 impl BertTokenizer {
-    /// Reads a tokenizer and checks it against the base. Truncation and padding stored in the file are dropped: LoRB
-    /// packs without padding and cuts at the base's own limit.
+    /// Reads a tokenizer and checks it against the base. Truncation and padding stored in the file
+    /// are dropped: LoRB packs without padding and cuts at the base's own limit.
     ///
     /// # Errors
     /// [`BaseError::Tokenizer`] when the file is malformed or knows no `[CLS]` and `[SEP]`,
@@ -52,7 +53,8 @@ impl BertTokenizer {
         inner.with_truncation(None).map_err(fault)?;
         let (cls, sep) = frame(&inner)?;
         // The largest id; among equals the first name, so that the message is always the same.
-        let last = inner.get_vocab(true).into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0)));
+        let last =
+            inner.get_vocab(true).into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0)));
         match last {
             Some((token, id)) if id as usize >= config.vocab_size => {
                 Err(BaseError::VocabularyTooLarge { token, id, vocab_size: config.vocab_size })
@@ -62,10 +64,12 @@ impl BertTokenizer {
         }
     }
 
-    /// Tokenises one text as Transformers does, `[CLS]` before and `[SEP]` behind it. An empty text gives these two.
+    /// Tokenises one text as Transformers does, `[CLS]` before and `[SEP]` behind it. An empty text
+    /// gives these two.
     ///
     /// # Errors
-    /// [`BaseError::Tokenizer`] when the vocabulary lacks the token for unknown words and one is met.
+    /// [`BaseError::Tokenizer`] when the vocabulary lacks the token for unknown words and one is
+    /// met.
     pub fn encode(&self, text: &str) -> Result<Encoded, BaseError> {
         let encoding = self.inner.encode_fast(text, false).map_err(fault)?;
         let pieces = encoding.get_ids();
@@ -89,20 +93,24 @@ fn fault(error: tokenizers::Error) -> BaseError {
     BaseError::Tokenizer(error.to_string())
 }
 
-/// BERT's own tokenizer over a vocabulary: clean text, split at white space, punctuation and CJK characters, then
-/// greedy longest match of word pieces.
+/// BERT's own tokenizer over a vocabulary: clean text, split at white space, punctuation and CJK
+/// characters, then greedy longest match of word pieces.
 fn from_vocab(bytes: &[u8], lowercase: bool) -> Result<Tokenizer, BaseError> {
-    let vocab =
-        WordPiece::read_bytes(bytes).map_err(|e| BaseError::Tokenizer(format!("vocab.txt cannot be read: {e}")))?;
+    let vocab = WordPiece::read_bytes(bytes)
+        .map_err(|e| BaseError::Tokenizer(format!("vocab.txt cannot be read: {e}")))?;
     let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
     for token in &special[1..4] {
         if !vocab.contains_key(*token) {
             return Err(BaseError::Tokenizer(format!("vocab.txt has no line {token}")));
         }
     }
-    let present: Vec<_> =
-        special.iter().filter(|t| vocab.contains_key(**t)).map(|t| AddedToken::from(*t, true)).collect();
-    let model = WordPiece::builder().vocab(vocab).unk_token("[UNK]".into()).build().map_err(fault)?;
+    let present: Vec<_> = special
+        .iter()
+        .filter(|t| vocab.contains_key(**t))
+        .map(|t| AddedToken::from(*t, true))
+        .collect();
+    let model =
+        WordPiece::builder().vocab(vocab).unk_token("[UNK]".into()).build().map_err(fault)?;
     let mut tokenizer = Tokenizer::new(model);
     // Accents are stripped where text is lower-cased (`None`), as BERT was trained.
     tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)));
@@ -111,16 +119,17 @@ fn from_vocab(bytes: &[u8], lowercase: bool) -> Result<Tokenizer, BaseError> {
     Ok(tokenizer)
 }
 
-/// The ids put before and behind a text: what the file's template adds to an empty text, else `[CLS]` and `[SEP]`.
+/// The ids put before and behind a text: what the file's template adds to an empty text, else
+/// `[CLS]` and `[SEP]`.
 fn frame(tokenizer: &Tokenizer) -> Result<(u32, u32), BaseError> {
     let empty = tokenizer.encode_fast("", true).map_err(fault)?;
     match *empty.get_ids() {
         [cls, sep] => Ok((cls, sep)),
         [] => {
             let id = |token: &str| {
-                tokenizer
-                    .token_to_id(token)
-                    .ok_or_else(|| BaseError::Tokenizer(format!("the vocabulary has no token {token}")))
+                tokenizer.token_to_id(token).ok_or_else(|| {
+                    BaseError::Tokenizer(format!("the vocabulary has no token {token}"))
+                })
             };
             Ok((id("[CLS]")?, id("[SEP]")?))
         }

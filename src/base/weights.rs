@@ -4,14 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BaseError, BertConfig, HostTensor, TensorEntry, TensorFile};
 
-/// Every tensor that the encoder needs, with its shape, in order of computation. Linear weights are `[out, in]`.
+/// Every tensor that the encoder needs, with its shape, in order of computation. Linear weights are
+/// `[out, in]`.
 #[must_use]
 pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
     let mut tensors = vec![
         ("embeddings.word_embeddings.weight".to_owned(), vec![config.vocab_size, hidden]),
-        ("embeddings.position_embeddings.weight".to_owned(), vec![config.max_position_embeddings, hidden]),
-        ("embeddings.token_type_embeddings.weight".to_owned(), vec![config.type_vocab_size, hidden]),
+        (
+            "embeddings.position_embeddings.weight".to_owned(),
+            vec![config.max_position_embeddings, hidden],
+        ),
+        (
+            "embeddings.token_type_embeddings.weight".to_owned(),
+            vec![config.type_vocab_size, hidden],
+        ),
     ];
     let mut pair = |name: String, weight: Vec<usize>| {
         let bias = vec![weight[0]];
@@ -39,7 +46,8 @@ pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
 
 /// The encoder's tensors, checked against the configuration when opened and converted one by one.
 ///
-/// The file's bytes are kept until this is dropped, and only one tensor at a time is held beside them.
+/// The file's bytes are kept until this is dropped, and only one tensor at a time is held beside
+/// them.
 #[derive(Debug, Clone)]
 pub struct BaseWeights {
     file: TensorFile<Vec<u8>>,
@@ -50,15 +58,17 @@ pub struct BaseWeights {
 }
 
 impl BaseWeights {
-    /// Opens `model.safetensors` and checks that it holds every tensor of the encoder in the right shape, in f32, f16
-    /// or bf16, finite throughout.
+    /// Opens `model.safetensors` and checks that it holds every tensor of the encoder in the right
+    /// shape, in f32, f16 or bf16, finite throughout.
     ///
-    /// Names may carry the prefix `bert.`; `LayerNorm.gamma` and `LayerNorm.beta` of old files stand for weight and
-    /// bias. Heads, the pooler and stored position ids are left aside, see [`BaseWeights::ignored`].
+    /// Names may carry the prefix `bert.`; `LayerNorm.gamma` and `LayerNorm.beta` of old files
+    /// stand for weight and bias. Heads, the pooler and stored position ids are left aside, see
+    /// [`BaseWeights::ignored`].
     ///
     /// # Errors
-    /// [`BaseError`] names the first tensor at fault. A tensor of the encoder that the configuration does not account
-    /// for is an error too: leaving out a layer in silence would change every score.
+    /// [`BaseError`] names the first tensor at fault. A tensor of the encoder that the
+    /// configuration does not account for is an error too: leaving out a layer in silence would
+    /// change every score.
     pub fn open(bytes: Vec<u8>, config: &BertConfig) -> Result<Self, BaseError> {
         let file = TensorFile::open(bytes)?;
         let expected: BTreeMap<_, _> = expected_tensors(config).into_iter().collect();
@@ -79,7 +89,11 @@ impl BaseWeights {
             };
             let found = &file.entries()[stored].shape;
             if *found != shape {
-                return Err(BaseError::Shape { name: stored.clone(), found: found.clone(), expected: shape });
+                return Err(BaseError::Shape {
+                    name: stored.clone(),
+                    found: found.clone(),
+                    expected: shape,
+                });
             }
         }
         for stored in waiting.values() {
@@ -91,7 +105,8 @@ impl BaseWeights {
     /// Converts the tensor to f32 and hands it over; each can be taken once.
     ///
     /// # Errors
-    /// [`BaseError::Taken`] the second time, [`BaseError::MissingTensor`] for a name that is none of the encoder's.
+    /// [`BaseError::Taken`] the second time, [`BaseError::MissingTensor`] for a name that is none
+    /// of the encoder's.
     pub fn take(&mut self, name: &str) -> Result<HostTensor, BaseError> {
         let Some(stored) = self.waiting.remove(name) else {
             let name = name.to_owned();
@@ -118,10 +133,13 @@ impl BaseWeights {
     }
 }
 
-/// The name as BertModel has it: without the prefix of models with heads, and with today's names of LayerNorm.
+/// The name as BertModel has it: without the prefix of models with heads, and with today's names of
+/// LayerNorm.
 fn plain_name(stored: &str) -> String {
     let name = stored.strip_prefix("bert.").unwrap_or(stored);
-    for (old, new) in [("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")] {
+    for (old, new) in
+        [("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")]
+    {
         if let Some(head) = name.strip_suffix(old) {
             return format!("{head}{new}");
         }
@@ -143,7 +161,9 @@ fn refuse_unknown(stored: &str, name: &str, config: &BertConfig) -> Result<(), B
 fn near_miss(file: &TensorFile<Vec<u8>>, name: &str) -> String {
     let tail = format!(".{name}");
     match file.entries().keys().find(|k| k.ends_with(&tail)) {
-        Some(other) => format!(", though `{other}` is there; LoRB reads names with the prefix `bert.` or none"),
+        Some(other) => {
+            format!(", though `{other}` is there; LoRB reads names with the prefix `bert.` or none")
+        }
         None => String::new(),
     }
 }

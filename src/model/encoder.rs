@@ -229,7 +229,12 @@ impl Layer {
 }
 
 impl Linear {
-    fn forward(&self, x: Tensor<2>, low_rank: Option<&LowRank>, dropout: &mut Dropout) -> Tensor<2> {
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        low_rank: Option<&LowRank>,
+        dropout: &mut Dropout,
+    ) -> Tensor<2> {
         let Some(low_rank) = low_rank else {
             return ops::linear(x, &self.weight, &self.bias);
         };
@@ -269,8 +274,9 @@ impl Dropout {
         let [rows, columns] = x.dims();
         let dropped = (f64::from(self.probability) * 2f64.powi(32)) as u32;
         let kept = 1.0 / (1.0 - self.probability);
-        let mask: Vec<f32> =
-            (0..rows * columns).map(|_| if rng.next_u32() < dropped { 0.0 } else { kept }).collect();
+        let mask: Vec<f32> = (0..rows * columns)
+            .map(|_| if rng.next_u32() < dropped { 0.0 } else { kept })
+            .collect();
         let device = x.device().inner();
         Some(Tensor::from_data(TensorData::new(mask, [rows, columns]), &device))
     }

@@ -57,10 +57,11 @@ impl Slot {
 
 /// The order of all slots.
 ///
-/// Layers ascend. Within a layer come query, key and value as one group, then the attention output, the intermediate
-/// and the output layer, as far as they are adapted; within a group first every A, then every B. So the adapted ones
-/// of query, key and value have their A end to end (`[n r, H]`) and their B end to end (`[n H, r]`), which suits the
-/// fused projection. The score head comes last: weight, then bias.
+/// Layers ascend. Within a layer come query, key and value as one group, then the attention output,
+/// the intermediate and the output layer, as far as they are adapted; within a group first every A,
+/// then every B. So the adapted ones of query, key and value have their A end to end (`[n r, H]`)
+/// and their B end to end (`[n H, r]`), which suits the fused projection. The score head comes
+/// last: weight, then bias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     slots: Vec<Slot>,
@@ -85,10 +86,18 @@ impl Layout {
             for group in groups {
                 let adapted = || group.iter().copied().filter(|t| lora.targets.contains(t));
                 for target in adapted() {
-                    layout.push(target.module(layer), SlotKind::LoraA, vec![lora.rank, target.features(base).1]);
+                    layout.push(
+                        target.module(layer),
+                        SlotKind::LoraA,
+                        vec![lora.rank, target.features(base).1],
+                    );
                 }
                 for target in adapted() {
-                    layout.push(target.module(layer), SlotKind::LoraB, vec![target.features(base).0, lora.rank]);
+                    layout.push(
+                        target.module(layer),
+                        SlotKind::LoraB,
+                        vec![target.features(base).0, lora.rank],
+                    );
                 }
             }
         }
@@ -142,9 +151,9 @@ pub struct Adapter {
 impl Adapter {
     /// An adapter that changes nothing yet, with a random score head.
     ///
-    /// A is drawn from `U(-1/sqrt(in), 1/sqrt(in))`, which is the Kaiming uniform distribution with `a = sqrt(5)` that
-    /// PEFT takes; B is 0; the head's weight is drawn from `N(0, 0.02^2)`, its bias is 0. The same seed gives the same
-    /// bits on every platform.
+    /// A is drawn from `U(-1/sqrt(in), 1/sqrt(in))`, which is the Kaiming uniform distribution with
+    /// `a = sqrt(5)` that PEFT takes; B is 0; the head's weight is drawn from `N(0, 0.02^2)`, its
+    /// bias is 0. The same seed gives the same bits on every platform.
     ///
     /// # Errors
     /// [`ModelError::Lora`] when a setting does not suit the base.
@@ -159,7 +168,9 @@ impl Adapter {
                     let bound = 1.0 / libm::sqrt(slot.shape[1] as f64);
                     values.fill_with(|| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32);
                 }
-                SlotKind::HeadWeight => values.fill_with(|| (normal(&mut rng) * HEAD_DEVIATION) as f32),
+                SlotKind::HeadWeight => {
+                    values.fill_with(|| (normal(&mut rng) * HEAD_DEVIATION) as f32)
+                }
                 SlotKind::LoraB | SlotKind::HeadBias => {}
             }
         }
@@ -169,12 +180,19 @@ impl Adapter {
     /// An adapter of given values.
     ///
     /// # Errors
-    /// [`ModelError::Lora`] when a setting does not suit the base, [`ModelError::ParameterCount`] when the number of
-    /// values is not the layout's.
-    pub fn from_parameters(base: &BertConfig, config: LoraConfig, parameters: Vec<f32>) -> Result<Self, ModelError> {
+    /// [`ModelError::Lora`] when a setting does not suit the base, [`ModelError::ParameterCount`]
+    /// when the number of values is not the layout's.
+    pub fn from_parameters(
+        base: &BertConfig,
+        config: LoraConfig,
+        parameters: Vec<f32>,
+    ) -> Result<Self, ModelError> {
         let layout = Layout::new(base, &config)?;
         if parameters.len() != layout.len() {
-            return Err(ModelError::ParameterCount { found: parameters.len(), expected: layout.len() });
+            return Err(ModelError::ParameterCount {
+                found: parameters.len(),
+                expected: layout.len(),
+            });
         }
         Ok(Self { config, layout, parameters })
     }
@@ -218,8 +236,12 @@ mod tests {
         }
         assert_eq!(offset, layout.len());
         let (h, i, r) = (base.hidden_size, base.intermediate_size, 2);
-        assert_eq!(layout.len(), base.num_hidden_layers * (4 * 2 * r * h + 2 * r * (h + i)) + h + 1);
-        let first: Vec<_> = layout.slots().iter().take(8).map(|s| (&s.module[16..], s.kind)).collect();
+        assert_eq!(
+            layout.len(),
+            base.num_hidden_layers * (4 * 2 * r * h + 2 * r * (h + i)) + h + 1
+        );
+        let first: Vec<_> =
+            layout.slots().iter().take(8).map(|s| (&s.module[16..], s.kind)).collect();
         use SlotKind::{LoraA, LoraB};
         assert_eq!(
             first,
@@ -244,7 +266,12 @@ mod tests {
     fn chosen_layers_are_sorted_and_counted_once() {
         let lora = LoraConfig { layers: Some(vec![1, 1]), ..config() };
         let layout = Layout::new(&tiny_config(), &lora).unwrap();
-        assert!(layout.slots().iter().all(|s| s.module == SCORE_HEAD || s.module.starts_with("encoder.layer.1.")));
+        assert!(
+            layout
+                .slots()
+                .iter()
+                .all(|s| s.module == SCORE_HEAD || s.module.starts_with("encoder.layer.1."))
+        );
         assert_eq!(layout.slots().len(), 6 * 2 + 2);
     }
 
@@ -256,13 +283,17 @@ mod tests {
         assert_ne!(adapter.parameters, Adapter::init(&base, config(), 8).unwrap().parameters);
         for slot in adapter.layout.slots() {
             let values = adapter.values(slot);
-            let variance = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / values.len() as f64;
+            let variance =
+                values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / values.len() as f64;
             let expected = match slot.kind {
                 SlotKind::LoraA => 1.0 / (3.0 * slot.shape[1] as f64),
                 SlotKind::HeadWeight => 0.0004,
                 SlotKind::LoraB | SlotKind::HeadBias => 0.0,
             };
-            assert!((variance - expected).abs() <= 0.2 * expected, "{slot:?}: {variance} {expected}");
+            assert!(
+                (variance - expected).abs() <= 0.2 * expected,
+                "{slot:?}: {variance} {expected}"
+            );
             if slot.kind == SlotKind::LoraA {
                 let bound = 1.0 / (slot.shape[1] as f32).sqrt();
                 assert!(values.iter().all(|v| v.abs() <= bound * 1.000_001));

@@ -72,13 +72,23 @@ impl Leaves {
 
     /// The flat parameters `flat [P]`, tracked by autodiff: for training.
     #[must_use]
-    pub fn tracked(base: &BertConfig, lora: &LoraConfig, layout: &Layout, flat: &Tensor<1>) -> Self {
+    pub fn tracked(
+        base: &BertConfig,
+        lora: &LoraConfig,
+        layout: &Layout,
+        flat: &Tensor<1>,
+    ) -> Self {
         Self::cut(base, lora, layout, flat, |tensor| tensor.autodiff().require_grad())
     }
 
     /// The flat parameters `flat [P]` on their own device, without gradients.
     #[must_use]
-    pub fn untracked(base: &BertConfig, lora: &LoraConfig, layout: &Layout, flat: &Tensor<1>) -> Self {
+    pub fn untracked(
+        base: &BertConfig,
+        lora: &LoraConfig,
+        layout: &Layout,
+        flat: &Tensor<1>,
+    ) -> Self {
         Self::cut(base, lora, layout, flat, |tensor| tensor)
     }
 
@@ -91,7 +101,9 @@ impl Leaves {
     ) -> Self {
         let cut = |offset: usize, rows: usize, columns: usize| Cut {
             offset,
-            tensor: lift(flat.clone().slice(offset..offset + rows * columns).reshape([rows, columns])),
+            tensor: lift(
+                flat.clone().slice(offset..offset + rows * columns).reshape([rows, columns]),
+            ),
         };
         // Factors of neighbouring slots lie end to end, so a group is one cut for A, one for B.
         let group = |layer: usize, targets: &[Target]| {
@@ -127,7 +139,8 @@ impl Leaves {
                 }
             })
             .collect();
-        let head = |kind| layout.find(SCORE_HEAD, kind).expect("every layout has a score head").offset;
+        let head =
+            |kind| layout.find(SCORE_HEAD, kind).expect("every layout has a score head").offset;
         Self {
             layers,
             head_weight: cut(head(SlotKind::HeadWeight), 1, base.hidden_size),

@@ -27,8 +27,14 @@ pub enum Target {
 
 impl Target {
     /// Every target, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Query, Self::Key, Self::Value, Self::AttentionOutput, Self::Intermediate, Self::Output];
+    pub const ALL: [Self; 6] = [
+        Self::Query,
+        Self::Key,
+        Self::Value,
+        Self::AttentionOutput,
+        Self::Intermediate,
+        Self::Output,
+    ];
 
     /// Path of the module inside one encoder layer, as Transformers names it.
     #[must_use]
@@ -43,7 +49,8 @@ impl Target {
         }
     }
 
-    /// The usual short name in PEFT's `target_modules`. `output.dense` matches both output layers there.
+    /// The usual short name in PEFT's `target_modules`. `output.dense` matches both output layers
+    /// there.
     #[must_use]
     pub fn peft_name(self) -> &'static str {
         match self {
@@ -60,7 +67,8 @@ impl Target {
         format!("encoder.layer.{layer}.{}", self.path())
     }
 
-    /// Layer and target of a module name, the inverse of [`Target::module`]; `None` for any other module.
+    /// Layer and target of a module name, the inverse of [`Target::module`]; `None` for any other
+    /// module.
     #[must_use]
     pub fn of_module(module: &str) -> Option<(usize, Self)> {
         let (layer, path) = module.strip_prefix("encoder.layer.")?.split_once('.')?;
@@ -81,8 +89,9 @@ impl Target {
 
     /// The targets that one entry of `target_modules` stands for.
     ///
-    /// As in PEFT, an entry matches every module whose path ends in it after a dot: `output.dense` stands for both
-    /// output layers, `dense` for those and the intermediate one. `all-linear` stands for all six.
+    /// As in PEFT, an entry matches every module whose path ends in it after a dot: `output.dense`
+    /// stands for both output layers, `dense` for those and the intermediate one. `all-linear`
+    /// stands for all six.
     ///
     /// # Errors
     /// [`ModelError::UnknownTarget`] when it matches none.
@@ -104,14 +113,20 @@ impl Target {
     /// The targets that a list of names stands for: the union of what each matches.
     ///
     /// # Errors
-    /// [`ModelError::UnknownTarget`] names the first entry that matches nothing; an empty list is refused.
-    pub fn parse_list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Result<BTreeSet<Self>, ModelError> {
+    /// [`ModelError::UnknownTarget`] names the first entry that matches nothing; an empty list is
+    /// refused.
+    pub fn parse_list<S: AsRef<str>>(
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<BTreeSet<Self>, ModelError> {
         let mut targets = BTreeSet::new();
         for name in names {
             targets.extend(Self::matching(name.as_ref().trim())?);
         }
         if targets.is_empty() {
-            return Err(ModelError::Lora { setting: "target_modules", what: "is empty; name at least one".into() });
+            return Err(ModelError::Lora {
+                setting: "target_modules",
+                what: "is empty; name at least one".into(),
+            });
         }
         Ok(targets)
     }
@@ -123,8 +138,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// Settings of a LoRA adapter, by PEFT's meaning of each (Hu et al. 2021, arXiv 2106.09685; rsLoRA: Kalajdzievski
-/// 2023, arXiv 2312.03732).
+/// Settings of a LoRA adapter, by PEFT's meaning of each (Hu et al. 2021, arXiv 2106.09685; rsLoRA:
+/// Kalajdzievski 2023, arXiv 2312.03732).
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoraConfig {
     /// Rank of every update, at least 1.
@@ -191,13 +206,19 @@ impl LoraConfig {
         let error = |setting, what| Err(ModelError::Lora { setting, what });
         if self.rank == 0 || self.rank > base.hidden_size {
             let limit = base.hidden_size;
-            return error("r", format!("is {}; expected 1 to the base's hidden size {limit}", self.rank));
+            return error(
+                "r",
+                format!("is {}; expected 1 to the base's hidden size {limit}", self.rank),
+            );
         }
         if !(self.alpha.is_finite() && self.alpha > 0.0) {
             return error("lora_alpha", format!("is {}; expected a positive number", self.alpha));
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return error("lora_dropout", format!("is {}; expected 0 or more, below 1", self.dropout));
+            return error(
+                "lora_dropout",
+                format!("is {}; expected 0 or more, below 1", self.dropout),
+            );
         }
         if self.targets.is_empty() {
             return error("target_modules", "is empty; name at least one".into());
@@ -220,7 +241,10 @@ mod tests {
         assert_eq!(names("self.value"), ["attention.self.value"]);
         assert_eq!(names("attention.output.dense"), ["attention.output.dense"]);
         assert_eq!(names("output.dense"), ["attention.output.dense", "output.dense"]);
-        assert_eq!(names("dense"), ["attention.output.dense", "intermediate.dense", "output.dense"]);
+        assert_eq!(
+            names("dense"),
+            ["attention.output.dense", "intermediate.dense", "output.dense"]
+        );
         assert_eq!(names("all-linear").len(), 6);
     }
 
@@ -231,7 +255,12 @@ mod tests {
             assert_eq!(error, ModelError::UnknownTarget { name: bad.into() });
             assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
         }
-        assert!(Target::parse_list(Vec::<String>::new()).unwrap_err().to_string().contains("target_modules"));
+        assert!(
+            Target::parse_list(Vec::<String>::new())
+                .unwrap_err()
+                .to_string()
+                .contains("target_modules")
+        );
     }
 
     #[test]
@@ -239,8 +268,12 @@ mod tests {
         for target in Target::ALL {
             assert_eq!(Target::of_module(&target.module(11)), Some((11, target)));
         }
-        for bad in ["encoder.layer.01.output.dense", "encoder.layer.+1.output.dense", "pooler.dense", "encoder.layer.1"]
-        {
+        for bad in [
+            "encoder.layer.01.output.dense",
+            "encoder.layer.+1.output.dense",
+            "pooler.dense",
+            "encoder.layer.1",
+        ] {
             assert_eq!(Target::of_module(bad), None, "{bad}");
         }
     }
@@ -256,21 +289,24 @@ mod tests {
     #[test]
     fn settings_out_of_range_are_named() {
         let base = crate::base::tests::tiny_config();
-        let cases: [(&str, fn(&mut LoraConfig)); 8] = [
-            ("`r`", |c| c.rank = 0),
-            ("`r`", |c| c.rank = 9),
-            ("lora_alpha", |c| c.alpha = f32::NAN),
-            ("lora_alpha", |c| c.alpha = 0.0),
-            ("lora_dropout", |c| c.dropout = 1.0),
-            ("target_modules", |c| c.targets.clear()),
-            ("layers_to_transform", |c| c.layers = Some(vec![])),
-            ("layer 2", |c| c.layers = Some(vec![0, 2])),
+        let sound = LoraConfig { rank: 4, ..LoraConfig::default() };
+        sound.validate(&base).unwrap();
+        let with = |change: fn(&mut LoraConfig)| {
+            let mut config = sound.clone();
+            change(&mut config);
+            config
+        };
+        let cases = [
+            ("`r`", with(|c| c.rank = 0)),
+            ("`r`", with(|c| c.rank = 9)),
+            ("lora_alpha", with(|c| c.alpha = f32::NAN)),
+            ("lora_alpha", with(|c| c.alpha = 0.0)),
+            ("lora_dropout", with(|c| c.dropout = 1.0)),
+            ("target_modules", with(|c| c.targets.clear())),
+            ("layers_to_transform", with(|c| c.layers = Some(vec![]))),
+            ("layer 2", with(|c| c.layers = Some(vec![0, 2]))),
         ];
-        for (expected, spoil) in cases {
-            let mut config = LoraConfig::default();
-            config.rank = 4;
-            config.validate(&base).unwrap();
-            spoil(&mut config);
+        for (expected, config) in cases {
             let message = config.validate(&base).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }

@@ -22,7 +22,10 @@ fn frozen<B: Backend, C: CheckpointStrategy, const N: usize>(
     tensors: [Tracked<B, C>; N],
 ) -> [FloatTensor<B>; N] {
     tensors.map(|tensor| {
-        assert!(!tensor.is_tracked(), "base weights are frozen: this operation has no gradient by them");
+        assert!(
+            !tensor.is_tracked(),
+            "base weights are frozen: this operation has no gradient by them"
+        );
         tensor.into_primitive()
     })
 }
@@ -62,63 +65,78 @@ backward_step!(LinearStep<1>, F<B>, |g, w, [x], grads| {
     }
 });
 
-backward_step!(LoraLinearStep<3>, (F<B>, F<B>, F<B>, F<B>, F<B>, LoraPlan),
+backward_step!(
+    LoraLinearStep<3>,
+    (F<B>, F<B>, F<B>, F<B>, F<B>, LoraPlan),
     |g, (x, u, w, a, b, plan), [to_x, to_a, to_b], grads| {
-    let (v, da, db) = B::lora_grads(g.clone(), x, u, b, plan);
-    if let Some(x) = to_x {
-        grads.register::<B>(x.id, B::lora_linear_backward(g, w, v, a));
+        let (v, da, db) = B::lora_grads(g.clone(), x, u, b, plan);
+        if let Some(x) = to_x {
+            grads.register::<B>(x.id, B::lora_linear_backward(g, w, v, a));
+        }
+        if let Some(a) = to_a {
+            grads.register::<B>(a.id, da);
+        }
+        if let Some(b) = to_b {
+            grads.register::<B>(b.id, db);
+        }
     }
-    if let Some(a) = to_a {
-        grads.register::<B>(a.id, da);
-    }
-    if let Some(b) = to_b {
-        grads.register::<B>(b.id, db);
-    }
-});
+);
 
-backward_step!(LoraAddStep<4>, (F<B>, F<B>, F<B>, F<B>, LoraPlan),
+backward_step!(
+    LoraAddStep<4>,
+    (F<B>, F<B>, F<B>, F<B>, LoraPlan),
     |g, (x, u, a, b, plan), [to_base, to_x, to_a, to_b], grads| {
-    let (v, da, db) = B::lora_grads(g.clone(), x, u, b, plan);
-    if let Some(base) = to_base {
-        grads.register::<B>(base.id, g);
+        let (v, da, db) = B::lora_grads(g.clone(), x, u, b, plan);
+        if let Some(base) = to_base {
+            grads.register::<B>(base.id, g);
+        }
+        if let Some(x) = to_x {
+            grads.register::<B>(x.id, B::lora_add_backward(v, a));
+        }
+        if let Some(a) = to_a {
+            grads.register::<B>(a.id, da);
+        }
+        if let Some(b) = to_b {
+            grads.register::<B>(b.id, db);
+        }
     }
-    if let Some(x) = to_x {
-        grads.register::<B>(x.id, B::lora_add_backward(v, a));
-    }
-    if let Some(a) = to_a {
-        grads.register::<B>(a.id, da);
-    }
-    if let Some(b) = to_b {
-        grads.register::<B>(b.id, db);
-    }
-});
+);
 
-backward_step!(AttentionStep<1>, (F<B>, F<B>, F<B>, Segments, usize),
+backward_step!(
+    AttentionStep<1>,
+    (F<B>, F<B>, F<B>, Segments, usize),
     |g, (qkv, out, log_sums, segments, heads), [to], grads| {
-    if let Some(to) = to {
-        let grad = B::packed_attention_backward(g, qkv, out, log_sums, segments, heads);
-        grads.register::<B>(to.id, grad);
+        if let Some(to) = to {
+            let grad = B::packed_attention_backward(g, qkv, out, log_sums, segments, heads);
+            grads.register::<B>(to.id, grad);
+        }
     }
-});
+);
 
-backward_step!(AttentionClsStep<2>, (F<B>, F<B>, F<B>, F<B>, Segments, usize),
+backward_step!(
+    AttentionClsStep<2>,
+    (F<B>, F<B>, F<B>, F<B>, Segments, usize),
     |g, (q, kv, out, log_sums, segments, heads), [to_q, to_kv], grads| {
-    let (dq, dkv) = B::attention_cls_backward(g, q, kv, out, log_sums, segments, heads);
-    if let Some(q) = to_q {
-        grads.register::<B>(q.id, dq);
+        let (dq, dkv) = B::attention_cls_backward(g, q, kv, out, log_sums, segments, heads);
+        if let Some(q) = to_q {
+            grads.register::<B>(q.id, dq);
+        }
+        if let Some(kv) = to_kv {
+            grads.register::<B>(kv.id, dkv);
+        }
     }
-    if let Some(kv) = to_kv {
-        grads.register::<B>(kv.id, dkv);
-    }
-});
+);
 
-backward_step!(AddLayerNormStep<2>, (F<B>, F<B>, F<B>),
+backward_step!(
+    AddLayerNormStep<2>,
+    (F<B>, F<B>, F<B>),
     |g, (normalised, inverse_deviation, gamma), [to_x, to_residual], grads| {
-    let grad = B::add_layer_norm_backward(g, normalised, inverse_deviation, gamma);
-    for parent in [to_x, to_residual].into_iter().flatten() {
-        grads.register::<B>(parent.id, grad.clone());
+        let grad = B::add_layer_norm_backward(g, normalised, inverse_deviation, gamma);
+        for parent in [to_x, to_residual].into_iter().flatten() {
+            grads.register::<B>(parent.id, grad.clone());
+        }
     }
-});
+);
 
 backward_step!(GeluStep<1>, F<B>, |g, x, [to], grads| {
     if let Some(to) = to {
@@ -210,12 +228,17 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         }
     }
 
-    fn packed_attention(qkv: FloatTensor<Self>, segments: Segments, heads: usize) -> FloatTensor<Self> {
+    fn packed_attention(
+        qkv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> FloatTensor<Self> {
         let nodes = [qkv.node()];
         let qkv = qkv.into_primitive();
         match AttentionStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let (out, log_sums) = B::packed_attention_forward(qkv.clone(), segments.clone(), heads);
+                let (out, log_sums) =
+                    B::packed_attention_forward(qkv.clone(), segments.clone(), heads);
                 step.finish((qkv, out.clone(), log_sums, segments, heads), out)
             }
             OpsKind::UnTracked(step) => step.finish(B::packed_attention(qkv, segments, heads)),

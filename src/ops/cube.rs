@@ -100,7 +100,11 @@ impl LorbOps for CubeBackend {
         reference::linear_backward::<Self>(v, a)
     }
 
-    fn packed_attention(qkv: FloatTensor<Self>, segments: Segments, heads: usize) -> FloatTensor<Self> {
+    fn packed_attention(
+        qkv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> FloatTensor<Self> {
         reference::attention::<Self>(qkv, &segments, heads).0
     }
 

@@ -126,7 +126,11 @@ pub trait LorbOps: Backend {
 
     /// Multi-head self-attention within each segment; `qkv [T, 3H]` holds query, key and value
     /// side by side, each of `heads` heads. `softmax(q k^T / sqrt(H / heads)) v`, `[T, H]`.
-    fn packed_attention(qkv: FloatTensor<Self>, segments: Segments, heads: usize) -> FloatTensor<Self>;
+    fn packed_attention(
+        qkv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> FloatTensor<Self>;
 
     /// [`packed_attention`](Self::packed_attention), and the log of each softmax's denominator `[T, heads]`.
     fn packed_attention_forward(
@@ -287,12 +291,7 @@ pub fn attention(qkv: Tensor<2>, segments: &Segments, heads: usize) -> Tensor<2>
 }
 
 /// See [`LorbOps::attention_cls`].
-pub fn attention_cls(
-    q: Tensor<2>,
-    kv: Tensor<2>,
-    segments: &Segments,
-    heads: usize,
-) -> Tensor<2> {
+pub fn attention_cls(q: Tensor<2>, kv: Tensor<2>, segments: &Segments, heads: usize) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::attention_cls(
         q.into_dispatch(),
         kv.into_dispatch(),

@@ -52,6 +52,12 @@ impl Segments {
         (0..self.len()).map(|s| self.range(s))
     }
 
+    /// The sequences `range` alone, their rows counted from the first one's.
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        let offsets = &self.offsets[range.start..=range.end];
+        Self { offsets: offsets.iter().map(|row| row - offsets[0]).collect() }
+    }
+
     /// Length of the longest sequence; 0 when there is none.
     pub fn longest(&self) -> usize {
         self.ranges().map(|range| range.len()).max().unwrap_or(0)

@@ -44,7 +44,10 @@ fn each_unused_tensor_is_named() {
     ];
     for name in names {
         let message = changed(|tensors| tensors.push((name.into(), vec![2, 8], vec![0.0; 16])));
-        assert!(message.contains("would go unused") && message.contains(&format!("`{name}`")), "{message}");
+        assert!(
+            message.contains("would go unused") && message.contains(&format!("`{name}`")),
+            "{message}"
+        );
     }
 }
 
@@ -98,7 +101,10 @@ fn a_cut_file_is_damaged() {
     for end in (0..whole.weights.len()).step_by(37) {
         let files = AdapterFiles { weights: whole.weights[..end].to_vec(), ..whole.clone() };
         let message = fault(&files);
-        assert!(message.starts_with("adapter_model.safetensors: not a whole safetensors file"), "{end}: {message}");
+        assert!(
+            message.starts_with("adapter_model.safetensors: not a whole safetensors file"),
+            "{end}: {message}"
+        );
     }
 }
 

@@ -61,7 +61,8 @@ fn what_is_malformed_is_named() {
 
 #[test]
 fn what_cannot_be_written_is_refused() {
-    let infinite = AdapterMeta { weights: Some(Weights { beta: f64::INFINITY, gamma: 0.0 }), ..full() };
+    let infinite =
+        AdapterMeta { weights: Some(Weights { beta: f64::INFINITY, gamma: 0.0 }), ..full() };
     assert!(infinite.to_text().unwrap_err().to_string().contains("beta"));
     let twice = AdapterMeta { extra: json!({"format": 3}).as_object().unwrap().clone(), ..full() };
     assert!(twice.to_text().unwrap_err().to_string().contains("`format`"));

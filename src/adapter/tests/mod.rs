@@ -51,7 +51,10 @@ pub(super) fn with_setting(files: &AdapterFiles, key: &str, value: Option<Value>
 }
 
 /// The files with their tensors changed.
-pub(super) fn with_tensors(files: &AdapterFiles, change: impl FnOnce(&mut Vec<Tensor>)) -> AdapterFiles {
+pub(super) fn with_tensors(
+    files: &AdapterFiles,
+    change: impl FnOnce(&mut Vec<Tensor>),
+) -> AdapterFiles {
     let file = TensorFile::open(files.weights.as_slice()).unwrap();
     let mut tensors: Vec<Tensor> = file
         .entries()
@@ -63,17 +66,25 @@ pub(super) fn with_tensors(files: &AdapterFiles, change: impl FnOnce(&mut Vec<Te
         .collect();
     change(&mut tensors);
     let views = tensors.iter().map(|(n, s, v)| (n.clone(), s.as_slice(), v.as_slice()));
-    AdapterFiles { config: files.config.clone(), weights: write_f32(file.metadata(), views).unwrap() }
+    AdapterFiles {
+        config: files.config.clone(),
+        weights: write_f32(file.metadata(), views).unwrap(),
+    }
 }
 
 #[test]
 fn every_set_of_targets_comes_back_as_written() {
     for bits in 1u32..64 {
-        let targets: Vec<_> =
-            Target::ALL.into_iter().enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|t| t.1).collect();
+        let targets: Vec<_> = Target::ALL
+            .into_iter()
+            .enumerate()
+            .filter(|(i, _)| bits >> i & 1 == 1)
+            .map(|t| t.1)
+            .collect();
         for layers in [None, Some(vec![1])] {
             let adapter = adapter(&targets, layers);
-            let meta = AdapterMeta { base_name: Some("some/base".into()), ..AdapterMeta::default() };
+            let meta =
+                AdapterMeta { base_name: Some("some/base".into()), ..AdapterMeta::default() };
             let files = write(&adapter, &meta).unwrap();
             assert_eq!(files, write(&adapter, &meta).unwrap());
             assert_eq!(read(&files, &tiny_config()).unwrap(), (adapter, meta));
@@ -84,9 +95,13 @@ fn every_set_of_targets_comes_back_as_written() {
 #[test]
 fn settings_are_written_as_people_write_them() {
     let text = String::from_utf8(written().config).unwrap();
-    for line in
-        ["\"lora_alpha\": 3.5", "\"lora_dropout\": 0.1", "\"r\": 2", "\"use_rslora\": true", "\"task_type\": null"]
-    {
+    for line in [
+        "\"lora_alpha\": 3.5",
+        "\"lora_dropout\": 0.1",
+        "\"r\": 2",
+        "\"use_rslora\": true",
+        "\"task_type\": null",
+    ] {
         assert!(text.contains(line), "{line}: {text}");
     }
 }
@@ -95,7 +110,8 @@ fn settings_are_written_as_people_write_them() {
 fn tensors_carry_pefts_names_and_shapes() {
     let files = write(&adapter(&[Target::Output], Some(vec![0])), &AdapterMeta::default()).unwrap();
     let file = TensorFile::open(files.weights.as_slice()).unwrap();
-    let shapes: Vec<_> = file.entries().iter().map(|(n, e)| (n.as_str(), e.shape.as_slice())).collect();
+    let shapes: Vec<_> =
+        file.entries().iter().map(|(n, e)| (n.as_str(), e.shape.as_slice())).collect();
     assert_eq!(
         shapes,
         [
@@ -113,7 +129,10 @@ fn values_that_are_not_finite_are_not_written() {
     let mut adapter = adapter(&[Target::Key], None);
     adapter.parameters[1] = f32::NAN;
     let error = write(&adapter, &AdapterMeta::default()).unwrap_err();
-    assert!(error.to_string().contains("encoder.layer.0.attention.self.key.lora_A.weight` holds NaN"), "{error}");
+    assert!(
+        error.to_string().contains("encoder.layer.0.attention.self.key.lora_A.weight` holds NaN"),
+        "{error}"
+    );
     adapter.parameters.pop();
     assert!(matches!(write(&adapter, &AdapterMeta::default()), Err(AdapterError::Unwritable(_))));
 }

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::{adapter, fault, with_setting, with_tensors};
-use crate::adapter::{AdapterError, AdapterFiles, AdapterMeta, ReadOptions, read, read_with, write};
+use crate::adapter::{
+    AdapterError, AdapterFiles, AdapterMeta, ReadOptions, read, read_with, write,
+};
 use crate::base::tests::tiny_config;
 use crate::base::{TensorFile, write_f32};
 use crate::model::{SCORE_HEAD, SlotKind, Target};
@@ -20,7 +22,8 @@ fn without_head(files: &AdapterFiles) -> AdapterFiles {
 fn metadata_may_be_absent() {
     let mut files = files(&[Target::Query], None);
     let file = TensorFile::open(files.weights.as_slice()).unwrap();
-    let tensors: Vec<_> = file.entries().keys().map(|n| (n.clone(), file.read(n).unwrap())).collect();
+    let tensors: Vec<_> =
+        file.entries().keys().map(|n| (n.clone(), file.read(n).unwrap())).collect();
     let views = tensors.iter().map(|(n, t)| (n.clone(), t.shape.as_slice(), t.data.as_slice()));
     files.weights = write_f32(&Default::default(), views).unwrap();
     let (read, meta) = read(&files, &tiny_config()).unwrap();
@@ -31,19 +34,29 @@ fn metadata_may_be_absent() {
 fn a_model_that_wraps_the_encoder_as_bert_loads() {
     let files = with_tensors(&files(&[Target::Key, Target::Intermediate], None), |tensors| {
         for tensor in tensors {
-            tensor.0 = tensor.0.replace("base_model.model.encoder", "base_model.model.bert.encoder");
+            tensor.0 =
+                tensor.0.replace("base_model.model.encoder", "base_model.model.bert.encoder");
         }
     });
-    assert_eq!(read(&files, &tiny_config()).unwrap().0, adapter(&[Target::Key, Target::Intermediate], None));
+    assert_eq!(
+        read(&files, &tiny_config()).unwrap().0,
+        adapter(&[Target::Key, Target::Intermediate], None)
+    );
 }
 
 #[test]
 fn a_pattern_is_read_off_the_tensors() {
     let some = files(&[Target::Query, Target::Output], Some(vec![1]));
     let some = with_setting(&some, "layers_to_transform", None);
-    let some =
-        with_setting(&some, "target_modules", Some(json!(r".*layer\.1\..*(query|(?<!attention\.)output\.dense)")));
-    assert_eq!(read(&some, &tiny_config()).unwrap().0, adapter(&[Target::Query, Target::Output], Some(vec![1])));
+    let some = with_setting(
+        &some,
+        "target_modules",
+        Some(json!(r".*layer\.1\..*(query|(?<!attention\.)output\.dense)")),
+    );
+    assert_eq!(
+        read(&some, &tiny_config()).unwrap().0,
+        adapter(&[Target::Query, Target::Output], Some(vec![1]))
+    );
 
     let uneven = with_tensors(&files(&[Target::Query, Target::Key], None), |tensors| {
         tensors.retain(|t| !t.0.contains("layer.1.attention.self.key"));
@@ -55,9 +68,14 @@ fn a_pattern_is_read_off_the_tensors() {
         tensors.retain(|t| !t.0.contains("layer.1.attention.self.query.lora_B"));
     });
     let message = fault(&with_setting(&half, "target_modules", Some(json!(".*query"))));
-    assert!(message.contains("layer.1.attention.self.query.lora_B.weight` is missing"), "{message}");
+    assert!(
+        message.contains("layer.1.attention.self.query.lora_B.weight` is missing"),
+        "{message}"
+    );
 
-    let bare = with_tensors(&files(&[Target::Query], None), |tensors| tensors.retain(|t| t.0.contains("score")));
+    let bare = with_tensors(&files(&[Target::Query], None), |tensors| {
+        tensors.retain(|t| t.0.contains("score"))
+    });
     let message = fault(&with_setting(&bare, "target_modules", Some(json!(".*query"))));
     assert!(message.contains("`target_modules`"), "{message}");
 
@@ -67,21 +85,35 @@ fn a_pattern_is_read_off_the_tensors() {
         }
     });
     let message = fault(&with_setting(&beyond, "target_modules", Some(json!(".*query"))));
-    assert!(message.contains("layer.7.attention.self.query") && message.contains("layers 0 to 1"), "{message}");
+    assert!(
+        message.contains("layer.7.attention.self.query") && message.contains("layers 0 to 1"),
+        "{message}"
+    );
 }
 
 #[test]
 fn an_untouched_pooler_is_left_out_and_a_trained_one_refused() {
     let pooler = |b: f32| {
         let files = with_tensors(&files(&Target::ALL, None), |tensors| {
-            tensors.push(("base_model.model.pooler.dense.lora_A.weight".into(), vec![2, 8], vec![0.5; 16]));
-            tensors.push(("base_model.model.pooler.dense.lora_B.weight".into(), vec![8, 2], vec![b; 16]));
+            tensors.push((
+                "base_model.model.pooler.dense.lora_A.weight".into(),
+                vec![2, 8],
+                vec![0.5; 16],
+            ));
+            tensors.push((
+                "base_model.model.pooler.dense.lora_B.weight".into(),
+                vec![8, 2],
+                vec![b; 16],
+            ));
         });
         with_setting(&files, "target_modules", Some(json!(["dense", "value", "key", "query"])))
     };
     assert_eq!(read(&pooler(0.0), &tiny_config()).unwrap().0, adapter(&Target::ALL, None));
     let message = fault(&pooler(0.1));
-    assert!(message.contains("base_model.model.pooler.dense.lora_B.weight` would go unused"), "{message}");
+    assert!(
+        message.contains("base_model.model.pooler.dense.lora_B.weight` would go unused"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -90,7 +122,8 @@ fn an_adapter_without_score_head_loads_only_when_asked_for() {
     let error = read(&files, &tiny_config()).unwrap_err();
     assert_eq!(error, AdapterError::NoScoreHead);
     assert!(error.to_string().contains("modules_to_save"), "{error}");
-    let fresh = |seed| read_with(&files, &tiny_config(), ReadOptions { new_head: Some(seed) }).unwrap().0;
+    let fresh =
+        |seed| read_with(&files, &tiny_config(), ReadOptions { new_head: Some(seed) }).unwrap().0;
     let expected = adapter(&[Target::Query], None);
     let head = expected.layout.find(SCORE_HEAD, SlotKind::HeadWeight).unwrap().range();
     assert_eq!(fresh(1).parameters[..head.start], expected.parameters[..head.start]);
@@ -100,7 +133,9 @@ fn an_adapter_without_score_head_loads_only_when_asked_for() {
 
 #[test]
 fn half_a_head_is_no_head() {
-    let weight = with_tensors(&files(&[Target::Query], None), |t| t.retain(|t| t.0 != "base_model.model.score.bias"));
+    let weight = with_tensors(&files(&[Target::Query], None), |t| {
+        t.retain(|t| t.0 != "base_model.model.score.bias")
+    });
     for options in [ReadOptions::default(), ReadOptions { new_head: Some(1) }] {
         let message = read_with(&weight, &tiny_config(), options).unwrap_err().to_string();
         assert!(message.contains("base_model.model.score.bias` is missing"), "{message}");

@@ -113,7 +113,8 @@ fn what_is_left_out_takes_pefts_default() {
 
 #[test]
 fn targets_that_a_bert_lacks_are_named() {
-    let message = fault(&with_setting(&written(), "target_modules", Some(json!(["q_proj", "v_proj"]))));
+    let message =
+        fault(&with_setting(&written(), "target_modules", Some(json!(["q_proj", "v_proj"]))));
     assert!(message.contains("q_proj, v_proj"), "{message}");
 }
 

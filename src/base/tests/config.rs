@@ -15,7 +15,10 @@ fn with(key: &str, value: Option<serde_json::Value>) -> Result<BertConfig, BaseE
 fn sizes_are_read() {
     let config = tiny_config();
     assert_eq!((config.vocab_size, config.hidden_size, config.num_hidden_layers), (14, 8, 2));
-    assert_eq!((config.intermediate_size, config.max_position_embeddings, config.head_size()), (12, 10, 4));
+    assert_eq!(
+        (config.intermediate_size, config.max_position_embeddings, config.head_size()),
+        (12, 10, 4)
+    );
     assert_eq!(config.layer_norm_eps, 1e-12);
 }
 
@@ -30,9 +33,14 @@ fn what_bert_leaves_out_takes_its_default() {
 
 #[test]
 fn other_architectures_are_named_with_the_reason() {
-    for name in ["roberta", "distilbert", "albert", "electra", "deberta-v2", "modernbert", "mpnet", "gpt2"] {
+    for name in
+        ["roberta", "distilbert", "albert", "electra", "deberta-v2", "modernbert", "mpnet", "gpt2"]
+    {
         let error = with("model_type", Some(name.into())).unwrap_err();
-        assert!(matches!(&error, BaseError::Architecture { model_type, .. } if model_type == name), "{error}");
+        assert!(
+            matches!(&error, BaseError::Architecture { model_type, .. } if model_type == name),
+            "{error}"
+        );
         assert!(error.to_string().contains(name), "{error}");
     }
 }

@@ -18,7 +18,8 @@ pub(crate) const TINY_CONFIG: &str = r#"{"model_type": "bert", "architectures": 
     "max_position_embeddings": 10, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu",
     "position_embedding_type": "absolute", "pad_token_id": 0, "is_decoder": false}"#;
 
-pub(super) const TINY_VOCAB: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nplay\n##ing\nthe\nsong\n.\nA\na\ncafe\ncafé\n";
+pub(super) const TINY_VOCAB: &str =
+    "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nplay\n##ing\nthe\nsong\n.\nA\na\ncafe\ncafé\n";
 
 /// The tensors of the tiny base, with values that differ everywhere.
 pub(super) fn tiny_tensors() -> Vec<(String, Vec<usize>, Vec<f32>)> {
@@ -38,7 +39,8 @@ pub(super) fn tiny_tensors() -> Vec<(String, Vec<usize>, Vec<f32>)> {
 /// A safetensors file of f32 tensors.
 pub(super) fn file_of(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> Vec<u8> {
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-    write_f32(&metadata, tensors.iter().map(|(n, s, v)| (n.clone(), s.as_slice(), v.as_slice()))).unwrap()
+    write_f32(&metadata, tensors.iter().map(|(n, s, v)| (n.clone(), s.as_slice(), v.as_slice())))
+        .unwrap()
 }
 
 /// A safetensors file of one dtype, from raw bytes.
@@ -47,7 +49,10 @@ pub(super) fn raw_file(tensors: &[(&str, &str, &[usize], Vec<u8>)]) -> Vec<u8> {
     let mut data: Vec<u8> = Vec::new();
     for (name, dtype, shape, bytes) in tensors {
         let range = [data.len(), data.len() + bytes.len()];
-        header.insert((*name).into(), serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": range}));
+        header.insert(
+            (*name).into(),
+            serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": range}),
+        );
         data.extend(bytes);
     }
     let header = serde_json::to_vec(&header).unwrap();

@@ -77,7 +77,10 @@ fn a_json_without_template_takes_cls_and_sep_by_name() {
 #[test]
 fn ids_beyond_the_embedding_are_refused_by_name() {
     let error = vocab(&format!("{TINY_VOCAB}extra\n"), true).unwrap_err();
-    assert_eq!(error, BaseError::VocabularyTooLarge { token: "extra".into(), id: 14, vocab_size: 14 });
+    assert_eq!(
+        error,
+        BaseError::VocabularyTooLarge { token: "extra".into(), id: 14, vocab_size: 14 }
+    );
     let error = json(&JSON.replace("\"song\": 8", "\"song\": 99")).unwrap_err();
     assert!(error.to_string().contains("\"song\" has id 99"), "{error}");
 }
@@ -92,6 +95,8 @@ fn damaged_files_are_named() {
         let message = vocab(&TINY_VOCAB.replace(token, "gone"), true).unwrap_err().to_string();
         assert!(message.contains(&format!("vocab.txt has no line {token}")), "{message}");
     }
-    let error = BertTokenizer::from_file(TokenizerFile::Vocab(b"[UNK]\n\xff\xfe\n", true), &tiny_config()).unwrap_err();
+    let error =
+        BertTokenizer::from_file(TokenizerFile::Vocab(b"[UNK]\n\xff\xfe\n", true), &tiny_config())
+            .unwrap_err();
     assert!(error.to_string().contains("vocab.txt"), "{error}");
 }

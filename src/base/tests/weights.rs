@@ -33,11 +33,14 @@ fn prefix_and_old_names_are_understood_and_heads_left_aside() {
     let mut tensors: Vec<_> = plain
         .iter()
         .map(|(name, shape, values)| {
-            let old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+            let old = name
+                .replace("LayerNorm.weight", "LayerNorm.gamma")
+                .replace("LayerNorm.bias", "LayerNorm.beta");
             (format!("bert.{old}"), shape.clone(), values.clone())
         })
         .collect();
-    let aside = ["bert.embeddings.position_ids", "bert.pooler.dense.weight", "cls.predictions.bias"];
+    let aside =
+        ["bert.embeddings.position_ids", "bert.pooler.dense.weight", "cls.predictions.bias"];
     tensors.extend(aside.iter().map(|n| ((*n).to_owned(), vec![1], vec![f32::NAN])));
     let mut weights = load(file_of(&tensors)).unwrap().weights;
     assert_eq!(weights.ignored(), aside);
@@ -51,7 +54,9 @@ fn half_types_are_widened_exactly() {
     let values = [0.5f32, -3.0, 1.0 / 1024.0];
     let f16s: Vec<u8> = values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
     let bf16s: Vec<u8> = values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect();
-    let file = TensorFile::open(raw_file(&[("a", "F16", &[3], f16s), ("b", "BF16", &[3, 1], bf16s)])).unwrap();
+    let file =
+        TensorFile::open(raw_file(&[("a", "F16", &[3], f16s), ("b", "BF16", &[3, 1], bf16s)]))
+            .unwrap();
     assert_eq!(file.read("a").unwrap().data, values);
     assert_eq!(file.read("b").unwrap().data, values);
     assert_eq!(file.read("b").unwrap().shape, [3, 1]);
@@ -67,7 +72,10 @@ fn values_that_are_not_finite_are_found_in_every_type() {
         for (dtype, bytes) in [("F16", f16s), ("BF16", bf16s), ("F32", f32s)] {
             let file = TensorFile::open(raw_file(&[("x", dtype, &[2], bytes)])).unwrap();
             for fault in [file.check("x").unwrap_err(), file.read("x").unwrap_err()] {
-                assert!(matches!(fault, TensorFault::NotFinite { index: 1, .. }), "{dtype} {bad}: {fault}");
+                assert!(
+                    matches!(fault, TensorFault::NotFinite { index: 1, .. }),
+                    "{dtype} {bad}: {fault}"
+                );
             }
         }
     }
@@ -86,7 +94,8 @@ fn each_missing_tensor_is_named() {
         let message = message(file_of(&rest));
         assert!(message.contains(&format!("`{name}` is missing")), "{message}");
     }
-    let foreign: Vec<_> = tensors.iter().map(|(n, s, v)| (format!("model.{n}"), s.clone(), v.clone())).collect();
+    let foreign: Vec<_> =
+        tensors.iter().map(|(n, s, v)| (format!("model.{n}"), s.clone(), v.clone())).collect();
     let message = message(file_of(&foreign));
     assert!(message.contains("`model.embeddings.word_embeddings.weight` is there"), "{message}");
 }
@@ -111,7 +120,9 @@ fn each_wrong_shape_is_named() {
 
 #[test]
 fn tensors_of_the_encoder_beyond_the_configuration_are_refused() {
-    for name in ["encoder.layer.2.output.dense.bias", "bert.encoder.layer.0.crossattention.self.key.weight"] {
+    for name in
+        ["encoder.layer.2.output.dense.bias", "bert.encoder.layer.0.crossattention.self.key.weight"]
+    {
         let mut tensors = tiny_tensors();
         tensors.push((name.into(), vec![8], vec![0.0; 8]));
         let message = message(file_of(&tensors));
@@ -131,7 +142,12 @@ fn unread_types_are_named() {
             .iter()
             .map(|(name, shape)| {
                 let (dtype, size) = if name == QUERY { (dtype, size) } else { ("F32", 4) };
-                (name.as_str(), dtype, shape.as_slice(), vec![0u8; shape.iter().product::<usize>() * size])
+                (
+                    name.as_str(),
+                    dtype,
+                    shape.as_slice(),
+                    vec![0u8; shape.iter().product::<usize>() * size],
+                )
             })
             .collect();
         let message = message(raw_file(&tensors));
@@ -144,7 +160,10 @@ fn a_cut_or_padded_file_is_damaged() {
     let whole = file_of(&tiny_tensors());
     for end in (0..whole.len()).step_by(37) {
         let message = message(whole[..end].to_vec());
-        assert!(message.contains("model.safetensors: not a whole safetensors file"), "{end}: {message}");
+        assert!(
+            message.contains("model.safetensors: not a whole safetensors file"),
+            "{end}: {message}"
+        );
     }
     let mut longer = whole.clone();
     longer.push(0);
@@ -170,7 +189,9 @@ fn a_lying_header_is_damaged() {
     ];
     for lie in lies {
         assert_ne!(lie, text);
-        let bytes = [&(lie.len() as u64).to_le_bytes()[..], lie.as_bytes(), &whole[8 + header as usize..]].concat();
+        let bytes =
+            [&(lie.len() as u64).to_le_bytes()[..], lie.as_bytes(), &whole[8 + header as usize..]]
+                .concat();
         assert!(message(bytes).contains("not a whole safetensors file"));
     }
     assert!(BaseWeights::open(Vec::new(), &tiny_config()).is_err());

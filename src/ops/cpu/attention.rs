@@ -32,7 +32,9 @@ impl Head {
     #[inline(always)]
     fn copy(source: &[f32], source_stride: usize, column: usize, width: usize) -> Self {
         let mut head = Self::zeros(source.len() / source_stride, width);
-        for (to, from) in head.data.chunks_exact_mut(head.stride).zip(source.chunks_exact(source_stride)) {
+        for (to, from) in
+            head.data.chunks_exact_mut(head.stride).zip(source.chunks_exact(source_stride))
+        {
             to[..width].copy_from_slice(&from[column..column + width]);
         }
         head
@@ -71,7 +73,13 @@ impl Head {
 
 /// `out = scale * left right`, where `left(i, k)` is an element of the left operand.
 #[inline(always)]
-fn multiply(out: &mut Head, inner: usize, left: impl Fn(usize, usize) -> f32, right: &Head, scale: f32) {
+fn multiply(
+    out: &mut Head,
+    inner: usize,
+    left: impl Fn(usize, usize) -> f32,
+    right: &Head,
+    scale: f32,
+) {
     let whole = out.rows - out.rows % ROWS;
     for first in (0..whole).step_by(ROWS) {
         multiply_rows::<ROWS>(out, first, inner, &left, right, scale);
@@ -298,13 +306,23 @@ pub(super) fn attention_backward(
         let mut grads = SegmentGrads { q: grads, q_stride: 3 * h, kv: None };
         let segment = fused(&qkv, range, heads, h);
         Arch::new().dispatch(|| {
-            segment.backward(&g[rows.clone()], &out[rows.clone()], &log_sums[sums.clone()], &mut grads);
+            segment.backward(
+                &g[rows.clone()],
+                &out[rows.clone()],
+                &log_sums[sums.clone()],
+                &mut grads,
+            );
         });
     });
     matrix(grads, t, 3 * h)
 }
 
-pub(super) fn attention_cls(q: Float, kv: Float, segments: &Segments, heads: usize) -> (Float, Float) {
+pub(super) fn attention_cls(
+    q: Float,
+    kv: Float,
+    segments: &Segments,
+    heads: usize,
+) -> (Float, Float) {
     let (s, h) = dims(&q);
     let (q, kv) = (values(&q), values(&kv));
     let (mut out, mut log_sums) = (vec![0.0; s * h], vec![0.0; s * heads]);
@@ -335,7 +353,12 @@ pub(super) fn attention_cls_backward(
         let mut grads = SegmentGrads { q: dq, q_stride: h, kv: Some(dkv) };
         let (row, sums) = (s * h..(s + 1) * h, s * heads..(s + 1) * heads);
         Arch::new().dispatch(|| {
-            segment.backward(&g[row.clone()], &out[row.clone()], &log_sums[sums.clone()], &mut grads);
+            segment.backward(
+                &g[row.clone()],
+                &out[row.clone()],
+                &log_sums[sums.clone()],
+                &mut grads,
+            );
         });
     });
     (matrix(dq, s, h), matrix(dkv, t, 2 * h))

@@ -68,7 +68,13 @@ pub(super) fn lora_linear(
 }
 
 /// `base` with the low-rank term of `x`; also `x A^T`.
-pub(super) fn lora_add(base: Float, x: Float, a: Float, b: Float, plan: &LoraPlan) -> (Float, Float) {
+pub(super) fn lora_add(
+    base: Float,
+    x: Float,
+    a: Float,
+    b: Float,
+    plan: &LoraPlan,
+) -> (Float, Float) {
     let ((t, o), (_, k)) = (dims(&base), dims(&x));
     let (x, a, b) = (values(&x), values(&a), values(&b));
     let stacked = plan.stacked_rank();
@@ -81,7 +87,13 @@ pub(super) fn lora_add(base: Float, x: Float, a: Float, b: Float, plan: &LoraPla
 }
 
 /// Gradients of `x A^T`, of A and of B.
-pub(super) fn lora_grads(g: Float, x: Float, u: Float, b: Float, plan: &LoraPlan) -> (Float, Float, Float) {
+pub(super) fn lora_grads(
+    g: Float,
+    x: Float,
+    u: Float,
+    b: Float,
+    plan: &LoraPlan,
+) -> (Float, Float, Float) {
     let ((t, o), (_, k)) = (dims(&g), dims(&x));
     let (g, x, u, b) = (values(&g), values(&x), values(&u), values(&b));
     let (stacked, rank, width) = (plan.stacked_rank(), plan.rank, plan.width);

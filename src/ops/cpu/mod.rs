@@ -114,7 +114,11 @@ impl LorbOps for Flex {
         linear::linear_backward(v, a, None)
     }
 
-    fn packed_attention(qkv: FloatTensor<Self>, segments: Segments, heads: usize) -> FloatTensor<Self> {
+    fn packed_attention(
+        qkv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> FloatTensor<Self> {
         attention::attention(qkv, &segments, heads).0
     }
 

@@ -73,7 +73,13 @@ pub(super) fn embed_layer_norm(
     matrix(out, tokens.len(), width)
 }
 
-pub(super) fn add_layer_norm(x: Float, residual: Float, gamma: Float, beta: Float, epsilon: f32) -> Float {
+pub(super) fn add_layer_norm(
+    x: Float,
+    residual: Float,
+    gamma: Float,
+    beta: Float,
+    epsilon: f32,
+) -> Float {
     let (t, width) = dims(&x);
     let (residual, gamma, beta) = (values(&residual), values(&gamma), values(&beta));
     let mut y = into_values(x);
@@ -123,7 +129,12 @@ pub(super) fn add_layer_norm_forward(
 }
 
 /// With h = g gamma and n the normalised row: `(h - mean h - n mean(h n)) / deviation`.
-pub(super) fn add_layer_norm_backward(g: Float, normalised: Float, inverse: Float, gamma: Float) -> Float {
+pub(super) fn add_layer_norm_backward(
+    g: Float,
+    normalised: Float,
+    inverse: Float,
+    gamma: Float,
+) -> Float {
     let (t, width) = dims(&g);
     let (normalised, inverse, gamma) = (values(&normalised), values(&inverse), values(&gamma));
     let mut out = into_values(g);

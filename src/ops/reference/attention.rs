@@ -1,15 +1,78 @@
 //! Attention over packed segments: pad, attend, take the padding out again.
 
 use burn::backend::Backend;
-use burn::backend::tensor::FloatTensor;
 use burn::backend::TensorMetadata;
+use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Shape, TensorData};
 
-use super::{columns, indices};
+use super::{columns, indices, rows};
 use crate::ops::Segments;
 
 /// Added to a score that must not count; exp of it is 0 in f32.
 const MASKED: f32 = -1e30;
+
+/// Most elements of a padded `[S, heads, L, L]`: 32 MiB in f32, well under the 128 MiB that every
+/// WebGPU device binds.
+const MOST_SCORES: usize = 8 << 20;
+
+/// Cuts a batch into runs of sequences whose padded scores stay within bounds.
+fn runs(segments: &Segments, heads: usize) -> Vec<std::ops::Range<usize>> {
+    let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut longest = 0;
+    for (s, range) in segments.ranges().enumerate() {
+        let with = longest.max(range.len());
+        match runs.last_mut() {
+            Some(run) if (run.len() + 1) * heads * with * with <= MOST_SCORES => {
+                run.end = s + 1;
+                longest = with;
+            }
+            _ => {
+                runs.push(s..s + 1);
+                longest = range.len();
+            }
+        }
+    }
+    runs
+}
+
+/// One run of sequences, and how to take its rows out of the batch's tensors.
+struct Run {
+    segments: Segments,
+    sequences: std::ops::Range<usize>,
+    first_row: usize,
+}
+
+impl Run {
+    /// The rows of this run's tokens, of a tensor with a row for every token.
+    fn tokens<B: Backend>(&self, x: &FloatTensor<B>) -> FloatTensor<B> {
+        rows::<B>(x.clone(), self.first_row, self.segments.rows())
+    }
+
+    /// The rows of this run's sequences, of a tensor with a row for every sequence.
+    fn sequences<B: Backend>(&self, x: &FloatTensor<B>) -> FloatTensor<B> {
+        rows::<B>(x.clone(), self.sequences.start, self.sequences.len())
+    }
+}
+
+/// Applies `attend` to each run and puts the `N` results end to end.
+fn by_runs<B: Backend, const N: usize>(
+    segments: &Segments,
+    heads: usize,
+    attend: impl Fn(&Run) -> [FloatTensor<B>; N],
+) -> [FloatTensor<B>; N] {
+    let mut results: [Vec<FloatTensor<B>>; N] = std::array::from_fn(|_| Vec::new());
+    for sequences in runs(segments, heads) {
+        let first_row = segments.range(sequences.start).start;
+        let run = Run { segments: segments.slice(sequences.clone()), sequences, first_row };
+        for (results, result) in results.iter_mut().zip(attend(&run)) {
+            results.push(result);
+        }
+    }
+    results.map(|mut results| match results.len() {
+        1 => results.remove(0),
+        _ => B::float_cat(results, 0),
+    })
+}
 
 /// How packed rows `[T, width]` lie in a padded `[S, heads, L, d]`, and back.
 struct Padding<'a> {
@@ -40,8 +103,25 @@ impl<'a> Padding<'a> {
         B::float_mul(self.pad::<B>(x), kept)
     }
 
-    /// Rows of one per segment `[S, H]` as `[S, heads, 1, d]`.
-    fn split_heads<B: Backend>(&self, x: FloatTensor<B>, length: usize, width: usize) -> FloatTensor<B> {
+    /// The `N` tensors of equal width that stand side by side in `x`, each padded.
+    fn pad_parts<B: Backend, const N: usize>(&self, x: FloatTensor<B>) -> [FloatTensor<B>; N] {
+        let width = x.shape()[1] / N;
+        std::array::from_fn(|i| self.pad::<B>(columns::<B>(x.clone(), i * width, width)))
+    }
+
+    /// Rows of one per segment, `[S, H]`, as `[S, heads, 1, d]`.
+    fn single<B: Backend>(&self, x: FloatTensor<B>) -> FloatTensor<B> {
+        let width = x.shape()[1];
+        self.split_heads::<B>(x, 1, width)
+    }
+
+    /// Rows `[S * length, width]` as `[S, heads, length, d]`.
+    fn split_heads<B: Backend>(
+        &self,
+        x: FloatTensor<B>,
+        length: usize,
+        width: usize,
+    ) -> FloatTensor<B> {
         let shape = [self.segments.len(), length, self.heads, width / self.heads];
         B::float_swap_dims(B::float_reshape(x, Shape::new(shape)), 1, 2)
     }
@@ -96,7 +176,10 @@ fn scale(head_width: usize) -> f32 {
 }
 
 /// Softmax along the last dimension applied to `v`, and the log of its denominator.
-fn attend<B: Backend>(scores: FloatTensor<B>, v: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>) {
+fn attend<B: Backend>(
+    scores: FloatTensor<B>,
+    v: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
     // The largest score is a constant to the gradient: a softmax does not change by a shift.
     let largest = B::float_detach(B::float_max_dim(scores.clone(), 3));
     let exps = B::float_exp(B::float_sub(scores, largest.clone()));
@@ -130,11 +213,13 @@ pub(in crate::ops) fn attention<B: Backend>(
     segments: &Segments,
     heads: usize,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let padding = Padding::new(segments, heads);
-    let width = qkv.shape()[1] / 3;
-    let [q, k, v] = [0, 1, 2].map(|i| padding.pad::<B>(columns::<B>(qkv.clone(), i * width, width)));
-    let (out, log_sums) = attend::<B>(padding.scores::<B>(q, k), v);
-    (padding.unpad::<B>(out), padding.unpad::<B>(log_sums))
+    let [out, log_sums] = by_runs::<B, 2>(segments, heads, |run| {
+        let padding = Padding::new(&run.segments, heads);
+        let [q, k, v] = padding.pad_parts::<B, 3>(run.tokens::<B>(&qkv));
+        let (out, log_sums) = attend::<B>(padding.scores::<B>(q, k), v);
+        [padding.unpad::<B>(out), padding.unpad::<B>(log_sums)]
+    });
+    (out, log_sums)
 }
 
 pub(in crate::ops) fn attention_backward<B: Backend>(
@@ -145,17 +230,18 @@ pub(in crate::ops) fn attention_backward<B: Backend>(
     segments: &Segments,
     heads: usize,
 ) -> FloatTensor<B> {
-    let padding = Padding::new(segments, heads);
-    let width = qkv.shape()[1] / 3;
-    let inputs = [0, 1, 2].map(|i| padding.pad::<B>(columns::<B>(qkv.clone(), i * width, width)));
-    let grads = attend_backward::<B>(
-        &padding,
-        padding.pad_with_zeros::<B>(g),
-        inputs,
-        padding.pad::<B>(out),
-        padding.pad::<B>(log_sums),
-    );
-    B::float_cat(grads.map(|grad| padding.unpad::<B>(grad)).into(), 1)
+    let [grad] = by_runs::<B, 1>(segments, heads, |run| {
+        let padding = Padding::new(&run.segments, heads);
+        let grads = attend_backward::<B>(
+            &padding,
+            padding.pad_with_zeros::<B>(run.tokens::<B>(&g)),
+            padding.pad_parts::<B, 3>(run.tokens::<B>(&qkv)),
+            padding.pad::<B>(run.tokens::<B>(&out)),
+            padding.pad::<B>(run.tokens::<B>(&log_sums)),
+        );
+        [B::float_cat(grads.map(|grad| padding.unpad::<B>(grad)).into(), 1)]
+    });
+    grad
 }
 
 pub(in crate::ops) fn attention_cls<B: Backend>(
@@ -164,12 +250,14 @@ pub(in crate::ops) fn attention_cls<B: Backend>(
     segments: &Segments,
     heads: usize,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let padding = Padding::new(segments, heads);
-    let width = q.shape()[1];
-    let [k, v] = [0, 1].map(|i| padding.pad::<B>(columns::<B>(kv.clone(), i * width, width)));
-    let q = padding.split_heads::<B>(q, 1, width);
-    let (out, log_sums) = attend::<B>(padding.scores::<B>(q, k), v);
-    (padding.merge_heads::<B>(out), padding.merge_heads::<B>(log_sums))
+    let [out, log_sums] = by_runs::<B, 2>(segments, heads, |run| {
+        let padding = Padding::new(&run.segments, heads);
+        let [k, v] = padding.pad_parts::<B, 2>(run.tokens::<B>(&kv));
+        let q = padding.single::<B>(run.sequences::<B>(&q));
+        let (out, log_sums) = attend::<B>(padding.scores::<B>(q, k), v);
+        [padding.merge_heads::<B>(out), padding.merge_heads::<B>(log_sums)]
+    });
+    (out, log_sums)
 }
 
 pub(in crate::ops) fn attention_cls_backward<B: Backend>(
@@ -181,16 +269,14 @@ pub(in crate::ops) fn attention_cls_backward<B: Backend>(
     segments: &Segments,
     heads: usize,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let padding = Padding::new(segments, heads);
-    let width = q.shape()[1];
-    let [k, v] = [0, 1].map(|i| padding.pad::<B>(columns::<B>(kv.clone(), i * width, width)));
-    let [dq, dk, dv] = attend_backward::<B>(
-        &padding,
-        padding.split_heads::<B>(g, 1, width),
-        [padding.split_heads::<B>(q, 1, width), k, v],
-        padding.split_heads::<B>(out, 1, width),
-        padding.split_heads::<B>(log_sums, 1, heads),
-    );
-    let dkv = [dk, dv].map(|grad| padding.unpad::<B>(grad));
-    (padding.merge_heads::<B>(dq), B::float_cat(dkv.into(), 1))
+    let [dq, dkv] = by_runs::<B, 2>(segments, heads, |run| {
+        let padding = Padding::new(&run.segments, heads);
+        let [k, v] = padding.pad_parts::<B, 2>(run.tokens::<B>(&kv));
+        let [g, q, out, log_sums] =
+            [&g, &q, &out, &log_sums].map(|x| padding.single::<B>(run.sequences::<B>(x)));
+        let [dq, dk, dv] = attend_backward::<B>(&padding, g, [q, k, v], out, log_sums);
+        let dkv = [dk, dv].map(|grad| padding.unpad::<B>(grad));
+        [padding.merge_heads::<B>(dq), B::float_cat(dkv.into(), 1)]
+    });
+    (dq, dkv)
 }

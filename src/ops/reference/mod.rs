@@ -13,9 +13,7 @@ use burn::tensor::{DType, FloatDType, Shape, Slice, TensorData};
 
 use super::{LoraPlan, Segments};
 
-pub(super) use attention::{
-    attention, attention_backward, attention_cls, attention_cls_backward,
-};
+pub(super) use attention::{attention, attention_backward, attention_cls, attention_cls_backward};
 
 /// Mean of each row, `[T, 1]`.
 fn mean_last<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
@@ -60,7 +58,10 @@ fn matmul_tn<B: Backend>(x: FloatTensor<B>, y: FloatTensor<B>) -> FloatTensor<B>
 }
 
 /// Row numbers as a tensor beside `like`.
-fn indices<B: Backend>(rows: impl IntoIterator<Item = usize>, like: &FloatTensor<B>) -> IntTensor<B> {
+fn indices<B: Backend>(
+    rows: impl IntoIterator<Item = usize>,
+    like: &FloatTensor<B>,
+) -> IntTensor<B> {
     let rows: Vec<i32> = rows.into_iter().map(|row| row as i32).collect();
     let shape = [rows.len()];
     B::int_from_data(TensorData::new(rows, shape), &like.device())
@@ -137,7 +138,8 @@ pub(super) fn lora_grads<B: Backend>(
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
     let (mut v, mut db) = (Vec::new(), Vec::new());
     for (j, start) in plan.blocks() {
-        let g_j = B::float_mul_scalar(columns::<B>(g.clone(), start, plan.width), plan.scale.into());
+        let g_j =
+            B::float_mul_scalar(columns::<B>(g.clone(), start, plan.width), plan.scale.into());
         let b_j = rows::<B>(b.clone(), j * plan.width, plan.width);
         let u_j = columns::<B>(u.clone(), j * plan.rank, plan.rank);
         v.push(B::float_matmul(g_j.clone(), b_j));
@@ -203,7 +205,10 @@ pub(super) fn gelu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 pub(super) fn gelu_backward<B: Backend>(g: FloatTensor<B>, x: FloatTensor<B>) -> FloatTensor<B> {
     let square = B::float_mul(x.clone(), x.clone());
     let bell = B::float_exp(B::float_mul_scalar(square, (-0.5f32).into()));
-    let pdf = B::float_mul_scalar(bell, (0.5 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2).into());
+    let pdf = B::float_mul_scalar(
+        bell,
+        (0.5 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2).into(),
+    );
     let slope = B::float_add(normal_cdf::<B>(x.clone()), B::float_mul(x, pdf));
     B::float_mul(g, slope)
 }

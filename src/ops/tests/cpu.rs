@@ -57,7 +57,8 @@ fn low_rank_terms() {
             same(&what("lora_linear"), y, cpu_y);
             same(&what("x A^T"), u.clone(), cpu_u);
 
-            let expected = reference::lora_add::<Flex>(base.clone(), x.clone(), a.clone(), b.clone(), &plan);
+            let expected =
+                reference::lora_add::<Flex>(base.clone(), x.clone(), a.clone(), b.clone(), &plan);
             let found = Flex::lora_add_forward(base, x.clone(), a.clone(), b.clone(), plan.clone());
             same(&what("lora_add"), expected.0, found.0);
             same(&what("lora_add, x A^T"), expected.1, found.1);
@@ -124,8 +125,7 @@ fn attention() {
                 &segments,
                 heads,
             );
-            let found =
-                Flex::attention_cls_backward(g, q, kv, out, sums, segments.clone(), heads);
+            let found = Flex::attention_cls_backward(g, q, kv, out, sums, segments.clone(), heads);
             // A single key leaves a query nothing to choose: its gradient is zero then.
             if segments.longest() > 1 {
                 same(&what("dQ of [CLS]"), dq, found.0);

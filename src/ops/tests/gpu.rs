@@ -41,7 +41,11 @@ fn assert_near(what: &str, expected: Tensor<2>, found: Tensor<2>) {
 
 /// Runs `operation` on both devices with tracked inputs of the given shapes, and compares its
 /// output and the gradients of all inputs.
-fn compare(what: &str, shapes: &[[usize; 2]], operation: impl Fn(&Device, &[Tensor<2>]) -> Tensor<2>) {
+fn compare(
+    what: &str,
+    shapes: &[[usize; 2]],
+    operation: impl Fn(&Device, &[Tensor<2>]) -> Tensor<2>,
+) {
     let Some(gpu) = gpu() else { return };
     let run = |device: &Device| {
         let mut source = Source::new(21);
@@ -85,10 +89,14 @@ fn low_rank_terms() {
     for (blocks, plan) in plans(17) {
         let (t, k, o) = (33, 31, blocks * 17);
         let (n, r) = (plan.adapted.len(), plan.rank);
-        compare(&format!("lora_linear {plan:?}"), &[[t, k], [n * r, k], [n * 17, r]], |device, i| {
-            let (w, bias) = (frozen(1, [o, k], device), frozen(2, [o], device));
-            ops::lora_linear(i[0].clone(), &w, &bias, &i[1], &i[2], &plan)
-        });
+        compare(
+            &format!("lora_linear {plan:?}"),
+            &[[t, k], [n * r, k], [n * 17, r]],
+            |device, i| {
+                let (w, bias) = (frozen(1, [o, k], device), frozen(2, [o], device));
+                ops::lora_linear(i[0].clone(), &w, &bias, &i[1], &i[2], &plan)
+            },
+        );
         let shapes = [[t, o], [t, k], [n * r, k], [n * 17, r]];
         compare(&format!("lora_add {plan:?}"), &shapes, |_, i| {
             ops::lora_add(i[0].clone(), i[1].clone(), &i[2], &i[3], &plan)
@@ -127,7 +135,8 @@ fn row_wise_operations() {
 fn embed_layer_norm() {
     let Some(gpu) = gpu() else { return };
     let run = |device: &Device| {
-        let tables = [frozen(1, [19, 33], device), frozen(2, [7, 33], device), frozen(3, [2, 33], device)];
+        let tables =
+            [frozen(1, [19, 33], device), frozen(2, [7, 33], device), frozen(3, [2, 33], device)];
         let ids = |modulus: i32| {
             let ids: Vec<i32> = (0..31).map(|i| i * 5 % modulus).collect();
             Tensor::<1, Int>::from_ints(ids.as_slice(), device)

@@ -40,7 +40,8 @@ pub(super) fn of_lengths(lengths: &[usize]) -> Segments {
 
 /// Fused, partly fused and single plans for blocks of `width` columns.
 pub(super) fn plans(width: usize) -> Vec<(usize, LoraPlan)> {
-    let plan = |adapted: &[usize], rank| LoraPlan { adapted: adapted.to_vec(), width, rank, scale: 0.5 };
+    let plan =
+        |adapted: &[usize], rank| LoraPlan { adapted: adapted.to_vec(), width, rank, scale: 0.5 };
     vec![
         (1, plan(&[0], 1)),
         (2, plan(&[1], 3)),

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Adapters between LoRB and PEFT, in both directions, checked by their scores.
+
+    peft_roundtrip.py check --base DIR --adapter DIR --scores FILE [--tolerance 1e-4]
+        Loads an adapter that LoRB wrote with PeftModel.from_pretrained, once on a plain BertModel with the head applied
+        by hand and once on a BertModel that has a linear layer `score`, and compares the scores of every text with
+        those in FILE. Exit code 1 when one differs.
+
+    peft_roundtrip.py make --base DIR --output DIR [--seed 0] [--rank 4] [--targets NAME ..] [--pattern REGEX] [--wrap]
+        Makes an adapter with PEFT alone, all of its values random, so that it changes the scores, and the file
+        expected.jsonl of texts and scores beside it. --wrap puts the encoder under the name `bert`, as models with heads
+        have it; --pattern gives target_modules as a regular expression.
+
+FILE holds JSON lines {"text": "...", "lm": -1.25}. Scores are the head's output at [CLS]. Made for the versions in
+requirements.txt beside this file.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, BertModel
+
+TARGETS = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
+TEXTS = [
+    "play the next song",
+    "pay the next song",
+    "turn off the lights in the kitchen please",
+    "turn of the lights in the kitten please",
+    "",
+    "A",
+    "wake me up at seven thirty tomorrow morning, and remind me to call the café!",
+    "i would like to " + "very " * 60 + "much sleep",
+    "unaffable zyxwvut 12345 don't",
+]
+
+
+class Scorer(BertModel):
+    """A BertModel with the score head as a module of its own."""
+
+    def __init__(self, config):
+        super().__init__(config, add_pooling_layer=False)
+        self.score = torch.nn.Linear(config.hidden_size, 1)
+
+    def scores(self, inputs):
+        return self.score(self(**inputs).last_hidden_state[:, 0]).squeeze(-1)
+
+
+class Wrapped(torch.nn.Module):
+    """The encoder under the name `bert`, the head beside it."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.bert = BertModel.from_pretrained(base, add_pooling_layer=False)
+        self.config = self.bert.config
+        self.score = torch.nn.Linear(self.config.hidden_size, 1)
+
+    def scores(self, inputs):
+        return self.score(self.bert(**inputs).last_hidden_state[:, 0]).squeeze(-1)
+
+
+@torch.no_grad()
+def score_each(base, texts, score):
+    """Scores text by text, so that padding can play no part."""
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    limit = BertModel.config_class.from_pretrained(base).max_position_embeddings
+    options = dict(return_tensors="pt", truncation=True, max_length=limit, padding=False)
+    return [score(tokenizer(text, **options)).item() for text in texts]
+
+
+def compare(name, texts, found, expected, tolerance):
+    worst = max(abs(a - b) for a, b in zip(found, expected))
+    print(f"{name}: {len(texts)} texts, largest difference {worst:.2e} (allowed {tolerance:.0e})")
+    wrong = [i for i, (a, b) in enumerate(zip(found, expected)) if not abs(a - b) <= tolerance]
+    for i in wrong[:5]:
+        print(f"  {texts[i][:60]!r}: PEFT {found[i]:.6f}, LoRB {expected[i]:.6f}")
+    return not wrong
+
+
+def check(args):
+    lines = [json.loads(line) for line in args.scores.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not lines:
+        sys.exit(f"{args.scores}: no scores to compare")
+    texts, expected = [line["text"] for line in lines], [line["lm"] for line in lines]
+    tensors = load_file(args.adapter / "adapter_model.safetensors")
+    weight, bias = tensors["base_model.model.score.weight"], tensors["base_model.model.score.bias"]
+
+    plain = BertModel.from_pretrained(args.base, add_pooling_layer=False)
+    plain = PeftModel.from_pretrained(plain, args.adapter).eval()
+    all_loaded(plain, tensors, head=False)
+
+    def by_hand(inputs):
+        return plain(**inputs).last_hidden_state[:, 0] @ weight.T + bias
+
+    right = compare("BertModel, head by hand", texts, score_each(args.base, texts, by_hand), expected, args.tolerance)
+
+    whole = PeftModel.from_pretrained(Scorer.from_pretrained(args.base), args.adapter).eval()
+    all_loaded(whole, tensors, head=True)
+    found = score_each(args.base, texts, whole.base_model.model.scores)
+    right &= compare("BertModel with `score`", texts, found, expected, args.tolerance)
+
+    bare = BertModel.from_pretrained(args.base, add_pooling_layer=False).eval()
+    unadapted = score_each(args.base, texts, lambda i: bare(**i).last_hidden_state[:, 0] @ weight.T + bias)
+    moved = max(abs(a - b) for a, b in zip(unadapted, expected))
+    print(f"the adapter moves the scores by up to {moved:.2e}")
+    if moved <= 10 * args.tolerance:
+        print("  too little: agreement would say nothing about the adapter")
+        right = False
+    sys.exit(0 if right else 1)
+
+
+def all_loaded(model, tensors, head):
+    """PEFT passes over keys that it finds no module for; here each must have arrived, and nothing beside them."""
+    arrived = {}
+    for name, value in model.state_dict().items():
+        if "lora_" in name or ".modules_to_save." in name:
+            arrived[name.replace(".default.", ".").replace(".modules_to_save.", ".")] = value
+    wanted = {name: value for name, value in tensors.items() if head or ".score." not in name}
+    if arrived.keys() != wanted.keys():
+        sys.exit(f"PEFT and the file disagree on tensors: {sorted(arrived.keys() ^ wanted.keys())[:6]}")
+    for name, value in wanted.items():
+        if not torch.equal(arrived[name], value):
+            sys.exit(f"PEFT did not load {name} as it stands in the file")
+
+
+def make(args):
+    torch.manual_seed(args.seed)
+    model = Wrapped(args.base) if args.wrap else Scorer.from_pretrained(args.base)
+    settings = LoraConfig(
+        r=args.rank,
+        lora_alpha=args.alpha,
+        target_modules=args.pattern or args.targets,
+        modules_to_save=["score"],
+        use_rslora=args.rslora,
+        layers_to_transform=args.layers,
+    )
+    model = get_peft_model(model, settings).eval()
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if "lora_" in name or "modules_to_save" in name:
+                # Large enough that the adapter changes every score well above the tolerance.
+                value.copy_(torch.randn_like(value) * 0.05)
+    model.save_pretrained(args.output)
+    scores = score_each(args.base, TEXTS, model.base_model.model.scores)
+    with open(args.output / "expected.jsonl", "w", encoding="utf-8") as out:
+        for text, lm in zip(TEXTS, scores):
+            out.write(json.dumps({"text": text, "lm": lm}, ensure_ascii=False) + "\n")
+    print(f"{args.output}: {len(TEXTS)} scores, {min(scores):.4f} to {max(scores):.4f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    path = pathlib.Path
+
+    checking = commands.add_parser("check", help="LoRB's adapter in PEFT")
+    checking.add_argument("--base", required=True)
+    checking.add_argument("--adapter", required=True, type=path)
+    checking.add_argument("--scores", required=True, type=path)
+    checking.add_argument("--tolerance", type=float, default=1e-4)
+    checking.set_defaults(run=check)
+
+    making = commands.add_parser("make", help="PEFT's adapter for LoRB")
+    making.add_argument("--base", required=True)
+    making.add_argument("--output", required=True, type=path)
+    making.add_argument("--seed", type=int, default=0)
+    making.add_argument("--rank", type=int, default=4)
+    making.add_argument("--alpha", type=float, default=8)
+    making.add_argument("--targets", nargs="+", default=TARGETS)
+    making.add_argument("--pattern")
+    making.add_argument("--layers", nargs="+", type=int)
+    making.add_argument("--rslora", action="store_true")
+    making.add_argument("--wrap", action="store_true")
+    making.set_defaults(run=make)
+
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+//! Tokens and `[CLS]` vectors against Transformers, on ragged texts.
+
+mod common;
+
+use burn::tensor::Device;
+use common::Case;
+use lorb::model::{Adapter, Encoder, Leaves, LoraConfig, PackedBatch};
+
+/// Largest difference allowed between `[CLS]` vectors.
+const TOLERANCE: f32 = 1e-4;
+
+fn check(case: &Case, device: &Device) {
+    let mut base = case.base();
+    let encoder = Encoder::new(&base.config, &mut base.weights, device).expect("an encoder");
+    // A fresh adapter's B is zero, so it leaves the base as it is.
+    let adapter = Adapter::init(&base.config, LoraConfig::default(), 1).expect("an adapter");
+    let leaves = Leaves::new(&base.config, &adapter, device);
+
+    let rows = common::json(format!("{}/encode.json", case.name));
+    let mut batch = PackedBatch::new();
+    for row in rows.as_array().expect("a list") {
+        let text = row["text"].as_str().expect("a text");
+        let encoded = base.tokenizer.encode(text).expect("tokens");
+        let ids: Vec<u32> = serde_json::from_value(row["ids"].clone()).expect("ids");
+        assert_eq!(encoded.ids, ids, "{}: tokens of {text:?}", case.name);
+        assert_eq!(encoded.truncated, row["truncated"].as_bool().expect("a flag"), "{text:?}");
+        batch.push(&encoded.ids);
+    }
+    let expected =
+        common::tensors(format!("{}/encode.safetensors", case.name)).read("cls").unwrap();
+    let found = encoder.forward(&batch, &leaves, None).cls;
+    assert_eq!(found.dims().to_vec(), expected.shape);
+    let found: Vec<f32> = found.into_data().try_into_vec().expect("f32");
+    let largest = expected
+        .data
+        .iter()
+        .zip(&found)
+        .fold(0.0f32, |largest, (expected, found)| largest.max((expected - found).abs()));
+    assert!(largest <= TOLERANCE, "{}: [CLS] differs by up to {largest:e}", case.name);
+    println!("{}: [CLS] differs by up to {largest:e}", case.name);
+}
+
+#[test]
+fn tiny_on_the_cpu() {
+    check(&common::tiny(), &common::cpu());
+}
+
+#[test]
+fn tiny_on_a_software_gpu() {
+    common::software_gpu().inspect(|gpu| check(&common::tiny(), gpu));
+}
+
+#[test]
+fn minilm_on_the_cpu() {
+    common::minilm().inspect(|case| check(case, &common::cpu()));
+}
+
+#[test]
+fn minilm_on_a_software_gpu() {
+    if let (Some(case), Some(gpu)) = (common::minilm(), common::software_gpu()) {
+        check(&case, &gpu);
+    }
+}
