@@ -189,6 +189,7 @@ pub fn select(choice: DeviceChoice) -> Result<Selected, DeviceError> {
         }
         DeviceChoice::Auto => match gpu(&adapters()) {
             Ok(selected) => Ok(selected),
+            Err(DeviceError::NoAdapter { .. }) => Ok(cpu(Some("no GPU was found".to_owned()))),
             Err(error) => Ok(cpu(Some(error.to_string()))),
         },
     }

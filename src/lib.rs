@@ -3,7 +3,10 @@
 
 pub mod adapter;
 pub mod base;
+#[cfg(not(target_family = "wasm"))]
+pub mod device;
 pub mod model;
 pub mod nbest;
 pub mod ops;
 pub mod score;
+pub mod train;

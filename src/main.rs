@@ -1,1 +1,7 @@
-fn main(){}
+//! `lorb`, the command.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -42,7 +42,9 @@ impl<'a> Golden<'a> {
         };
         let (adapter, _) = adapter::read(&files, &base.config).expect("an adapter");
         let lists = common::read(format!("{}/lists.jsonl", case.name));
-        let lists = JsonLines::new(lists.as_slice(), "lists.jsonl").map(|list| list.expect("a list")).collect();
+        let lists = JsonLines::new(lists.as_slice(), "lists.jsonl")
+            .map(|list| list.expect("a list"))
+            .collect();
         Self { name: case.name, base, encoder, adapter, lists, device }
     }
 
@@ -133,17 +135,25 @@ fn check_scores(case: &Case, adapter: &str, suffix: &str, device: &Device) {
     let leaves = Leaves::new(&golden.base.config, &golden.adapter, device);
     let mut scorer = Scorer::new(&golden.encoder, &leaves, &golden.base.tokenizer);
     scorer.batch_tokens = 100;
-    let texts: Vec<Vec<&str>> =
-        golden.lists.iter().map(|u| u.hypotheses.iter().map(|h| h.text.as_str()).collect()).collect();
+    let texts: Vec<Vec<&str>> = golden
+        .lists
+        .iter()
+        .map(|u| u.hypotheses.iter().map(|h| h.text.as_str()).collect())
+        .collect();
     let mut told = Vec::new();
     let scored = pollster::block_on(scorer.score(&texts, |done| told.push(done))).expect("scores");
     assert!(told.is_sorted() && told.len() > 1 && told.last() == Some(&26), "{told:?}");
     let expected = common::json(format!("{}/scores{suffix}.json", golden.name));
     for (list, expected) in scored.lm.iter().zip(expected.as_array().expect("a list")) {
-        let expected: Vec<f64> = expected["lm"].as_array().expect("scores").iter().map(number).collect();
+        let expected: Vec<f64> =
+            expected["lm"].as_array().expect("scores").iter().map(number).collect();
         assert_eq!(list.len(), expected.len());
         for (found, expected) in list.iter().zip(expected) {
-            assert!((found - expected).abs() <= SCORE, "{}: score {found} for {expected}", golden.name);
+            assert!(
+                (found - expected).abs() <= SCORE,
+                "{}: score {found} for {expected}",
+                golden.name
+            );
         }
     }
 }
@@ -158,6 +168,7 @@ fn check_gradients(case: &Case, adapter: &str, suffix: &str, objectives: &[&str]
             objective: objective.trim_end_matches("_cor").parse().expect("an objective"),
             cor_weight: number(&losses["cor_weight"]) as f32,
             label_smoothing: number(&index["label_smoothing"]) as f32,
+            first_scale: Some(1.0),
             ..TrainConfig::default()
         };
         let data = golden.data(&config);
@@ -171,7 +182,8 @@ fn check_gradients(case: &Case, adapter: &str, suffix: &str, objectives: &[&str]
         let gradient = host(parts.gradient);
         let length = norm(gradient.iter().map(|&g| f64::from(g)));
         assert_near(length, number(&losses["gradient_norm"]), GRADIENT, &what);
-        let file = common::tensors(format!("{}/gradients_{objective}{suffix}.safetensors", golden.name));
+        let file =
+            common::tensors(format!("{}/gradients_{objective}{suffix}.safetensors", golden.name));
         assert_eq!(file.entries().len(), golden.adapter.layout.slots().len());
         // A shift of all scores changes MWED alone.
         let bias_is_rounding = *objective != "mwed";
@@ -180,7 +192,11 @@ fn check_gradients(case: &Case, adapter: &str, suffix: &str, objectives: &[&str]
             compare(&golden.adapter, &gradient, |_, name| file_values(&file, name), GRADIENT, skip);
         if bias_is_rounding {
             let bias = golden.adapter.layout.find(SCORE_HEAD, SlotKind::HeadBias).expect("a bias");
-            assert!(f64::from(gradient[bias.offset].abs()) <= ROUNDING * length, "{what}: bias {}", gradient[bias.offset]);
+            assert!(
+                f64::from(gradient[bias.offset].abs()) <= ROUNDING * length,
+                "{what}: bias {}",
+                gradient[bias.offset]
+            );
         }
         println!("{what}: gradients differ by up to {worst:.1e}");
     }
@@ -201,6 +217,7 @@ fn check_trajectory(case: &Case, device: &Device) {
         // All lists in one batch: one step an epoch.
         batch_tokens: usize::MAX / 64,
         epochs: steps,
+        first_scale: Some(1.0),
         ..TrainConfig::default()
     };
     let inputs = TrainInputs {
@@ -216,7 +233,8 @@ fn check_trajectory(case: &Case, device: &Device) {
     assert_eq!(trainer.steps(), steps);
     let mut done = 0;
     while let Some(message) = pollster::block_on(trainer.next()).expect("a step") {
-        let Message::Step { step, loss, ranking, correlation, gradient_norm, lr, .. } = message else {
+        let Message::Step { step, loss, ranking, correlation, gradient_norm, lr, .. } = message
+        else {
             continue;
         };
         let expected = &trajectory["steps_done"][done];
@@ -227,15 +245,30 @@ fn check_trajectory(case: &Case, device: &Device) {
         assert_near(loss, number(&expected["loss"]), TRAJECTORY, &what("loss"));
         assert_near(ranking, number(&expected["ranking"]), TRAJECTORY, &what("ranking"));
         let correlation = correlation.expect("its weight is not 0");
-        assert_near(correlation, number(&expected["correlation"]), TRAJECTORY, &what("correlation"));
-        assert_near(gradient_norm, number(&expected["gradient_norm"]), TRAJECTORY, &what("gradient norm"));
+        assert_near(
+            correlation,
+            number(&expected["correlation"]),
+            TRAJECTORY,
+            &what("correlation"),
+        );
+        assert_near(
+            gradient_norm,
+            number(&expected["gradient_norm"]),
+            TRAJECTORY,
+            &what("gradient norm"),
+        );
     }
     assert_eq!(done, steps);
     let last = pollster::block_on(trainer.parameters()).expect("parameters");
     let parts = golden.pass(&golden.data(&config), &config, &last);
     let after = &trajectory["after"];
     assert_near(scalar(parts.ranking), number(&after["ranking"]), TRAJECTORY, "ranking afterwards");
-    assert_near(scalar(parts.correlation), number(&after["correlation"]), TRAJECTORY, "correlation afterwards");
+    assert_near(
+        scalar(parts.correlation),
+        number(&after["correlation"]),
+        TRAJECTORY,
+        "correlation afterwards",
+    );
 
     // Ten steps move little, so the way is compared, not the place. The bias walks on rounding.
     let start = &golden.adapter.parameters;
@@ -243,7 +276,11 @@ fn check_trajectory(case: &Case, device: &Device) {
     let file = common::tensors(format!("{}/trajectory.safetensors", golden.name));
     let expected = |slot: &Slot, name: &str| {
         let after = file_values(&file, name);
-        after.iter().zip(golden.adapter.values(slot)).map(|(after, &before)| after - f64::from(before)).collect()
+        after
+            .iter()
+            .zip(golden.adapter.values(slot))
+            .map(|(after, &before)| after - f64::from(before))
+            .collect()
     };
     let is_bias = |slot: &Slot| slot.kind == SlotKind::HeadBias;
     let worst = compare(&golden.adapter, &change, expected, TRAJECTORY, is_bias);

@@ -1,8 +1,10 @@
 //! N-best lists from files, standard input and ESPnet's folders, as one stream of utterances.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lorb::nbest::espnet::{Named, RankFiles, merge, rank_of, shard_of};
 use lorb::nbest::{JsonLines, NbestError, Utterance};
@@ -23,6 +25,8 @@ pub struct Utterances {
     waiting: std::vec::IntoIter<PathBuf>,
     current: Box<dyn Iterator<Item = Result<Utterance, NbestError>>>,
     reading: Reading,
+    total_bytes: Option<u64>,
+    bytes_read: Arc<AtomicU64>,
     /// Invalid lines passed over.
     pub skipped: u64,
     /// The first of them.
@@ -34,10 +38,20 @@ impl Utterances {
     ///
     /// Every path is looked at first, so that a misspelt name is noticed before any work.
     pub fn open(paths: &[PathBuf], reading: &Reading) -> Result<Self, CliError> {
-        for path in paths.iter().filter(|path| path.as_os_str() != "-") {
-            fs::metadata(path).map_err(|error| CliError::io("read", path, &error))?;
+        let mut total_bytes = Some(0);
+        for path in paths {
+            if path.as_os_str() == "-" {
+                total_bytes = None;
+                continue;
+            }
+            let found = fs::metadata(path).map_err(|error| CliError::io("read", path, &error))?;
+            // Of folders and pipes the size is not known before they are read.
+            let size = found.is_file().then_some(found.len());
+            total_bytes = total_bytes.zip(size).map(|(total, size)| total + size);
         }
         Ok(Self {
+            total_bytes,
+            bytes_read: Arc::default(),
             waiting: paths.to_vec().into_iter(),
             current: Box::new(std::iter::empty()),
             reading: reading.clone(),
@@ -64,6 +78,16 @@ impl Utterances {
         }
     }
 
+    /// Size of all inputs, where it is known.
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.total_bytes
+    }
+
+    /// Bytes taken from them so far, some of them ahead of the last utterance.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
     /// All that is left.
     pub fn collect(&mut self) -> Result<Vec<Utterance>, CliError> {
         let mut all = Vec::new();
@@ -88,8 +112,10 @@ impl Utterances {
             let lists = self.espnet(path)?;
             self.current = Box::new(lists.into_iter().map(Ok));
         } else {
-            let Named { name, reader } = named(path)?;
-            self.current = Box::new(JsonLines::new(reader, name));
+            let file = File::open(path).map_err(|error| CliError::io("read", path, &error))?;
+            let counted = Counted { inner: file, bytes: Arc::clone(&self.bytes_read) };
+            let reader = BufReader::new(counted);
+            self.current = Box::new(JsonLines::new(reader, path.display().to_string()));
         }
         Ok(())
     }
@@ -99,7 +125,10 @@ impl Utterances {
         let files = rank_files(directory)?;
         let references = match &self.reading.references {
             Some(path) => Some(named(path)?),
-            None => Some(directory.join("text")).filter(|p| p.is_file()).map(|p| named(&p)).transpose()?,
+            None => Some(directory.join("text"))
+                .filter(|p| p.is_file())
+                .map(|p| named(&p))
+                .transpose()?,
         };
         let given = self.reading.references.is_some();
         let (skip, mut skipped, mut first) = (self.reading.skip_invalid, 0, None);
@@ -124,7 +153,9 @@ impl Utterances {
             let text = directory.join("text").display().to_string();
             if lists.iter().all(echo) {
                 lists.iter_mut().for_each(|u| u.reference = None);
-                eprintln!("note: {text} repeats the best hypotheses, so it holds no references; give them by --references");
+                eprintln!(
+                    "note: {text} repeats the best hypotheses, so it holds no references; give them by --references"
+                );
             } else {
                 eprintln!("note: references are taken from {text}");
             }
@@ -141,6 +172,20 @@ fn unreadable(error: &NbestError) -> CliError {
 fn named(path: &Path) -> Result<Named<Box<dyn BufRead>>, CliError> {
     let file = File::open(path).map_err(|error| CliError::io("read", path, &error))?;
     Ok(Named::new(path.display().to_string(), Box::new(BufReader::new(file))))
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    inner: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
 }
 
 /// The files of every shard and rank, in order.

@@ -4,11 +4,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Starts to listen.
+/// Starts to listen, for a command that stops soon.
 pub fn listen() {
-    let handler = || {
+    listen_with("");
+}
+
+/// Starts to listen; the first Ctrl-C shows `answer`, if it says anything.
+pub fn listen_with(answer: &'static str) {
+    let handler = move || {
         if ASKED.swap(true, Ordering::SeqCst) {
             std::process::exit(1);
+        }
+        if !answer.is_empty() {
+            eprintln!("{answer}");
         }
     };
     // Fails where a handler is set already or signals are not to be had; Ctrl-C then ends the

@@ -89,14 +89,18 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
 /// Puts `files` into `directory`, which is created when missing.
 ///
 /// A new directory appears whole: it is filled under another name and renamed. In one that exists,
-/// all files are first written beside the old ones, then renamed over them one after the other,
-/// the last of `files` last; other files in it are left alone.
+/// the files that change are first written beside the old ones, then renamed over them, in the
+/// order of `files`; other files in it are left alone.
 pub fn write_directory(directory: &Path, files: &[(&str, &[u8])]) -> Result<(), CliError> {
     let error = |error: io::Error| CliError::io("write", directory, &error);
     if directory.is_dir() {
         let mut waiting = Vec::new();
         for (name, bytes) in files {
             let path = directory.join(name);
+            // So where one file changes alone, as in tuning, its rename is all that happens.
+            if fs::read(&path).is_ok_and(|old| old == *bytes) {
+                continue;
+            }
             let mut file = sibling(&path).map_err(error)?;
             file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(error)?;
             waiting.push((file, path));
@@ -120,19 +124,30 @@ pub fn write_directory(directory: &Path, files: &[(&str, &[u8])]) -> Result<(), 
     sync_directory(parent).map_err(error)
 }
 
-/// Checks before hours of work that a result can be written to `directory`; creates it if needed.
-pub fn prepare_directory(directory: &Path) -> Result<(), CliError> {
+/// Checks before hours of work that `directory` can be written or created; leaves nothing behind.
+pub fn check_directory(directory: &Path) -> Result<(), CliError> {
     let error = |error: io::Error| CliError::io("write", directory, &error);
-    match fs::metadata(directory) {
-        Ok(found) if !found.is_dir() => {
-            let path = directory.display();
-            return Err(CliError::Failed(format!("{path}: is a file; name a directory")));
+    let mut nearest = directory;
+    loop {
+        match fs::metadata(nearest) {
+            Ok(found) if found.is_dir() => break,
+            Ok(_) => {
+                let (path, file) = (directory.display(), nearest.display());
+                return Err(CliError::Failed(format!(
+                    "--output {path}: {file} is a file; name a directory"
+                )));
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => nearest = parent(nearest),
+            Err(fault) => return Err(error(fault)),
         }
-        Ok(_) => {}
-        Err(_) => fs::create_dir_all(directory).map_err(error)?,
     }
-    let probe = tempfile::Builder::new().prefix(".lorb-").tempfile_in(directory).map_err(error)?;
-    probe.close().map_err(error)
+    let probe = tempfile::Builder::new().prefix(".lorb-").tempfile_in(nearest);
+    probe.map_err(|fault| error(fault.kind().into()))?.close().map_err(error)
+}
+
+/// Creates a directory with all above it, unless it is there.
+pub fn create_directory(directory: &Path) -> Result<(), CliError> {
+    fs::create_dir_all(directory).map_err(|error| CliError::io("create", directory, &error))
 }
 
 fn parent(path: &Path) -> &Path {
@@ -148,8 +163,11 @@ fn sibling(path: &Path) -> io::Result<NamedTempFile> {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    // Its error would name the temporary file, which the user never asked for.
-    builder.tempfile_in(parent(path)).map_err(|error| error.kind().into())
+    builder.tempfile_in(parent(path)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => io::Error::other("its folder does not exist"),
+        // The full message would name the temporary file, which the user never asked for.
+        kind => kind.into(),
+    })
 }
 
 fn settle(file: NamedTempFile, path: &Path) -> io::Result<()> {

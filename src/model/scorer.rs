@@ -109,11 +109,12 @@ impl<'a> Scorer<'a> {
         }
         let (sequences, counts) = distinct.into_parts();
         let mut done = 0;
-        let scores = score_sequences(self.encoder, self.leaves, &sequences, self.batch_tokens, |finished| {
-            done += finished.iter().map(|&place| counts[place]).sum::<usize>();
-            progress(done);
-        })
-        .await?;
+        let scores =
+            score_sequences(self.encoder, self.leaves, &sequences, self.batch_tokens, |finished| {
+                done += finished.iter().map(|&place| counts[place]).sum::<usize>();
+                progress(done);
+            })
+            .await?;
         let lm = places.into_iter().map(|row| row.into_iter().map(|place| scores[place]).collect());
         Ok(Scored { lm: lm.collect(), truncated })
     }
@@ -187,7 +188,7 @@ fn by_length(sequences: &[Vec<u32>], batch_tokens: usize) -> Vec<Vec<usize>> {
 /// Brings a tensor to the host without blocking.
 pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
     let data = tensor.into_data_async().await.map_err(|e| ModelError::Device(e.to_string()))?;
-    data.into_vec::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))
+    data.try_into_vec::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))
 }
 
 #[cfg(test)]
@@ -197,8 +198,10 @@ mod tests {
     #[test]
     fn equal_sequences_are_kept_once_and_counted() {
         let mut distinct = Sequences::new();
-        let places: Vec<usize> =
-            [vec![1, 2], vec![1], vec![1, 2], vec![2]].into_iter().map(|ids| distinct.intern(ids)).collect();
+        let places: Vec<usize> = [vec![1, 2], vec![1], vec![1, 2], vec![2]]
+            .into_iter()
+            .map(|ids| distinct.intern(ids))
+            .collect();
         assert_eq!(places, [0, 1, 0, 2]);
         assert_eq!(distinct.into_parts(), (vec![vec![1, 2], vec![1], vec![2]], vec![2, 1, 1]));
     }

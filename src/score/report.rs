@@ -113,7 +113,7 @@ impl Evaluation {
         self.words.push(u32::try_from(oracle.reference_words).unwrap_or(u32::MAX));
     }
 
-    /// The report. `resamples` and `seed` are those of [`bootstrap`].
+    /// The report. `resamples` and `seed` are those of [`bootstrap()`].
     #[must_use]
     pub fn report(&self, resamples: u32, seed: u64) -> Report {
         let systems = [&self.first.errors[..], &self.rescored.errors, &self.oracle.errors];

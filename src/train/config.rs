@@ -38,8 +38,12 @@ pub struct TrainConfig {
     pub nbest: usize,
     /// Seed of the order of lists and of dropout.
     pub seed: u64,
-    /// Factor of the model's score in training, `s = first + beta * lm`.
+    /// Factor of the model's score in training, `s = first_scale * first + beta * lm`.
     pub beta: f64,
+    /// Factor of the first-pass scores in training; `None` takes the one that
+    /// [`first_scale`](super::first_scale) finds. Rescoring leaves first-pass scores as they are,
+    /// with a beta tuned for that.
+    pub first_scale: Option<f64>,
     /// Evaluations of the development set in an epoch, at equal distances, the last at its end.
     pub evals_per_epoch: usize,
     /// Evaluations without a better WER after which the run stops; `None` never stops early.
@@ -64,6 +68,7 @@ impl Default for TrainConfig {
             nbest: 10,
             seed: 0,
             beta: 1.0,
+            first_scale: None,
             evals_per_epoch: 2,
             patience: None,
         }
@@ -78,8 +83,13 @@ impl TrainConfig {
     pub fn validate(&self) -> Result<(), TrainError> {
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let not_negative = |value: f64| value.is_finite() && value >= 0.0;
-        let checks: [(&'static str, bool, String, &'static str); 13] = [
-            ("cor_weight", not_negative(self.cor_weight.into()), self.cor_weight.to_string(), "a number from 0 up"),
+        let checks: [(&'static str, bool, String, &'static str); 14] = [
+            (
+                "cor_weight",
+                not_negative(self.cor_weight.into()),
+                self.cor_weight.to_string(),
+                "a number from 0 up",
+            ),
             (
                 "label_smoothing",
                 (0.0..1.0).contains(&self.label_smoothing),
@@ -87,19 +97,57 @@ impl TrainConfig {
                 "a number from 0 up, below 1",
             ),
             ("lr", positive(self.lr), self.lr.to_string(), "a positive number, such as 5e-4"),
-            ("weight_decay", not_negative(self.weight_decay), self.weight_decay.to_string(), "a number from 0 up"),
+            (
+                "weight_decay",
+                not_negative(self.weight_decay),
+                self.weight_decay.to_string(),
+                "a number from 0 up",
+            ),
             ("epochs", self.epochs > 0, self.epochs.to_string(), "1 or more"),
-            ("batch_tokens", self.batch_tokens > 0, self.batch_tokens.to_string(), "1 or more, such as 4096"),
+            (
+                "batch_tokens",
+                self.batch_tokens > 0,
+                self.batch_tokens.to_string(),
+                "1 or more, such as 4096",
+            ),
             ("accumulate", self.accumulate > 0, self.accumulate.to_string(), "1 or more"),
-            ("warmup", (0.0..=1.0).contains(&self.warmup), self.warmup.to_string(), "a part of all steps, from 0 to 1"),
-            ("clip_norm", not_negative(self.clip_norm), self.clip_norm.to_string(), "a number from 0 up, 0 for no clipping"),
-            ("nbest", self.nbest > 1, self.nbest.to_string(), "2 or more: of one hypothesis there is nothing to choose"),
+            (
+                "warmup",
+                (0.0..=1.0).contains(&self.warmup),
+                self.warmup.to_string(),
+                "a part of all steps, from 0 to 1",
+            ),
+            (
+                "clip_norm",
+                not_negative(self.clip_norm),
+                self.clip_norm.to_string(),
+                "a number from 0 up, 0 for no clipping",
+            ),
+            (
+                "nbest",
+                self.nbest > 1,
+                self.nbest.to_string(),
+                "2 or more: of one hypothesis there is nothing to choose",
+            ),
             ("beta", positive(self.beta), self.beta.to_string(), "a positive number, such as 1"),
-            ("evals_per_epoch", self.evals_per_epoch > 0, self.evals_per_epoch.to_string(), "1 or more"),
+            (
+                "first_scale",
+                self.first_scale.is_none_or(positive),
+                self.first_scale.unwrap_or_default().to_string(),
+                "a positive number, such as 1",
+            ),
+            (
+                "evals_per_epoch",
+                self.evals_per_epoch > 0,
+                self.evals_per_epoch.to_string(),
+                "1 or more",
+            ),
             ("patience", self.patience != Some(0), "0".to_owned(), "1 or more"),
         ];
         match checks.into_iter().find(|(_, sound, ..)| !sound) {
-            Some((setting, _, value, expected)) => Err(TrainError::Setting { setting, value, expected }),
+            Some((setting, _, value, expected)) => {
+                Err(TrainError::Setting { setting, value, expected })
+            }
             None => Ok(()),
         }
     }
@@ -114,13 +162,16 @@ mod tests {
         let config = TrainConfig::default();
         config.validate().unwrap();
         let json = serde_json::to_string(&config).unwrap();
-        assert!(json.contains(r#""objective":"mwer""#) && json.contains(r#""decay":"linear""#), "{json}");
+        assert!(
+            json.contains(r#""objective":"mwer""#) && json.contains(r#""decay":"linear""#),
+            "{json}"
+        );
         assert_eq!(serde_json::from_str::<TrainConfig>(&json).unwrap(), config);
     }
 
     #[test]
     fn settings_out_of_range_are_named() {
-        let cases: [(&str, fn(&mut TrainConfig)); 17] = [
+        let cases: [(&str, fn(&mut TrainConfig)); 18] = [
             ("cor_weight", |c| c.cor_weight = -0.1),
             ("cor_weight", |c| c.cor_weight = f32::NAN),
             ("label_smoothing", |c| c.label_smoothing = 1.0),
@@ -136,6 +187,7 @@ mod tests {
             ("nbest", |c| c.nbest = 1),
             ("beta", |c| c.beta = 0.0),
             ("beta", |c| c.beta = f64::NAN),
+            ("first_scale", |c| c.first_scale = Some(0.0)),
             ("evals_per_epoch", |c| c.evals_per_epoch = 0),
             ("patience", |c| c.patience = Some(0)),
         ];

@@ -3,7 +3,7 @@
 //! Scores are log-probabilities, higher is better. Per list of N hypotheses with `e_i` word errors:
 //!
 //! ```text
-//! s_i      = first_i + beta * lm_i                          P = softmax(s)
+//! s_i      = scale * first_i + beta * lm_i                  P = softmax(s)
 //! mwer     = sum_i P_i (e_i - mean e)
 //! mwed     = - sum_i D_i log Q_i,   D = softmax(e),  Q = softmax(s / T),  T = sum s / sum e
 //! listwise = - sum_i t_i log P_i,   t = (1 - eps) uniform over {i : e_i = min e} + eps / N
@@ -50,7 +50,12 @@ impl Objective {
 
 impl fmt::Display for Objective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::NAMES.iter().find(|(_, objective)| objective == self).map_or("", |(name, _)| name))
+        f.write_str(
+            Self::NAMES
+                .iter()
+                .find(|(_, objective)| objective == self)
+                .map_or("", |(name, _)| name),
+        )
     }
 }
 
@@ -58,7 +63,8 @@ impl FromStr for Objective {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, objective)| *objective);
+        let found =
+            Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, objective)| *objective);
         found.ok_or_else(|| format!("{name:?} is no objective; use mwer, mwed or listwise"))
     }
 }
@@ -138,11 +144,11 @@ impl ListBatch {
         for (u, list) in lists.iter().enumerate() {
             let highest = list.first.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let target = target(objective, list.errors, f64::from(smoothing));
-            for i in 0..list.errors.len() {
+            for (i, target) in target.into_iter().enumerate() {
                 let at = u * width + i;
                 batch.rows[at] = list.rows[i] as i32;
                 batch.first[at] = (list.first[i] - highest) as f32;
-                batch.target[at] = target[i] as f32;
+                batch.target[at] = target as f32;
                 batch.absent[at] = false;
             }
             batch.first_sum.push(list.first.iter().sum::<f64>() as f32);

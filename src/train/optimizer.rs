@@ -68,7 +68,8 @@ impl AdamW {
     pub fn step(&self, p: Tensor<1>, g: Tensor<1>, moments: Moments, lr: f64) -> Updated {
         let norm = g.clone().square().sum().sqrt();
         let g = if self.clip_norm > 0.0 {
-            let factor = norm.clone().add_scalar(1e-6).recip().mul_scalar(self.clip_norm).clamp_max(1.0);
+            let factor =
+                norm.clone().add_scalar(1e-6).recip().mul_scalar(self.clip_norm).clamp_max(1.0);
             g * factor
         } else {
             g
@@ -76,8 +77,10 @@ impl AdamW {
         let steps = moments.steps + 1;
         let correction = |beta: f64| 1.0 - libm::pow(beta, steps as f64);
         let first = moments.first.mul_scalar(self.beta1) + g.clone().mul_scalar(1.0 - self.beta1);
-        let second = moments.second.mul_scalar(self.beta2) + g.square().mul_scalar(1.0 - self.beta2);
-        let root = second.clone().div_scalar(correction(self.beta2)).sqrt().add_scalar(self.epsilon);
+        let second =
+            moments.second.mul_scalar(self.beta2) + g.square().mul_scalar(1.0 - self.beta2);
+        let root =
+            second.clone().div_scalar(correction(self.beta2)).sqrt().add_scalar(self.epsilon);
         let way = first.clone().mul_scalar(lr / correction(self.beta1)) / root;
         let parameters = p.mul_scalar(1.0 - lr * self.weight_decay) - way;
         Updated { parameters, moments: Moments { first, second, steps }, norm }
@@ -93,13 +96,22 @@ mod tests {
     }
 
     fn host(tensor: Tensor<1>) -> Vec<f32> {
-        tensor.into_data().into_vec().unwrap()
+        tensor.into_data().try_into_vec().unwrap()
     }
 
     /// The formula once more, in f64 and one number at a time.
-    fn expected(adam: AdamW, p: &mut [f64], m: &mut [f64], v: &mut [f64], g: &[f64], lr: f64, t: i32) -> f64 {
+    fn expected(
+        adam: AdamW,
+        p: &mut [f64],
+        m: &mut [f64],
+        v: &mut [f64],
+        g: &[f64],
+        lr: f64,
+        t: i32,
+    ) -> f64 {
         let norm = g.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let factor = if adam.clip_norm > 0.0 { (adam.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        let factor =
+            if adam.clip_norm > 0.0 { (adam.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
         for i in 0..p.len() {
             let g = g[i] * factor;
             m[i] = adam.beta1 * m[i] + (1.0 - adam.beta1) * g;
@@ -140,7 +152,12 @@ mod tests {
         let device = Device::flex();
         for bad in [f32::NAN, f32::INFINITY] {
             let gradient = flat(&[1.0, bad], &device);
-            let out = AdamW::new(0.0, 1.0).step(flat(&[0.0, 0.0], &device), gradient, Moments::zeros(2, &device), 0.1);
+            let out = AdamW::new(0.0, 1.0).step(
+                flat(&[0.0, 0.0], &device),
+                gradient,
+                Moments::zeros(2, &device),
+                0.1,
+            );
             assert!(!host(out.norm)[0].is_finite());
         }
     }

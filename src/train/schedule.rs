@@ -24,7 +24,9 @@ impl Decay {
 
 impl fmt::Display for Decay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::NAMES.iter().find(|(_, decay)| decay == self).map_or("", |(name, _)| name))
+        f.write_str(
+            Self::NAMES.iter().find(|(_, decay)| decay == self).map_or("", |(name, _)| name),
+        )
     }
 }
 

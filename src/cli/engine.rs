@@ -1,0 +1,141 @@
+//! A base and an adapter on a device, ready to score lists.
+
+use std::path::Path;
+
+use lorb::adapter::{AdapterMeta, ReadOptions};
+use lorb::base::{Base, BertConfig, BertTokenizer};
+use lorb::model::{Adapter, Encoder, Leaves, SCORING_BATCH_TOKENS, Scored, Scorer};
+use lorb::nbest::Utterance;
+use lorb::score::{Evaluation, RESAMPLES, Report, Weights, best, combine};
+
+use super::args::{BaseArgs, RunArgs, ScoringArgs, WeightArgs};
+use super::error::CliError;
+use super::input::Utterances;
+use super::{adapter_dir, interrupt, source};
+
+/// Hypotheses that are read and scored together: enough to fill batches of like lengths, few
+/// enough to bound the memory and to hear Ctrl-C soon.
+const CHUNK_HYPOTHESES: usize = 1024;
+
+/// A rescoring model.
+pub struct Engine {
+    /// The adapter as read.
+    pub adapter: Adapter,
+    /// What travels with it.
+    pub meta: AdapterMeta,
+    encoder: Encoder,
+    leaves: Leaves,
+    tokenizer: BertTokenizer,
+    batch_tokens: usize,
+    /// Hypotheses cut at the base's position limit so far.
+    pub truncated: u64,
+}
+
+impl Engine {
+    /// Loads base and adapter onto the device that was asked for.
+    pub fn open(
+        base: &BaseArgs,
+        adapter: &Path,
+        run: &RunArgs,
+        scoring: &ScoringArgs,
+    ) -> Result<Self, CliError> {
+        // The small things that can be wrong come before the large file.
+        adapter_dir::read_files(adapter, "--adapter")?;
+        let named = source::load(&base.model, base.revision.as_deref(), run.quiet)?;
+        let Base { config, tokenizer, mut weights, hash } = named.base;
+        let (adapter, meta) =
+            adapter_dir::read(adapter, "--adapter", &config, &hash, ReadOptions::default())?;
+        let device = run.open_device()?.device;
+        let encoder = Encoder::new(&config, &mut weights, &device)
+            .map_err(|error| CliError::at(format_args!("--model {}", base.model), &error))?;
+        let engine = Self::new(&config, adapter, meta, encoder, tokenizer);
+        Ok(Self { batch_tokens: scoring.batch_tokens, ..engine })
+    }
+
+    /// Joins what is loaded; the encoder's device is the one to compute on.
+    pub fn new(
+        config: &BertConfig,
+        adapter: Adapter,
+        meta: AdapterMeta,
+        encoder: Encoder,
+        tokenizer: BertTokenizer,
+    ) -> Self {
+        let leaves = Leaves::new(config, &adapter, &encoder.device());
+        let batch_tokens = SCORING_BATCH_TOKENS;
+        Self { adapter, meta, encoder, leaves, tokenizer, batch_tokens, truncated: 0 }
+    }
+
+    /// The weights to combine with: those of the flags, else those stored with the adapter.
+    pub fn weights(&self, flags: &WeightArgs, adapter: &Path) -> Result<Weights, CliError> {
+        let stored = self.meta.weights;
+        let Some(beta) = flags.beta.or(stored.map(|weights| weights.beta)) else {
+            return Err(CliError::Failed(format!(
+                "--adapter {}: holds no tuned weights; run `lorb tune` with it, or give --beta",
+                adapter.display()
+            )));
+        };
+        let gamma = flags.gamma.or(stored.map(|weights| weights.gamma)).unwrap_or(0.0);
+        Ok(Weights { beta, gamma })
+    }
+
+    /// Scores of every hypothesis of these lists.
+    pub fn score(&mut self, lists: &[Utterance]) -> Result<Vec<Vec<f64>>, CliError> {
+        let scorer = Scorer {
+            encoder: &self.encoder,
+            leaves: &self.leaves,
+            tokenizer: &self.tokenizer,
+            batch_tokens: self.batch_tokens,
+        };
+        let Scored { lm, truncated } = pollster::block_on(scorer.score(&texts(lists), |_| ()))
+            .map_err(|error| CliError::at("scoring", &error))?;
+        self.truncated += truncated as u64;
+        Ok(lm)
+    }
+
+    /// The hypothesis that the weights choose from each list.
+    pub fn choose(
+        &mut self,
+        lists: &[Utterance],
+        weights: Weights,
+    ) -> Result<Vec<usize>, CliError> {
+        let scores = self.score(lists)?;
+        let choice = |(u, lm): (&Utterance, &Vec<f64>)| best(&combine(u, lm, weights));
+        Ok(lists.iter().zip(&scores).map(choice).collect())
+    }
+
+    /// What the weights bring on lists with references.
+    pub fn evaluate(&mut self, lists: &[Utterance], weights: Weights) -> Result<Report, CliError> {
+        let mut evaluation = Evaluation::new();
+        for chunk in lists.chunks(CHUNK_HYPOTHESES / 8) {
+            for (utterance, choice) in chunk.iter().zip(self.choose(chunk, weights)?) {
+                evaluation.add(utterance, Some(choice));
+            }
+        }
+        Ok(evaluation.report(RESAMPLES, 0))
+    }
+
+    /// A line about texts that were cut, if any were.
+    pub fn truncated_note(&self) -> Option<String> {
+        (self.truncated > 0)
+            .then(|| format!("{} hypotheses were cut at the base's position limit", self.truncated))
+    }
+}
+
+/// The texts of every list.
+fn texts(lists: &[Utterance]) -> Vec<Vec<&str>> {
+    lists.iter().map(|u| u.hypotheses.iter().map(|h| h.text.as_str()).collect()).collect()
+}
+
+/// The next lists to score together; empty at the end. Ctrl-C ends it with an error.
+pub fn next_chunk(input: &mut Utterances) -> Result<Vec<Utterance>, CliError> {
+    let (mut chunk, mut hypotheses) = (Vec::new(), 0);
+    while hypotheses < CHUNK_HYPOTHESES {
+        if interrupt::asked() {
+            return Err(CliError::Failed("interrupted".into()));
+        }
+        let Some(utterance) = input.next()? else { break };
+        hypotheses += utterance.hypotheses.len();
+        chunk.push(utterance);
+    }
+    Ok(chunk)
+}

@@ -1,0 +1,131 @@
+//! `lorb eval`: what rescoring brings, in WER, and how sure that is.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use lorb::nbest::Utterance;
+use lorb::score::{Evaluation, RESAMPLES, Report, Weights};
+use serde::Serialize;
+
+use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs, WeightArgs};
+use super::engine::{Engine, next_chunk};
+use super::error::CliError;
+use super::input::Utterances;
+use super::progress::Meter;
+use super::{interrupt, output};
+
+#[derive(Args)]
+pub struct EvalArgs {
+    /// N-best lists with references; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Base of the adapter, as in the other commands
+    #[arg(long, value_name = "DIR|ID", requires = "adapter")]
+    model: Option<String>,
+    /// Branch, tag or commit on the hub [default: main]
+    #[arg(long, value_name = "NAME", requires = "model")]
+    revision: Option<String>,
+    /// Adapter directory; without it, the report has first pass and oracle alone
+    #[arg(long, value_name = "DIR", requires = "model")]
+    adapter: Option<PathBuf>,
+    #[command(flatten)]
+    weights: WeightArgs,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+    /// Seed of the bootstrap
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    reading: ReadArgs,
+    #[command(flatten)]
+    scoring: ScoringArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// What `--json` prints: what was evaluated, then the report.
+#[derive(Serialize)]
+struct Output<'a> {
+    files: Vec<String>,
+    model: Option<&'a str>,
+    adapter: Option<String>,
+    weights: Option<Weights>,
+    invalid_lines: u64,
+    truncated_hypotheses: u64,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+pub fn run(args: &EvalArgs) -> Result<(), CliError> {
+    interrupt::listen();
+    let mut input = Utterances::open(&args.files, &args.reading.reading())?;
+    let mut rescoring = match (&args.model, &args.adapter) {
+        (Some(model), Some(adapter)) => {
+            let base = BaseArgs { model: model.clone(), revision: args.revision.clone() };
+            let engine = Engine::open(&base, adapter, &args.run, &args.scoring)?;
+            let weights = engine.weights(&args.weights, adapter)?;
+            Some((engine, weights))
+        }
+        _ if args.weights.beta.or(args.weights.gamma).is_some() => {
+            return Err(CliError::Usage("--beta and --gamma need --model and --adapter".into()));
+        }
+        _ => None,
+    };
+    let mut evaluation = Evaluation::new();
+    let mut meter = Meter::new(args.run.quiet, input.total_bytes());
+    let mut done = 0_u64;
+    loop {
+        let chunk = next_chunk(&mut input)?;
+        if chunk.is_empty() {
+            break;
+        }
+        let choices = choose(&chunk, rescoring.as_mut())?;
+        for (utterance, choice) in chunk.iter().zip(choices) {
+            evaluation.add(utterance, choice);
+        }
+        done += chunk.len() as u64;
+        let rate = done as f64 / meter.seconds();
+        meter.update(input.bytes_read(), || format!("{done} utterances, {rate:.0}/s"));
+    }
+    meter.finish();
+    let report = evaluation.report(RESAMPLES, args.seed);
+    if report.utterances == 0 {
+        let what = if done == 0 { "no list" } else { "no list with a reference" };
+        return Err(CliError::Failed(format!("{}: {what}, so there is no WER", names(args))));
+    }
+    let truncated = rescoring.as_ref().and_then(|(engine, _)| engine.truncated_note());
+    for note in [input.skipped_note(), truncated].into_iter().flatten() {
+        eprintln!("warning: {note}");
+    }
+    if !args.json {
+        return output::print(&report.to_string());
+    }
+    let output = Output {
+        files: args.files.iter().map(|path| path.display().to_string()).collect(),
+        model: args.model.as_deref(),
+        adapter: args.adapter.as_ref().map(|path| path.display().to_string()),
+        weights: rescoring.as_ref().map(|(_, weights)| *weights),
+        invalid_lines: input.skipped,
+        truncated_hypotheses: rescoring.as_ref().map_or(0, |(engine, _)| engine.truncated),
+        report: &report,
+    };
+    let json = serde_json::to_string_pretty(&output).map_err(|e| CliError::at("--json", &e))?;
+    output::print(&(json + "\n"))
+}
+
+/// The chosen hypothesis of each list, `None` where nothing is rescored.
+fn choose(
+    chunk: &[Utterance],
+    rescoring: Option<&mut (Engine, Weights)>,
+) -> Result<Vec<Option<usize>>, CliError> {
+    let Some((engine, weights)) = rescoring else {
+        return Ok(vec![None; chunk.len()]);
+    };
+    Ok(engine.choose(chunk, *weights)?.into_iter().map(Some).collect())
+}
+
+fn names(args: &EvalArgs) -> String {
+    let names: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
+    names.join(", ")
+}

@@ -1,0 +1,196 @@
+//! `lorb inspect`: what a path holds.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use lorb::adapter::{self, AdapterFiles, AdapterMeta, ReadOptions};
+use lorb::base::{TensorEntry, TensorFile, expected_tensors};
+use lorb::model::{Layout, LoraConfig};
+
+use super::args::ReadArgs;
+use super::error::CliError;
+use super::source::NamedBase;
+use super::{adapter_dir, inspect_lists, output, source};
+
+#[derive(Args)]
+pub struct InspectArgs {
+    /// A base or an adapter (a directory), or N-best lists (a file, an ESPnet directory)
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// Base of the adapter: checks that they fit, and counts what is trained of the whole
+    #[arg(long, value_name = "DIR|ID")]
+    model: Option<String>,
+    /// Branch, tag or commit on the hub [default: main]
+    #[arg(long, value_name = "NAME", requires = "model")]
+    revision: Option<String>,
+    #[command(flatten)]
+    reading: ReadArgs,
+}
+
+pub fn run(args: &InspectArgs) -> Result<(), CliError> {
+    let path = &args.path;
+    let text = if adapter_dir::holds_adapter(path) {
+        let base = match &args.model {
+            Some(model) => Some(source::load(model, args.revision.as_deref(), true)?),
+            None => None,
+        };
+        adapter_text(path, base.as_ref())?
+    } else if args.model.is_some() {
+        let message = "--model goes with an adapter's directory, which this path is not";
+        return Err(CliError::Usage(message.into()));
+    } else if path.join("config.json").exists() {
+        base_text(path)?
+    } else {
+        inspect_lists::text(path, &args.reading.reading())?
+    };
+    output::print(&text)
+}
+
+fn base_text(path: &Path) -> Result<String, CliError> {
+    let NamedBase { base, name } = source::load(&path.display().to_string(), None, true)?;
+    let config = &base.config;
+    let mut text = String::new();
+    line(&mut text, "base", &name);
+    line(&mut text, "sha256", &base.hash);
+    line(&mut text, "layers", &config.num_hidden_layers.to_string());
+    line(&mut text, "hidden size", &config.hidden_size.to_string());
+    line(&mut text, "heads", &config.num_attention_heads.to_string());
+    line(&mut text, "feed-forward size", &config.intermediate_size.to_string());
+    line(&mut text, "positions", &config.max_position_embeddings.to_string());
+    let pieces = base.tokenizer.vocabulary_size();
+    line(&mut text, "vocabulary", &format!("{} rows, {pieces} word pieces", config.vocab_size));
+    let parameters = count(expected_tensors(config).iter().map(|(_, shape)| shape.as_slice()));
+    line(&mut text, "parameters", &format!("{parameters} in the encoder, frozen"));
+    // The default adapter does not suit every base: its rank may exceed a tiny hidden size.
+    if let Ok(layout) = Layout::new(config, &LoraConfig::default()) {
+        let share = percent(layout.len(), parameters);
+        line(&mut text, "default adapter", &format!("{} parameters, {share} of all", layout.len()));
+    }
+    let ignored = base.weights.ignored();
+    if !ignored.is_empty() {
+        line(&mut text, "not used", &ignored.join(", "));
+    }
+    text.push('\n');
+    tensors(&mut text, base.weights.entries());
+    Ok(text)
+}
+
+fn adapter_text(path: &Path, base: Option<&NamedBase>) -> Result<String, CliError> {
+    let files = adapter_dir::read_files(path, "adapter")?;
+    let mut text = String::new();
+    line(&mut text, "adapter", &path.display().to_string());
+    match base {
+        Some(NamedBase { base, name }) => {
+            let (adapter, meta) = adapter_dir::read(
+                path,
+                "adapter",
+                &base.config,
+                &base.hash,
+                ReadOptions::default(),
+            )?;
+            let config = &adapter.config;
+            let targets: Vec<String> = config.targets.iter().map(ToString::to_string).collect();
+            line(&mut text, "base", name);
+            let fits = if meta.base_hash.is_some() {
+                "yes"
+            } else {
+                "by its shapes; it remembers no hash"
+            };
+            line(&mut text, "trained on this base", fits);
+            line(&mut text, "rank", &config.rank.to_string());
+            line(&mut text, "alpha", &config.alpha.to_string());
+            line(&mut text, "scale", &config.scale().to_string());
+            line(&mut text, "target modules", &targets.join(", "));
+            let frozen = count(expected_tensors(&base.config).iter().map(|(_, s)| s.as_slice()));
+            let trained = adapter.layout.len();
+            let share = percent(trained, frozen);
+            line(&mut text, "parameters", &format!("{trained}, {share} of {}", trained + frozen));
+            described(&mut text, &meta);
+        }
+        None => settings(&mut text, &files, path)?,
+    }
+    let file = TensorFile::open(&files.weights).map_err(|e| CliError::at(path.display(), &e))?;
+    if base.is_none() {
+        let trained = count(file.entries().values().map(|entry| entry.shape.as_slice()));
+        line(&mut text, "parameters", &format!("{trained} (--model tells of how many in all)"));
+        for (key, value) in file.metadata() {
+            line(&mut text, &format!("metadata {key}"), value);
+        }
+    }
+    text.push('\n');
+    tensors(&mut text, file.entries());
+    Ok(text)
+}
+
+fn described(text: &mut String, meta: &AdapterMeta) {
+    match meta.weights {
+        Some(weights) => {
+            line(text, "beta", &weights.beta.to_string());
+            line(text, "gamma", &weights.gamma.to_string());
+        }
+        None => line(text, "beta", "not tuned; run `lorb tune`"),
+    }
+    let unknown = || "not known".to_owned();
+    line(text, "objective", &meta.objective.clone().unwrap_or_else(unknown));
+    line(text, "base when trained", &meta.base_name.clone().unwrap_or_else(unknown));
+}
+
+/// What `adapter_config.json` says, without a base to judge it by.
+fn settings(text: &mut String, files: &AdapterFiles, path: &Path) -> Result<(), CliError> {
+    let at = || path.join(adapter::CONFIG_FILE).display().to_string();
+    let json: serde_json::Value =
+        serde_json::from_slice(&files.config).map_err(|error| CliError::at(at(), &error))?;
+    let Some(map) = json.as_object() else {
+        return Err(CliError::Failed(format!("{}: expected one JSON object", at())));
+    };
+    for key in
+        ["base_model_name_or_path", "peft_type", "r", "lora_alpha", "target_modules", "use_rslora"]
+    {
+        if let Some(value) = map.get(key) {
+            line(text, key, &value.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// Tensors by name; those that differ in the layer's number alone share a line.
+fn tensors(text: &mut String, entries: &BTreeMap<String, TensorEntry>) {
+    let mut groups: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
+    for (name, entry) in entries {
+        let (general, layer) = general(name);
+        let kind = format!("{:?} {:?}", entry.dtype, entry.shape);
+        groups.entry((general, kind)).or_default().extend(layer);
+    }
+    for ((name, kind), layers) in groups {
+        let times =
+            if layers.is_empty() { String::new() } else { format!("  in {} layers", layers.len()) };
+        // A string takes whatever is written to it.
+        let _ = writeln!(text, "{name:<64} {kind}{times}");
+    }
+}
+
+/// A name with `*` in place of the layer's number, and that number.
+fn general(name: &str) -> (String, Option<&str>) {
+    let parts =
+        name.split_once(".layer.").and_then(|(head, rest)| Some((head, rest.split_once('.')?)));
+    match parts {
+        Some((head, (layer, tail))) => (format!("{head}.layer.*.{tail}"), Some(layer)),
+        None => (name.to_owned(), None),
+    }
+}
+
+fn count<'a>(shapes: impl Iterator<Item = &'a [usize]>) -> usize {
+    shapes.map(|shape| shape.iter().product::<usize>()).sum()
+}
+
+fn percent(trained: usize, frozen: usize) -> String {
+    format!("{:.3} %", 100.0 * trained as f64 / (trained + frozen) as f64)
+}
+
+/// One name and its value.
+pub fn line(text: &mut String, name: &str, value: &str) {
+    // A string takes whatever is written to it.
+    let _ = writeln!(text, "{name:<24} {value}");
+}

@@ -1,0 +1,88 @@
+//! Statistics of N-best lists, for `lorb inspect`.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use lorb::nbest::Utterance;
+use lorb::score::{Evaluation, RESAMPLES, word_count};
+
+use super::error::CliError;
+use super::input::{Reading, Utterances};
+use super::inspect::line;
+
+#[derive(Default)]
+struct Statistics {
+    utterances: u64,
+    with_reference: u64,
+    hypotheses: u64,
+    shortest: Option<usize>,
+    longest: usize,
+    scored: u64,
+    empty: u64,
+    repeated: u64,
+    words: u64,
+    out_of_order: u64,
+}
+
+impl Statistics {
+    fn add(&mut self, utterance: &Utterance) {
+        let list = &utterance.hypotheses;
+        self.utterances += 1;
+        self.with_reference += u64::from(utterance.reference.is_some());
+        self.hypotheses += list.len() as u64;
+        self.shortest = Some(self.shortest.map_or(list.len(), |shortest| shortest.min(list.len())));
+        self.longest = self.longest.max(list.len());
+        self.scored += list.iter().filter(|h| h.score.is_some()).count() as u64;
+        self.empty += list.iter().filter(|h| word_count(&h.text) == 0).count() as u64;
+        let distinct: HashSet<&str> = list.iter().map(|h| h.text.as_str()).collect();
+        self.repeated += (list.len() - distinct.len()) as u64;
+        self.words += list.iter().map(|h| u64::from(word_count(&h.text))).sum::<u64>();
+        let scores: Vec<f64> = list.iter().filter_map(|h| h.score).collect();
+        self.out_of_order += u64::from(!scores.is_sorted_by(|a, b| a >= b));
+    }
+
+    fn text(&self, path: &Path) -> String {
+        let all = self.hypotheses.max(1) as f64;
+        let share = |count: u64| format!("{count} ({:.1} %)", 100.0 * count as f64 / all);
+        let mut text = String::new();
+        line(&mut text, "N-best lists", &path.display().to_string());
+        line(&mut text, "utterances", &self.utterances.to_string());
+        line(&mut text, "with a reference", &self.with_reference.to_string());
+        line(&mut text, "hypotheses", &self.hypotheses.to_string());
+        let mean = self.hypotheses as f64 / self.utterances.max(1) as f64;
+        let range =
+            format!("{} to {}, {mean:.1} on average", self.shortest.unwrap_or(0), self.longest);
+        line(&mut text, "hypotheses a list", &range);
+        line(
+            &mut text,
+            "words a hypothesis",
+            &format!("{:.1} on average", self.words as f64 / all),
+        );
+        line(&mut text, "with a score", &share(self.scored));
+        line(&mut text, "without a word", &share(self.empty));
+        line(&mut text, "repeated in their list", &share(self.repeated));
+        line(&mut text, "lists not best first", &self.out_of_order.to_string());
+        text
+    }
+}
+
+/// Counts, and the WER of first pass and oracle where there are references.
+pub fn text(path: &Path, reading: &Reading) -> Result<String, CliError> {
+    let mut input = Utterances::open(&[path.to_owned()], reading)?;
+    let (mut statistics, mut evaluation) = (Statistics::default(), Evaluation::new());
+    while let Some(utterance) = input.next()? {
+        statistics.add(&utterance);
+        evaluation.add(&utterance, None);
+    }
+    if statistics.utterances == 0 {
+        return Err(CliError::Failed(format!("{}: holds no list", path.display())));
+    }
+    let mut text = statistics.text(path);
+    if input.skipped > 0 {
+        line(&mut text, "invalid lines", &input.skipped.to_string());
+    }
+    if statistics.with_reference > 0 {
+        text.push_str(&format!("\n{}", evaluation.report(RESAMPLES, 0)));
+    }
+    Ok(text)
+}

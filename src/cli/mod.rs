@@ -1,0 +1,103 @@
+//! The command line: everything that owns files, the network and the screen.
+//!
+//! Data goes to standard output, the rest to standard error. Exit codes: 0 done, 1 failed, 2 wrong
+//! usage. An error is one line that begins with `error:`.
+
+mod adapter_dir;
+mod args;
+mod demo;
+mod demo_base;
+mod difference;
+mod doctor;
+mod engine;
+mod error;
+mod eval;
+mod hub;
+mod input;
+mod inspect;
+mod inspect_lists;
+mod interrupt;
+mod output;
+mod progress;
+mod rescore;
+mod source;
+mod train;
+mod train_args;
+mod train_run;
+mod tune;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::CliError;
+
+/// Adapts a frozen BERT to a speech domain and re-ranks N-best lists with it.
+#[derive(Parser)]
+#[command(name = "lorb", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train an adapter on N-best lists with references
+    Train(Box<train_args::TrainArgs>),
+    /// Find the weights of the combination on dev lists and store them in the adapter
+    Tune(tune::TuneArgs),
+    /// Re-order N-best lists, adding `lm` and `total` to every hypothesis
+    Rescore(rescore::RescoreArgs),
+    /// Report WER of the first pass, of rescoring and of the oracle
+    Eval(eval::EvalArgs),
+    /// Describe a base, an adapter or an N-best file
+    Inspect(inspect::InspectArgs),
+    /// List what this machine can compute on
+    Doctor,
+    /// Train on sample data and show what it brings
+    Demo(demo::DemoArgs),
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    quieten_graphics();
+    let done = match Cli::parse().command {
+        Command::Train(args) => train::run(&args),
+        Command::Tune(args) => tune::run(&args),
+        Command::Rescore(args) => rescore::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Doctor => doctor::run(),
+        Command::Demo(args) => demo::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+/// Keeps Mesa's layer for choosing a default GPU from looking for a desktop where there is none: it
+/// would print errors of its own. LoRB chooses by the kind of adapter, so the layer decides nothing.
+fn quieten_graphics() {
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: called first, while the process has one thread.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
+
+fn report(error: &CliError) -> ExitCode {
+    if let Some(message) = error.message() {
+        eprintln!("error: {message}");
+    }
+    ExitCode::from(error.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,144 @@
+//! A base from a directory or from the Hugging Face hub.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lorb::base::{Base, BaseError, BaseFiles, BertConfig, TokenizerFile};
+
+use super::error::CliError;
+use super::hub;
+
+/// The files of a base on disk.
+#[derive(Debug)]
+pub struct BasePaths {
+    /// `config.json`.
+    pub config: PathBuf,
+    /// The tokenizer.
+    pub tokenizer: TokenizerPath,
+    /// `model.safetensors`.
+    pub weights: PathBuf,
+}
+
+/// The tokenizer's file on disk.
+#[derive(Debug)]
+pub enum TokenizerPath {
+    /// `tokenizer.json`.
+    Json(PathBuf),
+    /// `vocab.txt`, and `tokenizer_config.json` where there is one.
+    Vocab(PathBuf, Option<PathBuf>),
+}
+
+/// A base and the name it was asked for by.
+#[derive(Debug)]
+pub struct NamedBase {
+    /// The base.
+    pub base: Base,
+    /// Hub id or path, as given.
+    pub name: String,
+}
+
+/// Loads what `--model` names: a directory, or else a hub id.
+pub fn load(model: &str, revision: Option<&str>, quiet: bool) -> Result<NamedBase, CliError> {
+    let paths = locate(model, revision, quiet)?;
+    let base = read(&paths).map_err(|error| match error {
+        Fault::File(error) => error,
+        Fault::Base(error) => CliError::at(format_args!("--model {model}"), &error),
+    })?;
+    Ok(NamedBase { base, name: model.to_owned() })
+}
+
+/// Finds the files, fetching them from the hub where `model` is no directory.
+pub fn locate(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePaths, CliError> {
+    let path = Path::new(model);
+    if path.is_dir() {
+        if revision.is_some() {
+            let message =
+                format!("--revision: {model} is a directory; revisions exist on the hub alone");
+            return Err(CliError::Usage(message));
+        }
+        return in_directory(path);
+    }
+    if path.exists() {
+        let message =
+            "is a file; name the directory with config.json, tokenizer and model.safetensors";
+        return Err(CliError::Failed(format!("--model {model}: {message}")));
+    }
+    hub::fetch(model, revision, quiet)
+}
+
+/// The files of a base in a directory.
+pub fn in_directory(directory: &Path) -> Result<BasePaths, CliError> {
+    let find = |name: &str| Some(directory.join(name)).filter(|path| path.is_file());
+    let missing = |name: &str, hint: &str| {
+        CliError::Failed(format!("--model {}: holds no {name}{hint}", directory.display()))
+    };
+    let config = find("config.json").ok_or_else(|| {
+        let adapter = find("adapter_config.json").is_some();
+        missing(
+            "config.json",
+            if adapter { "; this is an adapter, name its base here" } else { "" },
+        )
+    })?;
+    let weights = find("model.safetensors").ok_or_else(|| {
+        let hint = if find("pytorch_model.bin").is_some() {
+            "; convert pytorch_model.bin to safetensors with Transformers' save_pretrained"
+        } else if find("model.safetensors.index.json").is_some() {
+            "; it is split into several files, which LoRB does not read"
+        } else {
+            ""
+        };
+        missing("model.safetensors", hint)
+    })?;
+    let tokenizer = match (find("tokenizer.json"), find("vocab.txt")) {
+        (Some(json), _) => TokenizerPath::Json(json),
+        (None, Some(vocab)) => TokenizerPath::Vocab(vocab, find("tokenizer_config.json")),
+        (None, None) => return Err(missing("tokenizer.json and no vocab.txt", "")),
+    };
+    Ok(BasePaths { config, tokenizer, weights })
+}
+
+enum Fault {
+    File(CliError),
+    Base(BaseError),
+}
+
+impl From<CliError> for Fault {
+    fn from(error: CliError) -> Self {
+        Self::File(error)
+    }
+}
+
+fn read(paths: &BasePaths) -> Result<Base, Fault> {
+    let config = bytes(&paths.config)?;
+    // Judged first: a foreign architecture is the commonest mistake, and its weights are large.
+    BertConfig::from_json(&config).map_err(Fault::Base)?;
+    let (vocabulary, lowercase) = match &paths.tokenizer {
+        TokenizerPath::Json(json) => (bytes(json)?, None),
+        TokenizerPath::Vocab(vocab, settings) => {
+            (bytes(vocab)?, Some(lowercase(settings.as_deref())?))
+        }
+    };
+    let tokenizer = match lowercase {
+        None => TokenizerFile::Json(&vocabulary),
+        Some(lowercase) => TokenizerFile::Vocab(&vocabulary, lowercase),
+    };
+    let files = BaseFiles { config: &config, tokenizer, weights: bytes(&paths.weights)? };
+    Base::from_files(files).map_err(Fault::Base)
+}
+
+/// `do_lower_case` of `tokenizer_config.json`; true where nothing is said, as in Transformers.
+fn lowercase(settings: Option<&Path>) -> Result<bool, CliError> {
+    let Some(path) = settings else { return Ok(true) };
+    let invalid = |what: String| CliError::Failed(format!("{}: {what}", path.display()));
+    let json: serde_json::Value = serde_json::from_slice(&bytes(path)?)
+        .map_err(|e| invalid(format!("not valid JSON: {e}")))?;
+    match json.get("do_lower_case") {
+        None | Some(serde_json::Value::Null) => Ok(true),
+        Some(serde_json::Value::Bool(lowercase)) => Ok(*lowercase),
+        Some(other) => Err(invalid(format!("`do_lower_case` is {other}; expected true or false"))),
+    }
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, CliError> {
+    fs::read(path).map_err(|error| CliError::io("read", path, &error))
+}

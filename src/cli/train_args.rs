@@ -1,0 +1,216 @@
+//! The flags of `lorb train`. Their defaults are those of the library.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::Args;
+use lorb::model::{LoraConfig, ModelError, Target};
+use lorb::train::{Decay, Objective, TrainConfig, TrainError};
+
+use super::args::{BaseArgs, ReadArgs, RunArgs, words};
+use super::error::CliError;
+
+#[derive(Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub base: BaseArgs,
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    pub lora: LoraArgs,
+    #[command(flatten)]
+    pub schedule: ScheduleArgs,
+    #[command(flatten)]
+    pub keeping: KeepingArgs,
+    #[command(flatten)]
+    pub reading: ReadArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Lists with references to train on
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub train: Vec<PathBuf>,
+    /// Lists with references on which the best adapter and beta are chosen
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub dev: Vec<PathBuf>,
+    /// Directory of the adapter: adapter_config.json and adapter_model.safetensors
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Most hypotheses of a training list; the best by first-pass score are taken
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().nbest)]
+    pub nbest: usize,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Adapter")]
+pub struct LoraArgs {
+    /// Rank of the updates
+    #[arg(long, value_name = "N", default_value_t = LoraConfig::default().rank)]
+    pub lora_r: usize,
+    /// The updates are scaled by alpha / r
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = LoraConfig::default().alpha)]
+    pub lora_alpha: f32,
+    /// Part of the inputs of the updates that is dropped in training
+    #[arg(long, value_name = "P", allow_negative_numbers = true, default_value_t = LoraConfig::default().dropout)]
+    pub lora_dropout: f32,
+    /// Linear layers to adapt, by PEFT's names: query, key, value, attention.output.dense,
+    /// intermediate.dense, output.dense (both output layers), dense, all-linear
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = DEFAULT_TARGETS.as_str())]
+    pub lora_target_modules: Vec<String>,
+    /// Encoder layers to adapt, counted from 0 [default: all]
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub lora_layers: Option<Vec<usize>>,
+    /// Scale by alpha / sqrt(r) (rsLoRA)
+    #[arg(long)]
+    pub rslora: bool,
+    /// Start from this adapter, whose settings are kept; one without a score head gets a new one
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_layers", "rslora"])]
+    pub init_adapter: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Training")]
+pub struct ScheduleArgs {
+    /// What the scores are trained for
+    #[arg(long, default_value_t = TrainConfig::default().objective, value_parser = words::<Objective>(&["mwer", "mwed", "listwise"]))]
+    pub objective: Objective,
+    /// Weight of the correlation term
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().cor_weight)]
+    pub cor_weight: f32,
+    /// Part of the list-wise target that is spread over all hypotheses
+    #[arg(long, value_name = "P", allow_negative_numbers = true, default_value_t = TrainConfig::default().label_smoothing)]
+    pub label_smoothing: f32,
+    /// Weight of the model's score in training
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().beta)]
+    pub beta: f64,
+    /// Weight of the first pass in training [default: the one under which its scores best tell the
+    /// hypotheses with the fewest errors]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub first_scale: Option<f64>,
+    /// Peak learning rate
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().lr)]
+    pub lr: f64,
+    /// Decoupled weight decay
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().weight_decay)]
+    pub weight_decay: f64,
+    /// Part of the steps in which the learning rate climbs
+    #[arg(long, value_name = "P", allow_negative_numbers = true, default_value_t = TrainConfig::default().warmup)]
+    pub warmup: f64,
+    /// Course of the learning rate after that
+    #[arg(long, default_value_t = TrainConfig::default().decay, value_parser = words::<Decay>(&["linear", "cosine", "constant"]))]
+    pub decay: Decay,
+    /// Longest gradient that is not shortened; 0 never shortens
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().clip_norm)]
+    pub clip_norm: f64,
+    /// Passes over the training lists
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().epochs)]
+    pub epochs: usize,
+    /// Most tokens of a batch
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().batch_tokens)]
+    pub batch_tokens: usize,
+    /// Batches that make one step
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().accumulate)]
+    pub accumulate: usize,
+    /// Seed of the first weights, of the order of lists and of dropout
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().seed)]
+    pub seed: u64,
+    /// Evaluations of the dev lists in a pass
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().evals_per_epoch)]
+    pub evals_per_epoch: usize,
+    /// Evaluations without a better dev WER after which the run stops [default: never]
+    #[arg(long, value_name = "N")]
+    pub patience: Option<usize>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Files of the run")]
+pub struct KeepingArgs {
+    /// Steps between checkpoints, which are also written at evaluations and at Ctrl-C
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = super::args::at_least_one)]
+    pub checkpoint_every: usize,
+    /// Go on from the checkpoint in the output directory
+    #[arg(long)]
+    pub resume: bool,
+    /// Replace an adapter or a checkpoint that is there
+    #[arg(long, conflicts_with = "resume")]
+    pub overwrite: bool,
+    /// Append every message of the run to this file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub log_json: Option<PathBuf>,
+}
+
+/// As one would type them; clap would part a list by blanks.
+static DEFAULT_TARGETS: LazyLock<String> = LazyLock::new(|| {
+    let names: Vec<String> = LoraConfig::default().targets.iter().map(Target::to_string).collect();
+    names.join(",")
+});
+
+impl TrainArgs {
+    /// The settings of the run, checked.
+    pub fn config(&self) -> Result<TrainConfig, CliError> {
+        let s = &self.schedule;
+        let config = TrainConfig {
+            objective: s.objective,
+            cor_weight: s.cor_weight,
+            label_smoothing: s.label_smoothing,
+            lr: s.lr,
+            weight_decay: s.weight_decay,
+            epochs: s.epochs,
+            batch_tokens: s.batch_tokens,
+            accumulate: s.accumulate,
+            warmup: s.warmup,
+            decay: s.decay,
+            clip_norm: s.clip_norm,
+            nbest: self.data.nbest,
+            seed: s.seed,
+            beta: s.beta,
+            first_scale: s.first_scale,
+            evals_per_epoch: s.evals_per_epoch,
+            patience: s.patience,
+        };
+        config.validate().map_err(|error| match error {
+            TrainError::Setting { setting, value, expected } => {
+                let flag = setting.replace('_', "-");
+                CliError::Usage(format!("--{flag} {value}: expected {expected}"))
+            }
+            other => CliError::at("training settings", &other),
+        })?;
+        Ok(config)
+    }
+}
+
+impl LoraArgs {
+    /// The adapter's settings; [`lora_error`] tells what is wrong with them for a base.
+    pub fn config(&self) -> Result<LoraConfig, CliError> {
+        Ok(LoraConfig {
+            rank: self.lora_r,
+            alpha: self.lora_alpha,
+            dropout: self.lora_dropout,
+            targets: Target::parse_list(&self.lora_target_modules).map_err(|e| lora_error(&e))?,
+            rslora: self.rslora,
+            layers: self.lora_layers.clone(),
+        })
+    }
+}
+
+/// A setting of the adapter that cannot be, by the name of its flag.
+pub fn lora_error(error: &ModelError) -> CliError {
+    match error {
+        ModelError::UnknownTarget { .. } => CliError::flag("--lora-target-modules", error),
+        ModelError::Lora { setting, what } => {
+            let flag = match *setting {
+                "r" => "--lora-r",
+                "lora_alpha" => "--lora-alpha",
+                "lora_dropout" => "--lora-dropout",
+                "layers_to_transform" => "--lora-layers",
+                _ => "--lora-target-modules",
+            };
+            CliError::Usage(format!("{flag} {what}"))
+        }
+        other => CliError::at("adapter", other),
+    }
+}

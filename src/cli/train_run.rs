@@ -1,0 +1,193 @@
+//! Drives a trainer and shows what it says.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use lorb::train::{Message, TrainError, Trainer};
+
+use super::error::CliError;
+use super::interrupt;
+use super::progress::Meter;
+
+/// Steps over which the loss shown is averaged: that of one step jumps about.
+const LOSS_WINDOW: usize = 20;
+
+/// Why driving ended.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub enum Ended {
+    /// The run is over.
+    Finished,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+/// The messages of a run as JSON lines.
+pub struct Log {
+    file: File,
+    path: PathBuf,
+}
+
+impl Log {
+    /// Opens the file to append to it, so that a resumed run goes on in the same one.
+    pub fn open(path: &Path) -> Result<Self, CliError> {
+        let file = File::options().append(true).create(true).open(path);
+        let file = file.map_err(|error| CliError::io("write", path, &error))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    fn write(&mut self, message: &Message) -> Result<(), CliError> {
+        let mut line = serde_json::to_vec(message).map_err(|e| CliError::at("--log-json", &e))?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(|error| CliError::io("write", &self.path, &error))
+    }
+}
+
+/// Shows a run's messages.
+pub struct Watcher {
+    quiet: bool,
+    meter: Meter,
+    log: Option<Log>,
+    losses: VecDeque<f64>,
+    utterances: usize,
+    dev: Option<f64>,
+}
+
+impl Watcher {
+    /// A watcher of a run that has not begun.
+    pub fn new(quiet: bool, log: Option<Log>) -> Self {
+        let meter = Meter::new(true, None);
+        Self { quiet, meter, log, losses: VecDeque::new(), utterances: 0, dev: None }
+    }
+
+    fn see(&mut self, message: &Message) -> Result<(), CliError> {
+        if let Some(log) = &mut self.log {
+            log.write(message)?;
+        }
+        match message {
+            Message::Started { steps, done, .. } => {
+                self.say(&started(message));
+                self.meter = Meter::new(self.quiet, Some(*steps as u64));
+                self.meter.start_at(*done as u64);
+            }
+            Message::Step { step, epoch, loss, utterances, .. } => {
+                self.utterances += utterances;
+                self.losses.push_back(*loss);
+                if self.losses.len() > LOSS_WINDOW {
+                    self.losses.pop_front();
+                }
+                let loss = self.losses.iter().sum::<f64>() / self.losses.len() as f64;
+                let rate = self.utterances as f64 / self.meter.seconds();
+                let dev = self.dev.map(|wer| format!(", dev WER {:.2}", 100.0 * wer));
+                let dev = dev.unwrap_or_default();
+                self.meter.update(*step as u64, || {
+                    format!("pass {epoch}, loss {loss:.4}, {rate:.0} utterances/s{dev}")
+                });
+            }
+            Message::Evaluated { step, wer, wer_first, wer_oracle, beta, best, .. } => {
+                self.dev = Some(self.dev.map_or(*wer, |lowest| lowest.min(*wer)));
+                let [wer, first, oracle] = [wer, wer_first, wer_oracle].map(|rate| 100.0 * rate);
+                let mark = if *best { ", the best so far" } else { "" };
+                self.say(&format!(
+                    "step {step}: dev WER {wer:.2} with beta {beta:.3} (first pass {first:.2}, oracle {oracle:.2}){mark}"
+                ));
+            }
+            Message::Warning { text, .. } => self.meter.line(&format!("warning: {text}")),
+            Message::Finished { steps, stopped_early: true, .. } => {
+                self.say(&format!("stopped after {steps} steps: dev WER no longer falls"));
+            }
+            Message::Finished { .. } | Message::Batch { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            self.meter.line(text);
+        }
+    }
+}
+
+/// Runs to the end, or to Ctrl-C. `save` is called after every message with whether it ends an
+/// evaluation.
+pub fn drive(
+    trainer: &mut Trainer,
+    mut watcher: Watcher,
+    mut save: impl FnMut(&Trainer, &Message) -> Result<(), CliError>,
+) -> Result<Ended, Stopped> {
+    let ended = loop {
+        match pollster::block_on(trainer.next())? {
+            None => break Ended::Finished,
+            Some(message) => {
+                watcher.see(&message)?;
+                save(trainer, &message)?;
+            }
+        }
+        if interrupt::asked() {
+            break Ended::Interrupted;
+        }
+    };
+    watcher.meter.finish();
+    Ok(ended)
+}
+
+/// Why a run stopped before its end.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The trainer failed.
+    Training(TrainError),
+    /// A file could not be written.
+    Cli(CliError),
+}
+
+impl From<TrainError> for Stopped {
+    fn from(error: TrainError) -> Self {
+        Self::Training(error)
+    }
+}
+
+impl From<CliError> for Stopped {
+    fn from(error: CliError) -> Self {
+        Self::Cli(error)
+    }
+}
+
+/// What there is to train, and on what.
+fn started(message: &Message) -> String {
+    let Message::Started {
+        utterances,
+        usable,
+        skipped_no_reference,
+        skipped_equal_errors,
+        hypotheses,
+        truncated,
+        dev_utterances,
+        steps,
+        done,
+        first_scale,
+        trainable,
+        base_parameters,
+    } = message
+    else {
+        return String::new();
+    };
+    let share = 100.0 * *trainable as f64 / (trainable + base_parameters) as f64;
+    let mut text = format!(
+        "training {trainable} parameters ({share:.2} % of all) on {usable} of {utterances} utterances with {hypotheses} \
+         hypotheses, {dev_utterances} for development, {steps} steps"
+    );
+    if *first_scale != 1.0 {
+        text.push_str(&format!("; first-pass scores count {first_scale:.4} in training"));
+    }
+    let counts = [
+        (*skipped_no_reference, "utterances without a reference left out"),
+        (*skipped_equal_errors, "left out because their hypotheses have equal errors"),
+        (*truncated, "hypotheses cut at the base's position limit"),
+        (*done, "steps done before"),
+    ];
+    for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
+        text.push_str(&format!("; {count} {what}"));
+    }
+    text
+}

@@ -1,0 +1,142 @@
+//! `lorb tune`: the weights of the combination with the fewest errors on dev lists.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use lorb::score::{ScoredList, TunePoint, Tuned, tune};
+
+use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs};
+use super::engine::{Engine, next_chunk};
+use super::error::CliError;
+use super::input::Utterances;
+use super::progress::Meter;
+use super::{adapter_dir, interrupt, output};
+
+#[derive(Args)]
+pub struct TuneArgs {
+    #[command(flatten)]
+    base: BaseArgs,
+    /// Adapter directory; the weights are stored in it
+    #[arg(long, value_name = "DIR")]
+    adapter: PathBuf,
+    /// Lists with references to tune on
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    dev: Vec<PathBuf>,
+    /// Tune a reward per word too
+    #[arg(long)]
+    gamma: bool,
+    #[command(flatten)]
+    reading: ReadArgs,
+    #[command(flatten)]
+    scoring: ScoringArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+pub fn run(args: &TuneArgs) -> Result<(), CliError> {
+    interrupt::listen();
+    let mut input = Utterances::open(&args.dev, &args.reading.reading())?;
+    let mut engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring)?;
+    let mut meter = Meter::new(args.run.quiet, input.total_bytes());
+    let (mut lists, mut without, mut done) = (Vec::new(), 0_u64, 0_u64);
+    loop {
+        let mut chunk = next_chunk(&mut input)?;
+        if chunk.is_empty() {
+            break;
+        }
+        done += chunk.len() as u64;
+        let all = chunk.len();
+        chunk.retain(|utterance| utterance.reference.is_some());
+        without += (all - chunk.len()) as u64;
+        let scores = engine.score(&chunk)?;
+        lists.extend(chunk.iter().zip(&scores).filter_map(|(u, lm)| ScoredList::new(u, lm)));
+        let rate = done as f64 / meter.seconds();
+        meter.update(input.bytes_read(), || format!("{done} utterances, {rate:.0}/s"));
+    }
+    meter.finish();
+    if lists.is_empty() {
+        let read = if without == 0 { "hold no list" } else { "hold no list with a reference" };
+        return Err(CliError::Failed(format!(
+            "--dev: the files {read}, so there is nothing to tune on"
+        )));
+    }
+    let tuned = tune(&lists, args.gamma);
+    if tuned.reference_words == 0 {
+        let message = "--dev: every reference is empty, so there is no WER to lower";
+        return Err(CliError::Failed(message.into()));
+    }
+    warn(&input, &engine, without, &tuned);
+    engine.meta.weights = Some(tuned.weights);
+    adapter_dir::write(&args.adapter, &engine.adapter, &engine.meta)?;
+    output::print(&table(&tuned, args.gamma))
+}
+
+fn warn(input: &Utterances, engine: &Engine, without: u64, tuned: &Tuned) {
+    for note in [input.skipped_note(), engine.truncated_note()].into_iter().flatten() {
+        eprintln!("warning: {note}");
+    }
+    if without > 0 {
+        eprintln!("warning: {without} lists without a reference left out");
+    }
+    if tuned.errors >= tuned.errors_first {
+        eprintln!(
+            "warning: no weight beats the first pass here; the stored weights leave it as it is"
+        );
+    }
+    if tuned.at_edge {
+        eprintln!(
+            "warning: the best weights lie at the end of the search; more dev lists may tell more"
+        );
+    }
+}
+
+/// Per beta at the best gamma; with gamma, before that, the best beta of every gamma.
+fn table(tuned: &Tuned, with_gamma: bool) -> String {
+    let rate = |errors: u64| 100.0 * errors as f64 / tuned.reference_words as f64;
+    let mut text = String::new();
+    let mut row = |point: &TunePoint, chosen: bool| {
+        let (beta, gamma) = (point.weights.beta, point.weights.gamma);
+        let mark = if chosen { "  <- stored" } else { "" };
+        // A string takes whatever is written to it.
+        let _ = writeln!(
+            text,
+            "{beta:>10.5} {gamma:>9.4} {:>8} {:>8.2}{mark}",
+            point.errors,
+            rate(point.errors)
+        );
+    };
+    if with_gamma {
+        let mut best: BTreeMap<u64, TunePoint> = BTreeMap::new();
+        for point in &tuned.table {
+            let kept = best.entry(order(point.weights.gamma)).or_insert(*point);
+            if point.errors < kept.errors {
+                *kept = *point;
+            }
+        }
+        best.values().for_each(|point| row(point, false));
+    }
+    let mut betas: BTreeMap<u64, TunePoint> = BTreeMap::new();
+    let at_gamma = tuned.table.iter().filter(|p| p.weights.gamma == tuned.weights.gamma);
+    betas.extend(at_gamma.map(|point| (order(point.weights.beta), *point)));
+    betas.values().for_each(|point| row(point, point.weights == tuned.weights));
+    format!(
+        "{:>10} {:>9} {:>8} {:>8}\n{text}first pass WER {:.2}, with these weights {:.2} ({} and {} errors in {} words)\n",
+        "beta",
+        "gamma",
+        "errors",
+        "WER",
+        rate(tuned.errors_first),
+        rate(tuned.errors),
+        tuned.errors_first,
+        tuned.errors,
+        tuned.reference_words
+    )
+}
+
+/// A key that sorts as the number does.
+fn order(number: f64) -> u64 {
+    let bits = number.to_bits();
+    if number.is_sign_negative() { !bits } else { bits | (1 << 63) }
+}

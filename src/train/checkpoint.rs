@@ -1,0 +1,162 @@
+//! An interrupted run in bytes.
+//!
+//! A safetensors file: the tensors of the run, and in the metadata, as JSON under
+//! [`KEY`], the counters and everything that must be the same when the run goes on.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::config::TrainConfig;
+use super::data::TrainData;
+use super::dev::DevData;
+use super::error::{CheckpointError, TrainError};
+use super::optimizer::Moments;
+use super::pass::Parts;
+use super::state::{Counters, State};
+use crate::base::{TensorFile, write_f32};
+use crate::model::{self, LoraConfig};
+
+/// Metadata key of the description.
+const KEY: &str = "lorb_checkpoint";
+
+/// Format written and read.
+const VERSION: u64 = 1;
+
+/// What a run and its continuation must have in common, flat, by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Identity(Map<String, Value>);
+
+impl Identity {
+    pub fn new(
+        base_hash: &str,
+        lora: &LoraConfig,
+        config: &TrainConfig,
+        data: &TrainData,
+        dev: Option<&DevData>,
+    ) -> Self {
+        let targets: Vec<&str> = lora.targets.iter().map(|target| target.path()).collect();
+        let mut map = Map::new();
+        map.insert("base".into(), json!(base_hash));
+        map.insert("LoRA r".into(), json!(lora.rank));
+        map.insert("LoRA alpha".into(), json!(lora.alpha));
+        map.insert("LoRA dropout".into(), json!(lora.dropout));
+        map.insert("LoRA targets".into(), json!(targets));
+        map.insert("rsLoRA".into(), json!(lora.rslora));
+        map.insert("LoRA layers".into(), json!(lora.layers));
+        if let Ok(Value::Object(settings)) = serde_json::to_value(config) {
+            map.extend(settings);
+        }
+        map.insert("training data (SHA-256)".into(), json!(data.fingerprint()));
+        map.insert("development data (SHA-256)".into(), json!(dev.map(DevData::fingerprint)));
+        Self(map)
+    }
+
+    /// Names the first entry in which another run differs from this one.
+    fn check(&self, checkpoint: &Self) -> Result<(), CheckpointError> {
+        let absent = Value::Null;
+        let names = self.0.keys().chain(checkpoint.0.keys());
+        for what in names {
+            let now = self.0.get(what).unwrap_or(&absent);
+            let then = checkpoint.0.get(what).unwrap_or(&absent);
+            if now != then {
+                let (checkpoint, now) = (then.to_string(), now.to_string());
+                return Err(CheckpointError::Mismatch { what: what.clone(), checkpoint, now });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Description {
+    version: u64,
+    identity: Identity,
+    counters: Counters,
+}
+
+/// Writes a run down.
+pub(super) async fn write(state: &State, identity: &Identity) -> Result<Vec<u8>, TrainError> {
+    let mut tensors = vec![
+        ("parameters", model::read(state.parameters.clone()).await?),
+        ("moments.first", model::read(state.moments.first.clone()).await?),
+        ("moments.second", model::read(state.moments.second.clone()).await?),
+        ("history", state.history.clone()),
+    ];
+    if let Some(best) = &state.best {
+        tensors.push(("best", model::read(best.clone()).await?));
+    }
+    if let Some(Parts { gradient, ranking, correlation }) = state.group.clone() {
+        tensors.push(("group.gradient", model::read(gradient).await?));
+        tensors
+            .push(("group.loss", model::read(Tensor::cat(vec![ranking, correlation], 0)).await?));
+    }
+    let description = Description {
+        version: VERSION,
+        identity: identity.clone(),
+        counters: state.counters.clone(),
+    };
+    let description =
+        serde_json::to_string(&description).map_err(|e| CheckpointError::Write(e.to_string()))?;
+    let metadata = BTreeMap::from([(KEY.to_owned(), description)]);
+    let shapes: Vec<[usize; 1]> = tensors.iter().map(|(_, values)| [values.len()]).collect();
+    let named = tensors
+        .iter()
+        .zip(&shapes)
+        .map(|((name, values), shape)| ((*name).to_owned(), &shape[..], &values[..]));
+    Ok(write_f32(&metadata, named).map_err(CheckpointError::Write)?)
+}
+
+/// Reads a run of `parameters` parameters that must have `identity`.
+pub(super) fn read(
+    bytes: &[u8],
+    identity: &Identity,
+    parameters: usize,
+    device: &Device,
+) -> Result<State, CheckpointError> {
+    let file = TensorFile::open(bytes)?;
+    let text = file.metadata().get(KEY).ok_or(CheckpointError::Foreign { key: KEY })?;
+    let unreadable = |e: serde_json::Error| CheckpointError::Description(e.to_string());
+    let value: Value = serde_json::from_str(text).map_err(unreadable)?;
+    // The version first: another format may be laid out differently.
+    let version = value.get("version").and_then(Value::as_u64);
+    if let Some(found) = version.filter(|&found| found != VERSION) {
+        return Err(CheckpointError::Version { found, expected: VERSION });
+    }
+    let Description { identity: checkpoint, counters, .. } =
+        serde_json::from_value(value).map_err(unreadable)?;
+    identity.check(&checkpoint)?;
+    let values = |name: &'static str, expected: usize| {
+        let data = file.read(name)?.data;
+        if data.len() == expected {
+            Ok(data)
+        } else {
+            Err(CheckpointError::Length { name, found: data.len(), expected })
+        }
+    };
+    let flat = |name, expected| {
+        values(name, expected).map(|data| Tensor::<1>::from_floats(data.as_slice(), device))
+    };
+    let group = if counters.accumulated > 0 {
+        let loss: Tensor<1> = flat("group.loss", 2)?;
+        let (ranking, correlation) = (loss.clone().slice(0..1), loss.slice(1..2));
+        Some(Parts { gradient: flat("group.gradient", parameters)?, ranking, correlation })
+    } else {
+        None
+    };
+    Ok(State {
+        parameters: flat("parameters", parameters)?,
+        moments: Moments {
+            first: flat("moments.first", parameters)?,
+            second: flat("moments.second", parameters)?,
+            steps: counters.step,
+        },
+        best: counters.best.map(|_| flat("best", parameters)).transpose()?,
+        group,
+        history: values("history", counters.step)?,
+        counters,
+    })
+}

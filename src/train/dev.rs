@@ -1,0 +1,119 @@
+//! The development set: how good is the adapter, and at which beta.
+
+use sha2::Sha256;
+
+use super::data::{check_scores, hash_list, hex};
+use super::error::TrainError;
+use crate::base::BertTokenizer;
+use crate::model::{Encoder, Leaves, ModelError, SCORING_BATCH_TOKENS, Sequences, score_sequences};
+use crate::nbest::Utterance;
+use crate::score::{ScoredList, Tuned, tune};
+
+/// The development set, prepared once.
+///
+/// Lists in which all hypotheses have equally many errors count in every WER, but their texts are
+/// never computed: whatever is chosen there, the errors are the same.
+#[derive(Clone, Debug)]
+pub struct DevData {
+    lists: Vec<ScoredList>,
+    /// Indices of each list's texts among `sequences`; empty where nothing can be chosen.
+    places: Vec<Vec<usize>>,
+    sequences: Vec<Vec<u32>>,
+    wer_oracle: f64,
+}
+
+impl DevData {
+    /// Prepares the utterances that have a reference; `None` when no utterance is given.
+    ///
+    /// # Errors
+    /// [`TrainError::NoDevReference`] when there is no reference word in all of them,
+    /// [`TrainError::ScoreNotFinite`] when a first-pass score is no number, [`TrainError::Model`]
+    /// when a text cannot be tokenised.
+    pub fn prepare(
+        utterances: &[Utterance],
+        tokenizer: &BertTokenizer,
+    ) -> Result<Option<Self>, TrainError> {
+        if utterances.is_empty() {
+            return Ok(None);
+        }
+        let mut distinct = Sequences::new();
+        let (mut lists, mut places) = (Vec::new(), Vec::new());
+        for utterance in utterances {
+            let Some(list) = ScoredList::new(utterance, &vec![0.0; utterance.hypotheses.len()])
+            else {
+                continue;
+            };
+            check_scores(utterance)?;
+            let mut row = Vec::new();
+            if list.errors.windows(2).any(|pair| pair[0] != pair[1]) {
+                for hypothesis in &utterance.hypotheses {
+                    let encoded = tokenizer.encode(&hypothesis.text).map_err(ModelError::from)?;
+                    row.push(distinct.intern(encoded.ids));
+                }
+            }
+            lists.push(list);
+            places.push(row);
+        }
+        let words: u64 = lists.iter().map(|list| u64::from(list.reference_words)).sum();
+        if words == 0 {
+            return Err(TrainError::NoDevReference { utterances: utterances.len() });
+        }
+        let fewest = |list: &ScoredList| u64::from(list.errors.iter().min().copied().unwrap_or(0));
+        let wer_oracle = lists.iter().map(fewest).sum::<u64>() as f64 / words as f64;
+        Ok(Some(Self { lists, places, sequences: distinct.into_parts().0, wer_oracle }))
+    }
+
+    /// Utterances with a reference.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lists.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lists.is_empty()
+    }
+
+    /// WER of the best choice from each list, a fraction.
+    #[must_use]
+    pub fn wer_oracle(&self) -> f64 {
+        self.wer_oracle
+    }
+
+    /// Scores the lists and tunes beta on them.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`] and [`ModelError::ScoreNotFinite`], as scoring has them.
+    pub async fn evaluate(
+        &mut self,
+        encoder: &Encoder,
+        leaves: &Leaves,
+    ) -> Result<Tuned, ModelError> {
+        let lm =
+            score_sequences(encoder, leaves, &self.sequences, SCORING_BATCH_TOKENS, |_| ()).await?;
+        for (list, places) in self.lists.iter_mut().zip(&self.places) {
+            for (score, &place) in list.lm.iter_mut().zip(places) {
+                *score = lm[place];
+            }
+        }
+        Ok(tune(&self.lists, false))
+    }
+
+    /// Fingerprint of everything that an evaluation computes with: SHA-256 in hexadecimal digits.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        use sha2::Digest;
+        let mut hasher = Sha256::new();
+        for (list, places) in self.lists.iter().zip(&self.places) {
+            hasher.update(list.reference_words.to_le_bytes());
+            hash_list(
+                &mut hasher,
+                &list.first,
+                &list.errors,
+                places.iter().map(|&at| &self.sequences[at]),
+            );
+        }
+        hex(hasher)
+    }
+}

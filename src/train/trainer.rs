@@ -1,0 +1,426 @@
+//! The run itself: one message at a time.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+
+use super::batches::{batches, dropout_seed, tokens};
+use super::checkpoint::{self, Identity};
+use super::config::TrainConfig;
+use super::data::TrainData;
+use super::dev::DevData;
+use super::error::TrainError;
+use super::message::{Message, WarningKind};
+use super::objective::Objective;
+use super::optimizer::{AdamW, Moments};
+use super::pass::{Parts, Pass};
+use super::schedule::Schedule;
+use super::state::{BestEvaluation, Counters, State};
+use super::watch::Watch;
+use crate::base::{BertConfig, BertTokenizer, expected_tensors};
+use crate::model::{Adapter, Encoder, Layout, Leaves, LoraConfig, read};
+use crate::nbest::Utterance;
+use crate::score::Weights;
+
+/// What a run starts from.
+#[derive(Debug)]
+pub struct TrainInputs<'a> {
+    /// The frozen base, on the device to train on.
+    pub encoder: Encoder,
+    /// Its sizes.
+    pub base: &'a BertConfig,
+    /// SHA-256 of its weights; a checkpoint remembers it.
+    pub base_hash: &'a str,
+    /// Its tokenizer.
+    pub tokenizer: &'a BertTokenizer,
+    /// The adapter to start from.
+    pub adapter: Adapter,
+    /// Lists to train on.
+    pub train: &'a [Utterance],
+    /// Lists on which the best adapter is chosen; may be empty.
+    pub dev: &'a [Utterance],
+}
+
+/// Trains an adapter, step by step.
+///
+/// [`Trainer::next`] does a bounded piece of work and says what it did, so that whoever drives it can
+/// draw, log, stop and save between pieces. After any message a [`Trainer::checkpoint`] continues
+/// as if the run had not been interrupted: bit for bit on the CPU path. A call whose future is
+/// dropped before it is done leaves the run as it was.
+#[derive(Debug)]
+pub struct Trainer {
+    encoder: Encoder,
+    base: BertConfig,
+    lora: LoraConfig,
+    layout: Layout,
+    config: TrainConfig,
+    data: TrainData,
+    dev: Option<DevData>,
+    identity: Identity,
+    schedule: Schedule,
+    optimizer: AdamW,
+    watch: Watch,
+    /// Batches of the epoch under way.
+    plan: Vec<Vec<usize>>,
+    state: State,
+    /// Messages that come before any work.
+    opening: VecDeque<Message>,
+    over: bool,
+}
+
+impl Trainer {
+    /// Prepares a run from its beginning.
+    ///
+    /// # Errors
+    /// [`TrainError`] names the setting, the adapter's parameter or the data at fault.
+    pub fn new(inputs: TrainInputs<'_>, config: TrainConfig) -> Result<Self, TrainError> {
+        config.validate()?;
+        let TrainInputs { encoder, base, base_hash, tokenizer, adapter, train, dev } = inputs;
+        if let Some(index) = adapter.parameters.iter().position(|value| !value.is_finite()) {
+            return Err(TrainError::StartNotFinite { index, value: adapter.parameters[index] });
+        }
+        let data = TrainData::prepare(train, tokenizer, &config)?;
+        let dev = DevData::prepare(dev, tokenizer)?;
+        let epoch_steps = |epoch| {
+            let plan = batches(&data, config.seed, epoch, config.batch_tokens);
+            plan.len().div_ceil(config.accumulate)
+        };
+        let steps = (0..config.epochs).map(epoch_steps).sum();
+        let schedule = Schedule::new(config.lr, steps, config.warmup, config.decay);
+        let device = encoder.device();
+        let parameters = Tensor::from_floats(adapter.parameters.as_slice(), &device);
+        let state = State {
+            parameters,
+            moments: Moments::zeros(adapter.layout.len(), &device),
+            best: None,
+            group: None,
+            history: Vec::new(),
+            counters: Counters::default(),
+        };
+        let mut trainer = Self {
+            identity: Identity::new(base_hash, &adapter.config, &config, &data, dev.as_ref()),
+            watch: Watch::new(steps, schedule.warmup()),
+            optimizer: AdamW::new(config.weight_decay, config.clip_norm),
+            plan: batches(&data, config.seed, 0, config.batch_tokens),
+            encoder,
+            base: base.clone(),
+            lora: adapter.config,
+            layout: adapter.layout,
+            config,
+            data,
+            dev,
+            schedule,
+            state,
+            opening: VecDeque::new(),
+            over: false,
+        };
+        trainer.opening = trainer.opening_messages();
+        Ok(trainer)
+    }
+
+    /// Prepares a run that goes on from a checkpoint. Inputs and settings are those of the
+    /// interrupted run; the adapter's settings count, its values are replaced. The device may be
+    /// another one.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::new`], and [`TrainError::Checkpoint`] when the file is damaged or of
+    /// another run, with what differs.
+    pub fn resume(
+        inputs: TrainInputs<'_>,
+        config: TrainConfig,
+        bytes: &[u8],
+    ) -> Result<Self, TrainError> {
+        let mut trainer = Self::new(inputs, config)?;
+        let device = trainer.encoder.device();
+        trainer.state = checkpoint::read(bytes, &trainer.identity, trainer.layout.len(), &device)?;
+        let Counters { step, epoch, cursor, accumulated, .. } = trainer.state.counters;
+        trainer.plan = trainer.plan_of(epoch);
+        // Steps and batches must agree, or the learning rate would not be that of the batch.
+        let accumulate = trainer.config.accumulate;
+        let before: usize = (0..epoch.min(trainer.config.epochs))
+            .map(|epoch| trainer.plan_of(epoch).len().div_ceil(accumulate))
+            .sum();
+        let sound = epoch <= trainer.config.epochs
+            && cursor < trainer.plan.len()
+            && accumulated <= cursor
+            && accumulated < accumulate
+            && (cursor - accumulated).is_multiple_of(accumulate)
+            && step == before + cursor / accumulate;
+        if !sound {
+            let what =
+                format!("step {step}, epoch {epoch}, batch {cursor}, {accumulated} accumulated");
+            return Err(super::error::CheckpointError::Counters(what).into());
+        }
+        trainer.opening = trainer.opening_messages();
+        Ok(trainer)
+    }
+
+    /// Does the next piece of the run; `None` when it is over.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] when training diverges: the run then stands where it stood after
+    /// the last good step, can still be saved, and does not get any further. [`TrainError::Model`]
+    /// when the device fails.
+    pub async fn next(&mut self) -> Result<Option<Message>, TrainError> {
+        if let Some(message) = self.opening.pop_front() {
+            return Ok(Some(message));
+        }
+        if let Some(warning) = self.loss_warning() {
+            return Ok(Some(warning));
+        }
+        if self.state.counters.evaluate {
+            return self.evaluate().await.map(Some);
+        }
+        let counters = &self.state.counters;
+        if counters.stopped || counters.step == self.schedule.steps() {
+            if self.over {
+                return Ok(None);
+            }
+            self.over = true;
+            return Ok(Some(Message::Finished {
+                steps: counters.step,
+                best_step: counters.best.map(|best| best.step),
+                best_wer: counters.best.map(|best| best.wer),
+                stopped_early: counters.stopped,
+            }));
+        }
+        self.train().await.map(Some)
+    }
+
+    /// The run so far in bytes, from which [`Trainer::resume`] goes on.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] when the device fails, [`TrainError::Checkpoint`] when the run cannot be
+    /// written down.
+    pub async fn checkpoint(&self) -> Result<Vec<u8>, TrainError> {
+        checkpoint::write(&self.state, &self.identity).await
+    }
+
+    /// The adapter of the best evaluation so far with its beta; the present one, without weights,
+    /// while there was none.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] when the device fails.
+    pub async fn best(&self) -> Result<(Adapter, Option<Weights>), TrainError> {
+        let parameters = self.state.best.as_ref().unwrap_or(&self.state.parameters);
+        let parameters = read(parameters.clone()).await?;
+        let adapter =
+            Adapter { config: self.lora.clone(), layout: self.layout.clone(), parameters };
+        let weights = self.state.counters.best.map(|best| Weights { beta: best.beta, gamma: 0.0 });
+        Ok((adapter, weights))
+    }
+
+    /// The parameters as they are, flat; not necessarily the best.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] when the device fails.
+    pub async fn parameters(&self) -> Result<Vec<f32>, TrainError> {
+        Ok(read(self.state.parameters.clone()).await?)
+    }
+
+    /// Steps done.
+    #[must_use]
+    pub fn step(&self) -> usize {
+        self.state.counters.step
+    }
+
+    /// Steps of the whole run.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.schedule.steps()
+    }
+
+    fn plan_of(&self, epoch: usize) -> Vec<Vec<usize>> {
+        batches(&self.data, self.config.seed, epoch, self.config.batch_tokens)
+    }
+
+    /// Batches of the step under way, as indices into the plan.
+    fn group(&self) -> Range<usize> {
+        let start = self.state.counters.cursor - self.state.counters.accumulated;
+        start..(start + self.config.accumulate).min(self.plan.len())
+    }
+
+    /// One batch; with the last of a step, the step.
+    async fn train(&mut self) -> Result<Message, TrainError> {
+        let Counters { step, cursor, accumulated, .. } = self.state.counters;
+        let group = self.group();
+        let lists: Vec<usize> = self.plan[group.clone()].concat();
+        let pass = Pass {
+            encoder: &self.encoder,
+            base: &self.base,
+            lora: &self.lora,
+            layout: &self.layout,
+            data: &self.data,
+            config: &self.config,
+        };
+        let seed = dropout_seed(self.config.seed, step, accumulated);
+        let parts = pass.run(&self.state.parameters, &self.plan[cursor], lists.len(), Some(seed));
+        let parts = match self.state.group.clone() {
+            Some(before) => before.plus(parts),
+            None => parts,
+        };
+        if cursor + 1 < group.end {
+            self.state.group = Some(parts);
+            self.state.counters.cursor += 1;
+            self.state.counters.accumulated += 1;
+            return Ok(Message::Batch {
+                step: step + 1,
+                batch: accumulated + 1,
+                batches: group.len(),
+            });
+        }
+        self.update(parts, &lists, group).await
+    }
+
+    /// The step of the optimiser at the end of a group.
+    async fn update(
+        &mut self,
+        parts: Parts,
+        lists: &[usize],
+        group: Range<usize>,
+    ) -> Result<Message, TrainError> {
+        let step = self.state.counters.step;
+        let lr = self.schedule.rate(step);
+        let Parts { gradient, ranking, correlation } = parts;
+        let updated = self.optimizer.step(
+            self.state.parameters.clone(),
+            gradient,
+            self.state.moments.clone(),
+            lr,
+        );
+        // One reading for all of it: on a GPU every reading waits for the whole queue.
+        let size = updated.parameters.clone().square().sum();
+        let numbers = read(Tensor::cat(vec![ranking, correlation, updated.norm, size], 0)).await?;
+        let names = ["loss", "correlation term", "gradient norm", "size of the new parameters"];
+        for (&value, what) in numbers.iter().zip(names) {
+            if !value.is_finite() {
+                return Err(TrainError::NotFinite { what, value, step: step + 1, lr, good: step });
+            }
+        }
+        let (ranking, correlation) = (f64::from(numbers[0]), f64::from(numbers[1]));
+        let weight = f64::from(self.config.cor_weight);
+        let message = Message::Step {
+            step: step + 1,
+            steps: self.schedule.steps(),
+            epoch: self.state.counters.epoch + 1,
+            loss: ranking + weight * correlation,
+            ranking,
+            correlation: (weight > 0.0).then_some(correlation),
+            gradient_norm: f64::from(numbers[2]),
+            lr,
+            utterances: lists.len(),
+            hypotheses: lists.iter().map(|&at| self.data.lists[at].errors.len()).sum(),
+            tokens: self.plan[group.clone()].iter().map(|batch| tokens(&self.data, batch)).sum(),
+        };
+        self.state.parameters = updated.parameters;
+        self.state.moments = updated.moments;
+        self.state.group = None;
+        self.state.history.push(numbers[0]);
+        self.advance(group);
+        Ok(message)
+    }
+
+    /// Counts a finished step.
+    fn advance(&mut self, group: Range<usize>) {
+        let groups = self.plan.len().div_ceil(self.config.accumulate);
+        let done = group.start / self.config.accumulate + 1;
+        let evaluations = |groups_done: usize| groups_done * self.config.evals_per_epoch / groups;
+        let counters = &mut self.state.counters;
+        counters.evaluate = self.dev.is_some() && evaluations(done) > evaluations(done - 1);
+        counters.step += 1;
+        counters.accumulated = 0;
+        counters.cursor = group.end;
+        if group.end == self.plan.len() {
+            counters.epoch += 1;
+            counters.cursor = 0;
+            if counters.epoch < self.config.epochs {
+                self.plan = self.plan_of(self.state.counters.epoch);
+            }
+        }
+    }
+
+    async fn evaluate(&mut self) -> Result<Message, TrainError> {
+        let leaves =
+            Leaves::untracked(&self.base, &self.lora, &self.layout, &self.state.parameters);
+        let step = self.state.counters.step;
+        let Some(dev) = &mut self.dev else {
+            unreachable!("evaluations are due with a development set alone")
+        };
+        let tuned = dev.evaluate(&self.encoder, &leaves).await?;
+        // A development set without a reference word was refused when it was prepared.
+        let (wer, wer_first) = (tuned.wer.unwrap_or_default(), tuned.wer_first.unwrap_or_default());
+        let wer_oracle = dev.wer_oracle();
+        let counters = &mut self.state.counters;
+        counters.evaluate = false;
+        let best = counters.best.is_none_or(|best| wer < best.wer);
+        if best {
+            counters.best = Some(BestEvaluation { step, wer, beta: tuned.weights.beta });
+            counters.stale = 0;
+            self.state.best = Some(self.state.parameters.clone());
+        } else {
+            counters.stale += 1;
+            let patience_over =
+                self.config.patience.is_some_and(|patience| counters.stale >= patience);
+            counters.stopped = patience_over && step < self.schedule.steps();
+        }
+        let Weights { beta, gamma } = tuned.weights;
+        Ok(Message::Evaluated { step, wer, wer_first, wer_oracle, beta, gamma, best })
+    }
+
+    fn loss_warning(&mut self) -> Option<Message> {
+        let Counters { step, warned, .. } = self.state.counters;
+        if warned || step == 0 {
+            return None;
+        }
+        let warning = self.watch.look(&self.state.history, self.schedule.rate(step - 1))?;
+        self.state.counters.warned = true;
+        Some(warning)
+    }
+
+    fn opening_messages(&self) -> VecDeque<Message> {
+        let counts = self.data.counts;
+        let started = Message::Started {
+            utterances: counts.utterances,
+            usable: self.data.lists.len(),
+            skipped_no_reference: counts.no_reference,
+            skipped_equal_errors: counts.equal_errors,
+            hypotheses: counts.hypotheses,
+            truncated: counts.truncated,
+            dev_utterances: self.dev.as_ref().map_or(0, DevData::len),
+            steps: self.schedule.steps(),
+            done: self.state.counters.step,
+            first_scale: self.data.first_scale,
+            trainable: self.layout.len(),
+            base_parameters: expected_tensors(&self.base)
+                .iter()
+                .map(|(_, shape)| shape.iter().product::<usize>())
+                .sum(),
+        };
+        let mut messages = VecDeque::from([started]);
+        let mut warn = |kind, text| messages.push_back(Message::Warning { kind, text });
+        let usable = self.data.lists.len();
+        if self.config.objective == Objective::Mwed && counts.without_scores > 0 {
+            let text = format!(
+                "{} of {usable} training lists have no first-pass scores: MWED's temperature then hangs on the model's \
+                 own scores, whose sign means nothing; mwer or listwise suits such lists",
+                counts.without_scores
+            );
+            warn(WarningKind::MwedWithoutScores, text);
+        }
+        if self.config.objective == Objective::Mwed && counts.positive_sums > 0 {
+            let text = format!(
+                "the first-pass scores of {} of {usable} training lists add up to more than 0, so that MWED trains them the \
+                 wrong way round: scores must be log-probabilities; use mwer or listwise, or scores below 0",
+                counts.positive_sums
+            );
+            warn(WarningKind::MwedOrientation, text);
+        }
+        if self.dev.is_none() {
+            let text = "without a development set no evaluation tells which step was best: the adapter of the last \
+                        step is kept, and beta has to be tuned afterwards";
+            warn(WarningKind::NoDevelopmentSet, text.to_owned());
+        }
+        messages
+    }
+}

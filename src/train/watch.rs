@@ -1,0 +1,88 @@
+//! Notices a loss that does not go down.
+
+use super::message::{Message, WarningKind};
+
+/// When the loss is looked at, and over how many steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    warmup: usize,
+    window: usize,
+}
+
+impl Watch {
+    /// For a run of `steps` steps of which `warmup` warm up: a fifth of the run, 10 to 100 steps, is
+    /// compared with its beginning.
+    #[must_use]
+    pub fn new(steps: usize, warmup: usize) -> Self {
+        Self { warmup, window: (steps / 5).clamp(10, 100) }
+    }
+
+    /// A warning when the mean of the last window is not below that of the first by more than half
+    /// its standard error; asked after every step, answers once a window, from two windows after
+    /// the warm-up. `history` holds the objective of every step so far, `lr` is the last rate.
+    #[must_use]
+    pub fn look(&self, history: &[f32], lr: f64) -> Option<Message> {
+        let (steps, window) = (history.len(), self.window);
+        if steps < self.warmup + 2 * window || !steps.is_multiple_of(window) {
+            return None;
+        }
+        let (first, first_variance) = mean_and_variance(&history[..window]);
+        let (last, last_variance) = mean_and_variance(&history[steps - window..]);
+        let error = libm::sqrt((first_variance + last_variance) / window as f64);
+        if first - last > 0.5 * error {
+            return None;
+        }
+        let text = format!(
+            "the loss does not go down: {first:.4} on average over the first {window} steps, {last:.4} over the last \
+             {window} before step {steps} (learning rate {lr:.1e}). Try a third of the learning rate, or a lower alpha; where \
+             the loss hardly changes at all, three times the rate"
+        );
+        Some(Message::Warning { kind: WarningKind::LossDoesNotMove, text })
+    }
+}
+
+fn mean_and_variance(values: &[f32]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|&v| (f64::from(v) - mean) * (f64::from(v) - mean)).sum();
+    (mean, squares / (count - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A loss that starts at 1, falls by `fall` over `steps` steps and swings by 0.2.
+    fn history(steps: usize, fall: f32) -> Vec<f32> {
+        let swing = |k: usize| 0.2 * ((k * 7 % 5) as f32 - 2.0);
+        (0..steps).map(|k| 1.0 - fall * k as f32 / steps as f32 + swing(k)).collect()
+    }
+
+    fn first_warning(history: &[f32], watch: Watch) -> Option<usize> {
+        (1..=history.len()).find(|&steps| watch.look(&history[..steps], 1e-3).is_some())
+    }
+
+    #[test]
+    fn a_falling_loss_is_left_alone() {
+        let watch = Watch::new(200, 20);
+        assert_eq!(first_warning(&history(200, 0.5), watch), None);
+    }
+
+    #[test]
+    fn a_flat_or_rising_loss_is_named_after_the_warm_up() {
+        let watch = Watch::new(200, 20);
+        for fall in [0.0, -0.5] {
+            assert_eq!(first_warning(&history(200, fall), watch), Some(120));
+        }
+        let Some(Message::Warning { kind, text }) = watch.look(&history(200, 0.0), 3e-3) else {
+            panic!("no warning")
+        };
+        assert_eq!(kind, WarningKind::LossDoesNotMove);
+        assert!(text.contains("3.0e-3") && text.contains("a third of the learning rate"), "{text}");
+    }
+
+    #[test]
+    fn short_runs_are_not_judged() {
+        assert_eq!(first_warning(&history(15, -1.0), Watch::new(15, 2)), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! N-best lists that cannot be read, in every command that reads them.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::sandbox::Sandbox;
+
+const GOOD: &str = "{\"id\":\"good\",\"ref\":\"a\",\"nbest\":[{\"text\":\"a\"}]}\n";
+
+/// A second line, and what the error says behind `bad.jsonl:2: `.
+const BAD_LINES: [(&str, &str); 12] = [
+    ("{\"id\":\"x\"", "not valid JSON"),
+    ("not json", "not valid JSON"),
+    ("[]", "expected one object, found a list"),
+    ("{\"nbest\":[{\"text\":\"a\"}]}", "key \"id\" is missing"),
+    ("{\"id\":\"\",\"nbest\":[{\"text\":\"a\"}]}", "key \"id\" is empty"),
+    ("{\"id\":\"x\"}", "key \"nbest\" is missing"),
+    ("{\"id\":\"x\",\"nbest\":[]}", "key \"nbest\" is an empty list"),
+    ("{\"id\":\"x\",\"nbest\":[{\"score\":1}]}", "hypothesis 1: key \"text\" is missing"),
+    (
+        "{\"id\":\"x\",\"nbest\":[{\"text\":\"a\",\"score\":\"-1\"}]}",
+        "hypothesis 1: key \"score\" must be a finite number or null",
+    ),
+    ("{\"id\":\"x\",\"nbest\":[{\"text\":\"a\",\"score\":1e999}]}", "number at column 44 is not finite"),
+    ("{\"id\":\"x\",\"nbest\":[{\"text\":\"a\",\"score\":NaN}]}", "not valid JSON"),
+    ("{\"id\":\"x\",\"id\":\"y\",\"nbest\":[{\"text\":\"a\"}]}", "key \"id\" stands twice"),
+];
+
+/// Every command that reads lists, with BAD in place of the file.
+const COMMANDS: [&str; 6] = [
+    "rescore --model base --adapter adapter --beta 1 --device cpu -o out.jsonl BAD",
+    "tune --model base --adapter adapter --device cpu --dev BAD",
+    "train --model base --device cpu --train BAD --output new",
+    "train --model base --device cpu --train lists.jsonl --dev BAD --output new",
+    "eval BAD",
+    "inspect BAD",
+];
+
+#[test]
+fn each_bad_line_is_named_by_file_and_line() {
+    let sandbox = Sandbox::new();
+    for (at, (line, expected)) in BAD_LINES.into_iter().enumerate() {
+        sandbox.write("bad.jsonl", format!("{GOOD}{line}\n"));
+        let command = COMMANDS[at % COMMANDS.len()].replace("BAD", "bad.jsonl");
+        sandbox.refuses(&command, 1, &format!("error: bad.jsonl:2: {expected}"));
+    }
+}
+
+#[test]
+fn every_command_stops_at_a_bad_line_and_goes_on_when_told_to() {
+    for command in COMMANDS {
+        let sandbox = Sandbox::new();
+        let lists = sandbox.text("lists.jsonl");
+        sandbox.write("bad.jsonl", format!("{lists}{{\n{lists}"));
+        let command = command.replace("BAD", "bad.jsonl");
+        sandbox.refuses(&command, 1, "bad.jsonl:7: ");
+        let run = sandbox.run(&format!("{command} --skip-invalid"));
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let counted = run.stderr.contains("1 invalid line passed over; the first: bad.jsonl:7: ")
+            || run.stdout.contains("invalid lines            1");
+        assert!(counted, "{command}: {}{}", run.stdout, run.stderr);
+    }
+}
+
+#[test]
+fn files_that_are_no_lists_are_named() {
+    let gzip = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let sandbox = Sandbox::new();
+    let whole = gzip(&sandbox.text("lists.jsonl"));
+    sandbox.write("cut.gz", &whole[..whole.len() / 2]);
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 0xff;
+    sandbox.write("damaged.gz", damaged);
+    sandbox.write("empty.jsonl", "");
+    sandbox.write("binary", [0xff, 0xfe, 0, 1]);
+    std::fs::create_dir(sandbox.path("folder")).unwrap();
+    let cases = [
+        ("missing.jsonl", "missing.jsonl: cannot read: no such file or directory"),
+        ("cut.gz", "cut.gz: gzip data cut short"),
+        ("damaged.gz", "damaged.gz: "),
+        ("binary", "binary:1: byte 1 of the line is not UTF-8"),
+        ("folder", "folder: holds no n-best lists"),
+    ];
+    for command in COMMANDS {
+        for (file, expected) in cases {
+            sandbox.refuses(&command.replace("BAD", file), 1, expected);
+        }
+    }
+    sandbox.refuses("eval empty.jsonl", 1, "empty.jsonl: no list, so there is no WER");
+    sandbox.refuses("inspect empty.jsonl", 1, "empty.jsonl: holds no list");
+    sandbox.refuses(&COMMANDS[1].replace("BAD", "empty.jsonl"), 1, "nothing to tune on");
+    sandbox.refuses(&COMMANDS[2].replace("BAD", "empty.jsonl"), 1, "--train: nothing to train on");
+}
+
+#[test]
+fn lists_without_references_are_no_use_for_training_and_scoring() {
+    let sandbox = Sandbox::new();
+    sandbox.write("bare.jsonl", "{\"id\":\"x\",\"nbest\":[{\"text\":\"a\"},{\"text\":\"b\"}]}\n");
+    sandbox.write("silent.jsonl", "{\"id\":\"x\",\"ref\":\"\",\"nbest\":[{\"text\":\"a\"}]}\n");
+    sandbox.refuses("eval bare.jsonl", 1, "no list with a reference");
+    sandbox.refuses(&COMMANDS[1].replace("BAD", "bare.jsonl"), 1, "no list with a reference");
+    sandbox.refuses(&COMMANDS[1].replace("BAD", "silent.jsonl"), 1, "every reference is empty");
+    sandbox.refuses(&COMMANDS[2].replace("BAD", "bare.jsonl"), 1, "1 have no reference");
+    sandbox.refuses(&COMMANDS[3].replace("BAD", "bare.jsonl"), 1, "not one reference word");
+}

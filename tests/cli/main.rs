@@ -1,0 +1,11 @@
+//! The command line as a user meets it: what it prints, where, with which exit code, and what it
+//! leaves on disk.
+
+mod bad_adapter;
+mod bad_base;
+mod bad_lists;
+mod bad_output;
+mod commands;
+mod sandbox;
+mod training;
+mod usage;

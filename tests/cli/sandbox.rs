@@ -1,0 +1,149 @@
+//! A folder with a small base, an adapter of it and lists, to run the command in.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// What a run of the command gave.
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the command prints UTF-8");
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
+impl Run {
+    /// Succeeded; gives what it printed.
+    #[track_caller]
+    pub fn done(self) -> String {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        assert!(!self.stderr.contains("error:"), "{}", self.stderr);
+        self.stdout
+    }
+
+    /// Failed with one error line that holds `expected`, and printed no data.
+    #[track_caller]
+    pub fn failed(self, code: i32, expected: &str) {
+        let errors: Vec<&str> =
+            self.stderr.lines().filter(|line| line.contains("error:")).collect();
+        assert_eq!(errors.len(), 1, "not one error line: {}", self.stderr);
+        assert!(errors[0].starts_with("error: "), "{}", self.stderr);
+        assert!(self.stderr.contains(expected), "expected {expected:?} in: {}", self.stderr);
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        assert_eq!(self.stdout, "", "data beside an error");
+    }
+}
+
+pub struct Sandbox {
+    folder: TempDir,
+}
+
+impl Sandbox {
+    /// `base/`, `adapter/` (with beta 1 stored) and `lists.jsonl`.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tiny");
+        let copy = |from: &str, to: &str| {
+            let to = folder.path().join(to);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::write(to, fs::read(golden.join(from)).unwrap()).unwrap();
+        };
+        for file in ["config.json", "tokenizer.json", "vocab.txt", "model.safetensors"] {
+            copy(file, &format!("base/{file}"));
+        }
+        for file in ["adapter_config.json", "adapter_model.safetensors"] {
+            copy(&format!("adapter/{file}"), &format!("adapter/{file}"));
+        }
+        copy("lists.jsonl", "lists.jsonl");
+        Self { folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// Rewrites a JSON file.
+    pub fn edit_json(&self, name: &str, edit: impl FnOnce(&mut serde_json::Value)) {
+        let mut value = serde_json::from_slice(&self.read(name)).unwrap();
+        edit(&mut value);
+        self.write(name, value.to_string());
+    }
+
+    /// The command in this folder, off the network, with nothing of the user's own in reach.
+    pub fn command(&self) -> Command {
+        let mut command = assert_cmd::cargo::cargo_bin_cmd!("lorb");
+        command
+            .current_dir(self.folder.path())
+            .env("HF_HOME", self.path("hub"))
+            .env("HF_HUB_OFFLINE", "1")
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env("HOME", self.folder.path());
+        command
+    }
+
+    /// Runs words that hold no spaces.
+    pub fn run(&self, words: &str) -> Run {
+        self.command().args(words.split_whitespace()).output().unwrap().into()
+    }
+
+    /// Runs words with `input` on standard input.
+    pub fn run_with(&self, words: &str, input: impl Into<Vec<u8>>) -> Run {
+        self.command().args(words.split_whitespace()).write_stdin(input).output().unwrap().into()
+    }
+
+    /// Every file with its bytes.
+    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        collect(self.folder.path(), &mut found);
+        found
+    }
+
+    /// Runs what must fail, and checks that nothing was written, changed or left behind.
+    #[track_caller]
+    pub fn refuses(&self, words: &str, code: i32, expected: &str) {
+        let before = self.files();
+        self.run(words).failed(code, expected);
+        assert!(self.files() == before, "files differ after: {words}");
+    }
+}
+
+/// Files with their bytes, and folders as empty ones with a name that ends in a slash.
+fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+            found.insert(path.join(""), Vec::new());
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            found.insert(path, bytes);
+        }
+    }
+}

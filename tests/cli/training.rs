@@ -1,0 +1,182 @@
+//! Training: files, messages, interruption.
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+
+const TRAIN: &str = "train --device cpu --model base --train lists.jsonl --dev lists.jsonl --output new --batch-tokens 40 --lora-target-modules query,dense --lora-dropout 0.1";
+
+#[test]
+fn train_writes_an_adapter_that_the_other_commands_take() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run(&format!("{TRAIN} --epochs 2 --log-json log.jsonl"));
+    assert!(run.stderr.contains("device: CPU") && run.stderr.contains("adapter written to new"));
+    let table = run.done();
+    assert!(table.contains("first pass") && table.contains("rescored") && table.contains("oracle"));
+    let mut names: Vec<_> = std::fs::read_dir(sandbox.path("new"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["adapter_config.json", "adapter_model.safetensors"]);
+    let messages: Vec<Value> =
+        sandbox.text("log.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(messages[0]["type"], "started");
+    assert_eq!(messages[0]["usable"], 4);
+    assert_eq!(messages.last().unwrap()["type"], "finished");
+    let steps = messages.iter().filter(|m| m["type"] == "step").count();
+    assert_eq!(messages[0]["steps"], steps);
+    sandbox.run("rescore -q --device cpu --model base --adapter new lists.jsonl").done();
+    let report = sandbox.run("eval -q --device cpu --model base --adapter new lists.jsonl").done();
+    assert!(table.ends_with(&report), "{table}{report}");
+    let again = sandbox.run("inspect new --model base").done();
+    assert!(again.contains("trained on this base     yes"), "{again}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_adapter() {
+    let sandbox = Sandbox::new();
+    let weights = |flags: &str| {
+        sandbox.run(&format!("{TRAIN} -q --overwrite --epochs 1 {flags}")).done();
+        sandbox.read("new/adapter_model.safetensors")
+    };
+    let first = weights("--seed 3");
+    assert_eq!(weights("--seed 3"), first);
+    assert_ne!(weights("--seed 4"), first);
+}
+
+#[test]
+fn an_adapter_is_replaced_only_when_told_to() {
+    let sandbox = Sandbox::new();
+    let words = format!("{TRAIN} -q --epochs 1");
+    sandbox.run(&words).done();
+    sandbox.refuses(
+        &words,
+        1,
+        "--output new: holds an adapter; name another directory, or replace it with --overwrite",
+    );
+    sandbox.refuses(
+        &format!("{words} --resume"),
+        1,
+        "--resume: new holds no checkpoint.safetensors; its run is over",
+    );
+    sandbox.run(&format!("{words} --overwrite")).done();
+}
+
+#[test]
+fn training_without_dev_lists_warns_and_gives_a_usable_adapter() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run(
+        "train --device cpu --model base --train lists.jsonl --output new --epochs 1 --beta 2",
+    );
+    assert!(run.stderr.contains("warning: without a development set"), "{}", run.stderr);
+    assert_eq!(run.done(), "");
+    let json = "eval -q --json --device cpu --model base --adapter new lists.jsonl";
+    let report: Value = serde_json::from_str(&sandbox.run(json).done()).unwrap();
+    assert_eq!(report["weights"]["beta"], 4.0, "in rescoring, the first pass counts 1");
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("new/checkpoint.safetensors", "cut");
+    let words = format!("{TRAIN} -q --epochs 1");
+    sandbox.refuses(&words, 1, "holds the checkpoint of an unfinished run; go on with --resume");
+    sandbox.refuses(
+        &format!("{words} --resume"),
+        1,
+        "new/checkpoint.safetensors: not a whole safetensors file",
+    );
+    sandbox.write("new/checkpoint.safetensors", sandbox.read("base/model.safetensors"));
+    sandbox.refuses(&format!("{words} --resume"), 1, "this is no checkpoint of a training run");
+}
+
+/// Ctrl-C in the middle, then `--resume`: the adapter is that of a run without interruption, and
+/// the resumed run can be told from one that began anew.
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_goes_on_bit_for_bit() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    let sandbox = Sandbox::new();
+    let straight =
+        TRAIN.replace("--output new", "--output straight") + " --epochs 400 --evals-per-epoch 1";
+    sandbox.run(&format!("{straight} -q")).done();
+
+    let words = TRAIN.to_owned() + " --epochs 400 --evals-per-epoch 1";
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("lorb"))
+        .args(words.split(' '))
+        .current_dir(sandbox.path(""))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut seen = String::new();
+    while !seen.contains("step ") || !seen.contains("dev WER") {
+        assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "ended early: {seen}");
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    // Read on while it finishes: a full pipe would hold it up.
+    for line in stderr.lines() {
+        seen.push_str(&line.unwrap());
+        seen.push('\n');
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{seen}");
+    assert!(seen.contains("error: interrupted at step "), "{seen}");
+    assert!(seen.contains(" --resume\n"), "{seen}");
+    assert!(!sandbox.path("new/adapter_model.safetensors").exists());
+
+    let other = words.replace("--epochs 400", "--epochs 399");
+    sandbox.refuses(&format!("{other} --resume -q"), 1, "epochs");
+    let run = sandbox.run(&format!("{words} --resume"));
+    assert!(run.stderr.contains(" steps done before"), "{}", run.stderr);
+    run.done();
+    assert!(!sandbox.path("new/checkpoint.safetensors").exists());
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        let both =
+            [sandbox.read(&format!("new/{file}")), sandbox.read(&format!("straight/{file}"))];
+        assert!(both[0] == both[1], "{file} differs from the uninterrupted run's");
+    }
+}
+
+#[test]
+fn training_starts_from_an_adapter_with_or_without_a_score_head() {
+    let sandbox = Sandbox::new();
+    let words = "train -q --device cpu --model base --train lists.jsonl --output new --epochs 1 --init-adapter";
+    sandbox.run(&format!("{words} adapter")).done();
+    let text = sandbox.run("inspect new --model base").done();
+    assert!(text.contains("rank                     4\n"), "{text}");
+    sandbox.refuses(&format!("{words} adapter --overwrite --lora-r 2"), 2, "cannot be used with");
+    sandbox.refuses(
+        &format!("{words} base --overwrite"),
+        1,
+        "base/adapter_config.json: cannot read",
+    );
+    sandbox.refuses(
+        &format!("{words} nowhere --overwrite"),
+        1,
+        "--init-adapter nowhere: does not exist",
+    );
+    // PEFT writes an adapter of a bare encoder without the score head.
+    let file =
+        lorb::base::TensorFile::open(sandbox.read("adapter/adapter_model.safetensors")).unwrap();
+    let tensors: Vec<_> = file
+        .entries()
+        .keys()
+        .filter(|name| !name.contains(".score."))
+        .map(|name| (name.clone(), file.read(name).unwrap()))
+        .collect();
+    let parts =
+        tensors.iter().map(|(name, t)| (name.clone(), t.shape.as_slice(), t.data.as_slice()));
+    let bytes = lorb::base::write_f32(file.metadata(), parts).unwrap();
+    sandbox.write("adapter/adapter_model.safetensors", bytes);
+    sandbox
+        .edit_json("adapter/adapter_config.json", |config| config["modules_to_save"] = Value::Null);
+    let rescore = "rescore --device cpu --model base --adapter adapter --beta 1 lists.jsonl";
+    sandbox.refuses(rescore, 1, "no score head");
+    sandbox.run(&format!("{words} adapter --overwrite")).done();
+    sandbox.run(&rescore.replace("--adapter adapter", "--adapter new")).done();
+}
