@@ -174,7 +174,7 @@ fn show(args: &DemoArgs, engine: &mut Engine, weights: Weights) -> Result<(), Cl
     let count = corrected.len();
     text.push_str(&format!("\n{count} {name} utterances have fewer errors than before"));
     if count > SHOWN {
-        text.push_str(&format!(", the first {SHOWN}"));
+        text.push_str(&format!("; {SHOWN} of them"));
     }
     text.push_str("\n\n");
     text.extend(corrected.into_iter().take(SHOWN));
@@ -211,8 +211,11 @@ fn corrections(lists: &[Utterance], choices: &[usize]) -> Vec<String> {
         if errors(after) < errors(before) {
             let (old, new) = difference::mark(before, after);
             let (old, new) = (difference::show(&old, terminal), difference::show(&new, terminal));
-            shown.push(format!("  said    {reference}\n  before  {old}\n  after   {new}\n\n"));
+            let lines = format!("  said    {reference}\n  before  {old}\n  after   {new}\n\n");
+            shown.push((errors(after), lines));
         }
     }
-    shown
+    // Those that are right now come first.
+    shown.sort_by_key(|(errors, _)| *errors);
+    shown.into_iter().map(|(_, lines)| lines).collect()
 }

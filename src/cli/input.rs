@@ -1,5 +1,6 @@
 //! N-best lists from files, standard input and ESPnet's folders, as one stream of utterances.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ pub struct Reading {
 
 /// The utterances of several inputs, one after the other.
 pub struct Utterances {
-    waiting: std::vec::IntoIter<PathBuf>,
+    waiting: VecDeque<PathBuf>,
     current: Box<dyn Iterator<Item = Result<Utterance, NbestError>>>,
     reading: Reading,
     total_bytes: Option<u64>,
@@ -52,7 +53,7 @@ impl Utterances {
         Ok(Self {
             total_bytes,
             bytes_read: Arc::default(),
-            waiting: paths.to_vec().into_iter(),
+            waiting: paths.iter().cloned().collect(),
             current: Box::new(std::iter::empty()),
             reading: reading.clone(),
             skipped: 0,
@@ -70,7 +71,7 @@ impl Utterances {
                     self.first_skipped.get_or_insert_with(|| error.to_string());
                 }
                 Some(Err(error)) => return Err(unreadable(&error)),
-                None => match self.waiting.next() {
+                None => match self.waiting.pop_front() {
                     Some(path) => self.enter(&path)?,
                     None => return Ok(None),
                 },

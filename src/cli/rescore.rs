@@ -75,11 +75,18 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Key under which an `lm` of the first pass stands once the model's own takes that name.
+const FIRST_LM: &str = "first_lm";
+
 /// Adds `lm` and `total` to every hypothesis and puts the best total first; equal ones keep their
 /// order. Tells whether the first text changed.
 fn reorder(utterance: &mut Utterance, lm: &[f64], weights: Weights) -> bool {
     let totals = combine(utterance, lm, weights);
     for ((hypothesis, &lm), &total) in utterance.hypotheses.iter_mut().zip(lm).zip(&totals) {
+        // An `lm` without a `total` is the recogniser's, not that of an earlier rescoring.
+        if let (Some(first_lm), None) = (hypothesis.lm, hypothesis.total) {
+            hypothesis.extra.entry(FIRST_LM).or_insert_with(|| first_lm.into());
+        }
         hypothesis.lm = Some(lm);
         hypothesis.total = Some(total);
     }

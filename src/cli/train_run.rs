@@ -51,6 +51,7 @@ pub struct Watcher {
     log: Option<Log>,
     losses: VecDeque<f64>,
     utterances: usize,
+    hypotheses: usize,
     dev: Option<f64>,
 }
 
@@ -58,7 +59,7 @@ impl Watcher {
     /// A watcher of a run that has not begun.
     pub fn new(quiet: bool, log: Option<Log>) -> Self {
         let meter = Meter::new(true, None);
-        Self { quiet, meter, log, losses: VecDeque::new(), utterances: 0, dev: None }
+        Self { quiet, meter, log, losses: VecDeque::new(), utterances: 0, hypotheses: 0, dev: None }
     }
 
     fn see(&mut self, message: &Message) -> Result<(), CliError> {
@@ -71,8 +72,9 @@ impl Watcher {
                 self.meter = Meter::new(self.quiet, Some(*steps as u64));
                 self.meter.start_at(*done as u64);
             }
-            Message::Step { step, epoch, loss, utterances, .. } => {
+            Message::Step { step, epoch, loss, utterances, hypotheses, .. } => {
                 self.utterances += utterances;
+                self.hypotheses += hypotheses;
                 self.losses.push_back(*loss);
                 if self.losses.len() > LOSS_WINDOW {
                     self.losses.pop_front();
@@ -94,10 +96,17 @@ impl Watcher {
                 ));
             }
             Message::Warning { text, .. } => self.meter.line(&format!("warning: {text}")),
-            Message::Finished { steps, stopped_early: true, .. } => {
-                self.say(&format!("stopped after {steps} steps: dev WER no longer falls"));
+            Message::Finished { steps, stopped_early, .. } => {
+                if *stopped_early {
+                    self.say(&format!("stopped after {steps} steps: dev WER no longer falls"));
+                }
+                let (hypotheses, seconds) = (self.hypotheses, self.meter.seconds());
+                let rate = hypotheses as f64 / seconds;
+                self.say(&format!(
+                    "{hypotheses} hypotheses in {seconds:.1} s, evaluations included ({rate:.0} hypotheses/s)"
+                ));
             }
-            Message::Finished { .. } | Message::Batch { .. } => {}
+            Message::Batch { .. } => {}
         }
         Ok(())
     }

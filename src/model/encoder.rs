@@ -31,6 +31,7 @@ struct LayerNorm {
 
 /// Query, key and value projections.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one of them a layer, all in one vector")]
 enum Projections {
     /// All three as one product, `[3H, H]`.
     Fused(Linear),

@@ -169,7 +169,7 @@ impl Adapter {
                     values.fill_with(|| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32);
                 }
                 SlotKind::HeadWeight => {
-                    values.fill_with(|| (normal(&mut rng) * HEAD_DEVIATION) as f32)
+                    values.fill_with(|| (normal(&mut rng) * HEAD_DEVIATION) as f32);
                 }
                 SlotKind::LoraB | SlotKind::HeadBias => {}
             }

@@ -121,7 +121,7 @@ mod tests {
                 TrainList { first: vec![0.0; count], errors: vec![0; count], sequences }
             })
             .collect();
-        TrainData { sequences, lists, counts: Counts::default() }
+        TrainData { sequences, lists, counts: Counts::default(), first_scale: 1.0 }
     }
 
     #[test]
@@ -167,6 +167,7 @@ mod tests {
             sequences: vec![vec![5; 10], vec![6; 10]],
             lists: vec![list.clone(), list],
             counts: Counts::default(),
+            first_scale: 1.0,
         };
         assert_eq!(batches(&data, 0, 0, 20).len(), 1);
         assert_eq!(batches(&data, 0, 0, 19).len(), 2);

@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_named() {
-        let cases: [(&str, fn(&mut TrainConfig)); 18] = [
+        type Spoil = fn(&mut TrainConfig);
+        let cases: [(&str, Spoil); 18] = [
             ("cor_weight", |c| c.cor_weight = -0.1),
             ("cor_weight", |c| c.cor_weight = f32::NAN),
             ("label_smoothing", |c| c.label_smoothing = 1.0),

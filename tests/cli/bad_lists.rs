@@ -23,8 +23,14 @@ const BAD_LINES: [(&str, &str); 12] = [
         "{\"id\":\"x\",\"nbest\":[{\"text\":\"a\",\"score\":\"-1\"}]}",
         "hypothesis 1: key \"score\" must be a finite number or null",
     ),
-    ("{\"id\":\"x\",\"nbest\":[{\"text\":\"a\",\"score\":1e999}]}", "number at column 44 is not finite"),
-    ("{\"id\":\"x\",\"nbest\":[{\"text\":\"a\",\"score\":NaN}]}", "not valid JSON"),
+    (
+        "{\"id\":\"x\",\"nbest\":[{\"text\":\"a\",\"score\":1e999}]}",
+        "number at column 44 is not finite",
+    ),
+    (
+        "{\"id\":\"x\",\"nbest\":[{\"text\":\"a\",\"score\":NaN}]}",
+        "number at column 40 is not finite",
+    ),
     ("{\"id\":\"x\",\"id\":\"y\",\"nbest\":[{\"text\":\"a\"}]}", "key \"id\" stands twice"),
 ];
 

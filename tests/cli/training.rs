@@ -67,7 +67,7 @@ fn an_adapter_is_replaced_only_when_told_to() {
 fn training_without_dev_lists_warns_and_gives_a_usable_adapter() {
     let sandbox = Sandbox::new();
     let run = sandbox.run(
-        "train --device cpu --model base --train lists.jsonl --output new --epochs 1 --beta 2",
+        "train --device cpu --model base --train lists.jsonl --output new --epochs 1 --beta 2 --first-scale 0.5",
     );
     assert!(run.stderr.contains("warning: without a development set"), "{}", run.stderr);
     assert_eq!(run.done(), "");

@@ -74,7 +74,7 @@ fn a_pattern_is_read_off_the_tensors() {
     );
 
     let bare = with_tensors(&files(&[Target::Query], None), |tensors| {
-        tensors.retain(|t| t.0.contains("score"))
+        tensors.retain(|t| t.0.contains("score"));
     });
     let message = fault(&with_setting(&bare, "target_modules", Some(json!(".*query"))));
     assert!(message.contains("`target_modules`"), "{message}");
@@ -134,7 +134,7 @@ fn an_adapter_without_score_head_loads_only_when_asked_for() {
 #[test]
 fn half_a_head_is_no_head() {
     let weight = with_tensors(&files(&[Target::Query], None), |t| {
-        t.retain(|t| t.0 != "base_model.model.score.bias")
+        t.retain(|t| t.0 != "base_model.model.score.bias");
     });
     for options in [ReadOptions::default(), ReadOptions { new_head: Some(1) }] {
         let message = read_with(&weight, &tiny_config(), options).unwrap_err().to_string();

@@ -31,11 +31,11 @@ pub(super) fn each<T>(items: Vec<T>, task: impl Fn(usize, T)) {
 }
 
 /// Cuts a matrix of `width` columns into the rows of each range; the ranges lie end to end.
-pub(super) fn split_rows<'a>(
-    mut matrix: &'a mut [f32],
+pub(super) fn split_rows(
+    mut matrix: &mut [f32],
     width: usize,
     ranges: impl Iterator<Item = std::ops::Range<usize>>,
-) -> Vec<&'a mut [f32]> {
+) -> Vec<&mut [f32]> {
     ranges
         .map(|range| {
             let (rows, rest) = std::mem::take(&mut matrix).split_at_mut(range.len() * width);

@@ -71,7 +71,8 @@ fn checkpoint(setup: &Setup) -> Vec<u8> {
 fn a_checkpoint_of_another_run_is_refused_by_name() {
     let checkpoint = checkpoint(&setup());
     setup().resume(&checkpoint).unwrap();
-    let changes: [(&str, fn(&mut Setup)); 12] = [
+    type Change = fn(&mut Setup);
+    let changes: [(&str, Change); 12] = [
         ("base", |s| s.base.hash = "f00".into()),
         ("LoRA r", |s| s.lora.rank = 3),
         ("LoRA alpha", |s| s.lora.alpha = 5.0),

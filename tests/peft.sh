@@ -1,0 +1,58 @@
+#!/bin/sh
+# Adapters between LoRB and PEFT, both ways, judged by their scores on all-MiniLM-L6-v2. Makes a Python environment with
+# PyTorch, Transformers and PEFT once (6 GB, some minutes), of the versions in tests/golden/requirements.txt.
+set -eu
+cd "$(dirname "$0")/.."
+
+venv=${XDG_CACHE_HOME:-$HOME/.cache}/lorb/golden-venv
+python=$venv/bin/python
+wanted=tests/golden/requirements.txt
+if ! cmp -s "$wanted" "$venv/requirements.txt"; then
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$python" -m pip install --quiet --disable-pip-version-check -r "$wanted"
+    cp "$wanted" "$venv/requirements.txt"
+fi
+"$python" -c 'import torch, transformers, peft, safetensors, numpy'
+
+base=${LORB_MINILM:-$(sh scripts/fetch-minilm.sh)}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export HF_HUB_OFFLINE=1
+lorb() {
+    cargo run --release --quiet -- "$@"
+}
+
+echo "== LoRB's adapter in PEFT"
+gzip -dc samples/assistant/train.jsonl.gz | head -n 80 > "$work/train.jsonl"
+gzip -dc samples/assistant/dev.jsonl.gz | head -n 20 > "$work/dev.jsonl"
+for targets in query,value all-linear; do
+    rm -rf "$work/adapter"
+    # Small batches and a high rate: a few steps that move the scores well above the tolerance.
+    lorb train --quiet --device cpu --model "$base" --train "$work/train.jsonl" --dev "$work/dev.jsonl" \
+        --output "$work/adapter" --lora-target-modules "$targets" --epochs 1 --batch-tokens 512 --lr 3e-3 \
+        --evals-per-epoch 1
+    lorb rescore --quiet --device cpu --model "$base" --adapter "$work/adapter" "$work/dev.jsonl" > "$work/rescored.jsonl"
+    "$python" tests/golden/peft_lists.py scores "$work/rescored.jsonl" > "$work/scores.jsonl"
+    "$python" tests/golden/peft_roundtrip.py check --base "$base" --adapter "$work/adapter" --scores "$work/scores.jsonl"
+done
+
+echo "== PEFT's adapter in LoRB"
+number=0
+for options in \
+    "" \
+    "--wrap --targets query value" \
+    "--rslora --layers 1 4 --targets query output.dense" \
+    "--pattern .*layer\.[0-3]\..*(key|intermediate\.dense)"
+do
+    number=$((number + 1))
+    made=$work/peft-$number
+    # The options hold several words; none of them is a file name pattern.
+    set -f
+    # shellcheck disable=SC2086
+    "$python" tests/golden/peft_roundtrip.py make --base "$base" --output "$made" --seed $number $options
+    set +f
+    "$python" tests/golden/peft_lists.py lists "$made/expected.jsonl" > "$work/lists.jsonl"
+    lorb rescore --quiet --device cpu --model "$base" --adapter "$made" --beta 1 "$work/lists.jsonl" > "$work/rescored.jsonl"
+    "$python" tests/golden/peft_lists.py compare "$made/expected.jsonl" "$work/rescored.jsonl"
+done

