@@ -1,6 +1,8 @@
 //! LoRB: low-rank adaptation of a frozen BERT that re-ranks the N-best hypotheses of a speech
 //! recogniser.
 
+#![warn(missing_docs)]
+
 pub mod adapter;
 pub mod base;
 #[cfg(not(target_family = "wasm"))]

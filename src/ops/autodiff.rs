@@ -91,7 +91,7 @@ backward_step!(
             grads.register::<B>(base.id, g);
         }
         if let Some(x) = to_x {
-            grads.register::<B>(x.id, B::lora_add_backward(v, a));
+            grads.register::<B>(x.id, B::frozen_linear_backward(v, a));
         }
         if let Some(a) = to_a {
             grads.register::<B>(a.id, da);
@@ -344,10 +344,6 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        first_order_only()
-    }
-
-    fn lora_add_backward(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
         first_order_only()
     }
 

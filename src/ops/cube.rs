@@ -34,17 +34,6 @@ impl LorbOps for CubeBackend {
         reference::linear_backward::<Self>(g, w)
     }
 
-    fn lora_linear(
-        x: FloatTensor<Self>,
-        w: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        plan: LoraPlan,
-    ) -> FloatTensor<Self> {
-        Self::lora_linear_forward(x, w, bias, a, b, plan).0
-    }
-
     fn lora_linear_forward(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
@@ -55,16 +44,6 @@ impl LorbOps for CubeBackend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let base = reference::linear::<Self>(x.clone(), w, bias);
         reference::lora_add::<Self>(base, x, a, b, &plan)
-    }
-
-    fn lora_add(
-        base: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        plan: LoraPlan,
-    ) -> FloatTensor<Self> {
-        reference::lora_add::<Self>(base, x, a, b, &plan).0
     }
 
     fn lora_add_forward(
@@ -96,18 +75,6 @@ impl LorbOps for CubeBackend {
         reference::lora_linear_backward::<Self>(g, w, v, a)
     }
 
-    fn lora_add_backward(v: FloatTensor<Self>, a: FloatTensor<Self>) -> FloatTensor<Self> {
-        reference::linear_backward::<Self>(v, a)
-    }
-
-    fn packed_attention(
-        qkv: FloatTensor<Self>,
-        segments: Segments,
-        heads: usize,
-    ) -> FloatTensor<Self> {
-        reference::attention::<Self>(qkv, &segments, heads).0
-    }
-
     fn packed_attention_forward(
         qkv: FloatTensor<Self>,
         segments: Segments,
@@ -125,15 +92,6 @@ impl LorbOps for CubeBackend {
         heads: usize,
     ) -> FloatTensor<Self> {
         reference::attention_backward::<Self>(g, qkv, out, log_sums, &segments, heads)
-    }
-
-    fn attention_cls(
-        q: FloatTensor<Self>,
-        kv: FloatTensor<Self>,
-        segments: Segments,
-        heads: usize,
-    ) -> FloatTensor<Self> {
-        reference::attention_cls::<Self>(q, kv, &segments, heads).0
     }
 
     fn attention_cls_forward(
@@ -155,16 +113,6 @@ impl LorbOps for CubeBackend {
         heads: usize,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         reference::attention_cls_backward::<Self>(g, q, kv, out, log_sums, &segments, heads)
-    }
-
-    fn add_layer_norm(
-        x: FloatTensor<Self>,
-        residual: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        epsilon: f32,
-    ) -> FloatTensor<Self> {
-        reference::add_layer_norm::<Self>(x, residual, gamma, beta, epsilon).0
     }
 
     fn add_layer_norm_forward(

@@ -71,7 +71,9 @@ pub trait LorbOps: Backend {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         plan: LoraPlan,
-    ) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        Self::lora_linear_forward(x, w, bias, a, b, plan).0
+    }
 
     /// [`lora_linear`](Self::lora_linear), and `x A^T` `[T, n * rank]`.
     fn lora_linear_forward(
@@ -91,7 +93,9 @@ pub trait LorbOps: Backend {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         plan: LoraPlan,
-    ) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        Self::lora_add_forward(base, x, a, b, plan).0
+    }
 
     /// [`lora_add`](Self::lora_add), and `x A^T`.
     fn lora_add_forward(
@@ -121,16 +125,15 @@ pub trait LorbOps: Backend {
         a: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// `v a`: gradient of [`lora_add`](Self::lora_add) by its input `x`.
-    fn lora_add_backward(v: FloatTensor<Self>, a: FloatTensor<Self>) -> FloatTensor<Self>;
-
     /// Multi-head self-attention within each segment; `qkv [T, 3H]` holds query, key and value
     /// side by side, each of `heads` heads. `softmax(q k^T / sqrt(H / heads)) v`, `[T, H]`.
     fn packed_attention(
         qkv: FloatTensor<Self>,
         segments: Segments,
         heads: usize,
-    ) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        Self::packed_attention_forward(qkv, segments, heads).0
+    }
 
     /// [`packed_attention`](Self::packed_attention), and the log of each softmax's denominator `[T, heads]`.
     fn packed_attention_forward(
@@ -156,7 +159,9 @@ pub trait LorbOps: Backend {
         kv: FloatTensor<Self>,
         segments: Segments,
         heads: usize,
-    ) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        Self::attention_cls_forward(q, kv, segments, heads).0
+    }
 
     /// [`attention_cls`](Self::attention_cls), and the log-sums `[S, heads]`.
     fn attention_cls_forward(
@@ -185,7 +190,9 @@ pub trait LorbOps: Backend {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f32,
-    ) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        Self::add_layer_norm_forward(x, residual, gamma, beta, epsilon).0
+    }
 
     /// [`add_layer_norm`](Self::add_layer_norm), the normalised rows before gamma `[T, H]`, and
     /// one over each row's deviation `[T, 1]`.

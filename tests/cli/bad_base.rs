@@ -24,7 +24,7 @@ fn each_bad_base_gives_one_error_and_no_output() {
                     s,
                     "encoder.layer.1.output.dense.bias",
                     "encoder.layer.1.output.dense.bios",
-                )
+                );
             },
             "output.dense.bios",
         ),

@@ -4,6 +4,8 @@
 //! bindings will hand them on. Building this crate for wasm32 also checks that the whole core,
 //! training included, compiles there.
 
+#![warn(missing_docs)]
+
 use std::io::Cursor;
 
 pub use lorb::nbest::{NbestError, Utterance};

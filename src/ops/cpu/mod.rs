@@ -49,17 +49,6 @@ impl LorbOps for Flex {
         linear::linear_backward(g, w, None)
     }
 
-    fn lora_linear(
-        x: FloatTensor<Self>,
-        w: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        plan: LoraPlan,
-    ) -> FloatTensor<Self> {
-        Self::lora_linear_forward(x, w, bias, a, b, plan).0
-    }
-
     fn lora_linear_forward(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
@@ -69,16 +58,6 @@ impl LorbOps for Flex {
         plan: LoraPlan,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         linear::lora_linear(x, w, bias, a, b, &plan)
-    }
-
-    fn lora_add(
-        base: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        plan: LoraPlan,
-    ) -> FloatTensor<Self> {
-        linear::lora_add(base, x, a, b, &plan).0
     }
 
     fn lora_add_forward(
@@ -110,18 +89,6 @@ impl LorbOps for Flex {
         linear::linear_backward(g, w, Some((v, a)))
     }
 
-    fn lora_add_backward(v: FloatTensor<Self>, a: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear::linear_backward(v, a, None)
-    }
-
-    fn packed_attention(
-        qkv: FloatTensor<Self>,
-        segments: Segments,
-        heads: usize,
-    ) -> FloatTensor<Self> {
-        attention::attention(qkv, &segments, heads).0
-    }
-
     fn packed_attention_forward(
         qkv: FloatTensor<Self>,
         segments: Segments,
@@ -139,15 +106,6 @@ impl LorbOps for Flex {
         heads: usize,
     ) -> FloatTensor<Self> {
         attention::attention_backward(g, qkv, out, log_sums, &segments, heads)
-    }
-
-    fn attention_cls(
-        q: FloatTensor<Self>,
-        kv: FloatTensor<Self>,
-        segments: Segments,
-        heads: usize,
-    ) -> FloatTensor<Self> {
-        attention::attention_cls(q, kv, &segments, heads).0
     }
 
     fn attention_cls_forward(
