@@ -18,7 +18,7 @@ fi
 base=${LORB_MINILM:-$(sh scripts/fetch-minilm.sh)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export HF_HUB_OFFLINE=1
+export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error TQDM_DISABLE=1 PYTHONWARNINGS=ignore
 lorb() {
     cargo run --release --quiet -- "$@"
 }
@@ -26,13 +26,14 @@ lorb() {
 echo "== LoRB's adapter in PEFT"
 gzip -dc samples/assistant/train.jsonl.gz | head -n 80 > "$work/train.jsonl"
 gzip -dc samples/assistant/dev.jsonl.gz | head -n 20 > "$work/dev.jsonl"
+head -n 5 "$work/dev.jsonl" > "$work/few.jsonl"
 for targets in query,value all-linear; do
     rm -rf "$work/adapter"
     # Small batches and a high rate: a few steps that move the scores well above the tolerance.
     lorb train --quiet --device cpu --model "$base" --train "$work/train.jsonl" --dev "$work/dev.jsonl" \
         --output "$work/adapter" --lora-target-modules "$targets" --epochs 1 --batch-tokens 512 --lr 3e-3 \
-        --evals-per-epoch 1
-    lorb rescore --quiet --device cpu --model "$base" --adapter "$work/adapter" "$work/dev.jsonl" > "$work/rescored.jsonl"
+        --evals-per-epoch 1 > /dev/null
+    lorb rescore --quiet --device cpu --model "$base" --adapter "$work/adapter" "$work/few.jsonl" > "$work/rescored.jsonl"
     "$python" tests/golden/peft_lists.py scores "$work/rescored.jsonl" > "$work/scores.jsonl"
     "$python" tests/golden/peft_roundtrip.py check --base "$base" --adapter "$work/adapter" --scores "$work/scores.jsonl"
 done

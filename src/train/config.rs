@@ -51,13 +51,13 @@ pub struct TrainConfig {
 }
 
 impl Default for TrainConfig {
-    /// MWER without the correlation term, three epochs at 5e-4.
+    /// MWER without the correlation term, three epochs at 1e-3.
     fn default() -> Self {
         Self {
             objective: Objective::Mwer,
             cor_weight: 0.0,
             label_smoothing: 0.1,
-            lr: 5e-4,
+            lr: 1e-3,
             weight_decay: 0.0,
             epochs: 3,
             batch_tokens: 4096,
@@ -96,7 +96,7 @@ impl TrainConfig {
                 self.label_smoothing.to_string(),
                 "a number from 0 up, below 1",
             ),
-            ("lr", positive(self.lr), self.lr.to_string(), "a positive number, such as 5e-4"),
+            ("lr", positive(self.lr), self.lr.to_string(), "a positive number, such as 1e-3"),
             (
                 "weight_decay",
                 not_negative(self.weight_decay),
