@@ -67,7 +67,7 @@ impl Leaves {
     #[must_use]
     pub fn new(base: &BertConfig, adapter: &Adapter, device: &Device) -> Self {
         let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), &device.clone().inner());
-        Self::cut(base, &adapter.config, &adapter.layout, &flat, |tensor| tensor)
+        Self::untracked(base, &adapter.config, &adapter.layout, &flat)
     }
 
     /// The flat parameters `flat [P]`, tracked by autodiff: for training.
