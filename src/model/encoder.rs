@@ -12,7 +12,7 @@ use super::batch::PackedBatch;
 use super::error::ModelError;
 use super::leaves::{LayerLeaves, Leaves, LowRank};
 use crate::base::{BaseWeights, BertConfig};
-use crate::ops::{self, Segments};
+use crate::ops::{self, Activation, Segments};
 
 /// A frozen linear layer: weight `[out, in]`, bias `[out]`.
 #[derive(Clone, Debug)]
@@ -178,21 +178,19 @@ impl Encoder {
         for (layer, leaves) in self.layers.iter().zip(&leaves.layers) {
             x = layer.forward(x, &segments, self.heads, leaves, &mut dropout);
         }
-        let products = x.clone().matmul(leaves.head_weight().clone().transpose());
-        let scores = (products + leaves.head_bias().clone()).flatten(0, 1);
+        let scores = ops::score_head(x.clone(), leaves.head());
         Forward { cls: x, scores }
     }
 
     fn embed(&self, batch: &PackedBatch) -> Tensor<2> {
         let device = self.device();
-        let ids = |values: &[i32]| Tensor::<1, Int>::from_ints(values, &device);
+        let ids = [batch.tokens.as_slice(), &batch.positions].concat();
         let Embeddings { words, positions, types, norm } = &self.embeddings;
         ops::embed_layer_norm(
             [words, positions, types],
             &norm.gamma,
             &norm.beta,
-            ids(&batch.tokens),
-            ids(&batch.positions),
+            Tensor::<1, Int>::from_ints(ids.as_slice(), &device),
             norm.epsilon,
         )
     }
@@ -223,8 +221,9 @@ impl Layer {
         let attended =
             self.attention_output.forward(context, leaves.attention_output.as_ref(), dropout);
         let x = self.attention_norm.forward(attended, residual);
-        let inner = self.intermediate.forward(x.clone(), leaves.intermediate.as_ref(), dropout);
-        let fed = self.output.forward(ops::gelu(inner), leaves.output.as_ref(), dropout);
+        let intermediate = leaves.intermediate.as_ref();
+        let inner = self.intermediate.activated(x.clone(), Activation::Gelu, intermediate, dropout);
+        let fed = self.output.forward(inner, leaves.output.as_ref(), dropout);
         self.output_norm.forward(fed, x)
     }
 }
@@ -236,15 +235,30 @@ impl Linear {
         low_rank: Option<&LowRank>,
         dropout: &mut Dropout,
     ) -> Tensor<2> {
+        self.activated(x, Activation::Identity, low_rank, dropout)
+    }
+
+    fn activated(
+        &self,
+        x: Tensor<2>,
+        activation: Activation,
+        low_rank: Option<&LowRank>,
+        dropout: &mut Dropout,
+    ) -> Tensor<2> {
+        let Self { weight, bias } = self;
         let Some(low_rank) = low_rank else {
-            return ops::linear(x, &self.weight, &self.bias);
+            return ops::linear(x, weight, bias, activation);
         };
-        let (a, b, plan) = (low_rank.a(), low_rank.b(), &low_rank.plan);
+        let (factors, plan) = (low_rank.factors(), &low_rank.plan);
         match dropout.mask(&x) {
-            None => ops::lora_linear(x, &self.weight, &self.bias, a, b, plan),
+            None => ops::lora_linear(x, weight, bias, factors, plan, activation),
             Some(mask) => {
-                let base = ops::linear(x.clone(), &self.weight, &self.bias);
-                ops::lora_add(base, x * mask, a, b, plan)
+                let base = ops::linear(x.clone(), weight, bias, Activation::Identity);
+                let y = ops::lora_add(base, x * mask, factors, plan);
+                match activation {
+                    Activation::Identity => y,
+                    Activation::Gelu => ops::gelu(y),
+                }
             }
         }
     }

@@ -59,9 +59,9 @@ impl Slot {
 ///
 /// Layers ascend. Within a layer come query, key and value as one group, then the attention output,
 /// the intermediate and the output layer, as far as they are adapted; within a group first every A,
-/// then every B. So the adapted ones of query, key and value have their A end to end (`[n r, H]`)
-/// and their B end to end (`[n H, r]`), which suits the fused projection. The score head comes
-/// last: weight, then bias.
+/// then every B. So what runs as one product has its factors end to end: every A (`[n r, H]`), then
+/// every B (`[n H, r]`). The last layer, which computes its query for `[CLS]` alone, has the query
+/// as a group of its own before key and value. The score head comes last: weight, then bias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     slots: Vec<Slot>,
@@ -76,14 +76,14 @@ impl Layout {
     pub fn new(base: &BertConfig, lora: &LoraConfig) -> Result<Self, ModelError> {
         lora.validate(base)?;
         let mut layout = Self { slots: Vec::new(), len: 0 };
-        let groups: [&[Target]; 4] = [
-            &[Target::Query, Target::Key, Target::Value],
-            &[Target::AttentionOutput],
-            &[Target::Intermediate],
-            &[Target::Output],
-        ];
+        let inner: [&[Target]; 1] = [&[Target::Query, Target::Key, Target::Value]];
+        let last: [&[Target]; 2] = [&[Target::Query], &[Target::Key, Target::Value]];
+        let rest: [&[Target]; 3] =
+            [&[Target::AttentionOutput], &[Target::Intermediate], &[Target::Output]];
         for layer in lora.layer_indices(base)? {
-            for group in groups {
+            let is_last = layer + 1 == base.num_hidden_layers;
+            let projections: &[&[Target]] = if is_last { &last } else { &inner };
+            for group in projections.iter().chain(&rest) {
                 let adapted = || group.iter().copied().filter(|t| lora.targets.contains(t));
                 for target in adapted() {
                     layout.push(

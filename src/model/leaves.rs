@@ -5,32 +5,26 @@ use burn::tensor::{Device, Gradients, Tensor};
 use super::layout::{Adapter, Layout, SCORE_HEAD, SlotKind};
 use super::lora::{LoraConfig, Target};
 use crate::base::BertConfig;
-use crate::ops::LoraPlan;
+use crate::ops::{self, LoraPlan};
 
-/// One tensor cut from the flat parameters.
+/// Part of the flat parameters.
 #[derive(Clone, Debug)]
 struct Cut {
     offset: usize,
-    tensor: Tensor<2>,
+    tensor: Tensor<1>,
 }
 
 /// The low-rank factors of one linear layer, or of several that run as one product.
 #[derive(Clone, Debug)]
 pub(super) struct LowRank {
-    a: Cut,
-    b: Cut,
+    factors: Cut,
     pub plan: LoraPlan,
 }
 
 impl LowRank {
-    /// The stacked A, `[n r, in]`.
-    pub fn a(&self) -> &Tensor<2> {
-        &self.a.tensor
-    }
-
-    /// The stacked B, `[n out, r]`.
-    pub fn b(&self) -> &Tensor<2> {
-        &self.b.tensor
+    /// The stacked A `[n r, in]` and then the stacked B `[n out, r]`, end to end.
+    pub fn factors(&self) -> &Tensor<1> {
+        &self.factors.tensor
     }
 }
 
@@ -55,8 +49,7 @@ pub(super) struct LayerLeaves {
 #[derive(Clone, Debug)]
 pub struct Leaves {
     pub(super) layers: Vec<LayerLeaves>,
-    head_weight: Cut,
-    head_bias: Cut,
+    head: Cut,
     /// Probability of dropping an input of A in training.
     pub(super) dropout: f32,
     len: usize,
@@ -97,15 +90,11 @@ impl Leaves {
         lora: &LoraConfig,
         layout: &Layout,
         flat: &Tensor<1>,
-        lift: impl Fn(Tensor<2>) -> Tensor<2>,
+        lift: impl Fn(Tensor<1>) -> Tensor<1>,
     ) -> Self {
-        let cut = |offset: usize, rows: usize, columns: usize| Cut {
-            offset,
-            tensor: lift(
-                flat.clone().slice(offset..offset + rows * columns).reshape([rows, columns]),
-            ),
-        };
-        // Factors of neighbouring slots lie end to end, so a group is one cut for A, one for B.
+        let cut =
+            |offset: usize, len: usize| Cut { offset, tensor: lift(ops::cut(flat, offset, len)) };
+        // The factors of a group lie end to end, so a group is one cut.
         let group = |layer: usize, targets: &[Target]| {
             let offset = |target: Target, kind| {
                 layout.find(&target.module(layer), kind).map(|slot| slot.offset)
@@ -117,8 +106,7 @@ impl Leaves {
             let (width, inputs) = first.features(base);
             let n = adapted.len();
             Some(LowRank {
-                a: cut(offset(first, SlotKind::LoraA)?, n * lora.rank, inputs),
-                b: cut(offset(first, SlotKind::LoraB)?, n * width, lora.rank),
+                factors: cut(offset(first, SlotKind::LoraA)?, n * lora.rank * (inputs + width)),
                 plan: LoraPlan { adapted, width, rank: lora.rank, scale: lora.scale() },
             })
         };
@@ -139,25 +127,19 @@ impl Leaves {
                 }
             })
             .collect();
-        let head =
-            |kind| layout.find(SCORE_HEAD, kind).expect("every layout has a score head").offset;
+        let head = layout.find(SCORE_HEAD, SlotKind::HeadWeight);
+        let head = head.expect("every layout has a score head").offset;
         Self {
             layers,
-            head_weight: cut(head(SlotKind::HeadWeight), 1, base.hidden_size),
-            head_bias: cut(head(SlotKind::HeadBias), 1, 1),
+            head: cut(head, base.hidden_size + 1),
             dropout: lora.dropout,
             len: layout.len(),
         }
     }
 
-    /// Weight of the score head, `[1, H]`.
-    pub(super) fn head_weight(&self) -> &Tensor<2> {
-        &self.head_weight.tensor
-    }
-
-    /// Bias of the score head, `[1, 1]`.
-    pub(super) fn head_bias(&self) -> &Tensor<2> {
-        &self.head_bias.tensor
+    /// Weight and bias of the score head, `[H + 1]`.
+    pub(super) fn head(&self) -> &Tensor<1> {
+        &self.head.tensor
     }
 
     fn cuts(&self) -> Vec<&Cut> {
@@ -175,8 +157,8 @@ impl Leaves {
                 ]
             })
             .flatten()
-            .flat_map(|low_rank| [&low_rank.a, &low_rank.b])
-            .chain([&self.head_weight, &self.head_bias])
+            .map(|low_rank| &low_rank.factors)
+            .chain([&self.head])
             .collect();
         cuts.sort_by_key(|cut| cut.offset);
         cuts
@@ -192,7 +174,7 @@ impl Leaves {
             .into_iter()
             .map(|cut| {
                 let grad = cut.tensor.grad(gradients);
-                grad.unwrap_or_else(|| cut.tensor.clone().inner().zeros_like()).flatten(0, 1)
+                grad.unwrap_or_else(|| cut.tensor.clone().inner().zeros_like())
             })
             .collect();
         let flat = Tensor::cat(pieces, 0);

@@ -13,7 +13,7 @@ use burn::backend::autodiff::{
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
 
-use super::{LoraPlan, LorbOps, Segments};
+use super::{Activation, LoraPlan, LorbOps, Segments};
 
 type Tracked<B, C> = FloatTensor<Autodiff<B, C>>;
 
@@ -59,45 +59,57 @@ macro_rules! backward_step {
 
 type F<B> = FloatTensor<B>;
 
-backward_step!(LinearStep<1>, F<B>, |g, w, [x], grads| {
+/// Gradient of what an activation was applied to, from that of its result; `before` is kept only
+/// where there is an activation.
+fn through<B: LorbOps>(g: F<B>, before: Option<F<B>>) -> F<B> {
+    match before {
+        Some(before) => B::gelu_exact_backward(g, before),
+        None => g,
+    }
+}
+
+/// What the backward step of an activation needs.
+fn keep<B: LorbOps>(before: F<B>, activation: Activation) -> Option<F<B>> {
+    match activation {
+        Activation::Identity => None,
+        Activation::Gelu => Some(before),
+    }
+}
+
+backward_step!(LinearStep<1>, (F<B>, Option<F<B>>), |g, (w, before), [x], grads| {
     if let Some(x) = x {
-        grads.register::<B>(x.id, B::frozen_linear_backward(g, w));
+        grads.register::<B>(x.id, B::frozen_linear_backward(through::<B>(g, before), w));
     }
 });
 
 backward_step!(
-    LoraLinearStep<3>,
-    (F<B>, F<B>, F<B>, F<B>, F<B>, LoraPlan),
-    |g, (x, u, w, a, b, plan), [to_x, to_a, to_b], grads| {
-        let (v, da, db) = B::lora_grads(g.clone(), x, u, b, plan);
+    LoraLinearStep<2>,
+    (F<B>, F<B>, F<B>, F<B>, Option<F<B>>, LoraPlan),
+    |g, (x, u, w, factors, before, plan), [to_x, to_factors], grads| {
+        let g = through::<B>(g, before);
+        let (v, dfactors) = B::lora_grads(g.clone(), x, u, factors.clone(), plan.clone());
         if let Some(x) = to_x {
-            grads.register::<B>(x.id, B::lora_linear_backward(g, w, v, a));
+            grads.register::<B>(x.id, B::lora_linear_backward(g, w, v, factors, plan));
         }
-        if let Some(a) = to_a {
-            grads.register::<B>(a.id, da);
-        }
-        if let Some(b) = to_b {
-            grads.register::<B>(b.id, db);
+        if let Some(factors) = to_factors {
+            grads.register::<B>(factors.id, dfactors);
         }
     }
 );
 
 backward_step!(
-    LoraAddStep<4>,
-    (F<B>, F<B>, F<B>, F<B>, LoraPlan),
-    |g, (x, u, a, b, plan), [to_base, to_x, to_a, to_b], grads| {
-        let (v, da, db) = B::lora_grads(g.clone(), x, u, b, plan);
+    LoraAddStep<3>,
+    (F<B>, F<B>, F<B>, LoraPlan),
+    |g, (x, u, factors, plan), [to_base, to_x, to_factors], grads| {
+        let (v, dfactors) = B::lora_grads(g.clone(), x, u, factors.clone(), plan.clone());
         if let Some(base) = to_base {
             grads.register::<B>(base.id, g);
         }
         if let Some(x) = to_x {
-            grads.register::<B>(x.id, B::frozen_linear_backward(v, a));
+            grads.register::<B>(x.id, B::lora_down_backward(v, factors, plan));
         }
-        if let Some(a) = to_a {
-            grads.register::<B>(a.id, da);
-        }
-        if let Some(b) = to_b {
-            grads.register::<B>(b.id, db);
+        if let Some(factors) = to_factors {
+            grads.register::<B>(factors.id, dfactors);
         }
     }
 );
@@ -140,7 +152,17 @@ backward_step!(
 
 backward_step!(GeluStep<1>, F<B>, |g, x, [to], grads| {
     if let Some(to) = to {
-        grads.register::<B>(to.id, B::gelu_erf_backward(g, x));
+        grads.register::<B>(to.id, B::gelu_exact_backward(g, x));
+    }
+});
+
+backward_step!(ScoreHeadStep<2>, (F<B>, F<B>), |g, (cls, head), [to_cls, to_head], grads| {
+    let (dcls, dhead) = B::score_head_backward(g, cls, head);
+    if let Some(cls) = to_cls {
+        grads.register::<B>(cls.id, dcls);
+    }
+    if let Some(head) = to_head {
+        grads.register::<B>(head.id, dhead);
     }
 });
 
@@ -157,14 +179,12 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         types: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        tokens: IntTensor<Self>,
-        places: IntTensor<Self>,
+        ids: IntTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self> {
         let [words, positions, types, gamma, beta] =
             frozen::<B, C, _>([words, positions, types, gamma, beta]);
-        let out =
-            B::embed_layer_norm(words, positions, types, gamma, beta, tokens, places, epsilon);
+        let out = B::embed_layer_norm(words, positions, types, gamma, beta, ids, epsilon);
         <Self as burn::backend::AutodiffBackend>::from_inner(out)
     }
 
@@ -172,13 +192,17 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        activation: Activation,
     ) -> FloatTensor<Self> {
         let [w, bias] = frozen::<B, C, _>([w, bias]);
-        match LinearStep.prepare::<C>([x.node()]).compute_bound().stateful() {
+        let nodes = [x.node()];
+        let x = x.into_primitive();
+        match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                step.finish(w.clone(), B::frozen_linear(x.into_primitive(), w, bias))
+                let (y, before) = B::frozen_linear_forward(x, w.clone(), bias, activation);
+                step.finish((w, keep::<B>(before, activation)), y)
             }
-            OpsKind::UnTracked(step) => step.finish(B::frozen_linear(x.into_primitive(), w, bias)),
+            OpsKind::UnTracked(step) => step.finish(B::frozen_linear(x, w, bias, activation)),
         }
     }
 
@@ -186,45 +210,45 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
         plan: LoraPlan,
+        activation: Activation,
     ) -> FloatTensor<Self> {
         let [w, bias] = frozen::<B, C, _>([w, bias]);
-        let nodes = [x.node(), a.node(), b.node()];
-        let (x, a, b) = (x.into_primitive(), a.into_primitive(), b.into_primitive());
+        let nodes = [x.node(), factors.node()];
+        let (x, factors) = (x.into_primitive(), factors.into_primitive());
         match LoraLinearStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let (y, u) = B::lora_linear_forward(
+                let (y, before, u) = B::lora_linear_forward(
                     x.clone(),
                     w.clone(),
                     bias,
-                    a.clone(),
-                    b.clone(),
+                    factors.clone(),
                     plan.clone(),
+                    activation,
                 );
-                step.finish((x, u, w, a, b, plan), y)
+                step.finish((x, u, w, factors, keep::<B>(before, activation), plan), y)
             }
-            OpsKind::UnTracked(step) => step.finish(B::lora_linear(x, w, bias, a, b, plan)),
+            OpsKind::UnTracked(step) => {
+                step.finish(B::lora_linear(x, w, bias, factors, plan, activation))
+            }
         }
     }
 
     fn lora_add(
         base: FloatTensor<Self>,
         x: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
         plan: LoraPlan,
     ) -> FloatTensor<Self> {
-        let nodes = [base.node(), x.node(), a.node(), b.node()];
-        let [base, x, a, b] = [base, x, a, b].map(|tensor| tensor.into_primitive());
+        let nodes = [base.node(), x.node(), factors.node()];
+        let [base, x, factors] = [base, x, factors].map(|tensor| tensor.into_primitive());
         match LoraAddStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let (y, u) =
-                    B::lora_add_forward(base, x.clone(), a.clone(), b.clone(), plan.clone());
-                step.finish((x, u, a, b, plan), y)
+                let (y, u) = B::lora_add_forward(base, x.clone(), factors.clone(), plan.clone());
+                step.finish((x, u, factors, plan), y)
             }
-            OpsKind::UnTracked(step) => step.finish(B::lora_add(base, x, a, b, plan)),
+            OpsKind::UnTracked(step) => step.finish(B::lora_add(base, x, factors, plan)),
         }
     }
 
@@ -285,12 +309,12 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         }
     }
 
-    fn gelu_erf(x: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn gelu_exact(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let nodes = [x.node()];
         let x = x.into_primitive();
         match GeluStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(step) => step.finish(x.clone(), B::gelu_erf(x)),
-            OpsKind::UnTracked(step) => step.finish(B::gelu_erf(x)),
+            OpsKind::Tracked(step) => step.finish(x.clone(), B::gelu_exact(x)),
+            OpsKind::UnTracked(step) => step.finish(B::gelu_exact(x)),
         }
     }
 
@@ -303,6 +327,33 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         }
     }
 
+    fn score_head(cls: FloatTensor<Self>, head: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [cls.node(), head.node()];
+        let (cls, head) = (cls.into_primitive(), head.into_primitive());
+        match ScoreHeadStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                step.finish((cls.clone(), head.clone()), B::score_head(cls, head))
+            }
+            OpsKind::UnTracked(step) => step.finish(B::score_head(cls, head)),
+        }
+    }
+
+    fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self> {
+        // Each cut is a leaf of its own: the gradient by the whole would be one of mostly zeros
+        // for every part.
+        let [flat] = frozen::<B, C, _>([flat]);
+        <Self as burn::backend::AutodiffBackend>::from_inner(B::cut(flat, offset, len))
+    }
+
+    fn frozen_linear_forward(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        first_order_only()
+    }
+
     fn frozen_linear_backward(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
         first_order_only()
     }
@@ -312,14 +363,13 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
         _: LoraPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        _: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         first_order_only()
     }
 
     fn lora_add_forward(
-        _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
@@ -334,7 +384,7 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: LoraPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         first_order_only()
     }
 
@@ -343,7 +393,24 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
+        _: LoraPlan,
     ) -> FloatTensor<Self> {
+        first_order_only()
+    }
+
+    fn lora_down_backward(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: LoraPlan,
+    ) -> FloatTensor<Self> {
+        first_order_only()
+    }
+
+    fn score_head_backward(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         first_order_only()
     }
 
@@ -406,7 +473,7 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         first_order_only()
     }
 
-    fn gelu_erf_backward(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn gelu_exact_backward(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
         first_order_only()
     }
 

@@ -4,7 +4,7 @@
 ///
 /// The query, key and value projections run as one product of three blocks; each of them may or
 /// may not be adapted. The `n` adapted ones stand in ascending order in the stacked factors
-/// `A: [n * rank, in]` and `B: [n * width, rank]`:
+/// `A: [n * rank, in]` and `B: [n * width, rank]`, which lie end to end in one vector, the factors:
 ///
 /// ```text
 /// y[:, block_j] += scale * (x A_j^T) B_j^T        scale = alpha / rank, or alpha / sqrt(rank)
@@ -31,5 +31,15 @@ impl LoraPlan {
     /// Rows of the stacked A, columns of `x A^T`.
     pub fn stacked_rank(&self) -> usize {
         self.adapted.len() * self.rank
+    }
+
+    /// Numbers in the stacked B.
+    pub fn up_len(&self) -> usize {
+        self.stacked_rank() * self.width
+    }
+
+    /// Inputs of the layer whose factors have `len` numbers.
+    pub fn inputs(&self, len: usize) -> usize {
+        (len - self.up_len()) / self.stacked_rank()
     }
 }

@@ -3,7 +3,7 @@
 //! [`LorbOps`] extends burn's backends. Three parties implement it:
 //!
 //! - `cpu`: fused loops and matrix products on Flex, burn's CPU backend;
-//! - `cube`: burn's GPU backend, through the reference composition until a WGSL kernel takes over;
+//! - `wgsl`: the kernels of `shaders/` on burn's GPU backend;
 //! - `autodiff`: one backward step per operation, over either of them.
 //!
 //! `reference` composes every operation from burn's own tensor operations. It is what the other
@@ -13,12 +13,13 @@
 //! only those. Shapes: T rows (tokens of all sequences, end to end), S sequences, H hidden
 //! width, K inputs and O outputs of a linear layer.
 
+mod activation;
 mod autodiff;
 mod cpu;
-mod cube;
 mod lora_plan;
 mod reference;
 mod segments;
+pub mod wgsl;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use burn::backend::{
 };
 use burn::tensor::{Int, Tensor};
 
+pub use activation::Activation;
 pub use lora_plan::LoraPlan;
 pub use segments::Segments;
 
@@ -40,89 +42,107 @@ pub use segments::Segments;
 pub trait LorbOps: Backend {
     /// Sum of three embeddings, normalised: `LN(words[token] + positions[position] + types[0])`.
     ///
-    /// Tables `[rows, H]`, `gamma`, `beta` `[H]`, `tokens` and `places` `[T]`; returns `[T, H]`.
-    #[allow(clippy::too_many_arguments)]
+    /// Tables `[rows, H]`, `gamma`, `beta` `[H]`, `ids [2T]`: the tokens, then their positions;
+    /// returns `[T, H]`.
     fn embed_layer_norm(
         words: FloatTensor<Self>,
         positions: FloatTensor<Self>,
         types: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        tokens: IntTensor<Self>,
-        places: IntTensor<Self>,
+        ids: IntTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self>;
 
-    /// `x w^T + bias`: `x [T, K]`, `w [O, K]`, `bias [O]`; returns `[T, O]`.
+    /// `activation(x w^T + bias)`: `x [T, K]`, `w [O, K]`, `bias [O]`; returns `[T, O]`.
     fn frozen_linear(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        Self::frozen_linear_forward(x, w, bias, activation).0
+    }
 
-    /// `g w`: gradient of [`frozen_linear`](Self::frozen_linear) by its input; `g [T, O]`, returns `[T, K]`.
+    /// [`frozen_linear`](Self::frozen_linear), and what the activation was applied to, `[T, O]`.
+    fn frozen_linear_forward(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// `g w`: gradient of `x w^T + bias` by `x`; `g [T, O]`, returns `[T, K]`.
     fn frozen_linear_backward(g: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// [`frozen_linear`](Self::frozen_linear) plus the low-rank term of `plan`.
+    /// [`frozen_linear`](Self::frozen_linear) plus, before the activation, the low-rank term of
+    /// `plan`. `factors` holds the stacked A and then the stacked B, end to end.
     fn lora_linear(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
         plan: LoraPlan,
+        activation: Activation,
     ) -> FloatTensor<Self> {
-        Self::lora_linear_forward(x, w, bias, a, b, plan).0
+        Self::lora_linear_forward(x, w, bias, factors, plan, activation).0
     }
 
-    /// [`lora_linear`](Self::lora_linear), and `x A^T` `[T, n * rank]`.
+    /// [`lora_linear`](Self::lora_linear), what the activation was applied to, and `x A^T`
+    /// `[T, n * rank]`.
     fn lora_linear_forward(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
         plan: LoraPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// The low-rank term alone: `base + scale * (x A^T) B^T`, where `x` is not what `base` was
     /// computed from, as with dropout on the low-rank path.
     fn lora_add(
         base: FloatTensor<Self>,
         x: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
         plan: LoraPlan,
     ) -> FloatTensor<Self> {
-        Self::lora_add_forward(base, x, a, b, plan).0
+        Self::lora_add_forward(base, x, factors, plan).0
     }
 
     /// [`lora_add`](Self::lora_add), and `x A^T`.
     fn lora_add_forward(
         base: FloatTensor<Self>,
         x: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
         plan: LoraPlan,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    /// From the output's gradient `g [T, O]`, `x [T, K]` and `u = x A^T`: the gradient of `u`
-    /// `[T, n * rank]`, of A and of B.
+    /// From the gradient `g [T, O]` of what the activation is applied to, `x [T, K]` and
+    /// `u = x A^T`: the gradient of `u` `[T, n * rank]`, and that of the factors.
     fn lora_grads(
         g: FloatTensor<Self>,
         x: FloatTensor<Self>,
         u: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
         plan: LoraPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    /// `g w + v a`: gradient of [`lora_linear`](Self::lora_linear) by its input, where `v` is the
+    /// `g w + v A`: gradient of `x w^T + bias` with its low-rank term by `x`, where `v` is the
     /// gradient of `x A^T`.
     fn lora_linear_backward(
         g: FloatTensor<Self>,
         w: FloatTensor<Self>,
         v: FloatTensor<Self>,
-        a: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> FloatTensor<Self>;
+
+    /// `v A`: gradient of `x A^T` by `x`, `[T, K]`.
+    fn lora_down_backward(
+        v: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+        plan: LoraPlan,
     ) -> FloatTensor<Self>;
 
     /// Multi-head self-attention within each segment; `qkv [T, 3H]` holds query, key and value
@@ -213,16 +233,29 @@ pub trait LorbOps: Backend {
     ) -> FloatTensor<Self>;
 
     /// The exact GELU, `x (1 + erf(x / sqrt 2)) / 2`, of `[T, O]`.
-    fn gelu_erf(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn gelu_exact(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// `g` times the derivative of [`gelu_erf`](Self::gelu_erf) at `x`.
-    fn gelu_erf_backward(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `g` times the derivative of [`gelu_exact`](Self::gelu_exact) at `x`.
+    fn gelu_exact_backward(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// First row of each segment: `x [T, H]` to `[S, H]`.
     fn gather_cls(x: FloatTensor<Self>, segments: Segments) -> FloatTensor<Self>;
 
     /// Gradient of [`gather_cls`](Self::gather_cls): the rows of `g [S, H]` among zeros, `[T, H]`.
     fn scatter_cls(g: FloatTensor<Self>, segments: Segments) -> FloatTensor<Self>;
+
+    /// `cls w + b`: `cls [S, H]`, `head [H + 1]` the weight and then the bias; returns `[S]`.
+    fn score_head(cls: FloatTensor<Self>, head: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Gradients of [`score_head`](Self::score_head) by `cls` and by `head`, from `g [S]`.
+    fn score_head_backward(
+        g: FloatTensor<Self>,
+        cls: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Elements `offset..offset + len` of `flat [P]`, without a copy where the device can do that.
+    fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self>;
 }
 
 /// See [`LorbOps::embed_layer_norm`].
@@ -230,8 +263,7 @@ pub fn embed_layer_norm(
     tables: [&Tensor<2>; 3],
     gamma: &Tensor<1>,
     beta: &Tensor<1>,
-    tokens: Tensor<1, Int>,
-    places: Tensor<1, Int>,
+    ids: Tensor<1, Int>,
     epsilon: f32,
 ) -> Tensor<2> {
     let [words, positions, types] = tables.map(|table| table.clone().into_dispatch());
@@ -241,18 +273,18 @@ pub fn embed_layer_norm(
         types,
         gamma.clone().into_dispatch(),
         beta.clone().into_dispatch(),
-        tokens.into_dispatch(),
-        places.into_dispatch(),
+        ids.into_dispatch(),
         epsilon,
     ))
 }
 
 /// See [`LorbOps::frozen_linear`].
-pub fn linear(x: Tensor<2>, w: &Tensor<2>, bias: &Tensor<1>) -> Tensor<2> {
+pub fn linear(x: Tensor<2>, w: &Tensor<2>, bias: &Tensor<1>, activation: Activation) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::frozen_linear(
         x.into_dispatch(),
         w.clone().into_dispatch(),
         bias.clone().into_dispatch(),
+        activation,
     ))
 }
 
@@ -261,33 +293,26 @@ pub fn lora_linear(
     x: Tensor<2>,
     w: &Tensor<2>,
     bias: &Tensor<1>,
-    a: &Tensor<2>,
-    b: &Tensor<2>,
+    factors: &Tensor<1>,
     plan: &LoraPlan,
+    activation: Activation,
 ) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::lora_linear(
         x.into_dispatch(),
         w.clone().into_dispatch(),
         bias.clone().into_dispatch(),
-        a.clone().into_dispatch(),
-        b.clone().into_dispatch(),
+        factors.clone().into_dispatch(),
         plan.clone(),
+        activation,
     ))
 }
 
 /// See [`LorbOps::lora_add`].
-pub fn lora_add(
-    base: Tensor<2>,
-    x: Tensor<2>,
-    a: &Tensor<2>,
-    b: &Tensor<2>,
-    plan: &LoraPlan,
-) -> Tensor<2> {
+pub fn lora_add(base: Tensor<2>, x: Tensor<2>, factors: &Tensor<1>, plan: &LoraPlan) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::lora_add(
         base.into_dispatch(),
         x.into_dispatch(),
-        a.clone().into_dispatch(),
-        b.clone().into_dispatch(),
+        factors.clone().into_dispatch(),
         plan.clone(),
     ))
 }
@@ -324,12 +349,22 @@ pub fn add_layer_norm(
     ))
 }
 
-/// See [`LorbOps::gelu_erf`].
+/// See [`LorbOps::gelu_exact`].
 pub fn gelu(x: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::gelu_erf(x.into_dispatch()))
+    Tensor::from_dispatch(Dispatch::gelu_exact(x.into_dispatch()))
 }
 
 /// See [`LorbOps::gather_cls`].
 pub fn gather_cls(x: Tensor<2>, segments: &Segments) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::gather_cls(x.into_dispatch(), segments.clone()))
+}
+
+/// See [`LorbOps::score_head`].
+pub fn score_head(cls: Tensor<2>, head: &Tensor<1>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::score_head(cls.into_dispatch(), head.clone().into_dispatch()))
+}
+
+/// See [`LorbOps::cut`].
+pub fn cut(flat: &Tensor<1>, offset: usize, len: usize) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::cut(flat.clone().into_dispatch(), offset, len))
 }

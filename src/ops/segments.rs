@@ -1,14 +1,25 @@
 //! Where each sequence of a packed batch begins and ends.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 
 /// The sequences of a packed batch: sequence `s` owns the rows `offsets[s]..offsets[s + 1]`.
 ///
 /// Cloning is cheap, so that an operation can keep its segments for the backward pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Segments {
     offsets: Arc<[u32]>,
+    /// What a device made of the offsets for its own use, once for all layers.
+    on_device: Arc<OnceLock<Box<dyn Any + Send + Sync>>>,
 }
+
+impl PartialEq for Segments {
+    fn eq(&self, other: &Self) -> bool {
+        self.offsets == other.offsets
+    }
+}
+
+impl Eq for Segments {}
 
 impl Segments {
     /// Takes `S + 1` ascending offsets, the first of which is 0.
@@ -24,7 +35,22 @@ impl Segments {
             .iter()
             .map(|&row| u32::try_from(row).expect("a packed batch has fewer than 2^32 rows"))
             .collect();
-        Self { offsets }
+        Self::of(offsets)
+    }
+
+    fn of(offsets: Arc<[u32]>) -> Self {
+        Self { offsets, on_device: Arc::default() }
+    }
+
+    /// The `S + 1` offsets.
+    pub fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    /// What a device keeps with the segments, made by `make` when it is first asked for. `None` when
+    /// the place is taken by something of another type.
+    pub(super) fn on_device<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        self.on_device.get_or_init(|| Box::new(make())).downcast_ref()
     }
 
     /// Number of sequences, S.
@@ -55,7 +81,7 @@ impl Segments {
     /// The sequences `range` alone, their rows counted from the first one's.
     pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let offsets = &self.offsets[range.start..=range.end];
-        Self { offsets: offsets.iter().map(|row| row - offsets[0]).collect() }
+        Self::of(offsets.iter().map(|row| row - offsets[0]).collect())
     }
 
     /// Length of the longest sequence; 0 when there is none.

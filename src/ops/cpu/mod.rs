@@ -14,7 +14,8 @@ mod rows;
 use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 
-use super::{LoraPlan, LorbOps, Segments};
+use super::reference::{self, join_factors, split_factors};
+use super::{Activation, LoraPlan, LorbOps, Segments};
 
 impl LorbOps for Flex {
     fn embed_layer_norm(
@@ -23,26 +24,21 @@ impl LorbOps for Flex {
         types: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        tokens: IntTensor<Self>,
-        places: IntTensor<Self>,
+        ids: IntTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self> {
-        rows::embed_layer_norm(
-            [words, positions, types],
-            gamma,
-            beta,
-            &buffer::indices(tokens),
-            &buffer::indices(places),
-            epsilon,
-        )
+        let ids = buffer::indices(ids);
+        let (tokens, places) = ids.split_at(ids.len() / 2);
+        rows::embed_layer_norm([words, positions, types], gamma, beta, tokens, places, epsilon)
     }
 
-    fn frozen_linear(
+    fn frozen_linear_forward(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        linear::linear(x, w, bias)
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        activate(linear::linear(x, w, bias), activation)
     }
 
     fn frozen_linear_backward(g: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -53,20 +49,23 @@ impl LorbOps for Flex {
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
         plan: LoraPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        linear::lora_linear(x, w, bias, a, b, &plan)
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let (a, b) = split_factors::<Self>(factors, &plan);
+        let (before, u) = linear::lora_linear(x, w, bias, a, b, &plan);
+        let (y, before) = activate(before, activation);
+        (y, before, u)
     }
 
     fn lora_add_forward(
         base: FloatTensor<Self>,
         x: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
         plan: LoraPlan,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (a, b) = split_factors::<Self>(factors, &plan);
         linear::lora_add(base, x, a, b, &plan)
     }
 
@@ -74,19 +73,32 @@ impl LorbOps for Flex {
         g: FloatTensor<Self>,
         x: FloatTensor<Self>,
         u: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
         plan: LoraPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        linear::lora_grads(g, x, u, b, &plan)
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (_, b) = split_factors::<Self>(factors, &plan);
+        let (v, da, db) = linear::lora_grads(g, x, u, b, &plan);
+        (v, join_factors::<Self>(da, db))
     }
 
     fn lora_linear_backward(
         g: FloatTensor<Self>,
         w: FloatTensor<Self>,
         v: FloatTensor<Self>,
-        a: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+        plan: LoraPlan,
     ) -> FloatTensor<Self> {
+        let (a, _) = split_factors::<Self>(factors, &plan);
         linear::linear_backward(g, w, Some((v, a)))
+    }
+
+    fn lora_down_backward(
+        v: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> FloatTensor<Self> {
+        let (a, _) = split_factors::<Self>(factors, &plan);
+        linear::linear_backward(v, a, None)
     }
 
     fn packed_attention_forward(
@@ -158,11 +170,11 @@ impl LorbOps for Flex {
         rows::add_layer_norm_backward(g, normalised, inverse_deviation, gamma)
     }
 
-    fn gelu_erf(x: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn gelu_exact(x: FloatTensor<Self>) -> FloatTensor<Self> {
         rows::gelu(x)
     }
 
-    fn gelu_erf_backward(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn gelu_exact_backward(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
         rows::gelu_backward(g, x)
     }
 
@@ -172,5 +184,32 @@ impl LorbOps for Flex {
 
     fn scatter_cls(g: FloatTensor<Self>, segments: Segments) -> FloatTensor<Self> {
         rows::scatter_cls(g, &segments)
+    }
+
+    fn score_head(cls: FloatTensor<Self>, head: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::score_head::<Self>(cls, head)
+    }
+
+    fn score_head_backward(
+        g: FloatTensor<Self>,
+        cls: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        reference::score_head_backward::<Self>(g, cls, head)
+    }
+
+    fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self> {
+        reference::cut::<Self>(flat, offset, len)
+    }
+}
+
+/// The activated tensor, and the tensor before it.
+fn activate(
+    x: FloatTensor<Flex>,
+    activation: Activation,
+) -> (FloatTensor<Flex>, FloatTensor<Flex>) {
+    match activation {
+        Activation::Identity => (x.clone(), x),
+        Activation::Gelu => (rows::gelu(x.clone()), x),
     }
 }

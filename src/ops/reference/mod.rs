@@ -1,8 +1,7 @@
 //! Every operation composed of burn's own tensor operations, for any backend.
 //!
 //! Clarity before speed: packed sequences are padded, weights are multiplied in small pieces.
-//! This is what runs on the GPU where no WGSL kernel has taken over, and what every faster
-//! implementation has to agree with. Its forward methods are differentiable by burn's autodiff;
+//! This is what every faster implementation has to agree with. Its forward methods are differentiable by burn's autodiff;
 //! its backward methods are an independent derivation by hand.
 
 mod attention;
@@ -67,17 +66,43 @@ fn indices<B: Backend>(
     B::int_from_data(TensorData::new(rows, shape), &like.device())
 }
 
-#[allow(clippy::too_many_arguments)]
+/// The stacked A `[n r, in]` and the stacked B `[n width, r]`.
+pub(super) fn split_factors<B: Backend>(
+    factors: FloatTensor<B>,
+    plan: &LoraPlan,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let len = factors.shape().num_elements();
+    let (stacked, inputs) = (plan.stacked_rank(), plan.inputs(len));
+    let a = B::float_slice(factors.clone(), &[Slice::from(0..stacked * inputs)]);
+    let b = B::float_slice(factors, &[Slice::from(stacked * inputs..len)]);
+    let b_rows = plan.adapted.len() * plan.width;
+    (
+        B::float_reshape(a, Shape::new([stacked, inputs])),
+        B::float_reshape(b, Shape::new([b_rows, plan.rank])),
+    )
+}
+
+/// The inverse of [`split_factors`].
+pub(super) fn join_factors<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
+    let flat = |x: FloatTensor<B>| {
+        let len = x.shape().num_elements();
+        B::float_reshape(x, Shape::new([len]))
+    };
+    B::float_cat(vec![flat(a), flat(b)], 0)
+}
+
 pub(super) fn embed_layer_norm<B: Backend>(
     words: FloatTensor<B>,
     positions: FloatTensor<B>,
     types: FloatTensor<B>,
     gamma: FloatTensor<B>,
     beta: FloatTensor<B>,
-    tokens: IntTensor<B>,
-    places: IntTensor<B>,
+    ids: IntTensor<B>,
     epsilon: f32,
 ) -> FloatTensor<B> {
+    let count = ids.shape().num_elements() / 2;
+    let tokens = B::int_slice(ids.clone(), &[Slice::from(0..count)]);
+    let places = B::int_slice(ids, &[Slice::from(count..2 * count)]);
     let words = B::float_select(words, 0, tokens);
     let positions = B::float_select(positions, 0, places);
     let sum = B::float_add(words, positions);
@@ -227,4 +252,35 @@ pub(super) fn scatter_cls<B: Backend>(g: FloatTensor<B>, segments: &Segments) ->
     });
     let sources = indices::<B>(sources, &g);
     B::float_select(B::float_cat(vec![g, zeros], 0), 0, sources)
+}
+
+pub(super) fn score_head<B: Backend>(cls: FloatTensor<B>, head: FloatTensor<B>) -> FloatTensor<B> {
+    let (sequences, width) = (cls.shape()[0], cls.shape()[1]);
+    let (weight, bias) = split_head::<B>(head, width);
+    let scores = B::float_add(B::float_matmul(cls, weight), bias);
+    B::float_reshape(scores, Shape::new([sequences]))
+}
+
+pub(super) fn score_head_backward<B: Backend>(
+    g: FloatTensor<B>,
+    cls: FloatTensor<B>,
+    head: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let (sequences, width) = (cls.shape()[0], cls.shape()[1]);
+    let (weight, _) = split_head::<B>(head, width);
+    let g = B::float_reshape(g, Shape::new([sequences, 1]));
+    let dcls = B::float_matmul(g.clone(), B::float_transpose(weight));
+    let dweight = B::float_reshape(matmul_tn::<B>(cls, g.clone()), Shape::new([width]));
+    (dcls, B::float_cat(vec![dweight, B::float_sum(g)], 0))
+}
+
+/// Weight `[H, 1]` and bias `[1, 1]` of a score head.
+fn split_head<B: Backend>(head: FloatTensor<B>, width: usize) -> (FloatTensor<B>, FloatTensor<B>) {
+    let weight = B::float_slice(head.clone(), &[Slice::from(0..width)]);
+    let bias = B::float_slice(head, &[Slice::from(width..width + 1)]);
+    (B::float_reshape(weight, Shape::new([width, 1])), B::float_reshape(bias, Shape::new([1, 1])))
+}
+
+pub(super) fn cut<B: Backend>(flat: FloatTensor<B>, offset: usize, len: usize) -> FloatTensor<B> {
+    B::float_slice(flat, &[Slice::from(offset..offset + len)])
 }

@@ -4,7 +4,7 @@ use burn::backend::{Flex, ops::IntTensorOps};
 use burn::tensor::TensorData;
 
 use super::support::{F32, Float, Source, assert_close, plans, segmentations};
-use crate::ops::{LorbOps, reference};
+use crate::ops::{Activation, LorbOps, reference};
 
 const SIZES: [usize; 8] = [1, 2, 3, 17, 31, 33, 127, 129];
 
@@ -22,8 +22,13 @@ fn linear() {
         same(
             &format!("linear {t} {k} {o}"),
             reference::linear::<Flex>(x.clone(), w.clone(), bias.clone()),
-            Flex::frozen_linear(x, w.clone(), bias),
+            Flex::frozen_linear(x.clone(), w.clone(), bias.clone(), Activation::Identity),
         );
+        let (y, before) =
+            Flex::frozen_linear_forward(x.clone(), w.clone(), bias.clone(), Activation::Gelu);
+        let expected = reference::linear::<Flex>(x, w.clone(), bias);
+        same(&format!("before gelu {t} {k} {o}"), expected.clone(), before);
+        same(&format!("linear and gelu {t} {k} {o}"), reference::gelu::<Flex>(expected), y);
         same(
             &format!("linear backward {t} {k} {o}"),
             reference::linear_backward::<Flex>(g.clone(), w.clone()),
@@ -44,35 +49,45 @@ fn low_rank_terms() {
             let (a, b) = (source.f32([n * r, k]), source.f32([n * width, r]));
             let (g, base) = (source.f32([t, o]), source.f32([t, o]));
 
+            let factors = reference::join_factors::<Flex>(a.clone(), b.clone());
+
             let plain = reference::linear::<Flex>(x.clone(), w.clone(), bias.clone());
             let (y, u) = reference::lora_add::<Flex>(plain, x.clone(), a.clone(), b.clone(), &plan);
-            let (cpu_y, cpu_u) = Flex::lora_linear_forward(
+            let (cpu_y, cpu_before, cpu_u) = Flex::lora_linear_forward(
                 x.clone(),
                 w.clone(),
                 bias,
-                a.clone(),
-                b.clone(),
+                factors.clone(),
                 plan.clone(),
+                Activation::Gelu,
             );
-            same(&what("lora_linear"), y, cpu_y);
+            same(&what("lora_linear"), y.clone(), cpu_before);
+            same(&what("lora_linear and gelu"), reference::gelu::<Flex>(y), cpu_y);
             same(&what("x A^T"), u.clone(), cpu_u);
 
             let expected =
                 reference::lora_add::<Flex>(base.clone(), x.clone(), a.clone(), b.clone(), &plan);
-            let found = Flex::lora_add_forward(base, x.clone(), a.clone(), b.clone(), plan.clone());
+            let found = Flex::lora_add_forward(base, x.clone(), factors.clone(), plan.clone());
             same(&what("lora_add"), expected.0, found.0);
             same(&what("lora_add, x A^T"), expected.1, found.1);
 
             let (v, da, db) =
-                reference::lora_grads::<Flex>(g.clone(), x.clone(), u.clone(), b.clone(), &plan);
-            let (cpu_v, cpu_da, cpu_db) = Flex::lora_grads(g.clone(), x, u, b, plan.clone());
+                reference::lora_grads::<Flex>(g.clone(), x.clone(), u.clone(), b, &plan);
+            let (cpu_v, cpu_dfactors) =
+                Flex::lora_grads(g.clone(), x, u, factors.clone(), plan.clone());
+            let (cpu_da, cpu_db) = reference::split_factors::<Flex>(cpu_dfactors, &plan);
             same(&what("dU"), v.clone(), cpu_v);
             same(&what("dA"), da, cpu_da);
             same(&what("dB"), db, cpu_db);
             same(
+                &what("dX of the low-rank term"),
+                reference::linear_backward::<Flex>(v.clone(), a.clone()),
+                Flex::lora_down_backward(v.clone(), factors.clone(), plan.clone()),
+            );
+            same(
                 &what("dX"),
-                reference::lora_linear_backward::<Flex>(g.clone(), w.clone(), v.clone(), a.clone()),
-                Flex::lora_linear_backward(g, w, v, a),
+                reference::lora_linear_backward::<Flex>(g.clone(), w.clone(), v.clone(), a),
+                Flex::lora_linear_backward(g, w, v, factors, plan),
             );
         }
     }
@@ -169,18 +184,17 @@ fn row_wise_operations() {
                 Flex::add_layer_norm_backward(g.clone(), normalised, inverse, gamma.clone()),
             );
         }
-        same(&what("gelu"), reference::gelu::<Flex>(x.clone()), Flex::gelu_erf(x.clone()));
+        same(&what("gelu"), reference::gelu::<Flex>(x.clone()), Flex::gelu_exact(x.clone()));
         same(
             &what("gelu backward"),
             reference::gelu_backward::<Flex>(g.clone(), x.clone()),
-            Flex::gelu_erf_backward(g, x),
+            Flex::gelu_exact_backward(g, x),
         );
 
         let tables = [[19, h], [7, h], [2, h]].map(|shape| source.f32(shape));
-        let ids = |modulus: usize| {
-            let ids: Vec<i32> = (0..t).map(|i| (i * 5 % modulus) as i32).collect();
-            Flex::int_from_data(TensorData::new(ids, [t]), &Default::default())
-        };
+        let ids: Vec<i32> =
+            [19, 7].iter().flat_map(|m| (0..t).map(move |i| (i * 5 % m) as i32)).collect();
+        let ids = Flex::int_from_data(TensorData::new(ids, [2 * t]), &Default::default());
         let [words, positions, types] = tables;
         same(
             &what("embed_layer_norm"),
@@ -190,11 +204,10 @@ fn row_wise_operations() {
                 types.clone(),
                 gamma.clone(),
                 beta.clone(),
-                ids(19),
-                ids(7),
+                ids.clone(),
                 1e-12,
             ),
-            Flex::embed_layer_norm(words, positions, types, gamma, beta, ids(19), ids(7), 1e-12),
+            Flex::embed_layer_norm(words, positions, types, gamma, beta, ids, 1e-12),
         );
     }
 }
@@ -215,4 +228,17 @@ fn cls_rows() {
             Flex::scatter_cls(g, segments),
         );
     }
+}
+
+#[test]
+fn score_head_and_cuts() {
+    let mut source = Source::new(16);
+    let (cls, head, g) = (source.f32([31, 17]), source.f32([18]), source.f32([31]));
+    let scores = Flex::score_head(cls.clone(), head.clone());
+    same("score_head", reference::score_head::<Flex>(cls.clone(), head.clone()), scores);
+    let expected = reference::score_head_backward::<Flex>(g.clone(), cls.clone(), head.clone());
+    let found = Flex::score_head_backward(g, cls, head.clone());
+    same("score_head, dCLS", expected.0, found.0);
+    same("score_head, dhead", expected.1, found.1);
+    same("cut", reference::cut::<Flex>(head.clone(), 3, 7), Flex::cut(head, 3, 7));
 }

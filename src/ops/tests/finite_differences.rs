@@ -167,3 +167,18 @@ fn cls_rows() {
         |g, _| vec![reference::scatter_cls::<Flex>(g, &segments)],
     );
 }
+
+#[test]
+fn score_head() {
+    let mut source = Source::new(8);
+    check(
+        "score head",
+        &[source.f64([4, 5]), source.f64([6])],
+        |i| reference::score_head::<Flex>(i[0].clone(), i[1].clone()),
+        |g, i| {
+            let (dcls, dhead) =
+                reference::score_head_backward::<Flex>(g, i[0].clone(), i[1].clone());
+            vec![dcls, dhead]
+        },
+    );
+}

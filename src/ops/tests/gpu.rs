@@ -7,7 +7,7 @@
 use burn::tensor::{DType, Device, DeviceKind, Int, Tensor};
 
 use super::support::{Source, Tolerance, of_lengths, plans};
-use crate::ops;
+use crate::ops::{self, Activation};
 
 const GPU: Tolerance = Tolerance { absolute: 1e-5, relative: 1e-4 };
 
@@ -77,30 +77,44 @@ fn frozen<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tens
 
 #[test]
 fn linear() {
-    for (t, k, o) in [(1, 3, 2), (17, 31, 33), (129, 33, 127)] {
-        compare(&format!("linear {t} {k} {o}"), &[[t, k]], |device, i| {
-            ops::linear(i[0].clone(), &frozen(1, [o, k], device), &frozen(2, [o], device))
-        });
+    for activation in [Activation::Identity, Activation::Gelu] {
+        for (t, k, o) in [(1, 3, 2), (17, 31, 33), (129, 33, 127), (65, 68, 132), (1500, 64, 384)] {
+            compare(&format!("linear {t} {k} {o} {activation:?}"), &[[t, k]], |device, i| {
+                let (w, bias) = (frozen(1, [o, k], device), frozen(2, [o], device));
+                ops::linear(i[0].clone(), &w, &bias, activation)
+            });
+        }
     }
+}
+
+/// Joins A and B as `lora_linear` takes them.
+fn join(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<1> {
+    Tensor::cat(vec![a.clone().flatten(0, 1), b.clone().flatten(0, 1)], 0)
 }
 
 #[test]
 fn low_rank_terms() {
-    for (blocks, plan) in plans(17) {
-        let (t, k, o) = (33, 31, blocks * 17);
-        let (n, r) = (plan.adapted.len(), plan.rank);
-        compare(
-            &format!("lora_linear {plan:?}"),
-            &[[t, k], [n * r, k], [n * 17, r]],
-            |device, i| {
-                let (w, bias) = (frozen(1, [o, k], device), frozen(2, [o], device));
-                ops::lora_linear(i[0].clone(), &w, &bias, &i[1], &i[2], &plan)
-            },
-        );
-        let shapes = [[t, o], [t, k], [n * r, k], [n * 17, r]];
-        compare(&format!("lora_add {plan:?}"), &shapes, |_, i| {
-            ops::lora_add(i[0].clone(), i[1].clone(), &i[2], &i[3], &plan)
-        });
+    // Odd sizes; sizes of quads; a width of whole tiles, where the low-rank term is fused.
+    for (t, k, width) in [(33, 31, 17), (66, 36, 20), (70, 32, 64)] {
+        for (blocks, plan) in plans(width) {
+            let o = blocks * width;
+            let (n, r) = (plan.adapted.len(), plan.rank);
+            for activation in [Activation::Identity, Activation::Gelu] {
+                compare(
+                    &format!("lora_linear {t} {k} {plan:?} {activation:?}"),
+                    &[[t, k], [n * r, k], [n * width, r]],
+                    |device, i| {
+                        let (w, bias) = (frozen(1, [o, k], device), frozen(2, [o], device));
+                        let factors = join(&i[1], &i[2]);
+                        ops::lora_linear(i[0].clone(), &w, &bias, &factors, &plan, activation)
+                    },
+                );
+            }
+            let shapes = [[t, o], [t, k], [n * r, k], [n * width, r]];
+            compare(&format!("lora_add {t} {k} {plan:?}"), &shapes, |_, i| {
+                ops::lora_add(i[0].clone(), i[1].clone(), &join(&i[2], &i[3]), &plan)
+            });
+        }
     }
 }
 
@@ -128,6 +142,9 @@ fn row_wise_operations() {
         compare(&format!("gelu {t} {h}"), &[[t, h]], |_, i| ops::gelu(i[0].clone() * 3.0));
     }
     let segments = of_lengths(&[3, 1, 17]);
+    compare("score_head", &[[31, 17], [1, 18]], |_, i| {
+        ops::score_head(i[0].clone(), &i[1].clone().flatten(0, 1)).reshape([31, 1])
+    });
     compare("gather_cls", &[[21, 5]], |_, i| ops::gather_cls(i[0].clone(), &segments));
 }
 
@@ -137,12 +154,10 @@ fn embed_layer_norm() {
     let run = |device: &Device| {
         let tables =
             [frozen(1, [19, 33], device), frozen(2, [7, 33], device), frozen(3, [2, 33], device)];
-        let ids = |modulus: i32| {
-            let ids: Vec<i32> = (0..31).map(|i| i * 5 % modulus).collect();
-            Tensor::<1, Int>::from_ints(ids.as_slice(), device)
-        };
+        let ids: Vec<i32> = [19, 7].iter().flat_map(|m| (0..31).map(move |i| i * 5 % m)).collect();
+        let ids = Tensor::<1, Int>::from_ints(ids.as_slice(), device);
         let (gamma, beta) = (frozen(4, [33], device), frozen(5, [33], device));
-        ops::embed_layer_norm(tables.each_ref(), &gamma, &beta, ids(19), ids(7), 1e-12)
+        ops::embed_layer_norm(tables.each_ref(), &gamma, &beta, ids, 1e-12)
     };
     assert_near("embed_layer_norm", run(&Device::flex()), run(&gpu));
 }

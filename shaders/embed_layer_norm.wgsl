@@ -1,0 +1,43 @@
+// Sum of three embeddings, normalised as in `add_layer_norm`:
+//   v = words[token] + positions[place] + types[0]
+//   y = (v - mean v) / sqrt(mean (v - mean v)^2 + epsilon) gamma + beta
+//
+// words [vocabulary, width], positions [places, width], types [1 or more, width], gamma, beta [width]
+// ids [2 rows]: the tokens of all rows, then their places; y [rows, width]
+//
+// Dispatch: LANES threads for a row, ROWS = 256 / LANES rows for a workgroup;
+// ceil(rows / ROWS) of them.
+//
+// LANES, SIDE: variant. An id outside its table reads the table's last row. Numerics: f32.
+#use layer_norm
+
+struct Params { rows: u32, width: u32, vocabulary: u32, places: u32, epsilon: f32 }
+
+@group(0) @binding(0) var<storage, read> words: array<f32>;
+@group(0) @binding(1) var<storage, read> positions: array<f32>;
+@group(0) @binding(2) var<storage, read> types: array<f32>;
+@group(0) @binding(3) var<storage, read> gamma: array<f32>;
+@group(0) @binding(4) var<storage, read> beta: array<f32>;
+@group(0) @binding(5) var<storage, read> ids: array<i32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(7) var<uniform> p: Params;
+
+// A negative id is a large one without its sign.
+fn element(row: u32, column: u32) -> f32 {
+    let token = min(u32(ids[row]), p.vocabulary - 1u);
+    let place = min(u32(ids[p.rows + row]), p.places - 1u);
+    return words[token * p.width + column] + positions[place * p.width + column] + types[column];
+}
+
+@compute @workgroup_size(THREADS)
+fn embed_layer_norm(@builtin(workgroup_id) group: vec3<u32>,
+                    @builtin(num_workgroups) groups: vec3<u32>,
+                    @builtin(local_invocation_index) thread: u32) {
+    let row = linear_group(group, groups) * ROWS + thread / LANES;
+    let moment = moments(row, thread);
+    if (row >= p.rows) { return; }
+    for (var column = thread % LANES; column < p.width; column += LANES) {
+        let n = (again(row, column / LANES, thread) - moment.x) * moment.y;
+        y[row * p.width + column] = fma(n, gamma[column], beta[column]);
+    }
+}

@@ -1,0 +1,44 @@
+// y = GELU(pre), pre = x W^T + bias: a linear layer and the exact GELU.
+//
+//   x [rows, inputs], W [outputs, inputs] (f32, f16 or int8: see shared/weight_*.wgsl), bias [outputs];
+//   y [rows, outputs], pre [rows, outputs], kept for the backward step.
+//
+// Dispatch: one workgroup of 64 threads for TILE x TILE outputs (shared/product.wgsl):
+// ceil(rows / TILE) * ceil(outputs / TILE) of them, columns fastest. Sums in f32.
+#use linear_nt
+#use no_extra
+#use store_pre
+#use gelu
+
+struct Params {
+    rows: u32,
+    inputs: u32,
+    outputs: u32,
+    // Word of w at which the scales of int8 weights begin; unused for others.
+    scales: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<Item>;
+@group(0) @binding(1) var<storage, read> w: array<Word>;
+@group(0) @binding(2) var<storage, read> bias: array<Item>;
+@group(0) @binding(3) var<storage, read_write> pre: array<Item>;
+@group(0) @binding(4) var<storage, read_write> y: array<Item>;
+@group(0) @binding(5) var<uniform> p: Params;
+
+fn finish(row: u32, column: u32, sums: vec4<f32>) {
+    let v = sums + bias_quad(column);
+    store_pre(row, column, v);
+    store_y(row, column, vec4(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w)));
+}
+
+@compute @workgroup_size(64)
+fn linear_gelu(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread_index: u32,
+) {
+    if (!find_tile(linear_group(group, groups), thread_index, p.rows, p.outputs)) {
+        return;
+    }
+    finish_all(product(p.inputs, false));
+}

@@ -1,0 +1,62 @@
+// y = GELU(pre), pre = x W^T + bias: a linear layer, adapted, and the exact GELU.
+// pre[:, block] += scale * (x A^T) B^T for each adapted block.
+//
+//   x [rows, inputs], W [outputs, inputs] (f32, f16 or int8: see shared/weight_*.wgsl), bias [outputs];
+//   factors: A [adapted * rank, inputs], then B [adapted * width, rank], both of the adapted of the at
+//   most three blocks of `width` columns, ascending; u = x A^T [rows, adapted * rank];
+//   y [rows, outputs], pre [rows, outputs], kept for the backward step.
+//
+// u is read, or, in the variants with FUSED, computed here and written. Those take ranks up to
+// 8 * EXTRA and a width that is a multiple of TILE.
+//
+// Dispatch: one workgroup of 64 threads for TILE x TILE outputs (shared/product.wgsl):
+// ceil(rows / TILE) * ceil(outputs / TILE) of them, columns fastest. Sums in f32.
+#use lora_forward
+#use store_pre
+#use gelu
+
+struct Params {
+    rows: u32,
+    inputs: u32,
+    outputs: u32,
+    // Word of w at which the scales of int8 weights begin; unused for others.
+    scales: u32,
+    // Columns of an output block, rank of an adapted one, and how many are adapted.
+    width: u32,
+    rank: u32,
+    adapted: u32,
+    // Position of block 0, 1 and 2 among the adapted; 0xffffffff where it is not.
+    slot_0: u32,
+    slot_1: u32,
+    slot_2: u32,
+    // Factor on the low-rank term.
+    scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<Item>;
+@group(0) @binding(1) var<storage, read> w: array<Word>;
+@group(0) @binding(2) var<storage, read> bias: array<Item>;
+@group(0) @binding(3) var<storage, read> factors: array<Item>;
+@group(0) @binding(4) var<storage, read_write> u: array<f32>;
+@group(0) @binding(5) var<storage, read_write> pre: array<Item>;
+@group(0) @binding(6) var<storage, read_write> y: array<Item>;
+@group(0) @binding(7) var<uniform> p: Params;
+
+fn finish(row: u32, column: u32, sums: vec4<f32>) {
+    let v = sums + bias_quad(column);
+    store_pre(row, column, v);
+    store_y(row, column, vec4(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w)));
+}
+
+@compute @workgroup_size(64)
+fn lora_linear_gelu(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread_index: u32,
+) {
+    let index = linear_group(group, groups);
+    if (!find_tile(index, thread_index, p.rows, p.outputs)) {
+        return;
+    }
+    finish_all(adapted_product(first_column(index, p.outputs)));
+}

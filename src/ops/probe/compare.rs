@@ -1,0 +1,80 @@
+//! How close is close enough.
+
+use super::Fault;
+
+/// What a device's result may differ from the CPU's by: `ABSOLUTE + RELATIVE * max |expected|`.
+///
+/// Relative to the largest element, because sums that cancel keep the error of their terms. Both
+/// sides compute in f32 and add up in different orders; WGSL leaves `exp` and `inverseSqrt` a few
+/// units in the last place. A wrong kernel is off by far more: by the size of the numbers.
+pub(super) const ABSOLUTE: f64 = 1e-5;
+pub(super) const RELATIVE: f64 = 1e-4;
+
+pub(super) struct Compared {
+    pub largest_error: f64,
+    pub allowed: f64,
+    pub fault: Option<Fault>,
+}
+
+/// Compares element by element. An `Err` is what a device said in place of a result.
+pub(super) fn compare(
+    expected: Result<Vec<f32>, String>,
+    found: Result<Vec<f32>, String>,
+) -> Compared {
+    let (expected, found) = match (expected, found) {
+        (Ok(expected), Ok(found)) => (expected, found),
+        (Err(error), _) => return failed(format!("on the CPU: {error}")),
+        (_, Err(error)) => return failed(error),
+    };
+    let largest = expected.iter().fold(0.0f64, |most, value| most.max(f64::from(value.abs())));
+    let allowed = ABSOLUTE + RELATIVE * largest;
+    let errors = expected.iter().zip(&found).map(|(e, f)| f64::from((e - f).abs()));
+    let largest_error = errors.fold(0.0f64, |most, error| {
+        // `max` alone would pass over NaN.
+        if error.is_nan() { f64::INFINITY } else { most.max(error) }
+    });
+    let broken = found.iter().filter(|value| !value.is_finite()).count();
+    let fault = if found.len() != expected.len() {
+        Some(Fault::Size { found: found.len(), expected: expected.len() })
+    } else if broken > 0 {
+        Some(Fault::NotFinite { count: broken, of: found.len() })
+    } else if largest > 0.0 && found.iter().all(|value| *value == 0.0) {
+        Some(Fault::AllZero)
+    } else if largest_error > allowed {
+        Some(Fault::Differs { largest_error, allowed })
+    } else {
+        None
+    };
+    Compared { largest_error, allowed, fault }
+}
+
+fn failed(error: String) -> Compared {
+    Compared { largest_error: f64::INFINITY, allowed: 0.0, fault: Some(Fault::Failed(error)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(expected: &[f32], found: &[f32]) -> Option<Fault> {
+        compare(Ok(expected.to_vec()), Ok(found.to_vec())).fault
+    }
+
+    #[test]
+    fn rounding_passes_and_more_does_not() {
+        assert_eq!(fault(&[1.0, -20.0], &[1.001, -20.001]), None);
+        let off = fault(&[1.0, -20.0], &[1.0, -20.01]);
+        assert!(matches!(off, Some(Fault::Differs { largest_error, .. }) if largest_error > 0.009));
+    }
+
+    #[test]
+    fn what_is_not_a_number_and_what_is_nothing_has_a_name_of_its_own() {
+        let (nan, infinite) = (f32::NAN, f32::INFINITY);
+        assert_eq!(fault(&[1.0, 2.0], &[nan, 2.0]), Some(Fault::NotFinite { count: 1, of: 2 }));
+        assert_eq!(fault(&[1.0], &[infinite]), Some(Fault::NotFinite { count: 1, of: 1 }));
+        assert_eq!(fault(&[1e-7, 2e-7], &[0.0, 0.0]), Some(Fault::AllZero));
+        assert_eq!(fault(&[1.0, 2.0], &[1.0]), Some(Fault::Size { found: 1, expected: 2 }));
+        let lost = compare(Ok(vec![1.0]), Err("device lost".to_owned()));
+        assert_eq!(lost.fault, Some(Fault::Failed("device lost".to_owned())));
+    }
+}

@@ -1,0 +1,91 @@
+//! What the host knows of a kernel: generated from the shaders at build time, independent of who
+//! launches it.
+
+/// One variant of a kernel in `shaders/`.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Name of the variant, unique among all.
+    pub name: &'static str,
+    /// Name of the entry point, which is the kernel's file.
+    pub entry: &'static str,
+    /// Invocations of a workgroup along x, y and z.
+    pub workgroup: [u32; 3],
+    /// For each storage buffer, by binding, whether the kernel writes it.
+    pub written: &'static [bool],
+    /// Named u32 constants of the shader.
+    pub constants: &'static [(&'static str, u32)],
+    /// The text, in pieces that variants share.
+    pub parts: &'static [&'static str],
+}
+
+impl Kernel {
+    /// The whole WGSL text.
+    #[must_use]
+    pub fn source(&self) -> String {
+        self.parts.concat()
+    }
+
+    /// A constant of the shader, such as the size of a tile.
+    ///
+    /// # Panics
+    /// When the shader has no such constant: launch code and shader disagree then.
+    #[must_use]
+    pub fn constant(&self, name: &str) -> u32 {
+        let found = self.constants.iter().find(|(constant, _)| *constant == name);
+        found.unwrap_or_else(|| panic!("{} has no constant {name}", self.name)).1
+    }
+}
+
+/// What a launch of one kernel is given: its buffers and its parameters, by name.
+pub trait Call<'a, T> {
+    /// Entry point of the kernel that these arguments suit.
+    const NAME: &'static str;
+    /// The storage buffers in binding order.
+    fn buffers(&self) -> Vec<&'a T>;
+    /// The uniform parameters in order, floats by their bits.
+    fn words(&self) -> Vec<u32>;
+}
+
+/// Most workgroups along one dimension of a dispatch, on every WebGPU device.
+const MOST_GROUPS: u32 = 65_535;
+
+/// Workgroups of a dispatch along x, y and z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups(pub [u32; 3]);
+
+impl Groups {
+    /// `count` workgroups in a row, folded into x and y where one dimension cannot hold them. The
+    /// kernel counts them by `linear_group` and ignores those past its work.
+    #[must_use]
+    pub fn linear(count: u32) -> Self {
+        if count <= MOST_GROUPS {
+            return Self([count, 1, 1]);
+        }
+        let rows = count.div_ceil(MOST_GROUPS);
+        Self([count.div_ceil(rows), rows, 1])
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_rows_of_workgroups_are_folded() {
+        for count in [0, 1, 65_535, 65_536, 131_071, 10_000_000] {
+            let Groups([x, y, z]) = Groups::linear(count);
+            assert!(x <= MOST_GROUPS && y <= MOST_GROUPS && z == 1);
+            assert!(x * y >= count && x * y - count < y, "{count}: {x} {y}");
+        }
+    }
+
+    #[test]
+    fn names_of_variants_are_unique_and_begin_with_their_kernel() {
+        let mut names: Vec<&str> = ALL.iter().map(|kernel| kernel.name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
+        assert!(ALL.iter().all(|kernel| kernel.name.starts_with(kernel.entry)));
+    }
+}

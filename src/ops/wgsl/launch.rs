@@ -1,0 +1,128 @@
+//! Kernels on burn's GPU runtime.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use burn::backend::TensorMetadata;
+use burn::tensor::{DType, Shape};
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::ir::{AddressType, ElemType, Scope, UIntKind, metadata::Info, settings::Dim3};
+use cubecl::prelude::{
+    BufferIOAttr, CubeCount, CubeKernel, ExecutionMode, KernelDefinition, KernelId, KernelMetadata,
+    KernelSettings, PrecompiledSource,
+};
+use cubecl::server::{KernelArguments, MetadataBindingInfo};
+
+use super::kernel::{Call, Groups, Kernel};
+
+/// Dispatches since the program began, for tests and benchmarks.
+static DISPATCHES: AtomicU64 = AtomicU64::new(0);
+
+/// How many kernels of ours have been launched since the program began.
+#[must_use]
+pub fn dispatches() -> u64 {
+    DISPATCHES.load(Ordering::Relaxed)
+}
+
+/// A kernel as burn's runtime takes it.
+struct Handwritten(&'static Kernel);
+
+impl KernelMetadata for Handwritten {
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    fn id(&self) -> KernelId {
+        // The shaders guard their own loops and indices.
+        KernelId::new::<Self>().info(self.0.name).mode(ExecutionMode::Unchecked)
+    }
+
+    fn address_type(&self) -> ElemType {
+        ElemType::UInt(UIntKind::U32)
+    }
+}
+
+impl CubeKernel for Handwritten {
+    fn define(&self) -> KernelDefinition {
+        let settings =
+            KernelSettings::new(Dim3::new_single(), ExecutionMode::Unchecked, AddressType::U32);
+        KernelDefinition { body: Scope::root(settings.clone()), settings, info: Info::default() }
+    }
+
+    fn source(&self) -> Option<PrecompiledSource> {
+        Some(PrecompiledSource {
+            source: self.0.source(),
+            entrypoint_name: self.0.entry.to_owned(),
+            lang: "wgsl",
+        })
+    }
+}
+
+/// Runs a kernel. Buffers are contiguous; a failure shows when a result is read.
+pub(super) fn launch<'a, C: Call<'a, CubeTensor>>(
+    kernel: &'static Kernel,
+    call: &C,
+    groups: Groups,
+) {
+    assert_eq!(kernel.entry, C::NAME, "arguments of another kernel");
+    let Groups([x, y, z]) = groups;
+    if x * y * z == 0 {
+        return;
+    }
+    let buffers = call.buffers();
+    let client = buffers[0].client.clone();
+    let mut arguments = KernelArguments::new();
+    for (tensor, written) in buffers.into_iter().zip(kernel.written) {
+        let access = if *written { BufferIOAttr::ReadWrite } else { BufferIOAttr::ReadOnly };
+        arguments = arguments.with_buffer_io(tensor.handle.clone().binding(), access);
+    }
+    let arguments = arguments.with_info(MetadataBindingInfo::custom(pack(call.words())));
+    DISPATCHES.fetch_add(1, Ordering::Relaxed);
+    client.launch(Box::new(Handwritten(kernel)), CubeCount::Static(x, y, z), arguments);
+}
+
+/// Words as the runtime takes them, filled up to the 16 bytes that a uniform struct is aligned to.
+fn pack(mut words: Vec<u32>) -> Vec<u64> {
+    words.resize(words.len().next_multiple_of(4), 0);
+    words.chunks_exact(2).map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32).collect()
+}
+
+/// A tensor whose elements lie one after the other in the order of its shape.
+pub(super) fn contiguous(tensor: CubeTensor) -> CubeTensor {
+    into_contiguous(tensor)
+}
+
+/// An f32 tensor with whatever the memory holds, on the device of `like`.
+pub(super) fn empty<const D: usize>(shape: [usize; D], like: &CubeTensor) -> CubeTensor {
+    empty_device_contiguous_dtype(
+        like.client.clone(),
+        like.device.clone(),
+        Shape::new(shape),
+        DType::F32,
+    )
+}
+
+/// A tensor of words from the host, on the device of `like`.
+pub(super) fn upload(words: &[u32], like: &CubeTensor) -> CubeTensor {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let handle = like.client.create_from_slice(&bytes);
+    let shape = Shape::new([words.len()]);
+    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape, handle, DType::U32)
+}
+
+/// Rows and columns of a matrix.
+pub(super) fn dims(tensor: &CubeTensor) -> (u32, u32) {
+    let shape = tensor.shape();
+    (shape[0] as u32, shape[1] as u32)
+}
+
+/// Elements of a tensor.
+pub(super) fn count(tensor: &CubeTensor) -> u32 {
+    tensor.shape().num_elements() as u32
+}
+
+/// Whether a tensor begins where quads of floats may begin.
+pub(super) fn aligned(tensor: &CubeTensor) -> bool {
+    tensor.handle.offset_start.unwrap_or(0).is_multiple_of(16)
+}

@@ -1,0 +1,322 @@
+//! The operations on LoRB's own WGSL kernels, in `shaders/`.
+//!
+//! burn's GPU backend serves several runtimes, only one of which takes WGSL. Where another one is
+//! at work, and for heads wider than the shaders hold, an operation is composed of burn's own.
+
+mod attention;
+pub mod kernel;
+mod launch;
+mod linear;
+mod rows;
+
+use burn::backend::TensorMetadata;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::{DType, Shape};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::reference::{self, join_factors, split_factors};
+use super::{Activation, LoraPlan, LorbOps, Segments};
+use launch::contiguous;
+pub use launch::dispatches;
+
+/// Whether our kernels take these tensors: f32, on a runtime that takes WGSL.
+fn ours<const N: usize>(tensors: [&CubeTensor; N]) -> bool {
+    tensors.iter().all(|tensor| tensor.client.name() == "wgpu<wgsl>" && tensor.dtype == DType::F32)
+}
+
+/// Whether a head of this width fits the attention kernels.
+fn fits(width: usize, heads: usize) -> bool {
+    width / heads <= attention::WIDEST_HEAD
+}
+
+impl LorbOps for CubeBackend {
+    fn embed_layer_norm(
+        words: FloatTensor<Self>,
+        positions: FloatTensor<Self>,
+        types: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        if !ours([&words, &positions, &types, &gamma, &beta]) || ids.dtype != DType::I32 {
+            return reference::embed_layer_norm::<Self>(
+                words, positions, types, gamma, beta, ids, epsilon,
+            );
+        }
+        let [words, positions, types, gamma, beta, ids] =
+            [words, positions, types, gamma, beta, ids].map(contiguous);
+        rows::embed_layer_norm([&words, &positions, &types], &gamma, &beta, &ids, epsilon)
+    }
+
+    fn frozen_linear_forward(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        if !ours([&x, &w, &bias]) {
+            return activate(reference::linear::<Self>(x, w, bias), activation);
+        }
+        let [x, w, bias] = [x, w, bias].map(contiguous);
+        linear::linear_forward(&x, &w, &bias, activation)
+    }
+
+    fn frozen_linear_backward(g: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !ours([&g, &w]) {
+            return reference::linear_backward::<Self>(g, w);
+        }
+        let [g, w] = [g, w].map(contiguous);
+        linear::linear_backward(&g, &w)
+    }
+
+    fn lora_linear_forward(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+        plan: LoraPlan,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        if !ours([&x, &w, &bias, &factors]) {
+            let base = reference::linear::<Self>(x.clone(), w, bias);
+            let (before, u) = Self::lora_add_forward(base, x, factors, plan);
+            let (y, before) = activate(before, activation);
+            return (y, before, u);
+        }
+        let [x, w, bias, factors] = [x, w, bias, factors].map(contiguous);
+        linear::lora_linear_forward(&x, &w, &bias, &factors, &plan, activation)
+    }
+
+    // Only dropout on the low-rank path comes here: composed.
+    fn lora_add_forward(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (a, b) = split_factors::<Self>(factors, &plan);
+        reference::lora_add::<Self>(base, x, a, b, &plan)
+    }
+
+    fn lora_grads(
+        g: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        u: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        if !ours([&g, &x, &u, &factors]) {
+            let (_, b) = split_factors::<Self>(factors, &plan);
+            let (v, da, db) = reference::lora_grads::<Self>(g, x, u, b, &plan);
+            return (v, join_factors::<Self>(da, db));
+        }
+        let [g, x, u, factors] = [g, x, u, factors].map(contiguous);
+        linear::lora_grads(&g, &x, &u, &factors, &plan)
+    }
+
+    fn lora_linear_backward(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> FloatTensor<Self> {
+        if !ours([&g, &w, &v, &factors]) {
+            let (a, _) = split_factors::<Self>(factors, &plan);
+            return reference::lora_linear_backward::<Self>(g, w, v, a);
+        }
+        let [g, w, v, factors] = [g, w, v, factors].map(contiguous);
+        linear::lora_linear_backward(&g, &w, &v, &factors, &plan)
+    }
+
+    fn lora_down_backward(
+        v: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+        plan: LoraPlan,
+    ) -> FloatTensor<Self> {
+        let (a, _) = split_factors::<Self>(factors, &plan);
+        Self::frozen_linear_backward(v, a)
+    }
+
+    fn packed_attention_forward(
+        qkv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        if !ours([&qkv]) || !fits(qkv.shape()[1] / 3, heads) {
+            return reference::attention::<Self>(qkv, &segments, heads);
+        }
+        attention::attention(&contiguous(qkv), &segments, heads)
+    }
+
+    fn packed_attention_backward(
+        g: FloatTensor<Self>,
+        qkv: FloatTensor<Self>,
+        out: FloatTensor<Self>,
+        log_sums: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        if !ours([&g, &qkv, &out, &log_sums]) || !fits(g.shape()[1], heads) {
+            return reference::attention_backward::<Self>(g, qkv, out, log_sums, &segments, heads);
+        }
+        let [g, qkv, out, log_sums] = [g, qkv, out, log_sums].map(contiguous);
+        attention::attention_backward(&g, &qkv, &out, &log_sums, &segments, heads)
+    }
+
+    fn attention_cls_forward(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        if !ours([&q, &kv]) || !fits(q.shape()[1], heads) {
+            return reference::attention_cls::<Self>(q, kv, &segments, heads);
+        }
+        let [q, kv] = [q, kv].map(contiguous);
+        attention::attention_cls(&q, &kv, &segments, heads)
+    }
+
+    fn attention_cls_backward(
+        g: FloatTensor<Self>,
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        out: FloatTensor<Self>,
+        log_sums: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        if !ours([&g, &q, &kv, &log_sums]) || !fits(q.shape()[1], heads) {
+            return reference::attention_cls_backward::<Self>(
+                g, q, kv, out, log_sums, &segments, heads,
+            );
+        }
+        let [g, q, kv, log_sums] = [g, q, kv, log_sums].map(contiguous);
+        attention::attention_cls_backward(&g, &q, &kv, &log_sums, &segments, heads)
+    }
+
+    fn add_layer_norm(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        if !ours([&x, &residual, &gamma, &beta]) {
+            return reference::add_layer_norm::<Self>(x, residual, gamma, beta, epsilon).0;
+        }
+        let [x, residual, gamma, beta] = [x, residual, gamma, beta].map(contiguous);
+        rows::add_layer_norm(&x, &residual, &gamma, &beta, epsilon)
+    }
+
+    fn add_layer_norm_forward(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        if !ours([&x, &residual, &gamma, &beta]) {
+            return reference::add_layer_norm::<Self>(x, residual, gamma, beta, epsilon);
+        }
+        let [x, residual, gamma, beta] = [x, residual, gamma, beta].map(contiguous);
+        rows::add_layer_norm_forward(&x, &residual, &gamma, &beta, epsilon)
+    }
+
+    fn add_layer_norm_backward(
+        g: FloatTensor<Self>,
+        normalised: FloatTensor<Self>,
+        inverse_deviation: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if !ours([&g, &normalised, &inverse_deviation, &gamma]) {
+            return reference::add_layer_norm_backward::<Self>(
+                g,
+                normalised,
+                inverse_deviation,
+                gamma,
+            );
+        }
+        let [g, normalised, inverse_deviation, gamma] =
+            [g, normalised, inverse_deviation, gamma].map(contiguous);
+        rows::add_layer_norm_backward(&g, &normalised, &inverse_deviation, &gamma)
+    }
+
+    fn gelu_exact(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !ours([&x]) {
+            return reference::gelu::<Self>(x);
+        }
+        rows::gelu(&contiguous(x))
+    }
+
+    fn gelu_exact_backward(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !ours([&g, &x]) {
+            return reference::gelu_backward::<Self>(g, x);
+        }
+        let [g, x] = [g, x].map(contiguous);
+        rows::gelu_backward(&g, &x)
+    }
+
+    fn gather_cls(x: FloatTensor<Self>, segments: Segments) -> FloatTensor<Self> {
+        if !ours([&x]) {
+            return reference::gather_cls::<Self>(x, &segments);
+        }
+        rows::gather_cls(&contiguous(x), &segments)
+    }
+
+    fn scatter_cls(g: FloatTensor<Self>, segments: Segments) -> FloatTensor<Self> {
+        if !ours([&g]) {
+            return reference::scatter_cls::<Self>(g, &segments);
+        }
+        rows::scatter_cls(&contiguous(g), &segments)
+    }
+
+    fn score_head(cls: FloatTensor<Self>, head: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !ours([&cls, &head]) {
+            return reference::score_head::<Self>(cls, head);
+        }
+        let [cls, head] = [cls, head].map(contiguous);
+        rows::score_head(&cls, &head)
+    }
+
+    fn score_head_backward(
+        g: FloatTensor<Self>,
+        cls: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        if !ours([&g, &cls, &head]) {
+            return reference::score_head_backward::<Self>(g, cls, head);
+        }
+        let [g, cls, head] = [g, cls, head].map(contiguous);
+        rows::score_head_backward(&g, &cls, &head)
+    }
+
+    fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self> {
+        let (bytes, size) = (flat.dtype.size(), flat.shape().num_elements());
+        let start = (offset * bytes) as u64;
+        let alignment = flat.client.properties().memory.alignment;
+        // A window on the same memory, where the device lets one begin here.
+        if !flat.is_contiguous() || !start.is_multiple_of(alignment) {
+            return reference::cut::<Self>(flat, offset, len);
+        }
+        let end = ((size - offset - len) * bytes) as u64;
+        let handle = flat.handle.clone().offset_start(start).offset_end(end);
+        CubeTensor::new_contiguous(
+            flat.client.clone(),
+            flat.device.clone(),
+            Shape::new([len]),
+            handle,
+            flat.dtype,
+        )
+    }
+}
+
+/// The activated tensor, and the tensor before it.
+fn activate(x: CubeTensor, activation: Activation) -> (CubeTensor, CubeTensor) {
+    match activation {
+        Activation::Identity => (x.clone(), x),
+        Activation::Gelu => (reference::gelu::<CubeBackend>(x.clone()), x),
+    }
+}
