@@ -5,6 +5,7 @@
 
 pub mod adapter;
 pub mod base;
+pub mod bench;
 #[cfg(not(target_family = "wasm"))]
 pub mod device;
 pub mod model;

@@ -5,6 +5,8 @@
 
 mod adapter_dir;
 mod args;
+mod bench;
+mod bench_table;
 mod demo;
 mod demo_base;
 mod difference;
@@ -54,6 +56,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// List what this machine can compute on
     Doctor,
+    /// Measure how fast this machine trains and rescores, and what of its speed is used
+    Bench(bench::BenchArgs),
     /// Train on sample data and show what it brings
     Demo(demo::DemoArgs),
 }
@@ -68,6 +72,7 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Doctor => doctor::run(),
+        Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {

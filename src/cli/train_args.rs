@@ -115,6 +115,10 @@ pub struct ScheduleArgs {
     /// Batches that make one step
     #[arg(long, value_name = "N", default_value_t = TrainConfig::default().accumulate)]
     pub accumulate: usize,
+    /// Keep only the input of each layer and compute the layer again in the backward pass: less
+    /// memory, a third more time, the same result
+    #[arg(long)]
+    pub recompute: bool,
     /// Seed of the first weights, of the order of lists and of dropout
     #[arg(long, value_name = "N", default_value_t = TrainConfig::default().seed)]
     pub seed: u64,
@@ -144,7 +148,7 @@ pub struct KeepingArgs {
 }
 
 /// As one would type them; clap would part a list by blanks.
-static DEFAULT_TARGETS: LazyLock<String> = LazyLock::new(|| {
+pub static DEFAULT_TARGETS: LazyLock<String> = LazyLock::new(|| {
     let names: Vec<String> = LoraConfig::default().targets.iter().map(Target::to_string).collect();
     names.join(",")
 });
@@ -162,6 +166,7 @@ impl TrainArgs {
             epochs: s.epochs,
             batch_tokens: s.batch_tokens,
             accumulate: s.accumulate,
+            recompute: s.recompute,
             warmup: s.warmup,
             decay: s.decay,
             clip_norm: s.clip_norm,

@@ -172,14 +172,16 @@ impl Encoder {
     /// training. Query, key and value of a layer share one dropout mask, where PEFT draws three.
     #[must_use]
     pub fn forward(&self, batch: &PackedBatch, leaves: &Leaves, dropout: Option<u64>) -> Forward {
-        let mut dropout = Dropout::new(leaves.dropout, dropout);
-        let segments = batch.segments();
-        let mut x = self.embed(batch);
-        for (layer, leaves) in self.layers.iter().zip(&leaves.layers) {
-            x = layer.forward(x, &segments, self.heads, leaves, &mut dropout);
-        }
-        let scores = ops::score_head(x.clone(), leaves.head());
-        Forward { cls: x, scores }
+        let stages = self.stages(batch, dropout);
+        let embedded = stages.embed();
+        let x = (0..stages.layers()).fold(embedded, |x, layer| stages.layer(layer, x, leaves));
+        stages.score(x, leaves)
+    }
+
+    /// The same as [`Encoder::forward`], layer by layer.
+    #[must_use]
+    pub fn stages<'a>(&'a self, batch: &'a PackedBatch, dropout: Option<u64>) -> Stages<'a> {
+        Stages { encoder: self, batch, segments: batch.segments(), dropout }
     }
 
     fn embed(&self, batch: &PackedBatch) -> Tensor<2> {
@@ -193,6 +195,48 @@ impl Encoder {
             Tensor::<1, Int>::from_ints(ids.as_slice(), &device),
             norm.epsilon,
         )
+    }
+}
+
+/// An encoder at work on one batch. A layer gives the same result however often it is run: its
+/// dropout is drawn from the batch's seed and the layer's number alone.
+#[derive(Clone, Debug)]
+pub struct Stages<'a> {
+    encoder: &'a Encoder,
+    batch: &'a PackedBatch,
+    segments: Segments,
+    dropout: Option<u64>,
+}
+
+impl Stages<'_> {
+    /// Number of layers, 1 or more.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.encoder.layers.len()
+    }
+
+    /// Input of the first layer, `[T, H]`.
+    #[must_use]
+    pub fn embed(&self) -> Tensor<2> {
+        self.encoder.embed(self.batch)
+    }
+
+    /// Runs one layer, counted from 0: `[T, H]` to `[T, H]`, of the last layer to `[S, H]`.
+    ///
+    /// # Panics
+    /// When there is no such layer.
+    #[must_use]
+    pub fn layer(&self, index: usize, x: Tensor<2>, leaves: &Leaves) -> Tensor<2> {
+        let mut dropout = Dropout::new(leaves.dropout, self.dropout, index);
+        let (layer, heads) = (&self.encoder.layers[index], self.encoder.heads);
+        layer.forward(x, &self.segments, heads, &leaves.layers[index], &mut dropout)
+    }
+
+    /// Scores what the last layer gives, `[S, H]`.
+    #[must_use]
+    pub fn score(&self, cls: Tensor<2>, leaves: &Leaves) -> Forward {
+        let scores = ops::score_head(cls.clone(), leaves.head());
+        Forward { cls, scores }
     }
 }
 
@@ -278,9 +322,14 @@ struct Dropout {
 }
 
 impl Dropout {
-    fn new(probability: f32, seed: Option<u64>) -> Self {
-        let seed = seed.filter(|_| probability > 0.0);
-        Self { probability, rng: seed.map(ChaCha8Rng::seed_from_u64) }
+    /// The masks of one layer: each layer has a stream of its own.
+    fn new(probability: f32, seed: Option<u64>, layer: usize) -> Self {
+        let rng = seed.filter(|_| probability > 0.0).map(|seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(layer as u64);
+            rng
+        });
+        Self { probability, rng }
     }
 
     /// A mask for `x [T, K]` of zeros and, to keep the mean, `1 / (1 - p)`.

@@ -42,6 +42,18 @@ pub(super) struct LayerLeaves {
     pub output: Option<LowRank>,
 }
 
+impl LayerLeaves {
+    fn factors(&self) -> [Option<&LowRank>; 6] {
+        let Self { fused, query, key_value, attention_output, intermediate, output } = self;
+        [fused, query, key_value, attention_output, intermediate, output].map(Option::as_ref)
+    }
+
+    fn factors_mut(&mut self) -> [Option<&mut LowRank>; 6] {
+        let Self { fused, query, key_value, attention_output, intermediate, output } = self;
+        [fused, query, key_value, attention_output, intermediate, output].map(Option::as_mut)
+    }
+}
+
 /// An adapter's parameters on a device, ready for the encoder.
 ///
 /// All of them are views of one flat tensor, so that a step of the optimiser is one operation on
@@ -71,7 +83,17 @@ impl Leaves {
         layout: &Layout,
         flat: &Tensor<1>,
     ) -> Self {
-        Self::cut(base, lora, layout, flat, |tensor| tensor.autodiff().require_grad())
+        Self::untracked(base, lora, layout, flat).track()
+    }
+
+    /// Untracked leaves, tracked by autodiff from now on. The numbers are shared, not copied.
+    #[must_use]
+    pub fn track(&self) -> Self {
+        let mut leaves = self.clone();
+        for cut in leaves.cuts_mut() {
+            cut.tensor = cut.tensor.clone().autodiff().require_grad();
+        }
+        leaves
     }
 
     /// The flat parameters `flat [P]` on their own device, without gradients.
@@ -82,18 +104,7 @@ impl Leaves {
         layout: &Layout,
         flat: &Tensor<1>,
     ) -> Self {
-        Self::cut(base, lora, layout, flat, |tensor| tensor)
-    }
-
-    fn cut(
-        base: &BertConfig,
-        lora: &LoraConfig,
-        layout: &Layout,
-        flat: &Tensor<1>,
-        lift: impl Fn(Tensor<1>) -> Tensor<1>,
-    ) -> Self {
-        let cut =
-            |offset: usize, len: usize| Cut { offset, tensor: lift(ops::cut(flat, offset, len)) };
+        let cut = |offset: usize, len: usize| Cut { offset, tensor: ops::cut(flat, offset, len) };
         // The factors of a group lie end to end, so a group is one cut.
         let group = |layer: usize, targets: &[Target]| {
             let offset = |target: Target, kind| {
@@ -142,26 +153,23 @@ impl Leaves {
         &self.head.tensor
     }
 
+    /// The lowest layer with a low-rank factor, and so the lowest that gradients have to reach.
+    #[must_use]
+    pub fn lowest_adapted(&self) -> Option<usize> {
+        self.layers.iter().position(|layer| layer.factors().into_iter().flatten().next().is_some())
+    }
+
     fn cuts(&self) -> Vec<&Cut> {
-        let mut cuts: Vec<&Cut> = self
-            .layers
-            .iter()
-            .flat_map(|layer| {
-                [
-                    &layer.fused,
-                    &layer.query,
-                    &layer.key_value,
-                    &layer.attention_output,
-                    &layer.intermediate,
-                    &layer.output,
-                ]
-            })
-            .flatten()
-            .map(|low_rank| &low_rank.factors)
-            .chain([&self.head])
-            .collect();
+        let factors = self.layers.iter().flat_map(LayerLeaves::factors).flatten();
+        let cuts = factors.map(|low_rank| &low_rank.factors).chain([&self.head]);
+        let mut cuts: Vec<&Cut> = cuts.collect();
         cuts.sort_by_key(|cut| cut.offset);
         cuts
+    }
+
+    fn cuts_mut(&mut self) -> impl Iterator<Item = &mut Cut> {
+        let factors = self.layers.iter_mut().flat_map(LayerLeaves::factors_mut).flatten();
+        factors.map(|low_rank| &mut low_rank.factors).chain([&mut self.head])
     }
 
     /// The gradient by all parameters, flat `[P]`, on the device without autodiff.
@@ -169,16 +177,20 @@ impl Leaves {
     /// A tensor that the loss does not depend on has a gradient of zeros.
     #[must_use]
     pub fn gradient(&self, gradients: &Gradients) -> Tensor<1> {
-        let pieces: Vec<Tensor<1>> = self
+        self.gather(std::slice::from_ref(gradients))
+    }
+
+    /// The same from a backward pass in several parts, each of which reached some of the leaves.
+    #[must_use]
+    pub fn gather(&self, parts: &[Gradients]) -> Tensor<1> {
+        let pieces: Vec<(usize, Tensor<1>)> = self
             .cuts()
             .into_iter()
             .map(|cut| {
-                let grad = cut.tensor.grad(gradients);
-                grad.unwrap_or_else(|| cut.tensor.clone().inner().zeros_like())
+                let grad = parts.iter().find_map(|part| cut.tensor.grad(part));
+                (cut.offset, grad.unwrap_or_else(|| cut.tensor.clone().inner().zeros_like()))
             })
             .collect();
-        let flat = Tensor::cat(pieces, 0);
-        debug_assert_eq!(flat.dims(), [self.len]);
-        flat
+        ops::join(&pieces, self.len)
     }
 }

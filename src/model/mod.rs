@@ -15,7 +15,7 @@ mod lora;
 mod scorer;
 
 pub use batch::PackedBatch;
-pub use encoder::{Encoder, Forward};
+pub use encoder::{Encoder, Forward, Stages};
 pub use error::ModelError;
 pub use layout::{Adapter, Layout, SCORE_HEAD, Slot, SlotKind};
 pub use leaves::Leaves;

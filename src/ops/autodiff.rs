@@ -4,7 +4,6 @@
 //! factors. Base weights are frozen; an operation whose base weight is tracked none the less
 //! refuses, because its gradient would silently be missing.
 
-use burn::backend::Backend;
 use burn::backend::autodiff::{
     Autodiff,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -12,8 +11,9 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, TensorMetadata};
 
-use super::{Activation, LoraPlan, LorbOps, Segments};
+use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Segments};
 
 type Tracked<B, C> = FloatTensor<Autodiff<B, C>>;
 
@@ -30,9 +30,10 @@ fn frozen<B: Backend, C: CheckpointStrategy, const N: usize>(
     })
 }
 
-/// What a `_forward`, `_backward` or `_grads` method says on the differentiable backend.
+/// What a `_forward`, `_backward` or `_grads` method, or one of the optimiser, says on the
+/// differentiable backend.
 fn first_order_only() -> ! {
-    unreachable!("steps of a backward pass are not differentiable: call them on the inner backend")
+    unreachable!("this operation is not differentiable: call it on the inner backend")
 }
 
 /// Declares a backward step: its name, its number of parents, what it keeps, and the body, which
@@ -165,6 +166,22 @@ backward_step!(ScoreHeadStep<2>, (F<B>, F<B>), |g, (cls, head), [to_cls, to_head
         grads.register::<B>(head.id, dhead);
     }
 });
+
+backward_step!(ListLossStep<1>, (F<B>, Lists, usize), |g, (slopes, lists, texts), [to], grads| {
+    if let Some(to) = to {
+        grads.register::<B>(to.id, B::list_loss_backward(g, slopes, lists, texts));
+    }
+});
+
+backward_step!(
+    CorrelationStep<1>,
+    (F<B>, F<B>, F<B>, F<B>),
+    |g, (value, z, scales, off), [to], grads| {
+        if let Some(to) = to {
+            grads.register::<B>(to.id, B::correlation_backward(g, value, z, scales, off));
+        }
+    }
+);
 
 backward_step!(GatherClsStep<1>, Segments, |g, segments, [to], grads| {
     if let Some(to) = to {
@@ -338,6 +355,31 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         }
     }
 
+    fn list_loss(scores: FloatTensor<Self>, lists: Lists) -> FloatTensor<Self> {
+        let nodes = [scores.node()];
+        let scores = scores.into_primitive();
+        let texts = scores.shape().num_elements();
+        match ListLossStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let (loss, slopes) = B::list_loss_forward(scores, lists.clone());
+                step.finish((slopes, lists, texts), loss)
+            }
+            OpsKind::UnTracked(step) => step.finish(B::list_loss(scores, lists)),
+        }
+    }
+
+    fn correlation(cls: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [cls.node()];
+        let cls = cls.into_primitive();
+        match CorrelationStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let (value, z, scales, off) = B::correlation_forward(cls);
+                step.finish((value.clone(), z, scales, off), value)
+            }
+            OpsKind::UnTracked(step) => step.finish(B::correlation(cls)),
+        }
+    }
+
     fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self> {
         // Each cut is a leaf of its own: the gradient by the whole would be one of mostly zeros
         // for every part.
@@ -411,6 +453,58 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        first_order_only()
+    }
+
+    fn pack(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: [usize; 6],
+    ) -> FloatTensor<Self> {
+        first_order_only()
+    }
+
+    fn list_loss_forward(_: FloatTensor<Self>, _: Lists) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        first_order_only()
+    }
+
+    fn list_loss_backward(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: Lists,
+        _: usize,
+    ) -> FloatTensor<Self> {
+        first_order_only()
+    }
+
+    fn correlation_forward(
+        _: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        first_order_only()
+    }
+
+    fn correlation_backward(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        first_order_only()
+    }
+
+    fn adamw(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         first_order_only()
     }
 

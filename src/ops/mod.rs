@@ -14,9 +14,12 @@
 //! width, K inputs and O outputs of a linear layer.
 
 mod activation;
+mod adamw;
 mod autodiff;
 mod cpu;
+mod lists;
 mod lora_plan;
+pub mod probe;
 mod reference;
 mod segments;
 pub mod wgsl;
@@ -31,6 +34,8 @@ use burn::backend::{
 use burn::tensor::{Int, Tensor};
 
 pub use activation::Activation;
+pub use adamw::AdamWStep;
+pub use lists::{ListObjective, Lists};
 pub use lora_plan::LoraPlan;
 pub use segments::Segments;
 
@@ -256,6 +261,77 @@ pub trait LorbOps: Backend {
 
     /// Elements `offset..offset + len` of `flat [P]`, without a copy where the device can do that.
     fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self>;
+
+    /// Writes six vectors to their places in `flat [P]`: all of `parts[k]` from `offsets[k]` on. An
+    /// offset of `usize::MAX` leaves a part out.
+    fn pack(
+        flat: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
+        f: FloatTensor<Self>,
+        offsets: [usize; 6],
+    ) -> FloatTensor<Self>;
+
+    /// The sum over lists of what they are trained for, `[1]`, from the scores of their distinct
+    /// texts, `[S]`; see [`ListObjective`].
+    fn list_loss(scores: FloatTensor<Self>, lists: Lists) -> FloatTensor<Self> {
+        Self::list_loss_forward(scores, lists).0
+    }
+
+    /// [`list_loss`](Self::list_loss), and its derivative by each hypothesis's score, `[L]`.
+    fn list_loss_forward(
+        scores: FloatTensor<Self>,
+        lists: Lists,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Gradient of [`list_loss`](Self::list_loss) by the scores of `texts` distinct texts.
+    fn list_loss_backward(
+        g: FloatTensor<Self>,
+        slopes: FloatTensor<Self>,
+        lists: Lists,
+        texts: usize,
+    ) -> FloatTensor<Self>;
+
+    /// Root mean square correlation between the columns of `cls [n, d]`, n and d of 2 or more;
+    /// returns `[1]`:
+    ///
+    /// ```text
+    /// z   = (cls - mean) / max(std, 1e-5)     by column, std with n - 1
+    /// R   = z^T z / (n - 1)
+    /// cor = || R - I ||_F / sqrt(d (d - 1))
+    /// ```
+    fn correlation(cls: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::correlation_forward(cls).0
+    }
+
+    /// [`correlation`](Self::correlation), z `[n, d]`, for each column one over its divisor and
+    /// whether that moves with the column (1 or 0) `[d, 2]`, and `R - I` `[d, d]`.
+    fn correlation_forward(
+        cls: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Gradient of [`correlation`](Self::correlation) by `cls`.
+    fn correlation_backward(
+        g: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        z: FloatTensor<Self>,
+        scales: FloatTensor<Self>,
+        off: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// One step of the optimiser on all parameters `[P]`: the new parameters, first and second
+    /// moments, and the norm of the gradient before clipping, `[1]`. A gradient whose norm is not
+    /// finite may leave anything in the others.
+    fn adamw(
+        parameters: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
 /// See [`LorbOps::embed_layer_norm`].
@@ -367,4 +443,48 @@ pub fn score_head(cls: Tensor<2>, head: &Tensor<1>) -> Tensor<1> {
 /// See [`LorbOps::cut`].
 pub fn cut(flat: &Tensor<1>, offset: usize, len: usize) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::cut(flat.clone().into_dispatch(), offset, len))
+}
+
+/// One vector of `len` elements from pieces and where they begin; they cover it without overlap.
+///
+/// # Panics
+/// When there is no piece.
+pub fn join(pieces: &[(usize, Tensor<1>)], len: usize) -> Tensor<1> {
+    let mut flat = Tensor::<1>::empty([len], &pieces[0].1.device());
+    for six in pieces.chunks(6) {
+        let part = |k: usize| six.get(k).unwrap_or(&six[0]).1.clone().into_dispatch();
+        let offsets = std::array::from_fn(|k| six.get(k).map_or(usize::MAX, |piece| piece.0));
+        let [a, b, c, d, e, f] = std::array::from_fn(part);
+        flat =
+            Tensor::from_dispatch(Dispatch::pack(flat.into_dispatch(), a, b, c, d, e, f, offsets));
+    }
+    flat
+}
+
+/// See [`LorbOps::list_loss`].
+pub fn list_loss(scores: Tensor<1>, lists: &Lists) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::list_loss(scores.into_dispatch(), lists.clone()))
+}
+
+/// See [`LorbOps::correlation`].
+pub fn correlation(cls: Tensor<2>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::correlation(cls.into_dispatch()))
+}
+
+/// Parameters, first moments, second moments and the gradient's norm: see [`LorbOps::adamw`].
+pub fn adamw(
+    parameters: Tensor<1>,
+    g: Tensor<1>,
+    first: Tensor<1>,
+    second: Tensor<1>,
+    step: AdamWStep,
+) -> [Tensor<1>; 4] {
+    let (parameters, first, second, norm) = Dispatch::adamw(
+        parameters.into_dispatch(),
+        g.into_dispatch(),
+        first.into_dispatch(),
+        second.into_dispatch(),
+        step,
+    );
+    [parameters, first, second, norm].map(Tensor::from_dispatch)
 }

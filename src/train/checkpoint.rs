@@ -22,8 +22,8 @@ use crate::model::{self, LoraConfig};
 /// Metadata key of the description.
 const KEY: &str = "lorb_checkpoint";
 
-/// Format written and read.
-const VERSION: u64 = 1;
+/// Format written and read. Format 1 had another order of parameters in the last layer.
+const VERSION: u64 = 2;
 
 /// What a run and its continuation must have in common, flat, by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,9 @@ impl Identity {
         map.insert("LoRA targets".into(), json!(targets));
         map.insert("rsLoRA".into(), json!(lora.rslora));
         map.insert("LoRA layers".into(), json!(lora.layers));
-        if let Ok(Value::Object(settings)) = serde_json::to_value(config) {
+        if let Ok(Value::Object(mut settings)) = serde_json::to_value(config) {
+            // It changes what a run costs, not what it computes.
+            settings.remove("recompute");
             map.extend(settings);
         }
         map.insert("training data (SHA-256)".into(), json!(data.fingerprint()));

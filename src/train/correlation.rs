@@ -2,8 +2,7 @@
 
 use burn::tensor::Tensor;
 
-/// Smallest standard deviation of a dimension that is divided by.
-const MIN_STD: f64 = 1e-5;
+use crate::ops;
 
 /// The root mean square correlation between the dimensions of `cls [n, d]`, one row per distinct
 /// text of the batch:
@@ -26,13 +25,5 @@ pub fn correlation(cls: Tensor<2>) -> Option<Tensor<1>> {
     if n < 2 || d < 2 {
         return None;
     }
-    let degrees = (n - 1) as f64;
-    let centred = cls.clone() - cls.mean_dim(0);
-    // The variance is held instead of its root: at a constant column the root has no derivative.
-    let variance = centred.clone().square().sum_dim(0).div_scalar(degrees);
-    let z = centred / variance.clamp_min(MIN_STD * MIN_STD).sqrt();
-    let r = z.clone().transpose().matmul(z).div_scalar(degrees);
-    let off = r.clone() - Tensor::eye(d, &r.device().inner());
-    let pairs = (d * (d - 1)) as f64;
-    Some(off.square().sum().div_scalar(pairs).clamp_min(f64::from(f32::MIN_POSITIVE)).sqrt())
+    Some(ops::correlation(cls))
 }

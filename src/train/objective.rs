@@ -22,14 +22,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Smallest size of MWED's temperature.
-const MIN_TEMPERATURE: f64 = 1e-3;
-
-/// Logit of an entry that pads a short list: its probability is exactly 0 in f32.
-const ABSENT: f64 = -1e30;
+use crate::ops::{self, ListObjective, Lists};
 
 /// The part of the loss that ranks a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,25 +76,10 @@ pub struct ListView<'a> {
     pub rows: &'a [usize],
 }
 
-/// Several lists, padded to the longest of them, N: everything of the loss that the scores do not
-/// change, computed in f64.
+/// Several lists: everything of the loss that the scores do not change, computed in f64.
 #[derive(Clone, Debug)]
 pub struct ListBatch {
-    objective: Objective,
-    lists: usize,
-    width: usize,
-    /// Row of each entry; 0 for padding. `[U * N]`.
-    rows: Vec<i32>,
-    /// First pass less its highest of the list, which no softmax notices. `[U, N]`.
-    first: Vec<f32>,
-    /// Sum of the first pass as it is. `[U]`.
-    first_sum: Vec<f32>,
-    /// Sum of the errors. `[U]`.
-    error_sum: Vec<f32>,
-    /// What multiplies P or log P: see [`target`]. `[U, N]`.
-    target: Vec<f32>,
-    /// True for padding. `[U, N]`.
-    absent: Vec<bool>,
+    lists: Lists,
 }
 
 /// Factors of P for MWER (`e - mean e`), of log Q for MWED (D), of log P for the list-wise loss (t).
@@ -126,85 +107,47 @@ fn target(objective: Objective, errors: &[u32], smoothing: f64) -> Vec<f64> {
 }
 
 impl ListBatch {
-    /// Lays out lists for an objective. `smoothing` is that of the list-wise loss.
+    /// Lays out lists for an objective. `smoothing` is that of the list-wise loss; `beta` the factor on
+    /// the model's scores.
     #[must_use]
-    pub fn new(objective: Objective, smoothing: f32, lists: &[ListView<'_>]) -> Self {
-        let width = lists.iter().map(|list| list.errors.len()).max().unwrap_or(0);
-        let mut batch = Self {
-            objective,
-            lists: lists.len(),
-            width,
-            rows: vec![0; lists.len() * width],
-            first: vec![0.0; lists.len() * width],
-            first_sum: Vec::with_capacity(lists.len()),
-            error_sum: Vec::with_capacity(lists.len()),
-            target: vec![0.0; lists.len() * width],
-            absent: vec![true; lists.len() * width],
-        };
-        for (u, list) in lists.iter().enumerate() {
+    pub fn new(objective: Objective, smoothing: f32, beta: f64, lists: &[ListView<'_>]) -> Self {
+        let (mut offsets, mut rows, mut terms, mut sums) = (vec![0], vec![], vec![], vec![]);
+        for list in lists {
             let highest = list.first.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let target = target(objective, list.errors, f64::from(smoothing));
-            for (i, target) in target.into_iter().enumerate() {
-                let at = u * width + i;
-                batch.rows[at] = list.rows[i] as i32;
-                batch.first[at] = (list.first[i] - highest) as f32;
-                batch.target[at] = target as f32;
-                batch.absent[at] = false;
-            }
-            batch.first_sum.push(list.first.iter().sum::<f64>() as f32);
-            batch.error_sum.push(list.errors.iter().map(|&e| f64::from(e)).sum::<f64>() as f32);
+            rows.extend(list.rows.iter().map(|&row| row as u32));
+            let first = list.first.iter().map(|first| first - highest);
+            terms.extend(first.zip(target).map(|(first, target)| [first as f32, target as f32]));
+            let errors: f64 = list.errors.iter().map(|&e| f64::from(e)).sum();
+            sums.push([list.first.iter().sum::<f64>() as f32, errors as f32]);
+            offsets.push(rows.len() as u32);
         }
-        batch
+        let objective = match objective {
+            Objective::Mwer => ListObjective::Mwer,
+            Objective::Mwed => ListObjective::Mwed,
+            Objective::Listwise => ListObjective::Listwise,
+        };
+        let lists = Lists {
+            objective,
+            beta: beta as f32,
+            offsets: offsets.into(),
+            rows: rows.into(),
+            terms: terms.into(),
+            sums: sums.into(),
+        };
+        Self { lists }
     }
 
     /// Number of lists, U.
     #[must_use]
     pub fn lists(&self) -> usize {
-        self.lists
+        self.lists.len()
     }
 
     /// Sum over the lists of the objective, `[1]`, for the model's scores `[S]` of the batch's
     /// distinct texts.
     #[must_use]
-    pub fn loss(&self, scores: Tensor<1>, beta: f64) -> Tensor<1> {
-        let device = scores.device().inner();
-        let matrix = |values: &[f32]| self.matrix(values, &device);
-        let rows = Tensor::<1, Int>::from_ints(self.rows.as_slice(), &device);
-        let lm = scores.select(0, rows).reshape([self.lists, self.width]).mul_scalar(beta);
-        let absent = TensorData::new(self.absent.clone(), [self.lists, self.width]);
-        let absent = Tensor::<2, Bool>::from_data(absent, &device);
-        let s = matrix(&self.first) + lm.clone();
-        let target = matrix(&self.target);
-        match self.objective {
-            Objective::Mwer => (activation::softmax(s.mask_fill(absent, ABSENT), 1) * target).sum(),
-            Objective::Listwise => (log_softmax(s.mask_fill(absent, ABSENT)) * target).sum().neg(),
-            Objective::Mwed => {
-                let temperature = self.temperature(lm.mask_fill(absent.clone(), 0.0), &device);
-                let logits = (s.neg() / temperature).mask_fill(absent, ABSENT);
-                (log_softmax(logits) * target).sum().neg()
-            }
-        }
+    pub fn loss(&self, scores: Tensor<1>) -> Tensor<1> {
+        ops::list_loss(scores, &self.lists)
     }
-
-    /// MWED's temperature over costs, held away from 0, `[U, 1]`; `lm [U, N]` is 0 in padding.
-    fn temperature(&self, lm: Tensor<2>, device: &Device) -> Tensor<2> {
-        let column = |values: &[f32]| {
-            Tensor::<2>::from_data(TensorData::new(values.to_vec(), [self.lists, 1]), device)
-        };
-        let sum = lm.sum_dim(1) + column(&self.first_sum);
-        let temperature = sum.neg() / column(&self.error_sum);
-        let value = temperature.clone().detach();
-        let negative = value.clone().lower_scalar(0.0);
-        let held = value.abs().lower_scalar(MIN_TEMPERATURE);
-        let floor = Tensor::<2>::full([self.lists, 1], MIN_TEMPERATURE, device);
-        temperature.mask_where(held, floor.mask_fill(negative, -MIN_TEMPERATURE))
-    }
-
-    fn matrix(&self, values: &[f32], device: &Device) -> Tensor<2> {
-        Tensor::from_data(TensorData::new(values.to_vec(), [self.lists, self.width]), device)
-    }
-}
-
-fn log_softmax(logits: Tensor<2>) -> Tensor<2> {
-    activation::log_softmax(logits, 1)
 }

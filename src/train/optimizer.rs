@@ -2,6 +2,8 @@
 
 use burn::tensor::{Device, Tensor};
 
+use crate::ops::{self, AdamWStep};
+
 /// Settings of AdamW (Loshchilov and Hutter, arXiv 1711.05101) and of the clipping before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
@@ -57,32 +59,21 @@ pub struct Updated {
 }
 
 impl AdamW {
-    /// One step from `p` along the gradient `g`, at learning rate `lr`; step `t` counts from 1:
-    ///
-    /// ```text
-    /// g' = g min(1, clip / (||g|| + 1e-6))
-    /// m  = beta1 m + (1 - beta1) g'                v = beta2 v + (1 - beta2) g'^2
-    /// p  = p (1 - lr decay) - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
-    /// ```
+    /// One step from `p` along the gradient `g`, at learning rate `lr`: see [`AdamWStep`].
     #[must_use]
     pub fn step(&self, p: Tensor<1>, g: Tensor<1>, moments: Moments, lr: f64) -> Updated {
-        let norm = g.clone().square().sum().sqrt();
-        let g = if self.clip_norm > 0.0 {
-            let factor =
-                norm.clone().add_scalar(1e-6).recip().mul_scalar(self.clip_norm).clamp_max(1.0);
-            g * factor
-        } else {
-            g
-        };
         let steps = moments.steps + 1;
-        let correction = |beta: f64| 1.0 - libm::pow(beta, steps as f64);
-        let first = moments.first.mul_scalar(self.beta1) + g.clone().mul_scalar(1.0 - self.beta1);
-        let second =
-            moments.second.mul_scalar(self.beta2) + g.square().mul_scalar(1.0 - self.beta2);
-        let root =
-            second.clone().div_scalar(correction(self.beta2)).sqrt().add_scalar(self.epsilon);
-        let way = first.clone().mul_scalar(lr / correction(self.beta1)) / root;
-        let parameters = p.mul_scalar(1.0 - lr * self.weight_decay) - way;
+        let step = AdamWStep {
+            lr,
+            weight_decay: self.weight_decay,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            clip_norm: self.clip_norm,
+            step: steps,
+        };
+        let [parameters, first, second, norm] =
+            ops::adamw(p, g, moments.first, moments.second, step);
         Updated { parameters, moments: Moments { first, second, steps }, norm }
     }
 }

@@ -1,15 +1,20 @@
 //! One batch forward and backward.
+//!
+//! Either as one graph, or layer by layer: then the forward pass keeps the input of each layer
+//! and nothing within it, and the backward pass runs the layer again to differentiate it. Its memory
+//! is that of one layer, and the inputs; its price is one more forward pass of all layers but the
+//! last that gradients have to reach.
 
 use std::collections::HashMap;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Gradients, Tensor};
 
 use super::config::TrainConfig;
 use super::correlation::correlation;
 use super::data::TrainData;
 use super::objective::{ListBatch, ListView};
 use crate::base::BertConfig;
-use crate::model::{Encoder, Layout, Leaves, LoraConfig, PackedBatch};
+use crate::model::{Encoder, Forward, Layout, Leaves, LoraConfig, PackedBatch, Stages};
 
 /// What every batch of a run has in common.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +56,15 @@ impl Parts {
     }
 }
 
+/// The loss of a batch and what it is made of, `[1]` each.
+struct Loss {
+    /// What is differentiated.
+    total: Tensor<1>,
+    ranking: Tensor<1>,
+    /// Absent where its weight is 0.
+    correlation: Option<Tensor<1>>,
+}
+
 impl Pass<'_> {
     /// Computes the lists of one batch of a step that has `of` lists in all its batches:
     ///
@@ -81,21 +95,33 @@ impl Pass<'_> {
                 ListView { first: &list.first, errors: &list.errors, rows }
             })
             .collect();
-        let targets = ListBatch::new(self.config.objective, self.config.label_smoothing, &views);
-        let leaves = Leaves::tracked(self.base, self.lora, self.layout, parameters);
-        let out = self.encoder.forward(&batch, &leaves, dropout);
-        let ranking = targets.loss(out.scores, self.config.beta).div_scalar(of as f64);
+        let TrainConfig { objective, label_smoothing, beta, .. } = *self.config;
+        let targets = ListBatch::new(objective, label_smoothing, beta, &views);
+        let share = lists.len() as f64 / of as f64;
+        let loss = |out: Forward| self.loss(out, &targets, of, share);
+        let leaves = Leaves::untracked(self.base, self.lora, self.layout, parameters);
+        let stages = self.encoder.stages(&batch, dropout);
+        let (loss, gradient) = if self.config.recompute {
+            by_layer(&stages, &leaves, |at, x, leaves| stages.layer(at, x, leaves), loss)
+        } else {
+            at_once(&stages, &leaves, loss)
+        };
+        let ranking = loss.ranking.inner();
+        let correlation =
+            loss.correlation.map_or_else(|| ranking.zeros_like(), |term| term.inner());
+        Parts { gradient, ranking, correlation }
+    }
+
+    fn loss(&self, out: Forward, targets: &ListBatch, of: usize, share: f64) -> Loss {
+        let ranking = targets.loss(out.scores).div_scalar(of as f64);
         let weight = f64::from(self.config.cor_weight);
         let term = if weight > 0.0 { correlation(out.cls) } else { None };
-        let term = term.map(|term| term.mul_scalar(lists.len() as f64 / of as f64));
-        let loss = match &term {
+        let term = term.map(|term| term.mul_scalar(share));
+        let total = match &term {
             Some(term) => ranking.clone() + term.clone().mul_scalar(weight),
             None => ranking.clone(),
         };
-        let gradient = leaves.gradient(&loss.backward());
-        let ranking = ranking.inner();
-        let correlation = term.map_or_else(|| ranking.zeros_like(), Tensor::inner);
-        Parts { gradient, ranking, correlation }
+        Loss { total, ranking, correlation: term }
     }
 
     /// The distinct texts of some lists, and for each list the rows of its hypotheses among them.
@@ -116,5 +142,115 @@ impl Pass<'_> {
             })
             .collect();
         (batch, rows)
+    }
+}
+
+/// Forward and backward as one graph, which keeps what the backward pass of every layer needs.
+fn at_once(
+    stages: &Stages<'_>,
+    leaves: &Leaves,
+    loss: impl FnOnce(Forward) -> Loss,
+) -> (Loss, Tensor<1>) {
+    let leaves = leaves.track();
+    let x = (0..stages.layers()).fold(stages.embed(), |x, at| stages.layer(at, x, &leaves));
+    let loss = loss(stages.score(x, &leaves));
+    let gradient = leaves.gradient(&loss.total.backward());
+    (loss, gradient)
+}
+
+/// Forward, then backward layer by layer, each of which is run again.
+///
+/// The last layer is not: nothing comes between its two runs. Layers below the lowest adapted one
+/// have no gradient to give, so they are run once and their inputs are dropped. `run` is
+/// [`Stages::layer`].
+fn by_layer(
+    stages: &Stages<'_>,
+    leaves: &Leaves,
+    run: impl Fn(usize, Tensor<2>, &Leaves) -> Tensor<2>,
+    loss: impl FnOnce(Forward) -> Loss,
+) -> (Loss, Tensor<1>) {
+    let last = stages.layers() - 1;
+    let lowest = leaves.lowest_adapted().unwrap_or(last).min(last);
+    let mut x = stages.embed();
+    for layer in 0..lowest {
+        x = run(layer, x, leaves);
+    }
+    let mut inputs = Vec::with_capacity(last - lowest);
+    for layer in lowest..last {
+        inputs.push(x.clone());
+        x = run(layer, x, leaves);
+    }
+    // A layer's input is differentiated where a layer below wants to know.
+    let start = |layer: usize, x: Tensor<2>| {
+        if layer > lowest { x.autodiff().require_grad() } else { x }
+    };
+    let tracked = leaves.track();
+    let x = start(last, x);
+    let loss = loss(stages.score(run(last, x.clone(), &tracked), &tracked));
+    let mut parts = Vec::with_capacity(inputs.len() + 1);
+    let mut above = backward(&loss.total, &x, &mut parts);
+    drop(x);
+    for layer in (lowest..last).rev() {
+        let (Some(g), Some(x)) = (above, inputs.pop()) else {
+            unreachable!("every layer above the lowest has an input and a gradient by it")
+        };
+        let x = start(layer, x);
+        let y = run(layer, x.clone(), &tracked);
+        // The derivative of this sum by y is g, exactly.
+        above = backward(&(y * g).sum(), &x, &mut parts);
+    }
+    (loss, tracked.gather(&parts))
+}
+
+/// Differentiates `y`; keeps the gradients by the leaves and returns that by `x`, if it is tracked.
+fn backward(y: &Tensor<1>, x: &Tensor<2>, parts: &mut Vec<Gradients>) -> Option<Tensor<2>> {
+    let mut gradients = y.backward();
+    let by_x = x.grad_remove(&mut gradients);
+    parts.push(gradients);
+    by_x
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::model::{Adapter, Target};
+    use crate::train::tests::tiny::{Setup, golden_lists};
+
+    #[test]
+    fn a_layer_is_run_again_only_where_gradients_pass() {
+        let setup = Setup::new(golden_lists(), vec![], TrainConfig::default());
+        let runs = |layers: &[usize]| {
+            let lora = LoraConfig {
+                layers: Some(layers.to_vec()),
+                targets: Target::ALL.into(),
+                ..setup.lora.clone()
+            };
+            let adapter = Adapter::init(&setup.base.config, lora, 1).unwrap();
+            let leaves = Leaves::new(&setup.base.config, &adapter, &setup.encoder.device());
+            let batch: PackedBatch = [&[1u32, 5, 2][..], &[1, 7, 8, 2]].into_iter().collect();
+            let stages = setup.encoder.stages(&batch, None);
+            let seen = RefCell::new(Vec::new());
+            let run = |at: usize, x: Tensor<2>, leaves: &Leaves| {
+                let tracked = x.is_tracked();
+                let y = stages.layer(at, x, leaves);
+                seen.borrow_mut().push((at, tracked, y.is_tracked()));
+                y
+            };
+            let loss = |out: Forward| {
+                let total = out.scores.sum();
+                Loss { ranking: total.clone(), total, correlation: None }
+            };
+            by_layer(&stages, &leaves, run, loss);
+            seen.into_inner()
+        };
+        let (plain, first, above) =
+            (|at| (at, false, false), |at| (at, false, true), |at| (at, true, true));
+        // The tiny base has three layers.
+        assert_eq!(runs(&[2]), [plain(0), plain(1), first(2)]);
+        assert_eq!(runs(&[1]), [plain(0), plain(1), above(2), first(1)]);
+        assert_eq!(runs(&[1, 2]), [plain(0), plain(1), above(2), first(1)]);
+        assert_eq!(runs(&[0]), [plain(0), plain(1), above(2), above(1), first(0)]);
     }
 }

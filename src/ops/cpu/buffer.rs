@@ -39,6 +39,12 @@ pub(super) fn matrix(values: Vec<f32>, rows: usize, columns: usize) -> Float {
     Float::from_data(TensorData::new(values, [rows, columns]))
 }
 
+/// A vector of `values`.
+pub(super) fn vector(values: Vec<f32>) -> Float {
+    let len = values.len();
+    Float::from_data(TensorData::new(values, [len]))
+}
+
 /// Rows and columns of a matrix.
 pub(super) fn dims(tensor: &Float) -> (usize, usize) {
     let [rows, columns] = tensor.shape().dims();

@@ -15,7 +15,7 @@ use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 
 use super::reference::{self, join_factors, split_factors};
-use super::{Activation, LoraPlan, LorbOps, Segments};
+use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Segments};
 
 impl LorbOps for Flex {
     fn embed_layer_norm(
@@ -200,6 +200,74 @@ impl LorbOps for Flex {
 
     fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self> {
         reference::cut::<Self>(flat, offset, len)
+    }
+
+    fn pack(
+        flat: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
+        f: FloatTensor<Self>,
+        offsets: [usize; 6],
+    ) -> FloatTensor<Self> {
+        let mut flat = buffer::into_values(flat);
+        for (part, offset) in [a, b, c, d, e, f].iter().zip(offsets) {
+            if offset != usize::MAX {
+                let part = buffer::values(part);
+                flat[offset..offset + part.len()].copy_from_slice(&part);
+            }
+        }
+        buffer::vector(flat)
+    }
+
+    fn list_loss_forward(
+        scores: FloatTensor<Self>,
+        lists: Lists,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (loss, slopes) = lists.evaluate(&buffer::values(&scores));
+        let slopes = slopes.into_iter().map(|slope| slope as f32).collect();
+        (buffer::vector(vec![loss as f32]), buffer::vector(slopes))
+    }
+
+    fn list_loss_backward(
+        g: FloatTensor<Self>,
+        slopes: FloatTensor<Self>,
+        lists: Lists,
+        texts: usize,
+    ) -> FloatTensor<Self> {
+        let upstream = f64::from(buffer::values(&g)[0]);
+        let slopes: Vec<f64> =
+            buffer::values(&slopes).iter().map(|&slope| upstream * f64::from(slope)).collect();
+        let by_text = lists.by_text(&slopes, texts);
+        buffer::vector(by_text.into_iter().map(|slope| slope as f32).collect())
+    }
+
+    fn correlation_forward(
+        cls: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        reference::correlation::<Self>(cls)
+    }
+
+    fn correlation_backward(
+        g: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        z: FloatTensor<Self>,
+        scales: FloatTensor<Self>,
+        off: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        reference::correlation_backward::<Self>(g, value, z, scales, off)
+    }
+
+    fn adamw(
+        parameters: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        reference::adamw::<Self>(parameters, g, first, second, &step)
     }
 }
 

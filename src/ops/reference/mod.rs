@@ -5,6 +5,7 @@
 //! its backward methods are an independent derivation by hand.
 
 mod attention;
+mod training;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
@@ -13,6 +14,7 @@ use burn::tensor::{DType, FloatDType, Shape, Slice, TensorData};
 use super::{LoraPlan, Segments};
 
 pub(super) use attention::{attention, attention_backward, attention_cls, attention_cls_backward};
+pub(super) use training::{adamw, correlation, correlation_backward};
 
 /// Mean of each row, `[T, 1]`.
 fn mean_last<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {

@@ -182,3 +182,17 @@ fn score_head() {
         },
     );
 }
+
+#[test]
+fn correlation() {
+    let cls = Source::new(9).f64([5, 4]);
+    check(
+        "correlation",
+        &[cls],
+        |i| reference::correlation::<Flex>(i[0].clone()).0,
+        |g, i| {
+            let (value, z, scales, off) = reference::correlation::<Flex>(i[0].clone());
+            vec![reference::correlation_backward::<Flex>(g, value, z, scales, off)]
+        },
+    );
+}

@@ -7,7 +7,7 @@
 use burn::tensor::{DType, Device, DeviceKind, Int, Tensor};
 
 use super::support::{Source, Tolerance, of_lengths, plans};
-use crate::ops::{self, Activation};
+use crate::ops::{self, Activation, AdamWStep, ListObjective, Lists};
 
 const GPU: Tolerance = Tolerance { absolute: 1e-5, relative: 1e-4 };
 
@@ -160,4 +160,115 @@ fn embed_layer_norm() {
         ops::embed_layer_norm(tables.each_ref(), &gamma, &beta, ids, 1e-12)
     };
     assert_near("embed_layer_norm", run(&Device::flex()), run(&gpu));
+}
+
+/// Lists of these lengths over `texts` texts, with errors and first-pass scores that differ.
+fn lists(objective: ListObjective, lengths: &[usize], texts: usize) -> Lists {
+    let hypotheses: usize = lengths.iter().sum();
+    let ends = lengths.iter().scan(0, |end, length| {
+        *end += *length as u32;
+        Some(*end)
+    });
+    let terms = (0..hypotheses).map(|i| [-((i * 7 % 11) as f32), (i * 5 % 7) as f32 - 3.0]);
+    Lists {
+        objective,
+        beta: 0.7,
+        offsets: std::iter::once(0).chain(ends).collect(),
+        rows: (0..hypotheses).map(|i| (i * 3 % texts) as u32).collect(),
+        terms: terms.collect(),
+        sums: lengths.iter().map(|&length| [-9.0 * length as f32, 3.0]).collect(),
+    }
+}
+
+#[test]
+fn losses_of_lists() {
+    for objective in [ListObjective::Mwer, ListObjective::Mwed, ListObjective::Listwise] {
+        for (lengths, texts) in [(vec![1, 2, 3, 17, 31], 33), (vec![200], 127), (vec![10; 33], 129)]
+        {
+            let lists = lists(objective, &lengths, texts);
+            let what = format!("{objective:?} of {} lists", lists.len());
+            compare(&what, &[[texts, 1]], |_, i| {
+                ops::list_loss(i[0].clone().flatten(0, 1), &lists).reshape([1, 1])
+            });
+        }
+    }
+}
+
+#[test]
+fn list_losses_have_the_slopes_of_their_differences() {
+    const STEP: f32 = 1.0 / 512.0;
+    for objective in [ListObjective::Mwer, ListObjective::Mwed, ListObjective::Listwise] {
+        let lists = lists(objective, &[2, 5, 3], 7);
+        let scores: Vec<f32> = (0..7).map(|i| (i * i % 5) as f32 / 4.0).collect();
+        let slopes = lists.by_text(&lists.evaluate(&scores).1, 7);
+        for (i, slope) in slopes.into_iter().enumerate() {
+            let moved = |by: f32| {
+                let mut scores = scores.clone();
+                scores[i] += by;
+                lists.evaluate(&scores).0
+            };
+            let expected = (moved(STEP) - moved(-STEP)) / f64::from(2.0 * STEP);
+            let allowed = 1e-5 * (1.0 + expected.abs());
+            assert!((slope - expected).abs() <= allowed, "{objective:?}: {slope} {expected}");
+        }
+    }
+}
+
+#[test]
+fn correlation() {
+    for [n, d] in [[2, 3], [17, 31], [33, 129], [200, 64]] {
+        compare(&format!("correlation {n} {d}"), &[[n, d]], |_, i| {
+            ops::correlation(i[0].clone()).reshape([1, 1])
+        });
+    }
+}
+
+#[test]
+fn optimiser_and_joined_vectors() {
+    let Some(gpu) = gpu() else { return };
+    for len in [1, 31, 1025, 70_001] {
+        let run = |device: &Device| {
+            let g = frozen::<1>(1, [len], device);
+            let mut state = [
+                frozen::<1>(2, [len], device),
+                Tensor::zeros([len], device),
+                Tensor::zeros([len], device),
+            ];
+            let mut norm = Tensor::<1>::zeros([1], device);
+            // What is held elsewhere must not change under its holder.
+            let before = state[0].clone();
+            for step in 1..=3 {
+                let settings = AdamWStep {
+                    lr: 0.1,
+                    weight_decay: 0.01,
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    epsilon: 1e-8,
+                    clip_norm: 0.5,
+                    step,
+                };
+                let [parameters, first, second] = state;
+                let [parameters, first, second, of_step] =
+                    ops::adamw(parameters, g.clone(), first, second, settings);
+                (state, norm) = ([parameters, first, second], of_step);
+            }
+            let pieces: Vec<(usize, Tensor<1>)> = state
+                .into_iter()
+                .chain([norm, before])
+                .scan(0, |offset, piece| {
+                    let at = *offset;
+                    *offset += piece.dims()[0];
+                    Some((at, piece))
+                })
+                .collect();
+            ops::join(&pieces, 4 * len + 1).reshape([1, 4 * len + 1])
+        };
+        assert_near(&format!("adamw {len}"), run(&Device::flex()), run(&gpu));
+    }
+    let many = |device: &Device| {
+        let pieces: Vec<(usize, Tensor<1>)> =
+            (0..13).rev().map(|k| (k * 5, frozen::<1>(k as u64, [5], device))).collect();
+        ops::join(&pieces, 65).reshape([1, 65])
+    };
+    assert_near("join", many(&Device::flex()), many(&gpu));
 }

@@ -8,21 +8,37 @@ pub mod kernel;
 mod launch;
 mod linear;
 mod rows;
+mod training;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::backend::TensorMetadata;
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::reference::{self, join_factors, split_factors};
-use super::{Activation, LoraPlan, LorbOps, Segments};
+use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Segments};
 use launch::contiguous;
 pub use launch::dispatches;
 
+/// Whether the operations of the model run on our kernels where they can.
+static ENABLED: AtomicBool = AtomicBool::new(true);
+
+/// Chooses between our kernels, which is how the program begins, and burn's own operations, for the
+/// whole process: benchmarks compare the two. Losses and the optimiser have no such choice.
+pub fn set_enabled(enabled: bool) {
+    ENABLED.store(enabled, Ordering::Relaxed);
+}
+
 /// Whether our kernels take these tensors: f32, on a runtime that takes WGSL.
 fn ours<const N: usize>(tensors: [&CubeTensor; N]) -> bool {
-    tensors.iter().all(|tensor| tensor.client.name() == "wgpu<wgsl>" && tensor.dtype == DType::F32)
+    ENABLED.load(Ordering::Relaxed)
+        && tensors
+            .iter()
+            .all(|tensor| tensor.client.name() == "wgpu<wgsl>" && tensor.dtype == DType::F32)
 }
 
 /// Whether a head of this width fits the attention kernels.
@@ -310,6 +326,65 @@ impl LorbOps for CubeBackend {
             handle,
             flat.dtype,
         )
+    }
+
+    fn pack(
+        flat: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
+        f: FloatTensor<Self>,
+        offsets: [usize; 6],
+    ) -> FloatTensor<Self> {
+        training::pack(flat, &[a, b, c, d, e, f].map(contiguous), offsets)
+    }
+
+    fn list_loss_forward(
+        scores: FloatTensor<Self>,
+        lists: Lists,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (losses, slopes) = training::list_losses(&contiguous(scores), &lists);
+        (Self::float_sum(losses), slopes)
+    }
+
+    fn list_loss_backward(
+        g: FloatTensor<Self>,
+        slopes: FloatTensor<Self>,
+        lists: Lists,
+        texts: usize,
+    ) -> FloatTensor<Self> {
+        training::list_loss_backward(&contiguous(g), &slopes, &lists, texts)
+    }
+
+    fn correlation_forward(
+        cls: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        training::correlation(&contiguous(cls))
+    }
+
+    fn correlation_backward(
+        g: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        z: FloatTensor<Self>,
+        scales: FloatTensor<Self>,
+        off: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        training::correlation_backward(&contiguous(g), &value, &z, &scales, &off)
+    }
+
+    fn adamw(
+        parameters: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [parameters, g, first, second] = [parameters, g, first, second].map(contiguous);
+        let [parameters, first, second, norm] =
+            training::adamw([parameters, first, second], &g, &step);
+        (parameters, first, second, norm)
     }
 }
 

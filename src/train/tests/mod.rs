@@ -2,6 +2,7 @@
 
 mod data;
 mod objectives;
+mod recompute;
 mod resume;
 mod run;
-mod tiny;
+pub(super) mod tiny;

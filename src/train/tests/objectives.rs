@@ -65,11 +65,12 @@ fn compute(
     let usable: Vec<usize> =
         (0..scores.len()).filter(|&u| errors[u].iter().any(|e| *e != errors[u][0])).collect();
     let view = |&u: &usize| ListView { first: &firsts[u], errors: &errors[u], rows: &rows[u] };
-    let batch = ListBatch::new(objective, smoothing, &usable.iter().map(view).collect::<Vec<_>>());
     let beta = 0.5;
+    let views: Vec<ListView<'_>> = usable.iter().map(view).collect();
+    let batch = ListBatch::new(objective, smoothing, beta, &views);
     let lm: Vec<f32> = scores.concat().iter().map(|s| ((1.0 - first) * s / beta) as f32).collect();
     let lm = Tensor::<1>::from_floats(lm.as_slice(), device).autodiff().require_grad();
-    let loss = batch.loss(lm.clone(), beta).div_scalar(usable.len() as f64);
+    let loss = batch.loss(lm.clone()).div_scalar(usable.len() as f64);
     let gradient = host(lm.grad(&loss.backward()).unwrap().div_scalar(beta));
     let gradients = rows.iter().map(|row| row.iter().map(|&at| gradient[at]).collect()).collect();
     (host(loss.inner())[0], gradients)

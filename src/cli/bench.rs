@@ -1,0 +1,223 @@
+//! `lorb bench`: how fast this machine trains and rescores, beside what it could do.
+
+use std::time::Instant;
+
+use clap::Args;
+use lorb::base::BertConfig;
+use lorb::bench::{Bench, BenchError, Compared, KernelReport, Rates, Shape, Sizes, random_weights};
+use lorb::device::SelectedKind;
+use lorb::model::{LoraConfig, ModelError, Target};
+use serde::Serialize;
+
+use super::args::{RunArgs, at_least_one, words};
+use super::error::CliError;
+use super::progress::Meter;
+use super::train_args::DEFAULT_TARGETS;
+use super::{bench_table, output, source};
+
+/// Seed of the weights of a random base.
+const SEED: u64 = 1;
+
+#[derive(Args)]
+pub struct BenchArgs {
+    /// Sizes of a base of random numbers: all-MiniLM-L6-v2, BERT-base, or one for tests
+    #[arg(long, default_value_t = Shape::MiniLm, value_parser = words::<Shape>(&["minilm", "bert-base", "tiny"]), conflicts_with = "model")]
+    shape: Shape,
+    /// A pretrained BERT in place of a random one: a directory or a Hugging Face hub id
+    #[arg(long, value_name = "DIR|ID")]
+    model: Option<String>,
+    /// Branch, tag or commit on the hub [default: main]
+    #[arg(long, value_name = "NAME", requires = "model")]
+    revision: Option<String>,
+    /// Rank of the low-rank updates
+    #[arg(long, value_name = "N", default_value_t = LoraConfig::default().rank)]
+    rank: usize,
+    /// Linear layers to adapt, as for `lorb train`
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = DEFAULT_TARGETS.as_str())]
+    lora_target_modules: Vec<String>,
+    /// Tokens of the batch, in lists of 10 hypotheses of about 20
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = at_least_one)]
+    tokens: usize,
+    /// Time of a measurement, after warming up; single operations take a tenth of it
+    #[arg(long, value_name = "X", default_value_t = 3.0, value_parser = positive)]
+    seconds: f64,
+    /// Time every operation by itself too
+    #[arg(long)]
+    kernels: bool,
+    /// One JSON object in place of tables
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// All that was measured.
+#[derive(Serialize)]
+pub struct BenchReport {
+    lorb: &'static str,
+    pub device: String,
+    pub device_kind: &'static str,
+    pub base: BaseReport,
+    pub adapter: AdapterReport,
+    pub batch: BatchReport,
+    pub rates: Rates,
+    pub training: Compared,
+    pub rescoring: Compared,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<Vec<KernelReport>>,
+}
+
+/// Sizes of the base.
+#[derive(Serialize)]
+pub struct BaseReport {
+    pub name: String,
+    pub random: bool,
+    pub layers: usize,
+    pub hidden: usize,
+    pub heads: usize,
+    pub intermediate: usize,
+    pub vocabulary: usize,
+}
+
+#[derive(Serialize)]
+pub struct AdapterReport {
+    pub rank: usize,
+    pub targets: Vec<String>,
+    pub parameters: usize,
+}
+
+#[derive(Serialize)]
+pub struct BatchReport {
+    pub lists: usize,
+    pub hypotheses: usize,
+    pub tokens: usize,
+}
+
+pub fn run(args: &BenchArgs) -> Result<(), CliError> {
+    let lora = LoraConfig {
+        rank: args.rank,
+        targets: Target::parse_list(&args.lora_target_modules).map_err(|e| lora_fault(&e))?,
+        ..LoraConfig::default()
+    };
+    let quiet = args.run.quiet;
+    let say = |what: &str| {
+        if !quiet {
+            eprintln!("{what}");
+        }
+    };
+    let (name, config, mut weights) = match &args.model {
+        Some(model) => {
+            let named = source::load(model, args.revision.as_deref(), quiet)?;
+            (named.name, named.base.config, named.base.weights)
+        }
+        None => {
+            let config = args.shape.config();
+            lora.validate(&config).map_err(|error| lora_fault(&error))?;
+            let weights =
+                random_weights(&config, SEED).map_err(|error| CliError::flag("--shape", &error))?;
+            (args.shape.to_string(), config, weights)
+        }
+    };
+    lora.validate(&config).map_err(|error| lora_fault(&error))?;
+    let base = base_report(name, args.model.is_none(), &config);
+    let selected = args.run.open_device()?;
+    let start = Instant::now();
+    let clock = || start.elapsed().as_secs_f64();
+    // A GPU's path and burn's own operations run on the same device; the CPU path stands alone.
+    let compare = selected.kind != SelectedKind::Cpu;
+    let bench = Bench::new(
+        config,
+        &mut weights,
+        lora,
+        args.tokens,
+        &selected.device,
+        compare,
+        &clock,
+        args.seconds,
+    )
+    .map_err(|error| fault(&error))?;
+    drop(weights);
+
+    say("measuring the device");
+    let rates = pollster::block_on(bench.rates()).map_err(|error| fault(&error))?;
+    say("measuring training");
+    let training = pollster::block_on(bench.training(&rates)).map_err(|error| fault(&error))?;
+    say("measuring rescoring");
+    let rescoring = pollster::block_on(bench.rescoring(&rates)).map_err(|error| fault(&error))?;
+    let kernels = args.kernels.then(|| kernels(&bench, &rates, quiet)).transpose()?;
+
+    let Sizes { tokens, sequences: hypotheses, .. } = bench.sizes();
+    let lora = &bench.adapter().config;
+    let report = BenchReport {
+        lorb: env!("CARGO_PKG_VERSION"),
+        device: selected.name,
+        device_kind: match selected.kind {
+            SelectedKind::Gpu => "gpu",
+            SelectedKind::Cpu => "cpu",
+            SelectedKind::Software => "software",
+        },
+        base,
+        adapter: AdapterReport {
+            rank: lora.rank,
+            targets: lora.targets.iter().map(Target::to_string).collect(),
+            parameters: bench.adapter().layout.len(),
+        },
+        batch: BatchReport { lists: bench.lists(), hypotheses, tokens },
+        rates,
+        training,
+        rescoring,
+        kernels,
+    };
+    if args.json {
+        let json = serde_json::to_string_pretty(&report)
+            .map_err(|error| CliError::at("--json", &error))?;
+        return output::print(&format!("{json}\n"));
+    }
+    output::print(&bench_table::text(&report))
+}
+
+fn kernels(bench: &Bench<'_>, rates: &Rates, quiet: bool) -> Result<Vec<KernelReport>, CliError> {
+    if !quiet {
+        eprintln!("measuring single operations");
+    }
+    let mut meter = Meter::new(quiet, None);
+    let mut done = 0;
+    let progress = |name: &str| {
+        done += 1;
+        meter.update(done, || name.to_owned());
+    };
+    let reports = pollster::block_on(bench.kernels(rates, progress));
+    meter.finish();
+    reports.map_err(|error| fault(&error))
+}
+
+fn base_report(name: String, random: bool, config: &BertConfig) -> BaseReport {
+    BaseReport {
+        name,
+        random,
+        layers: config.num_hidden_layers,
+        hidden: config.hidden_size,
+        heads: config.num_attention_heads,
+        intermediate: config.intermediate_size,
+        vocabulary: config.vocab_size,
+    }
+}
+
+fn fault(error: &BenchError) -> CliError {
+    CliError::at("measuring", error)
+}
+
+/// A setting of the adapter that cannot be, by the name of its flag here.
+fn lora_fault(error: &ModelError) -> CliError {
+    match error {
+        ModelError::UnknownTarget { .. } => CliError::flag("--lora-target-modules", error),
+        ModelError::Lora { setting: "r", what } => CliError::Usage(format!("--rank {what}")),
+        ModelError::Lora { what, .. } => CliError::Usage(format!("--lora-target-modules {what}")),
+        other => CliError::at("adapter", other),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "expected a positive number".into())
+}

@@ -1,0 +1,174 @@
+//! The tables of `lorb bench`.
+
+use std::fmt::Write;
+
+use lorb::bench::{Compared, KernelReport, Measured, Timed};
+
+use super::bench::BenchReport;
+
+/// All of it.
+pub fn text(report: &BenchReport) -> String {
+    let mut text = head(report);
+    text.push_str(&steps(report));
+    if let Some(kernels) = &report.kernels {
+        text.push_str(&operations(kernels));
+    }
+    text.push_str(
+        "\ncounted: floating-point operations of products, and bytes of every tensor read or written once, per operation\n",
+    );
+    text
+}
+
+fn head(report: &BenchReport) -> String {
+    let mut text = String::new();
+    // A string takes whatever is written to it.
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<9} {value}");
+    };
+    let base = &report.base;
+    line("device", &report.device);
+    line(
+        "base",
+        &format!(
+            "{}{}: {} layers of {}, {} heads, {} between, {} word pieces",
+            base.name,
+            if base.random { " (random numbers)" } else { "" },
+            base.layers,
+            base.hidden,
+            base.heads,
+            base.intermediate,
+            base.vocabulary
+        ),
+    );
+    let adapter = &report.adapter;
+    let (rank, targets) = (adapter.rank, adapter.targets.join(", "));
+    line("adapter", &format!("rank {rank} on {targets}: {} parameters", adapter.parameters));
+    let batch = &report.batch;
+    line(
+        "batch",
+        &format!("{} lists, {} hypotheses, {} tokens", batch.lists, batch.hypotheses, batch.tokens),
+    );
+    let rates = &report.rates;
+    line("copy", &format!("{} GB/s", number(rates.copy_gb_s)));
+    let both = rates.product_composed.map(|composed| {
+        let (lorb, burn) = (number(rates.product_lorb), number(composed));
+        format!(" (LoRB's {lorb}, burn's {burn})")
+    });
+    let both = both.unwrap_or_default();
+    line("products", &format!("{} GFLOP/s{both}", number(rates.product_gflop_s)));
+    text
+}
+
+fn steps(report: &BenchReport) -> String {
+    let mut text = format!(
+        "\n{:<19} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8} {:>10} {:>7}\n",
+        "", "ms", "hyp/s", "tokens/s", "GFLOP/s", "of prod", "GB/s", "of copy", "dispatches", "MiB"
+    );
+    let steps = [("training", &report.training), ("rescoring", &report.rescoring)];
+    for (name, step) in steps {
+        let own = if step.composed.is_some() { ", LoRB" } else { "" };
+        row(&mut text, &format!("{name}{own}"), &step.lorb);
+        if let Some(composed) = &step.composed {
+            row(&mut text, &format!("{name}, burn"), composed);
+        }
+    }
+    text.push('\n');
+    for (name, Compared { flops, bytes, composed_over_lorb, .. }) in steps {
+        let (gflop, gb) = (*flops as f64 / 1e9, *bytes as f64 / 1e9);
+        let _ = write!(text, "{name}: {gflop:.3} GFLOP and {gb:.3} GB counted");
+        if let Some(ratio) = composed_over_lorb {
+            let _ = write!(text, "; {ratio:.2} times as fast as burn's own operations");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn row(text: &mut String, name: &str, measured: &Measured) {
+    let Measured { timed, hypotheses_s, tokens_s, dispatches, device_bytes } = measured;
+    let memory =
+        device_bytes.map_or("-".into(), |bytes| format!("{:.0}", bytes as f64 / 1048576.0));
+    let _ = writeln!(
+        text,
+        "{name:<19} {} {:>9} {:>9} {} {dispatches:>10} {memory:>7}",
+        milliseconds(timed),
+        number(*hypotheses_s),
+        number(*tokens_s),
+        shares(timed),
+    );
+}
+
+fn operations(kernels: &[KernelReport]) -> String {
+    let compared = kernels.iter().any(|kernel| kernel.composed.is_some());
+    let mut text = format!(
+        "\n{:<68} {:>5} {:>5} {:>9} {:>9} {:>8} {:>8} {:>8}{}\n",
+        "operation",
+        "train",
+        "score",
+        "ms",
+        "GFLOP/s",
+        "of prod",
+        "GB/s",
+        "of copy",
+        if compared { format!(" {:>9} {:>6}", "burn, ms", "ratio") } else { String::new() }
+    );
+    for kernel in kernels {
+        let KernelReport { name, in_training, in_rescoring, lorb, .. } = kernel;
+        let _ = write!(
+            text,
+            "{name:<68} {in_training:>5} {in_rescoring:>5} {} {}",
+            milliseconds(lorb),
+            shares(lorb)
+        );
+        if let (Some(composed), Some(ratio)) = (&kernel.composed, kernel.composed_over_lorb) {
+            let _ = write!(text, " {} {ratio:>6.2}", milliseconds(composed));
+        }
+        text.push('\n');
+    }
+    let sum = |count: fn(&KernelReport) -> usize| -> f64 {
+        kernels.iter().map(|kernel| count(kernel) as f64 * 1e3 * kernel.lorb.seconds).sum()
+    };
+    let (training, rescoring) = (sum(|k| k.in_training), sum(|k| k.in_rescoring));
+    let _ = writeln!(
+        text,
+        "\nthese times added up: {training:.2} ms a training step, {rescoring:.2} ms a rescoring pass"
+    );
+    text
+}
+
+fn milliseconds(timed: &Timed) -> String {
+    format!("{:>9.3}", 1e3 * timed.seconds)
+}
+
+fn shares(timed: &Timed) -> String {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    format!(
+        "{:>9} {:>8} {:>8} {:>8}",
+        number(timed.gflop_s),
+        percent(timed.share_of_product),
+        number(timed.gb_s),
+        percent(timed.share_of_copy)
+    )
+}
+
+/// Three digits or more, no more decimals than that needs.
+fn number(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        value => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let cases = [(1234.5, "1234"), (99.94, "99.9"), (9.994, "9.99"), (0.0, "0.00")];
+        for (value, expected) in cases {
+            assert_eq!(number(value), expected);
+        }
+    }
+}
