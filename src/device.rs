@@ -2,6 +2,8 @@
 //!
 //! Graphics APIs are asked in the platform's order, Vulkan, Metal or DX12. A software rasteriser (llvmpipe, SwiftShader)
 //! runs the GPU's code on the CPU, slower than the CPU path, and is for tests: it is never taken unless asked for.
+//!
+//! A device on which LoRB's kernels give wrong results is refused: see [`crate::ops::probe`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,8 +13,8 @@ use burn::backend::{Backend, Dispatch};
 use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
 use burn::tensor::{Device, DeviceKind, read_sync};
 
-/// The shader language that the kernels are written in, as burn's runtime names itself with it.
-const RUNTIME: &str = "wgpu<wgsl>";
+use crate::model::watch_faults;
+use crate::ops::probe::{Extent, ProbeError, RUNTIME, probe, runs_own_kernels};
 
 /// What the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,6 +77,8 @@ pub struct Selected {
     pub kind: SelectedKind,
     /// Why `auto` did not take a GPU, where it did not.
     pub note: Option<String>,
+    /// Whether there is a GPU that `auto` could not take: `note` is a warning then.
+    pub refused: bool,
 }
 
 /// Why no device can be had.
@@ -113,6 +117,17 @@ pub enum DeviceError {
         name: String,
         /// The runtime that was set up.
         found: String,
+    },
+    /// The adapter gives wrong results.
+    #[error(
+        "{name} computes wrongly: {source}; update its driver, or compute with --device cpu; \
+         `lorb doctor` checks every kernel"
+    )]
+    Wrong {
+        /// The adapter.
+        name: String,
+        /// What is wrong.
+        source: ProbeError,
     },
 }
 
@@ -168,15 +183,40 @@ pub fn adapters() -> Vec<AdapterReport> {
         .collect()
 }
 
-/// Opens the device that `choice` stands for. Asked twice for the same one, it gives the same one.
+/// Opens the device that `choice` stands for, and the first time in a process runs the quick probe on it, unless it is
+/// the CPU path. Asked twice for the same one, it gives the same one.
 ///
 /// # Errors
 /// [`DeviceError`]; with [`DeviceChoice::Auto`] never, since the CPU path is always there, and `note` then says why it
 /// was taken.
 pub fn select(choice: DeviceChoice) -> Result<Selected, DeviceError> {
+    find(choice, probed)
+}
+
+/// As [`select`], but takes the device as it is: for `lorb doctor`, which probes more thoroughly itself.
+///
+/// # Errors
+/// As for [`select`].
+pub fn select_unprobed(choice: DeviceChoice) -> Result<Selected, DeviceError> {
+    find(choice, |opened| Ok(opened.selected.clone()))
+}
+
+/// What is left to do with a device once it is open.
+type Accept = fn(&mut Opened) -> Result<Selected, DeviceError>;
+
+fn probed(opened: &mut Opened) -> Result<Selected, DeviceError> {
+    let Selected { device, name, .. } = &opened.selected;
+    let run = || read_sync(probe(device, Extent::Quick)).map(|_| ());
+    match opened.verdict.get_or_insert_with(run) {
+        Ok(()) => Ok(opened.selected.clone()),
+        Err(error) => Err(DeviceError::Wrong { name: name.clone(), source: error.clone() }),
+    }
+}
+
+fn find(choice: DeviceChoice, accept: Accept) -> Result<Selected, DeviceError> {
     match choice {
-        DeviceChoice::Cpu => Ok(cpu(None)),
-        DeviceChoice::Gpu => gpu(&adapters()),
+        DeviceChoice::Cpu => Ok(cpu()),
+        DeviceChoice::Gpu => gpu(&adapters(), accept),
         DeviceChoice::Software => {
             let all = adapters();
             let Some(adapter) = all.iter().find(|adapter| adapter.is_software()) else {
@@ -185,21 +225,29 @@ pub fn select(choice: DeviceChoice) -> Result<Selected, DeviceError> {
                     found: listed(&all),
                 });
             };
-            open(adapter, DeviceKind::Cpu, SelectedKind::Software)
+            open(adapter, DeviceKind::Cpu, SelectedKind::Software, accept)
         }
-        DeviceChoice::Auto => match gpu(&adapters()) {
-            Ok(selected) => Ok(selected),
-            Err(DeviceError::NoAdapter { .. }) => Ok(cpu(Some("no GPU was found".to_owned()))),
-            Err(error) => Ok(cpu(Some(error.to_string()))),
-        },
+        DeviceChoice::Auto => Ok(match gpu(&adapters(), accept) {
+            Ok(selected) => selected,
+            Err(DeviceError::NoAdapter { .. }) => {
+                Selected { note: Some("no GPU was found".to_owned()), ..cpu() }
+            }
+            Err(error) => Selected { note: Some(error.to_string()), refused: true, ..cpu() },
+        }),
     }
 }
 
-fn cpu(note: Option<String>) -> Selected {
-    Selected { device: Device::flex(), name: "CPU".to_owned(), kind: SelectedKind::Cpu, note }
+fn cpu() -> Selected {
+    Selected {
+        device: Device::flex(),
+        name: "CPU".to_owned(),
+        kind: SelectedKind::Cpu,
+        note: None,
+        refused: false,
+    }
 }
 
-fn gpu(all: &[AdapterReport]) -> Result<Selected, DeviceError> {
+fn gpu(all: &[AdapterReport], accept: Accept) -> Result<Selected, DeviceError> {
     use wgpu::DeviceType::{DiscreteGpu, IntegratedGpu, VirtualGpu};
     for wanted in [DiscreteGpu, IntegratedGpu, VirtualGpu] {
         if let Some(adapter) = all.iter().find(|adapter| adapter.info.device_type == wanted) {
@@ -208,7 +256,7 @@ fn gpu(all: &[AdapterReport]) -> Result<Selected, DeviceError> {
                 IntegratedGpu => DeviceKind::IntegratedGpu(0),
                 _ => DeviceKind::VirtualGpu(0),
             };
-            return open(adapter, kind, SelectedKind::Gpu);
+            return open(adapter, kind, SelectedKind::Gpu, accept);
         }
     }
     Err(DeviceError::NoAdapter { wanted: "GPU", found: listed(all) })
@@ -223,18 +271,27 @@ fn listed(all: &[AdapterReport]) -> String {
     format!("found {}", names.join(", "))
 }
 
+/// A device that was set up.
+struct Opened {
+    key: (DeviceKind, wgpu::Backend),
+    selected: Selected,
+    /// What the quick probe said, once it has run.
+    verdict: Option<Result<(), ProbeError>>,
+}
+
 /// Devices opened so far: the runtime refuses to set the same one up twice.
-static OPENED: Mutex<Vec<((DeviceKind, wgpu::Backend), Selected)>> = Mutex::new(Vec::new());
+static OPENED: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
 
 fn open(
     adapter: &AdapterReport,
     kind: DeviceKind,
     selected: SelectedKind,
+    accept: Accept,
 ) -> Result<Selected, DeviceError> {
     let key = (kind, adapter.info.backend);
-    let mut opened = OPENED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some((_, selected)) = opened.iter().find(|(other, _)| *other == key) {
-        return Ok(selected.clone());
+    let mut all = OPENED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(opened) = all.iter_mut().find(|opened| opened.key == key) {
+        return accept(opened);
     }
     let api = match adapter.info.backend {
         wgpu::Backend::Vulkan => WgpuBackend::Vulkan,
@@ -243,16 +300,57 @@ fn open(
         _ => WgpuBackend::Auto,
     };
     let name = adapter.name();
-    let device = Device::wgpu_options()
+    let (device, setup) = Device::wgpu_options()
         .device_kind(key.0.clone())
         .graphics_api(api)
-        .init()
+        .init_with_setup()
         .map_err(|source| DeviceError::Init { name: name.clone(), source })?;
-    let runtime = <Dispatch as Backend>::name(device.as_dispatch());
-    if !runtime.contains(RUNTIME) {
-        return Err(DeviceError::Runtime { name, found: runtime });
+    watch_faults(&device, &setup.device);
+    if !runs_own_kernels(&device) {
+        let found = <Dispatch as Backend>::name(device.as_dispatch());
+        return Err(DeviceError::Runtime { name, found });
     }
-    let selected = Selected { device, name, kind: selected, note: None };
-    opened.push((key, selected.clone()));
-    Ok(selected)
+    let selected = Selected { device, name, kind: selected, note: None, refused: false };
+    all.push(Opened { key, selected, verdict: None });
+    accept(all.last_mut().expect("just pushed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::probe::Fault;
+
+    #[test]
+    fn a_device_that_computes_wrongly_is_refused_every_time_with_what_to_do() {
+        let error = ProbeError {
+            operation: "gelu".to_owned(),
+            result: "output".to_owned(),
+            kernels: vec!["gelu_forward"],
+            fault: Fault::AllZero,
+        };
+        let mut opened = Opened {
+            key: (DeviceKind::DiscreteGpu(0), wgpu::Backend::Vulkan),
+            selected: Selected { name: "Card (Vulkan)".to_owned(), ..cpu() },
+            verdict: Some(Err(error)),
+        };
+        for _ in 0..2 {
+            let text = probed(&mut opened).expect_err("refused").to_string();
+            assert_eq!(
+                text,
+                "Card (Vulkan) computes wrongly: the output of gelu is all zero (kernel gelu_forward); \
+                 update its driver, or compute with --device cpu; `lorb doctor` checks every kernel"
+            );
+        }
+    }
+
+    #[test]
+    fn a_device_that_computes_rightly_is_probed_once() {
+        let mut opened = Opened {
+            key: (DeviceKind::Cpu, wgpu::Backend::Vulkan),
+            selected: cpu(),
+            verdict: None,
+        };
+        assert_eq!(probed(&mut opened).expect("the reference itself").name, "CPU");
+        assert_eq!(opened.verdict, Some(Ok(())));
+    }
 }

@@ -315,6 +315,11 @@ fn tiny_on_a_software_gpu() {
 }
 
 #[test]
+fn tiny_within_the_limits_of_every_webgpu_device() {
+    common::least_gpu().inspect(check_tiny);
+}
+
+#[test]
 fn minilm_on_the_cpu() {
     common::minilm().inspect(|case| check_minilm(case, &common::cpu()));
 }

@@ -61,6 +61,9 @@ impl RunArgs {
             let why = selected.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
             eprintln!("device: {}{why}", selected.name);
         }
+        if let Some(note) = selected.note.as_ref().filter(|_| self.quiet && selected.refused) {
+            eprintln!("warning: computing on the CPU: {note}");
+        }
         if selected.kind == SelectedKind::Software && !self.quiet {
             eprintln!("note: a software rasteriser is slower than --device cpu");
         }

@@ -4,9 +4,13 @@ use std::time::Instant;
 
 use clap::Args;
 use lorb::base::BertConfig;
-use lorb::bench::{Bench, BenchError, Compared, KernelReport, Rates, Shape, Sizes, random_weights};
+use lorb::bench::{
+    Bench, BenchError, BenchInputs, Compared, KernelReport, Rates, Shape, Sizes, random_weights,
+};
+
 use lorb::device::SelectedKind;
 use lorb::model::{LoraConfig, ModelError, Target};
+use lorb::ops::Precision;
 use serde::Serialize;
 
 use super::args::{RunArgs, at_least_one, words};
@@ -29,6 +33,9 @@ pub struct BenchArgs {
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME", requires = "model")]
     revision: Option<String>,
+    /// How many bits a GPU keeps the base's linear layers in
+    #[arg(long, default_value_t = Precision::F32, value_parser = words::<Precision>(&["f32", "f16", "int8"]))]
+    precision: Precision,
     /// Rank of the low-rank updates
     #[arg(long, value_name = "N", default_value_t = LoraConfig::default().rank)]
     rank: usize,
@@ -72,6 +79,7 @@ pub struct BenchReport {
 pub struct BaseReport {
     pub name: String,
     pub random: bool,
+    pub precision: String,
     pub layers: usize,
     pub hidden: usize,
     pub heads: usize,
@@ -119,23 +127,20 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
         }
     };
     lora.validate(&config).map_err(|error| lora_fault(&error))?;
-    let base = base_report(name, args.model.is_none(), &config);
+    let base = base_report(name, args, &config);
     let selected = args.run.open_device()?;
     let start = Instant::now();
     let clock = || start.elapsed().as_secs_f64();
-    // A GPU's path and burn's own operations run on the same device; the CPU path stands alone.
-    let compare = selected.kind != SelectedKind::Cpu;
-    let bench = Bench::new(
-        config,
-        &mut weights,
+    let inputs = BenchInputs {
+        base: config,
+        weights: &mut weights,
         lora,
-        args.tokens,
-        &selected.device,
-        compare,
-        &clock,
-        args.seconds,
-    )
-    .map_err(|error| fault(&error))?;
+        precision: args.precision,
+        tokens: args.tokens,
+        device: &selected.device,
+        seconds: args.seconds,
+    };
+    let bench = Bench::new(inputs, &clock).map_err(|error| fault(&error))?;
     drop(weights);
 
     say("measuring the device");
@@ -191,10 +196,11 @@ fn kernels(bench: &Bench<'_>, rates: &Rates, quiet: bool) -> Result<Vec<KernelRe
     reports.map_err(|error| fault(&error))
 }
 
-fn base_report(name: String, random: bool, config: &BertConfig) -> BaseReport {
+fn base_report(name: String, args: &BenchArgs, config: &BertConfig) -> BaseReport {
     BaseReport {
         name,
-        random,
+        random: args.model.is_none(),
+        precision: args.precision.to_string(),
         layers: config.num_hidden_layers,
         hidden: config.hidden_size,
         heads: config.num_attention_heads,

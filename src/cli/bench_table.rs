@@ -30,14 +30,15 @@ fn head(report: &BenchReport) -> String {
     line(
         "base",
         &format!(
-            "{}{}: {} layers of {}, {} heads, {} between, {} word pieces",
+            "{}{}: {} layers of {}, {} heads, {} between, {} word pieces; linear layers in {}",
             base.name,
             if base.random { " (random numbers)" } else { "" },
             base.layers,
             base.hidden,
             base.heads,
             base.intermediate,
-            base.vocabulary
+            base.vocabulary,
+            base.precision
         ),
     );
     let adapter = &report.adapter;

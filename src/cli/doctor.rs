@@ -1,10 +1,19 @@
-//! `lorb doctor`: what this machine can compute on, and what `--device auto` would take.
+//! `lorb doctor`: what this machine can compute on, whether it computes rightly, and what
+//! `--device auto` would take.
 
 use std::fmt::Write;
+use std::time::Instant;
 
 use burn::tensor::wgpu::wgpu;
-use lorb::device::{AdapterReport, DeviceChoice, adapters, select};
+use clap::Args;
+use lorb::device::{
+    AdapterReport, DeviceChoice, DeviceError, Selected, SelectedKind, adapters, select,
+    select_unprobed,
+};
+use lorb::ops::probe::{Checked, Extent, examine, runs_own_kernels};
+use lorb::ops::wgsl::kernel::ALL;
 
+use super::args::words;
 use super::error::CliError;
 use super::output;
 
@@ -44,7 +53,15 @@ const NEEDS: [Need; 6] = [
     },
 ];
 
-pub fn run() -> Result<(), CliError> {
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Device whose kernels are checked: auto takes a GPU where there is one, else the CPU, which
+    /// has nothing to check
+    #[arg(long, default_value_t = DeviceChoice::Auto, value_parser = words::<DeviceChoice>(&["auto", "gpu", "cpu", "software"]))]
+    pub device: DeviceChoice,
+}
+
+pub fn run(args: &DoctorArgs) -> Result<(), CliError> {
     let mut text = format!("lorb {}\n\n", env!("CARGO_PKG_VERSION"));
     cpu(&mut text);
     let found = adapters();
@@ -54,11 +71,61 @@ pub fn run() -> Result<(), CliError> {
     for adapter in &found {
         describe(&mut text, adapter);
     }
-    let selected =
-        select(DeviceChoice::Auto).map_err(|error| CliError::at("--device auto", &error))?;
-    let why = selected.note.map(|note| format!(": {note}")).unwrap_or_default();
-    text.push_str(&format!("\n--device auto takes {}{why}\n", selected.name));
-    output::print(&text)
+    // What is known so far helps with a device that cannot be opened, or that hangs.
+    output::print(&text)?;
+
+    let flag = format!("--device {}", args.device);
+    let opened = select_unprobed(args.device).map_err(|error| CliError::at(&flag, &error))?;
+    let wrong = if opened.kind == SelectedKind::Cpu {
+        None
+    } else {
+        let (report, wrong) = check(&opened);
+        output::print(&report)?;
+        wrong
+    };
+    // Without a first fault here, this tells whether every other command would take it.
+    let taken = match wrong {
+        Some(wrong) if args.device != DeviceChoice::Auto => {
+            return Err(CliError::at(&flag, &wrong));
+        }
+        _ => select(args.device).map_err(|error| CliError::at(&flag, &error))?,
+    };
+    let why = taken.note.map(|note| format!(": {note}")).unwrap_or_default();
+    output::print(&format!("\n{flag} takes {}{why}\n", taken.name))?;
+    wrong.map_or(Ok(()), |wrong| Err(CliError::at(&flag, &wrong)))
+}
+
+/// Runs every case on the device: what to print, and the first thing that is wrong.
+fn check(opened: &Selected) -> (String, Option<DeviceError>) {
+    let start = Instant::now();
+    let all = pollster::block_on(examine(&opened.device, Extent::Full));
+    let seconds = start.elapsed().as_secs_f64();
+    let mut text = String::from("\n");
+    line(&mut text, "probe of", &opened.name);
+    let own = runs_own_kernels(&opened.device);
+    line(&mut text, "LoRB's own kernels", if own { "yes" } else { "no: burn's operations" });
+    let mut run: Vec<&str> = all.iter().flat_map(|checked| checked.kernels.clone()).collect();
+    run.sort_unstable();
+    run.dedup();
+    let variants = format!("{}, of which {} are checked", ALL.len(), run.len());
+    line(&mut text, "variants of kernels", &variants);
+    let wrong: Vec<&Checked> = all.iter().filter(|checked| checked.fault.is_some()).collect();
+    let count = format!("{}, {} wrong, in {seconds:.1} s", all.len(), wrong.len());
+    line(&mut text, "results compared", &count);
+    text.push_str("  largest error, of what is allowed\n");
+    for checked in &all {
+        let Checked { operation, result, kernels, largest_error, allowed, fault } = checked;
+        let state = fault.as_ref().map_or("ok".to_owned(), |fault| format!("WRONG: {fault}"));
+        let kernels = kernels.join(", ");
+        // A string takes whatever is written to it.
+        let _ = writeln!(
+            text,
+            "  {largest_error:.1e} of {allowed:.1e}  {operation}: {result} ({kernels}) {state}"
+        );
+    }
+    let first = wrong.first().and_then(|checked| checked.verdict().err());
+    let name = opened.name.clone();
+    (text, first.map(|source| DeviceError::Wrong { name, source }))
 }
 
 fn cpu(text: &mut String) {

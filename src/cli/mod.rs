@@ -54,8 +54,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Describe a base, an adapter or an N-best file
     Inspect(inspect::InspectArgs),
-    /// List what this machine can compute on
-    Doctor,
+    /// List what this machine can compute on, and check that it computes rightly
+    Doctor(doctor::DoctorArgs),
     /// Measure how fast this machine trains and rescores, and what of its speed is used
     Bench(bench::BenchArgs),
     /// Train on sample data and show what it brings
@@ -71,7 +71,7 @@ pub fn run() -> ExitCode {
         Command::Rescore(args) => rescore::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Inspect(args) => inspect::run(&args),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::run(&args),
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use lorb::adapter::{AdapterMeta, ReadOptions};
 use lorb::base::Base;
-use lorb::model::{Adapter, Encoder};
+use lorb::model::{Adapter, Encoder, FaultKind};
 use lorb::score::Weights;
 use lorb::train::{Message, TrainConfig, TrainError, TrainInputs, Trainer};
 
@@ -87,9 +87,8 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     };
     match ended {
         Ok(Ended::Finished) => {}
-        Ok(Ended::Interrupted) => return Err(place.interrupted(&trainer)),
-        Err(Stopped::Cli(error)) => return Err(error),
-        Err(Stopped::Training(error)) => return Err(place.failed(&trainer, meta, beta, &error)),
+        Ok(Ended::Interrupted) => return Err(place.interrupted(&mut trainer)),
+        Err(stopped) => return Err(place.stopped(&trainer, meta, beta, stopped)),
     }
     let (adapter, meta) = best(&trainer, meta, beta)?;
     adapter_dir::write(&place.directory, &adapter, &meta)?;
@@ -167,12 +166,15 @@ impl Place {
         bytes.map(Some).map_err(|error| CliError::io("read", &self.checkpoint, &error))
     }
 
-    fn save(&self, trainer: &Trainer) -> Result<(), CliError> {
-        let bytes = pollster::block_on(trainer.checkpoint());
-        let bytes = bytes.map_err(|error| CliError::at("checkpoint", &error))?;
+    fn save(&self, trainer: &mut Trainer) -> Result<(), Stopped> {
+        let bytes = pollster::block_on(trainer.checkpoint())?;
+        Ok(self.write(&bytes)?)
+    }
+
+    fn write(&self, checkpoint: &[u8]) -> Result<(), CliError> {
         let existed = self.directory.exists();
         output::create_directory(&self.directory)?;
-        output::write_file(&self.checkpoint, &bytes).inspect_err(|_| {
+        output::write_file(&self.checkpoint, checkpoint).inspect_err(|_| {
             if !existed {
                 // Only an empty folder can be removed like this.
                 let _ = fs::remove_dir(&self.directory);
@@ -200,13 +202,53 @@ impl Place {
     }
 
     /// Saves after Ctrl-C and says how to go on.
-    fn interrupted(&self, trainer: &Trainer) -> CliError {
-        if let Err(error) = self.save(trainer) {
-            return error;
+    fn interrupted(&self, trainer: &mut Trainer) -> CliError {
+        match self.save(trainer) {
+            Ok(()) => {}
+            Err(Stopped::Cli(error)) => return error,
+            Err(Stopped::Training(error)) => return self.lost(trainer, &error),
         }
         let (step, steps) = (trainer.step(), trainer.steps());
-        let command = resume_command(std::env::args());
+        let command = resume_command(std::env::args(), None);
         CliError::Failed(format!("interrupted at step {step} of {steps}; go on with: {command}"))
+    }
+
+    /// A run that stopped by itself.
+    fn stopped(
+        &self,
+        trainer: &Trainer,
+        meta: AdapterMeta,
+        beta: f64,
+        stopped: Stopped,
+    ) -> CliError {
+        match stopped {
+            Stopped::Cli(error) => error,
+            Stopped::Training(error @ TrainError::Device { .. }) => self.lost(trainer, &error),
+            Stopped::Training(error) => self.failed(trainer, meta, beta, &error),
+        }
+    }
+
+    /// A run whose device failed. It is saved as it was shortly before, unless it had hardly begun.
+    fn lost(&self, trainer: &Trainer, error: &TrainError) -> CliError {
+        let TrainError::Device { fault, kept: kept @ 1.. } = error else {
+            return match error {
+                TrainError::Device { fault, .. } => CliError::Failed(format!("training: {fault}")),
+                _ => CliError::at("training", error),
+            };
+        };
+        let written = trainer
+            .kept()
+            .map_err(|error| CliError::at("checkpoint", &error))
+            .and_then(|bytes| self.write(&bytes));
+        if let Err(error) = written {
+            return error;
+        }
+        // A run goes on with the same batches or not at all, but layers may be recomputed.
+        let more = (fault.kind == FaultKind::OutOfMemory).then_some("--recompute");
+        let (steps, command) = (trainer.steps(), resume_command(std::env::args(), more));
+        let text =
+            format!("training: {fault}; step {kept} of {steps} is saved, go on with: {command}");
+        CliError::Failed(text)
     }
 
     /// A run that cannot go on. What it reached is kept where an evaluation vouches for it.
@@ -230,12 +272,14 @@ impl Place {
     }
 }
 
-/// This process's command with `--resume`, as a shell takes it.
-fn resume_command(arguments: impl Iterator<Item = String>) -> String {
+/// This process's command with `--resume` and a flag more, as a shell takes it.
+fn resume_command(arguments: impl Iterator<Item = String>, more: Option<&str>) -> String {
     let mut words: Vec<String> =
         arguments.filter(|word| word != "--overwrite").map(|word| quoted(&word)).collect();
-    if !words.iter().any(|word| word == "--resume") {
-        words.push("--resume".to_owned());
+    for flag in ["--resume"].into_iter().chain(more) {
+        if !words.iter().any(|word| word == flag) {
+            words.push(flag.to_owned());
+        }
     }
     words.join(" ")
 }
@@ -250,14 +294,79 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use burn::tensor::Device;
+    use lorb::base::{BaseFiles, TokenizerFile};
+    use lorb::model::{DeviceFault, LoraConfig};
+    use lorb::nbest::JsonLines;
+
     use super::*;
+
+    /// A run on the CPU, as if its device had failed after step 9.
+    #[test]
+    fn a_run_whose_device_fails_is_saved_and_says_how_to_go_on() {
+        let golden = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tiny").join(name);
+            fs::read(path).expect("a golden file")
+        };
+        let base = Base::from_files(BaseFiles {
+            config: &golden("config.json"),
+            tokenizer: TokenizerFile::Json(&golden("tokenizer.json")),
+            weights: golden("model.safetensors"),
+        });
+        let Base { config: sizes, tokenizer, mut weights, hash } = base.expect("a base");
+        let lists = golden("lists.jsonl");
+        let lists: Result<Vec<_>, _> = JsonLines::new(lists.as_slice(), "lists").collect();
+        let lists = lists.expect("lists");
+        let encoder = Encoder::new(&sizes, &mut weights, &Device::flex()).expect("an encoder");
+        let config = TrainConfig { batch_tokens: 40, epochs: 5, ..TrainConfig::default() };
+        let inputs = || TrainInputs {
+            encoder: encoder.clone(),
+            base: &sizes,
+            base_hash: &hash,
+            tokenizer: &tokenizer,
+            adapter: Adapter::init(&sizes, LoraConfig::default(), 0).expect("an adapter"),
+            train: &lists,
+            dev: &[],
+        };
+        let mut trainer = Trainer::new(inputs(), config.clone()).expect("a trainer");
+        let folder = tempfile::tempdir().expect("a folder");
+        let directory = folder.path().join("new");
+        let checkpoint = directory.join(CHECKPOINT_FILE);
+        let place = Place { directory, checkpoint, resume: false };
+        let lost = |trainer: &Trainer, kind| {
+            let fault = DeviceFault { kind, message: "gone".to_owned() };
+            let stopped = TrainError::Device { fault, kept: trainer.kept_step() }.into();
+            let error = place.stopped(trainer, AdapterMeta::default(), 1.0, stopped);
+            assert_eq!(error.code(), 1);
+            error.message().expect("a message")
+        };
+
+        let text = lost(&trainer, FaultKind::OutOfMemory);
+        assert!(text.contains("out of memory (gone)") && text.contains("--recompute"), "{text}");
+        assert!(!text.contains("--resume") && !place.directory.exists(), "{text}");
+
+        while trainer.step() < 9 {
+            pollster::block_on(trainer.next()).expect("a step").expect("the run goes on");
+        }
+        let text = lost(&trainer, FaultKind::Lost);
+        assert!(text.starts_with("training: the device was lost (gone)"), "{text}");
+        let saved = format!("step 8 of {} is saved, go on with: ", trainer.steps());
+        assert!(text.contains(&saved) && text.ends_with(" --resume"), "{text}");
+        assert!(lost(&trainer, FaultKind::OutOfMemory).ends_with(" --resume --recompute"));
+        let bytes = fs::read(&place.checkpoint).expect("a checkpoint");
+        let again = Trainer::resume(inputs(), config, &bytes).expect("a sound checkpoint");
+        assert_eq!(again.step(), 8);
+    }
 
     #[test]
     fn the_command_to_resume_survives_a_shell() {
         let given = ["lorb", "train", "--output", "my dir", "--overwrite", "--model", "it's"];
-        let command = resume_command(given.into_iter().map(str::to_owned));
+        let command = resume_command(given.into_iter().map(str::to_owned), None);
         assert_eq!(command, r"lorb train --output 'my dir' --model 'it'\''s' --resume");
-        let again = resume_command(["lorb", "--resume", ""].into_iter().map(str::to_owned));
-        assert_eq!(again, "lorb --resume ''");
+        let words = || ["lorb", "--resume", ""].into_iter().map(str::to_owned);
+        assert_eq!(resume_command(words(), None), "lorb --resume ''");
+        assert_eq!(resume_command(words(), Some("--recompute")), "lorb --resume '' --recompute");
     }
 }

@@ -118,12 +118,11 @@ impl Watcher {
     }
 }
 
-/// Runs to the end, or to Ctrl-C. `save` is called after every message with whether it ends an
-/// evaluation.
+/// Runs to the end, or to Ctrl-C. `save` is called after every message.
 pub fn drive(
     trainer: &mut Trainer,
     mut watcher: Watcher,
-    mut save: impl FnMut(&Trainer, &Message) -> Result<(), CliError>,
+    mut save: impl FnMut(&mut Trainer, &Message) -> Result<(), Stopped>,
 ) -> Result<Ended, Stopped> {
     let ended = loop {
         match pollster::block_on(trainer.next())? {

@@ -12,12 +12,12 @@ use super::batch::PackedBatch;
 use super::error::ModelError;
 use super::leaves::{LayerLeaves, Leaves, LowRank};
 use crate::base::{BaseWeights, BertConfig};
-use crate::ops::{self, Activation, Segments};
+use crate::ops::{self, Activation, Precision, Segments, Weights};
 
 /// A frozen linear layer: weight `[out, in]`, bias `[out]`.
 #[derive(Clone, Debug)]
 struct Linear {
-    weight: Tensor<2>,
+    weight: Weights,
     bias: Tensor<1>,
 }
 
@@ -78,6 +78,7 @@ pub struct Encoder {
 struct Loader<'a> {
     weights: &'a mut BaseWeights,
     device: Device,
+    precision: Precision,
     epsilon: f32,
 }
 
@@ -94,12 +95,18 @@ impl Loader<'_> {
 
     /// Several linear layers of equal input as one, their outputs side by side.
     fn linear<const N: usize>(&mut self, modules: [String; N]) -> Result<Linear, ModelError> {
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        let (mut weight, mut bias, mut inputs) = (Vec::new(), Vec::new(), 0);
         for module in &modules {
-            weight.push(self.matrix(&format!("{module}.weight"))?);
-            bias.push(self.vector(&format!("{module}.bias"))?);
+            let part = self.weights.take(&format!("{module}.weight"))?;
+            inputs = part.shape[1];
+            weight.extend(part.data);
+            bias.extend(self.weights.take(&format!("{module}.bias"))?.data);
         }
-        Ok(Linear { weight: join(weight), bias: join(bias) })
+        let outputs = bias.len();
+        Ok(Linear {
+            weight: Weights::new(&weight, [outputs, inputs], self.precision, &self.device),
+            bias: Tensor::from_data(TensorData::new(bias, [outputs]), &self.device),
+        })
     }
 
     fn norm(&mut self, module: &str) -> Result<LayerNorm, ModelError> {
@@ -131,10 +138,6 @@ impl Loader<'_> {
     }
 }
 
-fn join<const D: usize>(mut tensors: Vec<Tensor<D>>) -> Tensor<D> {
-    if tensors.len() == 1 { tensors.remove(0) } else { Tensor::cat(tensors, 0) }
-}
-
 impl Encoder {
     /// Puts a base on `device`, tensor by tensor.
     ///
@@ -146,8 +149,22 @@ impl Encoder {
         weights: &mut BaseWeights,
         device: &Device,
     ) -> Result<Self, ModelError> {
+        Self::with_precision(config, weights, Precision::F32, device)
+    }
+
+    /// [`new`](Self::new), with the linear layers' weights in fewer bits. A GPU keeps them so; the
+    /// CPU path rounds them alike, for equal scores, and keeps them in full.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn with_precision(
+        config: &BertConfig,
+        weights: &mut BaseWeights,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
         let epsilon = config.layer_norm_eps as f32;
-        let mut loader = Loader { weights, device: device.clone().inner(), epsilon };
+        let mut loader = Loader { weights, device: device.clone().inner(), precision, epsilon };
         let embeddings = Embeddings {
             words: loader.matrix("embeddings.word_embeddings.weight")?,
             positions: loader.matrix("embeddings.position_embeddings.weight")?,

@@ -1,5 +1,6 @@
 //! What can be wrong with a model or the adapter asked for.
 
+use super::fault::DeviceFault;
 use crate::base::BaseError;
 
 /// Why a model cannot be built or run.
@@ -34,8 +35,8 @@ pub enum ModelError {
         expected: usize,
     },
     /// The device failed while computing or handing over a result.
-    #[error("the device failed: {0}; try smaller batches, or the CPU path")]
-    Device(String),
+    #[error("{0}")]
+    Device(DeviceFault),
     /// The model's score of a text is no number.
     #[error("the model scores a text {value}; its adapter has diverged or does not suit this base")]
     ScoreNotFinite {

@@ -4,11 +4,13 @@
 //! - `lora`, `layout`: which layers are adapted, and where each trainable number lies;
 //! - `leaves`: the flat parameters cut into the tensors that the encoder multiplies with;
 //! - `encoder`: the forward pass;
-//! - `scorer`: texts in, scores out.
+//! - `scorer`: texts in, scores out;
+//! - `fault`: how a device fails, and the readings that notice.
 
 mod batch;
 mod encoder;
 mod error;
+mod fault;
 mod layout;
 mod leaves;
 mod lora;
@@ -17,8 +19,9 @@ mod scorer;
 pub use batch::PackedBatch;
 pub use encoder::{Encoder, Forward, Stages};
 pub use error::ModelError;
+pub use fault::{DeviceFault, FaultKind, watch_faults};
+pub(crate) use fault::{guarded, read};
 pub use layout::{Adapter, Layout, SCORE_HEAD, Slot, SlotKind};
 pub use leaves::Leaves;
 pub use lora::{LoraConfig, Target};
-pub(crate) use scorer::read;
 pub use scorer::{SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, score_sequences};

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use super::batch::PackedBatch;
 use super::encoder::Encoder;
 use super::error::ModelError;
+use super::fault::read;
 use super::leaves::Leaves;
 use crate::base::BertTokenizer;
 
@@ -183,12 +184,6 @@ fn by_length(sequences: &[Vec<u32>], batch_tokens: usize) -> Vec<Vec<usize>> {
         }
     }
     batches
-}
-
-/// Brings a tensor to the host without blocking.
-pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
-    let data = tensor.into_data_async().await.map_err(|e| ModelError::Device(e.to_string()))?;
-    data.try_into_vec::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use burn::backend::autodiff::{
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 
-use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Segments};
+use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Segments, Storage};
 
 type Tracked<B, C> = FloatTensor<Autodiff<B, C>>;
 
@@ -77,20 +77,27 @@ fn keep<B: LorbOps>(before: F<B>, activation: Activation) -> Option<F<B>> {
     }
 }
 
-backward_step!(LinearStep<1>, (F<B>, Option<F<B>>), |g, (w, before), [x], grads| {
-    if let Some(x) = x {
-        grads.register::<B>(x.id, B::frozen_linear_backward(through::<B>(g, before), w));
+backward_step!(
+    LinearStep<1>,
+    (F<B>, Storage, Option<F<B>>),
+    |g, (w, storage, before), [x], grads| {
+        if let Some(x) = x {
+            grads.register::<B>(
+                x.id,
+                B::frozen_linear_backward(through::<B>(g, before), w, storage),
+            );
+        }
     }
-});
+);
 
 backward_step!(
     LoraLinearStep<2>,
-    (F<B>, F<B>, F<B>, F<B>, Option<F<B>>, LoraPlan),
-    |g, (x, u, w, factors, before, plan), [to_x, to_factors], grads| {
+    (F<B>, F<B>, F<B>, F<B>, Option<F<B>>, LoraPlan, Storage),
+    |g, (x, u, w, factors, before, plan, storage), [to_x, to_factors], grads| {
         let g = through::<B>(g, before);
         let (v, dfactors) = B::lora_grads(g.clone(), x, u, factors.clone(), plan.clone());
         if let Some(x) = to_x {
-            grads.register::<B>(x.id, B::lora_linear_backward(g, w, v, factors, plan));
+            grads.register::<B>(x.id, B::lora_linear_backward(g, w, v, factors, plan, storage));
         }
         if let Some(factors) = to_factors {
             grads.register::<B>(factors.id, dfactors);
@@ -209,6 +216,7 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        storage: Storage,
         activation: Activation,
     ) -> FloatTensor<Self> {
         let [w, bias] = frozen::<B, C, _>([w, bias]);
@@ -216,10 +224,12 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         let x = x.into_primitive();
         match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let (y, before) = B::frozen_linear_forward(x, w.clone(), bias, activation);
-                step.finish((w, keep::<B>(before, activation)), y)
+                let (y, before) = B::frozen_linear_forward(x, w.clone(), bias, storage, activation);
+                step.finish((w, storage, keep::<B>(before, activation)), y)
             }
-            OpsKind::UnTracked(step) => step.finish(B::frozen_linear(x, w, bias, activation)),
+            OpsKind::UnTracked(step) => {
+                step.finish(B::frozen_linear(x, w, bias, storage, activation))
+            }
         }
     }
 
@@ -229,6 +239,7 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
+        storage: Storage,
         activation: Activation,
     ) -> FloatTensor<Self> {
         let [w, bias] = frozen::<B, C, _>([w, bias]);
@@ -242,12 +253,14 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
                     bias,
                     factors.clone(),
                     plan.clone(),
+                    storage,
                     activation,
                 );
-                step.finish((x, u, w, factors, keep::<B>(before, activation), plan), y)
+                let before = keep::<B>(before, activation);
+                step.finish((x, u, w, factors, before, plan, storage), y)
             }
             OpsKind::UnTracked(step) => {
-                step.finish(B::lora_linear(x, w, bias, factors, plan, activation))
+                step.finish(B::lora_linear(x, w, bias, factors, plan, storage, activation))
             }
         }
     }
@@ -391,12 +404,17 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
+        _: Storage,
         _: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         first_order_only()
     }
 
-    fn frozen_linear_backward(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn frozen_linear_backward(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: Storage,
+    ) -> FloatTensor<Self> {
         first_order_only()
     }
 
@@ -406,6 +424,7 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: LoraPlan,
+        _: Storage,
         _: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         first_order_only()
@@ -436,6 +455,7 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: LoraPlan,
+        _: Storage,
     ) -> FloatTensor<Self> {
         first_order_only()
     }

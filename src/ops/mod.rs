@@ -22,6 +22,7 @@ mod lora_plan;
 pub mod probe;
 mod reference;
 mod segments;
+mod weights;
 pub mod wgsl;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use adamw::AdamWStep;
 pub use lists::{ListObjective, Lists};
 pub use lora_plan::LoraPlan;
 pub use segments::Segments;
+pub use weights::{Precision, Storage, Weights};
 
 /// What LoRB asks of a backend beyond burn's tensor operations.
 ///
@@ -59,14 +61,16 @@ pub trait LorbOps: Backend {
         epsilon: f32,
     ) -> FloatTensor<Self>;
 
-    /// `activation(x w^T + bias)`: `x [T, K]`, `w [O, K]`, `bias [O]`; returns `[T, O]`.
+    /// `activation(x w^T + bias)`: `x [T, K]`, `w [O, K]` as `storage` says, `bias [O]`; returns
+    /// `[T, O]`.
     fn frozen_linear(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        storage: Storage,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        Self::frozen_linear_forward(x, w, bias, activation).0
+        Self::frozen_linear_forward(x, w, bias, storage, activation).0
     }
 
     /// [`frozen_linear`](Self::frozen_linear), and what the activation was applied to, `[T, O]`.
@@ -74,11 +78,16 @@ pub trait LorbOps: Backend {
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        storage: Storage,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     /// `g w`: gradient of `x w^T + bias` by `x`; `g [T, O]`, returns `[T, K]`.
-    fn frozen_linear_backward(g: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn frozen_linear_backward(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        storage: Storage,
+    ) -> FloatTensor<Self>;
 
     /// [`frozen_linear`](Self::frozen_linear) plus, before the activation, the low-rank term of
     /// `plan`. `factors` holds the stacked A and then the stacked B, end to end.
@@ -88,9 +97,10 @@ pub trait LorbOps: Backend {
         bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
+        storage: Storage,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        Self::lora_linear_forward(x, w, bias, factors, plan, activation).0
+        Self::lora_linear_forward(x, w, bias, factors, plan, storage, activation).0
     }
 
     /// [`lora_linear`](Self::lora_linear), what the activation was applied to, and `x A^T`
@@ -101,6 +111,7 @@ pub trait LorbOps: Backend {
         bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
+        storage: Storage,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
@@ -141,6 +152,7 @@ pub trait LorbOps: Backend {
         v: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
+        storage: Storage,
     ) -> FloatTensor<Self>;
 
     /// `v A`: gradient of `x A^T` by `x`, `[T, K]`.
@@ -264,6 +276,7 @@ pub trait LorbOps: Backend {
 
     /// Writes six vectors to their places in `flat [P]`: all of `parts[k]` from `offsets[k]` on. An
     /// offset of `usize::MAX` leaves a part out.
+    #[allow(clippy::too_many_arguments)]
     fn pack(
         flat: FloatTensor<Self>,
         a: FloatTensor<Self>,
@@ -355,11 +368,12 @@ pub fn embed_layer_norm(
 }
 
 /// See [`LorbOps::frozen_linear`].
-pub fn linear(x: Tensor<2>, w: &Tensor<2>, bias: &Tensor<1>, activation: Activation) -> Tensor<2> {
+pub fn linear(x: Tensor<2>, w: &Weights, bias: &Tensor<1>, activation: Activation) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::frozen_linear(
         x.into_dispatch(),
-        w.clone().into_dispatch(),
+        w.words.clone().into_dispatch(),
         bias.clone().into_dispatch(),
+        w.storage,
         activation,
     ))
 }
@@ -367,7 +381,7 @@ pub fn linear(x: Tensor<2>, w: &Tensor<2>, bias: &Tensor<1>, activation: Activat
 /// See [`LorbOps::lora_linear`].
 pub fn lora_linear(
     x: Tensor<2>,
-    w: &Tensor<2>,
+    w: &Weights,
     bias: &Tensor<1>,
     factors: &Tensor<1>,
     plan: &LoraPlan,
@@ -375,10 +389,11 @@ pub fn lora_linear(
 ) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::lora_linear(
         x.into_dispatch(),
-        w.clone().into_dispatch(),
+        w.words.clone().into_dispatch(),
         bias.clone().into_dispatch(),
         factors.clone().into_dispatch(),
         plan.clone(),
+        w.storage,
         activation,
     ))
 }

@@ -5,19 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::config::TrainConfig;
 use super::data::TrainData;
 use super::dev::DevData;
-use super::error::{CheckpointError, TrainError};
-use super::optimizer::Moments;
-use super::pass::Parts;
-use super::state::{Counters, State};
+use super::error::CheckpointError;
+use super::state::{Counters, HostParts, Snapshot};
 use crate::base::{TensorFile, write_f32};
-use crate::model::{self, LoraConfig};
+use crate::model::LoraConfig;
 
 /// Metadata key of the description.
 const KEY: &str = "lorb_checkpoint";
@@ -81,25 +78,22 @@ struct Description {
 }
 
 /// Writes a run down.
-pub(super) async fn write(state: &State, identity: &Identity) -> Result<Vec<u8>, TrainError> {
+pub(super) fn write(run: &Snapshot, identity: &Identity) -> Result<Vec<u8>, CheckpointError> {
     let mut tensors = vec![
-        ("parameters", model::read(state.parameters.clone()).await?),
-        ("moments.first", model::read(state.moments.first.clone()).await?),
-        ("moments.second", model::read(state.moments.second.clone()).await?),
-        ("history", state.history.clone()),
+        ("parameters", run.parameters.as_slice()),
+        ("moments.first", &run.first),
+        ("moments.second", &run.second),
+        ("history", &run.history),
     ];
-    if let Some(best) = &state.best {
-        tensors.push(("best", model::read(best.clone()).await?));
-    }
-    if let Some(Parts { gradient, ranking, correlation }) = state.group.clone() {
-        tensors.push(("group.gradient", model::read(gradient).await?));
-        tensors
-            .push(("group.loss", model::read(Tensor::cat(vec![ranking, correlation], 0)).await?));
+    tensors.extend(run.best.as_ref().map(|best| ("best", best.as_slice())));
+    let loss = run.group.as_ref().map(|group| [group.ranking, group.correlation]);
+    if let (Some(group), Some(loss)) = (&run.group, &loss) {
+        tensors.extend([("group.gradient", group.gradient.as_slice()), ("group.loss", loss)]);
     }
     let description = Description {
         version: VERSION,
         identity: identity.clone(),
-        counters: state.counters.clone(),
+        counters: run.counters.clone(),
     };
     let description =
         serde_json::to_string(&description).map_err(|e| CheckpointError::Write(e.to_string()))?;
@@ -108,8 +102,8 @@ pub(super) async fn write(state: &State, identity: &Identity) -> Result<Vec<u8>,
     let named = tensors
         .iter()
         .zip(&shapes)
-        .map(|((name, values), shape)| ((*name).to_owned(), &shape[..], &values[..]));
-    Ok(write_f32(&metadata, named).map_err(CheckpointError::Write)?)
+        .map(|((name, values), shape)| ((*name).to_owned(), &shape[..], *values));
+    write_f32(&metadata, named).map_err(CheckpointError::Write)
 }
 
 /// Reads a run of `parameters` parameters that must have `identity`.
@@ -117,8 +111,7 @@ pub(super) fn read(
     bytes: &[u8],
     identity: &Identity,
     parameters: usize,
-    device: &Device,
-) -> Result<State, CheckpointError> {
+) -> Result<Snapshot, CheckpointError> {
     let file = TensorFile::open(bytes)?;
     let text = file.metadata().get(KEY).ok_or(CheckpointError::Foreign { key: KEY })?;
     let unreadable = |e: serde_json::Error| CheckpointError::Description(e.to_string());
@@ -139,24 +132,18 @@ pub(super) fn read(
             Err(CheckpointError::Length { name, found: data.len(), expected })
         }
     };
-    let flat = |name, expected| {
-        values(name, expected).map(|data| Tensor::<1>::from_floats(data.as_slice(), device))
-    };
     let group = if counters.accumulated > 0 {
-        let loss: Tensor<1> = flat("group.loss", 2)?;
-        let (ranking, correlation) = (loss.clone().slice(0..1), loss.slice(1..2));
-        Some(Parts { gradient: flat("group.gradient", parameters)?, ranking, correlation })
+        let loss = values("group.loss", 2)?;
+        let gradient = values("group.gradient", parameters)?;
+        Some(HostParts { gradient, ranking: loss[0], correlation: loss[1] })
     } else {
         None
     };
-    Ok(State {
-        parameters: flat("parameters", parameters)?,
-        moments: Moments {
-            first: flat("moments.first", parameters)?,
-            second: flat("moments.second", parameters)?,
-            steps: counters.step,
-        },
-        best: counters.best.map(|_| flat("best", parameters)).transpose()?,
+    Ok(Snapshot {
+        parameters: values("parameters", parameters)?,
+        first: values("moments.first", parameters)?,
+        second: values("moments.second", parameters)?,
+        best: counters.best.map(|_| values("best", parameters)).transpose()?,
         group,
         history: values("history", counters.step)?,
         counters,

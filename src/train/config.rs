@@ -27,7 +27,8 @@ pub struct TrainConfig {
     /// Batches whose gradients make one step of the optimiser.
     pub accumulate: usize,
     /// Keep only each layer's input in the forward pass, and run the layer again in the backward
-    /// pass: less memory for a third more time. The result is the same but for rounding.
+    /// pass: less memory for some 40 % more time. The result is the same: on the CPU in every bit, on
+    /// GPUs but for rounding.
     #[serde(default)]
     pub recompute: bool,
     /// Part of all steps in which the learning rate climbs, in `[0, 1]`.

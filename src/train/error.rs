@@ -1,7 +1,7 @@
 //! What can go wrong in a training run.
 
 use crate::base::TensorFault;
-use crate::model::ModelError;
+use crate::model::{DeviceFault, ModelError};
 
 /// Why a run cannot start or go on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -16,9 +16,20 @@ pub enum TrainError {
         /// What is allowed.
         expected: &'static str,
     },
-    /// The model, its base or the device.
+    /// The model or its base.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The device failed. The run does not get any further on it, but [`Trainer::kept`] has it as it was
+    /// at a step shortly before.
+    ///
+    /// [`Trainer::kept`]: super::Trainer::kept
+    #[error("{fault}; the run is kept as of step {kept}")]
+    Device {
+        /// How it failed.
+        fault: DeviceFault,
+        /// The step that is kept, 0 for the beginning.
+        kept: usize,
+    },
     /// The adapter to start from holds a value that is no number.
     #[error(
         "parameter {index} of the adapter to start from is {value}; start from a sound adapter"

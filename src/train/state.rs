@@ -1,10 +1,11 @@
 //! Where a run stands.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::optimizer::Moments;
 use super::pass::Parts;
+use crate::model::{ModelError, read};
 
 /// Everything that changes in a run. The rest follows from settings and data.
 #[derive(Clone, Debug)]
@@ -12,13 +13,105 @@ pub(super) struct State {
     /// The adapter's parameters, `[P]`.
     pub parameters: Tensor<1>,
     pub moments: Moments,
-    /// Parameters of the best evaluation.
-    pub best: Option<Tensor<1>>,
+    /// Parameters of the best evaluation, on the host: they are read once and outlive the device.
+    pub best: Option<Vec<f32>>,
     /// What the batches of an unfinished step have given.
     pub group: Option<Parts>,
     /// The objective of every step.
     pub history: Vec<f32>,
     pub counters: Counters,
+}
+
+/// A [`State`] on the host.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    pub parameters: Vec<f32>,
+    /// The moments of AdamW.
+    pub first: Vec<f32>,
+    pub second: Vec<f32>,
+    pub best: Option<Vec<f32>>,
+    pub group: Option<HostParts>,
+    pub history: Vec<f32>,
+    pub counters: Counters,
+}
+
+/// [`Parts`] on the host.
+#[derive(Clone, Debug)]
+pub(super) struct HostParts {
+    pub gradient: Vec<f32>,
+    pub ranking: f32,
+    pub correlation: f32,
+}
+
+impl State {
+    /// The state on the host, in one reading.
+    pub async fn snapshot(&self) -> Result<Snapshot, ModelError> {
+        let Moments { first, second, .. } = self.moments.clone();
+        let mut pieces = vec![self.parameters.clone(), first, second];
+        if let Some(Parts { gradient, ranking, correlation }) = self.group.clone() {
+            pieces.extend([gradient, ranking, correlation]);
+        }
+        let mut values = read(Tensor::cat(pieces, 0)).await?.into_iter();
+        let mut next = self.parting(&mut values);
+        next.group = self.group.as_ref().map(|_| {
+            let gradient = values.by_ref().take(next.parameters.len()).collect();
+            let mut number = || values.next().unwrap_or(f32::NAN);
+            HostParts { gradient, ranking: number(), correlation: number() }
+        });
+        Ok(next)
+    }
+
+    /// The snapshot between two steps: of parameters and moments as they have been read, end to end.
+    pub fn parting(&self, values: &mut impl Iterator<Item = f32>) -> Snapshot {
+        let [size] = self.parameters.dims();
+        let mut next = || values.by_ref().take(size).collect();
+        Snapshot {
+            parameters: next(),
+            first: next(),
+            second: next(),
+            best: self.best.clone(),
+            group: None,
+            history: self.history.clone(),
+            counters: self.counters.clone(),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The beginning of a run.
+    pub fn start(parameters: Vec<f32>) -> Self {
+        let zeros = vec![0.0; parameters.len()];
+        Self {
+            parameters,
+            first: zeros.clone(),
+            second: zeros,
+            best: None,
+            group: None,
+            history: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The state on a device.
+    pub fn state(&self, device: &Device) -> State {
+        let flat = |values: &[f32]| Tensor::<1>::from_floats(values, device);
+        State {
+            parameters: flat(&self.parameters),
+            moments: Moments {
+                first: flat(&self.first),
+                second: flat(&self.second),
+                steps: self.counters.step,
+            },
+            best: self.best.clone(),
+            group: self.group.as_ref().map(|group| Parts {
+                gradient: flat(&group.gradient),
+                ranking: flat(&[group.ranking]),
+                correlation: flat(&[group.correlation]),
+            }),
+            history: self.history.clone(),
+            counters: self.counters.clone(),
+        }
+    }
 }
 
 /// The numbers of a [`State`].

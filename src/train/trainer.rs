@@ -16,12 +16,16 @@ use super::objective::Objective;
 use super::optimizer::{AdamW, Moments};
 use super::pass::{Parts, Pass};
 use super::schedule::Schedule;
-use super::state::{BestEvaluation, Counters, State};
+use super::state::{BestEvaluation, Counters, Snapshot, State};
 use super::watch::Watch;
 use crate::base::{BertConfig, BertTokenizer, expected_tensors};
-use crate::model::{Adapter, Encoder, Layout, Leaves, LoraConfig, read};
+use crate::model::{Adapter, Encoder, Layout, Leaves, LoraConfig, ModelError, guarded, read};
 use crate::nbest::Utterance;
 use crate::score::Weights;
+
+/// Steps between two copies of the run on the host. A step reads its loss in any case, and the copy
+/// comes with that reading; this often it costs nothing that shows, and losing a device loses little.
+const KEEP_EVERY: usize = 8;
 
 /// What a run starts from.
 #[derive(Debug)]
@@ -48,6 +52,9 @@ pub struct TrainInputs<'a> {
 /// draw, log, stop and save between pieces. After any message a [`Trainer::checkpoint`] continues
 /// as if the run had not been interrupted: bit for bit on the CPU path. A call whose future is
 /// dropped before it is done leaves the run as it was.
+///
+/// A device can fail or go away. The trainer has the run on the host as it was at a step shortly
+/// before, and gives it as [`Trainer::kept`].
 #[derive(Debug)]
 pub struct Trainer {
     encoder: Encoder,
@@ -64,6 +71,8 @@ pub struct Trainer {
     /// Batches of the epoch under way.
     plan: Vec<Vec<usize>>,
     state: State,
+    /// The run as it last was on the host.
+    kept: Snapshot,
     /// Messages that come before any work.
     opening: VecDeque<Message>,
     over: bool,
@@ -89,15 +98,7 @@ impl Trainer {
         let steps = (0..config.epochs).map(epoch_steps).sum();
         let schedule = Schedule::new(config.lr, steps, config.warmup, config.decay);
         let device = encoder.device();
-        let parameters = Tensor::from_floats(adapter.parameters.as_slice(), &device);
-        let state = State {
-            parameters,
-            moments: Moments::zeros(adapter.layout.len(), &device),
-            best: None,
-            group: None,
-            history: Vec::new(),
-            counters: Counters::default(),
-        };
+        let kept = Snapshot::start(adapter.parameters);
         let mut trainer = Self {
             identity: Identity::new(base_hash, &adapter.config, &config, &data, dev.as_ref()),
             watch: Watch::new(steps, schedule.warmup()),
@@ -111,7 +112,8 @@ impl Trainer {
             data,
             dev,
             schedule,
-            state,
+            state: kept.state(&device),
+            kept,
             opening: VecDeque::new(),
             over: false,
         };
@@ -132,8 +134,8 @@ impl Trainer {
         bytes: &[u8],
     ) -> Result<Self, TrainError> {
         let mut trainer = Self::new(inputs, config)?;
-        let device = trainer.encoder.device();
-        trainer.state = checkpoint::read(bytes, &trainer.identity, trainer.layout.len(), &device)?;
+        trainer.kept = checkpoint::read(bytes, &trainer.identity, trainer.layout.len())?;
+        trainer.state = trainer.kept.state(&trainer.encoder.device());
         let Counters { step, epoch, cursor, accumulated, .. } = trainer.state.counters;
         trainer.plan = trainer.plan_of(epoch);
         // Steps and batches must agree, or the learning rate would not be that of the batch.
@@ -160,9 +162,15 @@ impl Trainer {
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] when training diverges: the run then stands where it stood after
-    /// the last good step, can still be saved, and does not get any further. [`TrainError::Model`]
-    /// when the device fails.
+    /// the last good step, can still be saved, and does not get any further. [`TrainError::Device`]
+    /// when the device fails: what is left is [`Trainer::kept`].
     pub async fn next(&mut self) -> Result<Option<Message>, TrainError> {
+        let device = self.encoder.device();
+        let message = guarded(&device, self.step_on()).await;
+        message.map_err(|error| self.named(error))
+    }
+
+    async fn step_on(&mut self) -> Result<Option<Message>, TrainError> {
         if let Some(message) = self.opening.pop_front() {
             return Ok(Some(message));
         }
@@ -191,20 +199,41 @@ impl Trainer {
     /// The run so far in bytes, from which [`Trainer::resume`] goes on.
     ///
     /// # Errors
-    /// [`TrainError::Model`] when the device fails, [`TrainError::Checkpoint`] when the run cannot be
+    /// [`TrainError::Device`] when the device fails, [`TrainError::Checkpoint`] when the run cannot be
     /// written down.
-    pub async fn checkpoint(&self) -> Result<Vec<u8>, TrainError> {
-        checkpoint::write(&self.state, &self.identity).await
+    pub async fn checkpoint(&mut self) -> Result<Vec<u8>, TrainError> {
+        let device = self.encoder.device();
+        let snapshot = guarded(&device, self.state.snapshot()).await;
+        self.kept = snapshot.map_err(|error| self.named(error.into()))?;
+        self.kept()
+    }
+
+    /// The run in bytes as it last was on the host, at [`Trainer::kept_step`]; [`Trainer::resume`]
+    /// goes on from there. It needs no device, so it is what is left when the device has failed. It
+    /// is not older than the last [`Trainer::checkpoint`].
+    ///
+    /// # Errors
+    /// [`TrainError::Checkpoint`] when the run cannot be written down.
+    pub fn kept(&self) -> Result<Vec<u8>, TrainError> {
+        Ok(checkpoint::write(&self.kept, &self.identity)?)
+    }
+
+    /// Steps done in [`Trainer::kept`].
+    #[must_use]
+    pub fn kept_step(&self) -> usize {
+        self.kept.counters.step
     }
 
     /// The adapter of the best evaluation so far with its beta; the present one, without weights,
     /// while there was none.
     ///
     /// # Errors
-    /// [`TrainError::Model`] when the device fails.
+    /// [`TrainError::Device`] when the device fails before there was an evaluation.
     pub async fn best(&self) -> Result<(Adapter, Option<Weights>), TrainError> {
-        let parameters = self.state.best.as_ref().unwrap_or(&self.state.parameters);
-        let parameters = read(parameters.clone()).await?;
+        let parameters = match &self.state.best {
+            Some(best) => best.clone(),
+            None => self.parameters().await?,
+        };
         let adapter =
             Adapter { config: self.lora.clone(), layout: self.layout.clone(), parameters };
         let weights = self.state.counters.best.map(|best| Weights { beta: best.beta, gamma: 0.0 });
@@ -214,9 +243,10 @@ impl Trainer {
     /// The parameters as they are, flat; not necessarily the best.
     ///
     /// # Errors
-    /// [`TrainError::Model`] when the device fails.
+    /// [`TrainError::Device`] when the device fails.
     pub async fn parameters(&self) -> Result<Vec<f32>, TrainError> {
-        Ok(read(self.state.parameters.clone()).await?)
+        let parameters = read(self.state.parameters.clone()).await;
+        parameters.map_err(|error| self.named(error.into()))
     }
 
     /// Steps done.
@@ -229,6 +259,16 @@ impl Trainer {
     #[must_use]
     pub fn steps(&self) -> usize {
         self.schedule.steps()
+    }
+
+    /// Says of a device's failure what is kept.
+    fn named(&self, error: TrainError) -> TrainError {
+        match error {
+            TrainError::Model(ModelError::Device(fault)) => {
+                TrainError::Device { fault, kept: self.kept_step() }
+            }
+            other => other,
+        }
     }
 
     fn plan_of(&self, epoch: usize) -> Vec<Vec<usize>> {
@@ -291,7 +331,14 @@ impl Trainer {
         );
         // One reading for all of it: on a GPU every reading waits for the whole queue.
         let size = updated.parameters.clone().square().sum();
-        let numbers = read(Tensor::cat(vec![ranking, correlation, updated.norm, size], 0)).await?;
+        let mut pieces = vec![ranking, correlation, updated.norm, size];
+        let keep = (step + 1).is_multiple_of(KEEP_EVERY);
+        if keep {
+            let Moments { first, second, .. } = updated.moments.clone();
+            pieces.extend([updated.parameters.clone(), first, second]);
+        }
+        let read = read(Tensor::cat(pieces, 0)).await?;
+        let (numbers, run) = read.split_at(4);
         let names = ["loss", "correlation term", "gradient norm", "size of the new parameters"];
         for (&value, what) in numbers.iter().zip(names) {
             if !value.is_finite() {
@@ -318,6 +365,9 @@ impl Trainer {
         self.state.group = None;
         self.state.history.push(numbers[0]);
         self.advance(group);
+        if keep {
+            self.kept = self.state.parting(&mut run.iter().copied());
+        }
         Ok(message)
     }
 
@@ -351,13 +401,14 @@ impl Trainer {
         // A development set without a reference word was refused when it was prepared.
         let (wer, wer_first) = (tuned.wer.unwrap_or_default(), tuned.wer_first.unwrap_or_default());
         let wer_oracle = dev.wer_oracle();
+        let best = self.state.counters.best.is_none_or(|best| wer < best.wer);
+        let parameters = if best { Some(read(self.state.parameters.clone()).await?) } else { None };
         let counters = &mut self.state.counters;
         counters.evaluate = false;
-        let best = counters.best.is_none_or(|best| wer < best.wer);
         if best {
             counters.best = Some(BestEvaluation { step, wer, beta: tuned.weights.beta });
             counters.stale = 0;
-            self.state.best = Some(self.state.parameters.clone());
+            self.state.best = parameters;
         } else {
             counters.stale += 1;
             let patience_over =

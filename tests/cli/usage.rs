@@ -8,7 +8,7 @@ const TRAIN: &str = "train --model base --device cpu --train lists.jsonl --outpu
 fn help_goes_to_standard_output() {
     let sandbox = Sandbox::new();
     let help = sandbox.run("--help").done();
-    for command in ["train", "tune", "rescore", "eval", "inspect", "doctor", "demo"] {
+    for command in ["train", "tune", "rescore", "eval", "inspect", "doctor", "bench", "demo"] {
         assert!(help.contains(&format!("  {command} ")), "{help}");
         let text = sandbox.run(&format!("{command} --help")).done();
         assert!(text.contains("Usage: lorb"), "{text}");

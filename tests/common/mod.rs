@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{Device, DeviceKind, Tensor};
 use lorb::base::{Base, BaseFiles, TensorFile, TokenizerFile};
 
@@ -87,4 +88,30 @@ pub fn software_gpu() -> Option<Device> {
         Err(_) if std::env::var_os("LORB_ALLOW_NO_GPU").is_some() => None,
         Err(_) => panic!("no software GPU; install mesa-vulkan-drivers or set LORB_ALLOW_NO_GPU=1"),
     }
+}
+
+/// The same, held to the limits and the features that every WebGPU device offers.
+pub fn least_gpu() -> Option<Device> {
+    software_gpu()?;
+    let instance = wgpu::Instance::default();
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::VULKAN));
+    let adapter = adapters
+        .into_iter()
+        .find(|adapter| adapter.get_info().device_type == wgpu::DeviceType::Cpu)
+        .expect("the software GPU is a Vulkan one");
+    let wanted = wgpu::DeviceDescriptor {
+        required_limits: wgpu::Limits::default(),
+        ..wgpu::DeviceDescriptor::default()
+    };
+    let (device, queue) =
+        pollster::block_on(adapter.request_device(&wanted)).expect("a device of default limits");
+    let limits = device.limits();
+    assert_eq!(
+        (limits.max_compute_workgroup_storage_size, limits.max_storage_buffers_per_shader_stage),
+        (16 * 1024, 8),
+        "more than the least would prove nothing"
+    );
+    let backend = adapter.get_info().backend;
+    let setup = WgpuSetup { instance, adapter, device, queue, backend };
+    Some(Device::wgpu_options().setup(setup).init().expect("a device of ours"))
 }

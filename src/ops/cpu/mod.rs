@@ -12,10 +12,12 @@ mod parallel;
 mod rows;
 
 use burn::backend::Flex;
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::Shape;
 
 use super::reference::{self, join_factors, split_factors};
-use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Segments};
+use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Precision, Segments, Storage};
 
 impl LorbOps for Flex {
     fn embed_layer_norm(
@@ -36,13 +38,18 @@ impl LorbOps for Flex {
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        storage: Storage,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        activate(linear::linear(x, w, bias), activation)
+        activate(linear::linear(x, dense(w, storage), bias), activation)
     }
 
-    fn frozen_linear_backward(g: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear::linear_backward(g, w, None)
+    fn frozen_linear_backward(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        storage: Storage,
+    ) -> FloatTensor<Self> {
+        linear::linear_backward(g, dense(w, storage), None)
     }
 
     fn lora_linear_forward(
@@ -51,10 +58,11 @@ impl LorbOps for Flex {
         bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
+        storage: Storage,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let (a, b) = split_factors::<Self>(factors, &plan);
-        let (before, u) = linear::lora_linear(x, w, bias, a, b, &plan);
+        let (before, u) = linear::lora_linear(x, dense(w, storage), bias, a, b, &plan);
         let (y, before) = activate(before, activation);
         (y, before, u)
     }
@@ -87,9 +95,10 @@ impl LorbOps for Flex {
         v: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
+        storage: Storage,
     ) -> FloatTensor<Self> {
         let (a, _) = split_factors::<Self>(factors, &plan);
-        linear::linear_backward(g, w, Some((v, a)))
+        linear::linear_backward(g, dense(w, storage), Some((v, a)))
     }
 
     fn lora_down_backward(
@@ -269,6 +278,17 @@ impl LorbOps for Flex {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         reference::adamw::<Self>(parameters, g, first, second, &step)
     }
+}
+
+/// A weight as a matrix in full precision. Fewer bits are unpacked at every call: the encoder keeps
+/// them in full on the CPU, so only tests come here with others.
+fn dense(words: FloatTensor<Flex>, storage: Storage) -> FloatTensor<Flex> {
+    let Storage { outputs, inputs, precision } = storage;
+    if precision == Precision::F32 {
+        return Flex::float_reshape(words, Shape::new([outputs, inputs]));
+    }
+    let words: Vec<u32> = buffer::values(&words).iter().map(|word| word.to_bits()).collect();
+    buffer::matrix(storage.unpack(&words), outputs, inputs)
 }
 
 /// The activated tensor, and the tensor before it.

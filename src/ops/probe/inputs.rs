@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::ops::Segments;
+use crate::ops::{Precision, Segments, Weights};
 
 /// Draws tensors for one device, in a fixed order.
 pub(super) struct Source {
@@ -18,18 +18,26 @@ impl Source {
         Self { generator: ChaCha8Rng::seed_from_u64(seed), device: device.clone() }
     }
 
-    /// Uniform values in [-1, 1).
-    pub fn data<const D: usize>(&mut self, shape: [usize; D]) -> TensorData {
-        let values: Vec<f32> = (0..shape.iter().product())
-            .map(|_| (self.generator.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0)
-            .collect();
-        TensorData::new(values, shape)
+    /// Uniform values in [-spread, spread).
+    pub fn data<const D: usize>(&mut self, shape: [usize; D], spread: f32) -> TensorData {
+        TensorData::new(self.values(shape.iter().product(), spread), shape)
     }
 
-    /// A frozen tensor of such values.
+    fn values(&mut self, count: usize, spread: f32) -> Vec<f32> {
+        let unit = |bits: u32| (bits >> 8) as f32 / (1 << 23) as f32 - 1.0;
+        (0..count).map(|_| spread * unit(self.generator.next_u32())).collect()
+    }
+
+    /// A frozen tensor of values in [-1, 1).
     pub fn tensor<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
-        let data = self.data(shape);
+        let data = self.data(shape, 1.0);
         Tensor::from_data(data, &self.device)
+    }
+
+    /// A frozen weight of such values.
+    pub fn weights(&mut self, [outputs, inputs]: [usize; 2], precision: Precision) -> Weights {
+        let values = self.values(outputs * inputs, 1.0);
+        Weights::new(&values, [outputs, inputs], precision, &self.device)
     }
 }
 

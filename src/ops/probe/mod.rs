@@ -7,6 +7,7 @@
 mod cases;
 mod compare;
 mod inputs;
+mod training;
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use cases::{Case, cases};
 use inputs::Source;
 
 /// The runtime that takes WGSL, as burn names it.
-const RUNTIME: &str = "wgpu<wgsl>";
+pub const RUNTIME: &str = "wgpu<wgsl>";
 
 /// How much to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,19 +199,18 @@ async fn check(
 fn compute(case: &Case, device: &Device) -> Vec<Tensor<2>> {
     let device = device.clone().inner();
     let mut source = Source::new(case.seed, &device);
-    if !case.tracked {
-        let inputs: Vec<Tensor<2>> =
-            case.inputs.iter().map(|&shape| source.tensor(shape)).collect();
-        return vec![(case.operation)(&mut source, &inputs)];
-    }
-    let autodiff = device.clone().autodiff();
+    let home = if case.tracked { device.clone().autodiff() } else { device };
     let inputs: Vec<Tensor<2>> = case
         .inputs
         .iter()
-        .map(|&shape| Tensor::from_data(source.data(shape), &autodiff).require_grad())
+        .map(|&shape| Tensor::from_data(source.data(shape, case.spread), &home))
         .collect();
+    if !case.tracked {
+        return vec![(case.operation)(&mut source, &inputs)];
+    }
+    let inputs: Vec<Tensor<2>> = inputs.into_iter().map(Tensor::require_grad).collect();
     let y = (case.operation)(&mut source, &inputs);
-    let g = Tensor::<2>::from_data(source.data(y.dims()), &autodiff);
+    let g = Tensor::<2>::from_data(source.data(y.dims(), 1.0), &home);
     let grads = (y.clone() * g).sum().backward();
     let of_inputs =
         inputs.iter().map(|input| input.grad(&grads).expect("a tracked input has a gradient"));

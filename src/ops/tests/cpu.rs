@@ -1,12 +1,20 @@
 //! The CPU path against the reference, both on Flex, at odd sizes.
 
-use burn::backend::{Flex, ops::IntTensorOps};
-use burn::tensor::TensorData;
+use burn::backend::TensorMetadata;
+use burn::backend::{Flex, ops::FloatTensorOps, ops::IntTensorOps};
+use burn::tensor::{Shape, TensorData};
 
 use super::support::{F32, Float, Source, assert_close, plans, segmentations};
-use crate::ops::{Activation, LorbOps, reference};
+use crate::ops::{Activation, LorbOps, Precision, Storage, reference};
 
 const SIZES: [usize; 8] = [1, 2, 3, 17, 31, 33, 127, 129];
+
+/// A weight as the operations take it.
+fn words(w: &Float) -> (Float, Storage) {
+    let [outputs, inputs] = w.shape().dims();
+    let words = Flex::float_reshape(w.clone(), Shape::new([outputs * inputs]));
+    (words, Storage { outputs, inputs, precision: Precision::F32 })
+}
 
 fn same(what: &str, expected: Float, found: Float) {
     assert_close::<Flex, Flex>(what, expected, found, &F32);
@@ -18,21 +26,32 @@ fn linear() {
     for (i, t) in SIZES.into_iter().chain([1030]).enumerate() {
         let (k, o) = (SIZES[(i + 3) % 8], SIZES[(i + 5) % 8]);
         let (x, w, bias) = (source.f32([t, k]), source.f32([o, k]), source.f32([o]));
-        let g = source.f32([t, o]);
+        let (g, (stored, storage)) = (source.f32([t, o]), words(&w));
         same(
             &format!("linear {t} {k} {o}"),
             reference::linear::<Flex>(x.clone(), w.clone(), bias.clone()),
-            Flex::frozen_linear(x.clone(), w.clone(), bias.clone(), Activation::Identity),
+            Flex::frozen_linear(
+                x.clone(),
+                stored.clone(),
+                bias.clone(),
+                storage,
+                Activation::Identity,
+            ),
         );
-        let (y, before) =
-            Flex::frozen_linear_forward(x.clone(), w.clone(), bias.clone(), Activation::Gelu);
+        let (y, before) = Flex::frozen_linear_forward(
+            x.clone(),
+            stored.clone(),
+            bias.clone(),
+            storage,
+            Activation::Gelu,
+        );
         let expected = reference::linear::<Flex>(x, w.clone(), bias);
         same(&format!("before gelu {t} {k} {o}"), expected.clone(), before);
         same(&format!("linear and gelu {t} {k} {o}"), reference::gelu::<Flex>(expected), y);
         same(
             &format!("linear backward {t} {k} {o}"),
             reference::linear_backward::<Flex>(g.clone(), w.clone()),
-            Flex::frozen_linear_backward(g, w),
+            Flex::frozen_linear_backward(g, stored, storage),
         );
     }
 }
@@ -50,15 +69,17 @@ fn low_rank_terms() {
             let (g, base) = (source.f32([t, o]), source.f32([t, o]));
 
             let factors = reference::join_factors::<Flex>(a.clone(), b.clone());
+            let (stored, storage) = words(&w);
 
             let plain = reference::linear::<Flex>(x.clone(), w.clone(), bias.clone());
             let (y, u) = reference::lora_add::<Flex>(plain, x.clone(), a.clone(), b.clone(), &plan);
             let (cpu_y, cpu_before, cpu_u) = Flex::lora_linear_forward(
                 x.clone(),
-                w.clone(),
+                stored.clone(),
                 bias,
                 factors.clone(),
                 plan.clone(),
+                storage,
                 Activation::Gelu,
             );
             same(&what("lora_linear"), y.clone(), cpu_before);
@@ -87,7 +108,7 @@ fn low_rank_terms() {
             same(
                 &what("dX"),
                 reference::lora_linear_backward::<Flex>(g.clone(), w.clone(), v.clone(), a),
-                Flex::lora_linear_backward(g, w, v, factors, plan),
+                Flex::lora_linear_backward(g, stored, v, factors, plan, storage),
             );
         }
     }

@@ -7,7 +7,7 @@
 use burn::tensor::{DType, Device, DeviceKind, Int, Tensor};
 
 use super::support::{Source, Tolerance, of_lengths, plans};
-use crate::ops::{self, Activation, AdamWStep, ListObjective, Lists};
+use crate::ops::{self, Activation, AdamWStep, ListObjective, Lists, Precision, Weights};
 
 const GPU: Tolerance = Tolerance { absolute: 1e-5, relative: 1e-4 };
 
@@ -81,8 +81,34 @@ fn linear() {
         for (t, k, o) in [(1, 3, 2), (17, 31, 33), (129, 33, 127), (65, 68, 132), (1500, 64, 384)] {
             compare(&format!("linear {t} {k} {o} {activation:?}"), &[[t, k]], |device, i| {
                 let (w, bias) = (frozen(1, [o, k], device), frozen(2, [o], device));
-                ops::linear(i[0].clone(), &w, &bias, activation)
+                ops::linear(i[0].clone(), &Weights::from(w), &bias, activation)
             });
+        }
+    }
+}
+
+#[test]
+fn weights_of_fewer_bits() {
+    for precision in [Precision::F16, Precision::Int8] {
+        // Odd sizes, quads in small tiles, quads in large ones.
+        for (t, k, width) in [(17, 31, 33), (33, 36, 64), (1500, 32, 448)] {
+            let plan = plans(width).remove(0).1;
+            let (n, r) = (plan.adapted.len(), plan.rank);
+            let values: Vec<f32> =
+                Source::new(1).values(width * k).into_iter().map(|value| value as f32).collect();
+            for activation in [Activation::Identity, Activation::Gelu] {
+                let what = format!("{precision} {t} {k} {width} {activation:?}");
+                compare(&what, &[[t, k]], |device, i| {
+                    let w = Weights::new(&values, [width, k], precision, device);
+                    ops::linear(i[0].clone(), &w, &frozen(2, [width], device), activation)
+                });
+                let shapes = [[t, k], [n * r, k], [n * width, r]];
+                compare(&format!("lora, {what}"), &shapes, |device, i| {
+                    let w = Weights::new(&values, [width, k], precision, device);
+                    let (bias, factors) = (frozen(2, [width], device), join(&i[1], &i[2]));
+                    ops::lora_linear(i[0].clone(), &w, &bias, &factors, &plan, activation)
+                });
+            }
         }
     }
 }
@@ -106,6 +132,7 @@ fn low_rank_terms() {
                     |device, i| {
                         let (w, bias) = (frozen(1, [o, k], device), frozen(2, [o], device));
                         let factors = join(&i[1], &i[2]);
+                        let w = Weights::from(w);
                         ops::lora_linear(i[0].clone(), &w, &bias, &factors, &plan, activation)
                     },
                 );

@@ -3,11 +3,11 @@
 use burn_cubecl::tensor::CubeTensor;
 
 use super::kernel::{
-    Groups, Kernel, linear, linear_backward, linear_gelu, lora_down, lora_grads, lora_linear,
+    self, Groups, Kernel, linear, linear_backward, linear_gelu, lora_down, lora_grads, lora_linear,
     lora_linear_backward, lora_linear_gelu, lora_up_backward,
 };
 use super::launch::{aligned, count, dims, empty, launch};
-use crate::ops::{Activation, LoraPlan};
+use crate::ops::{Activation, LoraPlan, Precision, Storage};
 
 /// Below so many tiles of 64 by 64, smaller tiles keep more of a GPU busy.
 const FEW_TILES: u32 = 128;
@@ -19,20 +19,42 @@ const WIDEST_FUSED: u32 = 1024;
 /// No such block: the shaders' mark for an output block without a low-rank term.
 const NO_SLOT: u32 = u32::MAX;
 
-/// The three variants of a product: any sizes, sizes that divide by four, few tiles.
-struct Tiles {
-    any: &'static Kernel,
-    quads: &'static Kernel,
-    few: &'static Kernel,
+/// What decides between the variants of a product.
+#[derive(Clone, Copy, Debug)]
+struct Variant {
+    /// Name of the kernel.
+    kernel: &'static str,
+    /// How the base weight is kept.
+    precision: Precision,
+    /// Largest rank of `x A^T` computed with the product, where it is.
+    fused: Option<u32>,
+    /// Whether everything divides by four and begins at quads.
+    quads: bool,
+    /// Whether the output is so small that small tiles keep more of a GPU busy.
+    few: bool,
 }
 
-impl Tiles {
-    fn choose(&self, quads: bool, rows: u32, columns: u32) -> &'static Kernel {
-        match quads {
-            false => self.any,
-            true if rows.div_ceil(64) * columns.div_ceil(64) < FEW_TILES => self.few,
-            true => self.quads,
-        }
+impl Variant {
+    fn new(kernel: &'static str, storage: Storage, quads: bool, rows: u32, columns: u32) -> Self {
+        let few = rows.div_ceil(64) * columns.div_ceil(64) < FEW_TILES;
+        Self { kernel, precision: storage.precision, fused: None, quads, few }
+    }
+
+    /// Name in `shaders/variants.json`.
+    fn name(&self) -> String {
+        let fused = self.fused.map_or_else(String::new, |rank| format!("_fused{rank}"));
+        let shape = match (self.quads, self.few) {
+            (false, _) => "",
+            (true, false) => "_vec4",
+            (true, true) => "_vec4_small",
+        };
+        format!("{}_{}{fused}{shape}", self.kernel, self.precision)
+    }
+
+    fn find(&self) -> &'static Kernel {
+        let name = self.name();
+        let found = kernel::ALL.iter().find(|kernel| kernel.name == name);
+        found.unwrap_or_else(|| panic!("shaders/variants.json has no {name}"))
     }
 }
 
@@ -52,31 +74,22 @@ pub(super) fn linear_forward(
     x: &CubeTensor,
     w: &CubeTensor,
     bias: &CubeTensor,
+    storage: Storage,
     activation: Activation,
 ) -> (CubeTensor, CubeTensor) {
-    let ((rows, inputs), (outputs, _)) = (dims(x), dims(w));
+    let ((rows, inputs), outputs) = (dims(x), storage.outputs as u32);
     let quads = in_quads(&[inputs, outputs], &[x, w, bias]);
+    let scales = storage.scales() as u32;
     let y = empty([rows as usize, outputs as usize], x);
-    let scales = 0;
     match activation {
         Activation::Identity => {
-            let variants = Tiles {
-                any: &linear::LINEAR_F32,
-                quads: &linear::LINEAR_F32_VEC4,
-                few: &linear::LINEAR_F32_VEC4_SMALL,
-            };
-            let kernel = variants.choose(quads, rows, outputs);
+            let kernel = Variant::new("linear", storage, quads, rows, outputs).find();
             let call = linear::Arguments { x, w, bias, y: &y, rows, inputs, outputs, scales };
             launch(kernel, &call, tiles(kernel, rows, outputs));
             (y.clone(), y)
         }
         Activation::Gelu => {
-            let variants = Tiles {
-                any: &linear_gelu::LINEAR_GELU_F32,
-                quads: &linear_gelu::LINEAR_GELU_F32_VEC4,
-                few: &linear_gelu::LINEAR_GELU_F32_VEC4_SMALL,
-            };
-            let kernel = variants.choose(quads, rows, outputs);
+            let kernel = Variant::new("linear_gelu", storage, quads, rows, outputs).find();
             let pre = empty([rows as usize, outputs as usize], x);
             let call = linear_gelu::Arguments {
                 x,
@@ -96,16 +109,13 @@ pub(super) fn linear_forward(
 }
 
 /// `g w`.
-pub(super) fn linear_backward(g: &CubeTensor, w: &CubeTensor) -> CubeTensor {
-    let ((rows, outputs), (_, inputs)) = (dims(g), dims(w));
-    let variants = Tiles {
-        any: &linear_backward::LINEAR_BACKWARD_F32,
-        quads: &linear_backward::LINEAR_BACKWARD_F32_VEC4,
-        few: &linear_backward::LINEAR_BACKWARD_F32_VEC4_SMALL,
-    };
-    let kernel = variants.choose(in_quads(&[inputs, outputs], &[g, w]), rows, inputs);
+pub(super) fn linear_backward(g: &CubeTensor, w: &CubeTensor, storage: Storage) -> CubeTensor {
+    let ((rows, outputs), inputs) = (dims(g), storage.inputs as u32);
+    let quads = in_quads(&[inputs, outputs], &[g, w]);
+    let kernel = Variant::new("linear_backward", storage, quads, rows, inputs).find();
     let dx = empty([rows as usize, inputs as usize], g);
-    let call = linear_backward::Arguments { g, w, dx: &dx, rows, inputs, outputs, scales: 0 };
+    let scales = storage.scales() as u32;
+    let call = linear_backward::Arguments { g, w, dx: &dx, rows, inputs, outputs, scales };
     launch(kernel, &call, tiles(kernel, rows, inputs));
     dx
 }
@@ -136,9 +146,10 @@ pub(super) fn lora_linear_forward(
     bias: &CubeTensor,
     factors: &CubeTensor,
     plan: &LoraPlan,
+    storage: Storage,
     activation: Activation,
 ) -> (CubeTensor, CubeTensor, CubeTensor) {
-    let ((rows, inputs), (outputs, _)) = (dims(x), dims(w));
+    let ((rows, inputs), outputs) = (dims(x), storage.outputs as u32);
     let (width, rank) = (plan.width as u32, plan.rank as u32);
     let quads = in_quads(&[inputs, outputs, width], &[x, w, bias, factors]);
     let fused = quads && rank <= 16 && width.is_multiple_of(64) && outputs <= WIDEST_FUSED;
@@ -146,22 +157,15 @@ pub(super) fn lora_linear_forward(
         if fused { empty([rows as usize, plan.stacked_rank()], x) } else { down(x, factors, plan) };
     let y = empty([rows as usize, outputs as usize], x);
     let (adapted, [slot_0, slot_1, slot_2]) = (plan.adapted.len() as u32, slots(plan));
+    let (scale, scales) = (plan.scale, storage.scales() as u32);
+    let variant = |kernel| Variant {
+        fused: fused.then_some(if rank <= 8 { 8 } else { 16 }),
+        ..Variant::new(kernel, storage, quads, rows, outputs)
+    };
     match activation {
         Activation::Identity => {
-            use lora_linear::{
-                Arguments, LORA_LINEAR_F32, LORA_LINEAR_F32_FUSED8_VEC4,
-                LORA_LINEAR_F32_FUSED8_VEC4_SMALL, LORA_LINEAR_F32_FUSED16_VEC4,
-                LORA_LINEAR_F32_FUSED16_VEC4_SMALL, LORA_LINEAR_F32_VEC4,
-                LORA_LINEAR_F32_VEC4_SMALL,
-            };
-            let (quad, few) = match (fused, rank) {
-                (false, _) => (&LORA_LINEAR_F32_VEC4, &LORA_LINEAR_F32_VEC4_SMALL),
-                (true, ..=8) => (&LORA_LINEAR_F32_FUSED8_VEC4, &LORA_LINEAR_F32_FUSED8_VEC4_SMALL),
-                (true, _) => (&LORA_LINEAR_F32_FUSED16_VEC4, &LORA_LINEAR_F32_FUSED16_VEC4_SMALL),
-            };
-            let kernel =
-                Tiles { any: &LORA_LINEAR_F32, quads: quad, few }.choose(quads, rows, outputs);
-            let call = Arguments {
+            let kernel = variant("lora_linear").find();
+            let call = lora_linear::Arguments {
                 x,
                 w,
                 bias,
@@ -171,38 +175,22 @@ pub(super) fn lora_linear_forward(
                 rows,
                 inputs,
                 outputs,
-                scales: 0,
+                scales,
                 width,
                 rank,
                 adapted,
                 slot_0,
                 slot_1,
                 slot_2,
-                scale: plan.scale,
+                scale,
             };
             launch(kernel, &call, tiles(kernel, rows, outputs));
             (y.clone(), y, u)
         }
         Activation::Gelu => {
-            use lora_linear_gelu::{
-                Arguments, LORA_LINEAR_GELU_F32, LORA_LINEAR_GELU_F32_FUSED8_VEC4,
-                LORA_LINEAR_GELU_F32_FUSED8_VEC4_SMALL, LORA_LINEAR_GELU_F32_FUSED16_VEC4,
-                LORA_LINEAR_GELU_F32_FUSED16_VEC4_SMALL, LORA_LINEAR_GELU_F32_VEC4,
-                LORA_LINEAR_GELU_F32_VEC4_SMALL,
-            };
-            let (quad, few) = match (fused, rank) {
-                (false, _) => (&LORA_LINEAR_GELU_F32_VEC4, &LORA_LINEAR_GELU_F32_VEC4_SMALL),
-                (true, ..=8) => {
-                    (&LORA_LINEAR_GELU_F32_FUSED8_VEC4, &LORA_LINEAR_GELU_F32_FUSED8_VEC4_SMALL)
-                }
-                (true, _) => {
-                    (&LORA_LINEAR_GELU_F32_FUSED16_VEC4, &LORA_LINEAR_GELU_F32_FUSED16_VEC4_SMALL)
-                }
-            };
-            let kernel =
-                Tiles { any: &LORA_LINEAR_GELU_F32, quads: quad, few }.choose(quads, rows, outputs);
+            let kernel = variant("lora_linear_gelu").find();
             let pre = empty([rows as usize, outputs as usize], x);
-            let call = Arguments {
+            let call = lora_linear_gelu::Arguments {
                 x,
                 w,
                 bias,
@@ -213,14 +201,14 @@ pub(super) fn lora_linear_forward(
                 rows,
                 inputs,
                 outputs,
-                scales: 0,
+                scales,
                 width,
                 rank,
                 adapted,
                 slot_0,
                 slot_1,
                 slot_2,
-                scale: plan.scale,
+                scale,
             };
             launch(kernel, &call, tiles(kernel, rows, outputs));
             (y, pre, u)
@@ -292,23 +280,50 @@ pub(super) fn lora_linear_backward(
     v: &CubeTensor,
     factors: &CubeTensor,
     plan: &LoraPlan,
+    storage: Storage,
 ) -> CubeTensor {
-    use lora_linear_backward::{
-        Arguments, LORA_LINEAR_BACKWARD_F32, LORA_LINEAR_BACKWARD_F32_VEC4,
-        LORA_LINEAR_BACKWARD_F32_VEC4_SMALL,
-    };
-    let ((rows, outputs), (_, inputs)) = (dims(g), dims(w));
-    let variants = Tiles {
-        any: &LORA_LINEAR_BACKWARD_F32,
-        quads: &LORA_LINEAR_BACKWARD_F32_VEC4,
-        few: &LORA_LINEAR_BACKWARD_F32_VEC4_SMALL,
-    };
+    let ((rows, outputs), inputs) = (dims(g), storage.inputs as u32);
     let quads = in_quads(&[inputs, outputs, plan.width as u32], &[g, w, factors]);
-    let kernel = variants.choose(quads, rows, inputs);
+    let kernel = Variant::new("lora_linear_backward", storage, quads, rows, inputs).find();
     let dx = empty([rows as usize, inputs as usize], g);
-    let stacked_rank = plan.stacked_rank() as u32;
-    let call =
-        Arguments { g, w, factors, v, dx: &dx, rows, inputs, outputs, scales: 0, stacked_rank };
+    let call = lora_linear_backward::Arguments {
+        g,
+        w,
+        factors,
+        v,
+        dx: &dx,
+        rows,
+        inputs,
+        outputs,
+        scales: storage.scales() as u32,
+        stacked_rank: plan.stacked_rank() as u32,
+    };
     launch(kernel, &call, tiles(kernel, rows, inputs));
     dx
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variant_that_can_be_asked_for_exists() {
+        for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+            let storage = Storage { outputs: 8, inputs: 8, precision };
+            for (quads, rows) in [(false, 1), (true, 1), (true, 100_000)] {
+                let plain = ["linear", "linear_gelu", "linear_backward", "lora_linear_backward"];
+                for kernel in plain {
+                    Variant::new(kernel, storage, quads, rows, 8).find();
+                }
+                for kernel in ["lora_linear", "lora_linear_gelu"] {
+                    for fused in
+                        [None, Some(8), Some(16)].into_iter().filter(|f| quads || f.is_none())
+                    {
+                        let variant = Variant::new(kernel, storage, quads, rows, 8);
+                        Variant { fused, ..variant }.find();
+                    }
+                }
+            }
+        }
+    }
 }

@@ -15,12 +15,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::backend::TensorMetadata;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::tensor::{DType, Shape};
+use burn::tensor::{DType, Device, Shape, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::reference::{self, join_factors, split_factors};
-use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Segments};
+use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Precision, Segments, Storage};
 use launch::contiguous;
 pub use launch::dispatches;
 
@@ -33,12 +33,21 @@ pub fn set_enabled(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
+/// Whether our kernels run on a device: one of burn's GPU backend, on a runtime that takes WGSL.
+#[must_use]
+pub fn runs_on(device: &Device) -> bool {
+    let tensor = Tensor::<1>::empty([1], &device.clone().inner());
+    tensor.try_into_primitive::<CubeBackend>().is_ok_and(|tensor| takes_wgsl(&tensor))
+}
+
+fn takes_wgsl(tensor: &CubeTensor) -> bool {
+    tensor.client.name() == "wgpu<wgsl>"
+}
+
 /// Whether our kernels take these tensors: f32, on a runtime that takes WGSL.
 fn ours<const N: usize>(tensors: [&CubeTensor; N]) -> bool {
     ENABLED.load(Ordering::Relaxed)
-        && tensors
-            .iter()
-            .all(|tensor| tensor.client.name() == "wgpu<wgsl>" && tensor.dtype == DType::F32)
+        && tensors.iter().all(|tensor| takes_wgsl(tensor) && tensor.dtype == DType::F32)
 }
 
 /// Whether a head of this width fits the attention kernels.
@@ -70,21 +79,26 @@ impl LorbOps for CubeBackend {
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        storage: Storage,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         if !ours([&x, &w, &bias]) {
-            return activate(reference::linear::<Self>(x, w, bias), activation);
+            return activate(reference::linear::<Self>(x, dense(w, storage), bias), activation);
         }
         let [x, w, bias] = [x, w, bias].map(contiguous);
-        linear::linear_forward(&x, &w, &bias, activation)
+        linear::linear_forward(&x, &w, &bias, storage, activation)
     }
 
-    fn frozen_linear_backward(g: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn frozen_linear_backward(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        storage: Storage,
+    ) -> FloatTensor<Self> {
         if !ours([&g, &w]) {
-            return reference::linear_backward::<Self>(g, w);
+            return reference::linear_backward::<Self>(g, dense(w, storage));
         }
         let [g, w] = [g, w].map(contiguous);
-        linear::linear_backward(&g, &w)
+        linear::linear_backward(&g, &w, storage)
     }
 
     fn lora_linear_forward(
@@ -93,16 +107,17 @@ impl LorbOps for CubeBackend {
         bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
+        storage: Storage,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         if !ours([&x, &w, &bias, &factors]) {
-            let base = reference::linear::<Self>(x.clone(), w, bias);
+            let base = reference::linear::<Self>(x.clone(), dense(w, storage), bias);
             let (before, u) = Self::lora_add_forward(base, x, factors, plan);
             let (y, before) = activate(before, activation);
             return (y, before, u);
         }
         let [x, w, bias, factors] = [x, w, bias, factors].map(contiguous);
-        linear::lora_linear_forward(&x, &w, &bias, &factors, &plan, activation)
+        linear::lora_linear_forward(&x, &w, &bias, &factors, &plan, storage, activation)
     }
 
     // Only dropout on the low-rank path comes here: composed.
@@ -138,13 +153,14 @@ impl LorbOps for CubeBackend {
         v: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
+        storage: Storage,
     ) -> FloatTensor<Self> {
         if !ours([&g, &w, &v, &factors]) {
             let (a, _) = split_factors::<Self>(factors, &plan);
-            return reference::lora_linear_backward::<Self>(g, w, v, a);
+            return reference::lora_linear_backward::<Self>(g, dense(w, storage), v, a);
         }
         let [g, w, v, factors] = [g, w, v, factors].map(contiguous);
-        linear::lora_linear_backward(&g, &w, &v, &factors, &plan)
+        linear::lora_linear_backward(&g, &w, &v, &factors, &plan, storage)
     }
 
     fn lora_down_backward(
@@ -153,7 +169,9 @@ impl LorbOps for CubeBackend {
         plan: LoraPlan,
     ) -> FloatTensor<Self> {
         let (a, _) = split_factors::<Self>(factors, &plan);
-        Self::frozen_linear_backward(v, a)
+        let (outputs, inputs) = (a.shape()[0], a.shape()[1]);
+        let a = Self::float_reshape(a, Shape::new([outputs * inputs]));
+        Self::frozen_linear_backward(v, a, Storage { outputs, inputs, precision: Precision::F32 })
     }
 
     fn packed_attention_forward(
@@ -386,6 +404,13 @@ impl LorbOps for CubeBackend {
             training::adamw([parameters, first, second], &g, &step);
         (parameters, first, second, norm)
     }
+}
+
+/// A weight as a matrix, for burn's own operations.
+fn dense(words: CubeTensor, storage: Storage) -> CubeTensor {
+    let Storage { outputs, inputs, precision } = storage;
+    assert_eq!(precision, Precision::F32, "only our kernels read weights of fewer bits");
+    CubeBackend::float_reshape(words, Shape::new([outputs, inputs]))
 }
 
 /// The activated tensor, and the tensor before it.

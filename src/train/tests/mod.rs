@@ -1,6 +1,7 @@
 //! Tests of a whole run, on the tiny base of the golden files.
 
 mod data;
+mod lost;
 mod objectives;
 mod recompute;
 mod resume;

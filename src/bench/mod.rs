@@ -1,0 +1,125 @@
+//! How fast a device computes the model, and how near that is to what the device can do.
+//!
+//! [`Bench`] holds a base, an adapter and a batch of synthetic lists. It measures the device's own
+//! rates, a training step and a rescoring pass, and single operations, and sets each beside the
+//! work that was counted for it. The clock is the caller's.
+//!
+//! | file | what |
+//! |---|---|
+//! | `shape` | bases of random numbers in the sizes of known ones |
+//! | `lists` | synthetic lists |
+//! | `op` | which operations a pass consists of |
+//! | `cost` | floating-point operations and bytes of each |
+//! | `timing` | how often something is run, and which time counts |
+//! | `rates` | copy bandwidth and product rate of a device |
+//! | `steps` | a training step and a rescoring pass |
+//! | `kernels`, `operands` | single operations |
+//! | `report` | what came of it |
+
+mod cost;
+mod error;
+mod kernels;
+mod lists;
+mod op;
+mod operands;
+mod rates;
+mod report;
+mod shape;
+mod steps;
+mod timing;
+
+pub use cost::Cost;
+pub use error::BenchError;
+pub use op::{LowRank, Op, Product, Sizes, rescoring, training};
+pub use report::{Compared, KernelReport, Measured, Rates, Timed};
+pub use shape::{Shape, random_weights};
+pub use timing::{Clock, Timing};
+
+use burn::tensor::Device;
+
+use crate::base::{BaseWeights, BertConfig};
+use crate::model::{Adapter, Encoder, LoraConfig, PackedBatch};
+use crate::ops::{Precision, wgsl};
+use crate::train::{TrainConfig, TrainData};
+
+/// Seed of all that is drawn: two runs compute with the same numbers.
+const SEED: u64 = 7;
+
+/// What to measure, and on what.
+pub struct BenchInputs<'a> {
+    /// Sizes of the base.
+    pub base: BertConfig,
+    /// Its tensors, which are taken out.
+    pub weights: &'a mut BaseWeights,
+    /// The adapter.
+    pub lora: LoraConfig,
+    /// How many bits the base's linear layers are kept in.
+    pub precision: Precision,
+    /// Tokens of the batch, about.
+    pub tokens: usize,
+    /// Where to compute.
+    pub device: &'a Device,
+    /// How long a measurement goes on, in seconds.
+    pub seconds: f64,
+}
+
+/// A base, an adapter and a batch on a device, ready to be measured.
+pub struct Bench<'a> {
+    base: BertConfig,
+    precision: Precision,
+    encoder: Encoder,
+    adapter: Adapter,
+    data: TrainData,
+    batch: PackedBatch,
+    config: TrainConfig,
+    clock: Clock<'a>,
+    seconds: f64,
+    /// Whether the device runs LoRB's kernels, so that burn's own operations are measured beside
+    /// them.
+    compare: bool,
+}
+
+impl<'a> Bench<'a> {
+    /// Puts the base on the device and makes the lists.
+    ///
+    /// # Errors
+    /// [`BenchError::Model`] when a tensor of the base is at fault or the adapter does not suit it.
+    pub fn new(inputs: BenchInputs<'_>, clock: Clock<'a>) -> Result<Self, BenchError> {
+        let BenchInputs { base, weights, lora, precision, tokens, device, seconds } = inputs;
+        let adapter = Adapter::init(&base, lora, SEED)?;
+        let encoder = Encoder::with_precision(&base, weights, precision, device)?;
+        let data = lists::synthetic(&base, tokens, SEED);
+        let batch = data.sequences.iter().map(Vec::as_slice).collect();
+        let (config, compare) = (TrainConfig::default(), wgsl::runs_on(device));
+        // Elsewhere weights are rounded, but kept in full.
+        let precision = if compare { precision } else { Precision::F32 };
+        Ok(Self { base, precision, encoder, adapter, data, batch, config, clock, seconds, compare })
+    }
+
+    /// The adapter that is trained and scored with.
+    #[must_use]
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    /// Lists of the batch.
+    #[must_use]
+    pub fn lists(&self) -> usize {
+        self.data.lists.len()
+    }
+
+    /// Sizes of the batch.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        Sizes::of(&self.batch)
+    }
+
+    fn training_ops(&self) -> Vec<Op> {
+        let (lora, parameters) = (&self.adapter.config, self.adapter.layout.len());
+        training(&self.base, lora, self.precision, self.sizes(), self.lists(), parameters)
+    }
+
+    fn rescoring_ops(&self) -> Vec<Op> {
+        rescoring(&self.base, &self.adapter.config, self.precision, self.sizes())
+    }
+}

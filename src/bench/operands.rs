@@ -1,0 +1,309 @@
+//! An operation with tensors to run it on.
+
+use burn::backend::Dispatch;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::op::{Op, Product};
+use super::shape::uniform;
+use super::{Bench, SEED};
+use crate::ops::{self, Activation, LoraPlan, LorbOps, Precision, Segments, Weights};
+use crate::train::{AdamW, ListBatch, ListView, Moments};
+
+/// Bound of the numbers in the tensors: small, so that no sum leaves its range.
+const LIMIT: f64 = 0.05;
+
+/// Runs an operation once; the result is there when the operation is done.
+pub(super) type Launch<'a> = Box<dyn Fn() -> Tensor<2> + 'a>;
+
+/// Makes tensors of seeded numbers.
+struct Source {
+    rng: ChaCha8Rng,
+    device: Device,
+}
+
+impl Source {
+    fn draw<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
+        let values: Vec<f32> = uniform(&mut self.rng, LIMIT).take(shape.iter().product()).collect();
+        Tensor::from_data(TensorData::new(values, shape), &self.device)
+    }
+
+    fn weights(&mut self, shape: [usize; 2], precision: Precision) -> Weights {
+        let values: Vec<f32> = uniform(&mut self.rng, LIMIT).take(shape[0] * shape[1]).collect();
+        Weights::new(&values, shape, precision, &self.device)
+    }
+}
+
+/// The tensors of a linear layer.
+struct Linear {
+    x: Tensor<2>,
+    w: Weights,
+    bias: Tensor<1>,
+    g: Tensor<2>,
+    activation: Activation,
+    /// Factors, their plan, and `x A^T`.
+    low_rank: Option<(Tensor<1>, LoraPlan, Tensor<2>)>,
+}
+
+impl Linear {
+    fn new(source: &mut Source, product: &Product, scale: f32) -> Self {
+        let &Product { rows, inputs, outputs, gelu, .. } = product;
+        let low_rank = product.low_rank.as_ref().map(|low_rank| {
+            let (adapted, width, rank) = (low_rank.adapted.clone(), low_rank.width, low_rank.rank);
+            let stacked = adapted.len() * rank;
+            let factors = source.draw([stacked * (inputs + width)]);
+            let u = source.draw([rows, stacked]);
+            (factors, LoraPlan { adapted, width, rank, scale }, u)
+        });
+        Self {
+            x: source.draw([rows, inputs]),
+            w: source.weights([outputs, inputs], product.precision),
+            bias: source.draw([outputs]),
+            g: source.draw([rows, outputs]),
+            activation: if gelu { Activation::Gelu } else { Activation::Identity },
+            low_rank,
+        }
+    }
+
+    fn forward(&self, kept: bool) -> Tensor<2> {
+        let Self { x, w, bias, activation, .. } = self;
+        match (&self.low_rank, kept) {
+            (None, false) => ops::linear(x.clone(), w, bias, *activation),
+            (Some((factors, plan, _)), false) => {
+                ops::lora_linear(x.clone(), w, bias, factors, plan, *activation)
+            }
+            (None, true) => {
+                let (x, words) = (x.clone().into_dispatch(), w.words.clone().into_dispatch());
+                let bias = bias.clone().into_dispatch();
+                first(Dispatch::frozen_linear_forward(x, words, bias, w.storage, *activation).0)
+            }
+            (Some((factors, plan, _)), true) => {
+                let (x, words) = (x.clone().into_dispatch(), w.words.clone().into_dispatch());
+                let [bias, factors] = [bias, factors].map(|t| t.clone().into_dispatch());
+                let (plan, storage) = (plan.clone(), w.storage);
+                first(
+                    Dispatch::lora_linear_forward(
+                        x,
+                        words,
+                        bias,
+                        factors,
+                        plan,
+                        storage,
+                        *activation,
+                    )
+                    .0,
+                )
+            }
+        }
+    }
+
+    fn backward(&self) -> Tensor<2> {
+        let (g, w) = (self.g.clone().into_dispatch(), self.w.words.clone().into_dispatch());
+        let storage = self.w.storage;
+        match &self.low_rank {
+            None => first(Dispatch::frozen_linear_backward(g, w, storage)),
+            // Of the size of x A^T, and so is its gradient.
+            Some((factors, plan, v)) => {
+                let (v, factors) = (v.clone().into_dispatch(), factors.clone().into_dispatch());
+                first(Dispatch::lora_linear_backward(g, w, v, factors, plan.clone(), storage))
+            }
+        }
+    }
+
+    fn grads(&self) -> Tensor<2> {
+        let Some((factors, plan, u)) = &self.low_rank else { return self.g.clone() };
+        let [g, x, u] = [&self.g, &self.x, u].map(|tensor| tensor.clone().into_dispatch());
+        let factors = factors.clone().into_dispatch();
+        let (_, grads) = Dispatch::lora_grads(g, x, u, factors, plan.clone());
+        row(Tensor::from_dispatch(grads))
+    }
+}
+
+/// A matrix that an operation returned.
+fn first(tensor: burn::backend::tensor::FloatTensor<Dispatch>) -> Tensor<2> {
+    Tensor::from_dispatch(tensor)
+}
+
+fn row(vector: Tensor<1>) -> Tensor<2> {
+    let [len] = vector.dims();
+    vector.reshape([1, len])
+}
+
+impl Bench<'_> {
+    /// The operation on tensors of the batch's sizes.
+    pub(super) fn launch(&self, op: &Op) -> Launch<'_> {
+        let device = self.encoder.device();
+        let mut source = Source { rng: ChaCha8Rng::seed_from_u64(SEED), device: device.clone() };
+        let (hidden, inner) = (self.base.hidden_size, self.base.intermediate_size);
+        let (heads, epsilon) = (self.base.num_attention_heads, self.base.layer_norm_eps as f32);
+        let (tokens, sequences) = (self.batch.len(), self.batch.sequences());
+        let segments = Segments::new(&self.batch.offsets);
+        let scale = self.adapter.config.scale();
+        match op {
+            Op::Embed => {
+                let words = source.draw([self.base.vocab_size, hidden]);
+                let places = source.draw([self.base.max_position_embeddings, hidden]);
+                let types = source.draw([self.base.type_vocab_size, hidden]);
+                let (gamma, beta) = (source.draw([hidden]), source.draw([hidden]));
+                let ids = [self.batch.tokens.as_slice(), &self.batch.positions].concat();
+                let ids = Tensor::<1, Int>::from_ints(ids.as_slice(), &device);
+                Box::new(move || {
+                    let tables = [&words, &places, &types];
+                    ops::embed_layer_norm(tables, &gamma, &beta, ids.clone(), epsilon)
+                })
+            }
+            Op::Linear(product, kept) => {
+                let (linear, kept) = (Linear::new(&mut source, product, scale), *kept);
+                Box::new(move || linear.forward(kept))
+            }
+            Op::LinearBackward(product) => {
+                let linear = Linear::new(&mut source, product, scale);
+                Box::new(move || linear.backward())
+            }
+            Op::LoraGrads(product) => {
+                let linear = Linear::new(&mut source, product, scale);
+                Box::new(move || linear.grads())
+            }
+            Op::Attention { kept: false } => {
+                let qkv = source.draw([tokens, 3 * hidden]);
+                Box::new(move || ops::attention(qkv.clone(), &segments, heads))
+            }
+            Op::Attention { kept: true } => {
+                let qkv = source.draw([tokens, 3 * hidden]);
+                Box::new(move || {
+                    let qkv = qkv.clone().into_dispatch();
+                    first(Dispatch::packed_attention_forward(qkv, segments.clone(), heads).0)
+                })
+            }
+            Op::AttentionBackward => {
+                let (g, qkv) = (source.draw([tokens, hidden]), source.draw([tokens, 3 * hidden]));
+                let input = qkv.clone().into_dispatch();
+                let (out, sums) =
+                    Dispatch::packed_attention_forward(input, segments.clone(), heads);
+                let (out, sums) = (first(out), first(sums));
+                Box::new(move || {
+                    let [g, qkv, out, sums] =
+                        [&g, &qkv, &out, &sums].map(|tensor| tensor.clone().into_dispatch());
+                    let segments = segments.clone();
+                    first(Dispatch::packed_attention_backward(g, qkv, out, sums, segments, heads))
+                })
+            }
+            Op::AttentionCls { kept } => {
+                let q = source.draw([sequences, hidden]);
+                let (kv, kept) = (source.draw([tokens, 2 * hidden]), *kept);
+                Box::new(move || {
+                    if !kept {
+                        return ops::attention_cls(q.clone(), kv.clone(), &segments, heads);
+                    }
+                    let [q, kv] = [&q, &kv].map(|tensor| tensor.clone().into_dispatch());
+                    first(Dispatch::attention_cls_forward(q, kv, segments.clone(), heads).0)
+                })
+            }
+            Op::AttentionClsBackward => {
+                let [g, q] = [0, 1].map(|_| source.draw([sequences, hidden]));
+                let kv = source.draw([tokens, 2 * hidden]);
+                let [query, input] = [&q, &kv].map(|tensor| tensor.clone().into_dispatch());
+                let (out, sums) =
+                    Dispatch::attention_cls_forward(query, input, segments.clone(), heads);
+                let (out, sums) = (first(out), first(sums));
+                Box::new(move || {
+                    let [g, q, kv, out, sums] =
+                        [&g, &q, &kv, &out, &sums].map(|tensor| tensor.clone().into_dispatch());
+                    let segments = segments.clone();
+                    let (dq, _) =
+                        Dispatch::attention_cls_backward(g, q, kv, out, sums, segments, heads);
+                    first(dq)
+                })
+            }
+            Op::AddLayerNorm { rows, kept } => {
+                let [x, residual] = [0, 1].map(|_| source.draw([*rows, hidden]));
+                let [gamma, beta] = [0, 1].map(|_| source.draw([hidden]));
+                let kept = *kept;
+                Box::new(move || {
+                    if !kept {
+                        let (x, residual) = (x.clone(), residual.clone());
+                        return ops::add_layer_norm(x, residual, &gamma, &beta, epsilon);
+                    }
+                    let [x, residual] = [&x, &residual].map(|t| t.clone().into_dispatch());
+                    let [gamma, beta] = [&gamma, &beta].map(|t| t.clone().into_dispatch());
+                    first(Dispatch::add_layer_norm_forward(x, residual, gamma, beta, epsilon).0)
+                })
+            }
+            Op::AddLayerNormBackward { rows } => {
+                let [g, normalised] = [0, 1].map(|_| source.draw([*rows, hidden]));
+                let (inverse, gamma) = (source.draw([*rows, 1]), source.draw([hidden]));
+                Box::new(move || {
+                    let [g, normalised, inverse] =
+                        [&g, &normalised, &inverse].map(|t| t.clone().into_dispatch());
+                    let gamma = gamma.clone().into_dispatch();
+                    first(Dispatch::add_layer_norm_backward(g, normalised, inverse, gamma))
+                })
+            }
+            Op::GeluBackward { rows } => {
+                let [g, x] = [0, 1].map(|_| source.draw([*rows, inner]));
+                Box::new(move || {
+                    let [g, x] = [&g, &x].map(|tensor| tensor.clone().into_dispatch());
+                    first(Dispatch::gelu_exact_backward(g, x))
+                })
+            }
+            Op::GatherCls => {
+                let x = source.draw([tokens, hidden]);
+                Box::new(move || ops::gather_cls(x.clone(), &segments))
+            }
+            Op::ScatterCls => {
+                let g = source.draw([sequences, hidden]);
+                Box::new(move || {
+                    first(Dispatch::scatter_cls(g.clone().into_dispatch(), segments.clone()))
+                })
+            }
+            Op::AddGradients { rows } => {
+                let [a, b] = [0, 1].map(|_| source.draw([*rows, hidden]));
+                Box::new(move || a.clone().add(b.clone()))
+            }
+            Op::ScoreHead => {
+                let (cls, head) = (source.draw([sequences, hidden]), source.draw([hidden + 1]));
+                Box::new(move || row(ops::score_head(cls.clone(), &head)))
+            }
+            Op::ScoreHeadBackward => {
+                let (g, cls) = (source.draw([sequences]), source.draw([sequences, hidden]));
+                let head = source.draw([hidden + 1]);
+                Box::new(move || {
+                    let (g, cls) = (g.clone().into_dispatch(), cls.clone().into_dispatch());
+                    first(Dispatch::score_head_backward(g, cls, head.clone().into_dispatch()).0)
+                })
+            }
+            Op::Loss { .. } => {
+                let scores = source.draw([sequences]);
+                let views: Vec<ListView<'_>> = self
+                    .data
+                    .lists
+                    .iter()
+                    .map(|list| ListView {
+                        first: &list.first,
+                        errors: &list.errors,
+                        rows: &list.sequences,
+                    })
+                    .collect();
+                let config = &self.config;
+                let lists =
+                    ListBatch::new(config.objective, config.label_smoothing, config.beta, &views);
+                Box::new(move || {
+                    let scores = scores.clone().autodiff().require_grad();
+                    let grads = lists.loss(scores.clone()).backward();
+                    // Nothing else could have been asked for: the scores are the only leaf.
+                    row(scores.grad(&grads).unwrap_or_else(|| scores.inner()))
+                })
+            }
+            Op::Optimizer { parameters } => {
+                let [p, g] = [0, 1].map(|_| source.draw([*parameters]));
+                let moments = Moments::zeros(*parameters, &device);
+                let optimizer = AdamW::new(self.config.weight_decay, self.config.clip_norm);
+                Box::new(move || {
+                    let (p, g, moments) = (p.clone(), g.clone(), moments.clone());
+                    row(optimizer.step(p, g, moments, 1e-5).parameters)
+                })
+            }
+        }
+    }
+}

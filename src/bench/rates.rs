@@ -1,0 +1,97 @@
+//! What a device can do: the rates that everything else is measured against.
+
+use burn::tensor::{Device, Tensor};
+
+use super::report::Rates;
+use super::{Bench, BenchError, timing};
+use crate::ops::{self, Activation, Weights, wgsl};
+
+/// Rows and columns of the tensors added: 128 MiB each, more than the caches of a GPU hold and the
+/// most that every WebGPU device binds.
+const COPIED: [usize; 2] = [8192, 4096];
+
+/// Sizes of square products. Large ones fill a large device, small ones spare a slow one.
+const PRODUCTS: [usize; 3] = [1024, 2048, 4096];
+
+/// A product slower than this, in seconds, is large enough.
+const LONG: f64 = 0.1;
+
+/// Part of the time of a measurement that each of these takes.
+const SHARE: f64 = 0.25;
+
+impl Bench<'_> {
+    /// Measures the device's copy bandwidth and product rate.
+    ///
+    /// # Errors
+    /// [`BenchError`] when the device fails or gives what is no number.
+    pub async fn rates(&self) -> Result<Rates, BenchError> {
+        let device = self.encoder.device();
+        let copy = self.copy_rate(&device).await?;
+        device.memory_cleanup();
+        let product_lorb = self.product_rate(&device).await?;
+        let product_composed = if self.compare {
+            let _composed = Composed::begin();
+            Some(self.product_rate(&device).await?)
+        } else {
+            None
+        };
+        device.memory_cleanup();
+        let product = product_composed.map_or(product_lorb, |other| other.max(product_lorb));
+        Ok(Rates { copy_gb_s: copy, product_gflop_s: product, product_lorb, product_composed })
+    }
+
+    /// `x = x + y` over large tensors: two read and one written, 1e9 bytes a second.
+    async fn copy_rate(&self, device: &Device) -> Result<f64, BenchError> {
+        let mut x = Tensor::<2>::zeros(COPIED, device);
+        let y = Tensor::<2>::full(COPIED, 1e-3, device);
+        let launch = |count: usize| {
+            for _ in 0..count {
+                // Alone in its memory, x is added to in place.
+                let before = std::mem::replace(&mut x, y.clone());
+                x = before.add(y.clone());
+            }
+            x.clone()
+        };
+        let timing =
+            timing::launches(self.clock, self.seconds * SHARE, "adding tensors", launch).await?;
+        Ok((3 * 4 * COPIED[0] * COPIED[1]) as f64 / timing.least / 1e9)
+    }
+
+    /// The best of square linear layers of growing size, 1e9 floating-point operations a second.
+    async fn product_rate(&self, device: &Device) -> Result<f64, BenchError> {
+        let mut best = 0.0f64;
+        for size in PRODUCTS {
+            let filled = |value| Tensor::<2>::full([size, size], value, device);
+            let (x, w) = (filled(0.5), Weights::from(filled(0.25)));
+            let bias = Tensor::<1>::zeros([size], device);
+            let launch = |count: usize| {
+                let product = || ops::linear(x.clone(), &w, &bias, Activation::Identity);
+                (1..count).for_each(|_| drop(product()));
+                product()
+            };
+            let timing =
+                timing::launches(self.clock, self.seconds * SHARE, "a product", launch).await?;
+            best = best.max(2.0 * (size as f64).powi(3) / timing.least / 1e9);
+            if timing.least > LONG {
+                break;
+            }
+        }
+        Ok(best)
+    }
+}
+
+/// While it lives, operations are composed of burn's own.
+pub(super) struct Composed(());
+
+impl Composed {
+    pub fn begin() -> Self {
+        wgsl::set_enabled(false);
+        Self(())
+    }
+}
+
+impl Drop for Composed {
+    fn drop(&mut self) {
+        wgsl::set_enabled(true);
+    }
+}

@@ -1,0 +1,112 @@
+//! What came of measuring.
+
+use serde::Serialize;
+
+use super::cost::Cost;
+use super::timing::Timing;
+
+/// The device's own rates.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rates {
+    /// Bytes read and written by adding large tensors, 1e9 a second.
+    pub copy_gb_s: f64,
+    /// Floating-point operations of a large linear layer, 1e9 a second: the better of the next two.
+    pub product_gflop_s: f64,
+    /// With LoRB's own products.
+    #[serde(rename = "product_lorb_gflop_s")]
+    pub product_lorb: f64,
+    /// With burn's, where both run on the device.
+    #[serde(rename = "product_composed_gflop_s", skip_serializing_if = "Option::is_none")]
+    pub product_composed: Option<f64>,
+}
+
+/// The time of something beside its counted work and the device's rates.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Timed {
+    /// Median, in seconds.
+    pub seconds: f64,
+    /// How many times it was taken of.
+    pub repeats: usize,
+    /// Floating-point operations, 1e9 a second.
+    pub gflop_s: f64,
+    /// Part of the device's product rate.
+    pub share_of_product: f64,
+    /// Counted bytes, 1e9 a second.
+    pub gb_s: f64,
+    /// Part of the device's copy bandwidth.
+    pub share_of_copy: f64,
+}
+
+impl Timed {
+    pub(super) fn new(timing: Timing, cost: Cost, rates: &Rates) -> Self {
+        let rate = |work: u64| work as f64 / timing.seconds / 1e9;
+        let (gflop_s, gb_s) = (rate(cost.flops), rate(cost.bytes));
+        Self {
+            seconds: timing.seconds,
+            repeats: timing.repeats,
+            gflop_s,
+            share_of_product: gflop_s / rates.product_gflop_s,
+            gb_s,
+            share_of_copy: gb_s / rates.copy_gb_s,
+        }
+    }
+}
+
+/// A training step or a rescoring pass.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// Its time and rates.
+    #[serde(flatten)]
+    pub timed: Timed,
+    /// Hypotheses a second.
+    pub hypotheses_s: f64,
+    /// Tokens a second.
+    pub tokens_s: f64,
+    /// Kernels of LoRB's own that one of them launches.
+    pub dispatches: u64,
+    /// Most bytes that the device's allocator held, base and adapter included; absent where the
+    /// device does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_bytes: Option<u64>,
+}
+
+/// The same on LoRB's operations and on burn's own.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Compared {
+    /// Counted floating-point operations.
+    pub flops: u64,
+    /// Counted bytes.
+    pub bytes: u64,
+    /// On LoRB's operations.
+    pub lorb: Measured,
+    /// With the model composed of burn's, where both run on the device; loss and optimiser are the
+    /// same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub composed: Option<Measured>,
+    /// How many times as long the latter take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub composed_over_lorb: Option<f64>,
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KernelReport {
+    /// Which, and at which sizes.
+    pub name: String,
+    /// How often a training step runs it.
+    pub in_training: usize,
+    /// How often a rescoring pass does.
+    pub in_rescoring: usize,
+    /// Counted floating-point operations.
+    pub flops: u64,
+    /// Counted bytes.
+    pub bytes: u64,
+    /// On LoRB's operations.
+    pub lorb: Timed,
+    /// Composed of burn's, where both run on the device and the operation is in either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub composed: Option<Timed>,
+    /// How many times as long the latter take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub composed_over_lorb: Option<f64>,
+}

@@ -1,0 +1,158 @@
+//! How often something is run, and which time counts.
+
+use burn::tensor::Tensor;
+
+use super::error::BenchError;
+use crate::model::read;
+
+/// Seconds since any fixed moment.
+pub type Clock<'a> = &'a dyn Fn() -> f64;
+
+/// Fewest repetitions: with them, one disturbance does not move the median.
+const LEAST_REPEATS: usize = 3;
+
+/// Runs before the first that counts: shaders are compiled and memory is reserved in them.
+const WARM_UP: usize = 2;
+
+/// Reading a result takes a round trip to the device. Launches that are read together take at
+/// least this long, seconds, so that the round trip hardly counts.
+const LEAST_BATCH: f64 = 0.02;
+
+/// Most launches that are read together.
+const MOST_LAUNCHES: usize = 4096;
+
+/// No time is shorter, in seconds: a clock may stand still, and rates are divided by times.
+const TICK: f64 = 1e-9;
+
+/// What repeated measurement gave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// The median, in seconds.
+    pub seconds: f64,
+    /// The least: what the device can do, where others use it too.
+    pub least: f64,
+    /// How many times it was taken of.
+    pub repeats: usize,
+}
+
+/// Times a step that waits for its own result.
+pub(super) async fn steps(
+    clock: Clock<'_>,
+    seconds: f64,
+    mut step: impl AsyncFnMut() -> Result<(), BenchError>,
+) -> Result<Timing, BenchError> {
+    for _ in 0..WARM_UP {
+        step().await?;
+    }
+    let (start, mut times) = (clock(), Vec::new());
+    loop {
+        let before = clock();
+        step().await?;
+        let now = clock();
+        times.push(now - before);
+        if times.len() >= LEAST_REPEATS && now - start >= seconds {
+            return Ok(Timing::of(times, 1));
+        }
+    }
+}
+
+/// Times what `launch` starts: it is given how often to do so, and returns a tensor that is there
+/// when all of that is done.
+pub(super) async fn launches(
+    clock: Clock<'_>,
+    seconds: f64,
+    what: &'static str,
+    mut launch: impl FnMut(usize) -> Tensor<2>,
+) -> Result<Timing, BenchError> {
+    let mut batch = async |count: usize| -> Result<f64, BenchError> {
+        let before = clock();
+        let first = launch(count).slice([0..1, 0..1]).reshape([1]);
+        let value = read(first).await?[0];
+        if !value.is_finite() {
+            return Err(BenchError::NotFinite { what, value });
+        }
+        Ok(clock() - before)
+    };
+    batch(1).await?;
+    let mut count = 1;
+    while batch(count).await? < LEAST_BATCH && count < MOST_LAUNCHES {
+        count *= 2;
+    }
+    let (start, mut times) = (clock(), Vec::new());
+    while times.len() < LEAST_REPEATS || clock() - start < seconds {
+        times.push(batch(count).await? / count as f64);
+    }
+    Ok(Timing::of(times, count))
+}
+
+impl Timing {
+    /// From one time or more, each the mean of `count` repetitions.
+    fn of(times: Vec<f64>, count: usize) -> Self {
+        let least = times.iter().copied().fold(f64::INFINITY, f64::min).max(TICK);
+        Self { repeats: times.len() * count, least, seconds: median(times) }
+    }
+}
+
+/// Of an even number, the mean of the middle two.
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    let middle = times.len() / 2;
+    let low = if times.len() % 2 == 0 { times[middle - 1] } else { times[middle] };
+    f64::midpoint(low, times[middle]).max(TICK)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median(vec![0.0]), 1e-9);
+    }
+
+    #[test]
+    fn warm_up_does_not_count_and_an_outlier_hardly() {
+        let (now, calls) = (Cell::new(0.0), Cell::new(0));
+        let clock = || now.get();
+        let step = async || {
+            calls.set(calls.get() + 1);
+            let slow = calls.get() <= WARM_UP || calls.get() == 4;
+            now.set(now.get() + if slow { 100.0 } else { 2.0 });
+            Ok(())
+        };
+        let timing = pollster::block_on(steps(&clock, 0.0, step)).unwrap();
+        assert_eq!(timing, Timing { seconds: 2.0, least: 2.0, repeats: LEAST_REPEATS });
+        let timing = pollster::block_on(steps(&clock, 10.0, async || {
+            now.set(now.get() + 1.0);
+            Ok(())
+        }));
+        assert_eq!(timing.unwrap(), Timing { seconds: 1.0, least: 1.0, repeats: 10 });
+        let timing = Timing::of(vec![3.0, 2.0, 5.0], 4);
+        assert_eq!(timing, Timing { seconds: 3.0, least: 2.0, repeats: 12 });
+    }
+
+    #[test]
+    fn quick_launches_are_read_together() {
+        let device = Device::flex();
+        let (now, read) = (Cell::new(0.0), Cell::new(0));
+        let clock = || now.get();
+        // A launch takes 0.1 ms, a round trip 1 ms.
+        let launch = |count: usize| {
+            read.set(read.get() + 1);
+            now.set(now.get() + 1e-3 + 1e-4 * count as f64);
+            Tensor::<2>::ones([1, 1], &device)
+        };
+        let timing = pollster::block_on(launches(&clock, 0.0, "test", launch)).unwrap();
+        assert!(timing.seconds < 1.1e-4, "{timing:?}");
+        assert_eq!(timing.repeats, 256 * LEAST_REPEATS);
+        let bad = |_| Tensor::<2>::full([1, 1], f32::NAN, &device);
+        let error = pollster::block_on(launches(&clock, 0.0, "test", bad)).unwrap_err();
+        assert!(error.to_string().starts_with("test gave NaN"), "{error}");
+    }
+}

@@ -1,0 +1,247 @@
+//! What a device says when it fails, and where it says it.
+//!
+//! On a GPU, work is queued and fails later. burn reports what the work left undone when a result is
+//! read, as text, and for a lost device as such. wgpu itself reports errors that belong to no one
+//! call (no memory left, a limit exceeded) to a handler of the device; burn's panics, in a thread of
+//! the runtime. [`watch_faults`] puts a handler there that remembers the first error. Every reading asks
+//! for it, since after such an error what is read may be anything.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::Poll;
+
+use burn::tensor::wgpu::wgpu;
+use burn::tensor::{Device, Tensor};
+
+use super::error::ModelError;
+
+/// The kind of a device's failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// There is no memory left on the device.
+    OutOfMemory,
+    /// The device is gone: reset by its driver, unplugged, or destroyed.
+    Lost,
+    /// Something is larger than the device allows.
+    Limit,
+    /// Anything else.
+    Runtime,
+}
+
+/// A device's failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceFault {
+    /// Which kind.
+    pub kind: FaultKind,
+    /// What the device said, on one line.
+    pub message: String,
+}
+
+impl fmt::Display for DeviceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, message } = self;
+        match kind {
+            FaultKind::OutOfMemory => write!(
+                f,
+                "the device is out of memory ({message}); take smaller batches (--batch-tokens), recompute layers in \
+                 training (--recompute), or use the CPU (--device cpu)"
+            ),
+            FaultKind::Lost => {
+                write!(
+                    f,
+                    "the device was lost ({message}); try again, or use the CPU (--device cpu)"
+                )
+            }
+            FaultKind::Limit => write!(
+                f,
+                "a limit of the device is exceeded ({message}); take smaller batches (--batch-tokens), or use the CPU \
+                 (--device cpu)"
+            ),
+            FaultKind::Runtime => {
+                write!(f, "the device failed ({message}); try again, or use the CPU (--device cpu)")
+            }
+        }
+    }
+}
+
+impl DeviceFault {
+    /// From what the runtime says. It has types for these, but burn hands on their text alone.
+    fn from_text(text: &str) -> Self {
+        let message = one_line(text);
+        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        // A lost device last: wgpu gives up a device that has no memory left.
+        let kind = if says(&[
+            "out of device memory",
+            "out-of-memory",
+            "Out of Memory",
+            "Out Of Memory",
+            "Not enough memory",
+        ]) {
+            FaultKind::OutOfMemory
+        } else if says(&["poisoned", "Poisoned", "device was lost", "device is lost", "Lost"]) {
+            FaultKind::Lost
+        } else if says(&[
+            "can't allocate buffer of size",
+            "Too many resources",
+            "limit",
+            "exceed",
+            "maximum",
+        ]) {
+            FaultKind::Limit
+        } else {
+            FaultKind::Runtime
+        };
+        Self { kind, message }
+    }
+
+    fn from_wgpu(error: &wgpu::Error) -> Self {
+        match error {
+            wgpu::Error::OutOfMemory { .. } => {
+                Self { kind: FaultKind::OutOfMemory, message: one_line(&causes(error)) }
+            }
+            wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. } => {
+                Self::from_text(&causes(error))
+            }
+        }
+    }
+}
+
+/// The innermost causes of an error: the outer ones name calls that mean nothing to a user.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let (outer, inner) = (error.to_string(), innermost.to_string());
+    if inner.is_empty() { outer } else { inner }
+}
+
+/// Joins the lines before the backtrace.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Backtrace"));
+    let kept = lines.filter(|line| !line.is_empty() && *line != "Caused by:");
+    kept.collect::<Vec<_>>().join(": ")
+}
+
+type Watch = Arc<OnceLock<DeviceFault>>;
+
+/// Devices with a handler, and the first error of each.
+static WATCHED: Mutex<Vec<(Device, Watch)>> = Mutex::new(Vec::new());
+
+/// Remembers the first error that wgpu reports for `device`, so that every later reading from it
+/// fails with that error. `setup` is the same device as burn's options hand it out.
+///
+/// It replaces burn's handler, which panics, and a panic is what keeps the runtime from taking
+/// the failed work's result for good; this one unwinds as well, without a message on standard error.
+pub fn watch_faults(device: &Device, setup: &wgpu::Device) {
+    let watch = Watch::default();
+    let seen = watch.clone();
+    setup.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        let fault = DeviceFault::from_wgpu(&error);
+        let text = fault.to_string();
+        let _ = seen.set(fault);
+        // Where a panic ends the program, the note must do.
+        if cfg!(panic = "unwind") {
+            std::panic::resume_unwind(Box::new(text));
+        }
+    }));
+    let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    watched.push((device.clone().inner(), watch));
+}
+
+/// The first error of a watched device.
+fn first_error(device: &Device) -> Option<DeviceFault> {
+    let device = device.clone().inner();
+    let watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    watched.iter().find(|(known, _)| *known == device)?.1.get().cloned()
+}
+
+/// What is behind a failure: the first error of the device, and not what followed from it.
+fn cause(device: &Device, found: DeviceFault) -> DeviceFault {
+    let first = first_error(device).unwrap_or(found);
+    // A lost device answers with all kinds of errors; asked to finish its work, it says why. That
+    // blocks, which no browser allows; there the first error stands.
+    if first.kind != FaultKind::OutOfMemory && !cfg!(target_family = "wasm") {
+        let sync = catch_unwind(AssertUnwindSafe(|| device.sync()));
+        let lost = sync.ok().and_then(Result::err);
+        let lost = lost.map(|error| DeviceFault::from_text(&error.to_string()));
+        if let Some(lost) = lost
+            && matches!(lost.kind, FaultKind::Lost | FaultKind::OutOfMemory)
+        {
+            return lost;
+        }
+    }
+    first
+}
+
+/// Brings a tensor to the host without blocking.
+pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
+    let device = tensor.device();
+    let reading = async move {
+        let failed = |text: String| ModelError::Device(DeviceFault::from_text(&text));
+        let data = tensor.into_data_async().await.map_err(|error| failed(error.to_string()))?;
+        // Natively this is where the runtime waits for the device.
+        data.try_into_vec::<f32>().map_err(|error| failed(error.to_string()))
+    };
+    match (guarded(&device, reading).await, first_error(&device)) {
+        (Ok(values), None) => Ok(values),
+        (Ok(_), Some(found)) | (Err(ModelError::Device(found)), _) => {
+            Err(ModelError::Device(cause(&device, found)))
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Awaits what computes on `device`. A panic of a GPU's runtime comes back as the error that it stands
+/// for; on the CPU path a panic is a mistake of ours and goes on.
+pub(crate) async fn guarded<T, E: From<ModelError>>(
+    device: &Device,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        polled.unwrap_or_else(|payload| {
+            if device.clone().inner() == Device::flex() {
+                std::panic::resume_unwind(payload);
+            }
+            let text = payload.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+            let found = DeviceFault::from_text(text.unwrap_or("a panic without a message"));
+            Poll::Ready(Err(ModelError::Device(cause(device, found)).into()))
+        })
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_runtime_says_is_sorted_by_kind() {
+        let cases = [
+            ("out of device memory allocating 128 bytes", FaultKind::OutOfMemory),
+            ("Unknown: Not enough memory left.", FaultKind::OutOfMemory),
+            (
+                "The device is poisoned\nCaused by:\n  Destroyed: Device was destroyed",
+                FaultKind::Lost,
+            ),
+            ("can't allocate buffer of size: 99\nBacktrace:\n  0: main", FaultKind::Limit),
+            (
+                "Each current dispatch group size dimension ([70000, 1, 1]) must be less or equal to 65535 (limit)",
+                FaultKind::Limit,
+            ),
+            ("the staging buffer's map never completed", FaultKind::Runtime),
+        ];
+        for (text, kind) in cases {
+            assert_eq!(DeviceFault::from_text(text).kind, kind, "{text}");
+        }
+        let message = DeviceFault::from_text(cases[2].0).message;
+        assert_eq!(message, "The device is poisoned: Destroyed: Device was destroyed");
+        assert_eq!(DeviceFault::from_text(cases[3].0).message, "can't allocate buffer of size: 99");
+    }
+}

@@ -1,0 +1,156 @@
+//! The probe itself: what it covers, what it accepts, and that it catches a wrong kernel.
+
+use burn::tensor::{Device, DeviceKind, Tensor};
+
+use super::*;
+use crate::ops::wgsl::kernel::ALL;
+
+/// The gradient of weights that are not frozen: no operation launches it.
+const UNUSED: &str = "linear_weight_grad";
+
+fn named() -> Vec<&'static str> {
+    let all = cases();
+    let kernels = all.iter().flat_map(|case| &case.results).flat_map(|result| &result.kernels);
+    kernels.copied().collect()
+}
+
+#[test]
+fn every_variant_has_a_case_and_every_name_is_a_variant() {
+    let named = named();
+    for name in &named {
+        assert!(ALL.iter().any(|kernel| kernel.name == *name), "{name} is no kernel");
+    }
+    for kernel in ALL.iter().filter(|kernel| kernel.entry != UNUSED) {
+        assert!(named.contains(&kernel.name), "no case runs {}", kernel.name);
+    }
+}
+
+#[test]
+fn names_tell_cases_apart() {
+    let mut names: Vec<String> = cases().into_iter().map(|case| case.name).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+#[test]
+fn the_quick_run_is_short_and_covers_the_model() {
+    let quick = chosen(Extent::Quick);
+    assert!(quick.len() <= 12, "{} cases", quick.len());
+    for operation in [
+        "embed_layer_norm",
+        "linear ",
+        "lora_linear ",
+        "attention,",
+        "attention_cls",
+        "add_layer_norm",
+        "score_head",
+        "list_loss",
+        "adamw",
+    ] {
+        assert!(quick.iter().any(|case| case.name.starts_with(operation)), "{operation}");
+    }
+}
+
+#[test]
+fn the_cpu_agrees_with_itself_and_nothing_is_zero() {
+    let checked = pollster::block_on(probe(&Device::flex(), Extent::Full)).expect("the same code");
+    assert!(checked.iter().all(|one| one.largest_error == 0.0 && one.kernels.is_empty()));
+    // An expected result of zeros would accept a kernel that writes nothing.
+    for case in chosen(Extent::Full) {
+        for (result, values) in case.results.iter().zip(compute(&case, &Device::flex())) {
+            let values = pollster::block_on(read(values)).expect("readable");
+            let what = format!("{} of {}", result.name, case.name);
+            let most = values.iter().fold(0f32, |most, value| most.max(value.abs()));
+            assert!(most > 100.0 * compare::ABSOLUTE as f32, "{what} is at most {most}");
+        }
+    }
+    assert_eq!(checked.len(), cases().iter().map(|case| case.results.len()).sum::<usize>());
+}
+
+#[test]
+fn one_wrong_number_is_found_and_its_kernels_are_named() {
+    let all = chosen(Extent::Quick);
+    let case = all.iter().find(|case| case.name.starts_with("linear ")).expect("a quick case");
+    let spoil = |result: &str, mut values: Vec<f32>| {
+        if result == "gradient by x" {
+            values[7] += 0.1;
+        }
+        values
+    };
+    let checked = pollster::block_on(check(case, &Device::flex(), spoil));
+    assert_eq!(checked[0].verdict(), Ok(()));
+    let error = checked[1].verdict().expect_err("spoiled");
+    assert!(matches!(error.fault, Fault::Differs { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.starts_with("the gradient by x of linear Gelu f32, 1024 by 512 to 512 is off"),
+        "{text}"
+    );
+    assert!(text.contains("by 1.0e-1, where "), "{text}");
+}
+
+/// The device to test on; `None` only where the environment allows that.
+fn gpu() -> Option<Device> {
+    // burn panics where no adapter is found.
+    let found = std::panic::catch_unwind(|| {
+        let device = Device::wgpu(DeviceKind::Cpu);
+        Tensor::<1>::zeros([1], &device).into_data();
+        device
+    });
+    match found {
+        Ok(device) => Some(device),
+        Err(_) if std::env::var_os("LORB_ALLOW_NO_GPU").is_some() => None,
+        Err(_) => panic!("no GPU adapter; install mesa-vulkan-drivers or set LORB_ALLOW_NO_GPU=1"),
+    }
+}
+
+#[test]
+fn every_kernel_is_right_on_the_rasteriser() {
+    let Some(gpu) = gpu() else { return };
+    assert!(runs_own_kernels(&gpu) && !runs_own_kernels(&Device::flex()));
+    let wrong: Vec<String> = pollster::block_on(examine(&gpu, Extent::Full))
+        .iter()
+        .filter_map(|checked| checked.verdict().err())
+        .map(|error| error.to_string())
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_wrong_on_a_gpu_names_the_kernel() {
+    let Some(gpu) = gpu() else { return };
+    let all = chosen(Extent::Quick);
+    let case = all.iter().find(|case| case.name.starts_with("score_head")).expect("a quick case");
+    let spoils: [(&str, fn(f32) -> f32); 3] =
+        [("is all zero", |_| 0.0), ("not finite", |_| f32::NAN), ("is off by", |value| -value)];
+    for (expected, spoil) in spoils {
+        let alter = |result: &str, values: Vec<f32>| match result {
+            "output" => values.into_iter().map(spoil).collect(),
+            _ => values,
+        };
+        let checked = pollster::block_on(check(case, &gpu, alter));
+        let text = checked[0].verdict().expect_err("spoiled").to_string();
+        assert!(text.starts_with("the output of score_head") && text.contains(expected), "{text}");
+        assert!(text.ends_with("(kernel score_head)"), "{text}");
+        assert!(checked[1..].iter().all(|checked| checked.fault.is_none()));
+    }
+}
+
+#[test]
+fn zz_times() {
+    let Some(gpu) = gpu() else { return };
+    for extent in [Extent::Quick, Extent::Full] {
+        let start = std::time::Instant::now();
+        for case in chosen(extent) {
+            let s = std::time::Instant::now();
+            let t = pollster::block_on(check(&case, &Device::flex(), unaltered)).len();
+            let c = s.elapsed().as_secs_f64();
+            let s = std::time::Instant::now();
+            pollster::block_on(check(&case, &gpu, unaltered));
+            eprintln!("{:.3} {c:.3} {t} {}", s.elapsed().as_secs_f64(), case.name);
+        }
+        eprintln!("TOTAL {extent:?} {:.2}", start.elapsed().as_secs_f64());
+    }
+}

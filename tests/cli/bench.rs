@@ -1,0 +1,114 @@
+//! Measuring speed.
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+
+const TINY: &str = "bench --device cpu --shape tiny --seconds 0.01 --tokens 300";
+
+#[track_caller]
+fn assert_positive(report: &Value, keys: &[&str]) {
+    for key in keys {
+        let number = report[key].as_f64().unwrap_or_else(|| panic!("no {key} in {report}"));
+        assert!(number.is_finite() && number > 0.0, "{key} is {number}");
+    }
+}
+
+#[track_caller]
+fn assert_timed(timed: &Value) {
+    assert_positive(timed, &["seconds", "repeats", "gb_s", "share_of_copy"]);
+}
+
+#[test]
+fn json_holds_positive_rates_of_the_device_of_training_and_of_rescoring() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run(&format!("{TINY} --json --lora-target-modules all-linear --rank 2"));
+    assert!(run.stderr.contains("measuring training"), "{}", run.stderr);
+    let report: Value = serde_json::from_str(&run.done()).unwrap();
+    assert_eq!(report["device_kind"], "cpu");
+    assert_eq!((&report["base"]["name"], &report["base"]["layers"]), (&"tiny".into(), &2.into()));
+    assert_eq!(report["adapter"]["rank"], 2);
+    // Two layers of rank 2, A and B of all six linear layers, and the head.
+    let parameters = 2 * 2 * (4 * (64 + 64) + 2 * (64 + 128)) + 64 + 1;
+    assert_eq!(report["adapter"]["parameters"], parameters);
+    let tokens = report["batch"]["tokens"].as_u64().unwrap();
+    assert!((300..600).contains(&tokens), "{tokens}");
+    assert_positive(&report["rates"], &["copy_gb_s", "product_gflop_s", "product_lorb_gflop_s"]);
+    for step in ["training", "rescoring"] {
+        let (counted, measured) = (&report[step], &report[step]["lorb"]);
+        assert_positive(counted, &["flops", "bytes"]);
+        assert_timed(measured);
+        assert_positive(measured, &["hypotheses_s", "tokens_s", "gflop_s", "share_of_product"]);
+        let [rate, seconds] = ["tokens_s", "seconds"].map(|key| measured[key].as_f64().unwrap());
+        assert!((rate * seconds - tokens as f64).abs() < 1e-6 * tokens as f64);
+        // The CPU path launches no kernel and has no second implementation beside it.
+        assert_eq!(measured["dispatches"], 0);
+        assert!(counted.get("composed").is_none());
+    }
+    let [training, rescoring] =
+        ["training", "rescoring"].map(|step| report[step]["flops"].as_f64().unwrap());
+    assert!((1.5..2.5).contains(&(training / rescoring)), "{training} {rescoring}");
+    assert!(report.get("kernels").is_none());
+}
+
+#[test]
+fn kernels_of_a_step_add_up_to_it() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.run(&format!("{TINY} --kernels --json -q")).done();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let kernels = report["kernels"].as_array().unwrap();
+    for kernel in kernels {
+        assert_timed(&kernel["lorb"]);
+        assert_positive(kernel, &["bytes"]);
+    }
+    for (step, times) in [("training", "in_training"), ("rescoring", "in_rescoring")] {
+        for count in ["flops", "bytes"] {
+            let of =
+                |kernel: &Value| kernel[times].as_u64().unwrap() * kernel[count].as_u64().unwrap();
+            let sum: u64 = kernels.iter().map(of).sum();
+            assert_eq!(report[step][count].as_u64(), Some(sum), "{step} {count}");
+        }
+    }
+}
+
+#[test]
+fn tables_name_what_was_measured() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run(&format!("{TINY} --kernels --quiet"));
+    assert_eq!(run.stderr, "");
+    let text = run.done();
+    for expected in ["tiny (random numbers)", "GB/s", "training ", "rescoring ", "attention, keeps"]
+    {
+        assert!(text.contains(expected), "no {expected:?} in {text}");
+    }
+}
+
+#[test]
+fn a_base_of_the_user_can_be_measured() {
+    let sandbox = Sandbox::new();
+    let words = "bench --device cpu --model base --seconds 0.01 --tokens 200 --json -q";
+    let report: Value = serde_json::from_str(&sandbox.run(words).done()).unwrap();
+    assert_eq!((&report["base"]["name"], &report["base"]["layers"]), (&"base".into(), &3.into()));
+    assert_eq!(report["base"]["random"], false);
+}
+
+#[test]
+fn settings_that_cannot_be_name_their_flag() {
+    let cases = [
+        ("--shape large", "invalid value 'large' for '--shape"),
+        ("--shape tiny --model base", "cannot be used with"),
+        ("--shape tiny --rank 0", "--rank is 0"),
+        ("--shape tiny --rank 65", "--rank is 65"),
+        ("--lora-target-modules query,gate", "--lora-target-modules: target module \"gate\""),
+        ("--tokens 0", "expected a whole number from 1 up"),
+        ("--precision f8", "invalid value 'f8' for '--precision"),
+        ("--seconds 0", "expected a positive number"),
+        ("--seconds nan", "expected a positive number"),
+        ("--revision main", "--model <DIR|ID>"),
+    ];
+    let sandbox = Sandbox::new();
+    for (flags, expected) in cases {
+        sandbox.refuses(&format!("bench --device cpu {flags}"), 2, expected);
+    }
+    sandbox.refuses("bench --device cpu --model nowhere/none", 1, "nowhere/none");
+}

@@ -1,0 +1,67 @@
+//! What `lorb doctor` says of this machine, and of the kernels on it.
+
+use crate::sandbox::{Run, Sandbox};
+
+/// Mesa keeps compiled shaders in a folder of the user's own, which a sandbox does not see; without
+/// it, the rasteriser compiles every kernel again.
+fn doctor(words: &str) -> Run {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command();
+    if let Some(home) = std::env::var_os("HOME") {
+        let cache = std::path::Path::new(&home).join(".cache/mesa_shader_cache");
+        command.env("MESA_SHADER_CACHE_DIR", cache.parent().expect("joined to a folder"));
+    }
+    command.arg("doctor").args(words.split_whitespace()).output().unwrap().into()
+}
+
+#[test]
+fn the_cpu_has_no_kernels_to_check() {
+    let text = doctor("--device cpu").done();
+    assert!(text.ends_with("\n--device cpu takes CPU\n"), "{text}");
+    assert!(!text.contains("probe of"), "{text}");
+}
+
+#[test]
+fn limits_of_every_adapter_are_shown() {
+    let text = doctor("--device cpu").done();
+    let adapters = text.lines().filter(|line| line.starts_with("adapter ")).count();
+    for name in [
+        "shader-f16",
+        "subgroups",
+        "storage buffers a stage",
+        "storage binding, bytes",
+        "workgroup memory, bytes",
+        "invocations a workgroup",
+    ] {
+        let lines = text.lines().filter(|line| line.starts_with(name)).count();
+        assert_eq!(lines, adapters, "{name} in {text}");
+    }
+}
+
+#[test]
+fn the_kernels_of_the_rasteriser_are_checked_one_by_one() {
+    let run = doctor("--device software");
+    if run.code != Some(0) && std::env::var_os("LORB_ALLOW_NO_GPU").is_some() {
+        assert!(run.stderr.contains("no software rasteriser was found"), "{}", run.stderr);
+        return;
+    }
+    let text = run.done();
+    let (_, probe) = text.split_once("probe of ").unwrap_or_else(|| panic!("no probe in {text}"));
+    assert!(probe.contains("\nLoRB's own kernels       yes\n"), "{probe}");
+    let variants = lorb::ops::wgsl::kernel::ALL.len();
+    assert!(
+        probe.contains(&format!("\nvariants of kernels      {variants}, of which ")),
+        "{probe}"
+    );
+    let checked: Vec<&str> = probe.lines().filter(|line| line.ends_with(" ok")).collect();
+    assert!(probe.contains(&format!("\nresults compared         {}, 0 wrong", checked.len())));
+    for (operation, kernel) in [
+        ("lora_linear Gelu f32, 70 by 36", "lora_linear_gelu_f32_fused8_vec4_small"),
+        ("attention, 2 heads of 64", "attention_backward_64_exact"),
+        ("score_head, ", "score_head_backward"),
+    ] {
+        let found = checked.iter().any(|line| line.contains(operation) && line.contains(kernel));
+        assert!(found, "{operation}: {kernel} in {probe}");
+    }
+    assert!(text.contains("\n--device software takes "), "{text}");
+}
