@@ -97,7 +97,7 @@ impl Timing {
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     let middle = times.len() / 2;
-    let low = if times.len() % 2 == 0 { times[middle - 1] } else { times[middle] };
+    let low = if times.len().is_multiple_of(2) { times[middle - 1] } else { times[middle] };
     f64::midpoint(low, times[middle]).max(TICK)
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lorb::device::{DeviceChoice, Selected, SelectedKind, select};
+use lorb::ops::Precision;
 
 use super::error::CliError;
 use super::input::Reading;
@@ -20,6 +21,16 @@ pub struct BaseArgs {
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME")]
     pub revision: Option<String>,
+    #[command(flatten)]
+    pub precision: PrecisionArgs,
+}
+
+/// How the base is kept.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct PrecisionArgs {
+    /// Bits of the frozen linear layers: on a GPU f16 and int8 take a half and a quarter of the memory
+    #[arg(long, default_value_t = Precision::F32, value_parser = words::<Precision>(&["f32", "f16", "int8"]))]
+    pub precision: Precision,
 }
 
 /// How lists are read.

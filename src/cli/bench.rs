@@ -33,7 +33,8 @@ pub struct BenchArgs {
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME", requires = "model")]
     revision: Option<String>,
-    /// How many bits a GPU keeps the base's linear layers in
+    /// How many bits a GPU keeps the base's linear layers in; burn's own operations are measured
+    /// beside f32 alone
     #[arg(long, default_value_t = Precision::F32, value_parser = words::<Precision>(&["f32", "f16", "int8"]))]
     precision: Precision,
     /// Rank of the low-rank updates

@@ -46,7 +46,8 @@ impl Engine {
         let (adapter, meta) =
             adapter_dir::read(adapter, "--adapter", &config, &hash, ReadOptions::default())?;
         let device = run.open_device()?.device;
-        let encoder = Encoder::new(&config, &mut weights, &device)
+        let precision = base.precision.precision;
+        let encoder = Encoder::with_precision(&config, &mut weights, precision, &device)
             .map_err(|error| CliError::at(format_args!("--model {}", base.model), &error))?;
         let engine = Self::new(&config, adapter, meta, encoder, tokenizer);
         Ok(Self { batch_tokens: scoring.batch_tokens, ..engine })

@@ -7,7 +7,7 @@ use lorb::nbest::Utterance;
 use lorb::score::{Evaluation, RESAMPLES, Report, Weights};
 use serde::Serialize;
 
-use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs, WeightArgs};
+use super::args::{BaseArgs, PrecisionArgs, ReadArgs, RunArgs, ScoringArgs, WeightArgs};
 use super::engine::{Engine, next_chunk};
 use super::error::CliError;
 use super::input::Utterances;
@@ -30,6 +30,8 @@ pub struct EvalArgs {
     adapter: Option<PathBuf>,
     #[command(flatten)]
     weights: WeightArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -62,7 +64,11 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
     let mut input = Utterances::open(&args.files, &args.reading.reading())?;
     let mut rescoring = match (&args.model, &args.adapter) {
         (Some(model), Some(adapter)) => {
-            let base = BaseArgs { model: model.clone(), revision: args.revision.clone() };
+            let base = BaseArgs {
+                model: model.clone(),
+                revision: args.revision.clone(),
+                precision: args.precision,
+            };
             let engine = Engine::open(&base, adapter, &args.run, &args.scoring)?;
             let weights = engine.weights(&args.weights, adapter)?;
             Some((engine, weights))

@@ -47,7 +47,8 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     }
     let checkpoint = place.checkpoint_to_resume()?;
     let device = args.run.open_device()?.device;
-    let encoder = Encoder::new(&sizes, &mut weights, &device)
+    let precision = args.base.precision.precision;
+    let encoder = Encoder::with_precision(&sizes, &mut weights, precision, &device)
         .map_err(|error| CliError::at(format_args!("--model {name}"), &error))?;
     drop(weights);
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Gradients, Tensor};
 
-use super::layout::{Adapter, Layout, SCORE_HEAD, SlotKind};
+use super::layout::{Adapter, Layout, SlotKind};
 use super::lora::{LoraConfig, Target};
 use crate::base::BertConfig;
 use crate::ops::{self, LoraPlan};
@@ -138,11 +138,11 @@ impl Leaves {
                 }
             })
             .collect();
-        let head = layout.find(SCORE_HEAD, SlotKind::HeadWeight);
-        let head = head.expect("every layout has a score head").offset;
+        // The head lies behind everything else.
+        let head = base.hidden_size + 1;
         Self {
             layers,
-            head: cut(head, base.hidden_size + 1),
+            head: cut(layout.len() - head, head),
             dropout: lora.dropout,
             len: layout.len(),
         }

@@ -34,8 +34,11 @@ pub(super) struct Case {
     pub spread: f32,
     /// The output, then the gradients of the inputs if they are tracked.
     pub results: Vec<CaseResult>,
-    pub operation: Box<dyn Fn(&mut Source, &[Tensor<2>]) -> Tensor<2>>,
+    pub operation: Operation,
 }
+
+/// Draws what is frozen and computes the output.
+type Operation = Box<dyn Fn(&mut Source, &[Tensor<2>]) -> Tensor<2>>;
 
 type Kernels<'a> = &'a [&'static str];
 
@@ -148,7 +151,7 @@ fn linears() -> Vec<Case> {
         for p in PRECISIONS {
             all.push(linear([17, 31, 33], f, p, [""; 2]));
             all.push(linear([65, 68, 132], f, p, ["_vec4_small"; 2]));
-            let many = linear([1024, 512, 512], f, p, ["_vec4"; 2]);
+            let many = linear([4096, 128, 128], f, p, ["_vec4"; 2]);
             let default = f == Activation::Gelu && p == Precision::F32;
             all.push(if default { many.quick() } else { many });
         }
@@ -240,9 +243,9 @@ fn low_rank() -> Vec<Case> {
     };
     let many16 = LowRank { plan: plan(&[0], 1024, 16), forward: "_fused16_vec4", ..many };
     let many8 = LowRank {
-        rows: 1024,
-        inputs: 512,
-        plan: plan(&[0], 512, 8),
+        rows: 4096,
+        inputs: 128,
+        plan: plan(&[0], 128, 8),
         forward: "_fused8_vec4",
         backward: "_vec4",
         ..many16
