@@ -10,7 +10,7 @@ use super::launch::{aligned, count, dims, empty, launch};
 use crate::ops::{Activation, LoraPlan, Precision, Storage};
 
 /// Below so many tiles of 64 by 64, smaller tiles keep more of a GPU busy.
-const FEW_TILES: u32 = 128;
+const FEW_TILES: u32 = 64;
 
 /// Widest output of which every column tile computes `x A^T` for itself, sparing a dispatch that
 /// would cost more.
