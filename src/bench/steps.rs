@@ -9,7 +9,7 @@ use super::report::{Compared, Measured, Rates, Timed};
 use super::timing::{self, Timing};
 use super::{Bench, BenchError};
 use crate::model::{Leaves, read, score_sequences};
-use crate::ops::wgsl;
+use crate::ops::{end_to_end, wgsl};
 use crate::train::{AdamW, Moments, Pass};
 
 /// Learning rate of the steps: small, so that many of them change little.
@@ -72,7 +72,7 @@ impl Bench<'_> {
             let parts = pass.run(&parameters, &lists, lists.len(), None);
             let updated = optimizer.step(parameters.clone(), parts.gradient, moments.clone(), RATE);
             (parameters, moments) = (updated.parameters, updated.moments);
-            let numbers = read(Tensor::cat(vec![parts.ranking, updated.norm], 0)).await?;
+            let numbers = read(end_to_end(vec![parts.ranking, updated.norm])).await?;
             match numbers.iter().find(|number| !number.is_finite()) {
                 Some(&value) => Err(BenchError::NotFinite { what: "a training step", value }),
                 None => Ok(()),

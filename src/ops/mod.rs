@@ -476,6 +476,21 @@ pub fn join(pieces: &[(usize, Tensor<1>)], len: usize) -> Tensor<1> {
     flat
 }
 
+/// Vectors end to end, to be read at once.
+///
+/// # Panics
+/// When there is none.
+pub fn end_to_end(pieces: Vec<Tensor<1>>) -> Tensor<1> {
+    let mut len = 0;
+    let mut place = |piece: Tensor<1>| {
+        let at = len;
+        len += piece.dims()[0];
+        (at, piece)
+    };
+    let pieces: Vec<_> = pieces.into_iter().map(&mut place).collect();
+    join(&pieces, len)
+}
+
 /// See [`LorbOps::list_loss`].
 pub fn list_loss(scores: Tensor<1>, lists: &Lists) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::list_loss(scores.into_dispatch(), lists.clone()))

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::optimizer::Moments;
 use super::pass::Parts;
 use crate::model::{ModelError, read};
+use crate::ops::end_to_end;
 
 /// Everything that changes in a run. The rest follows from settings and data.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ impl State {
         if let Some(Parts { gradient, ranking, correlation }) = self.group.clone() {
             pieces.extend([gradient, ranking, correlation]);
         }
-        let mut values = read(Tensor::cat(pieces, 0)).await?.into_iter();
+        let mut values = read(end_to_end(pieces)).await?.into_iter();
         let mut next = self.parting(&mut values);
         next.group = self.group.as_ref().map(|_| {
             let gradient = values.by_ref().take(next.parameters.len()).collect();

@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use burn::tensor::Tensor;
-
 use super::batches::{batches, dropout_seed, tokens};
 use super::checkpoint::{self, Identity};
 use super::config::TrainConfig;
@@ -21,6 +19,7 @@ use super::watch::Watch;
 use crate::base::{BertConfig, BertTokenizer, expected_tensors};
 use crate::model::{Adapter, Encoder, Layout, Leaves, LoraConfig, ModelError, guarded, read};
 use crate::nbest::Utterance;
+use crate::ops::end_to_end;
 use crate::score::Weights;
 
 /// Steps between two copies of the run on the host. A step reads its loss in any case, and the copy
@@ -330,14 +329,15 @@ impl Trainer {
             lr,
         );
         // One reading for all of it: on a GPU every reading waits for the whole queue.
-        let size = updated.parameters.clone().square().sum();
+        // Along the dimension: burn's sum of everything takes float atomics, which not all GPUs have.
+        let size = updated.parameters.clone().square().sum_dim(0);
         let mut pieces = vec![ranking, correlation, updated.norm, size];
         let keep = (step + 1).is_multiple_of(KEEP_EVERY);
         if keep {
             let Moments { first, second, .. } = updated.moments.clone();
             pieces.extend([updated.parameters.clone(), first, second]);
         }
-        let read = read(Tensor::cat(pieces, 0)).await?;
+        let read = read(end_to_end(pieces)).await?;
         let (numbers, run) = read.split_at(4);
         let names = ["loss", "correlation term", "gradient norm", "size of the new parameters"];
         for (&value, what) in numbers.iter().zip(names) {

@@ -364,7 +364,10 @@ impl LorbOps for CubeBackend {
         lists: Lists,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let (losses, slopes) = training::list_losses(&contiguous(scores), &lists);
-        (Self::float_sum(losses), slopes)
+        // Along a dimension: burn's sum of everything takes float atomics, which not all devices have.
+        let losses = Self::float_reshape(losses, Shape::new([1, lists.len()]));
+        let sum = Self::float_reshape(Self::float_sum_dim(losses, 1), Shape::new([1]));
+        (sum, slopes)
     }
 
     fn list_loss_backward(
