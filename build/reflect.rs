@@ -1,5 +1,6 @@
 //! What a composed shader says of itself, by naga, which also validates it.
 
+use naga::front::wgsl::{Frontend, Options};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{
     AddressSpace, Expression, Literal, Module, Scalar, ScalarKind, StorageAccess, TypeInner,
@@ -33,8 +34,11 @@ pub fn reflect(
 ) -> Result<Reflected, String> {
     let name = variant.name.clone();
     let fail = |what: String| format!("shaders/{kernel}.wgsl, variant {name}: {what}");
-    let module =
-        naga::front::wgsl::parse_str(source).map_err(|e| fail(e.emit_to_string(source)))?;
+    // Extensions are the launch code's to offer where the device has them; here all are known.
+    let options = Options { capabilities: Capabilities::all(), ..Options::new() };
+    let module = Frontend::new_with_options(options)
+        .parse(source)
+        .map_err(|e| fail(e.emit_to_string(source)))?;
     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
         .validate(&module)
         .map_err(|e| fail(e.emit_to_string(source)))?;

@@ -3,7 +3,7 @@
 //
 // x, residual, y, normalised (n) [rows, width]; gamma, beta [width]; inverse_deviation [rows]
 //
-// Dispatch: LANES threads for a row, ROWS = 256 / LANES rows for a workgroup;
+// Dispatch: LANES threads for a row, ROWS = THREADS / LANES rows for a workgroup;
 // ceil(rows / ROWS) of them.
 //
 // LANES, SIDE: variant; 64 lanes for many rows, 256 for few or wide ones. Numerics: f32; the deviations

@@ -3,12 +3,11 @@
 //
 // g, normalised, dx [rows, width]; inverse_deviation [rows]; gamma [width]
 //
-// Dispatch: LANES threads for a row, ROWS = 256 / LANES rows for a workgroup;
+// Dispatch: LANES threads for a row, ROWS = THREADS / LANES rows for a workgroup;
 // ceil(rows / ROWS) of them.
 //
-// LANES, SIDE: variant. Numerics: f32. The second reading of a row comes from the cache.
+// THREADS, LANES, SIDE: variant. Numerics: f32. The second reading of a row comes from the cache.
 #use grid
-#use row_sum
 
 struct Params { rows: u32, width: u32 }
 
@@ -20,7 +19,6 @@ struct Params { rows: u32, width: u32 }
 @group(0) @binding(5) var<uniform> p: Params;
 
 alias Sum = vec2<f32>;
-const THREADS: u32 = 256u;
 const ROWS: u32 = THREADS / LANES;
 
 @compute @workgroup_size(THREADS)

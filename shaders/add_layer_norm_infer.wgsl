@@ -3,10 +3,10 @@
 //
 // x, residual, y [rows, width]; gamma, beta [width]
 //
-// Dispatch: LANES threads for a row, ROWS = 256 / LANES rows for a workgroup;
+// Dispatch: LANES threads for a row, ROWS = THREADS / LANES rows for a workgroup;
 // ceil(rows / ROWS) of them.
 //
-// LANES, SIDE: variant. Numerics: as `add_layer_norm`, bit for bit.
+// THREADS, LANES, SIDE: variant. Numerics: as `add_layer_norm`, bit for bit.
 #use layer_norm
 
 struct Params { rows: u32, width: u32, epsilon: f32 }

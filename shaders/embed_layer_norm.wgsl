@@ -5,10 +5,10 @@
 // words [vocabulary, width], positions [places, width], types [1 or more, width], gamma, beta [width]
 // ids [2 rows]: the tokens of all rows, then their places; y [rows, width]
 //
-// Dispatch: LANES threads for a row, ROWS = 256 / LANES rows for a workgroup;
+// Dispatch: LANES threads for a row, ROWS = THREADS / LANES rows for a workgroup;
 // ceil(rows / ROWS) of them.
 //
-// LANES, SIDE: variant. An id outside its table reads the table's last row. Numerics: f32.
+// THREADS, LANES, SIDE: variant. An id outside its table reads the table's last row. Numerics: f32.
 #use layer_norm
 
 struct Params { rows: u32, width: u32, vocabulary: u32, places: u32, epsilon: f32 }

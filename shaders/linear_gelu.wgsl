@@ -1,7 +1,7 @@
 // y = GELU(pre), pre = x W^T + bias: a linear layer and the exact GELU.
 //
 //   x [rows, inputs], W [outputs, inputs] (f32, f16 or int8: see shared/weight_*.wgsl), bias [outputs];
-//   y [rows, outputs], pre [rows, outputs], kept for the backward step.
+//   y [rows, outputs], pre [rows, outputs], written where `keep` is not 0, for the backward step.
 //
 // Dispatch: one workgroup of 64 threads for TILE x TILE outputs (shared/product.wgsl):
 // ceil(rows / TILE) * ceil(outputs / TILE) of them, columns fastest. Sums in f32.
@@ -16,6 +16,8 @@ struct Params {
     outputs: u32,
     // Word of w at which the scales of int8 weights begin; unused for others.
     scales: u32,
+    // Whether pre is written; where not, it may be of any size.
+    keep: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<Item>;
@@ -27,7 +29,9 @@ struct Params {
 
 fn finish(row: u32, column: u32, sums: vec4<f32>) {
     let v = sums + bias_quad(column);
-    store_pre(row, column, v);
+    if (p.keep != 0u) {
+        store_pre(row, column, v);
+    }
     store_y(row, column, vec4(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w)));
 }
 

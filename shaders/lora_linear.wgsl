@@ -6,7 +6,7 @@
 //   most three blocks of `width` columns, ascending; u = x A^T [rows, adapted * rank];
 //   y [rows, outputs].
 //
-// u is read, or, in the variants with FUSED, computed here and written. Those take ranks up to
+// u is read, or, in the variants with lora_fused, computed here and written. Those take ranks up to
 // 8 * EXTRA and a width that is a multiple of TILE.
 //
 // Dispatch: one workgroup of 64 threads for TILE x TILE outputs (shared/product.wgsl):

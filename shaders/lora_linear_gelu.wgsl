@@ -4,9 +4,9 @@
 //   x [rows, inputs], W [outputs, inputs] (f32, f16 or int8: see shared/weight_*.wgsl), bias [outputs];
 //   factors: A [adapted * rank, inputs], then B [adapted * width, rank], both of the adapted of the at
 //   most three blocks of `width` columns, ascending; u = x A^T [rows, adapted * rank];
-//   y [rows, outputs], pre [rows, outputs], kept for the backward step.
+//   y [rows, outputs], pre [rows, outputs], written where `keep` is not 0, for the backward step.
 //
-// u is read, or, in the variants with FUSED, computed here and written. Those take ranks up to
+// u is read, or, in the variants with lora_fused, computed here and written. Those take ranks up to
 // 8 * EXTRA and a width that is a multiple of TILE.
 //
 // Dispatch: one workgroup of 64 threads for TILE x TILE outputs (shared/product.wgsl):
@@ -31,6 +31,8 @@ struct Params {
     slot_2: u32,
     // Factor on the low-rank term.
     scale: f32,
+    // Whether pre is written; where not, it may be of any size.
+    keep: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<Item>;
@@ -44,7 +46,9 @@ struct Params {
 
 fn finish(row: u32, column: u32, sums: vec4<f32>) {
     let v = sums + bias_quad(column);
-    store_pre(row, column, v);
+    if (p.keep != 0u) {
+        store_pre(row, column, v);
+    }
     store_y(row, column, vec4(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w)));
 }
 

@@ -15,6 +15,7 @@ use burn::tensor::{Device, DeviceKind, read_sync};
 
 use crate::model::watch_faults;
 use crate::ops::probe::{Extent, ProbeError, RUNTIME, probe, runs_own_kernels};
+use crate::ops::wgsl::{Extensions, offer};
 
 /// What the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -118,6 +119,17 @@ pub enum DeviceError {
         /// The runtime that was set up.
         found: String,
     },
+    /// The adapter cannot multiply on matrix units as the experimental kernels do.
+    #[error(
+        "{name} has no cooperative matrices of 16 by 16 f16 with sums in f32 in subgroups of 32 (it has {found}); \
+         leave out --cooperative-matrix"
+    )]
+    NoCooperativeMatrices {
+        /// The device.
+        name: String,
+        /// What it has instead.
+        found: String,
+    },
     /// The adapter gives wrong results.
     #[error(
         "{name} computes wrongly: {source}; update its driver, or compute with --device cpu; \
@@ -140,6 +152,8 @@ pub struct AdapterReport {
     pub limits: wgpu::Limits,
     /// What it can do beyond the base of WebGPU.
     pub features: wgpu::Features,
+    /// The products that its matrix units offer to WGSL.
+    pub cooperative_matrices: Vec<wgpu::CooperativeMatrixProperties>,
 }
 
 impl AdapterReport {
@@ -154,6 +168,27 @@ impl AdapterReport {
     #[must_use]
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Whether the kernels for cooperative matrices suit it.
+    ///
+    /// # Errors
+    /// What it has instead.
+    pub fn cooperative(&self) -> Result<(), String> {
+        use wgpu::CooperativeScalarType::{F16, F32};
+        let wanted = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::SUBGROUP;
+        let suits = |m: &wgpu::CooperativeMatrixProperties| {
+            (m.m_size, m.n_size, m.k_size) == (16, 16, 16) && (m.ab_type, m.cr_type) == (F16, F32)
+        };
+        let (least, most) = (self.info.subgroup_min_size, self.info.subgroup_max_size);
+        let matrices = self.cooperative_matrices.as_slice();
+        if self.features.contains(wanted) && (least, most) == (32, 32) && matrices.iter().any(suits)
+        {
+            return Ok(());
+        }
+        Err(format!("{} kinds of product, subgroups of {least} to {most}", matrices.len()))
     }
 
     fn name(&self) -> String {
@@ -179,6 +214,7 @@ pub fn adapters() -> Vec<AdapterReport> {
             info: adapter.get_info(),
             limits: adapter.limits(),
             features: adapter.features(),
+            cooperative_matrices: adapter.cooperative_matrix_properties(),
         })
         .collect()
 }
@@ -199,6 +235,26 @@ pub fn select(choice: DeviceChoice) -> Result<Selected, DeviceError> {
 /// As for [`select`].
 pub fn select_unprobed(choice: DeviceChoice) -> Result<Selected, DeviceError> {
     find(choice, |opened| Ok(opened.selected.clone()))
+}
+
+/// Lets a device that [`select`] gave rescore on its matrix units, with factors rounded to f16, once they have
+/// passed the probe. Experimental: it has not run on any device yet.
+///
+/// # Errors
+/// [`DeviceError::NoCooperativeMatrices`] where there are none, [`DeviceError::Wrong`] where their results differ.
+pub fn use_cooperative_matrices(selected: &Selected) -> Result<(), DeviceError> {
+    let all = OPENED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let name = selected.name.clone();
+    let opened = all.iter().find(|opened| opened.selected.name == name);
+    let nothing = Err("no matrix units of a GPU".to_owned());
+    if let Err(found) = opened.map_or(nothing, |opened| opened.matrices.clone()) {
+        return Err(DeviceError::NoCooperativeMatrices { name, found });
+    }
+    offer(&selected.device, Extensions { subgroups: true, cooperative_matrices: true });
+    match read_sync(probe(&selected.device, Extent::Quick)) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(DeviceError::Wrong { name, source }),
+    }
 }
 
 /// What is left to do with a device once it is open.
@@ -275,6 +331,8 @@ fn listed(all: &[AdapterReport]) -> String {
 struct Opened {
     key: (DeviceKind, wgpu::Backend),
     selected: Selected,
+    /// Whether the kernels for cooperative matrices suit it, or what it has instead.
+    matrices: Result<(), String>,
     /// What the quick probe said, once it has run.
     verdict: Option<Result<(), ProbeError>>,
 }
@@ -310,8 +368,10 @@ fn open(
         let found = <Dispatch as Backend>::name(device.as_dispatch());
         return Err(DeviceError::Runtime { name, found });
     }
+    let subgroups = setup.device.features().contains(wgpu::Features::SUBGROUP);
+    offer(&device, Extensions { subgroups, ..Extensions::NONE });
     let selected = Selected { device, name, kind: selected, note: None, refused: false };
-    all.push(Opened { key, selected, verdict: None });
+    all.push(Opened { key, selected, matrices: adapter.cooperative(), verdict: None });
     accept(all.last_mut().expect("just pushed"))
 }
 
@@ -319,6 +379,16 @@ fn open(
 mod tests {
     use super::*;
     use crate::ops::probe::Fault;
+
+    #[test]
+    fn matrix_units_are_refused_where_there_are_none() {
+        let error = use_cooperative_matrices(&cpu()).unwrap_err().to_string();
+        assert!(error.starts_with("CPU has no cooperative matrices of 16 by 16"), "{error}");
+        assert!(error.ends_with("leave out --cooperative-matrix"), "{error}");
+        for adapter in adapters().iter().filter(|adapter| adapter.is_software()) {
+            assert!(adapter.cooperative().is_err(), "{}", adapter.name());
+        }
+    }
 
     #[test]
     fn a_device_that_computes_wrongly_is_refused_every_time_with_what_to_do() {
@@ -331,6 +401,7 @@ mod tests {
         let mut opened = Opened {
             key: (DeviceKind::DiscreteGpu(0), wgpu::Backend::Vulkan),
             selected: Selected { name: "Card (Vulkan)".to_owned(), ..cpu() },
+            matrices: Ok(()),
             verdict: Some(Err(error)),
         };
         for _ in 0..2 {
@@ -348,6 +419,7 @@ mod tests {
         let mut opened = Opened {
             key: (DeviceKind::Cpu, wgpu::Backend::Vulkan),
             selected: cpu(),
+            matrices: Ok(()),
             verdict: None,
         };
         assert_eq!(probed(&mut opened).expect("the reference itself").name, "CPU");

@@ -1,9 +1,8 @@
 #use grid
-#use row_sum
-// Mean and inverse deviation of rows, ROWS of them to a workgroup, LANES threads to a row. The kernel
-// gives `fn element(row, column)` and the fields rows, width and epsilon of its Params.
+// Mean and inverse deviation of rows, ROWS of them to a workgroup of THREADS, LANES threads to a row. A
+// variant uses row_sum or row_sum_subgroup. The kernel gives `fn element(row, column)` and the fields
+// rows, width and epsilon of its Params.
 alias Sum = f32;
-const THREADS: u32 = 256u;
 const ROWS: u32 = THREADS / LANES;
 // Elements that a thread keeps; what is further along a row is computed again.
 const HELD: u32 = 12u;

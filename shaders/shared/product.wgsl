@@ -1,15 +1,18 @@
 #use grid
 // A matrix product by tiles. One workgroup of 64 threads computes TILE rows by TILE columns of the
-// output (TILE 64 or 32) and walks along the inner dimension in steps of 1024 / TILE. For each
+// output (TILE 32, 64 or 128) and walks along the inner dimension in steps of 1024 / TILE. For each
 // step every thread loads one 4 by 4 patch of either factor, a step ahead of its use, and the
 // patches meet in workgroup memory, where threads read four rows or columns at once. A thread
-// of the 8 by 8 owns rows 4 y .. + 3 and columns 4 x .. + 3 of the tile, and with TILE 64 the
-// same again 32 further.
+// of the 8 by 8 owns rows 4 y .. + 3 and columns 4 x .. + 3 of the tile, and the same again
+// every 32 further.
+//
+// A variant uses `sums`, or `sums_wide` for TILE 128: they hold a thread's sums, multiply staged tiles,
+// and hand out what came of it.
 //
 // The file that uses it gives `left_patch(k)` and `right_patch(k)`, which load this thread's patch for
 // inner indices from k on (column i of the matrix is inner index i, its entries are four rows or
 // columns of the output, zero outside), LEFT_ACROSS and RIGHT_ACROSS, and `extra_quad(i, k)`.
-// EXTRA is how many times 8 further columns the product has; see `Extra`.
+// EXTRA is how many times 8 further columns the product has; see `Sums`.
 const STEP: u32 = 1024u / TILE;
 // Quads from one inner index of a tile to the next: one more than there are, against bank conflicts.
 const PITCH: u32 = TILE / 4u + 1u;
@@ -22,20 +25,6 @@ var<workgroup> extra_tile: array<f32, STEP * 8u * max(EXTRA, 1u)>;
 var<private> tile_row: u32;
 var<private> tile_column: u32;
 var<private> thread: u32;
-
-// Sums of one thread: m_ab holds half a of its rows as columns of the matrix, half b of its
-// columns. Constant indices only, so that it stays in registers.
-struct Sums {
-    m00: mat4x4<f32>,
-    m01: mat4x4<f32>,
-    m10: mat4x4<f32>,
-    m11: mat4x4<f32>,
-    // The extra columns x and x + 8 for the thread's rows: e_ab is half a of the rows.
-    e00: vec4<f32>,
-    e01: vec4<f32>,
-    e10: vec4<f32>,
-    e11: vec4<f32>,
-}
 
 // Finds the tile of this workgroup; columns vary fastest. False where there is none.
 fn find_tile(index: u32, thread_index: u32, rows: u32, columns: u32) -> bool {
@@ -97,35 +86,6 @@ fn outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
 }
 
-// Adds `count` inner indices of the staged tiles; the extra columns where asked.
-fn multiply(sums: ptr<function, Sums>, count: u32, with_extra: bool) {
-    let x = thread % 8u;
-    let y = thread / 8u;
-    for (var k = 0u; k < count; k++) {
-        let a = left_tile[k * PITCH + y];
-        let b = right_tile[k * PITCH + x];
-        (*sums).m00 = outer((*sums).m00, a, b);
-        var a_far = vec4(0.0);
-        if (TILE == 64u) {
-            a_far = left_tile[k * PITCH + 8u + y];
-            let b_far = right_tile[k * PITCH + 8u + x];
-            (*sums).m01 = outer((*sums).m01, a, b_far);
-            (*sums).m10 = outer((*sums).m10, a_far, b);
-            (*sums).m11 = outer((*sums).m11, a_far, b_far);
-        }
-        if (EXTRA > 0u && with_extra) {
-            let c = extra_tile[k * 8u * EXTRA + x];
-            (*sums).e00 += c * a;
-            (*sums).e10 += c * a_far;
-            if (EXTRA > 1u) {
-                let d = extra_tile[k * 8u * EXTRA + 8u + x];
-                (*sums).e01 += d * a;
-                (*sums).e11 += d * a_far;
-            }
-        }
-    }
-}
-
 // The whole product over `inner` indices. Leaves the tiles free to be staged again.
 fn product(inner: u32, with_extra: bool) -> Sums {
     var sums: Sums;
@@ -146,18 +106,6 @@ fn product(inner: u32, with_extra: bool) -> Sums {
         workgroupBarrier();
     }
     return sums;
-}
-
-// Hands each four neighbouring outputs to `finish(row, column, values)`.
-fn finish_all(sums: Sums) {
-    let row = tile_row + 4u * (thread / 8u);
-    let column = tile_column + 4u * (thread % 8u);
-    finish_block(sums.m00, row, column);
-    if (TILE == 64u) {
-        finish_block(sums.m01, row, column + 32u);
-        finish_block(sums.m10, row + 32u, column);
-        finish_block(sums.m11, row + 32u, column + 32u);
-    }
 }
 
 fn finish_block(m: mat4x4<f32>, row: u32, column: u32) {

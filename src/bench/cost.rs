@@ -239,11 +239,15 @@ mod tests {
         }
         count += linear(s, h, h, &[false], r) + linear(s, h, i, &[false], r);
         count += linear(s, i, h, &[true], r) + product(s, h, 1);
-        let cost: Cost = rescoring(&base, &lora, Precision::F32, sizes)
-            .iter()
-            .map(|op| op.cost(&base, sizes))
-            .sum();
-        assert_eq!(cost.flops, 2 * count);
+        let flops = |lora: &LoraConfig, precision| -> u64 {
+            let ops = rescoring(&base, lora, precision, sizes);
+            ops.iter().map(|op| op.cost(&base, sizes).flops).sum()
+        };
+        assert_eq!(flops(&lora, Precision::F16), 2 * count);
+        // Merged into weights in full, the terms cost nothing, whatever their rank.
+        let lower = LoraConfig { rank: 1, ..lora.clone() };
+        assert_eq!(flops(&lora, Precision::F32), flops(&lower, Precision::F32));
+        assert!(flops(&lora, Precision::F32) < flops(&lower, Precision::F16));
     }
 
     #[test]
@@ -278,8 +282,8 @@ mod tests {
         count += 2 * factors(t, h, h);
         let sum = |ops: Vec<Op>| -> Cost { ops.iter().map(|op| op.cost(&base, sizes)).sum() };
         let (both, forward) = (
-            sum(training(&base, &lora, Precision::F32, sizes, 1, 50)),
-            sum(rescoring(&base, &lora, Precision::F32, sizes)),
+            sum(training(&base, &lora, Precision::F16, sizes, 1, 50)),
+            sum(rescoring(&base, &lora, Precision::F16, sizes)),
         );
         assert_eq!(both.flops - forward.flops, 2 * count);
     }

@@ -18,4 +18,7 @@ pub enum BenchError {
         /// `NaN`, `inf` or `-inf`.
         value: f32,
     },
+    /// Training was asked for after rescoring.
+    #[error("rescoring has merged the adapter into the base; measure training before it")]
+    Merged,
 }

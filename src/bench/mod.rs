@@ -38,7 +38,7 @@ pub use timing::{Clock, Timing};
 use burn::tensor::Device;
 
 use crate::base::{BaseWeights, BertConfig};
-use crate::model::{Adapter, Encoder, LoraConfig, PackedBatch};
+use crate::model::{Adapter, Encoder, Leaves, LoraConfig, PackedBatch};
 use crate::ops::{Precision, wgsl};
 use crate::train::{TrainConfig, TrainData};
 
@@ -69,6 +69,8 @@ pub struct Bench<'a> {
     precision: Precision,
     encoder: Encoder,
     adapter: Adapter,
+    /// The leaves beside an encoder that the adapter is merged into.
+    merged: Option<Leaves>,
     data: TrainData,
     batch: PackedBatch,
     config: TrainConfig,
@@ -94,7 +96,19 @@ impl<'a> Bench<'a> {
         let precision = if ours { precision } else { Precision::F32 };
         // burn's operations do not read weights of fewer bits.
         let compare = ours && precision == Precision::F32;
-        Ok(Self { base, precision, encoder, adapter, data, batch, config, clock, seconds, compare })
+        Ok(Self {
+            base,
+            precision,
+            encoder,
+            adapter,
+            merged: None,
+            data,
+            batch,
+            config,
+            clock,
+            seconds,
+            compare,
+        })
     }
 
     /// The adapter that is trained and scored with.

@@ -258,6 +258,8 @@ impl<'a> Tape<'a> {
         tracked: bool,
     ) -> bool {
         let (width, inputs) = targets[0].features(self.base);
+        // Rescoring merges the low-rank terms into weights that are kept in full.
+        let adapted = adapted && (self.training || self.precision != Precision::F32);
         let blocks: Vec<usize> = (0..targets.len())
             .filter(|&block| adapted && self.lora.targets.contains(&targets[block]))
             .collect();

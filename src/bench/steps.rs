@@ -6,7 +6,7 @@ use super::cost::Cost;
 use super::op::Op;
 use super::rates::Composed;
 use super::report::{Compared, Measured, Rates, Timed};
-use super::timing::{self, Timing};
+use super::timing::{self, Timing, WARM_UP};
 use super::{Bench, BenchError};
 use crate::model::{Leaves, read, score_sequences};
 use crate::ops::{end_to_end, wgsl};
@@ -28,32 +28,29 @@ impl Bench<'_> {
     /// # Errors
     /// [`BenchError`] when the device fails or gives what is no number.
     pub async fn training(&self, rates: &Rates) -> Result<Compared, BenchError> {
-        let lorb = self.time_training().await?;
-        let composed = if self.compare {
-            let _composed = Composed::begin();
-            Some(self.time_training().await?)
-        } else {
-            None
-        };
+        if self.merged.is_some() {
+            return Err(BenchError::Merged);
+        }
+        let (lorb, composed) = self.both(self.training_step(), self.training_step()).await?;
         Ok(self.compared(&self.training_ops(), rates, &lorb, composed.as_ref()))
     }
 
-    /// Times rescoring passes over the batch, until its scores are read.
+    /// Times rescoring passes over the batch, until its scores are read, with the adapter merged into the
+    /// base: training cannot be measured after it.
     ///
     /// # Errors
     /// [`BenchError`] when the device fails or gives what is no number.
-    pub async fn rescoring(&self, rates: &Rates) -> Result<Compared, BenchError> {
-        let lorb = self.time_rescoring().await?;
-        let composed = if self.compare {
-            let _composed = Composed::begin();
-            Some(self.time_rescoring().await?)
-        } else {
-            None
-        };
+    pub async fn rescoring(&mut self, rates: &Rates) -> Result<Compared, BenchError> {
+        if self.merged.is_none() {
+            let leaves = Leaves::new(&self.base, &self.adapter, &self.encoder.device());
+            let (encoder, leaves) = self.encoder.clone().merged(leaves);
+            (self.encoder, self.merged) = (encoder, Some(leaves));
+        }
+        let (lorb, composed) = self.both(self.rescoring_pass(), self.rescoring_pass()).await?;
         Ok(self.compared(&self.rescoring_ops(), rates, &lorb, composed.as_ref()))
     }
 
-    async fn time_training(&self) -> Result<Seen, BenchError> {
+    fn training_step(&self) -> impl AsyncFnMut() -> Result<(), BenchError> {
         let device = self.encoder.device();
         let pass = Pass {
             encoder: &self.encoder,
@@ -68,7 +65,7 @@ impl Bench<'_> {
         let start = self.adapter.parameters.as_slice();
         let mut parameters = Tensor::<1>::from_floats(start, &device);
         let mut moments = Moments::zeros(start.len(), &device);
-        let step = async || {
+        async move || {
             let parts = pass.run(&parameters, &lists, lists.len(), None);
             let updated = optimizer.step(parameters.clone(), parts.gradient, moments.clone(), RATE);
             (parameters, moments) = (updated.parameters, updated.moments);
@@ -77,38 +74,60 @@ impl Bench<'_> {
                 Some(&value) => Err(BenchError::NotFinite { what: "a training step", value }),
                 None => Ok(()),
             }
-        };
-        self.see(step).await
+        }
     }
 
-    async fn time_rescoring(&self) -> Result<Seen, BenchError> {
-        let leaves = Leaves::new(&self.base, &self.adapter, &self.encoder.device());
+    fn rescoring_pass(&self) -> impl AsyncFnMut() -> Result<(), BenchError> {
+        let Some(leaves) = &self.merged else { unreachable!("merged by the caller") };
         let (sequences, tokens) = (&self.data.sequences, self.sizes().tokens);
-        let pass = async || {
-            score_sequences(&self.encoder, &leaves, sequences, tokens, |_| ()).await?;
+        async move || {
+            score_sequences(&self.encoder, leaves, sequences, tokens, |_| ()).await?;
             Ok(())
-        };
-        self.see(pass).await
+        }
     }
 
-    /// Times a step from memory that nothing earlier has filled.
-    async fn see(
+    /// Times a step of ours and, where the two are compared, in turn with it the same step composed of burn's
+    /// own operations.
+    async fn both(
         &self,
-        mut step: impl AsyncFnMut() -> Result<(), BenchError>,
+        mut ours: impl AsyncFnMut() -> Result<(), BenchError>,
+        mut composed: impl AsyncFnMut() -> Result<(), BenchError>,
+    ) -> Result<(Seen, Option<Seen>), BenchError> {
+        let first = self.warm(&mut ours).await?;
+        if !self.compare {
+            let timing = timing::steps(self.clock, self.seconds, ours).await?;
+            return Ok((Seen { timing, ..first }, None));
+        }
+        let mut composed = async || {
+            let _composed = Composed::begin();
+            composed().await
+        };
+        let second = self.warm(&mut composed).await?;
+        let (one, other) = timing::in_turn(self.clock, self.seconds, ours, composed).await?;
+        Ok((Seen { timing: one, ..first }, Some(Seen { timing: other, ..second })))
+    }
+
+    /// Runs a step as often as does not count, from memory that nothing earlier has filled.
+    async fn warm(
+        &self,
+        step: &mut impl AsyncFnMut() -> Result<(), BenchError>,
     ) -> Result<Seen, BenchError> {
         let device = self.encoder.device();
         device.memory_cleanup();
-        let held = || device.memory_pool_usage().map(|usage| usage.bytes_reserved);
-        let (mut dispatches, mut device_bytes) = (0, None);
-        let watched = async || {
+        let (mut dispatches, mut device_bytes, start) = (0, None, (self.clock)());
+        for _ in 0..WARM_UP {
             let before = wgsl::dispatches();
             step().await?;
             dispatches = wgsl::dispatches() - before;
-            device_bytes = device_bytes.max(held());
-            Ok(())
-        };
-        let timing = timing::steps(self.clock, self.seconds, watched).await?;
-        Ok(Seen { timing, dispatches, device_bytes })
+            let held = device.memory_pool_usage().map(|usage| usage.bytes_reserved);
+            device_bytes = device_bytes.max(held);
+        }
+        let seconds = ((self.clock)() - start) / WARM_UP as f64;
+        Ok(Seen {
+            timing: Timing { seconds, least: seconds, repeats: 0 },
+            dispatches,
+            device_bytes,
+        })
     }
 
     fn compared(

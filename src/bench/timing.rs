@@ -12,7 +12,7 @@ pub type Clock<'a> = &'a dyn Fn() -> f64;
 const LEAST_REPEATS: usize = 3;
 
 /// Runs before the first that counts: shaders are compiled and memory is reserved in them.
-const WARM_UP: usize = 2;
+pub(super) const WARM_UP: usize = 2;
 
 /// Reading a result takes a round trip to the device. Launches that are read together take at
 /// least this long, seconds, so that the round trip hardly counts.
@@ -35,25 +35,34 @@ pub struct Timing {
     pub repeats: usize,
 }
 
-/// Times a step that waits for its own result.
+/// Times a step that waits for its own result, and has run as often as does not count.
 pub(super) async fn steps(
     clock: Clock<'_>,
     seconds: f64,
     mut step: impl AsyncFnMut() -> Result<(), BenchError>,
 ) -> Result<Timing, BenchError> {
-    for _ in 0..WARM_UP {
-        step().await?;
+    let nothing = async || Ok(());
+    Ok(in_turn(clock, seconds, &mut step, nothing).await?.0)
+}
+
+/// Runs two steps in turn, so that what disturbs one disturbs both, and times each until `seconds` of
+/// it are over. Either waits for its own result, and has run as often as does not count.
+pub(super) async fn in_turn(
+    clock: Clock<'_>,
+    seconds: f64,
+    mut one: impl AsyncFnMut() -> Result<(), BenchError>,
+    mut other: impl AsyncFnMut() -> Result<(), BenchError>,
+) -> Result<(Timing, Timing), BenchError> {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    while first.len() < LEAST_REPEATS || first.iter().sum::<f64>() < seconds {
+        let start = clock();
+        one().await?;
+        let between = clock();
+        other().await?;
+        first.push(between - start);
+        second.push(clock() - between);
     }
-    let (start, mut times) = (clock(), Vec::new());
-    loop {
-        let before = clock();
-        step().await?;
-        let now = clock();
-        times.push(now - before);
-        if times.len() >= LEAST_REPEATS && now - start >= seconds {
-            return Ok(Timing::of(times, 1));
-        }
-    }
+    Ok((Timing::of(first, 1), Timing::of(second, 1)))
 }
 
 /// Times what `launch` starts: it is given how often to do so, and returns a tensor that is there
@@ -74,11 +83,13 @@ pub(super) async fn launches(
         Ok(clock() - before)
     };
     batch(1).await?;
-    let mut count = 1;
-    while batch(count).await? < LEAST_BATCH && count < MOST_LAUNCHES {
+    let (mut count, mut taken) = (1, batch(1).await?);
+    while taken < LEAST_BATCH && count < MOST_LAUNCHES {
         count *= 2;
+        taken = batch(count).await?;
     }
-    let (start, mut times) = (clock(), Vec::new());
+    // The last of these is the first that counts: of a slow launch, each one matters.
+    let (start, mut times) = (clock() - taken, vec![taken / count as f64]);
     while times.len() < LEAST_REPEATS || clock() - start < seconds {
         times.push(batch(count).await? / count as f64);
     }
@@ -117,13 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn warm_up_does_not_count_and_an_outlier_hardly() {
+    fn an_outlier_hardly_counts() {
         let (now, calls) = (Cell::new(0.0), Cell::new(0));
         let clock = || now.get();
         let step = async || {
             calls.set(calls.get() + 1);
-            let slow = calls.get() <= WARM_UP || calls.get() == 4;
-            now.set(now.get() + if slow { 100.0 } else { 2.0 });
+            now.set(now.get() + if calls.get() == 2 { 100.0 } else { 2.0 });
             Ok(())
         };
         let timing = pollster::block_on(steps(&clock, 0.0, step)).unwrap();
@@ -135,6 +145,24 @@ mod tests {
         assert_eq!(timing.unwrap(), Timing { seconds: 1.0, least: 1.0, repeats: 10 });
         let timing = Timing::of(vec![3.0, 2.0, 5.0], 4);
         assert_eq!(timing, Timing { seconds: 3.0, least: 2.0, repeats: 12 });
+    }
+
+    #[test]
+    fn two_steps_take_turns() {
+        let (now, order) = (Cell::new(0.0), std::cell::RefCell::new(Vec::new()));
+        let clock = || now.get();
+        let step = |name: char, takes: f64| {
+            let (now, order) = (&now, &order);
+            async move || {
+                order.borrow_mut().push(name);
+                now.set(now.get() + takes);
+                Ok(())
+            }
+        };
+        let both = in_turn(&clock, 4.0, step('a', 1.0), step('b', 3.0));
+        let (a, b) = pollster::block_on(both).unwrap();
+        assert_eq!((a.seconds, b.seconds, a.repeats, b.repeats), (1.0, 3.0, 4, 4));
+        assert_eq!(order.borrow().iter().collect::<String>(), "abababab");
     }
 
     #[test]

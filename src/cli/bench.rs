@@ -8,7 +8,7 @@ use lorb::bench::{
     Bench, BenchError, BenchInputs, Compared, KernelReport, Rates, Shape, Sizes, random_weights,
 };
 
-use lorb::device::SelectedKind;
+use lorb::device::{SelectedKind, use_cooperative_matrices};
 use lorb::model::{LoraConfig, ModelError, Target};
 use lorb::ops::Precision;
 use serde::Serialize;
@@ -52,6 +52,9 @@ pub struct BenchArgs {
     /// Time every operation by itself too
     #[arg(long)]
     kernels: bool,
+    /// Experimental: rescore on the GPU's matrix units, where wgpu offers them, in f16 with sums in f32
+    #[arg(long)]
+    cooperative_matrix: bool,
     /// One JSON object in place of tables
     #[arg(long)]
     json: bool,
@@ -130,6 +133,10 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     lora.validate(&config).map_err(|error| lora_fault(&error))?;
     let base = base_report(name, args, &config);
     let selected = args.run.open_device()?;
+    if args.cooperative_matrix {
+        use_cooperative_matrices(&selected)
+            .map_err(|error| CliError::flag("--cooperative-matrix", &error))?;
+    }
     let start = Instant::now();
     let clock = || start.elapsed().as_secs_f64();
     let inputs = BenchInputs {
@@ -141,7 +148,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
         device: &selected.device,
         seconds: args.seconds,
     };
-    let bench = Bench::new(inputs, &clock).map_err(|error| fault(&error))?;
+    let mut bench = Bench::new(inputs, &clock).map_err(|error| fault(&error))?;
     drop(weights);
 
     say("measuring the device");

@@ -4,6 +4,8 @@
 //! of Transformers' `BertModel`. Only `[CLS]` of the last layer is wanted, so that layer computes
 //! queries, output projection and feed-forward for those rows alone.
 
+mod merge;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -13,6 +15,7 @@ use super::error::ModelError;
 use super::leaves::{LayerLeaves, Leaves, LowRank};
 use crate::base::{BaseWeights, BertConfig};
 use crate::ops::{self, Activation, Precision, Segments, Weights};
+use crate::packed::Packed;
 
 /// A frozen linear layer: weight `[out, in]`, bias `[out]`.
 #[derive(Clone, Debug)]
@@ -95,16 +98,21 @@ impl Loader<'_> {
 
     /// Several linear layers of equal input as one, their outputs side by side.
     fn linear<const N: usize>(&mut self, modules: [String; N]) -> Result<Linear, ModelError> {
-        let (mut weight, mut bias, mut inputs) = (Vec::new(), Vec::new(), 0);
+        let (mut weight, mut bias) = (None::<Packed>, Vec::new());
         for module in &modules {
-            let part = self.weights.take(&format!("{module}.weight"))?;
-            inputs = part.shape[1];
-            weight.extend(part.data);
+            let name = format!("{module}.weight");
+            let part = self.weights.take_packed(&name)?.to(self.precision);
+            match &mut weight {
+                Some(above) => above.append(part),
+                None => weight = Some(part),
+            }
             bias.extend(self.weights.take(&format!("{module}.bias"))?.data);
         }
+        let Some(weight) = weight else { unreachable!("one linear layer at least") };
         let outputs = bias.len();
+        let shape = [outputs, weight.count() / outputs];
         Ok(Linear {
-            weight: Weights::new(&weight, [outputs, inputs], self.precision, &self.device),
+            weight: Weights::from_host(weight, shape, &self.device),
             bias: Tensor::from_data(TensorData::new(bias, [outputs]), &self.device),
         })
     }

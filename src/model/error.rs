@@ -37,6 +37,9 @@ pub enum ModelError {
     /// The device failed while computing or handing over a result.
     #[error("{0}")]
     Device(DeviceFault),
+    /// Whoever asked for scores wants no more of them.
+    #[error("stopped")]
+    Stopped,
     /// The model's score of a text is no number.
     #[error("the model scores a text {value}; its adapter has diverged or does not suit this base")]
     ScoreNotFinite {

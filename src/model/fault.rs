@@ -186,7 +186,10 @@ pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
         // Natively this is where the runtime waits for the device.
         data.try_into_vec::<f32>().map_err(|error| failed(error.to_string()))
     };
-    match (guarded(&device, reading).await, first_error(&device)) {
+    let result = guarded(&device, reading).await;
+    #[cfg(target_family = "wasm")]
+    super::pause::pause().await;
+    match (result, first_error(&device)) {
         (Ok(values), None) => Ok(values),
         (Ok(_), Some(found)) | (Err(ModelError::Device(found)), _) => {
             Err(ModelError::Device(cause(&device, found)))

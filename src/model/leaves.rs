@@ -75,6 +75,26 @@ impl Leaves {
         Self::untracked(base, &adapter.config, &adapter.layout, &flat)
     }
 
+    /// No adapter at all, and a score head of zeros: for the bare encoder's `[CLS]`.
+    #[must_use]
+    pub fn bare(base: &BertConfig, device: &Device) -> Self {
+        let bare = LayerLeaves {
+            fused: None,
+            query: None,
+            key_value: None,
+            attention_output: None,
+            intermediate: None,
+            output: None,
+        };
+        let head = Tensor::zeros([base.hidden_size + 1], &device.clone().inner());
+        Self {
+            layers: vec![bare; base.num_hidden_layers],
+            head: Cut { offset: 0, tensor: head },
+            dropout: 0.0,
+            len: base.hidden_size + 1,
+        }
+    }
+
     /// The flat parameters `flat [P]`, tracked by autodiff: for training.
     #[must_use]
     pub fn tracked(

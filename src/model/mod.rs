@@ -5,7 +5,8 @@
 //! - `leaves`: the flat parameters cut into the tensors that the encoder multiplies with;
 //! - `encoder`: the forward pass;
 //! - `scorer`: texts in, scores out;
-//! - `fault`: how a device fails, and the readings that notice.
+//! - `fault`: how a device fails, and the readings that notice;
+//! - `pause`: where a browser lets others run.
 
 mod batch;
 mod encoder;
@@ -14,6 +15,8 @@ mod fault;
 mod layout;
 mod leaves;
 mod lora;
+#[cfg(target_family = "wasm")]
+mod pause;
 mod scorer;
 
 pub use batch::PackedBatch;
@@ -24,4 +27,8 @@ pub(crate) use fault::{guarded, read};
 pub use layout::{Adapter, Layout, SCORE_HEAD, Slot, SlotKind};
 pub use leaves::Leaves;
 pub use lora::{LoraConfig, Target};
-pub use scorer::{SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, score_sequences};
+#[cfg(target_family = "wasm")]
+pub use pause::set_pause;
+pub use scorer::{
+    SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, embed_sequences, score_sequences,
+};

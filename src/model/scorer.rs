@@ -1,11 +1,12 @@
 //! Texts in, scores out: what rescoring, tuning and the evaluation of a development set run.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 
 use super::batch::PackedBatch;
-use super::encoder::Encoder;
+use super::encoder::{Encoder, Forward};
 use super::error::ModelError;
 use super::fault::read;
 use super::leaves::Leaves;
@@ -96,6 +97,22 @@ impl<'a> Scorer<'a> {
         lists: &[Vec<&str>],
         mut progress: impl FnMut(usize),
     ) -> Result<Scored, ModelError> {
+        self.score_until(lists, |done| {
+            progress(done);
+            ControlFlow::Continue(())
+        })
+        .await
+    }
+
+    /// The same, until `progress` says to stop.
+    ///
+    /// # Errors
+    /// Those of [`Scorer::score`], and [`ModelError::Stopped`].
+    pub async fn score_until(
+        &self,
+        lists: &[Vec<&str>],
+        mut progress: impl FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Scored, ModelError> {
         let mut distinct = Sequences::new();
         let mut truncated = 0;
         let mut places = Vec::with_capacity(lists.len());
@@ -110,12 +127,14 @@ impl<'a> Scorer<'a> {
         }
         let (sequences, counts) = distinct.into_parts();
         let mut done = 0;
-        let scores =
-            score_sequences(self.encoder, self.leaves, &sequences, self.batch_tokens, |finished| {
-                done += finished.iter().map(|&place| counts[place]).sum::<usize>();
-                progress(done);
-            })
-            .await?;
+        let mut scores = vec![0.0; sequences.len()];
+        let Self { encoder, leaves, batch_tokens, .. } = *self;
+        let scored = |members: &[usize], values: &[f32]| {
+            put(&mut scores, members, values)?;
+            done += members.iter().map(|&place| counts[place]).sum::<usize>();
+            Ok(progress(done))
+        };
+        each_batch(encoder, leaves, &sequences, batch_tokens, |out| out.scores, scored).await?;
         let lm = places.into_iter().map(|row| row.into_iter().map(|place| scores[place]).collect());
         Ok(Scored { lm: lm.collect(), truncated })
     }
@@ -138,28 +157,78 @@ pub async fn score_sequences(
     mut done: impl FnMut(&[usize]),
 ) -> Result<Vec<f64>, ModelError> {
     let mut scores = vec![0.0; sequences.len()];
+    let scored = |members: &[usize], values: &[f32]| {
+        put(&mut scores, members, values)?;
+        done(members);
+        Ok(ControlFlow::Continue(()))
+    };
+    each_batch(encoder, leaves, sequences, batch_tokens, |out| out.scores, scored).await?;
+    Ok(scores)
+}
+
+fn put(scores: &mut [f64], members: &[usize], values: &[f32]) -> Result<(), ModelError> {
+    for (&at, &value) in members.iter().zip(values) {
+        if !value.is_finite() {
+            return Err(ModelError::ScoreNotFinite { value });
+        }
+        scores[at] = f64::from(value);
+    }
+    Ok(())
+}
+
+/// Last hidden states of `[CLS]`, by index and end to end: `[sequences, H]`.
+///
+/// # Errors
+/// [`ModelError::Device`] when the device fails, [`ModelError::Stopped`] when `progress`, told the number of
+/// sequences done after each batch, says so.
+pub async fn embed_sequences(
+    encoder: &Encoder,
+    leaves: &Leaves,
+    sequences: &[Vec<u32>],
+    batch_tokens: usize,
+    mut progress: impl FnMut(usize) -> ControlFlow<()>,
+) -> Result<Vec<f32>, ModelError> {
+    let (mut all, mut done) = (Vec::new(), 0);
+    let embedded = |members: &[usize], values: &[f32]| {
+        let width = values.len() / members.len();
+        all.resize(sequences.len() * width, 0.0);
+        for (&at, row) in members.iter().zip(values.chunks(width)) {
+            all[at * width..][..width].copy_from_slice(row);
+        }
+        done += members.len();
+        Ok(progress(done))
+    };
+    let pick = |out: Forward| out.cls.flatten(0, 1);
+    each_batch(encoder, leaves, sequences, batch_tokens, pick, embedded).await?;
+    Ok(all)
+}
+
+/// Runs the encoder over all sequences, the longest first, and hands over what `pick` takes of each batch
+/// with the indices of its sequences.
+async fn each_batch(
+    encoder: &Encoder,
+    leaves: &Leaves,
+    sequences: &[Vec<u32>],
+    batch_tokens: usize,
+    pick: impl Fn(Forward) -> Tensor<1>,
+    mut finished: impl FnMut(&[usize], &[f32]) -> Result<ControlFlow<()>, ModelError>,
+) -> Result<(), ModelError> {
     // One batch is always under way while the one before it is read, so that a GPU never waits.
     let mut under_way: Option<(Vec<usize>, Tensor<1>)> = None;
     let mut batches = by_length(sequences, batch_tokens).into_iter();
     loop {
         let launched = batches.next().map(|members| {
             let batch: PackedBatch = members.iter().map(|&at| sequences[at].as_slice()).collect();
-            let out = encoder.forward(&batch, leaves, None).scores;
-            (members, out)
+            (members, pick(encoder.forward(&batch, leaves, None)))
         });
-        let finished = std::mem::replace(&mut under_way, launched);
-        if let Some((members, out)) = finished {
-            let values = read(out).await?;
-            for (&at, &value) in members.iter().zip(&values) {
-                if !value.is_finite() {
-                    return Err(ModelError::ScoreNotFinite { value });
-                }
-                scores[at] = f64::from(value);
-            }
-            done(&members);
+        let before = std::mem::replace(&mut under_way, launched);
+        if let Some((members, out)) = before
+            && finished(&members, &read(out).await?)?.is_break()
+        {
+            return Err(ModelError::Stopped);
         }
         if under_way.is_none() {
-            return Ok(scores);
+            return Ok(());
         }
     }
 }

@@ -5,9 +5,11 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 
+use super::compare::{RELATIVE, RELATIVE_F16};
 use super::inputs::{Source, segments};
 use super::training::training;
 use crate::ops::wgsl::kernel::ALL;
+use crate::ops::wgsl::{Extensions, Tuning};
 use crate::ops::{self, Activation, LoraPlan, Precision, Segments};
 
 const EPSILON: f32 = 1e-12;
@@ -26,6 +28,8 @@ pub(super) struct Case {
     pub quick: bool,
     /// Whether the inputs' gradients are computed.
     pub tracked: bool,
+    /// What the kernels that it names are made for. It runs only where such are.
+    pub tuning: Tuning,
     /// Of all numbers that are drawn.
     pub seed: u64,
     /// Shapes of the inputs.
@@ -60,6 +64,7 @@ impl Case {
             name,
             quick: false,
             tracked: !inputs.is_empty(),
+            tuning: Tuning::GPU,
             seed: 0,
             inputs: inputs.iter().map(|(_, shape, _)| *shape).collect(),
             spread: 1.0,
@@ -73,6 +78,28 @@ impl Case {
         self.tracked = false;
         self.results.truncate(1);
         self
+    }
+
+    /// The case with the kernels of software rasterisers.
+    fn software(mut self) -> Self {
+        self.tuning = Tuning::SOFTWARE;
+        self.renamed("wide")
+    }
+
+    /// How far from the CPU's its results may be, relative to the largest element.
+    pub fn relative(&self) -> f64 {
+        if self.tuning.extensions.cooperative_matrices { RELATIVE_F16 } else { RELATIVE }
+    }
+
+    fn renamed(mut self, more: &str) -> Self {
+        self.name = format!("{}, {more}", self.name);
+        self
+    }
+
+    /// The case with the kernels of a GPU that has these extensions.
+    fn extended(mut self, extensions: Extensions, name: &str) -> Self {
+        self.tuning = Tuning { extensions, ..Tuning::GPU };
+        self.renamed(name)
     }
 
     pub fn quick(mut self) -> Self {
@@ -91,6 +118,7 @@ pub(super) fn cases() -> Vec<Case> {
     all.extend(low_rank());
     all.extend(attentions());
     all.extend(rows());
+    all.extend(subgroups());
     all.extend(training());
     all
 }
@@ -144,7 +172,7 @@ fn linear(
 }
 
 /// Any sizes; sizes that divide by four, with few tiles; the same with many tiles in the output, and
-/// in output and gradient.
+/// in output and gradient; and the tiles of software. Last, without what the gradient needs.
 fn linears() -> Vec<Case> {
     let mut all = Vec::new();
     for f in ACTIVATIONS {
@@ -154,8 +182,22 @@ fn linears() -> Vec<Case> {
             let many = linear([4096, 128, 128], f, p, ["_vec4"; 2]);
             let default = f == Activation::Gelu && p == Precision::F32;
             all.push(if default { many.quick() } else { many });
+            let wide = linear([196, 260, 196], f, p, ["_vec4_wide"; 2]).software();
+            all.push(if default { wide.quick() } else { wide });
         }
     }
+    let extensions = Extensions { cooperative_matrices: true, ..Extensions::NONE };
+    for f in ACTIVATIONS {
+        for p in PRECISIONS {
+            let mut case = linear([67, 100, 132], f, p, ["_vec4_small"; 2]).without_gradients();
+            case.results[0].kernels = vec![tiled("linear_cooperative", f, p, "")];
+            let case = case.extended(extensions, "cooperative");
+            let default = f == Activation::Gelu && p == Precision::F32;
+            all.push(if default { case.quick() } else { case });
+        }
+    }
+    let alone = linear([19, 32, 36], Activation::Gelu, Precision::F32, ["_vec4_small"; 2]);
+    all.push(alone.without_gradients());
     all
 }
 
@@ -250,6 +292,15 @@ fn low_rank() -> Vec<Case> {
         backward: "_vec4",
         ..many16
     };
+    let wide = LowRank {
+        rows: 130,
+        inputs: 260,
+        blocks: 3,
+        plan: plan(&[0, 2], 68, 5),
+        forward: "_vec4_wide",
+        backward: "_vec4_wide",
+        ..quads
+    };
     let mut all = Vec::new();
     for f in ACTIVATIONS {
         for p in PRECISIONS {
@@ -258,8 +309,11 @@ fn low_rank() -> Vec<Case> {
             let most = many8.case(f, p);
             let default = f == Activation::Identity && p == Precision::F32;
             all.push(if default { most.quick() } else { most });
+            all.push(wide.case(f, p).software());
         }
     }
+    let alone = LowRank { rows: 19, ..fused8 };
+    all.push(alone.case(Activation::Gelu, Precision::F32).without_gradients());
     all
 }
 
@@ -351,6 +405,21 @@ fn add_layer_norm(
         let (gamma, beta) = (source.tensor([width]), source.tensor([width]));
         ops::add_layer_norm(i[0].clone(), i[1].clone(), &gamma, &beta, EPSILON)
     })
+}
+
+/// Those of LayerNorm on a GPU with subgroups.
+fn subgroups() -> Vec<Case> {
+    let size = [513, 67];
+    let scoring = add_layer_norm(size, "add_layer_norm_infer_subgroup", "").without_gradients();
+    let both = ["add_layer_norm_subgroup", "add_layer_norm_backward_subgroup"];
+    let extensions = Extensions { subgroups: true, ..Extensions::NONE };
+    [
+        embed(size, "embed_layer_norm_subgroup"),
+        add_layer_norm(size, both[0], both[1]).quick(),
+        scoring.renamed("without gradients"),
+    ]
+    .map(|case| case.extended(extensions, "subgroups"))
+    .into()
 }
 
 fn rows() -> Vec<Case> {

@@ -10,16 +10,20 @@ use super::Fault;
 pub(super) const ABSOLUTE: f64 = 1e-5;
 pub(super) const RELATIVE: f64 = 1e-4;
 
+/// In place of [`RELATIVE`] where factors are rounded to f16, by up to 2^-11 each.
+pub(super) const RELATIVE_F16: f64 = 2e-3;
+
 pub(super) struct Compared {
     pub largest_error: f64,
     pub allowed: f64,
     pub fault: Option<Fault>,
 }
 
-/// Compares element by element. An `Err` is what a device said in place of a result.
+/// Compares element by element; `relative` is one of the two above. An `Err` is what a device said in place of a result.
 pub(super) fn compare(
     expected: Result<Vec<f32>, String>,
     found: Result<Vec<f32>, String>,
+    relative: f64,
 ) -> Compared {
     let (expected, found) = match (expected, found) {
         (Ok(expected), Ok(found)) => (expected, found),
@@ -27,7 +31,7 @@ pub(super) fn compare(
         (_, Err(error)) => return failed(error),
     };
     let largest = expected.iter().fold(0.0f64, |most, value| most.max(f64::from(value.abs())));
-    let allowed = ABSOLUTE + RELATIVE * largest;
+    let allowed = ABSOLUTE + relative * largest;
     let errors = expected.iter().zip(&found).map(|(e, f)| f64::from((e - f).abs()));
     let largest_error = errors.fold(0.0f64, |most, error| {
         // `max` alone would pass over NaN.
@@ -57,7 +61,7 @@ mod tests {
     use super::*;
 
     fn fault(expected: &[f32], found: &[f32]) -> Option<Fault> {
-        compare(Ok(expected.to_vec()), Ok(found.to_vec())).fault
+        compare(Ok(expected.to_vec()), Ok(found.to_vec()), RELATIVE).fault
     }
 
     #[test]
@@ -74,7 +78,7 @@ mod tests {
         assert_eq!(fault(&[1.0], &[infinite]), Some(Fault::NotFinite { count: 1, of: 1 }));
         assert_eq!(fault(&[1e-7, 2e-7], &[0.0, 0.0]), Some(Fault::AllZero));
         assert_eq!(fault(&[1.0, 2.0], &[1.0]), Some(Fault::Size { found: 1, expected: 2 }));
-        let lost = compare(Ok(vec![1.0]), Err("device lost".to_owned()));
+        let lost = compare(Ok(vec![1.0]), Err("device lost".to_owned()), RELATIVE);
         assert_eq!(lost.fault, Some(Fault::Failed("device lost".to_owned())));
     }
 }

@@ -18,6 +18,8 @@ use burn::tensor::{Device, Tensor};
 use cases::{Case, cases};
 use inputs::Source;
 
+use super::wgsl::{self, Tuning};
+
 /// The runtime that takes WGSL, as burn names it.
 pub const RUNTIME: &str = "wgpu<wgsl>";
 
@@ -133,7 +135,7 @@ pub fn runs_own_kernels(device: &Device) -> bool {
 /// [`ProbeError`] names the operation, its result, and the kernels behind it.
 pub async fn probe(device: &Device, extent: Extent) -> Result<Vec<Checked>, ProbeError> {
     let mut all = Vec::new();
-    for case in chosen(extent) {
+    for case in chosen(extent, wgsl::tuned_for(device)) {
         for checked in check(&case, device, unaltered).await {
             checked.verdict()?;
             all.push(checked);
@@ -145,15 +147,18 @@ pub async fn probe(device: &Device, extent: Extent) -> Result<Vec<Checked>, Prob
 /// As [`probe`], but goes on after a wrong result.
 pub async fn examine(device: &Device, extent: Extent) -> Vec<Checked> {
     let mut all = Vec::new();
-    for case in chosen(extent) {
+    for case in chosen(extent, wgsl::tuned_for(device)) {
         all.extend(check(&case, device, unaltered).await);
     }
     all
 }
 
-fn chosen(extent: Extent) -> Vec<Case> {
+/// The cases of `extent` for a device that takes the kernels of `tuning`. Software, on which others may
+/// be tested, runs those of GPUs too.
+fn chosen(extent: Extent, tuning: Tuning) -> Vec<Case> {
     let mut all = cases();
     all.retain(|case| extent == Extent::Full || case.quick);
+    all.retain(|case| tuning.covers(case.tuning));
     for (i, case) in all.iter_mut().enumerate() {
         // A kernel that writes nothing must not find the right numbers where the quick run of the
         // same case left them, so the two draw different ones.
@@ -175,13 +180,13 @@ async fn check(
 ) -> Vec<Checked> {
     let own = runs_own_kernels(device);
     // The device is at work while the CPU computes what to expect.
-    let found = compute(case, device);
+    let found = wgsl::with_tuning(case.tuning, || compute(case, device));
     let expected = compute(case, &Device::flex());
     let mut all = Vec::new();
     for ((result, expected), found) in case.results.iter().zip(expected).zip(found) {
         let expected = read(expected).await;
         let found = read(found).await.map(|values| alter(&result.name, values));
-        let compared = compare::compare(expected, found);
+        let compared = compare::compare(expected, found, case.relative());
         all.push(Checked {
             operation: case.name.clone(),
             result: result.name.clone(),

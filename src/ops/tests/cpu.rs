@@ -4,7 +4,8 @@ use burn::backend::TensorMetadata;
 use burn::backend::{Flex, ops::FloatTensorOps, ops::IntTensorOps};
 use burn::tensor::{Shape, TensorData};
 
-use super::support::{F32, Float, Source, assert_close, plans, segmentations};
+use super::support::{Float, Source, assert_close, plans, segmentations};
+use super::tolerance::F32;
 use crate::ops::{Activation, LorbOps, Precision, Storage, reference};
 
 const SIZES: [usize; 8] = [1, 2, 3, 17, 31, 33, 127, 129];

@@ -3,7 +3,8 @@
 use burn::backend::{Flex, TensorMetadata, ops::FloatTensorOps};
 use burn::tensor::TensorData;
 
-use super::support::{DIFFERENCES, Float, Source, of_lengths, plans, read};
+use super::support::{Float, Source, of_lengths, plans, read};
+use super::tolerance::DIFFERENCES;
 use crate::ops::reference;
 
 const STEP: f64 = 1e-5;

@@ -4,27 +4,12 @@
 //! Any adapter will do, a software rasteriser included. Without one these tests fail, unless
 //! `LORB_ALLOW_NO_GPU` is set.
 
-use burn::tensor::{DType, Device, DeviceKind, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 
-use super::support::{Source, Tolerance, of_lengths, plans};
-use crate::ops::{self, Activation, AdamWStep, ListObjective, Lists, Precision, Weights};
-
-const GPU: Tolerance = Tolerance { absolute: 1e-5, relative: 1e-4 };
-
-/// The device to test on; `None` only where the environment allows that.
-fn gpu() -> Option<Device> {
-    // burn panics where no adapter is found.
-    let found = std::panic::catch_unwind(|| {
-        let device = Device::wgpu(DeviceKind::Cpu);
-        Tensor::<1>::zeros([1], &device).into_data();
-        device
-    });
-    match found {
-        Ok(device) => Some(device),
-        Err(_) if std::env::var_os("LORB_ALLOW_NO_GPU").is_some() => None,
-        Err(_) => panic!("no GPU adapter; install mesa-vulkan-drivers or set LORB_ALLOW_NO_GPU=1"),
-    }
-}
+use super::device::gpu;
+use super::support::{Source, lists, of_lengths, plans};
+use super::tolerance::PATHS;
+use crate::ops::{self, Activation, AdamWStep, ListObjective, Precision, Weights};
 
 fn assert_near(what: &str, expected: Tensor<2>, found: Tensor<2>) {
     let expected: Vec<f32> = expected.into_data().try_into_vec().expect("f32");
@@ -33,7 +18,7 @@ fn assert_near(what: &str, expected: Tensor<2>, found: Tensor<2>) {
     assert!(expected.iter().any(|value| *value != 0.0), "{what}: all zero proves nothing");
     let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
     for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
-        let allowed = GPU.absolute + GPU.relative * f64::from(largest);
+        let allowed = PATHS.absolute + PATHS.relative * f64::from(largest);
         let error = f64::from((expected - found).abs());
         assert!(error <= allowed, "{what}: element {i} is {found}, expected {expected}");
     }
@@ -187,24 +172,6 @@ fn embed_layer_norm() {
         ops::embed_layer_norm(tables.each_ref(), &gamma, &beta, ids, 1e-12)
     };
     assert_near("embed_layer_norm", run(&Device::flex()), run(&gpu));
-}
-
-/// Lists of these lengths over `texts` texts, with errors and first-pass scores that differ.
-fn lists(objective: ListObjective, lengths: &[usize], texts: usize) -> Lists {
-    let hypotheses: usize = lengths.iter().sum();
-    let ends = lengths.iter().scan(0, |end, length| {
-        *end += *length as u32;
-        Some(*end)
-    });
-    let terms = (0..hypotheses).map(|i| [-((i * 7 % 11) as f32), (i * 5 % 7) as f32 - 3.0]);
-    Lists {
-        objective,
-        beta: 0.7,
-        offsets: std::iter::once(0).chain(ends).collect(),
-        rows: (0..hypotheses).map(|i| (i * 3 % texts) as u32).collect(),
-        terms: terms.collect(),
-        sums: lengths.iter().map(|&length| [-9.0 * length as f32, 3.0]).collect(),
-    }
 }
 
 #[test]

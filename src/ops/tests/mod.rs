@@ -1,7 +1,14 @@
-//! Three comparisons: the reference's backward methods with finite differences in f64, the CPU
-//! path with the reference, and the GPU path with the CPU path.
+//! Who is held to whom: the kernels to plain loops in f64 (`truth`), one by one and on all sizes; the
+//! GPU path to differences of the truth, and to the CPU path; the CPU path to the reference; the
+//! reference's backward methods to finite differences in f64.
 
 mod cpu;
+mod device;
+mod directions;
 mod finite_differences;
 mod gpu;
+mod kernels;
 mod support;
+mod tolerance;
+mod truth;
+pub(super) mod watch;

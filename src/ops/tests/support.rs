@@ -1,4 +1,4 @@
-//! Seeded inputs, odd shapes and the one table of tolerances.
+//! Seeded inputs and odd shapes.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, TensorMetadata};
@@ -6,20 +6,10 @@ use burn::tensor::{DType, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::ops::{LoraPlan, Segments};
+use super::tolerance::Tolerance;
+use crate::ops::{ListObjective, Lists, LoraPlan, Segments};
 
 pub(super) type Float = FloatTensor<Flex>;
-
-/// What two results may differ by: `absolute + relative * |expected|`.
-pub(super) struct Tolerance {
-    pub absolute: f64,
-    pub relative: f64,
-}
-
-/// Finite differences of an f64 computation.
-pub(super) const DIFFERENCES: Tolerance = Tolerance { absolute: 1e-6, relative: 1e-5 };
-/// Two f32 computations that add up in different orders.
-pub(super) const F32: Tolerance = Tolerance { absolute: 2e-5, relative: 2e-5 };
 
 /// Lengths of the segments of a packed batch: one token, odd lengths, a long one, many.
 pub(super) fn segmentations() -> Vec<Segments> {
@@ -51,6 +41,24 @@ pub(super) fn plans(width: usize) -> Vec<(usize, LoraPlan)> {
     ]
 }
 
+/// Lists of these lengths over `texts` texts, with errors and first-pass scores that differ.
+pub(super) fn lists(objective: ListObjective, lengths: &[usize], texts: usize) -> Lists {
+    let hypotheses: usize = lengths.iter().sum();
+    let ends = lengths.iter().scan(0, |end, length| {
+        *end += *length as u32;
+        Some(*end)
+    });
+    let terms = (0..hypotheses).map(|i| [-((i * 7 % 11) as f32), (i * 5 % 7) as f32 - 3.0]);
+    Lists {
+        objective,
+        beta: 0.7,
+        offsets: std::iter::once(0).chain(ends).collect(),
+        rows: (0..hypotheses).map(|i| (i * 3 % texts) as u32).collect(),
+        terms: terms.collect(),
+        sums: lengths.iter().map(|&length| [-9.0 * length as f32, 3.0]).collect(),
+    }
+}
+
 /// Uniform values in [-1, 1), reproducible.
 pub(super) struct Source(ChaCha8Rng);
 
@@ -61,6 +69,11 @@ impl Source {
 
     pub fn values(&mut self, n: usize) -> Vec<f64> {
         (0..n).map(|_| f64::from(self.0.next_u32()) / 2f64.powi(31) - 1.0).collect()
+    }
+
+    /// Such values as f32 holds exactly.
+    pub fn exact(&mut self, n: usize) -> Vec<f64> {
+        self.values(n).into_iter().map(|value| f64::from(value as f32)).collect()
     }
 
     pub fn data<const D: usize>(&mut self, shape: [usize; D], dtype: DType) -> TensorData {

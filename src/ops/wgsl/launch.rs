@@ -60,7 +60,7 @@ impl CubeKernel for Handwritten {
 }
 
 /// Runs a kernel. Buffers are contiguous; a failure shows when a result is read.
-pub(super) fn launch<'a, C: Call<'a, CubeTensor>>(
+pub(in crate::ops) fn launch<'a, C: Call<'a, CubeTensor>>(
     kernel: &'static Kernel,
     call: &C,
     groups: Groups,
@@ -79,6 +79,8 @@ pub(super) fn launch<'a, C: Call<'a, CubeTensor>>(
     }
     let arguments = arguments.with_info(MetadataBindingInfo::custom(pack(call.words())));
     DISPATCHES.fetch_add(1, Ordering::Relaxed);
+    #[cfg(test)]
+    crate::ops::tests::watch::launched(kernel.name);
     client.launch(Box::new(Handwritten(kernel)), CubeCount::Static(x, y, z), arguments);
 }
 
@@ -95,12 +97,17 @@ pub(super) fn contiguous(tensor: CubeTensor) -> CubeTensor {
 
 /// An f32 tensor with whatever the memory holds, on the device of `like`.
 pub(super) fn empty<const D: usize>(shape: [usize; D], like: &CubeTensor) -> CubeTensor {
-    empty_device_contiguous_dtype(
+    // In tests the memory holds NaN, so that what a kernel leaves unwritten shows.
+    #[cfg(test)]
+    use crate::ops::tests::watch::poisoned as fresh;
+    #[cfg(not(test))]
+    use std::convert::identity as fresh;
+    fresh(empty_device_contiguous_dtype(
         like.client.clone(),
         like.device.clone(),
         Shape::new(shape),
         DType::F32,
-    )
+    ))
 }
 
 /// A tensor of words from the host, on the device of `like`.

@@ -3,14 +3,19 @@
 use burn_cubecl::tensor::CubeTensor;
 
 use super::kernel::{
-    self, Groups, Kernel, linear, linear_backward, linear_gelu, lora_down, lora_grads, lora_linear,
-    lora_linear_backward, lora_linear_gelu, lora_up_backward,
+    self, Groups, Kernel, linear, linear_backward, linear_cooperative, linear_gelu, lora_down,
+    lora_grads, lora_linear, lora_linear_backward, lora_linear_gelu, lora_up_backward,
 };
 use super::launch::{aligned, count, dims, empty, launch};
+use super::tuning::{Processor, tuning};
 use crate::ops::{Activation, LoraPlan, Precision, Storage};
 
 /// Below so many tiles of 64 by 64, smaller tiles keep more of a GPU busy.
 const FEW_TILES: u32 = 64;
+
+/// What a tile of 128 by 128 costs a software rasteriser, in tiles of 64 by 64: measured, 2.3 on llvmpipe.
+/// Four of the small ones fit in it, unless it is filled with rows or columns that do not exist.
+const WIDE_TILE_COST: f32 = 2.3;
 
 /// Widest output of which every column tile computes `x A^T` for itself, sparing a dispatch that
 /// would cost more.
@@ -18,6 +23,36 @@ const WIDEST_FUSED: u32 = 1024;
 
 /// No such block: the shaders' mark for an output block without a low-rank term.
 const NO_SLOT: u32 = u32::MAX;
+
+/// The tiles that a product is computed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tile {
+    /// 32 by 32 of any sizes.
+    Any,
+    /// 32 by 32, in quads.
+    Small,
+    /// 64 by 64, in quads.
+    Large,
+    /// 128 by 128, in quads.
+    Wide,
+}
+
+impl Tile {
+    /// The one for an output of these sizes. `quads`: whether everything divides by four and begins at
+    /// quads.
+    fn choose(processor: Processor, quads: bool, rows: u32, columns: u32) -> Self {
+        let tiles = |size| rows.div_ceil(size) * columns.div_ceil(size);
+        match processor {
+            _ if !quads => Self::Any,
+            Processor::Gpu if tiles(64) < FEW_TILES => Self::Small,
+            Processor::Gpu => Self::Large,
+            Processor::Software if tiles(128) as f32 * WIDE_TILE_COST < tiles(64) as f32 => {
+                Self::Wide
+            }
+            Processor::Software => Self::Large,
+        }
+    }
+}
 
 /// What decides between the variants of a product.
 #[derive(Clone, Copy, Debug)]
@@ -28,34 +63,43 @@ struct Variant {
     precision: Precision,
     /// Largest rank of `x A^T` computed with the product, where it is.
     fused: Option<u32>,
-    /// Whether everything divides by four and begins at quads.
-    quads: bool,
-    /// Whether the output is so small that small tiles keep more of a GPU busy.
-    few: bool,
+    tile: Tile,
 }
 
 impl Variant {
-    fn new(kernel: &'static str, storage: Storage, quads: bool, rows: u32, columns: u32) -> Self {
-        let few = rows.div_ceil(64) * columns.div_ceil(64) < FEW_TILES;
-        Self { kernel, precision: storage.precision, fused: None, quads, few }
-    }
-
     /// Name in `shaders/variants.json`.
     fn name(&self) -> String {
         let fused = self.fused.map_or_else(String::new, |rank| format!("_fused{rank}"));
-        let shape = match (self.quads, self.few) {
-            (false, _) => "",
-            (true, false) => "_vec4",
-            (true, true) => "_vec4_small",
+        let shape = match self.tile {
+            Tile::Any => "",
+            Tile::Small => "_vec4_small",
+            Tile::Large => "_vec4",
+            Tile::Wide => "_vec4_wide",
         };
         format!("{}_{}{fused}{shape}", self.kernel, self.precision)
     }
 
     fn find(&self) -> &'static Kernel {
-        let name = self.name();
-        let found = kernel::ALL.iter().find(|kernel| kernel.name == name);
-        found.unwrap_or_else(|| panic!("shaders/variants.json has no {name}"))
+        named(&self.name())
     }
+}
+
+/// The variant of a name.
+fn named(name: &str) -> &'static Kernel {
+    let found = kernel::ALL.iter().find(|kernel| kernel.name == name);
+    found.unwrap_or_else(|| panic!("shaders/variants.json has no {name}"))
+}
+
+/// The variant of a product without low-rank term in its tile, for an output on the device of `like`.
+fn variant(
+    kernel: &'static str,
+    storage: Storage,
+    quads: bool,
+    [rows, columns]: [u32; 2],
+    like: &CubeTensor,
+) -> &'static Kernel {
+    let tile = Tile::choose(tuning(like).processor, quads, rows, columns);
+    Variant { kernel, precision: storage.precision, fused: None, tile }.find()
 }
 
 /// One workgroup for each tile of the output.
@@ -69,28 +113,60 @@ fn in_quads(sizes: &[u32], tensors: &[&CubeTensor]) -> bool {
     sizes.iter().all(|size| size.is_multiple_of(4)) && tensors.iter().all(|tensor| aligned(tensor))
 }
 
-/// The activated output, and the output before.
+/// What a layer with an activation may keep of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Nothing: the output is all that is wanted.
+    Nothing,
+    /// What the activation was applied to.
+    Before,
+}
+
+impl Keep {
+    /// Memory for what is kept; where nothing is, of the least size that can be bound.
+    fn memory(self, rows: u32, outputs: u32, like: &CubeTensor) -> CubeTensor {
+        match self {
+            Self::Nothing => empty([1, 4], like),
+            Self::Before => empty([rows as usize, outputs as usize], like),
+        }
+    }
+
+    fn flag(self) -> u32 {
+        u32::from(self == Self::Before)
+    }
+}
+
+/// The activated output, and the output before, which is meaningless where it is not kept.
 pub(super) fn linear_forward(
     x: &CubeTensor,
     w: &CubeTensor,
     bias: &CubeTensor,
     storage: Storage,
     activation: Activation,
+    keep: Keep,
 ) -> (CubeTensor, CubeTensor) {
     let ((rows, inputs), outputs) = (dims(x), storage.outputs as u32);
     let quads = in_quads(&[inputs, outputs], &[x, w, bias]);
     let scales = storage.scales() as u32;
     let y = empty([rows as usize, outputs as usize], x);
+    if quads && keep == Keep::Nothing && tuning(x).extensions.cooperative_matrices {
+        let gelu = if activation == Activation::Gelu { "_gelu" } else { "" };
+        let kernel = named(&format!("linear_cooperative{gelu}_{}", storage.precision));
+        let call =
+            linear_cooperative::Arguments { x, w, bias, y: &y, rows, inputs, outputs, scales };
+        launch(kernel, &call, tiles(kernel, rows, outputs));
+        return (y.clone(), y);
+    }
     match activation {
         Activation::Identity => {
-            let kernel = Variant::new("linear", storage, quads, rows, outputs).find();
+            let kernel = variant("linear", storage, quads, [rows, outputs], x);
             let call = linear::Arguments { x, w, bias, y: &y, rows, inputs, outputs, scales };
             launch(kernel, &call, tiles(kernel, rows, outputs));
             (y.clone(), y)
         }
         Activation::Gelu => {
-            let kernel = Variant::new("linear_gelu", storage, quads, rows, outputs).find();
-            let pre = empty([rows as usize, outputs as usize], x);
+            let kernel = variant("linear_gelu", storage, quads, [rows, outputs], x);
+            let pre = keep.memory(rows, outputs, x);
             let call = linear_gelu::Arguments {
                 x,
                 w,
@@ -101,6 +177,7 @@ pub(super) fn linear_forward(
                 inputs,
                 outputs,
                 scales,
+                keep: keep.flag(),
             };
             launch(kernel, &call, tiles(kernel, rows, outputs));
             (y, pre)
@@ -112,7 +189,7 @@ pub(super) fn linear_forward(
 pub(super) fn linear_backward(g: &CubeTensor, w: &CubeTensor, storage: Storage) -> CubeTensor {
     let ((rows, outputs), inputs) = (dims(g), storage.inputs as u32);
     let quads = in_quads(&[inputs, outputs], &[g, w]);
-    let kernel = Variant::new("linear_backward", storage, quads, rows, inputs).find();
+    let kernel = variant("linear_backward", storage, quads, [rows, inputs], g);
     let dx = empty([rows as usize, inputs as usize], g);
     let scales = storage.scales() as u32;
     let call = linear_backward::Arguments { g, w, dx: &dx, rows, inputs, outputs, scales };
@@ -139,7 +216,8 @@ pub(super) fn down(x: &CubeTensor, factors: &CubeTensor, plan: &LoraPlan) -> Cub
     u
 }
 
-/// The activated output, the output before, and `x A^T`.
+/// The activated output, the output before, which is meaningless where it is not kept, and `x A^T`.
+#[allow(clippy::too_many_arguments, reason = "the operation's, and what to keep")]
 pub(super) fn lora_linear_forward(
     x: &CubeTensor,
     w: &CubeTensor,
@@ -148,19 +226,27 @@ pub(super) fn lora_linear_forward(
     plan: &LoraPlan,
     storage: Storage,
     activation: Activation,
+    keep: Keep,
 ) -> (CubeTensor, CubeTensor, CubeTensor) {
     let ((rows, inputs), outputs) = (dims(x), storage.outputs as u32);
     let (width, rank) = (plan.width as u32, plan.rank as u32);
     let quads = in_quads(&[inputs, outputs, width], &[x, w, bias, factors]);
-    let fused = quads && rank <= 16 && width.is_multiple_of(64) && outputs <= WIDEST_FUSED;
+    let processor = tuning(x).processor;
+    let fused = processor == Processor::Gpu
+        && quads
+        && rank <= 16
+        && width.is_multiple_of(64)
+        && outputs <= WIDEST_FUSED;
     let u =
         if fused { empty([rows as usize, plan.stacked_rank()], x) } else { down(x, factors, plan) };
     let y = empty([rows as usize, outputs as usize], x);
     let (adapted, [slot_0, slot_1, slot_2]) = (plan.adapted.len() as u32, slots(plan));
     let (scale, scales) = (plan.scale, storage.scales() as u32);
     let variant = |kernel| Variant {
+        kernel,
+        precision: storage.precision,
         fused: fused.then_some(if rank <= 8 { 8 } else { 16 }),
-        ..Variant::new(kernel, storage, quads, rows, outputs)
+        tile: Tile::choose(processor, quads, rows, outputs),
     };
     match activation {
         Activation::Identity => {
@@ -189,7 +275,7 @@ pub(super) fn lora_linear_forward(
         }
         Activation::Gelu => {
             let kernel = variant("lora_linear_gelu").find();
-            let pre = empty([rows as usize, outputs as usize], x);
+            let pre = keep.memory(rows, outputs, x);
             let call = lora_linear_gelu::Arguments {
                 x,
                 w,
@@ -209,6 +295,7 @@ pub(super) fn lora_linear_forward(
                 slot_1,
                 slot_2,
                 scale,
+                keep: keep.flag(),
             };
             launch(kernel, &call, tiles(kernel, rows, outputs));
             (y, pre, u)
@@ -284,7 +371,7 @@ pub(super) fn lora_linear_backward(
 ) -> CubeTensor {
     let ((rows, outputs), inputs) = (dims(g), storage.inputs as u32);
     let quads = in_quads(&[inputs, outputs, plan.width as u32], &[g, w, factors]);
-    let kernel = Variant::new("lora_linear_backward", storage, quads, rows, inputs).find();
+    let kernel = variant("lora_linear_backward", storage, quads, [rows, inputs], g);
     let dx = empty([rows as usize, inputs as usize], g);
     let call = lora_linear_backward::Arguments {
         g,
@@ -308,22 +395,37 @@ mod tests {
 
     #[test]
     fn every_variant_that_can_be_asked_for_exists() {
+        let plain = ["linear", "linear_gelu", "linear_backward", "lora_linear_backward"];
+        let adapted = ["lora_linear", "lora_linear_gelu"];
         for precision in [Precision::F32, Precision::F16, Precision::Int8] {
-            let storage = Storage { outputs: 8, inputs: 8, precision };
-            for (quads, rows) in [(false, 1), (true, 1), (true, 100_000)] {
-                let plain = ["linear", "linear_gelu", "linear_backward", "lora_linear_backward"];
-                for kernel in plain {
-                    Variant::new(kernel, storage, quads, rows, 8).find();
-                }
-                for kernel in ["lora_linear", "lora_linear_gelu"] {
-                    for fused in
-                        [None, Some(8), Some(16)].into_iter().filter(|f| quads || f.is_none())
-                    {
-                        let variant = Variant::new(kernel, storage, quads, rows, 8);
-                        Variant { fused, ..variant }.find();
-                    }
+            for tile in [Tile::Any, Tile::Small, Tile::Large, Tile::Wide] {
+                for kernel in plain.into_iter().chain(adapted) {
+                    Variant { kernel, precision, fused: None, tile }.find();
                 }
             }
+            for gelu in ["", "_gelu"] {
+                named(&format!("linear_cooperative{gelu}_{precision}"));
+            }
+            for (tile, rank) in
+                [(Tile::Small, 8), (Tile::Small, 16), (Tile::Large, 8), (Tile::Large, 16)]
+            {
+                for kernel in adapted {
+                    Variant { kernel, precision, fused: Some(rank), tile }.find();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_suit_the_device_and_the_output() {
+        let choose = |processor, rows, columns| Tile::choose(processor, true, rows, columns);
+        assert_eq!(choose(Processor::Gpu, 30, 1536), Tile::Small);
+        assert_eq!(choose(Processor::Gpu, 4096, 384), Tile::Large);
+        assert_eq!(choose(Processor::Software, 30, 1536), Tile::Large);
+        assert_eq!(choose(Processor::Software, 100, 384), Tile::Wide);
+        assert_eq!(choose(Processor::Software, 600, 1536), Tile::Wide);
+        for processor in [Processor::Gpu, Processor::Software] {
+            assert_eq!(Tile::choose(processor, false, 4096, 4096), Tile::Any);
         }
     }
 }

@@ -9,6 +9,7 @@ mod launch;
 mod linear;
 mod rows;
 mod training;
+mod tuning;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +24,10 @@ use super::reference::{self, join_factors, split_factors};
 use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Precision, Segments, Storage};
 use launch::contiguous;
 pub use launch::dispatches;
+#[cfg(test)]
+pub(super) use launch::launch;
+use linear::Keep;
+pub use tuning::{Extensions, Processor, Tuning, offer, tuned_for, with_tuning};
 
 /// Whether the operations of the model run on our kernels where they can.
 static ENABLED: AtomicBool = AtomicBool::new(true);
@@ -75,6 +80,20 @@ impl LorbOps for CubeBackend {
         rows::embed_layer_norm([&words, &positions, &types], &gamma, &beta, &ids, epsilon)
     }
 
+    fn frozen_linear(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        storage: Storage,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        if !ours([&x, &w, &bias]) {
+            return Self::frozen_linear_forward(x, w, bias, storage, activation).0;
+        }
+        let [x, w, bias] = [x, w, bias].map(contiguous);
+        linear::linear_forward(&x, &w, &bias, storage, activation, Keep::Nothing).0
+    }
+
     fn frozen_linear_forward(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
@@ -86,7 +105,7 @@ impl LorbOps for CubeBackend {
             return activate(reference::linear::<Self>(x, dense(w, storage), bias), activation);
         }
         let [x, w, bias] = [x, w, bias].map(contiguous);
-        linear::linear_forward(&x, &w, &bias, storage, activation)
+        linear::linear_forward(&x, &w, &bias, storage, activation, Keep::Before)
     }
 
     fn frozen_linear_backward(
@@ -99,6 +118,23 @@ impl LorbOps for CubeBackend {
         }
         let [g, w] = [g, w].map(contiguous);
         linear::linear_backward(&g, &w, storage)
+    }
+
+    fn lora_linear(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+        plan: LoraPlan,
+        storage: Storage,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        if !ours([&x, &w, &bias, &factors]) {
+            return Self::lora_linear_forward(x, w, bias, factors, plan, storage, activation).0;
+        }
+        let [x, w, bias, factors] = [x, w, bias, factors].map(contiguous);
+        let keep = Keep::Nothing;
+        linear::lora_linear_forward(&x, &w, &bias, &factors, &plan, storage, activation, keep).0
     }
 
     fn lora_linear_forward(
@@ -117,7 +153,16 @@ impl LorbOps for CubeBackend {
             return (y, before, u);
         }
         let [x, w, bias, factors] = [x, w, bias, factors].map(contiguous);
-        linear::lora_linear_forward(&x, &w, &bias, &factors, &plan, storage, activation)
+        linear::lora_linear_forward(
+            &x,
+            &w,
+            &bias,
+            &factors,
+            &plan,
+            storage,
+            activation,
+            Keep::Before,
+        )
     }
 
     // Only dropout on the low-rank path comes here: composed.

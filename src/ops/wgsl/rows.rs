@@ -10,21 +10,37 @@ use super::kernel::{
     score_head_backward,
 };
 use super::launch::{count, dims, empty, launch};
+use super::tuning::{Processor, tuning};
 use crate::ops::Segments;
 
 /// From this width on, or with so few rows, a row is worth a whole workgroup.
 const WIDE: u32 = 1024;
 const FEW_ROWS: u32 = 512;
 
-/// The narrow or the wide variant of a row-wise kernel, and its workgroups.
-fn by_row(
+/// The variants of a kernel that takes rows.
+struct ByRow {
+    /// Several rows to a workgroup.
     narrow: &'static Kernel,
+    /// A whole workgroup for a row.
     wide: &'static Kernel,
-    rows: u32,
-    width: u32,
-) -> (&'static Kernel, Groups) {
-    let kernel = if width >= WIDE || rows < FEW_ROWS { wide } else { narrow };
-    (kernel, Groups::linear(rows.div_ceil(kernel.constant("ROWS"))))
+    /// A row for a small workgroup that has subgroups.
+    subgroup: &'static Kernel,
+}
+
+impl ByRow {
+    /// The one for rows on the device of `like`, and its workgroups. A software rasteriser gains
+    /// nothing from many threads to a row, nor from subgroups.
+    fn choose(&self, rows: u32, width: u32, like: &CubeTensor) -> (&'static Kernel, Groups) {
+        let tuning = tuning(like);
+        let busy = width < WIDE && rows >= FEW_ROWS;
+        let kernel = match tuning.processor {
+            Processor::Software => self.narrow,
+            Processor::Gpu if !busy => self.wide,
+            Processor::Gpu if tuning.extensions.subgroups => self.subgroup,
+            Processor::Gpu => self.narrow,
+        };
+        (kernel, Groups::linear(rows.div_ceil(kernel.constant("ROWS"))))
+    }
 }
 
 /// One workgroup for each block of elements.
@@ -57,8 +73,12 @@ pub(super) fn embed_layer_norm(
         places,
         epsilon,
     };
-    let (kernel, groups) =
-        by_row(&shader::EMBED_LAYER_NORM, &shader::EMBED_LAYER_NORM_WIDE, rows, width);
+    let variants = ByRow {
+        narrow: &shader::EMBED_LAYER_NORM,
+        wide: &shader::EMBED_LAYER_NORM_WIDE,
+        subgroup: &shader::EMBED_LAYER_NORM_SUBGROUP,
+    };
+    let (kernel, groups) = variants.choose(rows, width, words);
     launch(kernel, &call, groups);
     y
 }
@@ -74,8 +94,12 @@ pub(super) fn add_layer_norm(
     let (rows, width) = dims(x);
     let y = empty([rows as usize, width as usize], x);
     let call = shader::Arguments { x, residual, gamma, beta, y: &y, rows, width, epsilon };
-    let (kernel, groups) =
-        by_row(&shader::ADD_LAYER_NORM_INFER, &shader::ADD_LAYER_NORM_INFER_WIDE, rows, width);
+    let variants = ByRow {
+        narrow: &shader::ADD_LAYER_NORM_INFER,
+        wide: &shader::ADD_LAYER_NORM_INFER_WIDE,
+        subgroup: &shader::ADD_LAYER_NORM_INFER_SUBGROUP,
+    };
+    let (kernel, groups) = variants.choose(rows, width, x);
     launch(kernel, &call, groups);
     y
 }
@@ -105,8 +129,12 @@ pub(super) fn add_layer_norm_forward(
         width,
         epsilon,
     };
-    let (kernel, groups) =
-        by_row(&shader::ADD_LAYER_NORM, &shader::ADD_LAYER_NORM_WIDE, rows, width);
+    let variants = ByRow {
+        narrow: &shader::ADD_LAYER_NORM,
+        wide: &shader::ADD_LAYER_NORM_WIDE,
+        subgroup: &shader::ADD_LAYER_NORM_SUBGROUP,
+    };
+    let (kernel, groups) = variants.choose(rows, width, x);
     launch(kernel, &call, groups);
     (y, normalised, inverse_deviation)
 }
@@ -121,12 +149,12 @@ pub(super) fn add_layer_norm_backward(
     let (rows, width) = dims(g);
     let dx = empty([rows as usize, width as usize], g);
     let call = shader::Arguments { g, normalised, inverse_deviation, gamma, dx: &dx, rows, width };
-    let (kernel, groups) = by_row(
-        &shader::ADD_LAYER_NORM_BACKWARD,
-        &shader::ADD_LAYER_NORM_BACKWARD_WIDE,
-        rows,
-        width,
-    );
+    let variants = ByRow {
+        narrow: &shader::ADD_LAYER_NORM_BACKWARD,
+        wide: &shader::ADD_LAYER_NORM_BACKWARD_WIDE,
+        subgroup: &shader::ADD_LAYER_NORM_BACKWARD_SUBGROUP,
+    };
+    let (kernel, groups) = variants.choose(rows, width, g);
     launch(kernel, &call, groups);
     dx
 }

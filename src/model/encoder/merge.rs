@@ -1,0 +1,108 @@
+//! Low-rank terms added to the weights that they adapt.
+
+use burn::tensor::Tensor;
+
+use super::{Encoder, Linear, LowRank, Projections};
+use crate::model::Leaves;
+use crate::ops::{Precision, Weights};
+
+impl Encoder {
+    /// The encoder with `scale * B A` added to each adapted weight, and the leaves that are left, so that
+    /// scoring takes no longer than with the bare base. In f32 that changes scores by rounding alone.
+    ///
+    /// Weights in fewer bits, which would lose the term to rounding, keep theirs beside them. The
+    /// encoder is taken, since a device need not hold both; leaves that are tracked lose their tracking.
+    #[must_use]
+    pub fn merged(mut self, mut leaves: Leaves) -> (Self, Leaves) {
+        for (layer, low_rank) in self.layers.iter_mut().zip(&mut leaves.layers) {
+            match &mut layer.projections {
+                Projections::Fused(projections) => projections.merge(&mut low_rank.fused),
+                Projections::Split { query, key_value } => {
+                    query.merge(&mut low_rank.query);
+                    key_value.merge(&mut low_rank.key_value);
+                }
+            }
+            layer.attention_output.merge(&mut low_rank.attention_output);
+            layer.intermediate.merge(&mut low_rank.intermediate);
+            layer.output.merge(&mut low_rank.output);
+        }
+        (self, leaves)
+    }
+}
+
+impl Linear {
+    /// Takes the low-rank term in, if there is one and the weight is in full precision.
+    fn merge(&mut self, low_rank: &mut Option<LowRank>) {
+        if self.weight.storage.precision != Precision::F32 {
+            return;
+        }
+        let Some(LowRank { plan, .. }) = low_rank.as_ref() else { return };
+        let (storage, plan) = (self.weight.storage, plan.clone());
+        let factors = low_rank.as_ref().expect("just seen").factors().clone().inner();
+        let (n, rank, width) = (plan.adapted.len(), plan.rank, plan.width);
+        let split = n * rank * storage.inputs;
+        let a = factors.clone().slice_dim(0, 0..split).reshape([n * rank, storage.inputs]);
+        let b = factors.slice_dim(0, split..split + n * width * rank).reshape([n * width, rank]);
+        let weight = self.weight.words.clone().reshape([storage.outputs, storage.inputs]);
+        let blocks = (0..storage.outputs / width).map(|block| {
+            let base = weight.clone().slice_dim(0, block * width..(block + 1) * width);
+            let Some(place) = plan.adapted.iter().position(|&adapted| adapted == block) else {
+                return base;
+            };
+            let a: Tensor<2> = a.clone().slice_dim(0, place * rank..(place + 1) * rank);
+            let b: Tensor<2> = b.clone().slice_dim(0, place * width..(place + 1) * width);
+            base.add(b.matmul(a).mul_scalar(plan.scale))
+        });
+        self.weight = Weights::from(Tensor::cat(blocks.collect(), 0));
+        *low_rank = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::bench::{Shape, random_weights};
+    use crate::model::{Adapter, LoraConfig, PackedBatch, Target, read};
+
+    fn scores(encoder: &Encoder, leaves: &Leaves) -> Vec<f32> {
+        let batch: PackedBatch =
+            [&[2, 40, 41, 3][..], &[2, 9, 8, 7, 6, 3], &[2, 3]].into_iter().collect();
+        pollster::block_on(read(encoder.forward(&batch, leaves, None).scores)).unwrap()
+    }
+
+    #[test]
+    fn a_merged_adapter_scores_as_one_beside_the_weights() {
+        let (config, device) = (Shape::Tiny.config(), Device::flex());
+        for precision in [Precision::F32, Precision::Int8] {
+            for targets in [Target::ALL.to_vec(), vec![Target::Query, Target::Value], Vec::new()] {
+                let mut weights = random_weights(&config, 3).unwrap();
+                let encoder =
+                    Encoder::with_precision(&config, &mut weights, precision, &device).unwrap();
+                let lora = LoraConfig {
+                    rank: 3,
+                    targets: targets.iter().copied().collect(),
+                    ..LoraConfig::default()
+                };
+                if lora.validate(&config).is_err() {
+                    continue;
+                }
+                let mut adapter = Adapter::init(&config, lora, 5).unwrap();
+                for (i, number) in adapter.parameters.iter_mut().enumerate() {
+                    *number += (i * 37 % 101) as f32 * 1e-3 - 0.05;
+                }
+                let leaves = Leaves::new(&config, &adapter, &device);
+                let bare = scores(&encoder, &Leaves::bare(&config, &device));
+                let beside = scores(&encoder, &leaves);
+                let (encoder, left) = encoder.merged(leaves);
+                assert!(left.lowest_adapted().is_none(), "the CPU path keeps weights in full");
+                let merged = scores(&encoder, &left);
+                assert_ne!(bare, beside);
+                for (merged, beside) in merged.iter().zip(&beside) {
+                    assert!((merged - beside).abs() < 1e-5, "{merged} {beside}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Which variants of a kernel a device is given.
+
+use std::cell::Cell;
+use std::sync::{PoisonError, RwLock};
+
+use burn::tensor::{Device, Tensor};
+use burn_cubecl::tensor::CubeTensor;
+use burn_cubecl::{CubeBackend, CubeDevice};
+use cubecl::wgpu::WgpuDeviceKind;
+
+/// What variants are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// What computes.
+    pub processor: Processor,
+    /// What it offers beyond WebGPU's base.
+    pub extensions: Extensions,
+}
+
+/// What computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processor {
+    /// Many processors with a register file each: tiles of 64 by 64, or 32 by 32 to occupy them all, and
+    /// `x A^T` computed along with narrow outputs.
+    Gpu,
+    /// A rasteriser on the CPU: few threads, and each read of memory costs as much as dozens of
+    /// multiplications. Tiles of 128 by 128, and `x A^T` by itself.
+    Software,
+}
+
+/// Extensions of WGSL that some variants want.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// Sums over the invocations that run in step.
+    pub subgroups: bool,
+    /// Products of f16 on matrix units. Experimental, and less exact: offered on request only.
+    pub cooperative_matrices: bool,
+}
+
+impl Tuning {
+    /// A GPU without extensions: its variants run on every device.
+    pub const GPU: Self = Self { processor: Processor::Gpu, extensions: Extensions::NONE };
+    /// A software rasteriser without extensions.
+    pub const SOFTWARE: Self = Self { processor: Processor::Software, ..Self::GPU };
+
+    /// Whether variants made for `other` can run, and are worth it, where this one is chosen.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        let of_gpus = other.processor == Processor::Gpu;
+        let (has, wants) = (self.extensions, other.extensions);
+        (of_gpus || self.processor == Processor::Software)
+            && (has.subgroups || !wants.subgroups)
+            && (has.cooperative_matrices || !wants.cooperative_matrices)
+    }
+}
+
+impl Extensions {
+    /// Those of every WebGPU device.
+    pub const NONE: Self = Self { subgroups: false, cooperative_matrices: false };
+}
+
+/// What devices have been said to offer; the runtime itself does not tell.
+static OFFERED: RwLock<Vec<(CubeDevice, Extensions)>> = RwLock::new(Vec::new());
+
+thread_local! {
+    static GIVEN: Cell<Option<Tuning>> = const { Cell::new(None) };
+}
+
+/// Says what a device offers, from now on. Where nobody does, it is taken to have no extensions.
+pub fn offer(device: &Device, extensions: Extensions) {
+    let Some(device) = cube_device(device) else { return };
+    let mut offered = OFFERED.write().unwrap_or_else(PoisonError::into_inner);
+    offered.retain(|(known, _)| *known != device);
+    offered.push((device, extensions));
+}
+
+/// Runs `work`, whose operations on this thread take the variants of `tuning` on every device: so that
+/// one machine can check the variants of others.
+pub fn with_tuning<T>(tuning: Tuning, work: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Tuning>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            GIVEN.set(self.0);
+        }
+    }
+    let _restore = Restore(GIVEN.replace(Some(tuning)));
+    work()
+}
+
+/// What suits a device.
+#[must_use]
+pub fn tuned_for(device: &Device) -> Tuning {
+    cube_device(device).map_or(Tuning::GPU, |device| of(&device))
+}
+
+/// What suits the device of a tensor.
+pub(super) fn tuning(like: &CubeTensor) -> Tuning {
+    GIVEN.get().unwrap_or_else(|| of(&like.device))
+}
+
+fn of(device: &CubeDevice) -> Tuning {
+    let processor = match device {
+        CubeDevice::Wgpu(wgpu) if wgpu.kind == WgpuDeviceKind::Cpu => Processor::Software,
+        _ => Processor::Gpu,
+    };
+    let offered = OFFERED.read().unwrap_or_else(PoisonError::into_inner);
+    let extensions = offered.iter().find(|(known, _)| known == device);
+    Tuning { processor, extensions: extensions.map_or(Extensions::NONE, |(_, found)| *found) }
+}
+
+fn cube_device(device: &Device) -> Option<CubeDevice> {
+    let tensor = Tensor::<1>::empty([1], &device.clone().inner());
+    tensor.try_into_primitive::<CubeBackend>().ok().map(|tensor| tensor.device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_tuning_ends_with_its_work() {
+        assert_eq!(GIVEN.get(), None);
+        let inner = with_tuning(Tuning::GPU, || {
+            let inner = with_tuning(Tuning::SOFTWARE, || GIVEN.get());
+            (inner, GIVEN.get())
+        });
+        assert_eq!(inner, (Some(Tuning::SOFTWARE), Some(Tuning::GPU)));
+        assert_eq!(GIVEN.get(), None);
+    }
+
+    #[test]
+    fn what_a_device_lacks_is_not_covered() {
+        let subgroups = Extensions { subgroups: true, ..Extensions::NONE };
+        let cooperative = Extensions { cooperative_matrices: true, ..subgroups };
+        let all = [Extensions::NONE, subgroups, cooperative]
+            .map(|extensions| Tuning { extensions, ..Tuning::GPU });
+        for (i, has) in all.iter().enumerate() {
+            for (j, wants) in all.iter().enumerate() {
+                assert_eq!(has.covers(*wants), j <= i);
+            }
+        }
+        assert!(Tuning::SOFTWARE.covers(Tuning::GPU) && !Tuning::GPU.covers(Tuning::SOFTWARE));
+        // Nobody offers anything for the CPU path.
+        offer(&Device::flex(), cooperative);
+        assert_eq!(tuned_for(&Device::flex()), Tuning::GPU);
+    }
+}
