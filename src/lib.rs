@@ -11,5 +11,6 @@ pub mod device;
 pub mod model;
 pub mod nbest;
 pub mod ops;
+pub mod packed;
 pub mod score;
 pub mod train;

@@ -45,6 +45,9 @@ pub enum BaseError {
     /// The container of the weights is damaged, or a tensor in it cannot be read.
     #[error("model.safetensors: {0}")]
     Tensor(#[from] TensorFault),
+    /// The `lorb` section of the weights' metadata is malformed.
+    #[error("model.safetensors: metadata `lorb`: {0}")]
+    Metadata(String),
     /// A tensor that the encoder needs is not there.
     #[error("model.safetensors: tensor `{name}` is missing{hint}")]
     MissingTensor {
@@ -52,6 +55,14 @@ pub enum BaseError {
         name: String,
         /// What was found instead, or empty.
         hint: String,
+    },
+    /// A tensor has values that half precision cannot hold.
+    #[error(
+        "tensor `{name}` has a value beyond 65504, which f16 cannot hold; keep this base in f32"
+    )]
+    TooLarge {
+        /// Name without prefix.
+        name: String,
     },
     /// A tensor was taken before: its memory is released.
     #[error("tensor `{name}` was taken before")]

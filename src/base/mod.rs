@@ -3,19 +3,27 @@
 
 mod config;
 mod error;
+mod origin;
+mod stream;
+mod survey;
 mod tensor_file;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tokenizer;
 mod weights;
+mod write;
 
 pub use config::BertConfig;
 pub use error::BaseError;
+pub use origin::Origin;
+pub use stream::WeightStream;
 pub use tensor_file::{HostTensor, TensorEntry, TensorFault, TensorFile, write_f32};
 pub use tokenizer::{BertTokenizer, Encoded, TokenizerFile};
 pub use weights::{BaseWeights, expected_tensors};
 
 use sha2::{Digest, Sha256};
+
+use crate::packed::Precision;
 
 /// The files of a base, in bytes.
 #[derive(Debug)]
@@ -37,7 +45,8 @@ pub struct Base {
     pub tokenizer: BertTokenizer,
     /// The encoder's tensors.
     pub weights: BaseWeights,
-    /// SHA-256 of `model.safetensors`, 64 hexadecimal digits; an adapter remembers it.
+    /// SHA-256 of `model.safetensors`, 64 hexadecimal digits, or of the file that it was made from
+    /// where LoRB wrote it in fewer bits; an adapter remembers it.
     pub hash: String,
 }
 
@@ -47,11 +56,66 @@ impl Base {
     /// # Errors
     /// [`BaseError`] names the file and the key, token or tensor at fault.
     pub fn from_files(files: BaseFiles<'_>) -> Result<Self, BaseError> {
-        let config = BertConfig::from_json(files.config)?;
-        let tokenizer = BertTokenizer::from_file(files.tokenizer, &config)?;
-        let hash =
-            Sha256::digest(&files.weights).iter().map(|byte| format!("{byte:02x}")).collect();
-        let weights = BaseWeights::open(files.weights, &config)?;
-        Ok(Self { config, tokenizer, weights, hash })
+        let BaseFiles { config, tokenizer, weights } = files;
+        let total = Some(weights.len() as u64);
+        let mut stream = BaseStream::new(config, tokenizer, Precision::F32, total)?;
+        stream.push(&weights)?;
+        drop(weights);
+        stream.finish()
+    }
+}
+
+/// A base whose weights arrive piece by piece.
+#[derive(Debug)]
+pub struct BaseStream {
+    config: BertConfig,
+    tokenizer: BertTokenizer,
+    weights: WeightStream,
+    hasher: Sha256,
+}
+
+impl BaseStream {
+    /// Reads and checks the small files. Linear weights will be kept in `precision`; `length` is that of
+    /// `model.safetensors`, where it is known beforehand.
+    ///
+    /// # Errors
+    /// [`BaseError`] names the file and the key or token at fault.
+    pub fn new(
+        config: &[u8],
+        tokenizer: TokenizerFile<'_>,
+        precision: Precision,
+        length: Option<u64>,
+    ) -> Result<Self, BaseError> {
+        let config = BertConfig::from_json(config)?;
+        let tokenizer = BertTokenizer::from_file(tokenizer, &config)?;
+        let weights = WeightStream::new(&config, precision, length);
+        Ok(Self { config, tokenizer, weights, hasher: Sha256::new() })
+    }
+
+    /// Takes the next bytes of `model.safetensors`.
+    ///
+    /// # Errors
+    /// [`BaseError`] names the first tensor at fault; after an error the stream is of no more use.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), BaseError> {
+        self.hasher.update(bytes);
+        self.weights.push(bytes)
+    }
+
+    /// SHA-256 of the bytes so far, 64 hexadecimal digits.
+    #[must_use]
+    pub fn file_hash(&self) -> String {
+        self.hasher.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The base, once all bytes were taken.
+    ///
+    /// # Errors
+    /// [`BaseError::Tensor`] when bytes are missing.
+    pub fn finish(self) -> Result<Base, BaseError> {
+        let file_hash = self.file_hash();
+        let Self { config, tokenizer, weights, .. } = self;
+        let weights = weights.finish()?;
+        let hash = weights.origin().map_or(file_hash, |origin| origin.base_sha256.clone());
+        Ok(Base { config, tokenizer, weights, hash })
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
 
 /// A tensor in host memory, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,15 +57,76 @@ pub struct TensorEntry {
     pub dtype: Dtype,
     /// Lengths of the axes.
     pub shape: Vec<usize>,
-    range: Range<usize>,
+    /// Bytes behind the header.
+    pub(super) range: Range<usize>,
+}
+
+impl TensorEntry {
+    /// Checks that elements of this type are read as floats.
+    pub(super) fn check_dtype(&self, name: &str) -> Result<(), TensorFault> {
+        match self.dtype {
+            Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(()),
+            other => Err(TensorFault::Dtype { name: name.to_owned(), dtype: format!("{other:?}") }),
+        }
+    }
+}
+
+/// What stands before the tensors of a safetensors file.
+#[derive(Debug, Clone)]
+pub(super) struct Header {
+    /// Tensors by name; they lie end to end, from 0.
+    pub entries: BTreeMap<String, TensorEntry>,
+    pub metadata: BTreeMap<String, String>,
+    /// Bytes of all tensors.
+    pub data: usize,
+}
+
+/// Bytes of the length that a file begins with.
+pub(super) const LENGTH: usize = 8;
+
+/// The longest header taken, in bytes.
+const HEADER_LIMIT: u64 = 100_000_000;
+
+impl Header {
+    /// The header's length from a file's first bytes.
+    pub fn length(first: [u8; LENGTH]) -> Result<usize, TensorFault> {
+        let length = u64::from_le_bytes(first);
+        if length > HEADER_LIMIT {
+            return Err(damaged(format!("its header claims {length} bytes")));
+        }
+        Ok(length as usize)
+    }
+
+    pub fn parse(bytes: &[u8]) -> Result<Self, TensorFault> {
+        // Reading it also checks that offsets, shapes and types agree.
+        let metadata: Metadata =
+            serde_json::from_slice(bytes).map_err(|e| damaged(format!("invalid header: {e}")))?;
+        let entry = |info: &safetensors::tensor::TensorInfo| TensorEntry {
+            dtype: info.dtype,
+            shape: info.shape.clone(),
+            range: info.data_offsets.0..info.data_offsets.1,
+        };
+        let entries =
+            metadata.tensors().into_iter().map(|(name, info)| (name, entry(info))).collect();
+        let data = metadata.data_len();
+        let metadata =
+            metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+        Ok(Self { entries, metadata, data })
+    }
+}
+
+/// The fault of a file whose parts do not fit together.
+pub(super) fn damaged(what: String) -> TensorFault {
+    TensorFault::Container(what)
 }
 
 /// The bytes of a safetensors file with its header read.
 #[derive(Debug, Clone)]
 pub struct TensorFile<B> {
     bytes: B,
-    entries: BTreeMap<String, TensorEntry>,
-    metadata: BTreeMap<String, String>,
+    header: Header,
+    /// Where the tensors begin.
+    start: usize,
 }
 
 impl<B: AsRef<[u8]>> TensorFile<B> {
@@ -74,30 +136,25 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
     /// [`TensorFault::Container`] when the file is cut, its header is no JSON, or offsets and
     /// shapes disagree.
     pub fn open(bytes: B) -> Result<Self, TensorFault> {
-        let (header, metadata) = SafeTensors::read_metadata(bytes.as_ref())
-            .map_err(|e| TensorFault::Container(e.to_string()))?;
-        // Eight bytes of length stand before the header.
-        let start = header + 8;
-        let entry = |info: &safetensors::tensor::TensorInfo| TensorEntry {
-            dtype: info.dtype,
-            shape: info.shape.clone(),
-            range: start + info.data_offsets.0..start + info.data_offsets.1,
-        };
-        let entries =
-            metadata.tensors().into_iter().map(|(name, info)| (name, entry(info))).collect();
-        let metadata =
-            metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-        Ok(Self { bytes, entries, metadata })
+        let all = bytes.as_ref();
+        let cut = || damaged(format!("it ends after {} bytes", all.len()));
+        let start = LENGTH + Header::length(*all.first_chunk().ok_or_else(cut)?)?;
+        let header = Header::parse(all.get(LENGTH..start).ok_or_else(cut)?)?;
+        let expected = start.checked_add(header.data);
+        if expected != Some(all.len()) {
+            return Err(damaged(format!("{} bytes do not match its header", all.len())));
+        }
+        Ok(Self { bytes, header, start })
     }
 
     /// Tensors by name.
     pub fn entries(&self) -> &BTreeMap<String, TensorEntry> {
-        &self.entries
+        &self.header.entries
     }
 
     /// The text entries of the header's `__metadata__`.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.metadata
+        &self.header.metadata
     }
 
     /// Converts one tensor.
@@ -107,21 +164,9 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
     /// throughout.
     pub fn read(&self, name: &str) -> Result<HostTensor, TensorFault> {
         let (entry, bytes) = self.slice(name)?;
-        let data: Vec<f32> = match entry.dtype {
-            Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            Dtype::F16 => {
-                bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()
-            }
-            Dtype::BF16 => {
-                bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
-            }
-            other => {
-                return Err(TensorFault::Dtype {
-                    name: name.to_owned(),
-                    dtype: format!("{other:?}"),
-                });
-            }
-        };
+        entry.check_dtype(name)?;
+        let mut data = Vec::with_capacity(entry.shape.iter().product());
+        widen(entry.dtype, bytes, &mut data);
         match data.iter().position(|v| !v.is_finite()) {
             Some(index) => {
                 Err(TensorFault::NotFinite { name: name.to_owned(), index, value: data[index] })
@@ -130,35 +175,28 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
         }
     }
 
-    /// Checks that [`TensorFile::read`] would succeed, without keeping the values.
-    ///
-    /// # Errors
-    /// As for [`TensorFile::read`].
-    pub fn check(&self, name: &str) -> Result<(), TensorFault> {
-        let (entry, bytes) = self.slice(name)?;
-        // A float is not finite exactly when all bits of its exponent are set.
-        let sound = match entry.dtype {
-            Dtype::F32 => {
-                exponents_sound(bytes, |b| u32::from_le_bytes(b) & 0x7f80_0000 != 0x7f80_0000)
-            }
-            Dtype::F16 => exponents_sound(bytes, |b| u16::from_le_bytes(b) & 0x7c00 != 0x7c00),
-            Dtype::BF16 => exponents_sound(bytes, |b| u16::from_le_bytes(b) & 0x7f80 != 0x7f80),
-            _ => false,
-        };
-        if sound { Ok(()) } else { self.read(name).map(drop) }
-    }
-
     fn slice(&self, name: &str) -> Result<(&TensorEntry, &[u8]), TensorFault> {
         let missing = || TensorFault::Missing { name: name.to_owned() };
-        let entry = self.entries.get(name).ok_or_else(missing)?;
+        let entry = self.header.entries.get(name).ok_or_else(missing)?;
         // The header was checked against the length of the bytes, so the range lies inside.
-        let bytes = self.bytes.as_ref().get(entry.range.clone()).ok_or_else(missing)?;
+        let data = self.bytes.as_ref().get(self.start..).ok_or_else(missing)?;
+        let bytes = data.get(entry.range.clone()).ok_or_else(missing)?;
         Ok((entry, bytes))
     }
 }
 
-fn exponents_sound<const N: usize>(bytes: &[u8], sound: impl Fn([u8; N]) -> bool) -> bool {
-    bytes.as_chunks().0.iter().all(|b| sound(*b))
+/// Appends whole elements of one of the float types in full; other types have none.
+pub(super) fn widen(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
+    match dtype {
+        Dtype::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
+        Dtype::F16 => {
+            out.extend(bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()));
+        }
+        Dtype::BF16 => {
+            out.extend(bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()));
+        }
+        _ => {}
+    }
 }
 
 /// Writes a safetensors file of f32 tensors.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BaseError, BertConfig, HostTensor, TensorEntry, TensorFile};
+use super::stream::WeightStream;
+use super::{BaseError, BertConfig, HostTensor, Origin, TensorEntry};
+use crate::packed::{Packed, Precision};
 
 /// Every tensor that the encoder needs, with its shape, in order of computation. Linear weights are
 /// `[out, in]`.
@@ -44,22 +46,19 @@ pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
     tensors
 }
 
-/// The encoder's tensors, checked against the configuration when opened and converted one by one.
-///
-/// The file's bytes are kept until this is dropped, and only one tensor at a time is held beside
-/// them.
+/// The encoder's tensors in host memory, checked against the configuration.
 #[derive(Debug, Clone)]
 pub struct BaseWeights {
-    file: TensorFile<Vec<u8>>,
-    /// Name without prefix -> name in the file.
-    waiting: BTreeMap<String, String>,
+    tensors: BTreeMap<String, (Vec<usize>, Packed)>,
     taken: BTreeSet<String>,
     ignored: Vec<String>,
+    entries: BTreeMap<String, TensorEntry>,
+    origin: Option<Origin>,
 }
 
 impl BaseWeights {
     /// Opens `model.safetensors` and checks that it holds every tensor of the encoder in the right
-    /// shape, in f32, f16 or bf16, finite throughout.
+    /// shape, in f32, f16 or bf16, or linear weights in 8 bits as LoRB writes them, finite throughout.
     ///
     /// Names may carry the prefix `bert.`; `LayerNorm.gamma` and `LayerNorm.beta` of old files
     /// stand for weight and bias. Heads, the pooler and stored position ids are left aside, see
@@ -70,45 +69,41 @@ impl BaseWeights {
     /// configuration does not account for is an error too: leaving out a layer in silence would
     /// change every score.
     pub fn open(bytes: Vec<u8>, config: &BertConfig) -> Result<Self, BaseError> {
-        let file = TensorFile::open(bytes)?;
-        let expected: BTreeMap<_, _> = expected_tensors(config).into_iter().collect();
-        let mut waiting = BTreeMap::new();
-        let mut ignored = Vec::new();
-        for stored in file.entries().keys() {
-            let name = plain_name(stored);
-            if !expected.contains_key(&name) {
-                refuse_unknown(stored, &name, config)?;
-                ignored.push(stored.clone());
-            } else if let Some(first) = waiting.insert(name.clone(), stored.clone()) {
-                return Err(BaseError::Ambiguous { name, first, second: stored.clone() });
-            }
-        }
-        for (name, shape) in expected_tensors(config) {
-            let Some(stored) = waiting.get(&name) else {
-                return Err(BaseError::MissingTensor { hint: near_miss(&file, &name), name });
-            };
-            let found = &file.entries()[stored].shape;
-            if *found != shape {
-                return Err(BaseError::Shape {
-                    name: stored.clone(),
-                    found: found.clone(),
-                    expected: shape,
-                });
-            }
-        }
-        for stored in waiting.values() {
-            file.check(stored)?;
-        }
-        Ok(Self { file, waiting, taken: BTreeSet::new(), ignored })
+        let mut stream = WeightStream::new(config, Precision::F32, Some(bytes.len() as u64));
+        stream.push(&bytes)?;
+        drop(bytes);
+        stream.finish()
     }
 
-    /// Converts the tensor to f32 and hands it over; each can be taken once.
+    pub(super) fn new(
+        tensors: BTreeMap<String, (Vec<usize>, Packed)>,
+        ignored: Vec<String>,
+        entries: BTreeMap<String, TensorEntry>,
+        origin: Option<Origin>,
+    ) -> Self {
+        Self { tensors, taken: BTreeSet::new(), ignored, entries, origin }
+    }
+
+    /// Hands a tensor over in full; each can be taken once.
     ///
     /// # Errors
     /// [`BaseError::Taken`] the second time, [`BaseError::MissingTensor`] for a name that is none
     /// of the encoder's.
     pub fn take(&mut self, name: &str) -> Result<HostTensor, BaseError> {
-        let Some(stored) = self.waiting.remove(name) else {
+        let (shape, packed) = self.remove(name)?;
+        Ok(HostTensor { shape, data: packed.into_f32() })
+    }
+
+    /// Hands a tensor over as it is kept; each can be taken once.
+    ///
+    /// # Errors
+    /// As for [`BaseWeights::take`].
+    pub fn take_packed(&mut self, name: &str) -> Result<Packed, BaseError> {
+        self.remove(name).map(|(_, packed)| packed)
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(Vec<usize>, Packed), BaseError> {
+        let Some(tensor) = self.tensors.remove(name) else {
             let name = name.to_owned();
             return Err(if self.taken.contains(&name) {
                 BaseError::Taken { name }
@@ -117,7 +112,7 @@ impl BaseWeights {
             });
         };
         self.taken.insert(name.to_owned());
-        Ok(self.file.read(&stored)?)
+        Ok(tensor)
     }
 
     /// Names in the file that the encoder does not use: heads, pooler, stored position ids.
@@ -129,41 +124,12 @@ impl BaseWeights {
     /// Every tensor of the file by its stored name, with type and shape.
     #[must_use]
     pub fn entries(&self) -> &BTreeMap<String, TensorEntry> {
-        self.file.entries()
+        &self.entries
     }
-}
 
-/// The name as BertModel has it: without the prefix of models with heads, and with today's names of
-/// LayerNorm.
-fn plain_name(stored: &str) -> String {
-    let name = stored.strip_prefix("bert.").unwrap_or(stored);
-    for (old, new) in
-        [("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")]
-    {
-        if let Some(head) = name.strip_suffix(old) {
-            return format!("{head}{new}");
-        }
-    }
-    name.to_owned()
-}
-
-/// Lets pass what lies beside the encoder; a tensor of the encoder itself must be known.
-fn refuse_unknown(stored: &str, name: &str, config: &BertConfig) -> Result<(), BaseError> {
-    let buffer = matches!(name, "embeddings.position_ids" | "embeddings.token_type_ids");
-    if buffer || !(name.starts_with("embeddings.") || name.starts_with("encoder.")) {
-        return Ok(());
-    }
-    let hint = format!("num_hidden_layers is {}", config.num_hidden_layers);
-    Err(BaseError::Unexpected { name: stored.to_owned(), hint })
-}
-
-/// What the file holds under another prefix in place of a missing tensor, to put into the message.
-fn near_miss(file: &TensorFile<Vec<u8>>, name: &str) -> String {
-    let tail = format!(".{name}");
-    match file.entries().keys().find(|k| k.ends_with(&tail)) {
-        Some(other) => {
-            format!(", though `{other}` is there; LoRB reads names with the prefix `bert.` or none")
-        }
-        None => String::new(),
+    /// The base that this one was made from, where LoRB wrote it in fewer bits.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 }

@@ -62,6 +62,8 @@ impl Engine {
         tokenizer: BertTokenizer,
     ) -> Self {
         let leaves = Leaves::new(config, &adapter, &encoder.device());
+        // Where the base is in full: scoring then takes no longer than with the base alone.
+        let (encoder, leaves) = encoder.merged(leaves);
         let batch_tokens = SCORING_BATCH_TOKENS;
         Self { adapter, meta, encoder, leaves, tokenizer, batch_tokens, truncated: 0 }
     }

@@ -14,6 +14,7 @@ mod doctor;
 mod engine;
 mod error;
 mod eval;
+mod export;
 mod hub;
 mod input;
 mod inspect;
@@ -54,6 +55,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Describe a base, an adapter or an N-best file
     Inspect(inspect::InspectArgs),
+    /// Write a base in fewer bits, for browsers
+    Export(export::ExportArgs),
     /// List what this machine can compute on, and check that it computes rightly
     Doctor(doctor::DoctorArgs),
     /// Measure how fast this machine trains and rescores, and what of its speed is used
@@ -71,6 +74,7 @@ pub fn run() -> ExitCode {
         Command::Rescore(args) => rescore::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::run(&args),

@@ -139,6 +139,7 @@ fn lowercase(settings: Option<&Path>) -> Result<bool, CliError> {
     }
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, CliError> {
+/// A file as a whole.
+pub fn bytes(path: &Path) -> Result<Vec<u8>, CliError> {
     fs::read(path).map_err(|error| CliError::io("read", path, &error))
 }

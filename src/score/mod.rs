@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `edit` | word-level edit distance and [`ErrorCounts`] |
+//! | `align` | which words of a hypothesis are wrong |
 //! | `combine` | first pass + beta * lm + gamma * words, [`Weights`], [`best`] |
 //! | `lists` | [`ScoredList`]: one list reduced to the numbers that tuning needs |
 //! | `tune` | the weights with the fewest errors on a development set |
@@ -12,6 +13,7 @@
 //!
 //! Nothing here knows of a model: scores come in as `f64`, one per hypothesis, higher is better.
 
+mod align;
 mod bootstrap;
 mod combine;
 mod edit;
@@ -21,6 +23,7 @@ mod significance;
 mod table;
 mod tune;
 
+pub use align::{AlignedWord, align_words};
 pub use bootstrap::{Bootstrap, Interval, RESAMPLES, bootstrap};
 pub use combine::{Weights, best, combine, first_pass, word_count};
 pub use edit::{ErrorCounts, edit_counts, word_errors};

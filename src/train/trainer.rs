@@ -239,6 +239,13 @@ impl Trainer {
         Ok((adapter, weights))
     }
 
+    /// The beta for rescoring that training's own weights come to, for an adapter that no development set tuned
+    /// one for: in rescoring the first pass counts 1.
+    #[must_use]
+    pub fn rescoring_beta(&self) -> f64 {
+        self.config.beta / self.data.first_scale
+    }
+
     /// The parameters as they are, flat; not necessarily the best.
     ///
     /// # Errors

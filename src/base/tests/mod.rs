@@ -1,6 +1,7 @@
 //! A tiny base made in memory, and everything that can be wrong with it.
 
 mod config;
+mod stream;
 mod tokenizer;
 mod weights;
 

@@ -71,7 +71,8 @@ fn values_that_are_not_finite_are_found_in_every_type() {
         let f32s = [1.0f32, bad].map(f32::to_le_bytes).concat();
         for (dtype, bytes) in [("F16", f16s), ("BF16", bf16s), ("F32", f32s)] {
             let file = TensorFile::open(raw_file(&[("x", dtype, &[2], bytes)])).unwrap();
-            for fault in [file.check("x").unwrap_err(), file.read("x").unwrap_err()] {
+            {
+                let fault = file.read("x").unwrap_err();
                 assert!(
                     matches!(fault, TensorFault::NotFinite { index: 1, .. }),
                     "{dtype} {bad}: {fault}"

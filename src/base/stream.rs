@@ -1,0 +1,319 @@
+//! `model.safetensors` as it arrives: every tensor goes into the precision it is kept in while its
+//! bytes come, so that the file is never held beside the tensors.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use half::f16;
+use safetensors::Dtype;
+
+use super::survey::{Role, Survey, is_linear, survey};
+use super::tensor_file::{Header, LENGTH, damaged, widen};
+use super::{BaseError, BaseWeights, BertConfig, Origin, TensorEntry, TensorFault};
+use crate::packed::{Elements, Packed, Precision, quantise};
+
+/// Reads the weights of a base from pieces of its file of any length, in order.
+///
+/// The header is checked against the configuration before the first tensor comes, and each element
+/// as it comes. Beside the converted tensors no more than a row is held.
+#[derive(Debug)]
+pub struct WeightStream {
+    config: BertConfig,
+    precision: Precision,
+    /// Bytes of the file, where they are known beforehand.
+    expected: Option<u64>,
+    received: u64,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The bytes so far of the length and the header.
+    Header(Vec<u8>),
+    Tensors(Box<Tensors>),
+}
+
+impl WeightStream {
+    /// A stream for a base of this configuration. Linear weights are kept in `precision`, or in 8 bits
+    /// where the file has them so; all else in full. `expected` is the length of the file, where it is known.
+    #[must_use]
+    pub fn new(config: &BertConfig, precision: Precision, expected: Option<u64>) -> Self {
+        let stage = Stage::Header(Vec::new());
+        Self { config: config.clone(), precision, expected, received: 0, stage }
+    }
+
+    /// Takes the next bytes of the file.
+    ///
+    /// # Errors
+    /// [`BaseError`] names the first tensor at fault; after an error the stream is of no more use.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), BaseError> {
+        self.received += bytes.len() as u64;
+        if let Stage::Header(head) = &mut self.stage {
+            let Some(header) = take_header(head, &mut bytes)? else { return Ok(()) };
+            let start = head.len() as u64;
+            let whole = start + header.data as u64;
+            if let Some(expected) = self.expected.filter(|expected| *expected != whole) {
+                let what = format!("{expected} bytes do not match its header's {whole}");
+                return Err(damaged(what).into());
+            }
+            self.expected = Some(whole);
+            let tensors = Tensors::new(header, &self.config, self.precision)?;
+            self.stage = Stage::Tensors(Box::new(tensors));
+        }
+        match &mut self.stage {
+            Stage::Tensors(tensors) => tensors.push(bytes),
+            Stage::Header(_) => Ok(()),
+        }
+    }
+
+    /// The tensors, once all bytes were taken.
+    ///
+    /// # Errors
+    /// [`TensorFault::Container`] when bytes are missing.
+    pub fn finish(self) -> Result<BaseWeights, BaseError> {
+        match self.stage {
+            Stage::Tensors(tensors) if self.expected == Some(self.received) => tensors.finish(),
+            _ => {
+                let whole = self.expected.map(|whole| format!(" of {whole}")).unwrap_or_default();
+                Err(damaged(format!("it ends after {}{whole} bytes", self.received)).into())
+            }
+        }
+    }
+}
+
+/// Moves bytes to `head` until it holds length and header; gives the header then.
+fn take_header(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Result<Option<Header>, BaseError> {
+    let mut fill = |head: &mut Vec<u8>, until: usize| {
+        let (taken, rest) = bytes.split_at(bytes.len().min(until.saturating_sub(head.len())));
+        head.extend(taken);
+        *bytes = rest;
+        head.len() >= until
+    };
+    if !fill(head, LENGTH) {
+        return Ok(None);
+    }
+    let mut first = [0; LENGTH];
+    first.copy_from_slice(&head[..LENGTH]);
+    let end = LENGTH + Header::length(first)?;
+    if !fill(head, end) {
+        return Ok(None);
+    }
+    Ok(Some(Header::parse(&head[LENGTH..])?))
+}
+
+/// The tensors under way.
+#[derive(Debug)]
+struct Tensors {
+    precision: Precision,
+    /// Those whose bytes are still to come, the one under way first.
+    coming: VecDeque<(String, TensorEntry, Role)>,
+    under_way: Option<Arrival>,
+    done: BTreeMap<String, (Vec<usize>, Elements)>,
+    scales: BTreeMap<String, Vec<f32>>,
+    ignored: Vec<String>,
+    entries: BTreeMap<String, TensorEntry>,
+    origin: Option<Origin>,
+}
+
+impl Tensors {
+    fn new(header: Header, config: &BertConfig, precision: Precision) -> Result<Self, BaseError> {
+        let Survey { parts, ignored } = survey(&header, config)?;
+        Ok(Self {
+            precision,
+            coming: parts.into(),
+            under_way: None,
+            done: BTreeMap::new(),
+            scales: BTreeMap::new(),
+            ignored,
+            origin: Origin::read(&header.metadata)?,
+            entries: header.entries,
+        })
+    }
+
+    fn push(&mut self, mut bytes: &[u8]) -> Result<(), BaseError> {
+        while let Some((stored, entry, role)) = self.coming.front() {
+            let arrival =
+                self.under_way.get_or_insert_with(|| Arrival::new(entry, role, self.precision));
+            let (taken, rest) = bytes.split_at(bytes.len().min(arrival.left));
+            arrival.push(taken, stored)?;
+            bytes = rest;
+            if arrival.left > 0 {
+                return Ok(());
+            }
+            self.complete();
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        Err(damaged(format!("{} bytes follow the last tensor", bytes.len())).into())
+    }
+
+    fn complete(&mut self) {
+        let (Some((_, entry, role)), Some(arrival)) =
+            (self.coming.pop_front(), self.under_way.take())
+        else {
+            return;
+        };
+        match (role, arrival.sink) {
+            (Role::Scales(weight), Sink::Full(scales)) => {
+                self.scales.insert(weight, scales);
+            }
+            (Role::Tensor(name), sink) => {
+                let elements = match sink {
+                    Sink::Full(values) => Elements::F32(values),
+                    Sink::Half(values) => Elements::F16(values),
+                    Sink::Rows { values, scales, .. } => Elements::Int8 { values, scales },
+                    // The scales come later, or came before.
+                    Sink::Bytes(values) => Elements::Int8 { values, scales: Vec::new() },
+                    Sink::Nothing => return,
+                };
+                self.done.insert(name, (entry.shape, elements));
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(mut self) -> Result<BaseWeights, BaseError> {
+        // Tensors without bytes are complete before they begin.
+        self.push(&[])?;
+        let mut tensors = BTreeMap::new();
+        for (name, (shape, mut elements)) in self.done {
+            if let (Elements::Int8 { scales, .. }, Some(stored)) =
+                (&mut elements, self.scales.remove(&name))
+            {
+                *scales = stored;
+            }
+            let inputs = shape.last().copied().unwrap_or(1);
+            tensors.insert(name, (shape, Packed::from_elements(elements, inputs)));
+        }
+        Ok(BaseWeights::new(tensors, self.ignored, self.entries, self.origin))
+    }
+}
+
+/// What becomes of a tensor's bytes.
+#[derive(Debug)]
+enum Sink {
+    Nothing,
+    Full(Vec<f32>),
+    Half(Vec<f16>),
+    /// Rounded to 8 bits row by row.
+    Rows {
+        inputs: usize,
+        row: Vec<f32>,
+        values: Vec<i8>,
+        scales: Vec<f32>,
+    },
+    /// In 8 bits already.
+    Bytes(Vec<i8>),
+}
+
+/// A tensor under way.
+#[derive(Debug)]
+struct Arrival {
+    dtype: Dtype,
+    /// Bytes still to come.
+    left: usize,
+    /// Elements that have come.
+    count: usize,
+    /// The bytes of an element that is not whole yet.
+    part: Vec<u8>,
+    sink: Sink,
+}
+
+/// Elements that are widened at a time on their way to fewer bits.
+const STRIDE: usize = 4096;
+
+impl Arrival {
+    fn new(entry: &TensorEntry, role: &Role, precision: Precision) -> Self {
+        let count = entry.shape.iter().product();
+        let full = || Sink::Full(Vec::with_capacity(count));
+        let sink = match role {
+            Role::None => Sink::Nothing,
+            Role::Scales(_) => full(),
+            Role::Tensor(_) if entry.dtype == Dtype::I8 => Sink::Bytes(Vec::with_capacity(count)),
+            Role::Tensor(name) if is_linear(name, &entry.shape) => match precision {
+                Precision::F32 => full(),
+                Precision::F16 => Sink::Half(Vec::with_capacity(count)),
+                Precision::Int8 => Sink::Rows {
+                    inputs: entry.shape[1],
+                    row: Vec::with_capacity(entry.shape[1]),
+                    values: Vec::with_capacity(count),
+                    scales: Vec::with_capacity(entry.shape[0]),
+                },
+            },
+            Role::Tensor(_) => full(),
+        };
+        Self { dtype: entry.dtype, left: entry.range.len(), count: 0, part: Vec::new(), sink }
+    }
+
+    fn push(&mut self, mut bytes: &[u8], stored: &str) -> Result<(), TensorFault> {
+        self.left -= bytes.len();
+        match &mut self.sink {
+            Sink::Nothing => return Ok(()),
+            Sink::Bytes(values) => {
+                values.extend(bytes.iter().map(|byte| *byte as i8));
+                return Ok(());
+            }
+            _ => {}
+        }
+        let size = self.dtype.bitsize() / 8;
+        if !self.part.is_empty() {
+            let (taken, rest) = bytes.split_at(bytes.len().min(size - self.part.len()));
+            self.part.extend(taken);
+            bytes = rest;
+            if self.part.len() < size {
+                return Ok(());
+            }
+            let whole = std::mem::take(&mut self.part);
+            self.elements(&whole, stored)?;
+        }
+        let (whole, part) = bytes.split_at(bytes.len() / size * size);
+        self.part.extend(part);
+        whole.chunks(STRIDE * size).try_for_each(|chunk| self.elements(chunk, stored))
+    }
+
+    /// Takes whole elements.
+    fn elements(&mut self, bytes: &[u8], stored: &str) -> Result<(), TensorFault> {
+        let dtype = self.dtype;
+        let finite = |new: &[f32]| {
+            let Some(index) = new.iter().position(|value| !value.is_finite()) else {
+                return Ok(());
+            };
+            let (name, value) = (stored.to_owned(), new[index]);
+            Err(TensorFault::NotFinite { name, index: self.count + index, value })
+        };
+        let new = match &mut self.sink {
+            Sink::Full(values) => {
+                let before = values.len();
+                widen(dtype, bytes, values);
+                finite(&values[before..])?;
+                values.len() - before
+            }
+            Sink::Half(halves) => {
+                let mut new = Vec::with_capacity(STRIDE);
+                widen(dtype, bytes, &mut new);
+                finite(&new)?;
+                halves.extend(new.iter().map(|value| f16::from_f32(*value)));
+                new.len()
+            }
+            Sink::Rows { inputs, row, values, scales } => {
+                let mut new = Vec::with_capacity(STRIDE);
+                widen(dtype, bytes, &mut new);
+                finite(&new)?;
+                let mut rest = new.as_slice();
+                while !rest.is_empty() {
+                    let (taken, after) = rest.split_at(rest.len().min(*inputs - row.len()));
+                    row.extend(taken);
+                    rest = after;
+                    if row.len() == *inputs {
+                        scales.push(quantise(row, values));
+                        row.clear();
+                    }
+                }
+                new.len()
+            }
+            Sink::Nothing | Sink::Bytes(_) => 0,
+        };
+        self.count += new;
+        Ok(())
+    }
+}

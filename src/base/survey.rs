@@ -1,0 +1,155 @@
+//! A header held against the configuration: what each tensor of the file is to the encoder.
+
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use safetensors::Dtype;
+
+use super::tensor_file::Header;
+use super::{BaseError, BertConfig, TensorEntry, expected_tensors};
+
+/// What follows the name of a weight in 8 bits for the name of its rows' scales.
+pub(super) const SCALES: &str = "_scale";
+
+/// What a tensor of the file is to the encoder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A tensor of this name without prefix.
+    Tensor(String),
+    /// The scales of the rows of this weight.
+    Scales(String),
+    /// Nothing: heads, pooler, stored position ids.
+    None,
+}
+
+/// Tensors of a file in the order of their bytes.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub parts: Vec<(String, TensorEntry, Role)>,
+    pub ignored: Vec<String>,
+}
+
+/// Whether a tensor is the weight of a linear layer, which may be kept in fewer bits.
+pub(super) fn is_linear(name: &str, shape: &[usize]) -> bool {
+    name.starts_with("encoder.") && name.ends_with(".weight") && shape.len() == 2
+}
+
+/// Checks names, shapes and types of all tensors.
+pub(super) fn survey(header: &Header, config: &BertConfig) -> Result<Survey, BaseError> {
+    let expected: BTreeMap<String, Vec<usize>> = expected_tensors(config).into_iter().collect();
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    let mut others = Vec::new();
+    for stored in header.entries.keys() {
+        let name = plain_name(stored);
+        if !expected.contains_key(&name) {
+            others.push((stored, name));
+            continue;
+        }
+        match found.entry(name) {
+            Entry::Vacant(place) => {
+                place.insert(stored.clone());
+            }
+            Entry::Occupied(first) => {
+                let (name, first) = (first.key().clone(), first.get().clone());
+                return Err(BaseError::Ambiguous { name, first, second: stored.clone() });
+            }
+        }
+    }
+    let entry_of = |name: &str| found.get(name).map(|stored| &header.entries[stored]);
+    let in_8_bits = |name: &str| {
+        let shape = expected.get(name)?;
+        let entry = entry_of(name).filter(|entry| entry.dtype == Dtype::I8)?;
+        is_linear(name, shape).then_some(entry)
+    };
+    let mut roles: BTreeMap<&str, Role> = BTreeMap::new();
+    let mut ignored = Vec::new();
+    for (stored, name) in others {
+        let weight = name.strip_suffix(SCALES).filter(|weight| in_8_bits(weight).is_some());
+        if let Some(weight) = weight {
+            let role = Role::Scales(weight.to_owned());
+            if let Some((first, _)) = roles.iter().find(|(_, known)| **known == role) {
+                let first = (*first).to_owned();
+                return Err(BaseError::Ambiguous { name, first, second: stored.clone() });
+            }
+            roles.insert(stored, role);
+        } else {
+            refuse_unknown(stored, &name, config)?;
+            ignored.push(stored.clone());
+        }
+    }
+    for (name, shape) in expected_tensors(config) {
+        let Some(stored) = found.get(&name) else {
+            return Err(BaseError::MissingTensor { hint: near_miss(header, &name), name });
+        };
+        let entry = &header.entries[stored];
+        check_shape(stored, entry, &shape)?;
+        if in_8_bits(&name).is_none() {
+            entry.check_dtype(stored)?;
+            continue;
+        }
+        let scales = roles.iter().find(|(_, role)| **role == Role::Scales(name.clone()));
+        let Some((scales, _)) = scales else {
+            let hint = format!("; `{stored}` has 8 bits and needs a scale for each row");
+            return Err(BaseError::MissingTensor { name: format!("{name}{SCALES}"), hint });
+        };
+        let entry = &header.entries[*scales];
+        check_shape(scales, entry, &shape[..1])?;
+        entry.check_dtype(scales)?;
+    }
+    roles.extend(found.iter().map(|(name, stored)| (stored.as_str(), Role::Tensor(name.clone()))));
+    let mut parts: Vec<_> = header
+        .entries
+        .iter()
+        .map(|(stored, entry)| {
+            let role = roles.get(stored.as_str()).cloned().unwrap_or(Role::None);
+            (stored.clone(), entry.clone(), role)
+        })
+        .collect();
+    parts.sort_by_key(|(_, entry, _)| (entry.range.start, entry.range.end));
+    Ok(Survey { parts, ignored })
+}
+
+fn check_shape(stored: &str, entry: &TensorEntry, expected: &[usize]) -> Result<(), BaseError> {
+    if entry.shape == expected {
+        return Ok(());
+    }
+    Err(BaseError::Shape {
+        name: stored.to_owned(),
+        found: entry.shape.clone(),
+        expected: expected.to_vec(),
+    })
+}
+
+/// The name as BertModel has it: without the prefix of models with heads, and with today's names of
+/// LayerNorm.
+fn plain_name(stored: &str) -> String {
+    let name = stored.strip_prefix("bert.").unwrap_or(stored);
+    for (old, new) in
+        [("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")]
+    {
+        if let Some(head) = name.strip_suffix(old) {
+            return format!("{head}{new}");
+        }
+    }
+    name.to_owned()
+}
+
+/// Lets pass what lies beside the encoder; a tensor of the encoder itself must be known.
+fn refuse_unknown(stored: &str, name: &str, config: &BertConfig) -> Result<(), BaseError> {
+    let buffer = matches!(name, "embeddings.position_ids" | "embeddings.token_type_ids");
+    if buffer || !(name.starts_with("embeddings.") || name.starts_with("encoder.")) {
+        return Ok(());
+    }
+    let hint = format!("num_hidden_layers is {}", config.num_hidden_layers);
+    Err(BaseError::Unexpected { name: stored.to_owned(), hint })
+}
+
+/// What the file holds under another prefix in place of a missing tensor, to put into the message.
+fn near_miss(header: &Header, name: &str) -> String {
+    let tail = format!(".{name}");
+    match header.entries.keys().find(|k| k.ends_with(&tail)) {
+        Some(other) => {
+            format!(", though `{other}` is there; LoRB reads names with the prefix `bert.` or none")
+        }
+        None => String::new(),
+    }
+}

@@ -1,0 +1,160 @@
+//! Weights that arrive in pieces, and those that LoRB wrote in fewer bits.
+
+use super::{TINY_CONFIG, TINY_VOCAB, file_of, raw_file, tiny_config, tiny_tensors};
+use crate::base::{
+    Base, BaseError, BaseStream, BaseWeights, TokenizerFile, WeightStream, expected_tensors,
+};
+use crate::packed::{Packed, Precision};
+
+const KEY: &str = "encoder.layer.0.attention.self.key.weight";
+
+fn streamed(file: &[u8], piece: usize, precision: Precision) -> Result<BaseWeights, BaseError> {
+    let mut stream = WeightStream::new(&tiny_config(), precision, Some(file.len() as u64));
+    file.chunks(piece).try_for_each(|bytes| stream.push(bytes))?;
+    stream.finish()
+}
+
+fn all(mut weights: BaseWeights) -> Vec<Packed> {
+    let names = expected_tensors(&tiny_config()).into_iter().map(|(name, _)| name);
+    names.map(|name| weights.take_packed(&name).unwrap()).collect()
+}
+
+fn written(precision: Precision) -> Vec<u8> {
+    let mut whole = BaseWeights::open(file_of(&tiny_tensors()), &tiny_config()).unwrap();
+    whole.write(&tiny_config(), precision, &"ab".repeat(32)).unwrap()
+}
+
+#[test]
+fn pieces_of_any_length_give_the_same_tensors() {
+    let file = file_of(&tiny_tensors());
+    for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+        let whole = all(streamed(&file, file.len(), precision).unwrap());
+        for piece in [1, 3, 7, 64, 1001] {
+            assert_eq!(all(streamed(&file, piece, precision).unwrap()), whole, "{piece}");
+        }
+        for ((name, shape, values), packed) in tiny_tensors().into_iter().zip(whole) {
+            let linear = name.starts_with("encoder.") && shape.len() == 2;
+            let kept = if linear { precision } else { Precision::F32 };
+            let inputs = *shape.last().unwrap();
+            assert_eq!(packed, Packed::new(values, inputs, kept), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_ends_early_or_goes_on_is_damaged() {
+    let file = file_of(&tiny_tensors());
+    for length in [0, 5, 8, 100, file.len() - 1] {
+        let mut stream = WeightStream::new(&tiny_config(), Precision::F32, None);
+        stream.push(&file[..length]).unwrap();
+        let message = stream.finish().unwrap_err().to_string();
+        assert!(message.contains("not a whole safetensors file"), "{length}: {message}");
+    }
+    let mut stream = WeightStream::new(&tiny_config(), Precision::F32, None);
+    stream.push(&file).unwrap();
+    assert!(stream.push(&[0]).unwrap_err().to_string().contains("follow the last tensor"));
+    // A length that cannot be is known from the header.
+    let mut stream = WeightStream::new(&tiny_config(), Precision::F32, Some(9999));
+    let header = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    stream.push(&file[..header - 1]).unwrap();
+    assert!(stream.push(&file[header - 1..header]).is_err());
+}
+
+#[test]
+fn an_element_that_is_not_finite_is_found_as_it_comes() {
+    let mut tensors = tiny_tensors();
+    tensors.iter_mut().find(|t| t.0 == KEY).unwrap().2[61] = f32::INFINITY;
+    for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+        let message = streamed(&file_of(&tensors), 5, precision).unwrap_err().to_string();
+        assert!(message.contains(KEY) && message.contains("inf at element 61"), "{message}");
+    }
+}
+
+#[test]
+fn a_written_base_comes_back_as_it_was_rounded() {
+    for precision in [Precision::F16, Precision::Int8] {
+        let file = written(precision);
+        assert_eq!(file, written(precision), "equal input, equal bytes");
+        let weights = streamed(&file, 13, precision).unwrap();
+        assert_eq!(weights.origin().unwrap().base_sha256, "ab".repeat(32));
+        assert!(weights.ignored().is_empty());
+        let direct = all(streamed(&file_of(&tiny_tensors()), 4096, precision).unwrap());
+        for ((name, shape), (found, direct)) in
+            expected_tensors(&tiny_config()).into_iter().zip(all(weights).into_iter().zip(direct))
+        {
+            // The embeddings were rounded to f16 on the way; the values of the tiny base are halves of whole
+            // numbers, which f16 holds.
+            assert_eq!(found, direct, "{name} {shape:?}");
+        }
+        let plain = BaseWeights::open(file, &tiny_config()).unwrap();
+        assert_eq!(plain.origin().unwrap().base_sha256, "ab".repeat(32));
+    }
+}
+
+#[test]
+fn a_base_of_fewer_bits_has_the_identity_of_its_original() {
+    let file = written(Precision::Int8);
+    let vocabulary = TokenizerFile::Vocab(TINY_VOCAB.as_bytes(), true);
+    let mut stream =
+        BaseStream::new(TINY_CONFIG.as_bytes(), vocabulary, Precision::Int8, None).unwrap();
+    stream.push(&file).unwrap();
+    assert_ne!(stream.file_hash(), "ab".repeat(32));
+    let Base { hash, .. } = stream.finish().unwrap();
+    assert_eq!(hash, "ab".repeat(32));
+    let spoilt = String::from_utf8_lossy(&file[..4096]).contains("base_sha256");
+    assert!(spoilt, "the origin stands in the header");
+}
+
+#[test]
+fn a_weight_in_8_bits_needs_its_scales() {
+    type Spoil = fn(&mut Vec<(String, &'static str, Vec<usize>, Vec<u8>)>);
+    let cases: [(&str, Spoil); 4] = [
+        ("key.weight_scale` is missing", |parts| parts.retain(|p| p.0 != format!("{KEY}_scale"))),
+        ("key.weight_scale` has shape [7]", |parts| {
+            let scales = parts.iter_mut().find(|p| p.0 == format!("{KEY}_scale")).unwrap();
+            (scales.2, scales.3) = (vec![7], vec![0; 28]);
+        }),
+        ("key.weight_scale` belongs to no part", |parts| {
+            let weight = parts.iter_mut().find(|p| p.0 == KEY).unwrap();
+            (weight.1, weight.3) = ("F32", vec![0; 256]);
+        }),
+        ("word_embeddings.weight` has dtype I8", |parts| {
+            let words = parts.iter_mut().find(|p| p.0.contains("word_emb")).unwrap();
+            (words.1, words.3) = ("I8", vec![0; 14 * 8]);
+        }),
+    ];
+    let parts = || {
+        let mut parts: Vec<_> = expected_tensors(&tiny_config())
+            .into_iter()
+            .map(|(name, shape)| {
+                let bytes = vec![0; 4 * shape.iter().product::<usize>()];
+                (name, "F32", shape, bytes)
+            })
+            .collect();
+        let weight = parts.iter_mut().find(|p| p.0 == KEY).unwrap();
+        (weight.1, weight.3) = ("I8", vec![1; 64]);
+        parts.push((format!("{KEY}_scale"), "F32", vec![8], 0.5f32.to_le_bytes().repeat(8)));
+        parts
+    };
+    let open = |parts: &[(String, &'static str, Vec<usize>, Vec<u8>)]| {
+        let raw: Vec<_> =
+            parts.iter().map(|(n, d, s, b)| (n.as_str(), *d, s.as_slice(), b.clone())).collect();
+        BaseWeights::open(raw_file(&raw), &tiny_config())
+    };
+    assert_eq!(open(&parts()).unwrap().take(KEY).unwrap().data, [0.5; 64]);
+    for (expected, spoil) in cases {
+        let mut parts = parts();
+        spoil(&mut parts);
+        let message = open(&parts).unwrap_err().to_string();
+        assert!(message.contains(expected), "{expected}: {message}");
+    }
+}
+
+#[test]
+fn what_f16_cannot_hold_is_not_written() {
+    let mut tensors = tiny_tensors();
+    tensors.iter_mut().find(|t| t.0 == KEY).unwrap().2[3] = 1e6;
+    let mut weights = BaseWeights::open(file_of(&tensors), &tiny_config()).unwrap();
+    let error = weights.write(&tiny_config(), Precision::F16, &"ab".repeat(32)).unwrap_err();
+    assert_eq!(error, BaseError::TooLarge { name: KEY.into() });
+}

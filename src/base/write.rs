@@ -1,0 +1,107 @@
+//! A base in fewer bits as a file.
+
+use std::collections::BTreeMap;
+
+use half::f16;
+
+use super::survey::{SCALES, is_linear};
+use super::{BaseError, BaseWeights, BertConfig, Origin, expected_tensors};
+use crate::packed::{Elements, Packed, Precision};
+
+impl BaseWeights {
+    /// Writes the encoder's tensors as a `model.safetensors` of fewer bits, and takes them all.
+    ///
+    /// Linear weights come in `precision`, int8 with the scales of their rows as `<name>_scale`; embeddings
+    /// in f16 unless all is to be in full; biases and LayerNorm in full. `hash` is the identity of the base
+    /// that this one stands for, see [`Origin`]. Equal input gives equal bytes.
+    ///
+    /// # Errors
+    /// [`BaseError::Taken`] when a tensor was taken before, [`BaseError::TooLarge`] names a tensor that f16
+    /// cannot hold.
+    pub fn write(
+        &mut self,
+        config: &BertConfig,
+        precision: Precision,
+        hash: &str,
+    ) -> Result<Vec<u8>, BaseError> {
+        let mut parts: Vec<Part> = Vec::new();
+        for (name, shape) in expected_tensors(config) {
+            let weight = self.take_packed(&name)?;
+            let wanted = match shape.len() {
+                2 if is_linear(&name, &shape) => precision,
+                2 if precision != Precision::F32 => Precision::F16,
+                _ => Precision::F32,
+            };
+            let weight = weight.to(wanted);
+            check_halves(&name, &weight)?;
+            parts.extend(Part::of(name, shape, &weight));
+        }
+        // Large elements first, so that each lies at a multiple of its size.
+        parts.sort_by_key(|part| part.dtype.1);
+        let mut header = serde_json::Map::new();
+        let written = |e: String| BaseError::Metadata(e);
+        let (section, origin) = Origin::new(hash.to_owned()).entry().map_err(written)?;
+        let metadata = BTreeMap::from([("format", "pt".to_owned()), (&section, origin)]);
+        header.insert("__metadata__".to_owned(), serde_json::json!(metadata));
+        let mut end = 0;
+        for Part { name, shape, dtype, bytes } in &parts {
+            let start = end;
+            end += bytes.len();
+            let entry =
+                serde_json::json!({"dtype": dtype.0, "shape": shape, "data_offsets": [start, end]});
+            header.insert(name.clone(), entry);
+        }
+        let mut header =
+            serde_json::to_vec(&header).map_err(|e| BaseError::Metadata(e.to_string()))?;
+        header.resize(header.len().next_multiple_of(8), b' ');
+        let mut file = Vec::with_capacity(8 + header.len() + end);
+        file.extend((header.len() as u64).to_le_bytes());
+        file.append(&mut header);
+        parts.into_iter().for_each(|mut part| file.append(&mut part.bytes));
+        Ok(file)
+    }
+}
+
+/// A tensor as it is written.
+struct Part {
+    name: String,
+    shape: Vec<usize>,
+    /// Its name and its place in the file.
+    dtype: (&'static str, u8),
+    bytes: Vec<u8>,
+}
+
+const F32: (&str, u8) = ("F32", 0);
+const F16: (&str, u8) = ("F16", 1);
+const I8: (&str, u8) = ("I8", 2);
+
+impl Part {
+    fn of(name: String, shape: Vec<usize>, weight: &Packed) -> Vec<Self> {
+        let full = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        match weight.elements() {
+            Elements::F32(values) => vec![Self { name, shape, dtype: F32, bytes: full(values) }],
+            Elements::F16(values) => {
+                let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                vec![Self { name, shape, dtype: F16, bytes }]
+            }
+            Elements::Int8 { values, scales } => {
+                let (rows, bytes) = (vec![shape[0]], values.iter().map(|v| *v as u8).collect());
+                let scale_name = format!("{name}{SCALES}");
+                vec![
+                    Self { name: scale_name, shape: rows, dtype: F32, bytes: full(scales) },
+                    Self { name, shape, dtype: I8, bytes },
+                ]
+            }
+        }
+    }
+}
+
+/// Refuses what rounding to f16 made infinite.
+fn check_halves(name: &str, weight: &Packed) -> Result<(), BaseError> {
+    match weight.elements() {
+        Elements::F16(values) if !values.iter().copied().all(f16::is_finite) => {
+            Err(BaseError::TooLarge { name: name.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}

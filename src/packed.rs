@@ -1,0 +1,240 @@
+//! Frozen weights in host memory, in full or in fewer bits.
+
+use std::fmt;
+use std::str::FromStr;
+
+use half::f16;
+
+/// How many bits a frozen weight is kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 32: as the CPU path computes.
+    #[default]
+    F32,
+    /// 16, half precision.
+    F16,
+    /// 8, with one f32 scale for each output: `round(w / scale)`, `scale = max |w| / 127`.
+    Int8,
+}
+
+impl Precision {
+    const NAMES: [(&'static str, Self); 3] =
+        [("f32", Self::F32), ("f16", Self::F16), ("int8", Self::Int8)];
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, precision)| precision == self);
+        f.write_str(name.map_or("", |(name, _)| name))
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
+        found
+            .map(|(_, precision)| *precision)
+            .ok_or_else(|| format!("{name:?} is no precision; use f32, f16 or int8"))
+    }
+}
+
+/// A weight `[outputs, inputs]` in host memory, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packed {
+    inputs: usize,
+    elements: Elements,
+}
+
+/// The elements of a [`Packed`] weight.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Elements {
+    /// In full.
+    F32(Vec<f32>),
+    /// Half precision.
+    F16(Vec<f16>),
+    /// `values[i] * scales[i / inputs]`.
+    Int8 {
+        /// From -127 to 127.
+        values: Vec<i8>,
+        /// One for each row.
+        scales: Vec<f32>,
+    },
+}
+
+impl Packed {
+    /// Rounds `values`, rows of `inputs`, to a precision; in full they are taken as they are.
+    #[must_use]
+    pub fn new(values: Vec<f32>, inputs: usize, precision: Precision) -> Self {
+        let elements = match precision {
+            Precision::F32 => Elements::F32(values),
+            Precision::F16 => Elements::F16(values.into_iter().map(f16::from_f32).collect()),
+            Precision::Int8 => {
+                let mut quantised = Vec::with_capacity(values.len());
+                let rows = values.chunks(inputs);
+                let scales = rows.map(|row| quantise(row, &mut quantised)).collect();
+                Elements::Int8 { values: quantised, scales }
+            }
+        };
+        Self { inputs, elements }
+    }
+
+    /// A weight of `inputs` columns from elements that are rounded already.
+    ///
+    /// # Panics
+    /// When they do not make up whole rows with a scale each.
+    #[must_use]
+    pub fn from_elements(elements: Elements, inputs: usize) -> Self {
+        let packed = Self { inputs, elements };
+        assert!(packed.count().is_multiple_of(inputs), "rows are whole");
+        if let Elements::Int8 { scales, .. } = &packed.elements {
+            assert_eq!(scales.len(), packed.count() / inputs, "a scale for each row");
+        }
+        packed
+    }
+
+    /// What the elements are kept in.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        match self.elements {
+            Elements::F32(_) => Precision::F32,
+            Elements::F16(_) => Precision::F16,
+            Elements::Int8 { .. } => Precision::Int8,
+        }
+    }
+
+    /// The elements, and the scales where there are any.
+    #[must_use]
+    pub fn elements(&self) -> &Elements {
+        &self.elements
+    }
+
+    /// Number of elements.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match &self.elements {
+            Elements::F32(values) => values.len(),
+            Elements::F16(values) => values.len(),
+            Elements::Int8 { values, .. } => values.len(),
+        }
+    }
+
+    /// The same weight in another precision; in its own it is handed through.
+    #[must_use]
+    pub fn to(self, precision: Precision) -> Self {
+        if self.precision() == precision {
+            return self;
+        }
+        let inputs = self.inputs;
+        Self::new(self.into_f32(), inputs, precision)
+    }
+
+    /// The elements in full; a weight that is in full gives them without a copy.
+    #[must_use]
+    pub fn into_f32(self) -> Vec<f32> {
+        match self.elements {
+            Elements::F32(values) => values,
+            Elements::F16(values) => values.into_iter().map(f16::to_f32).collect(),
+            Elements::Int8 { values, scales } => values
+                .chunks(self.inputs)
+                .zip(scales)
+                .flat_map(|(row, scale)| row.iter().map(move |&value| f32::from(value) * scale))
+                .collect(),
+        }
+    }
+
+    /// Puts the rows of `other` behind these.
+    ///
+    /// # Panics
+    /// When precision or columns differ.
+    pub fn append(&mut self, other: Self) {
+        assert_eq!(self.inputs, other.inputs, "rows of one length");
+        match (&mut self.elements, other.elements) {
+            (Elements::F32(all), Elements::F32(more)) => all.extend(more),
+            (Elements::F16(all), Elements::F16(more)) => all.extend(more),
+            (
+                Elements::Int8 { values, scales },
+                Elements::Int8 { values: more, scales: more_scales },
+            ) => {
+                values.extend(more);
+                scales.extend(more_scales);
+            }
+            _ => panic!("rows of one precision"),
+        }
+    }
+
+    /// The words of 32 bits that a device keeps, as floats of these bits: elements little-endian and
+    /// end to end, for int8 filled up to a word, the scales behind them.
+    #[must_use]
+    pub fn into_words(self) -> Vec<f32> {
+        match self.elements {
+            Elements::F32(values) => values,
+            Elements::F16(values) => values
+                .chunks(2)
+                .map(|pair| {
+                    let bits = |i: usize| pair.get(i).map_or(0, |value| u32::from(value.to_bits()));
+                    f32::from_bits(bits(0) | bits(1) << 16)
+                })
+                .collect(),
+            Elements::Int8 { values, scales } => {
+                let word = |bytes: &[i8]| {
+                    let byte =
+                        |i: usize| bytes.get(i).map_or(0, |b| u32::from(*b as u8) << (8 * i));
+                    f32::from_bits(byte(0) | byte(1) | byte(2) | byte(3))
+                };
+                values.chunks(4).map(word).chain(scales).collect()
+            }
+        }
+    }
+}
+
+/// Appends a row rounded to 8 bits, and gives its scale.
+pub(crate) fn quantise(row: &[f32], out: &mut Vec<i8>) -> f32 {
+    let scale = row.iter().fold(0.0f32, |most, w| most.max(w.abs())) / 127.0;
+    // A row of zeros has no scale; anything times 0 is right.
+    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    out.extend(row.iter().map(|w| (w * inverse).round() as i8));
+    scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample([outputs, inputs]: [usize; 2]) -> Vec<f32> {
+        let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) / (1 + i / inputs) as f32;
+        (0..outputs * inputs).map(value).collect()
+    }
+
+    #[test]
+    fn rows_appended_are_rows_packed_together() {
+        for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+            let (first, second) = (sample([3, 5]), sample([2, 5]));
+            let together = Packed::new([first.clone(), second.clone()].concat(), 5, precision);
+            let mut joined = Packed::new(first, 5, precision);
+            joined.append(Packed::new(second, 5, precision));
+            assert_eq!(joined, together);
+            assert_eq!(joined.count(), 25);
+        }
+    }
+
+    #[test]
+    fn another_precision_rounds_what_is_there() {
+        let values = sample([4, 7]);
+        let half = Packed::new(values.clone(), 7, Precision::F16);
+        assert_eq!(half.clone().to(Precision::F16), half);
+        let full = half.clone().to(Precision::F32);
+        assert_eq!(full.clone().into_f32(), half.into_f32());
+        assert_eq!(
+            full.to(Precision::Int8),
+            Packed::new(values, 7, Precision::F16).to(Precision::Int8)
+        );
+    }
+
+    #[test]
+    fn a_row_of_zeros_stays_zero() {
+        let packed = Packed::new(vec![0.0, 0.0, 0.0, 1.0, -1.0, 0.5], 3, Precision::Int8);
+        assert_eq!(packed.into_f32()[..3], [0.0; 3]);
+    }
+}
