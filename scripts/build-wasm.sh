@@ -1,0 +1,38 @@
+#!/bin/sh
+# Builds the wasm module of the npm package into web/dist/wasm: lorb.js, lorb.d.ts and lorb_bg.wasm, and prints their sizes.
+#
+#     sh scripts/build-wasm.sh
+#
+# Needs rustup, wasm-bindgen of the very version in web/Cargo.toml, wasm-opt (binaryen 108 or newer) and brotli. The first
+# build takes a while: burn's GPU runtime is large, and all of it is optimised as one.
+set -eu
+cd "$(dirname "$0")/.."
+
+version=$(sed -n 's/^wasm-bindgen = "=\(.*\)"/\1/p' web/Cargo.toml)
+found=$(wasm-bindgen --version 2> /dev/null | cut -d ' ' -f 2 || true)
+if [ "$found" != "$version" ]; then
+    echo "wasm-bindgen $version is needed, ${found:-none} is here: cargo install wasm-bindgen-cli --version $version" >&2
+    exit 1
+fi
+for tool in wasm-opt brotli; do
+    command -v "$tool" > /dev/null || { echo "$tool is needed (Debian: binaryen, brotli)" >&2; exit 1; }
+done
+
+toolchain=$(sh scripts/setup-wasm.sh)
+# The configuration in .cargo is left out where RUSTFLAGS is set, and the CPU path needs its SIMD.
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+cargo "+$toolchain" build --profile web -p lorb-web --target wasm32-unknown-unknown
+target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+
+staged=$(mktemp -d)
+trap 'rm -rf "$staged"' EXIT
+wasm-bindgen --target web --out-name lorb --out-dir "$staged" "$target/wasm32-unknown-unknown/web/lorb_web.wasm"
+wasm-opt -Os --enable-bulk-memory --enable-sign-ext --enable-mutable-globals --enable-nontrapping-float-to-int \
+    --enable-reference-types --enable-multivalue --enable-simd --strip-debug --strip-producers \
+    "$staged/lorb_bg.wasm" -o "$staged/small.wasm"
+python3 scripts/fix_table_export.py "$staged/small.wasm"
+mv "$staged/small.wasm" "$staged/lorb_bg.wasm"
+rm -rf web/dist/wasm
+mkdir -p web/dist/wasm
+cp "$staged"/lorb.js "$staged"/lorb.d.ts "$staged"/lorb_bg.wasm web/dist/wasm/
+python3 scripts/web_sizes.py

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Builds the npm package in web/dist and the page in www/dist:
+#
+#     sh scripts/build-web.sh && node scripts/serve-web.mjs
+#
+# LORB_KEEP_WASM=1 keeps the wasm module that web/dist/wasm holds and builds the rest. Needs Node.js 20 or newer, and what
+# scripts/build-wasm.sh needs.
+set -eu
+cd "$(dirname "$0")/.."
+
+if [ -z "${LORB_KEEP_WASM:-}" ]; then
+    sh scripts/build-wasm.sh
+fi
+[ -f web/dist/wasm/lorb_bg.wasm ] || { echo "web/dist/wasm holds no module: leave out LORB_KEEP_WASM" >&2; exit 1; }
+if ! cmp -s web/package-lock.json web/node_modules/.built-from; then
+    npm --prefix web ci --no-audit --no-fund >&2
+    cp web/package-lock.json web/node_modules/.built-from
+fi
+npm --prefix web run --silent build
+node www/build.mjs
+web/node_modules/.bin/tsc -p www/tsconfig.json
+echo "the package is in web/dist, the page in www/dist"

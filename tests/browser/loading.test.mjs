@@ -1,0 +1,169 @@
+// Downloads as a browser does them: kept, resumed, refused, and without WebGPU.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+
+import { launch, open, quiet } from './browser.mjs';
+import { minilm, root, site } from './site.mjs';
+
+const weights = (path) => path.endsWith('/model.safetensors');
+const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
+let browser, server;
+
+before(async () => {
+  server = await site();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+afterEach(() => {
+  for (const fault of Object.keys(server.faults)) delete server.faults[fault];
+  server.faults.hurt = () => true;
+  server.requests.length = 0;
+});
+
+/** Loads a base in the page: what was told, how it ended, and a score. */
+function load(page, folder, options = {}) {
+  return page.evaluate(
+    async ([folder, options]) => {
+      const events = [];
+      const { abortAt, ...rest } = options;
+      const controller = new AbortController();
+      const progress_callback = (event) => {
+        events.push(event);
+        if (event.file === 'model.safetensors' && event.loaded >= abortAt) controller.abort();
+      };
+      try {
+        const rescorer = await window.lorb.Rescorer.fromPretrained(folder, { device: 'wasm', progress_callback, signal: controller.signal, ...rest });
+        const { hash } = rescorer;
+        const memory = await rescorer.memory();
+        const cls = Array.from((await rescorer.encode(['turn off the light'])).slice(0, 4));
+        await rescorer.dispose();
+        return { events, hash, cls, memory };
+      } catch (error) {
+        const { name, message, url, expected, actual, status } = error;
+        return { events, error: { name, message, url, expected, actual, status } };
+      }
+    },
+    [folder, options],
+  );
+}
+
+const done = ({ events }) => events.find(({ status, file }) => status === 'done' && file === 'model.safetensors');
+
+test('a second visit needs no network for the base', async () => {
+  const { page, context, complaints } = await open(browser, server.root);
+  const first = await load(page, '/golden/tiny');
+  assert.equal(done(first).from, 'network');
+  assert.equal(first.hash, sha256(readFileSync(join(root, 'tests/golden/tiny/model.safetensors'))));
+  await page.reload();
+  await page.waitForFunction('window.lorb');
+  // The worker and the wasm module are the page's own; a site keeps those as it likes.
+  server.faults.down = true;
+  server.faults.hurt = (path) => path.startsWith('/golden/');
+  server.requests.length = 0;
+  const second = await load(page, '/golden/tiny');
+  assert.equal(second.error, undefined);
+  assert.deepEqual([done(second).from, done(second).verified], ['cache', true]);
+  assert.deepEqual(second.cls, first.cls);
+  assert.deepEqual(server.requests.filter(({ path }) => path.startsWith('/golden/')), []);
+  quiet(complaints);
+  await context.close();
+});
+
+test('loading MiniLM holds at most one and a half times its size in wasm memory', async (t) => {
+  const { page, context, complaints } = await open(browser, server.root);
+  const size = readFileSync(join(minilm(), 'model.safetensors')).length;
+  const loaded = await load(page, '/minilm');
+  assert.equal(loaded.error, undefined);
+  t.diagnostic(`${loaded.memory.wasm} bytes of wasm memory for a base of ${size}`);
+  assert.ok(loaded.memory.wasm <= 1.5 * size, `${loaded.memory.wasm} for ${size}`);
+  quiet(complaints);
+  await context.close();
+});
+
+test('a download that is cut is resumed, now and in a later visit', async () => {
+  const { page, context, complaints } = await open(browser, server.root);
+  server.faults.cutAfter = 9 << 20;
+  server.faults.hurt = weights;
+  const cut = await load(page, '/minilm', { abortAt: 30 << 20 });
+  assert.equal(cut.error.name, 'AbortError');
+  assert.ok(cut.events.some(({ status }) => status === 'retry'));
+  await page.reload();
+  await page.waitForFunction('window.lorb');
+  const whole = await load(page, '/minilm');
+  assert.equal(whole.error, undefined);
+  assert.equal(whole.hash, sha256(readFileSync(join(minilm(), 'model.safetensors'))));
+  const ranges = server.requests.filter(({ path }) => weights(path)).map(({ range }) => Number(/\d+/.exec(range ?? '0')[0]));
+  assert.equal(ranges.length, 3);
+  assert.ok(ranges[1] > 8 << 20 && ranges[2] >= 28 << 20, `${ranges}`);
+  quiet(complaints, [/ERR_CONTENT_LENGTH_MISMATCH|ERR_INCOMPLETE_CHUNKED|Failed to load resource/]);
+  await context.close();
+});
+
+test('a corrupt download is refused and not kept', async () => {
+  const { page, context, complaints } = await open(browser, server.root);
+  const expected = 'ab'.repeat(32);
+  server.faults.linked = `"${expected}"`;
+  server.faults.hurt = weights;
+  const { error } = await load(page, '/golden/tiny');
+  assert.equal(error.name, 'IntegrityError');
+  assert.equal(error.expected, expected);
+  assert.equal(error.actual, sha256(readFileSync(join(root, 'tests/golden/tiny/model.safetensors'))));
+  assert.match(error.url, /model\.safetensors$/);
+  delete server.faults.linked;
+  const again = await load(page, '/golden/tiny');
+  assert.equal(done(again).from, 'network');
+  quiet(complaints);
+  await context.close();
+});
+
+test('a full disk falls back to memory and says so', async () => {
+  const { page, context, complaints } = await open(browser, server.root);
+  const session = await context.newCDPSession(page);
+  await session.send('Storage.overrideQuotaForOrigin', { origin: server.root, quotaSize: 6 << 20 });
+  const first = await load(page, '/minilm');
+  assert.equal(first.error, undefined);
+  const told = first.events.filter(({ status }) => status === 'cache');
+  assert.equal(told.length, 1);
+  assert.equal(told[0].fallback, 'memory');
+  // The same page goes on without the network.
+  server.faults.down = true;
+  server.faults.hurt = (path) => path.startsWith('/minilm/');
+  const second = await load(page, '/minilm');
+  assert.equal(done(second).from, 'cache');
+  assert.deepEqual(second.cls, first.cls);
+  quiet(complaints, [/quota/i]);
+  await context.close();
+});
+
+test('what is not there, or no model, is said by name', async () => {
+  const { page, context, complaints } = await open(browser, server.root);
+  assert.equal((await load(page, '/golden')).error.name, 'UnsupportedModelError');
+  assert.equal((await load(page, '/nowhere')).error.name, 'UnsupportedModelError');
+  assert.equal((await load(page, '/golden/tiny', { device: 'cuda' })).error.name, 'BadInputError');
+  const adapter = await load(page, '/golden/tiny', { adapter: '/golden/minilm/adapter' });
+  assert.equal(adapter.error.name, 'AdapterError');
+  quiet(complaints, [/404/]);
+  await context.close();
+});
+
+test('without WebGPU, webgpu is an error and wasm computes', async () => {
+  const without = await launch({ webgpu: false });
+  try {
+    const { page, complaints } = await open(without, server.root);
+    const refused = await load(page, '/golden/tiny', { device: 'webgpu' });
+    assert.equal(refused.error.name, 'WebGPUNotAvailableError');
+    assert.match(refused.error.message, /wasm/);
+    assert.deepEqual(server.requests.filter(({ path }) => path.startsWith('/golden/')), []);
+    assert.equal((await load(page, '/golden/tiny')).error, undefined);
+    quiet(complaints, [/No available adapters/]);
+  } finally {
+    await without.close();
+  }
+});

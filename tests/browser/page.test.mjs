@@ -1,0 +1,138 @@
+// The demonstration as a visitor meets it: what it asks for, what it says, and that everybody can use it.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { launch, open, quiet, require } from './browser.mjs';
+import { lorb, scratch, writeFiles } from './native.mjs';
+import { root } from './site.mjs';
+
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 360, height: 740 } };
+let browser, server, address;
+
+before(async () => {
+  const tiny = join(root, 'tests/golden/tiny');
+  server = spawn(process.execPath, [join(root, 'scripts/serve-web.mjs'), '--port', '0', '--base', `tiny=${tiny}`]);
+  address = await new Promise((resolve, reject) => {
+    let said = '';
+    const listen = (data) => {
+      said += data;
+      const found = /http:\/\/[\w.]+:\d+/.exec(said);
+      if (found) resolve(found[0]);
+    };
+    server.stdout.on('data', listen);
+    server.stderr.on('data', listen);
+    server.on('exit', () => reject(new Error(`the server ended: ${said}`)));
+  });
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  server?.kill();
+});
+
+/** A page of the demonstration, with everything it asked for. */
+async function visit(options = {}) {
+  const opened = await open(browser, 'about:blank', options);
+  const requests = [];
+  opened.page.on('request', (request) => requests.push(request.url()));
+  await opened.page.addInitScript(() => {
+    // A recogniser with result objects as browsers make them: no arrays, confidence for the first alternative alone.
+    class StandIn {
+      start() {
+        const said = [' turn of the lights in the kitchen', ' turn off the lights in the kitchen', ' turn off the light in the kitchen'];
+        const result = { isFinal: true };
+        Object.defineProperty(result, 'length', { value: said.length });
+        said.forEach((transcript, at) => Object.defineProperty(result, at, { value: { transcript, confidence: at === 0 ? 0.83 : 0 } }));
+        setTimeout(() => {
+          this.onresult?.({ resultIndex: 0, results: { length: 1, 0: result } });
+          this.onend?.();
+        }, 50);
+      }
+      stop() {}
+      abort() {}
+    }
+    globalThis.SpeechRecognition = StandIn;
+  });
+  await opened.page.goto(address);
+  return { ...opened, requests };
+}
+
+/** Serious and critical findings of axe. */
+async function faults(page) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  const bad = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+  return bad.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`);
+}
+
+async function picture(page, name) {
+  const directory = process.env.LORB_SCREENSHOTS;
+  if (!directory) return;
+  mkdirSync(directory, { recursive: true });
+  await page.screenshot({ path: join(directory, `${name}.png`), fullPage: true });
+}
+
+for (const colorScheme of ['light', 'dark']) {
+  for (const [size, viewport] of Object.entries(SIZES)) {
+    test(`before anything is loaded, ${colorScheme}, ${size}`, async () => {
+      const { page, context, complaints, requests } = await visit({ colorScheme, viewport, reducedMotion: 'reduce' });
+      await page.locator('#ranking > li').first().waitFor();
+      await picture(page, `start-${colorScheme}-${size}`);
+      assert.deepEqual(await faults(page), []);
+      const { width, content } = await page.evaluate(() => ({ width: innerWidth, content: document.documentElement.scrollWidth }));
+      assert.ok(content <= width, `${content} pixels wide in a window of ${width}`);
+      assert.deepEqual(requests.filter((url) => !url.startsWith(address)), []);
+      quiet(complaints);
+      await context.close();
+    });
+  }
+}
+
+test('load, dictate, correct, tune, compare and keep, on the CPU', async (t) => {
+  const { page, context, complaints, requests } = await visit({ acceptDownloads: true, viewport: SIZES.desktop, reducedMotion: 'reduce' });
+  await page.selectOption('#model-source', 'served:tiny');
+  await page.selectOption('#model-device', 'wasm');
+  await page.click('#model-load');
+  await page.locator('#model-chip[data-state=ready]').waitFor();
+
+  await page.click('#dictate');
+  await page.locator('#correct-form').waitFor();
+  assert.match(await page.locator('#correct-guesses').innerText(), /turn of the lights in the kitchen/);
+  await page.fill('#correct-text', 'turn off the lights in the kitchen');
+  await page.click('#correct-add');
+  assert.equal(await page.locator('#lessons > li').count(), 1);
+
+  await page.selectOption('#tune-data', await page.locator('#tune-data option').first().getAttribute('value'));
+  await page.fill('#tune-epochs', '2');
+  await page.click('#tune-start');
+  await page.locator('#run-said', { hasText: 'Done in' }).waitFor({ timeout: 240_000 });
+  await picture(page, 'tuned');
+  assert.match(await page.locator('#run-step').innerText(), /^(\d+) \/ \1$/);
+
+  await page.selectOption('#keep-adapter', 'mine');
+  await page.click('#compare');
+  await page.locator('#compare-said', { hasText: /\d/ }).waitFor({ timeout: 120_000 });
+  await picture(page, 'compared');
+  assert.deepEqual(await faults(page), []);
+
+  // What is downloaded is what the native tool reads.
+  const got = [];
+  page.on('download', (download) => got.push(download));
+  await page.click('#keep-pair');
+  while (got.length < 2) await page.waitForTimeout(50);
+  const files = {};
+  for (const download of got) files[download.suggestedFilename()] = readFileSync(await download.path()).toString('base64');
+  const directory = writeFiles(scratch(t), files);
+  const tiny = join(root, 'tests/golden/tiny');
+  const lines = lorb('rescore', join(tiny, 'lists.jsonl'), '--model', tiny, '--adapter', directory).trim().split('\n');
+  assert.equal(lines.length, 6);
+
+  assert.deepEqual(requests.filter((url) => !url.startsWith(address) && !url.startsWith('blob:')), []);
+  quiet(complaints);
+  await context.close();
+});

@@ -1,0 +1,139 @@
+// Scores in the browser are those of the native tool.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { launch, open, quiet } from './browser.mjs';
+import { rescored } from './native.mjs';
+import { lists, minilm, root, site } from './site.mjs';
+
+const TOLERANCE = 1e-4;
+let browser, server;
+
+before(async () => {
+  server = await site();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** Greatest difference of two rescorings, list by list, hypothesis by hypothesis. */
+function difference(ours, native) {
+  let greatest = 0;
+  for (const [at, list] of native.entries()) {
+    assert.equal(ours[at].length, list.nbest.length);
+    // Equal totals may come in any order, so texts are looked up; equal texts have equal scores.
+    for (const { text, lm } of list.nbest) {
+      const found = ours[at].find((ranked) => ranked.text === text);
+      greatest = Math.max(greatest, Math.abs(found.lm - lm));
+    }
+    ours[at].forEach(({ score }, place) => (greatest = Math.max(greatest, Math.abs(score - list.nbest[place].total))));
+    assert.deepEqual(ours[at].map(({ rank }) => rank), ours[at].map((_, place) => place + 1));
+  }
+  return greatest;
+}
+
+for (const [base, device, folder] of [
+  ['tiny', 'webgpu', '/golden/tiny'],
+  ['tiny', 'wasm', '/golden/tiny'],
+  ['minilm', 'webgpu', '/minilm'],
+  ['minilm', 'wasm', '/minilm'],
+]) {
+  test(`${base} on ${device}: rescoring is the native tool's`, async (t) => {
+    const { page, context, complaints } = await open(browser, server.root);
+    const given = lists(base);
+    const answer = await page.evaluate(
+      async ([base, device, folder, given]) => {
+        const { Rescorer } = window.lorb;
+        const rescorer = await Rescorer.fromPretrained(folder, { device, adapter: `/golden/${base}/adapter` });
+        const ranked = await rescorer.rescoreAll(given, { weights: { beta: 1 } });
+        const single = await rescorer.rescore(given[0], { weights: { beta: 1 } });
+        const raw = await rescorer.score([given[0].nbest.map(({ text }) => text)]);
+        const report = await rescorer.evaluate(given, { weights: { beta: 1 } });
+        rescorer.disableAdapters();
+        const first = await rescorer.rescore(given[0]);
+        const { hash, dtype, deviceName, parameters } = rescorer;
+        const memory = await rescorer.memory();
+        await rescorer.dispose();
+        return { ranked, single, raw, report, first, hash, dtype, deviceName, parameters, memory };
+      },
+      [base, device, folder, given],
+    );
+    const model = base === 'tiny' ? join(root, 'tests/golden/tiny') : minilm();
+    const golden = join(root, 'tests/golden', base);
+    const native = rescored(model, join(golden, 'adapter'), join(golden, 'lists.jsonl'));
+    const greatest = difference(answer.ranked, native);
+    t.diagnostic(`greatest difference ${greatest.toExponential(1)} on ${answer.deviceName}; memory ${JSON.stringify(answer.memory)}`);
+    assert.ok(greatest < TOLERANCE, `${greatest}`);
+    // One list alone, and the scores alone, say the same as all together.
+    answer.single.forEach(({ lm }, at) => assert.ok(Math.abs(lm - answer.ranked[0][at].lm) < TOLERANCE));
+    for (const { index, lm } of answer.single) assert.ok(Math.abs(answer.raw[0][index] - lm) < TOLERANCE);
+    // Without an adapter, the first pass's order stands and nothing claims a score.
+    const best = Math.max(...given[0].nbest.map(({ score }) => score));
+    assert.equal(answer.first[0].score, best);
+    assert.ok(answer.first.every(({ lm }) => lm === null));
+    assert.equal(answer.report.utterances, given.filter(({ ref }) => ref !== undefined).length);
+    assert.equal(answer.report.choices.length, given.length);
+    quiet(complaints);
+    await context.close();
+  });
+}
+
+test('half and quarter precision stay close to full, which is the native score', async (t) => {
+  const { page, context, complaints } = await open(browser, server.root);
+  const given = lists('tiny');
+  const scores = await page.evaluate(async (given) => {
+    const texts = given.map(({ nbest }) => nbest.map(({ text }) => text));
+    const scores = {};
+    for (const dtype of ['fp16', 'int8']) {
+      const options = { device: 'webgpu', dtype, adapter: '/golden/tiny/adapter' };
+      const rescorer = await window.lorb.Rescorer.fromPretrained('/golden/tiny', options);
+      scores[dtype] = (await rescorer.score(texts)).flat();
+      if (rescorer.dtype !== dtype) throw new Error(`${rescorer.dtype} instead of ${dtype}`);
+      await rescorer.dispose();
+    }
+    return scores;
+  }, given);
+  const golden = join(root, 'tests/golden/tiny');
+  const native = rescored(golden, join(golden, 'adapter'), join(golden, 'lists.jsonl'));
+  const full = given.flatMap(({ nbest }, at) => nbest.map(({ text }) => native[at].nbest.find((one) => one.text === text).lm));
+  for (const [dtype, most] of [['fp16', 5e-3], ['int8', 0.15]]) {
+    assert.equal(scores[dtype].length, full.length);
+    const greatest = Math.max(...full.map((score, at) => Math.abs(score - scores[dtype][at])));
+    t.diagnostic(`${dtype}: ${greatest.toExponential(1)}`);
+    assert.ok(greatest > 0 && greatest < most, `${dtype}: ${greatest}`);
+  }
+  quiet(complaints);
+  await context.close();
+});
+
+test('a list of the core and the page: reading, aligning, speech', async () => {
+  const { page, context, complaints } = await open(browser, server.root);
+  const answer = await page.evaluate(async (given) => {
+    const { parseNbest, alignWords, Rescorer } = window.lorb;
+    const text = given.map((list) => JSON.stringify(list)).join('\n');
+    const parsed = await parseNbest(new Blob([text]), 'mine.jsonl');
+    const refused = await parseNbest(`${text}\n{"id":"x"}`, 'mine.jsonl').catch(({ name, message }) => ({ name, message }));
+    // The page's own alignment is held to the core's.
+    const { default: init, ...core } = await import('/lorb/wasm/lorb.js');
+    await init();
+    const pairs = given.filter(({ ref }) => ref !== undefined).flatMap(({ ref, nbest }) => nbest.map(({ text }) => [ref, text]));
+    const aligned = pairs.map(([ref, hyp]) => [alignWords(ref, hyp), core.alignWords(ref, hyp)]);
+    const result = { length: 2, isFinal: true, 0: { transcript: ' turn of the light', confidence: 0.9 }, 1: { transcript: 'turn off the light', confidence: 0 } };
+    const rescorer = await Rescorer.fromPretrained('/golden/tiny', { device: 'wasm', adapter: '/golden/tiny/adapter' });
+    const heard = await rescorer.rescore(result, { weights: { beta: 1 } });
+    await rescorer.dispose();
+    return { parsed, refused, aligned, heard };
+  }, lists('tiny'));
+  assert.deepEqual(answer.parsed.map(({ id }) => id), lists('tiny').map(({ id }) => id));
+  assert.equal(answer.refused.name, 'BadInputError');
+  assert.match(answer.refused.message, /mine\.jsonl.*\b7\b/);
+  assert.ok(answer.aligned.length > 10);
+  for (const [ours, core] of answer.aligned) assert.deepEqual(ours, core);
+  assert.deepEqual(answer.heard.map(({ first }) => first === null).sort(), [false, true]);
+  quiet(complaints);
+  await context.close();
+});

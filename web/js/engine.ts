@@ -1,0 +1,91 @@
+/** The page's end of one worker: requests out, answers in. It knows nothing of models; a dead one is thrown away. */
+
+import { fromWire, throwIfAborted, WorkerDiedError } from './errors.js';
+import type { Operation, Params, Reply, Result } from './protocol.js';
+
+export interface CallWatch {
+  signal?: AbortSignal | undefined;
+  onDone?: ((done: number) => void) | undefined;
+  transfer?: Transferable[];
+}
+
+interface Pending {
+  resolve: (result: never) => void;
+  reject: (error: unknown) => void;
+  onDone: ((done: number) => void) | undefined;
+}
+
+export type WorkerFactory = () => Worker;
+
+/** Bundlers know this very expression. */
+export const ownWorker: WorkerFactory = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'lorb' });
+
+export class Engine {
+  #worker: Worker;
+  #pending = new Map<number, Pending>();
+  #lastId = 0;
+  #dead: Error | undefined;
+
+  constructor(factory: WorkerFactory = ownWorker) {
+    this.#worker = factory();
+    this.#worker.onmessage = (event: MessageEvent<Reply>) => this.#receive(event.data);
+    this.#worker.onerror = (event: ErrorEvent) => {
+      const reason = event.message || 'its module could not be loaded';
+      this.terminate(new WorkerDiedError(`the worker failed: ${reason}`));
+    };
+    this.#worker.onmessageerror = () => this.terminate(new WorkerDiedError('the worker sent what cannot be read'));
+  }
+
+  /** Why it is dead; `undefined` while it lives. */
+  get dead(): Error | undefined {
+    return this.#dead;
+  }
+
+  /** Asks for an operation. On abort, the promise is rejected at once; the worker stops at its next opportunity. */
+  call<O extends Operation>(op: O, params: Params<O>, watch: CallWatch = {}): Promise<Result<O>> {
+    const { signal, onDone, transfer } = watch;
+    return new Promise<Result<O>>((resolve, reject) => {
+      throwIfAborted(signal);
+      if (this.#dead) throw this.#dead;
+      const id = ++this.#lastId;
+      const abort = () => {
+        this.#pending.delete(id);
+        this.#worker.postMessage({ abort: id });
+        reject(signal?.reason);
+      };
+      const settle = <T>(then: (value: T) => void) => (value: T) => {
+        signal?.removeEventListener('abort', abort);
+        then(value);
+      };
+      this.#worker.postMessage({ id, op, params }, { transfer: transfer ?? [] });
+      this.#pending.set(id, { resolve: settle(resolve), reject: settle(reject), onDone });
+      signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  /** Ends the worker; what is under way fails with `reason`. */
+  terminate(reason: Error = new WorkerDiedError('the worker was ended')): void {
+    if (this.#dead) return;
+    this.#dead = reason;
+    this.#worker.terminate();
+    for (const { reject } of this.#pending.values()) reject(reason);
+    this.#pending.clear();
+  }
+
+  #receive(reply: Reply): void {
+    if ('fatal' in reply) {
+      this.terminate(new WorkerDiedError(`the computation failed: ${reply.fatal}`));
+      return;
+    }
+    const pending = this.#pending.get(reply.id);
+    // An aborted call has nobody waiting.
+    if (!pending) return;
+    if ('done' in reply) {
+      pending.onDone?.(reply.done);
+      return;
+    }
+    this.#pending.delete(reply.id);
+    if ('error' in reply) pending.reject(fromWire(reply.error));
+    else pending.resolve(reply.result as never);
+  }
+}

@@ -1,0 +1,175 @@
+/** The worker's side: owns the wasm instance, does what it is asked, one thing after the other. */
+
+import type * as Wasm from './wasm/lorb.js';
+import { abortError, BadInputError, toWire } from './errors.js';
+import type { Operation, Params, Reply, Request, Result } from './protocol.js';
+
+export interface Port {
+  postMessage(message: Reply, transfer?: Transferable[]): void;
+}
+
+/** How a call is watched while it runs. */
+interface Call {
+  done: (hypotheses: number) => void;
+  isAborted: () => boolean;
+}
+
+type Handlers = { [O in Operation]: (params: Params<O>, call: Call) => Result<O> | Promise<Result<O>> };
+
+export class Host {
+  #port: Port;
+  #load: () => Promise<typeof Wasm>;
+  #loading: Promise<typeof Wasm> | undefined;
+  #device: Wasm.GpuDevice | undefined;
+  #loader: Wasm.BaseLoader | undefined;
+  #model: Wasm.Model | undefined;
+  #runs = new Map<number, { trainer: Wasm.Trainer; kept: number }>();
+  #lastRun = 0;
+  /** The end of the line: operations on the model borrow it, so they may not overlap. */
+  #queue: Promise<unknown> = Promise.resolve();
+  #aborted = new Set<number>();
+  #open = new Set<number>();
+
+  constructor(port: Port, load: () => Promise<typeof Wasm>) {
+    this.#port = port;
+    this.#load = load;
+  }
+
+  receive(request: Request): void {
+    if ('abort' in request) {
+      if (this.#open.has(request.abort)) this.#aborted.add(request.abort);
+      return;
+    }
+    const { id, op, params } = request;
+    this.#open.add(id);
+    // Reading text touches no model, so it need not wait for a training step's turn.
+    const run = () => this.#answer(id, op, params);
+    if (op === 'text.parse') void run();
+    else this.#queue = this.#queue.then(run);
+  }
+
+  /** Tells the page that nothing more will come of this instance. */
+  fail(reason: string): void {
+    this.#port.postMessage({ fatal: reason });
+  }
+
+  async #answer(id: number, op: Operation, params: unknown): Promise<void> {
+    const isAborted = () => this.#aborted.has(id);
+    try {
+      if (isAborted()) throw abortError();
+      const handle = this.#handlers[op] as (params: unknown, call: Call) => unknown;
+      const result = await handle(params, { done: (done) => this.#port.postMessage({ id, done }), isAborted });
+      this.#port.postMessage({ id, result }, buffers(result));
+    } catch (error) {
+      this.#port.postMessage({ id, error: toWire(error) });
+    } finally {
+      this.#open.delete(id);
+      this.#aborted.delete(id);
+    }
+  }
+
+  #wasm(): Promise<typeof Wasm> {
+    return (this.#loading ??= this.#load());
+  }
+
+  #theModel(): Wasm.Model {
+    if (!this.#model) throw new BadInputError('no base is loaded');
+    return this.#model;
+  }
+
+  #theRun(run: number): { trainer: Wasm.Trainer; kept: number } {
+    const found = this.#runs.get(run);
+    if (!found) throw new BadInputError('this run is over');
+    return found;
+  }
+
+  #handlers: Handlers = {
+    'device.open': async ({ kind }) => {
+      const { GpuDevice } = await this.#wasm();
+      this.#device = await GpuDevice.open(kind);
+      return { kind: this.#device.kind, name: this.#device.name };
+    },
+
+    'base.begin': async ({ config, tokenizer, isVocab, lowercase, dtype, total }) => {
+      const { BaseLoader } = await this.#wasm();
+      // A download that starts over: what came before is of another file.
+      this.#loader?.free();
+      this.#loader = undefined;
+      this.#loader = new BaseLoader(config, tokenizer, isVocab, lowercase, dtype, total);
+    },
+    'base.push': ({ chunk }) => {
+      if (!this.#loader) throw new BadInputError('no base is being loaded');
+      this.#loader.push(chunk);
+    },
+    'base.finish': async ({ name }) => {
+      const loader = this.#loader;
+      if (!loader || !this.#device) throw new BadInputError('no base is being loaded');
+      // Consumed, whether it succeeds or not.
+      this.#loader = undefined;
+      this.#model = await loader.finish(this.#device);
+      this.#model.name = name;
+      const { hash, fileHash, parameters, dtype } = this.#model;
+      return { hash, fileHash, parameters, dtype };
+    },
+
+    'adapter.read': ({ name, config, weights }) => this.#theModel().readAdapter(name, config, weights),
+    'adapter.init': ({ name, options }) => this.#theModel().initAdapter(name, options),
+    'adapter.write': ({ name }) => {
+      const { config, weights } = this.#theModel().writeAdapter(name);
+      return { config, weights };
+    },
+    'adapter.remove': ({ name }) => this.#theModel().removeAdapter(name),
+    'adapter.list': () => this.#theModel().adapters(),
+
+    'model.score': ({ adapter, lists, batchTokens }, { done, isAborted }) =>
+      this.#theModel().score(adapter, lists, batchTokens, done, isAborted),
+    'model.encode': ({ texts, batchTokens }, { done, isAborted }) => this.#theModel().cls(texts, batchTokens, done, isAborted),
+    'model.rescore': ({ adapter, lists, weights, batchTokens }, { done, isAborted }) =>
+      this.#theModel().rescore(adapter, lists.map(({ nbest }) => nbest), weights, batchTokens, done, isAborted),
+    'model.evaluate': ({ adapter, lists, weights, seed, batchTokens }, { done, isAborted }) =>
+      this.#theModel().evaluate(adapter, lists, weights, batchTokens, seed, done, isAborted),
+    'model.tune': ({ adapter, lists, gamma, batchTokens }, { done, isAborted }) =>
+      this.#theModel().tune(adapter, lists, gamma, batchTokens, done, isAborted),
+    'model.tokens': ({ texts }) => this.#theModel().tokenCounts(texts),
+    'model.memory': () => this.#theModel().memory(),
+
+    'train.start': ({ adapter, options, train, dev, checkpoint }) => {
+      const trainer = this.#theModel().createTrainer(adapter, options, train, dev, checkpoint);
+      const run = ++this.#lastRun;
+      this.#runs.set(run, { trainer, kept: trainer.keptStep() });
+      return { run, step: trainer.step, steps: trainer.steps };
+    },
+    'train.next': async ({ run }) => {
+      const entry = this.#theRun(run);
+      const { trainer } = entry;
+      const message = await trainer.next();
+      const keptStep = trainer.keptStep();
+      const kept = keptStep > entry.kept ? trainer.kept() : undefined;
+      entry.kept = keptStep;
+      return { message, step: trainer.step, steps: trainer.steps, kept };
+    },
+    'train.checkpoint': ({ run }) => this.#theRun(run).trainer.checkpoint(),
+    'train.best': ({ run, name }) => this.#theRun(run).trainer.best(name),
+    'train.end': ({ run }) => {
+      this.#runs.get(run)?.trainer.free();
+      this.#runs.delete(run);
+    },
+
+    'text.parse': async ({ text, name }) => (await this.#wasm()).parseNbest(text, name),
+
+    dispose: () => {
+      for (const { trainer } of this.#runs.values()) trainer.free();
+      this.#runs.clear();
+      this.#loader?.free();
+      this.#model?.free();
+      this.#device?.free();
+      this.#loader = this.#model = this.#device = undefined;
+    },
+  };
+}
+
+/** The buffers in an answer, which are handed over instead of copied: the wasm module made them for us alone. */
+function buffers(result: unknown): Transferable[] {
+  const values = Array.isArray(result) ? result : [result, ...(result && typeof result === 'object' ? Object.values(result) : [])];
+  return values.filter(ArrayBuffer.isView).map((view) => view.buffer as ArrayBuffer);
+}

@@ -1,0 +1,22 @@
+/** LoRB in the browser: re-rank N-best lists, and tune an adapter on what the user corrects, without a byte leaving the device. */
+
+export { Rescorer } from './rescorer.js';
+export type { Trainer } from './trainer.js';
+export { AdapterStore } from './store.js';
+export { parseNbest } from './parse.js';
+export { alignWords } from './words.js';
+export { fromSpeech } from './speech.js';
+export {
+  AdapterError,
+  BadInputError,
+  DeviceLostError,
+  DeviceRefusedError,
+  IntegrityError,
+  LorbError,
+  QuotaError,
+  SourceError,
+  UnsupportedModelError,
+  WebGPUNotAvailableError,
+  WorkerDiedError,
+} from './errors.js';
+export type * from './types.js';

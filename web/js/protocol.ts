@@ -1,0 +1,66 @@
+/** What the page and the worker say to each other. */
+
+import type { WireError } from './errors.js';
+import type { AdapterInfo, DeviceKind, Dtype, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from './types.js';
+
+/** An N-best list in the one form that the wasm module takes. */
+export interface List {
+  id: string;
+  ref?: string | null;
+  nbest: { text: string; score?: number | null; [key: string]: unknown }[];
+  [key: string]: unknown;
+}
+
+export interface AdapterBytes {
+  config: Uint8Array;
+  weights: Uint8Array;
+}
+
+interface Scoring {
+  batchTokens: number | undefined;
+}
+
+/** A message of a run, and the state to mirror where a newer one was kept. */
+export interface Advanced {
+  message: TrainMessage | undefined;
+  step: number;
+  steps: number;
+  kept: Uint8Array | undefined;
+}
+
+/** Every operation: what it is given, and what it answers. */
+export interface Operations {
+  'device.open': [{ kind: DeviceKind }, { kind: string; name: string }];
+  'base.begin': [{ config: Uint8Array; tokenizer: Uint8Array; isVocab: boolean; lowercase: boolean; dtype: Dtype; total: number }, void];
+  'base.push': [{ chunk: Uint8Array }, void];
+  'base.finish': [{ name: string | undefined }, { hash: string; fileHash: string; parameters: number; dtype: string }];
+  'adapter.read': [AdapterBytes & { name: string }, AdapterInfo];
+  'adapter.init': [{ name: string; options: object }, AdapterInfo];
+  'adapter.write': [{ name: string }, AdapterBytes];
+  'adapter.remove': [{ name: string }, boolean];
+  'adapter.list': [{}, AdapterInfo[]];
+  'model.score': [Scoring & { adapter: string; lists: string[][] }, Float64Array[]];
+  'model.encode': [Scoring & { texts: string[] }, Float32Array];
+  'model.rescore': [Scoring & { adapter: string | null; lists: List[]; weights: Weights | undefined }, Ranked[][]];
+  'model.evaluate': [Scoring & { adapter: string | null; lists: List[]; weights: Weights | undefined; seed: number }, Report];
+  'model.tune': [Scoring & { adapter: string; lists: List[]; gamma: boolean }, Tuned];
+  'model.tokens': [{ texts: string[] }, Uint32Array];
+  'model.memory': [{}, Memory];
+  'train.start': [{ adapter: string; options: object; train: List[]; dev: List[]; checkpoint: Uint8Array | undefined }, { run: number; step: number; steps: number }];
+  'train.next': [{ run: number }, Advanced];
+  'train.checkpoint': [{ run: number }, Uint8Array];
+  'train.best': [{ run: number; name: string }, AdapterInfo];
+  'train.end': [{ run: number }, void];
+  'text.parse': [{ text: string; name: string }, List[]];
+  dispose: [{}, void];
+}
+
+export type Operation = keyof Operations;
+export type Params<O extends Operation> = Operations[O][0];
+export type Result<O extends Operation> = Operations[O][1];
+
+/** From the page. */
+export type Request = { [O in Operation]: { id: number; op: O; params: Params<O> } }[Operation] | { abort: number };
+
+/** From the worker. `fatal` is said once, when the instance is beyond help. */
+export type Reply = { id: number; result: unknown } | { id: number; error: WireError } | { id: number; done: number } | { fatal: string };

@@ -1,0 +1,89 @@
+/** Where files are: on a hub, under a URL, or in the caller's hands. */
+
+import { BadInputError } from './errors.js';
+import type { Facts, Remote } from './download.js';
+import type { FileData, LoadOptions, Source } from './types.js';
+
+export const HUB = 'https://huggingface.co';
+
+/** A folder of files, of which some may not be there. */
+export interface Folder {
+  /** For events and messages. */
+  name: string;
+  /** What adapters trained on this base name it by; its hash tells more where there is none. */
+  id: string | undefined;
+  /** A file in hand, the place of one on the network, or `undefined` where it is known not to be there. */
+  locate(file: string): Blob | Remote | undefined;
+}
+
+export function openFolder(source: Source, options: LoadOptions): Folder {
+  if (typeof source === 'string' && isHubId(source)) return hubFolder(source, options);
+  if (typeof source === 'string' || source instanceof URL) return urlFolder(source, options);
+  return fileFolder(source);
+}
+
+/** A name, or an owner and a name; what begins like a path or has a scheme is none. */
+function isHubId(source: string): boolean {
+  return /^[\w-][\w.-]*(\/[\w-][\w.-]*)?$/.test(source);
+}
+
+function hubFolder(id: string, { host = HUB, revision = 'main', sha256 }: LoadOptions): Folder {
+  const root = host.replace(/\/+$/, '');
+  const at = encodeURIComponent(revision);
+  let listing: Promise<Map<string, Facts> | undefined> | undefined;
+  const facts = async (file: string) => {
+    listing ??= list(`${root}/api/models/${id}/tree/${at}`);
+    const files = await listing;
+    return files && (files.get(file) ?? null);
+  };
+  return {
+    name: id,
+    id,
+    locate: (file) => ({ url: `${root}/${id}/resolve/${at}/${file}`, file, facts: () => facts(file), sha256: sha256?.[file] }),
+  };
+}
+
+/** Sizes and hashes of a repository's files; `undefined` where the hub gives no listing, and files are asked for one by one. */
+async function list(url: string): Promise<Map<string, Facts> | undefined> {
+  try {
+    const response = await fetch(url);
+    if (!response.ok) return undefined;
+    const entries = (await response.json()) as { path: string; size?: number; lfs?: { oid?: string; size?: number } }[];
+    return new Map(entries.map(({ path, size, lfs }) => [path, { size: lfs?.size ?? size, sha256: lfs?.oid }]));
+  } catch {
+    return undefined;
+  }
+}
+
+function urlFolder(source: string | URL, { sha256 }: LoadOptions): Folder {
+  let root: URL;
+  try {
+    root = new URL(source, globalThis.document?.baseURI ?? globalThis.location?.href);
+  } catch {
+    throw new BadInputError(`${JSON.stringify(source)} is neither a hub id (owner/name) nor a URL`);
+  }
+  if (!root.pathname.endsWith('/')) root.pathname += '/';
+  const name = root.pathname.split('/').filter(Boolean).pop() ?? root.host;
+  return { name, id: root.origin + root.pathname, locate: (file) => ({ url: new URL(file + root.search, root).href, file, sha256: sha256?.[file] }) };
+}
+
+function fileFolder(source: Exclude<Source, string | URL>): Folder {
+  const files = new Map<string, Blob>();
+  if (isList(source)) {
+    for (const file of Array.from(source)) files.set(file.name, file);
+  } else {
+    for (const [name, data] of Object.entries(source)) files.set(name, toBlob(name, data));
+  }
+  if (files.size === 0) throw new BadInputError('no files were given');
+  return { name: 'files', id: undefined, locate: (file) => files.get(file) };
+}
+
+function isList(source: Exclude<Source, string | URL>): source is readonly File[] | FileList {
+  return Array.isArray(source) || (typeof FileList !== 'undefined' && source instanceof FileList);
+}
+
+function toBlob(name: string, data: FileData): Blob {
+  if (data instanceof Blob) return data;
+  if (data instanceof ArrayBuffer || ArrayBuffer.isView(data)) return new Blob([data as BlobPart]);
+  throw new BadInputError(`${name}: expected a Blob, an ArrayBuffer or a Uint8Array`);
+}

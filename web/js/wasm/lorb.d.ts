@@ -1,0 +1,64 @@
+/** The wasm module as `wasm-bindgen --target web` writes it, as far as the worker uses it; a test holds this to the written types. */
+
+import type { AdapterInfo, AlignedWord, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from '../types.js';
+import type { List } from '../protocol.js';
+
+export default function init(options?: { module_or_path?: string | URL | Request | Response | WebAssembly.Module }): Promise<unknown>;
+
+export class GpuDevice {
+  private constructor();
+  static open(kind: string): Promise<GpuDevice>;
+  readonly kind: string;
+  readonly name: string;
+  free(): void;
+}
+
+export class BaseLoader {
+  constructor(config: Uint8Array, tokenizer: Uint8Array, tokenizerIsVocab: boolean, lowercase: boolean, dtype: string, totalBytes: number);
+  push(chunk: Uint8Array): void;
+  finish(device: GpuDevice): Promise<Model>;
+  free(): void;
+}
+
+type Done = (done: number) => void;
+type IsAborted = () => boolean;
+
+export class Model {
+  private constructor();
+  /** What adapters remember the base by; for a file of fewer bits that LoRB wrote, the original's. */
+  readonly hash: string;
+  /** SHA-256 of the file that was loaded. */
+  readonly fileHash: string;
+  name: string | undefined;
+  readonly parameters: number;
+  readonly dtype: string;
+  tokenCounts(texts: string[]): Uint32Array;
+  readAdapter(name: string, config: Uint8Array, weights: Uint8Array): AdapterInfo;
+  initAdapter(name: string, options: object): AdapterInfo;
+  removeAdapter(name: string): boolean;
+  adapters(): AdapterInfo[];
+  writeAdapter(name: string): { config: Uint8Array; weights: Uint8Array };
+  score(adapter: string, lists: string[][], batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Float64Array[]>;
+  cls(texts: string[], batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Float32Array>;
+  rescore(adapter: string | null, lists: List['nbest'][], weights: Weights | undefined, batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Ranked[][]>;
+  evaluate(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, seed: number, done: Done, isAborted: IsAborted): Promise<Report>;
+  tune(adapter: string, lists: List[], gamma: boolean, batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Tuned>;
+  createTrainer(adapter: string, options: object, train: List[], dev: List[], checkpoint?: Uint8Array): Trainer;
+  memory(): Memory;
+  free(): void;
+}
+
+export class Trainer {
+  private constructor();
+  next(): Promise<TrainMessage | undefined>;
+  checkpoint(): Promise<Uint8Array>;
+  kept(): Uint8Array;
+  keptStep(): number;
+  readonly step: number;
+  readonly steps: number;
+  best(name: string): Promise<AdapterInfo>;
+  free(): void;
+}
+
+export function parseNbest(text: string, name: string): List[];
+export function alignWords(reference: string, hypothesis: string): AlignedWord[];

@@ -1,0 +1,104 @@
+//! Adapters in and out of a model.
+
+use js_sys::{Object, Reflect, Uint8Array};
+use lorb::adapter::{AdapterFiles, AdapterMeta, read, write};
+use lorb::model::Adapter;
+use serde_json::{Value, json};
+use wasm_bindgen::prelude::*;
+
+use crate::convert::{from_js, to_js};
+use crate::error::WebError;
+use crate::model::{Loaded, Model};
+use crate::options::AdapterOptions;
+
+/// What a page is told of an adapter.
+pub fn info(name: &str, loaded: &Loaded) -> Value {
+    let Loaded { adapter: Adapter { config, layout, .. }, meta, .. } = loaded;
+    let targets: Vec<String> = config.targets.iter().map(ToString::to_string).collect();
+    json!({
+        "name": name,
+        "rank": config.rank,
+        "alpha": config.alpha,
+        "dropout": config.dropout,
+        "rslora": config.rslora,
+        "targets": targets,
+        "layers": config.layers,
+        "parameters": layout.len(),
+        "beta": meta.weights.map(|weights| weights.beta),
+        "gamma": meta.weights.map(|weights| weights.gamma),
+        "baseHash": meta.base_hash,
+        "baseName": meta.base_name,
+        "objective": meta.objective,
+    })
+}
+
+#[wasm_bindgen]
+impl Model {
+    /// Loads the two files of a PEFT directory under a name.
+    ///
+    /// # Errors
+    /// `AdapterError`, also for an adapter of another base.
+    #[wasm_bindgen(js_name = readAdapter)]
+    pub fn read_adapter(
+        &self,
+        name: &str,
+        config: Vec<u8>,
+        weights: Vec<u8>,
+    ) -> Result<JsValue, JsValue> {
+        let files = AdapterFiles { config, weights };
+        let (adapter, meta) = read(&files, &self.shared.config).map_err(WebError::from)?;
+        meta.check_base(&self.shared.hash).map_err(WebError::from)?;
+        Ok(to_js(&info(name, &self.shared.put(name, adapter, meta)))?)
+    }
+
+    /// Makes a new adapter under a name: `{r, alpha, dropout, targetModules, rslora, layers, seed}`, all of
+    /// which may be left out.
+    ///
+    /// # Errors
+    /// `BadInputError` names the setting.
+    #[wasm_bindgen(js_name = initAdapter)]
+    pub fn init_adapter(&self, name: &str, options: JsValue) -> Result<JsValue, JsValue> {
+        let options: AdapterOptions = from_js(&options, "options")?;
+        let config = options.config().map_err(WebError::from)?;
+        let adapter =
+            Adapter::init(&self.shared.config, config, options.seed).map_err(WebError::from)?;
+        let meta = AdapterMeta {
+            base_hash: Some(self.shared.hash.clone()),
+            base_name: self.shared.name.borrow().clone(),
+            ..AdapterMeta::default()
+        };
+        Ok(to_js(&info(name, &self.shared.put(name, adapter, meta)))?)
+    }
+
+    /// Forgets an adapter; `false` if there is none of the name.
+    #[wasm_bindgen(js_name = removeAdapter)]
+    #[must_use]
+    pub fn remove_adapter(&self, name: &str) -> bool {
+        self.shared.adapters.borrow_mut().remove(name).is_some()
+    }
+
+    /// What is known of each adapter, by name.
+    ///
+    /// # Errors
+    /// None but a value that cannot be handed over.
+    pub fn adapters(&self) -> Result<JsValue, JsValue> {
+        let adapters = self.shared.adapters.borrow();
+        let all: Vec<Value> = adapters.iter().map(|(name, loaded)| info(name, loaded)).collect();
+        Ok(to_js(&all)?)
+    }
+
+    /// `{config, weights}`: the two files of a PEFT directory.
+    ///
+    /// # Errors
+    /// `AdapterError` when a value is not finite.
+    #[wasm_bindgen(js_name = writeAdapter)]
+    pub fn write_adapter(&self, name: &str) -> Result<JsValue, JsValue> {
+        let loaded = self.shared.adapter(name)?;
+        let files = write(&loaded.adapter, &loaded.meta).map_err(WebError::from)?;
+        let object = Object::new();
+        for (key, bytes) in [("config", &files.config), ("weights", &files.weights)] {
+            Reflect::set(&object, &key.into(), &Uint8Array::from(bytes.as_slice()))?;
+        }
+        Ok(object.into())
+    }
+}

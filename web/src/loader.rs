@@ -1,0 +1,85 @@
+//! A base that arrives piece by piece.
+
+use lorb::base::{Base, BaseStream, TokenizerFile};
+use lorb::model::Encoder;
+use lorb::packed::Precision;
+use wasm_bindgen::prelude::*;
+
+use crate::device::GpuDevice;
+use crate::error::WebError;
+use crate::model::Model;
+
+/// Takes the files of a base.
+#[wasm_bindgen]
+pub struct BaseLoader {
+    stream: BaseStream,
+    precision: Precision,
+    dtype: String,
+}
+
+#[wasm_bindgen]
+impl BaseLoader {
+    /// Reads `config.json` and `tokenizer.json`, or `vocab.txt` where `tokenizer_is_vocab` says so, with
+    /// `lowercase` as `do_lower_case` of `tokenizer_config.json`. `total_bytes` is the length of
+    /// `model.safetensors`, 0 where it is not known.
+    ///
+    /// # Errors
+    /// `UnsupportedModelError`, `IntegrityError`; `BadInputError` for another dtype than `fp32`, `fp16` and `int8`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        config: &[u8],
+        tokenizer: &[u8],
+        tokenizer_is_vocab: bool,
+        lowercase: bool,
+        dtype: String,
+        total_bytes: f64,
+    ) -> Result<BaseLoader, JsValue> {
+        let precision = match dtype.as_str() {
+            "fp32" => Precision::F32,
+            "fp16" => Precision::F16,
+            "int8" => Precision::Int8,
+            other => {
+                let message = format!("unknown dtype {other:?}; choose 'fp32', 'fp16' or 'int8'");
+                return Err(WebError::input(message).into());
+            }
+        };
+        let tokenizer = if tokenizer_is_vocab {
+            TokenizerFile::Vocab(tokenizer, lowercase)
+        } else {
+            TokenizerFile::Json(tokenizer)
+        };
+        let length = (total_bytes >= 1.0).then_some(total_bytes as u64);
+        let stream =
+            BaseStream::new(config, tokenizer, precision, length).map_err(WebError::from)?;
+        Ok(Self { stream, precision, dtype })
+    }
+
+    /// Takes the next bytes of `model.safetensors`; pieces of a few megabytes at most keep memory low.
+    ///
+    /// # Errors
+    /// `IntegrityError`, `UnsupportedModelError`; the loader is of no more use then.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<(), JsValue> {
+        Ok(self.stream.push(chunk).map_err(WebError::from)?)
+    }
+
+    /// SHA-256 of the bytes so far, in hexadecimal digits.
+    #[wasm_bindgen(getter, js_name = fileHash)]
+    #[must_use]
+    pub fn file_hash(&self) -> String {
+        self.stream.file_hash()
+    }
+
+    /// Puts the base on a device, tensor by tensor. The loader is used up.
+    ///
+    /// # Errors
+    /// `IntegrityError` when bytes are missing, `DeviceLostError`.
+    pub async fn finish(self, device: &GpuDevice) -> Result<Model, JsValue> {
+        let Self { stream, precision, dtype } = self;
+        let file_hash = stream.file_hash();
+        let Base { config, tokenizer, mut weights, hash } =
+            stream.finish().map_err(WebError::from)?;
+        let encoder = Encoder::with_precision(&config, &mut weights, precision, &device.device)
+            .map_err(WebError::from)?;
+        Ok(Model::new(encoder, config, tokenizer, hash, file_hash, dtype))
+    }
+}

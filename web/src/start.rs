@@ -1,0 +1,62 @@
+//! What an instance sets up when it starts.
+
+use std::future::Future;
+use std::panic::PanicHookInfo;
+use std::pin::Pin;
+
+use js_sys::{Function, Promise};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+#[wasm_bindgen]
+extern "C" {
+    type MessageChannel;
+    #[wasm_bindgen(constructor)]
+    fn new() -> MessageChannel;
+    #[wasm_bindgen(method, getter)]
+    fn port1(this: &MessageChannel) -> MessagePort;
+    #[wasm_bindgen(method, getter)]
+    fn port2(this: &MessageChannel) -> MessagePort;
+
+    type MessagePort;
+    #[wasm_bindgen(method, setter, js_name = onmessage)]
+    fn set_onmessage(this: &MessagePort, handler: &Function);
+    #[wasm_bindgen(method, js_name = postMessage)]
+    fn post_message(this: &MessagePort, message: &JsValue);
+    #[wasm_bindgen(method)]
+    fn close(this: &MessagePort);
+
+    #[wasm_bindgen(js_namespace = console)]
+    fn error(message: &str);
+}
+
+/// Waits for a task of its own. Events that wait are handled before it, which they are not before a
+/// promise; and no timer is as quick.
+fn pause() -> Pin<Box<dyn Future<Output = ()>>> {
+    Box::pin(async {
+        let channel = MessageChannel::new();
+        let told = Promise::new(&mut |resolve, _| {
+            channel.port1().set_onmessage(&resolve);
+            channel.port2().post_message(&JsValue::NULL);
+        });
+        // It cannot be refused.
+        let _ = JsFuture::from(told).await;
+        channel.port1().close();
+    })
+}
+
+/// Throws a panic's message: the instance is of no more use, and what it says must not be lost. From
+/// work that waited, it comes as an uncaught error of the worker.
+fn panicked(info: &PanicHookInfo<'_>) {
+    let message = info.to_string();
+    error(&message);
+    let thrown = js_sys::Error::new(&message);
+    thrown.set_name("PanicError");
+    wasm_bindgen::throw_val(thrown.into());
+}
+
+#[wasm_bindgen(start)]
+fn start() {
+    std::panic::set_hook(Box::new(panicked));
+    lorb::model::set_pause(pause);
+}

@@ -1,0 +1,132 @@
+//! A training run.
+
+use std::rc::Rc;
+
+use js_sys::Uint8Array;
+use lorb::adapter::AdapterMeta;
+use lorb::score::Weights;
+use lorb::train::{TrainConfig, TrainInputs};
+use wasm_bindgen::prelude::*;
+
+use crate::adapters::info;
+use crate::convert::{from_js, to_js};
+use crate::error::WebError;
+use crate::lists::utterances;
+use crate::model::{Model, Shared};
+use crate::options::TrainOptions;
+
+/// A run on a model. One call at a time: each must be over before the next.
+#[wasm_bindgen]
+pub struct Trainer {
+    shared: Rc<Shared>,
+    trainer: lorb::train::Trainer,
+    config: TrainConfig,
+}
+
+#[wasm_bindgen]
+impl Model {
+    /// Prepares a run that starts from a loaded adapter, or goes on from a checkpoint. `options` are the
+    /// core's settings in camel case; `train` and `dev` are JSON lines or objects, `dev` may be left out.
+    ///
+    /// # Errors
+    /// `BadInputError` names the setting or the line, `IntegrityError` is a damaged checkpoint.
+    #[wasm_bindgen(js_name = createTrainer)]
+    pub fn create_trainer(
+        &self,
+        adapter: &str,
+        options: JsValue,
+        train: JsValue,
+        dev: JsValue,
+        checkpoint: Option<Vec<u8>>,
+    ) -> Result<Trainer, JsValue> {
+        let options: TrainOptions = from_js(&options, "options")?;
+        let config = TrainConfig::from(options);
+        let (train, dev) = (utterances(&train, "train")?, utterances(&dev, "dev")?);
+        let shared = self.shared.clone();
+        let inputs = TrainInputs {
+            encoder: shared.encoder.clone(),
+            base: &shared.config,
+            base_hash: &shared.hash,
+            tokenizer: &shared.tokenizer,
+            adapter: shared.adapter(adapter)?.adapter.clone(),
+            train: &train,
+            dev: &dev,
+        };
+        let trainer = match checkpoint {
+            Some(bytes) => lorb::train::Trainer::resume(inputs, config.clone(), &bytes),
+            None => lorb::train::Trainer::new(inputs, config.clone()),
+        };
+        Ok(Trainer { trainer: trainer.map_err(WebError::from)?, shared, config })
+    }
+}
+
+#[wasm_bindgen]
+impl Trainer {
+    /// Does the next piece of the run and tells of it as an object `{type, ...}`; `undefined` when it is over.
+    ///
+    /// # Errors
+    /// `DeviceLostError`, and `LorbError` when training diverges; what is left is [`Trainer::kept`].
+    pub async fn next(&mut self) -> Result<JsValue, JsValue> {
+        match self.trainer.next().await.map_err(WebError::from)? {
+            Some(message) => Ok(to_js(&message)?),
+            None => Ok(JsValue::UNDEFINED),
+        }
+    }
+
+    /// The run as it stands, in bytes that [`Model::create_trainer`] goes on from.
+    ///
+    /// # Errors
+    /// `DeviceLostError`.
+    pub async fn checkpoint(&mut self) -> Result<Uint8Array, JsValue> {
+        let bytes = self.trainer.checkpoint().await.map_err(WebError::from)?;
+        Ok(Uint8Array::from(bytes.as_slice()))
+    }
+
+    /// The run as it last was on the host, at [`Trainer::kept_step`]; needs no device.
+    ///
+    /// # Errors
+    /// `LorbError` when it cannot be written down.
+    pub fn kept(&self) -> Result<Uint8Array, JsValue> {
+        let bytes = self.trainer.kept().map_err(WebError::from)?;
+        Ok(Uint8Array::from(bytes.as_slice()))
+    }
+
+    /// Steps done in [`Trainer::kept`].
+    #[wasm_bindgen(js_name = keptStep)]
+    #[must_use]
+    pub fn kept_step(&self) -> usize {
+        self.trainer.kept_step()
+    }
+
+    /// Steps done.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn step(&self) -> usize {
+        self.trainer.step()
+    }
+
+    /// Steps of the whole run.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.trainer.steps()
+    }
+
+    /// Stores the best adapter of the run in the model under a name, with the weights found for it, and
+    /// tells of it. Before an evaluation it is the present one, with the beta that training comes to.
+    ///
+    /// # Errors
+    /// `DeviceLostError` when there was no evaluation yet.
+    pub async fn best(&mut self, name: String) -> Result<JsValue, JsValue> {
+        let (adapter, tuned) = self.trainer.best().await.map_err(WebError::from)?;
+        let weights = tuned.unwrap_or(Weights { beta: self.trainer.rescoring_beta(), gamma: 0.0 });
+        let meta = AdapterMeta {
+            weights: Some(weights),
+            base_hash: Some(self.shared.hash.clone()),
+            base_name: self.shared.name.borrow().clone(),
+            objective: Some(self.config.objective.to_string()),
+            ..AdapterMeta::default()
+        };
+        Ok(to_js(&info(&name, &self.shared.put(&name, adapter, meta)))?)
+    }
+}

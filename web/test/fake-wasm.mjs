@@ -1,0 +1,221 @@
+// The wasm module's shape over arithmetic that is easy to foresee: a text's score is the adapter's factor times its length.
+
+import { createHash } from 'node:crypto';
+
+const named = (name, message) => Object.assign(new Error(message), { name });
+const encode = (value) => new TextEncoder().encode(JSON.stringify(value));
+const decode = (bytes) => JSON.parse(new TextDecoder().decode(bytes));
+
+/** `control` is shared by all instances, as a GPU is: `opens`, `lostAt` (calls of next until the device is lost), `trapAt`, `noGpu`, `pushes`. */
+export function fakeWasm(control = {}) {
+  Object.assign(control, { opens: 0, pushed: [], live: 0, ...control });
+
+  class GpuDevice {
+    static async open(kind) {
+      if (kind === 'webgpu' && control.noGpu) throw named('WebGPUNotAvailableError', 'no WebGPU here');
+      control.opens++;
+      control.live++;
+      const device = new GpuDevice();
+      return Object.assign(device, { kind, name: `fake ${control.opens}` });
+    }
+    free() {
+      control.live--;
+    }
+  }
+
+  class BaseLoader {
+    #bytes = 0;
+    #total;
+    #sha = createHash('sha256');
+    constructor(config, tokenizer, tokenizerIsVocab, lowercase, dtype, total) {
+      const { model_type: type } = decode(config);
+      if (type !== 'bert') throw named('UnsupportedModelError', `model_type is ${type}`);
+      this.dtype = dtype;
+      this.#total = total;
+      control.tokenizer = { text: new TextDecoder().decode(tokenizer), tokenizerIsVocab, lowercase };
+    }
+    push(chunk) {
+      if (control.refuseByte !== undefined && chunk.includes(control.refuseByte)) {
+        throw named('UnsupportedModelError', `byte ${control.refuseByte} is no weight`);
+      }
+      control.pushed.push(chunk.length);
+      this.#bytes += chunk.length;
+      this.#sha.update(chunk);
+    }
+    async finish(device) {
+      if (this.#bytes !== this.#total) throw named('UnsupportedModelError', `${this.#bytes} of ${this.#total} bytes`);
+      return new Model(device, this.#sha.digest('hex'), this.#bytes, this.dtype);
+    }
+    free() {}
+  }
+
+  class Model {
+    #adapters = new Map();
+    constructor(device, hash, parameters, dtype) {
+      Object.assign(this, { device, hash, fileHash: hash, parameters, dtype });
+      control.models = (control.models ?? 0) + 1;
+    }
+    #info(name) {
+      const adapter = this.#adapters.get(name);
+      if (!adapter) throw named('BadInputError', `no adapter ${name}`);
+      const { factor, beta } = adapter;
+      return { name, rank: 8, alpha: 16, targets: ['query'], parameters: 1, beta, gamma: 0, baseHash: this.hash, factor };
+    }
+    tokenCounts(texts) {
+      return Uint32Array.from(texts, (text) => text.length);
+    }
+    readAdapter(name, config, weights) {
+      if (decode(config).base !== this.hash) throw named('AdapterError', 'of another base');
+      this.#adapters.set(name, decode(weights));
+      return this.#info(name);
+    }
+    initAdapter(name, { r = 8, seed = 0 }) {
+      this.#adapters.set(name, { factor: seed + 1, beta: null, rank: r });
+      return this.#info(name);
+    }
+    removeAdapter(name) {
+      return this.#adapters.delete(name);
+    }
+    adapters() {
+      return [...this.#adapters.keys()].map((name) => this.#info(name));
+    }
+    writeAdapter(name) {
+      this.#info(name);
+      return { config: encode({ base: this.hash }), weights: encode(this.#adapters.get(name)) };
+    }
+    #lm(adapter, text) {
+      return this.#info(adapter).factor * text.length;
+    }
+    async #lists(lists, done, isAborted) {
+      // wasm-bindgen refuses a second borrow.
+      if (this.busy) throw new Error('recursive use of an object');
+      this.busy = true;
+      try {
+        await this.#each(lists, done, isAborted);
+      } finally {
+        this.busy = false;
+      }
+    }
+    async #each(lists, done, isAborted) {
+      let count = 0;
+      for (const list of lists) {
+        await new Promise((resolve) => setTimeout(resolve, control.listMs ?? 0));
+        if (isAborted()) {
+          control.sawAbort = true;
+          throw named('AbortError', 'aborted');
+        }
+        if (control.loseScoring-- > 0) throw named('DeviceLostError', 'the device was lost');
+        count += list.length;
+        done(count);
+      }
+    }
+    async score(adapter, lists, batchTokens, done, isAborted) {
+      await this.#lists(lists, done, isAborted);
+      return lists.map((list) => Float64Array.from(list, (text) => this.#lm(adapter, text)));
+    }
+    async cls(texts) {
+      return Float32Array.from(texts, (text) => text.length);
+    }
+    async rescore(adapter, lists, weights, batchTokens, done, isAborted) {
+      await this.#lists(lists, done, isAborted);
+      const beta = weights?.beta ?? (adapter && this.#info(adapter).beta) ?? 1;
+      return lists.map((nbest) => {
+        const ranked = nbest.map(({ text, score }, index) => {
+          const lm = adapter === null ? null : this.#lm(adapter, text);
+          return { text, score: (score ?? 0) + beta * (lm ?? 0), first: score ?? null, lm, index };
+        });
+        ranked.sort((a, b) => b.score - a.score);
+        return ranked.map((entry, at) => ({ ...entry, rank: at + 1 }));
+      });
+    }
+    async evaluate(adapter, lists) {
+      return { utterances: lists.length, choices: lists.map(() => 0) };
+    }
+    async tune(adapter) {
+      this.#adapters.get(adapter).beta = 0.5;
+      return { beta: 0.5, gamma: 0, wer: 0 };
+    }
+    createTrainer(adapter, options, train, dev, checkpoint) {
+      if (train.every(({ ref }) => ref == null)) throw named('BadInputError', 'nothing to train on');
+      const { factor } = this.#info(adapter);
+      return new Trainer(this.#adapters, { factor, steps: options.epochs ?? 20, ...(checkpoint ? decode(checkpoint) : {}) }, control);
+    }
+    memory() {
+      return { wasm: 1, device: 2, deviceReserved: 3 };
+    }
+    free() {
+      control.models--;
+    }
+  }
+
+  class Trainer {
+    #adapters;
+    #kept;
+    constructor(adapters, state) {
+      this.#adapters = adapters;
+      Object.assign(this, { steps: state.steps, step: state.step ?? 0, factor: state.factor, begun: false });
+      this.#kept = { step: this.step, factor: this.factor };
+      control.trainers = (control.trainers ?? 0) + 1;
+    }
+    async next() {
+      await new Promise((resolve) => setTimeout(resolve, control.stepMs ?? 0));
+      if (!this.begun) {
+        this.begun = true;
+        return { type: 'started', steps: this.steps, done: this.step };
+      }
+      if (control.lostAt?.[0] === this.step) {
+        control.lostAt.shift();
+        throw named('DeviceLostError', 'the device was lost (destroyed)');
+      }
+      if (control.trapAt === this.step) {
+        control.trapAt = undefined;
+        throw new WebAssembly.RuntimeError('unreachable');
+      }
+      if (control.badLossAt === this.step) throw named('BadInputError', 'the loss is NaN');
+      if (this.step === this.steps) {
+        if (this.over) return undefined;
+        this.over = true;
+        return { type: 'finished', steps: this.steps, best_step: null, best_wer: null, stopped_early: false };
+      }
+      if (this.step === 2 && !this.warned) {
+        this.warned = true;
+        return { type: 'warning', kind: 'no_development_set', text: 'nothing tells' };
+      }
+      this.step++;
+      this.factor += 1;
+      if (this.step % 8 === 0) this.#kept = { step: this.step, factor: this.factor };
+      return { type: 'step', step: this.step, steps: this.steps, loss: 1 / this.step };
+    }
+    async checkpoint() {
+      return encode({ step: this.step, factor: this.factor });
+    }
+    kept() {
+      return encode(this.#kept);
+    }
+    keptStep() {
+      return this.#kept.step;
+    }
+    async best(name) {
+      this.#adapters.set(name, { factor: this.factor, beta: 0.25 });
+      return { name };
+    }
+    free() {
+      control.trainers--;
+    }
+  }
+
+  return {
+    GpuDevice,
+    BaseLoader,
+    Model,
+    Trainer,
+    parseNbest: (text, name) =>
+      text.trim().split('\n').map((line, at) => {
+        try {
+          return JSON.parse(line);
+        } catch {
+          throw named('BadInputError', `${name}:${at + 1}: no JSON`);
+        }
+      }),
+  };
+}

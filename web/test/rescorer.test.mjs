@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+
+import { fromWire, toWire } from '../dist/errors.js';
+import * as lorb from '../dist/index.js';
+import { fakeCache } from './fake-cache.mjs';
+import { fakeWasm } from './fake-wasm.mjs';
+import { workerFactory } from './fake-worker.mjs';
+import { serve } from './server.mjs';
+
+const { Rescorer } = lorb;
+const blob = (value) => new Blob([typeof value === 'string' ? value : JSON.stringify(value)]);
+const weights = new Uint8Array(10_000).fill(7);
+const hash = createHash('sha256').update(weights).digest('hex');
+const model = () => ({ 'config.json': blob({ model_type: 'bert' }), 'tokenizer.json': blob('{}'), 'model.safetensors': new Blob([weights]) });
+const adapter = (factor, base = hash) => ({ 'adapter_config.json': blob({ base }), 'adapter_model.safetensors': blob({ factor, beta: 1 }) });
+
+async function open(control = {}, options = {}, source = model()) {
+  const log = [];
+  const wasm = fakeWasm(control);
+  const rescorer = await Rescorer.fromPretrained(source, { device: 'wasm', worker: workerFactory(wasm, log), ...options });
+  return { rescorer, log };
+}
+
+test('a base of files is loaded, rescores and is disposed of', async () => {
+  const control = {};
+  const events = [];
+  const { rescorer, log } = await open(control, { dtype: 'fp16', adapter: adapter(2), progress_callback: (event) => events.push(event) });
+  assert.equal(rescorer.hash, hash);
+  assert.equal(rescorer.parameters, weights.length);
+  assert.deepEqual([rescorer.device, rescorer.deviceName, rescorer.dtype, rescorer.name], ['wasm', 'fake 1', 'fp16', 'files']);
+  assert.equal(rescorer.activeAdapter, 'default');
+  assert.equal(events.at(-1).status, 'ready');
+  const ranked = await rescorer.rescore(['a', { text: 'abc', score: -1 }]);
+  assert.deepEqual(ranked, [
+    { text: 'abc', score: 5, first: -1, lm: 6, index: 1, rank: 1 },
+    { text: 'a', score: 2, first: null, lm: 2, index: 0, rank: 2 },
+  ]);
+  assert.deepEqual(await rescorer.score([['a', 'bb'], ['']]), [[2, 4], [0]]);
+  assert.deepEqual([...(await rescorer.encode(['a', 'bb']))], [1, 2]);
+  assert.deepEqual(await rescorer.memory(), { wasm: 1, device: 2, deviceReserved: 3 });
+  assert.equal((await rescorer.rescoreAll([['a'], ['b']])).length, 2);
+  await rescorer.dispose();
+  await rescorer.dispose();
+  assert.deepEqual([control.models, control.live], [0, 0]);
+  assert.equal(log.at(-1), 'terminated');
+  await assert.rejects(rescorer.rescore(['a']), { name: 'BadInputError' });
+});
+
+test('adapters are swapped on one base', async () => {
+  const { rescorer } = await open();
+  await rescorer.loadAdapter(adapter(2), { name: 'two' });
+  await rescorer.loadAdapter(adapter(3), { name: 'three', activate: false });
+  assert.deepEqual(rescorer.adapters().map(({ name }) => name), ['two', 'three']);
+  const lm = async () => (await rescorer.rescore(['ab']))[0].lm;
+  assert.equal(await lm(), 4);
+  rescorer.setAdapter('three');
+  assert.equal(await lm(), 6);
+  rescorer.disableAdapters();
+  assert.equal(await lm(), null);
+  await assert.rejects(rescorer.score([['a']]), { name: 'BadInputError' });
+  assert.throws(() => rescorer.setAdapter('four'), { name: 'BadInputError' });
+  await assert.rejects(rescorer.saveAdapter(), { name: 'BadInputError' });
+  const saved = await rescorer.saveAdapter('three');
+  assert.equal(JSON.parse(await saved['adapter_model.safetensors'].text()).factor, 3);
+  await rescorer.loadAdapter(saved, { name: 'two' });
+  assert.equal(await lm(), 6);
+  await rescorer.deleteAdapter('two');
+  assert.equal(rescorer.activeAdapter, null);
+  await assert.rejects(rescorer.loadAdapter(adapter(2, 'ff')), { name: 'AdapterError' });
+  await rescorer.dispose();
+});
+
+test('bad arguments are refused before anything is loaded', async () => {
+  const worker = () => assert.fail('no worker is needed');
+  for (const options of [{ device: 'cuda' }, { dtype: 'fp8' }]) {
+    await assert.rejects(Rescorer.fromPretrained(model(), { ...options, worker }), { name: 'BadInputError' });
+  }
+  for (const source of ['no id!', {}, [], { 'config.json': 'text' }]) {
+    await assert.rejects(Rescorer.fromPretrained(source, { worker }), { name: 'BadInputError' });
+  }
+});
+
+test('no WebGPU is said before anything is downloaded', async () => {
+  const control = { noGpu: true };
+  await assert.rejects(open(control, { device: 'webgpu' }, 'owner/never-asked'), lorb.WebGPUNotAvailableError);
+});
+
+test('a model that is none is refused with what is missing', async () => {
+  const without = (file) => Object.fromEntries(Object.entries(model()).filter(([name]) => name !== file));
+  await assert.rejects(open({}, {}, without('config.json')), /no config\.json/);
+  await assert.rejects(open({}, {}, without('tokenizer.json')), /neither tokenizer\.json nor vocab\.txt/);
+  await assert.rejects(open({}, {}, without('model.safetensors')), lorb.UnsupportedModelError);
+  await assert.rejects(open({}, {}, { ...model(), 'config.json': blob({ model_type: 'gpt2' }) }), lorb.UnsupportedModelError);
+  await assert.rejects(open({}, { sha256: { 'model.safetensors': 'ab' } }), lorb.IntegrityError);
+});
+
+test('a vocabulary stands in for tokenizer.json', async () => {
+  for (const [settings, lowercase] of [[undefined, true], [{ do_lower_case: false }, false]]) {
+    const { 'tokenizer.json': _, ...rest } = model();
+    const control = {};
+    const source = { ...rest, 'vocab.txt': blob('[PAD]'), ...(settings && { 'tokenizer_config.json': blob(settings) }) };
+    const { rescorer } = await open(control, {}, source);
+    assert.deepEqual(control.tokenizer, { text: '[PAD]', tokenizerIsVocab: true, lowercase });
+    await rescorer.dispose();
+  }
+});
+
+test('a base comes from a hub, with the hash it lists, and from the cache the next time', async () => {
+  const root = '/owner/tiny/resolve/v1';
+  const tree = [
+    { path: 'config.json', size: 3 },
+    { path: 'tokenizer.json', size: 2 },
+    { path: 'model.safetensors', size: 130, lfs: { oid: hash, size: weights.length } },
+  ];
+  const server = await serve({
+    '/api/models/owner/tiny/tree/v1': Buffer.from(JSON.stringify(tree)),
+    [`${root}/config.json`]: Buffer.from('{"model_type":"bert"}'),
+    [`${root}/tokenizer.json`]: Buffer.from('{}'),
+    [`${root}/model.safetensors`]: Buffer.from(weights),
+  });
+  const cache = fakeCache();
+  const events = [];
+  const options = { host: server.root, revision: 'v1', cache, progress_callback: (event) => events.push(event) };
+  const { rescorer } = await open({}, options, 'owner/tiny');
+  assert.equal(rescorer.name, 'owner/tiny');
+  await rescorer.dispose();
+  const done = () => events.filter(({ status, file }) => status === 'done' && file === 'model.safetensors').at(-1);
+  assert.deepEqual([done().from, done().verified], ['network', true]);
+  server.faults.down = true;
+  const again = await open({}, options, 'owner/tiny');
+  assert.deepEqual([done().from, done().verified], ['cache', true]);
+  await again.rescorer.dispose();
+
+  server.faults.down = false;
+  server.files[`${root}/model.safetensors`] = Buffer.from(weights).fill(8, 17, 18);
+  await assert.rejects(open({}, { ...options, cache: fakeCache() }, 'owner/tiny'), lorb.IntegrityError);
+  // Also where the damage is noticed as such on the way.
+  await assert.rejects(open({ refuseByte: 8 }, { ...options, cache: fakeCache() }, 'owner/tiny'), lorb.IntegrityError);
+  server.files['/api/models/owner/tiny/tree/v1'] = Buffer.from(JSON.stringify(tree.slice(0, 2)));
+  await assert.rejects(open({}, { ...options, cache: fakeCache() }, 'owner/tiny'), lorb.UnsupportedModelError);
+  await server.close();
+});
+
+test('loading and calls can be aborted', async () => {
+  const reason = new Error('enough');
+  await assert.rejects(open({}, { signal: AbortSignal.abort(reason) }), reason);
+  const control = { listMs: 5 };
+  const { rescorer } = await open(control, { adapter: adapter(1) });
+  const controller = new AbortController();
+  const lists = Array.from({ length: 50 }, () => ['a', 'b']);
+  const seen = [];
+  const options = { signal: controller.signal, onProgress: (done, total) => (seen.push([done, total]), done >= 4 && controller.abort()) };
+  await assert.rejects(rescorer.rescoreAll(lists, options), { name: 'AbortError' });
+  assert.deepEqual(seen, [[2, 100], [4, 100]]);
+  // The worker stopped as well, and takes the next call.
+  assert.equal((await rescorer.rescore(['a']))[0].lm, 1);
+  assert.equal(control.sawAbort, true);
+  await assert.rejects(rescorer.rescore(['a'], { signal: AbortSignal.abort() }), { name: 'AbortError' });
+  await rescorer.dispose();
+});
+
+test('a device lost while scoring is replaced, with base and adapters, and the call done again', async () => {
+  const control = {};
+  const events = [];
+  const { rescorer, log } = await open(control, { progress_callback: (event) => events.push(event) });
+  await rescorer.loadAdapter(adapter(2), { name: 'two' });
+  await rescorer.loadAdapter(adapter(3), { name: 'three' });
+  control.loseScoring = 1;
+  const [one, other] = await Promise.all([rescorer.rescore(['ab']), rescorer.rescore(['a'])]);
+  assert.deepEqual([one[0].lm, other[0].lm], [6, 3]);
+  assert.equal(control.opens, 2);
+  assert.equal(rescorer.deviceName, 'fake 2');
+  assert.equal(events.filter(({ status }) => status === 'recover').length, 1);
+  rescorer.setAdapter('two');
+  assert.equal((await rescorer.rescore(['ab']))[0].lm, 4);
+  await rescorer.deleteAdapter('three');
+  control.loseScoring = 1;
+  const before = log.length;
+  assert.equal((await rescorer.rescore(['ab']))[0].lm, 4);
+  assert.deepEqual(log.slice(before).filter(({ op }) => op === 'adapter.read').map(({ params }) => params.name), ['two']);
+  control.loseScoring = 2;
+  await assert.rejects(rescorer.rescore(['ab']), lorb.DeviceLostError);
+  control.loseScoring = 0;
+  assert.equal((await rescorer.rescore(['ab']))[0].lm, 4);
+  await rescorer.dispose();
+});
+
+test('lists are read by the core, packed or plain', async () => {
+  const worker = workerFactory(fakeWasm());
+  const line = '{"id":"u","nbest":[{"text":"a"}]}\n';
+  assert.equal((await lorb.parseNbest(line, 'x', { worker }))[0].id, 'u');
+  const packed = await new Response(new Blob([line]).stream().pipeThrough(new CompressionStream('gzip'))).blob();
+  assert.equal((await lorb.parseNbest(packed, 'x', { worker }))[0].id, 'u');
+  await assert.rejects(lorb.parseNbest(line + '{', 'my.jsonl', { worker }), (error) => error instanceof lorb.BadInputError && /my\.jsonl:2/.test(error.message));
+});
+
+test('errors cross from the worker as what they are', () => {
+  for (const name of ['WebGPUNotAvailableError', 'DeviceRefusedError', 'DeviceLostError', 'QuotaError', 'UnsupportedModelError', 'BadInputError', 'AdapterError']) {
+    const there = Object.assign(new Error('what'), { name });
+    const here = fromWire(structuredClone(toWire(there)));
+    assert.ok(here instanceof lorb[name] && here instanceof lorb.LorbError);
+    assert.deepEqual([here.name, here.message], [name, 'what']);
+  }
+  assert.equal(fromWire(toWire(new WebAssembly.RuntimeError('unreachable'))).name, 'WorkerDiedError');
+  assert.equal(fromWire(toWire(Object.assign(new Error('index 3 of 2'), { name: 'PanicError' }))).name, 'WorkerDiedError');
+  assert.ok(fromWire(toWire(new DOMException('x', 'AbortError'))) instanceof DOMException);
+  assert.equal(fromWire(toWire(new TypeError('x'))).name, 'TypeError');
+  assert.equal(fromWire(toWire('text')).message, 'text');
+});
