@@ -1,0 +1,27 @@
+/** The lines that take an adapter elsewhere. */
+
+/** @param {string} base @param {string} folder */
+export function nativeCommand(base, folder) {
+  return `unzip ${folder}.zip
+lorb rescore --model ${base} \\
+    --adapter ${folder} lists.jsonl -o rescored.jsonl`;
+}
+
+/** @param {string} base @param {string} folder */
+export function peftSnippet(base, folder) {
+  return `from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, BertModel
+
+base = "${base}"
+bert = BertModel.from_pretrained(
+    base, add_pooling_layer=False)
+model = PeftModel.from_pretrained(bert, "${folder}").eval()
+head = load_file("${folder}/adapter_model.safetensors")
+w = head["base_model.model.score.weight"]
+b = head["base_model.model.score.bias"]
+
+tokenizer = AutoTokenizer.from_pretrained(base)
+tokens = tokenizer("turn on the light", return_tensors="pt")
+score = model(**tokens).last_hidden_state[:, 0] @ w.T + b`;
+}

@@ -1,0 +1,36 @@
+/** A text with the words marked that differ from another. */
+
+import { el } from './dom.js';
+import { alignWords } from './package.js';
+
+/**
+ * `text` as an element, its words marked that `against` lacks; what is left out is shown as a gap.
+ * @param {string} text
+ * @param {string} against
+ * @param {'bad' | 'good'} kind
+ */
+export function marked(text, against, kind) {
+  const line = el('span');
+  const words = alignWords(against, text);
+  words.forEach((word, at) => {
+    if (at > 0) line.append(' ');
+    if (word.op === 'equal') line.append(word.hyp ?? '');
+    else if (word.op === 'delete') line.append(el('mark', { class: kind, title: `left out: ${word.ref}` }, gap(word.ref ?? '')));
+    else line.append(el('mark', { class: kind }, word.hyp ?? ''));
+  });
+  return line;
+}
+
+/** @param {string} word */
+function gap(word) {
+  const shown = el('span', { 'aria-hidden': 'true' }, '␣');
+  const spoken = el('span', { class: 'visually-hidden' }, `(${word} left out)`);
+  const both = el('span');
+  both.append(shown, spoken);
+  return both;
+}
+
+/** Word errors of a text. @param {string} reference @param {string} text */
+export function wordErrors(reference, text) {
+  return alignWords(reference, text).filter(({ op }) => op !== 'equal').length;
+}

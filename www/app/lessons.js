@@ -1,0 +1,49 @@
+/** What a run learns from: sample lists, the visitor's corrections, or both. */
+
+import { plural } from './format.js';
+import { lessons } from './corrections.js';
+import { samples } from './samples.js';
+
+/** @import {List} from './types.js' */
+/** @typedef {{train: List[], dev: List[], domain: string}} Lessons */
+
+/** Of the visitor's own, every fourth is kept apart to choose the best state by. */
+const DEV_EVERY = 4;
+/** Fewer than these give nothing to choose by. */
+const FEWEST = 8;
+
+/** @returns {[value: string, label: string][]} */
+export function choices() {
+  const own = lessons().length;
+  /** @type {[string, string][]} */
+  const offered = [
+    ['assistant:200', 'Assistant samples, 200 lists'],
+    ['assistant:60', 'Assistant samples, 60 lists'],
+    ['dictation:200', 'Dictation samples, 200 lists'],
+    ['dictation:60', 'Dictation samples, 60 lists'],
+  ];
+  if (own > 0) offered.unshift(['own+assistant:200', `Your ${plural(own, 'correction')} and 200 assistant samples`]);
+  if (own >= FEWEST) offered.unshift(['own', `Your ${own} corrections alone`]);
+  return offered;
+}
+
+/** What stands below the choice. @param {string} choice */
+export function describe(choice) {
+  const own = lessons().length;
+  if (choice === 'own') return `Every fourth correction is kept apart to judge the run by. With ${own}, expect a small gain at best.`;
+  const count = Number(choice.split(':')[1]);
+  const more = choice.startsWith('own') ? `, and ${own} of your own` : '';
+  const wish = own > 0 && own < FEWEST ? ` ${FEWEST - own} more of yours, and they can stand alone.` : '';
+  return `${count} sample lists of ten guesses each${more}; 60 others judge the run.${wish}`;
+}
+
+/** @param {string} choice @returns {Promise<Lessons>} */
+export async function gather(choice) {
+  const own = [...lessons()];
+  const mine = { train: own.filter((_, at) => at % DEV_EVERY !== 0), dev: own.filter((_, at) => at % DEV_EVERY === 0) };
+  if (choice === 'own') return { ...mine, domain: 'assistant' };
+  const [domain = 'assistant', count = '200'] = choice.replace('own+', '').split(':');
+  const [train, dev] = await Promise.all([samples(domain, 'train'), samples(domain, 'dev')]);
+  const chosen = train.slice(0, Number(count));
+  return { train: choice.startsWith('own+') ? [...chosen, ...own] : chosen, dev, domain };
+}

@@ -1,0 +1,47 @@
+/** Lists that the visitor brings: pasted or dropped. */
+
+import { parseNbest } from './package.js';
+import { state } from './state.js';
+
+/** @import {List} from './types.js' */
+
+/** Larger files are for the native tool. */
+const MOST_BYTES = 64e6;
+
+/**
+ * Pasted text: JSON lines, or one guess a line with a score after a tab.
+ * @param {string} text
+ * @param {string} ref
+ * @returns {Promise<List[]>}
+ */
+export async function pasted(text, ref) {
+  if (text.trim() === '') throw input('Write or paste at least one guess.');
+  if (/^\s*\{/.test(text)) return read(text.trim(), 'what you pasted');
+  const nbest = text.split('\n').filter((line) => line.trim() !== '').map((line, at) => {
+    const [guess = '', number] = line.split('\t');
+    const score = number === undefined || number.trim() === '' ? undefined : Number(number);
+    if (score !== undefined && !Number.isFinite(score)) throw input(`Line ${at + 1}: “${number}” after the tab is no number.`);
+    return { text: guess.trim(), ...(score === undefined ? {} : { score }) };
+  });
+  if (nbest.length > 200) throw input(`${nbest.length} guesses; a list holds 200 at most.`);
+  return [{ id: 'pasted', nbest, ...(ref.trim() ? { ref: ref.trim() } : {}) }];
+}
+
+/** @param {File} file @returns {Promise<List[]>} */
+export async function dropped(file) {
+  if (file.size > MOST_BYTES) throw input(`${file.name} has more than 64 MB; the native tool reads files of any size.`);
+  return read(file, file.name);
+}
+
+/** @param {string | Blob} data @param {string} name */
+async function read(data, name) {
+  const lists = await (state.rescorer ? state.rescorer.parseNbest(data, name) : parseNbest(data, name));
+  return /** @type {List[]} */ (lists);
+}
+
+/** @param {string} message */
+function input(message) {
+  const error = new Error(message);
+  error.name = 'BadInputError';
+  return error;
+}

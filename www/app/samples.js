@@ -1,0 +1,42 @@
+/** The sample lists and ready-made adapters that come with the page. */
+
+/** @import {List} from './types.js' */
+
+/** SHA-256 of all-MiniLM-L6-v2's weights, which the ready-made adapters belong to. */
+export const MINILM_HASH = '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db';
+
+/** @type {Record<string, string>} */
+export const READY_MADE = { assistant: 'Assistant', dictation: 'Dictation' };
+
+/** @type {Map<string, Promise<List[]>>} */
+const loaded = new Map();
+
+/** @param {string} domain @param {'try' | 'train' | 'dev' | 'held'} kind @returns {Promise<List[]>} */
+export function samples(domain, kind) {
+  const name = `data/${domain}-${kind}.json`;
+  let lists = loaded.get(name);
+  if (!lists) {
+    lists = json(name);
+    loaded.set(name, lists);
+    lists.catch(() => loaded.delete(name));
+  }
+  return lists;
+}
+
+/** @param {string} name */
+async function json(name) {
+  const response = await fetch(name);
+  if (!response.ok) throw new Error(`${name}: the server answered ${response.status}`);
+  return response.json();
+}
+
+/** The two files of a ready-made adapter. @param {string} domain */
+export async function readyMade(domain) {
+  const files = ['adapter_config.json', 'adapter_model.safetensors'];
+  const entries = files.map(async (file) => {
+    const response = await fetch(`adapters/${domain}/${file}`);
+    if (!response.ok) throw new Error(`adapters/${domain}/${file}: the server answered ${response.status}`);
+    return [file, await response.blob()];
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}

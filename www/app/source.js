@@ -1,0 +1,74 @@
+/** Where the model may come from, how large it is, and whether it is on this device already. */
+
+import { recall, remember } from './memory.js';
+
+/** @typedef {{name: string, files: Record<string, number>}} Served */
+/** @typedef {{bytes: number | null, here: boolean}} Weight */
+
+export const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
+const HUB = 'https://huggingface.co';
+const NEEDED = ['config.json', 'tokenizer.json', 'model.safetensors'];
+
+/** What is fetched of all-MiniLM-L6-v2: config, tokenizer, weights. */
+const MINILM_BYTES = 612 + 466_247 + 90_868_376;
+
+/** Models that this server offers beside the page. @returns {Promise<Served[]>} */
+export async function served() {
+  try {
+    const response = await fetch('models/index.json');
+    const offered = response.ok ? await response.json() : [];
+    remember('served', offered);
+    return offered;
+  } catch {
+    // Offline, what was fetched before is still on this device.
+    return recall('served', []);
+  }
+}
+
+/** @param {Served} model */
+export function servedBytes(model) {
+  return NEEDED.reduce((sum, file) => sum + (model.files[file] ?? 0), 0);
+}
+
+/** @param {string} id */
+export function isHubId(id) {
+  return /^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(id);
+}
+
+/** Bytes known without asking anybody. @param {string} id */
+export function knownBytes(id) {
+  return id === MINILM ? MINILM_BYTES : null;
+}
+
+/** Asks the hub, so only when the visitor says so. @param {string} id */
+export async function askHub(id) {
+  const response = await fetch(`${HUB}/api/models/${id}/tree/main`);
+  if (!response.ok) throw new Error(response.status === 401 || response.status === 404 ? `the hub has no public model ${id}` : `the hub answered ${response.status}`);
+  /** @type {{path: string, size?: number}[]} */
+  const files = await response.json();
+  const sizes = new Map(files.map(({ path, size }) => [path, size ?? 0]));
+  if (!sizes.has('model.safetensors')) throw new Error(`${id} has no model.safetensors, the only format that LoRB reads`);
+  return NEEDED.reduce((sum, file) => sum + (sizes.get(file) ?? 0), 0);
+}
+
+/** Bytes of the weights that the package's cache holds. @param {string} folder URL of the model's folder, with a slash at its end */
+export async function keptWeights(folder) {
+  try {
+    if (!(await caches.has('lorb'))) return { kept: 0, whole: false };
+    const url = new URL('model.safetensors', folder);
+    url.searchParams.set('lorb-part', 'index');
+    const response = await (await caches.open('lorb')).match(url.href);
+    if (!response) return { kept: 0, whole: false };
+    /** @type {{size: number, parts: number[]}} */
+    const index = await response.json();
+    const kept = index.parts.reduce((sum, part) => sum + part, 0);
+    return { kept, whole: kept === index.size };
+  } catch {
+    return { kept: 0, whole: false };
+  }
+}
+
+/** @param {string} id */
+export function hubFolder(id) {
+  return `${HUB}/${id}/resolve/main/`;
+}

@@ -1,0 +1,13 @@
+/**
+ * Types of the page.
+ *
+ * @typedef {{id: string, ref?: string | null, nbest: {text: string, score?: number | null}[]}} List an utterance as the page has it
+ * @typedef {import('../lorb/index.js').Ranked} Ranked
+ * @typedef {import('../lorb/index.js').Report} Report
+ * @typedef {import('../lorb/index.js').AdapterInfo} AdapterInfo
+ * @typedef {import('../lorb/index.js').TrainMessage} TrainMessage
+ * @typedef {import('../lorb/index.js').TrainOptions} TrainOptions
+ * @typedef {import('../lorb/index.js').ProgressEvent} LoadEvent
+ * @typedef {import('../lorb/index.js').Source} Source
+ */
+export {};

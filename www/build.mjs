@@ -1,0 +1,79 @@
+/**
+ * Assembles the page in www/dist: its own files, the built package as ./lorb/, part of the samples as JSON.
+ *
+ *     node www/build.mjs [PACKAGE]      PACKAGE: folder of the built package, web/dist where left out
+ */
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { headers, policy } from './csp.mjs';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = dirname(here);
+const dist = join(here, 'dist');
+const built = resolve(process.argv[2] ?? join(root, 'web', 'dist'));
+
+const DOMAINS = ['assistant', 'dictation'];
+/** Lists of each kind, by domain. */
+const COUNTS = { mendable: 18, right: 6, train: 200, dev: 60, held: 100 };
+
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(join(dist, 'data'), { recursive: true });
+mkdirSync(join(dist, 'models'));
+for (const name of ['app', 'css', 'adapters', 'icon.svg']) cpSync(join(here, name), join(dist, name), { recursive: true });
+cpSync(built, join(dist, 'lorb'), { recursive: true, dereference: true });
+writeFileSync(join(dist, 'index.html'), readFileSync(join(here, 'index.html'), 'utf8').replace('@CSP@', policy));
+// Static hosts that know this file send the headers too.
+writeFileSync(join(dist, '_headers'), `/*\n${Object.entries(headers).map(([name, value]) => `  ${name}: ${value}\n`).join('')}`);
+// Models that a server offers beside the page; scripts/serve-web.mjs answers with its own.
+writeFileSync(join(dist, 'models', 'index.json'), '[]\n');
+
+const { alignWords } = await import(pathToFileURL(join(built, 'words.js')).href);
+for (const domain of DOMAINS) {
+  const test = lists(domain, 'test');
+  writeData(`${domain}-try`, chosen(test));
+  writeData(`${domain}-held`, test.slice(0, COUNTS.held));
+  writeData(`${domain}-train`, lists(domain, 'train').slice(0, COUNTS.train));
+  writeData(`${domain}-dev`, lists(domain, 'dev').slice(0, COUNTS.dev));
+}
+writeWorker();
+
+function writeData(name, value) {
+  writeFileSync(join(dist, 'data', `${name}.json`), JSON.stringify(value));
+}
+
+/** Lists of the repository, with what the page needs of them. */
+function lists(domain, split) {
+  const text = gunzipSync(readFileSync(join(root, 'samples', domain, `${split}.jsonl.gz`))).toString();
+  return text.trim().split('\n').map((line) => {
+    const { id, ref, nbest } = JSON.parse(line);
+    return { id, ref, nbest: nbest.map(({ text, score }) => ({ text, score })) };
+  });
+}
+
+/** Lists with a better guess than the first one, those that hold the right one first; every fourth is one whose first guess is right. */
+function chosen(test) {
+  const errors = (list, text) => alignWords(list.ref, text).filter(({ op }) => op !== 'equal').length;
+  const fewest = (list) => Math.min(...list.nbest.map(({ text }) => errors(list, text)));
+  const mendable = test.filter((list) => fewest(list) < errors(list, list.nbest[0].text)).sort((one, other) => fewest(one) - fewest(other));
+  const right = test.filter((list) => errors(list, list.nbest[0].text) === 0).slice(0, COUNTS.right);
+  return mendable.slice(0, COUNTS.mendable).flatMap((list, at) => (at % 3 === 2 ? [list, right[(at - 2) / 3]] : [list]));
+}
+
+/** The worker that keeps the page for visits without a network knows its files by name, and their state by a hash. */
+function writeWorker() {
+  const files = readdirSync(dist, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !/\.(d\.ts|map|br|gz)$|^_headers$/.test(entry.name))
+    .map((entry) => relative(dist, join(entry.parentPath ?? entry.path, entry.name)).replaceAll('\\', '/'))
+    .filter((name) => !name.startsWith('models/'))
+    .sort();
+  const hash = createHash('sha256');
+  for (const name of files) hash.update(name).update(readFileSync(join(dist, name)));
+  const source = readFileSync(join(here, 'offline.js'), 'utf8');
+  const filled = source
+    .replace("'@VERSION@'", JSON.stringify(hash.digest('hex').slice(0, 16)))
+    .replace("['@FILES@']", JSON.stringify(['./', ...files.filter((name) => name !== 'index.html')]));
+  writeFileSync(join(dist, 'offline.js'), filled);
+}
