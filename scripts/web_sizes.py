@@ -27,7 +27,8 @@ def main() -> int:
         limit = budget["brotli"]
         over |= sent > limit
         verdict = "OVER BUDGET" if sent > limit else "within budget"
-        print(f"{name:14} {raw:>11,} bytes, {sent:>9,} as brotli, {verdict} of {limit:,}")
+        goal = "" if sent <= budget["goal"] else f", above the goal of {budget['goal']:,}"
+        print(f"{name:14} {raw:>11,} bytes, {sent:>9,} as brotli, {verdict} of {limit:,}{goal}")
     return int(over)
 
 

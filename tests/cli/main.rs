@@ -8,6 +8,7 @@ mod bad_output;
 mod bench;
 mod commands;
 mod doctor;
+mod export;
 mod sandbox;
 mod training;
 mod usage;
