@@ -8,7 +8,7 @@
 // v or of u_j, over all rows: `a_groups` = ceil(inputs / 16) * ceil(adapted * rank / 8) of them for
 // dA, columns fastest in v; then adapted * ceil(width / 16) * ceil(rank / 8) for dB.
 //
-// Numerics: f32; each of 64 threads takes every 64th row, then a tree over the 64.
+// Numerics: f32; each of 64 threads takes every 64th row, then four sums of 16 threads are added.
 #use grid
 #use slots
 
@@ -33,8 +33,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> dfactors: array<f32>;
 @group(0) @binding(5) var<uniform> p: Params;
 
-// Sums of 256 threads for four columns of v or u.
-var<workgroup> partial: array<mat4x4<f32>, 256>;
+// Of each of the 16 elements of a thread's sums, those of 256 threads, turned by the element against
+// bank conflicts.
+var<workgroup> partial: array<f32, 4096>;
 
 // Four elements of x from `at` on, none past `last`; what is past is not used.
 fn x_quad(first: u32, last: u32) -> vec4<f32> {
@@ -61,16 +62,33 @@ fn outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
 }
 
-// The sum over the 64 threads that share a quad of columns, in those with thread < 4.
-fn sum_threads(thread: u32, sum: mat4x4<f32>) -> mat4x4<f32> {
-    partial[thread] = sum;
-    for (var half = 128u; half >= 4u; half /= 2u) {
-        workgroupBarrier();
-        if (thread < half) {
-            partial[thread] = partial[thread] + partial[thread + half];
-        }
+fn put(thread: u32, a: u32, row: vec4<f32>) {
+    let first = 4u * a;
+    partial[first * 256u + (thread + 4u * first) % 256u] = row.x;
+    partial[(first + 1u) * 256u + (thread + 4u * first + 4u) % 256u] = row.y;
+    partial[(first + 2u) * 256u + (thread + 4u * first + 8u) % 256u] = row.z;
+    partial[(first + 3u) * 256u + (thread + 4u * first + 12u) % 256u] = row.w;
+}
+
+// Sums over the 64 threads that share a quad of columns, for threads below 64: of element thread / 4
+// of the sums, row by row, in quad thread % 4.
+fn sum_threads(thread: u32, sum: mat4x4<f32>) -> f32 {
+    put(thread, 0u, sum[0]);
+    put(thread, 1u, sum[1]);
+    put(thread, 2u, sum[2]);
+    put(thread, 3u, sum[3]);
+    workgroupBarrier();
+    let element = thread % 64u / 4u;
+    var part = 0.0;
+    for (var i = 0u; i < 16u; i++) {
+        let other = (thread / 64u * 16u + i) * 4u + thread % 4u;
+        part += partial[element * 256u + (other + 4u * element) % 256u];
     }
-    let total = partial[thread];
+    workgroupBarrier();
+    partial[thread] = part;
+    workgroupBarrier();
+    let at = thread % 64u;
+    let total = partial[at] + partial[at + 64u] + partial[at + 128u] + partial[at + 192u];
     workgroupBarrier();
     return total;
 }
@@ -106,11 +124,13 @@ fn lora_grads(
             low = outer(low, v_quad(row, c_low), b);
             high = outer(high, v_quad(row, c_high), b);
         }
-        low = sum_threads(thread, low);
-        high = sum_threads(thread, high);
-        if (thread < 4u) {
-            store_a(low, first, column);
-            store_a(high, first + 4u, column);
+        let sum_low = sum_threads(thread, low);
+        let sum_high = sum_threads(thread, high);
+        if (thread < 64u) {
+            // The element's row and column; the thread's quad is the one that it loaded.
+            let i = first + thread / 16u;
+            store_a(i, column + thread / 4u % 4u, sum_low);
+            store_a(i + 4u, column + thread / 4u % 4u, sum_high);
         }
         return;
     }
@@ -128,35 +148,26 @@ fn lora_grads(
         low = outer(low, u_quad(row, c_low), b);
         high = outer(high, u_quad(row, c_high), b);
     }
-    low = sum_threads(thread, low);
-    high = sum_threads(thread, high);
-    if (thread < 4u) {
-        store_b(low, slot, first, column);
-        store_b(high, slot, first + 4u, column);
+    let sum_low = sum_threads(thread, low);
+    let sum_high = sum_threads(thread, high);
+    if (thread < 64u) {
+        let i = first + thread / 16u;
+        store_b(slot, i, column + thread / 4u % 4u, sum_low);
+        store_b(slot, i + 4u, column + thread / 4u % 4u, sum_high);
     }
 }
 
-// Rows i .. i + 3 of dA at columns column .. + 3.
-fn store_a(m: mat4x4<f32>, i: u32, column: u32) {
-    var values = m;
-    for (var a = 0u; a < 4u; a++) {
-        for (var b = 0u; b < 4u; b++) {
-            if (i + a < p.adapted * p.rank && column + b < p.inputs) {
-                dfactors[(i + a) * p.inputs + column + b] = values[a][b];
-            }
-        }
+// dA at row i and a column, if there.
+fn store_a(i: u32, column: u32, value: f32) {
+    if (i < p.adapted * p.rank && column < p.inputs) {
+        dfactors[i * p.inputs + column] = value;
     }
 }
 
-// Columns i .. i + 3 of dB of a slot, at rows column .. + 3.
-fn store_b(m: mat4x4<f32>, slot: u32, i: u32, column: u32) {
-    var values = m;
-    let start = p.adapted * p.rank * p.inputs + slot * p.width * p.rank;
-    for (var a = 0u; a < 4u; a++) {
-        for (var b = 0u; b < 4u; b++) {
-            if (i + a < p.rank && column + b < p.width) {
-                dfactors[start + (column + b) * p.rank + i + a] = p.scale * values[a][b];
-            }
-        }
+// dB of a slot at a row and column i, if there.
+fn store_b(slot: u32, i: u32, row: u32, value: f32) {
+    if (i < p.rank && row < p.width) {
+        let start = p.adapted * p.rank * p.inputs + slot * p.width * p.rank;
+        dfactors[start + row * p.rank + i] = p.scale * value;
     }
 }

@@ -20,11 +20,11 @@ fn u_rows(row: u32, i: u32) -> vec4<f32> {
 // scale * B for an output column and column i of u; zero where they are of different blocks.
 fn b_element(column: u32, i: u32) -> f32 {
     let slot = slot_of(column / p.width);
-    if (column >= p.outputs || slot == NO_SLOT || i / p.rank != slot) {
-        return 0.0;
-    }
-    let at = p.adapted * p.rank * p.inputs + (slot * p.width + column % p.width) * p.rank + i % p.rank;
-    return p.scale * element(factors[at / PER_ITEM], at % PER_ITEM);
+    // Without a branch: sixteen of them in the loop below take SwiftShader's compiler minutes and gigabytes.
+    let inside = (column < p.outputs) & (slot != NO_SLOT) & (i / p.rank == slot);
+    let place = p.adapted * p.rank * p.inputs + (slot * p.width + column % p.width) * p.rank + i % p.rank;
+    let at = select(0u, place, inside);
+    return select(0.0, p.scale * element(factors[at / PER_ITEM], at % PER_ITEM), inside);
 }
 
 // Four output columns of row i of scale * B^T.

@@ -2,10 +2,7 @@
 const NO_SLOT: u32 = 0xffffffffu;
 
 fn slot_of(block: u32) -> u32 {
-    if (block == 0u) {
-        return p.slot_0;
-    }
-    return select(p.slot_2, p.slot_1, block == 1u);
+    return select(select(p.slot_2, p.slot_1, block == 1u), p.slot_0, block == 0u);
 }
 
 // The block of an adapted position.

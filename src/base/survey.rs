@@ -88,7 +88,7 @@ pub(super) fn survey(header: &Header, config: &BertConfig) -> Result<Survey, Bas
         }
         let scales = roles.iter().find(|(_, role)| **role == Role::Scales(name.clone()));
         let Some((scales, _)) = scales else {
-            let hint = format!("; `{stored}` has 8 bits and needs a scale for each row");
+            let hint = format!("; `{stored}` has dtype I8, which needs a scale for each row");
             return Err(BaseError::MissingTensor { name: format!("{name}{SCALES}"), hint });
         };
         let entry = &header.entries[*scales];
