@@ -1,0 +1,158 @@
+/**
+ * Speed in a browser, beside transformers.js on the same texts and beside the native program:
+ *
+ *     node benches/beside_transformersjs.mjs LISTS.jsonl[.gz] TRANSFORMERS ONNX [LISTS_USED]
+ *
+ * TRANSFORMERS is a directory with node_modules/@huggingface/transformers; ONNX one with config.json, tokenizer.json and
+ * onnx/model.onnx of the base that the tests use. Needs web/dist (scripts/build-web.sh) and a release build; runs one contender
+ * after the other, each in a browser of its own, and prints a table in Markdown. LISTS_USED is 20 by default.
+ *
+ * "Cold start" is a new page with the base in its cache: from the call that loads to the first list scored. The encoder pass
+ * scores every list, tokenizer included, after one that does not count; transformers.js gets a list as one padded batch, and its
+ * last hidden state stays where it is but for [CLS].
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, normalize } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+
+import { launch, open } from '../tests/browser/browser.mjs';
+import { minilm, root } from '../tests/browser/site.mjs';
+import { serve } from '../web/test/server.mjs';
+
+const [file, transformers, onnx, used = '20'] = process.argv.slice(2);
+if (!onnx) {
+  console.error('usage: node benches/beside_transformersjs.mjs LISTS.jsonl[.gz] TRANSFORMERS ONNX [LISTS_USED]');
+  process.exit(2);
+}
+const bytes = readFileSync(file);
+const text = (file.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString();
+const lines = text.trim().split('\n').slice(0, Number(used));
+const lists = lines.map((line) => JSON.parse(line));
+const hypotheses = lists.reduce((sum, { nbest }) => sum + nbest.length, 0);
+
+const BLANK = '<!doctype html><html lang="en"><title>LoRB</title><link rel="icon" href="data:,">';
+const places = {
+  '/lorb/': join(root, 'web/dist/'),
+  '/minilm/': minilm() + '/',
+  '/golden/': join(root, 'tests/golden/'),
+  '/transformers/': join(transformers, 'node_modules/@huggingface/transformers/dist/'),
+  '/ort/': join(transformers, 'node_modules/onnxruntime-web/dist/'),
+  '/models/onnx/': onnx + '/',
+};
+const server = await serve((path) => {
+  if (path === '/') return Buffer.from(BLANK);
+  const place = Object.keys(places).find((prefix) => path.startsWith(prefix));
+  const found = place && join(places[place], normalize('/' + decodeURIComponent(path.slice(place.length))));
+  return found && statSync(found, { throwIfNoEntry: false })?.isFile() ? readFileSync(found) : undefined;
+});
+
+/** In the page: loads, scores the first list, then all of them twice; tunes for an epoch where told to. */
+async function ours({ device, lists }) {
+  const { Rescorer } = await import('/lorb/index.js');
+  const texts = lists.map(({ nbest }) => nbest.map(({ text }) => text));
+  const started = performance.now();
+  const rescorer = await Rescorer.fromPretrained('/minilm', { device, adapter: '/golden/minilm/adapter' });
+  await rescorer.score([texts[0]]);
+  const cold = performance.now() - started;
+  await rescorer.score(texts);
+  const before = performance.now();
+  await rescorer.score(texts);
+  const pass = performance.now() - before;
+  const trainer = await rescorer.createTrainer({ r: 8, epochs: 1, batchTokens: 1024 });
+  let [first, last, tuned] = [0, 0, 0];
+  for await (const message of trainer.run(lists)) {
+    if (message.type !== 'step') continue;
+    last = performance.now();
+    if (first) tuned += message.hypotheses;
+    else first = last;
+  }
+  return { cold, pass, tuning: tuned / ((last - first) / 1000) };
+}
+
+async function theirs({ device, lists }) {
+  const { AutoModel, AutoTokenizer, env } = await import('/transformers/transformers.min.js');
+  env.allowRemoteModels = false;
+  env.allowLocalModels = true;
+  env.localModelPath = '/models/';
+  env.backends.onnx.wasm.wasmPaths = '/ort/';
+  const texts = lists.map(({ nbest }) => nbest.map(({ text }) => text));
+  const started = performance.now();
+  const tokenizer = await AutoTokenizer.from_pretrained('onnx');
+  const model = await AutoModel.from_pretrained('onnx', { device, dtype: 'fp32' });
+  const score = async (list) => {
+    const { last_hidden_state } = await model(tokenizer(list, { padding: true, truncation: true }));
+    return last_hidden_state.slice(null, 0).data[0];
+  };
+  await score(texts[0]);
+  const cold = performance.now() - started;
+  for (const list of texts) await score(list);
+  const before = performance.now();
+  for (const list of texts) await score(list);
+  return { cold, pass: performance.now() - before, tuning: null };
+}
+
+async function measure(work, device) {
+  const browser = await launch();
+  try {
+    const { page, context } = await open(browser, server.root);
+    page.setDefaultTimeout(900_000);
+    // The first visit fills the cache; a page of the same profile is the second.
+    await page.evaluate(work, { device, lists: lists.slice(0, 1) });
+    const second = await context.newPage();
+    second.setDefaultTimeout(900_000);
+    await second.goto(server.root);
+    return await second.evaluate(work, { device, lists });
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Hypotheses a second as the program itself prints them. */
+function native(device) {
+  const directory = mkdtempSync(join(tmpdir(), 'lorb-speed-'));
+  const binary = process.env.LORB_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'release/lorb');
+  const run = (...args) => {
+    const { status, stderr } = spawnSync(binary, [...args, '--model', minilm(), '--device', device], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(stderr);
+    const rates = [...stderr.matchAll(/([\d,.]+)(?: hypotheses)?\/s/g)];
+    return Number(rates.at(-1)?.[1].replaceAll(',', '') ?? NaN);
+  };
+  try {
+    const given = join(directory, 'lists.jsonl');
+    writeFileSync(given, lines.join('\n') + '\n');
+    const adapter = join(directory, 'adapter');
+    const tuning = run('train', '--train', given, '--output', adapter, '--lora-r', '8', '--epochs', '1', '--batch-tokens', '1024');
+    const pass = run('rescore', given, '--adapter', adapter, '--beta', '1', '--output', join(directory, 'out.jsonl'));
+    return { pass, tuning };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+console.log(`${lists.length} lists, ${hypotheses} hypotheses\n`);
+console.log('| | cold start, s | encoder pass, hypotheses/s | tuning, hypotheses/s |\n|---|---:|---:|---:|');
+const shown = (value) => (value === null || Number.isNaN(value) ? '' : value.toPrecision(3));
+const row = (name, cold, pass, tuning) => console.log(`| ${name} | ${[cold, pass, tuning].map(shown).join(' | ')} |`);
+try {
+  for (const [name, work, device] of [
+    ['LoRB, wasm', ours, 'wasm'],
+    ['transformers.js, wasm', theirs, 'wasm'],
+    ['LoRB, WebGPU', ours, 'webgpu'],
+    ['transformers.js, WebGPU', theirs, 'webgpu'],
+  ]) {
+    try {
+      const { cold, pass, tuning } = await measure(work, device);
+      row(name, cold / 1000, hypotheses / (pass / 1000), tuning);
+    } catch (error) {
+      console.log(`| ${name} | failed: ${String(error.message).split('\n')[0]} | | |`);
+    }
+  }
+  for (const device of ['cpu', 'software']) {
+    const { pass, tuning } = native(device);
+    row(`LoRB, native, --device ${device}`, null, pass, tuning);
+  }
+} finally {
+  await server.close();
+}
