@@ -4,7 +4,8 @@
  *     node benches/beside_transformersjs.mjs LISTS.jsonl[.gz] TRANSFORMERS ONNX [LISTS_USED]
  *
  * TRANSFORMERS is a directory with node_modules/@huggingface/transformers; ONNX one with config.json, tokenizer.json and
- * onnx/model.onnx of the base that the tests use. Needs web/dist (scripts/build-web.sh) and a release build; runs one contender
+ * onnx/model.onnx of the base that the tests use, as torch.onnx.export (opset 17) writes it: input_ids, attention_mask and
+ * token_type_ids to last_hidden_state, batch and sequence of any size. Needs web/dist (scripts/build-web.sh) and a release build; runs one contender
  * after the other, each in a browser of its own, and prints a table in Markdown. LISTS_USED is 20 by default.
  *
  * "Cold start" is a new page with the base in its cache: from the call that loads to the first list scored. The encoder pass
@@ -12,13 +13,14 @@
  * last hidden state stays where it is but for [CLS].
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, normalize } from 'node:path';
+import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
 import { launch, open } from '../tests/browser/browser.mjs';
-import { minilm, root } from '../tests/browser/site.mjs';
+import { binary } from '../tests/browser/native.mjs';
+import { files, minilm, root } from '../tests/browser/site.mjs';
 import { serve } from '../web/test/server.mjs';
 
 const [file, transformers, onnx, used = '20'] = process.argv.slice(2);
@@ -41,12 +43,7 @@ const places = {
   '/ort/': join(transformers, 'node_modules/onnxruntime-web/dist/'),
   '/models/onnx/': onnx + '/',
 };
-const server = await serve((path) => {
-  if (path === '/') return Buffer.from(BLANK);
-  const place = Object.keys(places).find((prefix) => path.startsWith(prefix));
-  const found = place && join(places[place], normalize('/' + decodeURIComponent(path.slice(place.length))));
-  return found && statSync(found, { throwIfNoEntry: false })?.isFile() ? readFileSync(found) : undefined;
-});
+const server = await serve(files(BLANK, places));
 
 /** In the page: loads, scores the first list, then all of them twice; tunes for an epoch where told to. */
 async function ours({ device, lists }) {
@@ -112,9 +109,8 @@ async function measure(work, device) {
 /** Hypotheses a second as the program itself prints them. */
 function native(device) {
   const directory = mkdtempSync(join(tmpdir(), 'lorb-speed-'));
-  const binary = process.env.LORB_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'release/lorb');
   const run = (...args) => {
-    const { status, stderr } = spawnSync(binary, [...args, '--model', minilm(), '--device', device], { encoding: 'utf8' });
+    const { status, stderr } = spawnSync(binary(), [...args, '--model', minilm(), '--device', device], { encoding: 'utf8' });
     if (status !== 0) throw new Error(stderr);
     const rates = [...stderr.matchAll(/([\d,.]+)(?: hypotheses)?\/s/g)];
     return Number(rates.at(-1)?.[1].replaceAll(',', '') ?? NaN);

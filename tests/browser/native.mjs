@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { root } from './site.mjs';
 
-function binary() {
+export function binary() {
   const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
   const found = process.env.LORB_BIN ?? join(target, 'release/lorb');
   if (!existsSync(found)) throw new Error(`${found} is not built: cargo build --release`);

@@ -23,14 +23,18 @@ export function minilm() {
 export async function site() {
   if (!exists(join(root, 'web/dist/wasm/lorb_bg.wasm'))) throw new Error('web/dist/wasm is not built: sh scripts/build-web.sh');
   const places = { '/lorb/': join(root, 'web/dist/'), '/golden/': join(root, 'tests/golden/'), '/minilm/': minilm() + '/' };
-  const find = (path) => {
-    if (path === '/') return Buffer.from(BLANK);
+  return serve(files(BLANK, places));
+}
+
+/** What `serve` finds: a page at `/`, and files of folders by their prefix. */
+export function files(page, places) {
+  return (path) => {
+    if (path === '/') return Buffer.from(page);
     const place = Object.keys(places).find((prefix) => path.startsWith(prefix));
     if (!place) return undefined;
     const file = join(places[place], normalize('/' + decodeURIComponent(path.slice(place.length))));
     return exists(file) ? readFileSync(file) : undefined;
   };
-  return serve(find);
 }
 
 function exists(file) {
