@@ -66,7 +66,7 @@ fn launches(layers: usize, rank: usize, device: &Device) -> [Vec<&'static str>; 
     let lora = LoraConfig { rank, targets: Target::ALL.into(), ..LoraConfig::default() };
     let adapter = Adapter::init(&config, lora, 1).expect("an adapter");
     let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), device);
-    let leaves = Leaves::tracked(&config, &adapter.config, &adapter.layout, &flat);
+    let leaves = Leaves::tracked(&config, &adapter.method, &adapter.layout, &flat);
     let sequences: Vec<Vec<u32>> = (2..9).map(|n| (1..=n).collect()).collect();
     let batch: PackedBatch = sequences.iter().map(Vec::as_slice).collect();
     let (seen, start) = (Arc::new(Launches::default()), dispatches());

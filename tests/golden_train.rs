@@ -61,7 +61,7 @@ impl<'a> Golden<'a> {
         let pass = Pass {
             encoder: &self.encoder,
             base: &self.base.config,
-            lora: &self.adapter.config,
+            method: &self.adapter.method,
             layout: &self.adapter.layout,
             data,
             config,
@@ -100,6 +100,7 @@ fn key(slot: &Slot) -> String {
         SlotKind::LoraB => "lora_B.weight",
         SlotKind::HeadWeight => "weight",
         SlotKind::HeadBias => "bias",
+        other => unreachable!("LoRA has no {other:?}"),
     };
     format!("base_model.model.{}.{tensor}", slot.module)
 }

@@ -3,10 +3,11 @@
 //! Tensors are named as PEFT names them for a BertModel: `base_model.model.<module>.lora_A.weight`
 //! `[r, in]` and `.lora_B.weight` `[out, r]`; the score head is saved whole, as `modules_to_save`
 //! does: `base_model.model.score.weight` `[1, H]` and `.bias` `[1]`. What LoRB adds lies in the
-//! metadata under `lorb`.
+//! metadata under `lorb`. Methods that PEFT does not know are described in `plain`.
 
 mod error;
 mod meta;
+mod plain;
 mod read;
 mod selection;
 mod settings;
@@ -20,6 +21,7 @@ pub use read::{ReadOptions, read, read_with};
 pub use write::write;
 
 use crate::model::SlotKind;
+use meta::SECTION;
 
 /// Name of the settings' file in the directory.
 pub const CONFIG_FILE: &str = "adapter_config.json";
@@ -38,13 +40,12 @@ pub struct AdapterFiles {
     pub weights: Vec<u8>,
 }
 
-/// PEFT's name of a tensor.
+/// PEFT's name of a tensor of LoRA, or of the score head.
 fn tensor_name(module: &str, kind: SlotKind) -> String {
     let tensor = match kind {
         SlotKind::LoraA => "lora_A.weight",
         SlotKind::LoraB => "lora_B.weight",
-        SlotKind::HeadWeight => "weight",
-        SlotKind::HeadBias => "bias",
+        _ => return format!("{PREFIX}{}", plain::tensor_name(module, kind)),
     };
     format!("{PREFIX}{module}.{tensor}")
 }

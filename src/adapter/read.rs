@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::meta::SECTION;
 use super::selection::{Module, split};
-use super::settings::Settings;
-use super::{AdapterError, AdapterFiles, AdapterMeta, PREFIX, tensor_name};
+use super::settings::{self, Settings};
+use super::{AdapterError, AdapterFiles, AdapterMeta, PREFIX, SECTION, plain, tensor_name};
 use crate::base::{BertConfig, TensorFile};
 use crate::model::{Adapter, LoraConfig, SCORE_HEAD, SlotKind, Target};
 
@@ -38,7 +37,11 @@ pub fn read_with(
     base: &BertConfig,
     options: ReadOptions,
 ) -> Result<(Adapter, AdapterMeta), AdapterError> {
-    let settings = Settings::from_json(&files.config)?;
+    let map = settings::object(&files.config)?;
+    if map.contains_key(plain::KEY) {
+        return plain::read(map, &files.weights, base);
+    }
+    let settings = Settings::from_map(map)?;
     let selected = settings.selection.modules(base)?;
     let file = TensorFile::open(files.weights.as_slice())?;
     let mut meta = match file.metadata().get(SECTION) {

@@ -33,12 +33,7 @@ const HARMLESS: [&str; 11] = [
 ];
 
 impl Settings {
-    pub(super) fn from_json(bytes: &[u8]) -> Result<Self, AdapterError> {
-        let value: Value =
-            serde_json::from_slice(bytes).map_err(|e| AdapterError::ConfigJson(e.to_string()))?;
-        let Value::Object(mut map) = value else {
-            return Err(AdapterError::ConfigJson("expected a JSON object".into()));
-        };
+    pub(super) fn from_map(mut map: Map<String, Value>) -> Result<Self, AdapterError> {
         match map.shift_remove("peft_type") {
             Some(Value::String(kind)) if kind == "LORA" => {}
             Some(other) => {
@@ -139,7 +134,31 @@ fn refuse_the_rest(map: Map<String, Value>) -> Result<(), AdapterError> {
     Ok(())
 }
 
-fn whole(map: &mut Map<String, Value>, key: &str) -> Result<Option<usize>, AdapterError> {
+/// `adapter_config.json` as an object.
+pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, AdapterError> {
+    let error = |what: String| AdapterError::ConfigJson(what);
+    match serde_json::from_slice(bytes).map_err(|e| error(e.to_string()))? {
+        Value::Object(map) => Ok(map),
+        _ => Err(error("expected a JSON object".into())),
+    }
+}
+
+/// A text; `None` when unset or empty.
+pub(super) fn text(
+    map: &mut Map<String, Value>,
+    key: &str,
+) -> Result<Option<String>, AdapterError> {
+    match map.shift_remove(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
+        Some(other) => Err(AdapterError::setting(key, format!("is {other}; expected a text"))),
+    }
+}
+
+pub(super) fn whole(
+    map: &mut Map<String, Value>,
+    key: &str,
+) -> Result<Option<usize>, AdapterError> {
     match map.shift_remove(key) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => {

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::meta::SECTION;
 use super::selection::names;
-use super::{AdapterError, AdapterFiles, AdapterMeta, tensor_name};
+use super::{AdapterError, AdapterFiles, AdapterMeta, SECTION, plain, tensor_name};
 use crate::base::{TensorFault, write_f32};
-use crate::model::{Adapter, SCORE_HEAD};
+use crate::model::{Adapter, LoraConfig, Method, SCORE_HEAD};
 
 /// Writes an adapter, its score head and its metadata. Equal input gives equal bytes.
 ///
@@ -28,7 +27,10 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
     let mut tensors = BTreeMap::new();
     for slot in adapter.layout.slots() {
         let values = adapter.values(slot);
-        let name = tensor_name(&slot.module, slot.kind);
+        let name = match adapter.method {
+            Method::Lora(_) => tensor_name(&slot.module, slot.kind),
+            _ => plain::tensor_name(&slot.module, slot.kind),
+        };
         if let Some(index) = values.iter().position(|v| !v.is_finite()) {
             return Err(TensorFault::NotFinite { name, index, value: values[index] }.into());
         }
@@ -44,14 +46,20 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
         tensors.into_iter().map(|(name, (shape, values))| (name, shape, values)),
     )
     .map_err(AdapterError::Unwritable)?;
-    Ok(AdapterFiles { config: config(adapter, meta)?, weights })
+    let config = match &adapter.method {
+        Method::Lora(lora) => lora_config(lora, meta)?,
+        method => plain::config(method, meta),
+    };
+    let mut config =
+        serde_json::to_vec_pretty(&config).map_err(|e| AdapterError::Unwritable(e.to_string()))?;
+    config.push(b'\n');
+    Ok(AdapterFiles { config, weights })
 }
 
 /// `adapter_config.json`: keys in PEFT's (alphabetical) order.
-fn config(adapter: &Adapter, meta: &AdapterMeta) -> Result<Vec<u8>, AdapterError> {
-    let lora = &adapter.config;
+fn lora_config(lora: &LoraConfig, meta: &AdapterMeta) -> Result<Value, AdapterError> {
     let (targets, excluded) = names(lora);
-    let value = json!({
+    Ok(json!({
         "alpha_pattern": {},
         "base_model_name_or_path": meta.base_name,
         "bias": "none",
@@ -72,11 +80,7 @@ fn config(adapter: &Adapter, meta: &AdapterMeta) -> Result<Vec<u8>, AdapterError
         "task_type": null,
         "use_dora": false,
         "use_rslora": lora.rslora,
-    });
-    let mut text =
-        serde_json::to_vec_pretty(&value).map_err(|e| AdapterError::Unwritable(e.to_string()))?;
-    text.push(b'\n');
-    Ok(text)
+    }))
 }
 
 /// The shortest decimal that gives the same f32 again, and a whole number without a point, as

@@ -102,14 +102,31 @@ impl BaseWeights {
         self.remove(name).map(|(_, packed)| packed)
     }
 
+    /// A copy of a tensor in full, which stays where it is.
+    ///
+    /// # Errors
+    /// As for [`BaseWeights::take`].
+    pub fn get(&self, name: &str) -> Result<HostTensor, BaseError> {
+        match self.tensors.get(name) {
+            Some((shape, packed)) => {
+                Ok(HostTensor { shape: shape.clone(), data: packed.clone().into_f32() })
+            }
+            None => Err(self.absent(name)),
+        }
+    }
+
+    fn absent(&self, name: &str) -> BaseError {
+        let name = name.to_owned();
+        if self.taken.contains(&name) {
+            BaseError::Taken { name }
+        } else {
+            BaseError::MissingTensor { name, hint: String::new() }
+        }
+    }
+
     fn remove(&mut self, name: &str) -> Result<(Vec<usize>, Packed), BaseError> {
         let Some(tensor) = self.tensors.remove(name) else {
-            let name = name.to_owned();
-            return Err(if self.taken.contains(&name) {
-                BaseError::Taken { name }
-            } else {
-                BaseError::MissingTensor { name, hint: String::new() }
-            });
+            return Err(self.absent(name));
         };
         self.taken.insert(name.to_owned());
         Ok(tensor)

@@ -68,6 +68,7 @@ pub struct Bench<'a> {
     base: BertConfig,
     precision: Precision,
     encoder: Encoder,
+    lora: LoraConfig,
     adapter: Adapter,
     /// The leaves beside an encoder that the adapter is merged into.
     merged: Option<Leaves>,
@@ -87,7 +88,7 @@ impl<'a> Bench<'a> {
     /// [`BenchError::Model`] when a tensor of the base is at fault or the adapter does not suit it.
     pub fn new(inputs: BenchInputs<'_>, clock: Clock<'a>) -> Result<Self, BenchError> {
         let BenchInputs { base, weights, lora, precision, tokens, device, seconds } = inputs;
-        let adapter = Adapter::init(&base, lora, SEED)?;
+        let adapter = Adapter::init(&base, lora.clone(), SEED)?;
         let encoder = Encoder::with_precision(&base, weights, precision, device)?;
         let data = lists::synthetic(&base, tokens, SEED);
         let batch = data.sequences.iter().map(Vec::as_slice).collect();
@@ -100,6 +101,7 @@ impl<'a> Bench<'a> {
             base,
             precision,
             encoder,
+            lora,
             adapter,
             merged: None,
             data,
@@ -117,6 +119,12 @@ impl<'a> Bench<'a> {
         &self.adapter
     }
 
+    /// Its settings.
+    #[must_use]
+    pub fn lora(&self) -> &LoraConfig {
+        &self.lora
+    }
+
     /// Lists of the batch.
     #[must_use]
     pub fn lists(&self) -> usize {
@@ -130,11 +138,11 @@ impl<'a> Bench<'a> {
     }
 
     fn training_ops(&self) -> Vec<Op> {
-        let (lora, parameters) = (&self.adapter.config, self.adapter.layout.len());
+        let (lora, parameters) = (&self.lora, self.adapter.layout.len());
         training(&self.base, lora, self.precision, self.sizes(), self.lists(), parameters)
     }
 
     fn rescoring_ops(&self) -> Vec<Op> {
-        rescoring(&self.base, &self.adapter.config, self.precision, self.sizes())
+        rescoring(&self.base, &self.lora, self.precision, self.sizes())
     }
 }

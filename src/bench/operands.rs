@@ -139,7 +139,7 @@ impl Bench<'_> {
         let (heads, epsilon) = (self.base.num_attention_heads, self.base.layer_norm_eps as f32);
         let (tokens, sequences) = (self.batch.len(), self.batch.sequences());
         let segments = Segments::new(&self.batch.offsets);
-        let scale = self.adapter.config.scale();
+        let scale = self.lora.scale();
         match op {
             Op::Embed => {
                 let words = source.draw([self.base.vocab_size, hidden]);

@@ -55,7 +55,7 @@ impl Bench<'_> {
         let pass = Pass {
             encoder: &self.encoder,
             base: &self.base,
-            lora: &self.adapter.config,
+            method: &self.adapter.method,
             layout: &self.adapter.layout,
             data: &self.data,
             config: &self.config,

@@ -160,7 +160,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     let kernels = args.kernels.then(|| kernels(&bench, &rates, quiet)).transpose()?;
 
     let Sizes { tokens, sequences: hypotheses, .. } = bench.sizes();
-    let lora = &bench.adapter().config;
+    let lora = bench.lora();
     let report = BenchReport {
         lorb: env!("CARGO_PKG_VERSION"),
         device: selected.name,

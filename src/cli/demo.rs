@@ -15,7 +15,7 @@ use super::args::RunArgs;
 use super::engine::Engine;
 use super::error::CliError;
 use super::source::NamedBase;
-use super::train_args::lora_error;
+use super::train_args::method_error;
 use super::train_run::{Ended, Stopped, Watcher, drive};
 use super::{adapter_dir, demo_base, difference, interrupt, output, train};
 
@@ -105,7 +105,7 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
         demo_base::load(args.model.as_deref(), args.revision.as_deref(), quiet)?;
     let Base { config: sizes, tokenizer, mut weights, hash } = base;
     let lora = LoraConfig { targets: Target::ALL.into(), ..LoraConfig::default() };
-    let adapter = Adapter::init(&sizes, lora, config.seed).map_err(|error| lora_error(&error))?;
+    let adapter = Adapter::init(&sizes, lora, config.seed).map_err(|error| method_error(&error))?;
     let device = args.run.open_device()?.device;
     let encoder = Encoder::new(&sizes, &mut weights, &device)
         .map_err(|error| CliError::at(format_args!("--model {name}"), &error))?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lorb::adapter::{self, AdapterFiles, AdapterMeta, ReadOptions};
 use lorb::base::{TensorEntry, TensorFile, expected_tensors};
-use lorb::model::{Layout, LoraConfig};
+use lorb::model::{Layout, LoraConfig, Method};
 
 use super::args::ReadArgs;
 use super::error::CliError;
@@ -64,7 +64,7 @@ fn base_text(path: &Path) -> Result<String, CliError> {
     let parameters = count(expected_tensors(config).iter().map(|(_, shape)| shape.as_slice()));
     line(&mut text, "parameters", &format!("{parameters} in the encoder, frozen"));
     // The default adapter does not suit every base: its rank may exceed a tiny hidden size.
-    if let Ok(layout) = Layout::new(config, &LoraConfig::default()) {
+    if let Ok(layout) = Layout::new(config, &LoraConfig::default().into()) {
         let share = percent(layout.len(), parameters);
         line(&mut text, "default adapter", &format!("{} parameters, {share} of all", layout.len()));
     }
@@ -90,8 +90,6 @@ fn adapter_text(path: &Path, base: Option<&NamedBase>) -> Result<String, CliErro
                 &base.hash,
                 ReadOptions::default(),
             )?;
-            let config = &adapter.config;
-            let targets: Vec<String> = config.targets.iter().map(ToString::to_string).collect();
             line(&mut text, "base", name);
             let fits = if meta.base_hash.is_some() {
                 "yes"
@@ -99,10 +97,7 @@ fn adapter_text(path: &Path, base: Option<&NamedBase>) -> Result<String, CliErro
                 "by its shapes; it remembers no hash"
             };
             line(&mut text, "trained on this base", fits);
-            line(&mut text, "rank", &config.rank.to_string());
-            line(&mut text, "alpha", &config.alpha.to_string());
-            line(&mut text, "scale", &config.scale().to_string());
-            line(&mut text, "target modules", &targets.join(", "));
+            method(&mut text, &adapter.method);
             let frozen = count(expected_tensors(&base.config).iter().map(|(_, s)| s.as_slice()));
             let trained = adapter.layout.len();
             let share = percent(trained, frozen);
@@ -122,6 +117,23 @@ fn adapter_text(path: &Path, base: Option<&NamedBase>) -> Result<String, CliErro
     text.push('\n');
     tensors(&mut text, file.entries());
     Ok(text)
+}
+
+/// The method and what is set of it.
+fn method(text: &mut String, method: &Method) {
+    line(text, "method", method.kind().name());
+    match method {
+        Method::Lora(lora) => {
+            let targets: Vec<String> = lora.targets.iter().map(ToString::to_string).collect();
+            line(text, "rank", &lora.rank.to_string());
+            line(text, "alpha", &lora.alpha.to_string());
+            line(text, "scale", &lora.scale().to_string());
+            line(text, "target modules", &targets.join(", "));
+        }
+        Method::Prefix { length } => line(text, "prefix length", &length.to_string()),
+        Method::Houlsby { width } => line(text, "bottleneck width", &width.to_string()),
+        Method::Head | Method::BitFit | Method::Full => {}
+    }
 }
 
 fn described(text: &mut String, meta: &AdapterMeta) {

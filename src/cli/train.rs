@@ -13,7 +13,7 @@ use super::engine::Engine;
 use super::error::CliError;
 use super::input::Utterances;
 use super::source::NamedBase;
-use super::train_args::{TrainArgs, lora_error};
+use super::train_args::{TrainArgs, method_error};
 use super::train_run::{Ended, Log, Stopped, Watcher, drive};
 use super::{adapter_dir, interrupt, output, source};
 
@@ -22,7 +22,6 @@ const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     let config = args.config()?;
-    let lora = args.lora.config()?;
     let place = Place::check(args)?;
     let reading = args.reading.reading();
     let mut train = Utterances::open(&args.data.train, &reading)?;
@@ -32,8 +31,12 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     let NamedBase { base, name } =
         source::load(&args.base.model, args.base.revision.as_deref(), args.run.quiet)?;
     let Base { config: sizes, tokenizer, mut weights, hash } = base;
-    let adapter = match &args.lora.init_adapter {
-        None => Adapter::init(&sizes, lora, config.seed).map_err(|error| lora_error(&error))?,
+    let adapter = match &args.method.lora.init_adapter {
+        None => {
+            let method = args.method.method(&sizes)?;
+            Adapter::init_on(&sizes, &weights, method, config.seed)
+                .map_err(|error| method_error(&error))?
+        }
         Some(start) => {
             let options = ReadOptions { new_head: Some(config.seed) };
             adapter_dir::read(start, "--init-adapter", &sizes, &hash, options)?.0

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::Args;
-use lorb::model::{LoraConfig, ModelError, Target};
+use lorb::base::BertConfig;
+use lorb::model::{LoraConfig, Method, MethodKind, ModelError, Target};
 use lorb::train::{Decay, Objective, TrainConfig, TrainError};
 
 use super::args::{BaseArgs, ReadArgs, RunArgs, words};
@@ -17,7 +18,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub data: DataArgs,
     #[command(flatten)]
-    pub lora: LoraArgs,
+    pub method: MethodArgs,
     #[command(flatten)]
     pub schedule: ScheduleArgs,
     #[command(flatten)]
@@ -45,8 +46,67 @@ pub struct DataArgs {
     pub nbest: usize,
 }
 
+/// What is trained, as the flag names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MethodName {
+    /// LoRA with the correlation term: the method of the paper.
+    Lorb,
+    /// A method of the library.
+    Plain(MethodKind),
+}
+
+impl std::str::FromStr for MethodName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "lorb" { Ok(Self::Lorb) } else { name.parse().map(Self::Plain) }
+    }
+}
+
+impl std::fmt::Display for MethodName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Lorb => f.write_str("lorb"),
+            Self::Plain(kind) => kind.fmt(f),
+        }
+    }
+}
+
+/// Weight of the correlation term under `--method lorb` where no other is given.
+const LORB_COR_WEIGHT: f32 = 0.05;
+
 #[derive(Args)]
-#[command(next_help_heading = "Adapter")]
+#[command(next_help_heading = "Method")]
+pub struct MethodArgs {
+    /// What is trained: lora; lorb (lora with the correlation term); full (the whole encoder);
+    /// bitfit (its biases); prefix (keys and values before each layer's); houlsby (bottlenecks behind
+    /// output layers); head (the score head alone, which all others train too)
+    #[arg(long, default_value_t = MethodName::Plain(MethodKind::Lora), value_parser = words::<MethodName>(&["lora", "lorb", "full", "bitfit", "prefix", "houlsby", "head"]))]
+    pub method: MethodName,
+    /// Choose rank and layers, prefix length or bottleneck width so that at most this part of the
+    /// base's parameters is trained, such as 0.08%
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["lora_r", "lora_alpha", "lora_target_modules", "prefix_length", "adapter_width", "init_adapter"])]
+    pub budget: Option<f64>,
+    /// Tokens of a prefix
+    #[arg(long, value_name = "N", default_value_t = Method::PREFIX_LENGTH)]
+    pub prefix_length: usize,
+    /// Width of the bottlenecks
+    #[arg(long, value_name = "N", default_value_t = Method::HOULSBY_WIDTH)]
+    pub adapter_width: usize,
+    #[command(flatten)]
+    pub lora: LoraArgs,
+}
+
+/// A part of a whole, as `0.08%` or `0.0008`.
+fn share(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let share = number.trim().parse::<f64>().ok().map(|number| number / unit);
+    let sound = share.filter(|share| share.is_finite() && *share > 0.0);
+    sound.ok_or_else(|| "expected a part of the parameters, such as 0.08%".to_owned())
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "LoRA")]
 pub struct LoraArgs {
     /// Rank of the updates
     #[arg(long, value_name = "N", default_value_t = LoraConfig::default().rank)]
@@ -78,9 +138,9 @@ pub struct ScheduleArgs {
     /// What the scores are trained for
     #[arg(long, default_value_t = TrainConfig::default().objective, value_parser = words::<Objective>(&["mwer", "mwed", "listwise"]))]
     pub objective: Objective,
-    /// Weight of the correlation term
-    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().cor_weight)]
-    pub cor_weight: f32,
+    /// Weight of the correlation term [default: 0; 0.05 with --method lorb]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub cor_weight: Option<f32>,
     /// Part of the list-wise target that is spread over all hypotheses
     #[arg(long, value_name = "P", allow_negative_numbers = true, default_value_t = TrainConfig::default().label_smoothing)]
     pub label_smoothing: f32,
@@ -159,7 +219,11 @@ impl TrainArgs {
         let s = &self.schedule;
         let config = TrainConfig {
             objective: s.objective,
-            cor_weight: s.cor_weight,
+            cor_weight: s.cor_weight.unwrap_or(if self.method.method == MethodName::Lorb {
+                LORB_COR_WEIGHT
+            } else {
+                TrainConfig::default().cor_weight
+            }),
             label_smoothing: s.label_smoothing,
             lr: s.lr,
             weight_decay: s.weight_decay,
@@ -188,22 +252,45 @@ impl TrainArgs {
     }
 }
 
+impl MethodArgs {
+    /// The method and its settings for a base.
+    pub fn method(&self, base: &BertConfig) -> Result<Method, CliError> {
+        let kind = match self.method {
+            MethodName::Lorb => MethodKind::Lora,
+            MethodName::Plain(kind) => kind,
+        };
+        let lora = self.lora.config()?;
+        if let Some(share) = self.budget {
+            return Method::within(kind, share, base, &lora)
+                .map_err(|error| CliError::flag("--budget", &error));
+        }
+        Ok(match kind {
+            MethodKind::Lora => Method::Lora(lora),
+            MethodKind::Head => Method::Head,
+            MethodKind::BitFit => Method::BitFit,
+            MethodKind::Prefix => Method::Prefix { length: self.prefix_length },
+            MethodKind::Houlsby => Method::Houlsby { width: self.adapter_width },
+            MethodKind::Full => Method::Full,
+        })
+    }
+}
+
 impl LoraArgs {
-    /// The adapter's settings; [`lora_error`] tells what is wrong with them for a base.
+    /// The adapter's settings; [`method_error`] tells what is wrong with them for a base.
     pub fn config(&self) -> Result<LoraConfig, CliError> {
         Ok(LoraConfig {
             rank: self.lora_r,
             alpha: self.lora_alpha,
             dropout: self.lora_dropout,
-            targets: Target::parse_list(&self.lora_target_modules).map_err(|e| lora_error(&e))?,
+            targets: Target::parse_list(&self.lora_target_modules).map_err(|e| method_error(&e))?,
             rslora: self.rslora,
             layers: self.lora_layers.clone(),
         })
     }
 }
 
-/// A setting of the adapter that cannot be, by the name of its flag.
-pub fn lora_error(error: &ModelError) -> CliError {
+/// A setting of the method that cannot be, by the name of its flag.
+pub fn method_error(error: &ModelError) -> CliError {
     match error {
         ModelError::UnknownTarget { .. } => CliError::flag("--lora-target-modules", error),
         ModelError::Lora { setting, what } => {
@@ -214,6 +301,10 @@ pub fn lora_error(error: &ModelError) -> CliError {
                 "layers_to_transform" => "--lora-layers",
                 _ => "--lora-target-modules",
             };
+            CliError::Usage(format!("{flag} {what}"))
+        }
+        ModelError::Method { setting, what, .. } => {
+            let flag = if *setting == "length" { "--prefix-length" } else { "--adapter-width" };
             CliError::Usage(format!("{flag} {what}"))
         }
         other => CliError::at("adapter", other),

@@ -1,10 +1,13 @@
-//! BERT's encoder with low-rank terms, on packed sequences, up to `[CLS]` and its score.
+//! BERT's encoder with what is trained of it or beside it, on packed sequences, up to `[CLS]` and its score.
 //!
 //! Post-LN, exact GELU, no dropout in the base: Devlin et al., arXiv 1810.04805, with the numerics
 //! of Transformers' `BertModel`. Only `[CLS]` of the last layer is wanted, so that layer computes
 //! queries, output projection and feed-forward for those rows alone.
 
 mod merge;
+mod prefix;
+
+use std::cell::OnceCell;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
@@ -12,10 +15,12 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::batch::PackedBatch;
 use super::error::ModelError;
-use super::leaves::{LayerLeaves, Leaves, LowRank};
+use super::leaves::{Bottleneck, LayerLeaves, Leaves, LinearLeaves, NormLeaves, Place};
 use crate::base::{BaseWeights, BertConfig};
-use crate::ops::{self, Activation, Precision, Segments, Weights};
+use crate::ops::{self, Activation, Precision, Segments, Storage, Weights};
 use crate::packed::Packed;
+
+use prefix::Prefixed;
 
 /// A frozen linear layer: weight `[out, in]`, bias `[out]`.
 #[derive(Clone, Debug)]
@@ -198,7 +203,7 @@ impl Encoder {
     #[must_use]
     pub fn forward(&self, batch: &PackedBatch, leaves: &Leaves, dropout: Option<u64>) -> Forward {
         let stages = self.stages(batch, dropout);
-        let embedded = stages.embed();
+        let embedded = stages.embed(leaves);
         let x = (0..stages.layers()).fold(embedded, |x, layer| stages.layer(layer, x, leaves));
         stages.score(x, leaves)
     }
@@ -206,17 +211,26 @@ impl Encoder {
     /// The same as [`Encoder::forward`], layer by layer.
     #[must_use]
     pub fn stages<'a>(&'a self, batch: &'a PackedBatch, dropout: Option<u64>) -> Stages<'a> {
-        Stages { encoder: self, batch, segments: batch.segments(), dropout }
+        let (segments, prefixed) = (batch.segments(), OnceCell::new());
+        Stages { encoder: self, batch, segments, prefixed, dropout }
     }
 
-    fn embed(&self, batch: &PackedBatch) -> Tensor<2> {
+    fn embed(&self, batch: &PackedBatch, leaves: &Leaves) -> Tensor<2> {
         let device = self.device();
         let ids = [batch.tokens.as_slice(), &batch.positions].concat();
         let Embeddings { words, positions, types, norm } = &self.embeddings;
+        let trained = &leaves.embeddings;
+        let [words, positions, types] =
+            [(words, trained.words), (positions, trained.positions), (types, trained.types)].map(
+                |(table, place)| match place {
+                    Some(place) => leaves.at(place).clone().reshape(table.dims()),
+                    None => table.clone(),
+                },
+            );
         ops::embed_layer_norm(
-            [words, positions, types],
-            &norm.gamma,
-            &norm.beta,
+            [&words, &positions, &types],
+            trained.norm.gamma.map_or(&norm.gamma, |place| leaves.at(place)),
+            trained.norm.beta.map_or(&norm.beta, |place| leaves.at(place)),
             Tensor::<1, Int>::from_ints(ids.as_slice(), &device),
             norm.epsilon,
         )
@@ -230,6 +244,8 @@ pub struct Stages<'a> {
     encoder: &'a Encoder,
     batch: &'a PackedBatch,
     segments: Segments,
+    /// The sequences with a prefix before each, once for all layers.
+    prefixed: OnceCell<Prefixed>,
     dropout: Option<u64>,
 }
 
@@ -242,8 +258,8 @@ impl Stages<'_> {
 
     /// Input of the first layer, `[T, H]`.
     #[must_use]
-    pub fn embed(&self) -> Tensor<2> {
-        self.encoder.embed(self.batch)
+    pub fn embed(&self, leaves: &Leaves) -> Tensor<2> {
+        self.encoder.embed(self.batch, leaves)
     }
 
     /// Runs one layer, counted from 0: `[T, H]` to `[T, H]`, of the last layer to `[S, H]`.
@@ -252,9 +268,19 @@ impl Stages<'_> {
     /// When there is no such layer.
     #[must_use]
     pub fn layer(&self, index: usize, x: Tensor<2>, leaves: &Leaves) -> Tensor<2> {
-        let mut dropout = Dropout::new(leaves.dropout, self.dropout, index);
-        let (layer, heads) = (&self.encoder.layers[index], self.encoder.heads);
-        layer.forward(x, &self.segments, heads, &leaves.layers[index], &mut dropout)
+        let device = self.encoder.device();
+        let prefixed = (leaves.prefix_length > 0).then(|| {
+            self.prefixed
+                .get_or_init(|| Prefixed::new(&self.segments, leaves.prefix_length, &device))
+        });
+        let mut run = Run {
+            leaves,
+            segments: &self.segments,
+            prefixed,
+            heads: self.encoder.heads,
+            dropout: Dropout::new(leaves.dropout, self.dropout, index),
+        };
+        self.encoder.layers[index].forward(x, &leaves.layers[index], &mut run)
     }
 
     /// Scores what the last layer gives, `[S, H]`.
@@ -265,61 +291,103 @@ impl Stages<'_> {
     }
 }
 
+/// What a layer needs beside its input and what is trained of it.
+struct Run<'a> {
+    leaves: &'a Leaves,
+    segments: &'a Segments,
+    prefixed: Option<&'a Prefixed>,
+    heads: usize,
+    dropout: Dropout,
+}
+
+impl Run<'_> {
+    /// Attention of all rows, with the layer's prefix if there is one.
+    fn attention(&self, qkv: Tensor<2>, own: &LayerLeaves) -> Tensor<2> {
+        match self.prefix(own) {
+            None => ops::attention(qkv, self.segments, self.heads),
+            Some((prefixed, [keys, values])) => {
+                let rows = Tensor::cat(vec![keys.zeros_like(), keys, values], 1);
+                let qkv = prefixed.insert(rows, qkv);
+                prefixed.own(ops::attention(qkv, &prefixed.segments, self.heads))
+            }
+        }
+    }
+
+    /// Attention of `[CLS]` alone.
+    fn attention_cls(&self, q: Tensor<2>, kv: Tensor<2>, own: &LayerLeaves) -> Tensor<2> {
+        match self.prefix(own) {
+            None => ops::attention_cls(q, kv, self.segments, self.heads),
+            Some((prefixed, prefix)) => {
+                let kv = prefixed.insert(Tensor::cat(prefix.into(), 1), kv);
+                ops::attention_cls(q, kv, &prefixed.segments, self.heads)
+            }
+        }
+    }
+
+    /// Keys and values of the layer's prefix, `[P, H]` each.
+    fn prefix(&self, own: &LayerLeaves) -> Option<(&Prefixed, [Tensor<2>; 2])> {
+        let (prefixed, places) = (self.prefixed?, own.prefix?);
+        let rows = self.leaves.prefix_length;
+        let matrix = |place| {
+            let flat = self.leaves.at(place).clone();
+            let width = flat.dims()[0] / rows;
+            flat.reshape([rows, width])
+        };
+        Some((prefixed, places.map(matrix)))
+    }
+}
+
 impl Layer {
     /// `[T, H]` to `[T, H]`; to `[S, H]`, the rows of `[CLS]`, where the projections are split.
-    fn forward(
-        &self,
-        x: Tensor<2>,
-        segments: &Segments,
-        heads: usize,
-        leaves: &LayerLeaves,
-        dropout: &mut Dropout,
-    ) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, own: &LayerLeaves, run: &mut Run<'_>) -> Tensor<2> {
         let (residual, context) = match &self.projections {
             Projections::Fused(projections) => {
-                let qkv = projections.forward(x.clone(), leaves.fused.as_ref(), dropout);
-                (x, ops::attention(qkv, segments, heads))
+                let qkv = projections.forward(x.clone(), &own.fused, run);
+                (x, run.attention(qkv, own))
             }
             Projections::Split { query, key_value } => {
-                let cls = ops::gather_cls(x.clone(), segments);
-                let kv = key_value.forward(x, leaves.key_value.as_ref(), dropout);
-                let q = query.forward(cls.clone(), leaves.query.as_ref(), dropout);
-                (cls, ops::attention_cls(q, kv, segments, heads))
+                let cls = ops::gather_cls(x.clone(), run.segments);
+                let kv = key_value.forward(x, &own.key_value, run);
+                let q = query.forward(cls.clone(), &own.query, run);
+                (cls, run.attention_cls(q, kv, own))
             }
         };
-        let attended =
-            self.attention_output.forward(context, leaves.attention_output.as_ref(), dropout);
-        let x = self.attention_norm.forward(attended, residual);
-        let intermediate = leaves.intermediate.as_ref();
-        let inner = self.intermediate.activated(x.clone(), Activation::Gelu, intermediate, dropout);
-        let fed = self.output.forward(inner, leaves.output.as_ref(), dropout);
-        self.output_norm.forward(fed, x)
+        let attended = self.attention_output.forward(context, &own.attention_output, run);
+        let x = self.attention_norm.forward(attended, residual, &own.attention_norm, run.leaves);
+        let inner =
+            self.intermediate.activated(x.clone(), Activation::Gelu, &own.intermediate, run);
+        let fed = self.output.forward(inner, &own.output, run);
+        self.output_norm.forward(fed, x, &own.output_norm, run.leaves)
     }
 }
 
 impl Linear {
-    fn forward(
-        &self,
-        x: Tensor<2>,
-        low_rank: Option<&LowRank>,
-        dropout: &mut Dropout,
-    ) -> Tensor<2> {
-        self.activated(x, Activation::Identity, low_rank, dropout)
+    fn forward(&self, x: Tensor<2>, own: &LinearLeaves, run: &mut Run<'_>) -> Tensor<2> {
+        let y = self.activated(x, Activation::Identity, own, run);
+        match &own.bottleneck {
+            Some(bottleneck) => through(bottleneck, y, run.leaves),
+            None => y,
+        }
     }
 
     fn activated(
         &self,
         x: Tensor<2>,
         activation: Activation,
-        low_rank: Option<&LowRank>,
-        dropout: &mut Dropout,
+        own: &LinearLeaves,
+        run: &mut Run<'_>,
     ) -> Tensor<2> {
-        let Self { weight, bias } = self;
-        let Some(low_rank) = low_rank else {
-            return ops::linear(x, weight, bias, activation);
+        let Some(low_rank) = &own.low_rank else {
+            let trained = own.weight.map(|place| Weights {
+                words: run.leaves.at(place).clone(),
+                storage: Storage { precision: Precision::F32, ..self.weight.storage },
+            });
+            let bias = own.bias.map_or(&self.bias, |place| run.leaves.at(place));
+            return ops::linear(x, trained.as_ref().unwrap_or(&self.weight), bias, activation);
         };
-        let (factors, plan) = (low_rank.factors(), &low_rank.plan);
-        match dropout.mask(&x) {
+        let Self { weight, bias } = self;
+        let (factors, plan) = (run.leaves.at(low_rank.factors), &low_rank.plan);
+        match run.dropout.mask(&x) {
             None => ops::lora_linear(x, weight, bias, factors, plan, activation),
             Some(mask) => {
                 let base = ops::linear(x.clone(), weight, bias, Activation::Identity);
@@ -333,9 +401,30 @@ impl Linear {
     }
 }
 
+/// `y + up(gelu(down(y)))`.
+fn through(bottleneck: &Bottleneck, y: Tensor<2>, leaves: &Leaves) -> Tensor<2> {
+    let linear = |x: Tensor<2>, [weight, bias]: [Place; 2], activation| {
+        let (weight, bias) = (leaves.at(weight).clone(), leaves.at(bias));
+        let outputs = bias.dims()[0];
+        let inputs = weight.dims()[0] / outputs;
+        let storage = Storage { outputs, inputs, precision: Precision::F32 };
+        ops::linear(x, &Weights { words: weight, storage }, bias, activation)
+    };
+    let inner = linear(y.clone(), bottleneck.down, Activation::Gelu);
+    y + linear(inner, bottleneck.up, Activation::Identity)
+}
+
 impl LayerNorm {
-    fn forward(&self, x: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
-        ops::add_layer_norm(x, residual, &self.gamma, &self.beta, self.epsilon)
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        residual: Tensor<2>,
+        own: &NormLeaves,
+        leaves: &Leaves,
+    ) -> Tensor<2> {
+        let gamma = own.gamma.map_or(&self.gamma, |place| leaves.at(place));
+        let beta = own.beta.map_or(&self.beta, |place| leaves.at(place));
+        ops::add_layer_norm(x, residual, gamma, beta, self.epsilon)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be wrong with a model or the adapter asked for.
 
 use super::fault::DeviceFault;
+use super::method::MethodKind;
 use crate::base::BaseError;
 
 /// Why a model cannot be built or run.
@@ -25,6 +26,39 @@ pub enum ModelError {
         setting: &'static str,
         /// What is wrong, and what is allowed.
         what: String,
+    },
+    /// A setting of another method is out of range.
+    #[error("{method} setting `{setting}` {what}")]
+    Method {
+        /// The method.
+        method: MethodKind,
+        /// The setting's name.
+        setting: &'static str,
+        /// What is wrong, and what is allowed.
+        what: String,
+    },
+    /// No setting of a method is small enough.
+    #[error(
+        "a budget of {:.4} % of the base's {total} parameters does not suit {kind}, which takes {least} parameters at \
+         least ({:.4} %)",
+        100.0 * share,
+        100.0 * *least as f64 / *total as f64
+    )]
+    Budget {
+        /// The method.
+        kind: MethodKind,
+        /// The share that was asked for.
+        share: f64,
+        /// Fewest parameters of the method.
+        least: usize,
+        /// Parameters of the base.
+        total: usize,
+    },
+    /// A method that trains tensors of the base was to start without them.
+    #[error("{method} starts at the base's own values: start it with `Adapter::init_on`")]
+    StartsAtBase {
+        /// The method.
+        method: MethodKind,
     },
     /// Flat parameters do not fit the layout.
     #[error("adapter has {found} parameters where its layout has {expected}")]

@@ -6,8 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::error::ModelError;
-use super::lora::{LoraConfig, Target};
-use crate::base::BertConfig;
+use super::lora::Target;
+use super::method::Method;
+use crate::base::{BaseWeights, BertConfig};
 
 /// Module name of the score head, as PEFT saves it.
 pub const SCORE_HEAD: &str = "score";
@@ -22,6 +23,15 @@ pub enum SlotKind {
     LoraA,
     /// Up projection B, `[out, r]`.
     LoraB,
+    /// A weight of the base, trained itself: `[out, in]` of a linear layer, `[rows, H]` of an embedding,
+    /// `[H]` of a layer normalisation. Or that of a bottleneck, down `[m, H]` or up `[H, m]`.
+    Weight,
+    /// A bias of the base or of a bottleneck, `[out]`.
+    Bias,
+    /// Keys of a layer's prefix, `[P, H]`.
+    PrefixKey,
+    /// Values of a layer's prefix, `[P, H]`.
+    PrefixValue,
     /// Weight of the score head, `[1, H]`.
     HeadWeight,
     /// Bias of the score head, `[1]`.
@@ -62,6 +72,10 @@ impl Slot {
 /// then every B. So what runs as one product has its factors end to end: every A (`[n r, H]`), then
 /// every B (`[n H, r]`). The last layer, which computes its query for `[CLS]` alone, has the query
 /// as a group of its own before key and value. The score head comes last: weight, then bias.
+///
+/// Other methods have the same order: a group's weights and then its biases; behind an output
+/// layer's group its bottleneck (down, then up), then its normalisation; the prefix before a layer's
+/// groups; the embeddings before all layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     slots: Vec<Slot>,
@@ -72,38 +86,103 @@ impl Layout {
     /// Lays out an adapter for a base.
     ///
     /// # Errors
-    /// [`ModelError::Lora`] when a setting does not suit the base.
-    pub fn new(base: &BertConfig, lora: &LoraConfig) -> Result<Self, ModelError> {
-        lora.validate(base)?;
+    /// [`ModelError::Lora`] or [`ModelError::Method`] when a setting does not suit the base.
+    pub fn new(base: &BertConfig, method: &Method) -> Result<Self, ModelError> {
+        method.validate(base)?;
         let mut layout = Self { slots: Vec::new(), len: 0 };
+        let hidden = base.hidden_size;
+        let layers = match method {
+            Method::Lora(lora) => lora.layer_indices(base)?,
+            Method::Head => Vec::new(),
+            _ => (0..base.num_hidden_layers).collect(),
+        };
+        layout.push_embeddings(base, method);
         let inner: [&[Target]; 1] = [&[Target::Query, Target::Key, Target::Value]];
         let last: [&[Target]; 2] = [&[Target::Query], &[Target::Key, Target::Value]];
         let rest: [&[Target]; 3] =
             [&[Target::AttentionOutput], &[Target::Intermediate], &[Target::Output]];
-        for layer in lora.layer_indices(base)? {
+        for layer in layers {
+            if let Method::Prefix { length } = method {
+                let module = format!("encoder.layer.{layer}.attention.self");
+                layout.push(module.clone(), SlotKind::PrefixKey, vec![*length, hidden]);
+                layout.push(module, SlotKind::PrefixValue, vec![*length, hidden]);
+            }
             let is_last = layer + 1 == base.num_hidden_layers;
             let projections: &[&[Target]] = if is_last { &last } else { &inner };
             for group in projections.iter().chain(&rest) {
-                let adapted = || group.iter().copied().filter(|t| lora.targets.contains(t));
-                for target in adapted() {
-                    layout.push(
-                        target.module(layer),
-                        SlotKind::LoraA,
-                        vec![lora.rank, target.features(base).1],
-                    );
-                }
-                for target in adapted() {
-                    layout.push(
-                        target.module(layer),
-                        SlotKind::LoraB,
-                        vec![target.features(base).0, lora.rank],
-                    );
+                layout.push_group(base, method, layer, group);
+                if let [target @ (Target::AttentionOutput | Target::Output)] = group {
+                    layout.push_behind(base, method, layer, *target);
                 }
             }
         }
-        layout.push(SCORE_HEAD.to_owned(), SlotKind::HeadWeight, vec![1, base.hidden_size]);
+        layout.push(SCORE_HEAD.to_owned(), SlotKind::HeadWeight, vec![1, hidden]);
         layout.push(SCORE_HEAD.to_owned(), SlotKind::HeadBias, vec![1]);
         Ok(layout)
+    }
+
+    fn push_embeddings(&mut self, base: &BertConfig, method: &Method) {
+        if *method == Method::Full {
+            let tables = [
+                ("word", base.vocab_size),
+                ("position", base.max_position_embeddings),
+                ("token_type", base.type_vocab_size),
+            ];
+            for (table, rows) in tables {
+                let module = format!("embeddings.{table}_embeddings");
+                self.push(module, SlotKind::Weight, vec![rows, base.hidden_size]);
+            }
+        }
+        self.push_norm(base, method, "embeddings.LayerNorm");
+    }
+
+    /// What is trained of a layer normalisation.
+    fn push_norm(&mut self, base: &BertConfig, method: &Method, module: &str) {
+        if *method == Method::Full {
+            self.push(module.to_owned(), SlotKind::Weight, vec![base.hidden_size]);
+        }
+        if method.starts_at_base() {
+            self.push(module.to_owned(), SlotKind::Bias, vec![base.hidden_size]);
+        }
+    }
+
+    /// What is trained of linear layers that run as one product.
+    fn push_group(&mut self, base: &BertConfig, method: &Method, layer: usize, group: &[Target]) {
+        let mut all = |kind, shape: &dyn Fn((usize, usize)) -> Vec<usize>| {
+            for target in group {
+                if method.lora().is_none_or(|lora| lora.targets.contains(target)) {
+                    self.push(target.module(layer), kind, shape(target.features(base)));
+                }
+            }
+        };
+        match method {
+            Method::Lora(lora) => {
+                all(SlotKind::LoraA, &|(_, inputs)| vec![lora.rank, inputs]);
+                all(SlotKind::LoraB, &|(outputs, _)| vec![outputs, lora.rank]);
+            }
+            Method::BitFit => all(SlotKind::Bias, &|(outputs, _)| vec![outputs]),
+            Method::Full => {
+                all(SlotKind::Weight, &|(outputs, inputs)| vec![outputs, inputs]);
+                all(SlotKind::Bias, &|(outputs, _)| vec![outputs]);
+            }
+            Method::Head | Method::Prefix { .. } | Method::Houlsby { .. } => {}
+        }
+    }
+
+    /// What is trained behind an output layer: a bottleneck, or the normalisation.
+    fn push_behind(&mut self, base: &BertConfig, method: &Method, layer: usize, target: Target) {
+        let module = target.bottleneck(layer);
+        if let Method::Houlsby { width } = *method {
+            for (part, shape) in
+                [("down", [width, base.hidden_size]), ("up", [base.hidden_size, width])]
+            {
+                let module = format!("{module}.{part}");
+                self.push(module.clone(), SlotKind::Weight, shape.to_vec());
+                self.push(module, SlotKind::Bias, vec![shape[0]]);
+            }
+        }
+        let norm = module.replace(".adapter", ".LayerNorm");
+        self.push_norm(base, method, &norm);
     }
 
     fn push(&mut self, module: String, kind: SlotKind, shape: Vec<usize>) {
@@ -137,11 +216,11 @@ impl Layout {
     }
 }
 
-/// An adapter with its score head: settings, order and values.
+/// What training changes, with the score head: method, order and values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adapter {
-    /// Settings.
-    pub config: LoraConfig,
+    /// The method and its settings.
+    pub method: Method,
     /// Order of the values.
     pub layout: Layout,
     /// The values, flat, in the layout's order.
@@ -153,28 +232,71 @@ impl Adapter {
     ///
     /// A is drawn from `U(-1/sqrt(in), 1/sqrt(in))`, which is the Kaiming uniform distribution with
     /// `a = sqrt(5)` that PEFT takes; B is 0; the head's weight is drawn from `N(0, 0.02^2)`, its
-    /// bias is 0. The same seed gives the same bits on every platform.
+    /// bias is 0. Of a bottleneck, down is drawn as A and up is 0; a prefix is drawn from `N(0, 1)`, as
+    /// PEFT does, and so does change something from the start. The same seed gives the same bits on every platform.
     ///
     /// # Errors
-    /// [`ModelError::Lora`] when a setting does not suit the base.
-    pub fn init(base: &BertConfig, config: LoraConfig, seed: u64) -> Result<Self, ModelError> {
-        let layout = Layout::new(base, &config)?;
+    /// [`ModelError::Lora`] or [`ModelError::Method`] when a setting does not suit the base,
+    /// [`ModelError::StartsAtBase`] for methods that need [`init_on`](Self::init_on).
+    pub fn init(
+        base: &BertConfig,
+        method: impl Into<Method>,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
+        let method = method.into();
+        if method.starts_at_base() {
+            return Err(ModelError::StartsAtBase { method: method.kind() });
+        }
+        Self::drawn(base, method, seed)
+    }
+
+    /// [`init`](Self::init) of any method: tensors of the base that are trained start at its values,
+    /// of which none may have been taken yet.
+    ///
+    /// # Errors
+    /// Those of [`init`](Self::init) but the last, and [`ModelError::Base`] when a tensor is not there.
+    pub fn init_on(
+        base: &BertConfig,
+        weights: &BaseWeights,
+        method: impl Into<Method>,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
+        let mut adapter = Self::drawn(base, method.into(), seed)?;
+        if adapter.method.starts_at_base() {
+            for slot in adapter.layout.slots() {
+                let tensor = match slot.kind {
+                    SlotKind::Weight => "weight",
+                    SlotKind::Bias => "bias",
+                    _ => continue,
+                };
+                let values = weights.get(&format!("{}.{tensor}", slot.module))?.data;
+                adapter.parameters[slot.range()].copy_from_slice(&values);
+            }
+        }
+        Ok(adapter)
+    }
+
+    fn drawn(base: &BertConfig, method: Method, seed: u64) -> Result<Self, ModelError> {
+        let layout = Layout::new(base, &method)?;
         let mut parameters = vec![0.0; layout.len()];
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for slot in layout.slots() {
             let values = &mut parameters[slot.range()];
             match slot.kind {
-                SlotKind::LoraA => {
+                SlotKind::LoraA | SlotKind::Weight if draws_weight(&method, slot) => {
                     let bound = 1.0 / libm::sqrt(slot.shape[1] as f64);
                     values.fill_with(|| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32);
                 }
                 SlotKind::HeadWeight => {
                     values.fill_with(|| (normal(&mut rng) * HEAD_DEVIATION) as f32);
                 }
-                SlotKind::LoraB | SlotKind::HeadBias => {}
+                SlotKind::PrefixKey | SlotKind::PrefixValue => {
+                    values.fill_with(|| normal(&mut rng) as f32);
+                }
+                _ => {}
             }
         }
-        Ok(Self { config, layout, parameters })
+        Ok(Self { method, layout, parameters })
     }
 
     /// An adapter of given values.
@@ -184,17 +306,18 @@ impl Adapter {
     /// when the number of values is not the layout's.
     pub fn from_parameters(
         base: &BertConfig,
-        config: LoraConfig,
+        method: impl Into<Method>,
         parameters: Vec<f32>,
     ) -> Result<Self, ModelError> {
-        let layout = Layout::new(base, &config)?;
+        let method = method.into();
+        let layout = Layout::new(base, &method)?;
         if parameters.len() != layout.len() {
             return Err(ModelError::ParameterCount {
                 found: parameters.len(),
                 expected: layout.len(),
             });
         }
-        Ok(Self { config, layout, parameters })
+        Ok(Self { method, layout, parameters })
     }
 
     /// The values of one slot, row-major.
@@ -202,6 +325,12 @@ impl Adapter {
     pub fn values(&self, slot: &Slot) -> &[f32] {
         &self.parameters[slot.range()]
     }
+}
+
+/// Whether a slot is a down projection, which starts at random values.
+fn draws_weight(method: &Method, slot: &Slot) -> bool {
+    slot.kind == SlotKind::LoraA
+        || (matches!(method, Method::Houlsby { .. }) && slot.module.ends_with(".down"))
 }
 
 /// Uniform in `[0, 1)` from 53 random bits.
@@ -220,6 +349,7 @@ fn normal(rng: &mut ChaCha8Rng) -> f64 {
 mod tests {
     use super::*;
     use crate::base::tests::tiny_config;
+    use crate::model::LoraConfig;
 
     fn config() -> LoraConfig {
         LoraConfig { rank: 2, targets: Target::ALL.into(), ..LoraConfig::default() }
@@ -228,7 +358,7 @@ mod tests {
     #[test]
     fn slots_lie_end_to_end_in_the_stated_order() {
         let base = tiny_config();
-        let layout = Layout::new(&base, &config()).unwrap();
+        let layout = Layout::new(&base, &config().into()).unwrap();
         let mut offset = 0;
         for slot in layout.slots() {
             assert_eq!(slot.offset, offset);
@@ -265,7 +395,7 @@ mod tests {
     #[test]
     fn chosen_layers_are_sorted_and_counted_once() {
         let lora = LoraConfig { layers: Some(vec![1, 1]), ..config() };
-        let layout = Layout::new(&tiny_config(), &lora).unwrap();
+        let layout = Layout::new(&tiny_config(), &lora.into()).unwrap();
         assert!(
             layout
                 .slots()
@@ -288,7 +418,7 @@ mod tests {
             let expected = match slot.kind {
                 SlotKind::LoraA => 1.0 / (3.0 * slot.shape[1] as f64),
                 SlotKind::HeadWeight => 0.0004,
-                SlotKind::LoraB | SlotKind::HeadBias => 0.0,
+                _ => 0.0,
             };
             assert!(
                 (variance - expected).abs() <= 0.2 * expected,

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Gradients, Tensor};
 
 use super::layout::{Adapter, Layout, SlotKind};
 use super::lora::{LoraConfig, Target};
+use super::method::Method;
 use crate::base::BertConfig;
 use crate::ops::{self, LoraPlan};
 
@@ -14,44 +15,68 @@ struct Cut {
     tensor: Tensor<1>,
 }
 
+/// Which cut holds a tensor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(usize);
+
 /// The low-rank factors of one linear layer, or of several that run as one product.
 #[derive(Clone, Debug)]
 pub(super) struct LowRank {
-    factors: Cut,
+    /// The stacked A `[n r, in]` and then the stacked B `[n out, r]`, end to end.
+    pub factors: Place,
     pub plan: LoraPlan,
 }
 
-impl LowRank {
-    /// The stacked A `[n r, in]` and then the stacked B `[n out, r]`, end to end.
-    pub fn factors(&self) -> &Tensor<1> {
-        &self.factors.tensor
-    }
-}
-
-/// The low-rank factors of one encoder layer; absent where a linear layer is not adapted.
+/// A bottleneck behind a linear layer: weight and bias, down `[m, H]`, `[m]` and up `[H, m]`, `[H]`.
 #[derive(Clone, Debug)]
-pub(super) struct LayerLeaves {
-    /// Query, key and value of a layer that runs them as one product.
-    pub fused: Option<LowRank>,
-    /// The query of a layer that computes it for `[CLS]` alone.
-    pub query: Option<LowRank>,
-    /// Key and value of such a layer.
-    pub key_value: Option<LowRank>,
-    pub attention_output: Option<LowRank>,
-    pub intermediate: Option<LowRank>,
-    pub output: Option<LowRank>,
+pub(super) struct Bottleneck {
+    pub down: [Place; 2],
+    pub up: [Place; 2],
 }
 
-impl LayerLeaves {
-    fn factors(&self) -> [Option<&LowRank>; 6] {
-        let Self { fused, query, key_value, attention_output, intermediate, output } = self;
-        [fused, query, key_value, attention_output, intermediate, output].map(Option::as_ref)
-    }
+/// What is trained of a linear layer, or of several that run as one product.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LinearLeaves {
+    pub low_rank: Option<LowRank>,
+    /// Instead of the base's, `[out * in]`.
+    pub weight: Option<Place>,
+    /// Instead of the base's, `[out]`.
+    pub bias: Option<Place>,
+    pub bottleneck: Option<Bottleneck>,
+}
 
-    fn factors_mut(&mut self) -> [Option<&mut LowRank>; 6] {
-        let Self { fused, query, key_value, attention_output, intermediate, output } = self;
-        [fused, query, key_value, attention_output, intermediate, output].map(Option::as_mut)
-    }
+/// What is trained of a layer normalisation, `[H]` each, instead of the base's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NormLeaves {
+    pub gamma: Option<Place>,
+    pub beta: Option<Place>,
+}
+
+/// What is trained of one encoder layer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LayerLeaves {
+    /// Keys and values of the prefix, `[P * H]` each.
+    pub prefix: Option<[Place; 2]>,
+    /// Query, key and value of a layer that runs them as one product.
+    pub fused: LinearLeaves,
+    /// The query of a layer that computes it for `[CLS]` alone.
+    pub query: LinearLeaves,
+    /// Key and value of such a layer.
+    pub key_value: LinearLeaves,
+    pub attention_output: LinearLeaves,
+    pub attention_norm: NormLeaves,
+    pub intermediate: LinearLeaves,
+    pub output: LinearLeaves,
+    pub output_norm: NormLeaves,
+}
+
+/// What is trained of the embeddings: the three tables, flat, and their normalisation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EmbeddingLeaves {
+    pub words: Option<Place>,
+    pub positions: Option<Place>,
+    pub types: Option<Place>,
+    pub norm: NormLeaves,
 }
 
 /// An adapter's parameters on a device, ready for the encoder.
@@ -60,10 +85,16 @@ impl LayerLeaves {
 /// one buffer. The gradient comes back in the same flat order.
 #[derive(Clone, Debug)]
 pub struct Leaves {
+    cuts: Vec<Cut>,
+    pub(super) embeddings: EmbeddingLeaves,
     pub(super) layers: Vec<LayerLeaves>,
-    head: Cut,
+    head: Place,
     /// Probability of dropping an input of A in training.
     pub(super) dropout: f32,
+    /// Tokens of the prefix, P; 0 where there is none.
+    pub(super) prefix_length: usize,
+    /// The lowest layer with a tensor that is trained; `None` where there is none above the embeddings.
+    lowest: Option<usize>,
     len: usize,
 }
 
@@ -72,45 +103,37 @@ impl Leaves {
     #[must_use]
     pub fn new(base: &BertConfig, adapter: &Adapter, device: &Device) -> Self {
         let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), &device.clone().inner());
-        Self::untracked(base, &adapter.config, &adapter.layout, &flat)
+        Self::untracked(base, &adapter.method, &adapter.layout, &flat)
     }
 
     /// No adapter at all, and a score head of zeros: for the bare encoder's `[CLS]`.
     #[must_use]
     pub fn bare(base: &BertConfig, device: &Device) -> Self {
-        let bare = LayerLeaves {
-            fused: None,
-            query: None,
-            key_value: None,
-            attention_output: None,
-            intermediate: None,
-            output: None,
-        };
-        let head = Tensor::zeros([base.hidden_size + 1], &device.clone().inner());
+        let len = base.hidden_size + 1;
+        let head = Tensor::zeros([len], &device.clone().inner());
         Self {
-            layers: vec![bare; base.num_hidden_layers],
-            head: Cut { offset: 0, tensor: head },
+            cuts: vec![Cut { offset: 0, tensor: head }],
+            embeddings: EmbeddingLeaves::default(),
+            layers: vec![LayerLeaves::default(); base.num_hidden_layers],
+            head: Place(0),
             dropout: 0.0,
-            len: base.hidden_size + 1,
+            prefix_length: 0,
+            lowest: None,
+            len,
         }
     }
 
     /// The flat parameters `flat [P]`, tracked by autodiff: for training.
     #[must_use]
-    pub fn tracked(
-        base: &BertConfig,
-        lora: &LoraConfig,
-        layout: &Layout,
-        flat: &Tensor<1>,
-    ) -> Self {
-        Self::untracked(base, lora, layout, flat).track()
+    pub fn tracked(base: &BertConfig, method: &Method, layout: &Layout, flat: &Tensor<1>) -> Self {
+        Self::untracked(base, method, layout, flat).track()
     }
 
     /// Untracked leaves, tracked by autodiff from now on. The numbers are shared, not copied.
     #[must_use]
     pub fn track(&self) -> Self {
         let mut leaves = self.clone();
-        for cut in leaves.cuts_mut() {
+        for cut in &mut leaves.cuts {
             cut.tensor = cut.tensor.clone().autodiff().require_grad();
         }
         leaves
@@ -120,76 +143,60 @@ impl Leaves {
     #[must_use]
     pub fn untracked(
         base: &BertConfig,
-        lora: &LoraConfig,
+        method: &Method,
         layout: &Layout,
         flat: &Tensor<1>,
     ) -> Self {
-        let cut = |offset: usize, len: usize| Cut { offset, tensor: ops::cut(flat, offset, len) };
-        // The factors of a group lie end to end, so a group is one cut.
-        let group = |layer: usize, targets: &[Target]| {
-            let offset = |target: Target, kind| {
-                layout.find(&target.module(layer), kind).map(|slot| slot.offset)
-            };
-            let adapted: Vec<usize> = (0..targets.len())
-                .filter(|&i| offset(targets[i], SlotKind::LoraA).is_some())
-                .collect();
-            let first = targets[*adapted.first()?];
-            let (width, inputs) = first.features(base);
-            let n = adapted.len();
-            Some(LowRank {
-                factors: cut(offset(first, SlotKind::LoraA)?, n * lora.rank * (inputs + width)),
-                plan: LoraPlan { adapted, width, rank: lora.rank, scale: lora.scale() },
-            })
-        };
-        let last = base.num_hidden_layers - 1;
+        let mut cutter = Cutter { base, lora: method.lora(), layout, flat, cuts: Vec::new() };
+        let mut lowest = None;
+        let embeddings = cutter.embeddings();
         let layers = (0..base.num_hidden_layers)
             .map(|layer| {
-                use Target::{AttentionOutput, Intermediate, Key, Output, Query, Value};
-                let in_layer = |condition: bool, targets: &[Target]| {
-                    condition.then(|| group(layer, targets)).flatten()
-                };
-                LayerLeaves {
-                    fused: in_layer(layer != last, &[Query, Key, Value]),
-                    query: in_layer(layer == last, &[Query]),
-                    key_value: in_layer(layer == last, &[Key, Value]),
-                    attention_output: group(layer, &[AttentionOutput]),
-                    intermediate: group(layer, &[Intermediate]),
-                    output: group(layer, &[Output]),
+                let before = cutter.cuts.len();
+                let leaves = cutter.layer(layer);
+                if cutter.cuts.len() > before {
+                    lowest = lowest.or(Some(layer));
                 }
+                leaves
             })
             .collect();
         // The head lies behind everything else.
         let head = base.hidden_size + 1;
+        let head = cutter.cut(layout.len() - head, head);
+        let prefix_length = if let Method::Prefix { length } = method { *length } else { 0 };
         Self {
+            cuts: cutter.cuts,
+            embeddings,
             layers,
-            head: cut(layout.len() - head, head),
-            dropout: lora.dropout,
+            head,
+            dropout: method.dropout(),
+            prefix_length,
+            lowest,
             len: layout.len(),
         }
     }
 
+    /// The tensor at a place, flat.
+    pub(super) fn at(&self, place: Place) -> &Tensor<1> {
+        &self.cuts[place.0].tensor
+    }
+
     /// Weight and bias of the score head, `[H + 1]`.
     pub(super) fn head(&self) -> &Tensor<1> {
-        &self.head.tensor
+        self.at(self.head)
     }
 
-    /// The lowest layer with a low-rank factor, and so the lowest that gradients have to reach.
+    /// The lowest layer of which something is trained, and so the lowest that gradients have to reach.
     #[must_use]
-    pub fn lowest_adapted(&self) -> Option<usize> {
-        self.layers.iter().position(|layer| layer.factors().into_iter().flatten().next().is_some())
+    pub fn lowest_trained(&self) -> Option<usize> {
+        self.lowest
     }
 
-    fn cuts(&self) -> Vec<&Cut> {
-        let factors = self.layers.iter().flat_map(LayerLeaves::factors).flatten();
-        let cuts = factors.map(|low_rank| &low_rank.factors).chain([&self.head]);
-        let mut cuts: Vec<&Cut> = cuts.collect();
-        cuts.sort_by_key(|cut| cut.offset);
-        cuts
-    }
-
-    fn cuts_mut(&mut self) -> impl Iterator<Item = &mut Cut> {
-        let factors = self.layers.iter_mut().flat_map(LayerLeaves::factors_mut).flatten();
-        factors.map(|low_rank| &mut low_rank.factors).chain([&mut self.head])
+    /// Whether a table of the embeddings, or their normalisation, is trained.
+    #[must_use]
+    pub fn embeddings_trained(&self) -> bool {
+        let EmbeddingLeaves { words, positions, types, norm } = &self.embeddings;
+        [words, positions, types, &norm.gamma, &norm.beta].into_iter().any(Option::is_some)
     }
 
     /// The gradient by all parameters, flat `[P]`, on the device without autodiff.
@@ -204,13 +211,123 @@ impl Leaves {
     #[must_use]
     pub fn gather(&self, parts: &[Gradients]) -> Tensor<1> {
         let pieces: Vec<(usize, Tensor<1>)> = self
-            .cuts()
-            .into_iter()
+            .cuts
+            .iter()
             .map(|cut| {
                 let grad = parts.iter().find_map(|part| cut.tensor.grad(part));
                 (cut.offset, grad.unwrap_or_else(|| cut.tensor.clone().inner().zeros_like()))
             })
             .collect();
         ops::join(&pieces, self.len)
+    }
+}
+
+/// Cuts the flat parameters. What runs as one product lies end to end, so it is one cut.
+struct Cutter<'a> {
+    base: &'a BertConfig,
+    lora: Option<&'a LoraConfig>,
+    layout: &'a Layout,
+    flat: &'a Tensor<1>,
+    cuts: Vec<Cut>,
+}
+
+impl Cutter<'_> {
+    fn cut(&mut self, offset: usize, len: usize) -> Place {
+        self.cuts.push(Cut { offset, tensor: ops::cut(self.flat, offset, len) });
+        Place(self.cuts.len() - 1)
+    }
+
+    /// A module's tensor, if it is trained.
+    fn slot(&mut self, module: &str, kind: SlotKind) -> Option<Place> {
+        let slot = self.layout.find(module, kind)?;
+        Some(self.cut(slot.offset, slot.size()))
+    }
+
+    fn embeddings(&mut self) -> EmbeddingLeaves {
+        let mut table =
+            |name: &str| self.slot(&format!("embeddings.{name}_embeddings"), SlotKind::Weight);
+        let [words, positions, types] = ["word", "position", "token_type"].map(&mut table);
+        EmbeddingLeaves { words, positions, types, norm: self.norm("embeddings.LayerNorm") }
+    }
+
+    fn layer(&mut self, layer: usize) -> LayerLeaves {
+        use Target::{AttentionOutput, Intermediate, Key, Output, Query, Value};
+        let mut leaves = LayerLeaves {
+            prefix: self.prefix(layer),
+            attention_output: self.linear(layer, &[AttentionOutput]),
+            attention_norm: self.norm(&format!("encoder.layer.{layer}.attention.output.LayerNorm")),
+            intermediate: self.linear(layer, &[Intermediate]),
+            output: self.linear(layer, &[Output]),
+            output_norm: self.norm(&format!("encoder.layer.{layer}.output.LayerNorm")),
+            ..LayerLeaves::default()
+        };
+        if layer + 1 == self.base.num_hidden_layers {
+            leaves.query = self.linear(layer, &[Query]);
+            leaves.key_value = self.linear(layer, &[Key, Value]);
+        } else {
+            leaves.fused = self.linear(layer, &[Query, Key, Value]);
+        }
+        leaves
+    }
+
+    fn prefix(&mut self, layer: usize) -> Option<[Place; 2]> {
+        let module = format!("encoder.layer.{layer}.attention.self");
+        let keys = self.slot(&module, SlotKind::PrefixKey)?;
+        self.slot(&module, SlotKind::PrefixValue).map(|values| [keys, values])
+    }
+
+    fn norm(&mut self, module: &str) -> NormLeaves {
+        NormLeaves {
+            gamma: self.slot(module, SlotKind::Weight),
+            beta: self.slot(module, SlotKind::Bias),
+        }
+    }
+
+    fn linear(&mut self, layer: usize, targets: &[Target]) -> LinearLeaves {
+        let bottleneck = match targets {
+            [target @ (Target::AttentionOutput | Target::Output)] => {
+                self.bottleneck(&target.bottleneck(layer))
+            }
+            _ => None,
+        };
+        LinearLeaves {
+            low_rank: self.low_rank(layer, targets),
+            weight: self.group(layer, targets, SlotKind::Weight),
+            bias: self.group(layer, targets, SlotKind::Bias),
+            bottleneck,
+        }
+    }
+
+    /// The tensors of one kind of all targets, which are trained together or not at all.
+    fn group(&mut self, layer: usize, targets: &[Target], kind: SlotKind) -> Option<Place> {
+        let find = |target: &Target| self.layout.find(&target.module(layer), kind);
+        let offset = find(targets.first()?)?.offset;
+        let len = targets.iter().filter_map(find).map(|slot| slot.size()).sum();
+        Some(self.cut(offset, len))
+    }
+
+    fn low_rank(&mut self, layer: usize, targets: &[Target]) -> Option<LowRank> {
+        let lora = self.lora?;
+        let offset = |target: Target, kind| {
+            self.layout.find(&target.module(layer), kind).map(|slot| slot.offset)
+        };
+        let adapted: Vec<usize> =
+            (0..targets.len()).filter(|&i| offset(targets[i], SlotKind::LoraA).is_some()).collect();
+        let first = targets[*adapted.first()?];
+        let (width, inputs) = first.features(self.base);
+        let begin = offset(first, SlotKind::LoraA)?;
+        let factors = self.cut(begin, adapted.len() * lora.rank * (inputs + width));
+        let plan = LoraPlan { adapted, width, rank: lora.rank, scale: lora.scale() };
+        Some(LowRank { factors, plan })
+    }
+
+    fn bottleneck(&mut self, module: &str) -> Option<Bottleneck> {
+        let mut pair = |part: &str| {
+            let module = format!("{module}.{part}");
+            let weight = self.slot(&module, SlotKind::Weight)?;
+            self.slot(&module, SlotKind::Bias).map(|bias| [weight, bias])
+        };
+        let down = pair("down")?;
+        pair("up").map(|up| Bottleneck { down, up })
     }
 }

@@ -67,6 +67,14 @@ impl Target {
         format!("encoder.layer.{layer}.{}", self.path())
     }
 
+    /// Name of the module in which a bottleneck behind this linear layer lies, such as
+    /// `encoder.layer.0.output.adapter`.
+    #[must_use]
+    pub(super) fn bottleneck(self, layer: usize) -> String {
+        let module = self.module(layer);
+        format!("{}.adapter", module.strip_suffix(".dense").unwrap_or(&module))
+    }
+
     /// Layer and target of a module name, the inverse of [`Target::module`]; `None` for any other
     /// module.
     #[must_use]

@@ -1,7 +1,9 @@
 //! The rescoring model: BERT's encoder with low-rank terms, and a score head on `[CLS]`.
 //!
 //! - `batch`: token sequences end to end, without padding;
-//! - `lora`, `layout`: which layers are adapted, and where each trainable number lies;
+//! - `method`, `lora`: what is trained of a base, or beside it;
+//! - `budget`: the largest setting of a method within a part of the base's parameters;
+//! - `layout`: where each trainable number lies;
 //! - `leaves`: the flat parameters cut into the tensors that the encoder multiplies with;
 //! - `encoder`: the forward pass;
 //! - `scorer`: texts in, scores out;
@@ -9,17 +11,20 @@
 //! - `pause`: where a browser lets others run.
 
 mod batch;
+mod budget;
 mod encoder;
 mod error;
 mod fault;
 mod layout;
 mod leaves;
 mod lora;
+mod method;
 #[cfg(target_family = "wasm")]
 mod pause;
 mod scorer;
 
 pub use batch::PackedBatch;
+pub use budget::base_parameters;
 pub use encoder::{Encoder, Forward, Stages};
 pub use error::ModelError;
 pub use fault::{DeviceFault, FaultKind, watch_faults};
@@ -27,6 +32,7 @@ pub(crate) use fault::{guarded, read};
 pub use layout::{Adapter, Layout, SCORE_HEAD, Slot, SlotKind};
 pub use leaves::Leaves;
 pub use lora::{LoraConfig, Target};
+pub use method::{Method, MethodKind};
 #[cfg(target_family = "wasm")]
 pub use pause::set_pause;
 pub use scorer::{

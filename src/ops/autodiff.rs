@@ -1,19 +1,23 @@
 //! One backward step per operation, over whichever backend computes it.
 //!
-//! A step computes gradients only for the inputs that are tracked: activations and low-rank
-//! factors. Base weights are frozen; an operation whose base weight is tracked none the less
-//! refuses, because its gradient would silently be missing.
+//! A step computes gradients only for the inputs that are tracked: activations, low-rank factors, and
+//! those tensors of the base that are trained. Where an operation has no gradient by a tensor, as the
+//! adapted linear layers by their base weight, it refuses one that is tracked: its gradient would
+//! silently be missing.
 
 use burn::backend::autodiff::{
-    Autodiff,
+    Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::{IndexingUpdateOp, Shape, Slice};
 
-use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Segments, Storage};
+use super::{
+    Activation, AdamWStep, Lists, LoraPlan, LorbOps, Precision, Segments, Storage, reference,
+};
 
 type Tracked<B, C> = FloatTensor<Autodiff<B, C>>;
 
@@ -69,6 +73,22 @@ fn through<B: LorbOps>(g: F<B>, before: Option<F<B>>) -> F<B> {
     }
 }
 
+/// Gradients of a layer normalisation by its gamma and its beta, where they are trained.
+fn norm_grads<B: LorbOps>(
+    g: &F<B>,
+    normalised: &F<B>,
+    [gamma, beta]: [Option<NodeId>; 2],
+    grads: &mut Gradients,
+) {
+    if let Some(gamma) = gamma {
+        let by_row = B::float_mul(g.clone(), normalised.clone());
+        grads.register::<B>(gamma, B::column_sums(by_row));
+    }
+    if let Some(beta) = beta {
+        grads.register::<B>(beta, B::column_sums(g.clone()));
+    }
+}
+
 /// What the backward step of an activation needs.
 fn keep<B: LorbOps>(before: F<B>, activation: Activation) -> Option<F<B>> {
     match activation {
@@ -78,14 +98,45 @@ fn keep<B: LorbOps>(before: F<B>, activation: Activation) -> Option<F<B>> {
 }
 
 backward_step!(
-    LinearStep<1>,
-    (F<B>, Storage, Option<F<B>>),
-    |g, (w, storage, before), [x], grads| {
-        if let Some(x) = x {
-            grads.register::<B>(
-                x.id,
-                B::frozen_linear_backward(through::<B>(g, before), w, storage),
-            );
+    LinearStep<3>,
+    (Option<F<B>>, F<B>, Storage, Option<F<B>>),
+    |g, (x, w, storage, before), [to_x, to_w, to_bias], grads| {
+        let g = through::<B>(g, before);
+        if let (Some(w), Some(x)) = (to_w, x) {
+            grads.register::<B>(w.id, B::weight_grad(g.clone(), x));
+        }
+        if let Some(bias) = to_bias {
+            grads.register::<B>(bias.id, B::column_sums(g.clone()));
+        }
+        if let Some(x) = to_x {
+            grads.register::<B>(x.id, B::frozen_linear_backward(g, w, storage));
+        }
+    }
+);
+
+backward_step!(
+    EmbedStep<5>,
+    (F<B>, F<B>, F<B>, IntTensor<B>, [usize; 3]),
+    |g,
+     (normalised, inverse, gamma, ids, counts),
+     [words, positions, types, to_gamma, to_beta],
+     grads| {
+        norm_grads::<B>(&g, &normalised, [to_gamma, to_beta].map(|to| to.map(|to| to.id)), grads);
+        let dx = B::add_layer_norm_backward(g, normalised, inverse, gamma);
+        let tokens = ids.shape().num_elements() / 2;
+        let [word, position] = [0..tokens, tokens..2 * tokens]
+            .map(|part| B::int_slice(ids.clone(), &[Slice::from(part)]));
+        // Every token is of type 0.
+        let kind = B::int_zeros(Shape::new([tokens]), &dx.device(), ids.dtype().into());
+        let tables = [(words, word), (positions, position), (types, kind)];
+        for ((table, rows), count) in tables.into_iter().zip(counts) {
+            if let Some(table) = table {
+                let shape = Shape::new([count, dx.shape()[1]]);
+                let zeros = B::float_zeros(shape, &dx.device(), dx.dtype().into());
+                let sums =
+                    B::float_select_assign(zeros, 0, rows, dx.clone(), IndexingUpdateOp::Add);
+                grads.register::<B>(table.id, sums);
+            }
         }
     }
 );
@@ -148,9 +199,13 @@ backward_step!(
 );
 
 backward_step!(
-    AddLayerNormStep<2>,
+    AddLayerNormStep<4>,
     (F<B>, F<B>, F<B>),
-    |g, (normalised, inverse_deviation, gamma), [to_x, to_residual], grads| {
+    |g, (normalised, inverse_deviation, gamma), [to_x, to_residual, to_gamma, to_beta], grads| {
+        norm_grads::<B>(&g, &normalised, [to_gamma, to_beta].map(|to| to.map(|to| to.id)), grads);
+        if to_x.is_none() && to_residual.is_none() {
+            return;
+        }
         let grad = B::add_layer_norm_backward(g, normalised, inverse_deviation, gamma);
         for parent in [to_x, to_residual].into_iter().flatten() {
             grads.register::<B>(parent.id, grad.clone());
@@ -206,10 +261,22 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         ids: IntTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self> {
+        let nodes = [words.node(), positions.node(), types.node(), gamma.node(), beta.node()];
         let [words, positions, types, gamma, beta] =
-            frozen::<B, C, _>([words, positions, types, gamma, beta]);
-        let out = B::embed_layer_norm(words, positions, types, gamma, beta, ids, epsilon);
-        <Self as burn::backend::AutodiffBackend>::from_inner(out)
+            [words, positions, types, gamma, beta].map(|tensor| tensor.into_primitive());
+        match EmbedStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let counts = [&words, &positions, &types].map(|table| table.shape()[0]);
+                let sum = reference::embed::<B>(words, positions, types, ids.clone());
+                let nothing = B::float_zeros(sum.shape(), &sum.device(), sum.dtype().into());
+                let (y, normalised, inverse) =
+                    B::add_layer_norm_forward(sum, nothing, gamma.clone(), beta, epsilon);
+                step.finish((normalised, inverse, gamma, ids, counts), y)
+            }
+            OpsKind::UnTracked(step) => {
+                step.finish(B::embed_layer_norm(words, positions, types, gamma, beta, ids, epsilon))
+            }
+        }
     }
 
     fn frozen_linear(
@@ -219,13 +286,18 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         storage: Storage,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        let [w, bias] = frozen::<B, C, _>([w, bias]);
-        let nodes = [x.node()];
-        let x = x.into_primitive();
+        let trained = w.is_tracked();
+        assert!(
+            !trained || storage.precision == Precision::F32,
+            "a weight that is trained is kept in full precision"
+        );
+        let nodes = [x.node(), w.node(), bias.node()];
+        let [x, w, bias] = [x, w, bias].map(|tensor| tensor.into_primitive());
         match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
+                let kept = trained.then(|| x.clone());
                 let (y, before) = B::frozen_linear_forward(x, w.clone(), bias, storage, activation);
-                step.finish((w, storage, keep::<B>(before, activation)), y)
+                step.finish((kept, w, storage, keep::<B>(before, activation)), y)
             }
             OpsKind::UnTracked(step) => {
                 step.finish(B::frozen_linear(x, w, bias, storage, activation))
@@ -324,9 +396,9 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         beta: FloatTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self> {
-        let [gamma, beta] = frozen::<B, C, _>([gamma, beta]);
-        let nodes = [x.node(), residual.node()];
-        let (x, residual) = (x.into_primitive(), residual.into_primitive());
+        let nodes = [x.node(), residual.node(), gamma.node(), beta.node()];
+        let [x, residual, gamma, beta] =
+            [x, residual, gamma, beta].map(|tensor| tensor.into_primitive());
         match AddLayerNormStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
                 let (y, normalised, inverse) =
@@ -415,6 +487,14 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: Storage,
     ) -> FloatTensor<Self> {
+        first_order_only()
+    }
+
+    fn weight_grad(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+        first_order_only()
+    }
+
+    fn column_sums(_: FloatTensor<Self>) -> FloatTensor<Self> {
         first_order_only()
     }
 

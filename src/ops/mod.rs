@@ -89,6 +89,13 @@ pub trait LorbOps: Backend {
         storage: Storage,
     ) -> FloatTensor<Self>;
 
+    /// `g^T x`, row-major: gradient of `x w^T + bias` by a `w` that is trained; `g [T, O]`, `x [T, K]`,
+    /// returns `[O * K]`.
+    fn weight_grad(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Sum over the rows of `x [T, O]`, `[O]`: from `g`, the gradient by a bias that is trained.
+    fn column_sums(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// [`frozen_linear`](Self::frozen_linear) plus, before the activation, the low-rank term of
     /// `plan`. `factors` holds the stacked A and then the stacked B, end to end.
     fn lora_linear(

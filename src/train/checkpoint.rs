@@ -14,13 +14,14 @@ use super::dev::DevData;
 use super::error::CheckpointError;
 use super::state::{Counters, HostParts, Snapshot};
 use crate::base::{TensorFile, write_f32};
-use crate::model::LoraConfig;
+use crate::model::{LoraConfig, Method};
 
 /// Metadata key of the description.
 const KEY: &str = "lorb_checkpoint";
 
-/// Format written and read. Format 1 had another order of parameters in the last layer.
-const VERSION: u64 = 2;
+/// Format written and read. Format 1 had another order of parameters in the last layer, format 2 knew
+/// LoRA alone.
+const VERSION: u64 = 3;
 
 /// What a run and its continuation must have in common, flat, by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,20 +31,20 @@ pub(super) struct Identity(Map<String, Value>);
 impl Identity {
     pub fn new(
         base_hash: &str,
-        lora: &LoraConfig,
+        method: &Method,
         config: &TrainConfig,
         data: &TrainData,
         dev: Option<&DevData>,
     ) -> Self {
-        let targets: Vec<&str> = lora.targets.iter().map(|target| target.path()).collect();
         let mut map = Map::new();
         map.insert("base".into(), json!(base_hash));
-        map.insert("LoRA r".into(), json!(lora.rank));
-        map.insert("LoRA alpha".into(), json!(lora.alpha));
-        map.insert("LoRA dropout".into(), json!(lora.dropout));
-        map.insert("LoRA targets".into(), json!(targets));
-        map.insert("rsLoRA".into(), json!(lora.rslora));
-        map.insert("LoRA layers".into(), json!(lora.layers));
+        map.insert("method".into(), json!(method.kind().name()));
+        match method {
+            Method::Lora(lora) => insert_lora(&mut map, lora),
+            Method::Prefix { length } => drop(map.insert("prefix length".into(), json!(length))),
+            Method::Houlsby { width } => drop(map.insert("bottleneck width".into(), json!(width))),
+            Method::Head | Method::BitFit | Method::Full => {}
+        }
         if let Ok(Value::Object(mut settings)) = serde_json::to_value(config) {
             // It changes what a run costs, not what it computes.
             settings.remove("recompute");
@@ -68,6 +69,16 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+fn insert_lora(map: &mut Map<String, Value>, lora: &LoraConfig) {
+    let targets: Vec<&str> = lora.targets.iter().map(|target| target.path()).collect();
+    map.insert("LoRA r".into(), json!(lora.rank));
+    map.insert("LoRA alpha".into(), json!(lora.alpha));
+    map.insert("LoRA dropout".into(), json!(lora.dropout));
+    map.insert("LoRA targets".into(), json!(targets));
+    map.insert("rsLoRA".into(), json!(lora.rslora));
+    map.insert("LoRA layers".into(), json!(lora.layers));
 }
 
 #[derive(Serialize, Deserialize)]

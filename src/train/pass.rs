@@ -14,7 +14,7 @@ use super::correlation::correlation;
 use super::data::TrainData;
 use super::objective::{ListBatch, ListView};
 use crate::base::BertConfig;
-use crate::model::{Encoder, Forward, Layout, Leaves, LoraConfig, PackedBatch, Stages};
+use crate::model::{Encoder, Forward, Layout, Leaves, Method, PackedBatch, Stages};
 
 /// What every batch of a run has in common.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +23,8 @@ pub struct Pass<'a> {
     pub encoder: &'a Encoder,
     /// Its sizes.
     pub base: &'a BertConfig,
-    /// Settings of the adapter.
-    pub lora: &'a LoraConfig,
+    /// What is trained.
+    pub method: &'a Method,
     /// Order of its parameters.
     pub layout: &'a Layout,
     /// The training set.
@@ -99,7 +99,7 @@ impl Pass<'_> {
         let targets = ListBatch::new(objective, label_smoothing, beta, &views);
         let share = lists.len() as f64 / of as f64;
         let loss = |out: Forward| self.loss(out, &targets, of, share);
-        let leaves = Leaves::untracked(self.base, self.lora, self.layout, parameters);
+        let leaves = Leaves::untracked(self.base, self.method, self.layout, parameters);
         let stages = self.encoder.stages(&batch, dropout);
         let (loss, gradient) = if self.config.recompute {
             by_layer(&stages, &leaves, |at, x, leaves| stages.layer(at, x, leaves), loss)
@@ -152,7 +152,7 @@ fn at_once(
     loss: impl FnOnce(Forward) -> Loss,
 ) -> (Loss, Tensor<1>) {
     let leaves = leaves.track();
-    let x = (0..stages.layers()).fold(stages.embed(), |x, at| stages.layer(at, x, &leaves));
+    let x = (0..stages.layers()).fold(stages.embed(&leaves), |x, at| stages.layer(at, x, &leaves));
     let loss = loss(stages.score(x, &leaves));
     let gradient = leaves.gradient(&loss.total.backward());
     (loss, gradient)
@@ -170,8 +170,9 @@ fn by_layer(
     loss: impl FnOnce(Forward) -> Loss,
 ) -> (Loss, Tensor<1>) {
     let last = stages.layers() - 1;
-    let lowest = leaves.lowest_adapted().unwrap_or(last).min(last);
-    let mut x = stages.embed();
+    let below = leaves.embeddings_trained();
+    let lowest = if below { 0 } else { leaves.lowest_trained().unwrap_or(last) };
+    let mut x = stages.embed(leaves);
     for layer in 0..lowest {
         x = run(layer, x, leaves);
     }
@@ -180,9 +181,9 @@ fn by_layer(
         inputs.push(x.clone());
         x = run(layer, x, leaves);
     }
-    // A layer's input is differentiated where a layer below wants to know.
+    // A layer's input is differentiated where a layer below wants to know, or the embeddings do.
     let start = |layer: usize, x: Tensor<2>| {
-        if layer > lowest { x.autodiff().require_grad() } else { x }
+        if layer > lowest || below { x.autodiff().require_grad() } else { x }
     };
     let tracked = leaves.track();
     let x = start(last, x);
@@ -198,6 +199,9 @@ fn by_layer(
         let y = run(layer, x.clone(), &tracked);
         // The derivative of this sum by y is g, exactly.
         above = backward(&(y * g).sum(), &x, &mut parts);
+    }
+    if let (true, Some(g)) = (below, above) {
+        parts.push((stages.embed(&tracked) * g).sum().backward());
     }
     (loss, tracked.gather(&parts))
 }
@@ -215,7 +219,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use crate::model::{Adapter, Target};
+    use crate::model::{Adapter, LoraConfig, Target};
     use crate::train::tests::tiny::{Setup, golden_lists};
 
     #[test]

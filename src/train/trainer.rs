@@ -16,8 +16,10 @@ use super::pass::{Parts, Pass};
 use super::schedule::Schedule;
 use super::state::{BestEvaluation, Counters, Snapshot, State};
 use super::watch::Watch;
-use crate::base::{BertConfig, BertTokenizer, expected_tensors};
-use crate::model::{Adapter, Encoder, Layout, Leaves, LoraConfig, ModelError, guarded, read};
+use crate::base::{BertConfig, BertTokenizer};
+use crate::model::{
+    Adapter, Encoder, Layout, Leaves, Method, ModelError, base_parameters, guarded, read,
+};
 use crate::nbest::Utterance;
 use crate::ops::end_to_end;
 use crate::score::Weights;
@@ -58,7 +60,7 @@ pub struct TrainInputs<'a> {
 pub struct Trainer {
     encoder: Encoder,
     base: BertConfig,
-    lora: LoraConfig,
+    method: Method,
     layout: Layout,
     config: TrainConfig,
     data: TrainData,
@@ -99,13 +101,13 @@ impl Trainer {
         let device = encoder.device();
         let kept = Snapshot::start(adapter.parameters);
         let mut trainer = Self {
-            identity: Identity::new(base_hash, &adapter.config, &config, &data, dev.as_ref()),
+            identity: Identity::new(base_hash, &adapter.method, &config, &data, dev.as_ref()),
             watch: Watch::new(steps, schedule.warmup()),
             optimizer: AdamW::new(config.weight_decay, config.clip_norm),
             plan: batches(&data, config.seed, 0, config.batch_tokens),
             encoder,
             base: base.clone(),
-            lora: adapter.config,
+            method: adapter.method,
             layout: adapter.layout,
             config,
             data,
@@ -234,7 +236,7 @@ impl Trainer {
             None => self.parameters().await?,
         };
         let adapter =
-            Adapter { config: self.lora.clone(), layout: self.layout.clone(), parameters };
+            Adapter { method: self.method.clone(), layout: self.layout.clone(), parameters };
         let weights = self.state.counters.best.map(|best| Weights { beta: best.beta, gamma: 0.0 });
         Ok((adapter, weights))
     }
@@ -295,7 +297,7 @@ impl Trainer {
         let pass = Pass {
             encoder: &self.encoder,
             base: &self.base,
-            lora: &self.lora,
+            method: &self.method,
             layout: &self.layout,
             data: &self.data,
             config: &self.config,
@@ -399,7 +401,7 @@ impl Trainer {
 
     async fn evaluate(&mut self) -> Result<Message, TrainError> {
         let leaves =
-            Leaves::untracked(&self.base, &self.lora, &self.layout, &self.state.parameters);
+            Leaves::untracked(&self.base, &self.method, &self.layout, &self.state.parameters);
         let step = self.state.counters.step;
         let Some(dev) = &mut self.dev else {
             unreachable!("evaluations are due with a development set alone")
@@ -450,10 +452,7 @@ impl Trainer {
             done: self.state.counters.step,
             first_scale: self.data.first_scale,
             trainable: self.layout.len(),
-            base_parameters: expected_tensors(&self.base)
-                .iter()
-                .map(|(_, shape)| shape.iter().product::<usize>())
-                .sum(),
+            base_parameters: base_parameters(&self.base),
         };
         let mut messages = VecDeque::from([started]);
         let mut warn = |kind, text| messages.push_back(Message::Warning { kind, text });

@@ -13,16 +13,19 @@ use crate::options::AdapterOptions;
 
 /// What a page is told of an adapter.
 pub fn info(name: &str, loaded: &Loaded) -> Value {
-    let Loaded { adapter: Adapter { config, layout, .. }, meta, .. } = loaded;
-    let targets: Vec<String> = config.targets.iter().map(ToString::to_string).collect();
+    let Loaded { adapter: Adapter { method, layout, .. }, meta, .. } = loaded;
+    let lora = method.lora();
+    let targets: Option<Vec<String>> =
+        lora.map(|lora| lora.targets.iter().map(ToString::to_string).collect());
     json!({
         "name": name,
-        "rank": config.rank,
-        "alpha": config.alpha,
-        "dropout": config.dropout,
-        "rslora": config.rslora,
-        "targets": targets,
-        "layers": config.layers,
+        "method": method.kind().name(),
+        "rank": lora.map(|lora| lora.rank),
+        "alpha": lora.map(|lora| lora.alpha),
+        "dropout": method.dropout(),
+        "rslora": lora.is_some_and(|lora| lora.rslora),
+        "targets": targets.unwrap_or_default(),
+        "layers": lora.and_then(|lora| lora.layers.clone()),
         "parameters": layout.len(),
         "beta": meta.weights.map(|weights| weights.beta),
         "gamma": meta.weights.map(|weights| weights.gamma),

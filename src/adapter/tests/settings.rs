@@ -107,7 +107,7 @@ fn what_is_left_out_takes_pefts_default() {
     for key in ["lora_alpha", "lora_dropout", "use_rslora", "bias", "init_lora_weights"] {
         files = with_setting(&files, key, None);
     }
-    let config = read(&files, &tiny_config()).unwrap().0.config;
+    let config = read(&files, &tiny_config()).unwrap().0.method.lora().unwrap().clone();
     assert_eq!((config.alpha, config.dropout, config.rslora), (8.0, 0.0, false));
 }
 

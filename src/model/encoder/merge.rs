@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::{Encoder, Linear, LowRank, Projections};
-use crate::model::Leaves;
+use super::{Encoder, Linear, Projections};
+use crate::model::leaves::{Leaves, LinearLeaves, LowRank};
 use crate::ops::{Precision, Weights};
 
 impl Encoder {
@@ -14,31 +14,33 @@ impl Encoder {
     /// encoder is taken, since a device need not hold both; leaves that are tracked lose their tracking.
     #[must_use]
     pub fn merged(mut self, mut leaves: Leaves) -> (Self, Leaves) {
-        for (layer, low_rank) in self.layers.iter_mut().zip(&mut leaves.layers) {
+        let mut layers = std::mem::take(&mut leaves.layers);
+        for (layer, own) in self.layers.iter_mut().zip(&mut layers) {
             match &mut layer.projections {
-                Projections::Fused(projections) => projections.merge(&mut low_rank.fused),
+                Projections::Fused(projections) => projections.merge(&mut own.fused, &leaves),
                 Projections::Split { query, key_value } => {
-                    query.merge(&mut low_rank.query);
-                    key_value.merge(&mut low_rank.key_value);
+                    query.merge(&mut own.query, &leaves);
+                    key_value.merge(&mut own.key_value, &leaves);
                 }
             }
-            layer.attention_output.merge(&mut low_rank.attention_output);
-            layer.intermediate.merge(&mut low_rank.intermediate);
-            layer.output.merge(&mut low_rank.output);
+            layer.attention_output.merge(&mut own.attention_output, &leaves);
+            layer.intermediate.merge(&mut own.intermediate, &leaves);
+            layer.output.merge(&mut own.output, &leaves);
         }
+        leaves.layers = layers;
         (self, leaves)
     }
 }
 
 impl Linear {
     /// Takes the low-rank term in, if there is one and the weight is in full precision.
-    fn merge(&mut self, low_rank: &mut Option<LowRank>) {
-        if self.weight.storage.precision != Precision::F32 {
+    fn merge(&mut self, own: &mut LinearLeaves, leaves: &Leaves) {
+        let storage = self.weight.storage;
+        if storage.precision != Precision::F32 {
             return;
         }
-        let Some(LowRank { plan, .. }) = low_rank.as_ref() else { return };
-        let (storage, plan) = (self.weight.storage, plan.clone());
-        let factors = low_rank.as_ref().expect("just seen").factors().clone().inner();
+        let Some(LowRank { factors, plan }) = own.low_rank.take() else { return };
+        let factors = leaves.at(factors).clone().inner();
         let (n, rank, width) = (plan.adapted.len(), plan.rank, plan.width);
         let split = n * rank * storage.inputs;
         let a = factors.clone().slice_dim(0, 0..split).reshape([n * rank, storage.inputs]);
@@ -54,7 +56,6 @@ impl Linear {
             base.add(b.matmul(a).mul_scalar(plan.scale))
         });
         self.weight = Weights::from(Tensor::cat(blocks.collect(), 0));
-        *low_rank = None;
     }
 }
 
@@ -96,7 +97,12 @@ mod tests {
                 let bare = scores(&encoder, &Leaves::bare(&config, &device));
                 let beside = scores(&encoder, &leaves);
                 let (encoder, left) = encoder.merged(leaves);
-                assert!(left.lowest_adapted().is_none(), "the CPU path keeps weights in full");
+                let beside_weights = |l: &LinearLeaves| l.low_rank.is_some();
+                let kept = left
+                    .layers
+                    .iter()
+                    .any(|l| beside_weights(&l.fused) || beside_weights(&l.query));
+                assert!(!kept, "the CPU path keeps weights in full");
                 let merged = scores(&encoder, &left);
                 assert_ne!(bare, beside);
                 for (merged, beside) in merged.iter().zip(&beside) {

@@ -1,6 +1,6 @@
 //! Linear layers, with and without a low-rank term, and their gradients.
 
-use super::buffer::{Float, dims, into_values, matrix, values};
+use super::buffer::{Float, dims, into_values, matrix, values, vector};
 use super::matmul::{View, add_product, long_product, tall_product};
 use super::parallel;
 use crate::ops::LoraPlan;
@@ -32,6 +32,13 @@ pub(super) fn linear_backward(g: Float, w: Float, low_rank: Option<(Float, Float
         }
     };
     matrix(tall_product(&g, [k, o], View::rows(&w, k), |_| false, finish), t, k)
+}
+
+/// `g^T x`, row-major.
+pub(super) fn weight_grad(g: Float, x: Float) -> Float {
+    let ((t, o), (_, k)) = (dims(&g), dims(&x));
+    let (g, x) = (values(&g), values(&x));
+    vector(long_product([o, k, t], View::transposed(&g, o), View::rows(&x, k), 1.0))
 }
 
 /// Adds `scale * u_j B_j^T` to the adapted blocks of a chunk of rows.

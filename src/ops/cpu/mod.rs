@@ -52,6 +52,14 @@ impl LorbOps for Flex {
         linear::linear_backward(g, dense(w, storage), None)
     }
 
+    fn weight_grad(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::weight_grad(g, x)
+    }
+
+    fn column_sums(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        rows::column_sums(x)
+    }
+
     fn lora_linear_forward(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,

@@ -2,7 +2,7 @@
 
 use pulp::Arch;
 
-use super::buffer::{Float, dims, into_values, matrix, values};
+use super::buffer::{Float, dims, into_values, matrix, values, vector};
 use super::math::{erf, exp};
 use super::parallel;
 use crate::ops::Segments;
@@ -126,6 +126,21 @@ pub(super) fn add_layer_norm_forward(
         });
     });
     (matrix(y, t, width), matrix(normalised, t, width), matrix(inverse, t, 1))
+}
+
+/// Sum over all rows. Rows add up in blocks of a size that does not hang on the number of cores.
+pub(super) fn column_sums(x: Float) -> Float {
+    let (t, width) = dims(&x);
+    let x = values(&x);
+    let block = parallel::rows_per_task(t);
+    let mut sums = vec![0.0; t.div_ceil(block) * width];
+    let blocks = sums.chunks_mut(width).zip(x.chunks(block * width));
+    parallel::each(blocks.collect(), |_, (sums, block)| {
+        Arch::new().dispatch(|| block.chunks_exact(width).for_each(|row| add(sums, row)));
+    });
+    let mut total = vec![0.0; width];
+    sums.chunks_exact(width).for_each(|sums| add(&mut total, sums));
+    vector(total)
 }
 
 /// With h = g gamma and n the normalised row: `(h - mean h - n mean(h n)) / deviation`.

@@ -102,13 +102,24 @@ pub(super) fn embed_layer_norm<B: Backend>(
     ids: IntTensor<B>,
     epsilon: f32,
 ) -> FloatTensor<B> {
+    let sum = embed::<B>(words, positions, types, ids);
+    let nothing = B::float_zeros(sum.shape(), &sum.device(), float_dtype::<B>(&sum));
+    add_layer_norm::<B>(sum, nothing, gamma, beta, epsilon).0
+}
+
+/// The sum of the three embeddings, `[T, H]`.
+pub(super) fn embed<B: Backend>(
+    words: FloatTensor<B>,
+    positions: FloatTensor<B>,
+    types: FloatTensor<B>,
+    ids: IntTensor<B>,
+) -> FloatTensor<B> {
     let count = ids.shape().num_elements() / 2;
     let tokens = B::int_slice(ids.clone(), &[Slice::from(0..count)]);
     let places = B::int_slice(ids, &[Slice::from(count..2 * count)]);
     let words = B::float_select(words, 0, tokens);
     let positions = B::float_select(positions, 0, places);
-    let sum = B::float_add(words, positions);
-    add_layer_norm::<B>(sum, rows::<B>(types, 0, 1), gamma, beta, epsilon).0
+    B::float_add(B::float_add(words, positions), rows::<B>(types, 0, 1))
 }
 
 pub(super) fn linear<B: Backend>(
@@ -121,6 +132,16 @@ pub(super) fn linear<B: Backend>(
 
 pub(super) fn linear_backward<B: Backend>(g: FloatTensor<B>, w: FloatTensor<B>) -> FloatTensor<B> {
     B::float_matmul(g, w)
+}
+
+pub(super) fn weight_grad<B: Backend>(g: FloatTensor<B>, x: FloatTensor<B>) -> FloatTensor<B> {
+    let len = g.shape()[1] * x.shape()[1];
+    B::float_reshape(matmul_tn::<B>(g, x), Shape::new([len]))
+}
+
+pub(super) fn column_sums<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let width = x.shape()[1];
+    B::float_reshape(B::float_sum_dim(x, 0), Shape::new([width]))
 }
 
 pub(super) fn lora_add<B: Backend>(

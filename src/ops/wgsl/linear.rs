@@ -3,8 +3,9 @@
 use burn_cubecl::tensor::CubeTensor;
 
 use super::kernel::{
-    self, Groups, Kernel, linear, linear_backward, linear_cooperative, linear_gelu, lora_down,
-    lora_grads, lora_linear, lora_linear_backward, lora_linear_gelu, lora_up_backward,
+    self, Groups, Kernel, linear, linear_backward, linear_cooperative, linear_gelu,
+    linear_weight_grad, lora_down, lora_grads, lora_linear, lora_linear_backward, lora_linear_gelu,
+    lora_up_backward,
 };
 use super::launch::{aligned, count, dims, empty, launch};
 use super::tuning::{Processor, tuning};
@@ -195,6 +196,21 @@ pub(super) fn linear_backward(g: &CubeTensor, w: &CubeTensor, storage: Storage) 
     let call = linear_backward::Arguments { g, w, dx: &dx, rows, inputs, outputs, scales };
     launch(kernel, &call, tiles(kernel, rows, inputs));
     dx
+}
+
+/// `g^T x`, row-major.
+pub(super) fn weight_grad(g: &CubeTensor, x: &CubeTensor) -> CubeTensor {
+    let ((rows, outputs), (_, inputs)) = (dims(g), dims(x));
+    let quads = in_quads(&[inputs, outputs], &[g, x]);
+    let kernel = match Tile::choose(Processor::Gpu, quads, outputs, inputs) {
+        Tile::Any => &linear_weight_grad::LINEAR_WEIGHT_GRAD,
+        Tile::Small => &linear_weight_grad::LINEAR_WEIGHT_GRAD_VEC4_SMALL,
+        Tile::Large | Tile::Wide => &linear_weight_grad::LINEAR_WEIGHT_GRAD_VEC4,
+    };
+    let dw = empty([outputs as usize * inputs as usize], g);
+    let call = linear_weight_grad::Arguments { g, x, dw: &dw, rows, inputs, outputs };
+    launch(kernel, &call, tiles(kernel, outputs, inputs));
+    dw
 }
 
 /// Place of blocks 0, 1 and 2 among the adapted ones.

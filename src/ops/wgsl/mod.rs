@@ -120,6 +120,18 @@ impl LorbOps for CubeBackend {
         linear::linear_backward(&g, &w, storage)
     }
 
+    fn weight_grad(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !ours([&g, &x]) {
+            return reference::weight_grad::<Self>(g, x);
+        }
+        let [g, x] = [g, x].map(contiguous);
+        linear::weight_grad(&g, &x)
+    }
+
+    fn column_sums(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::column_sums::<Self>(x)
+    }
+
     fn lora_linear(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,

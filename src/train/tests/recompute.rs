@@ -34,7 +34,7 @@ fn batch(setup: &Setup, device: &Device, recompute: bool) -> [Vec<f32>; 3] {
     let pass = Pass {
         encoder: &encoder,
         base: &setup.base.config,
-        lora: &inputs.adapter.config,
+        method: &inputs.adapter.method,
         layout: &inputs.adapter.layout,
         data: &data,
         config: &config,

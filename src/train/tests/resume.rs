@@ -119,7 +119,7 @@ fn a_damaged_checkpoint_is_refused() {
         bytes
     };
     assert!(matches!(
-        refuse(&replaced(r#"version\":2"#, r#"version\":9"#)),
+        refuse(&replaced(r#"version\":3"#, r#"version\":9"#)),
         CheckpointError::Version { found: 9, .. }
     ));
     assert!(matches!(
