@@ -3,11 +3,13 @@
 //! Tensors are named as PEFT names them for a BertModel: `base_model.model.<module>.lora_A.weight`
 //! `[r, in]` and `.lora_B.weight` `[out, r]`; the score head is saved whole, as `modules_to_save`
 //! does: `base_model.model.score.weight` `[1, H]` and `.bias` `[1]`. What LoRB adds lies in the
-//! metadata under `lorb`. Methods that PEFT does not know are described in `plain`.
+//! metadata under `lorb`. Prefixes are described in `prefix`, methods that
+//! PEFT does not know in `plain`.
 
 mod error;
 mod meta;
 mod plain;
+mod prefix;
 mod read;
 mod selection;
 mod settings;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::selection::{Module, split};
 use super::settings::{self, Settings};
-use super::{AdapterError, AdapterFiles, AdapterMeta, PREFIX, SECTION, plain, tensor_name};
+use super::{AdapterError, AdapterFiles, AdapterMeta, PREFIX, SECTION, plain, prefix, tensor_name};
 use crate::base::{BertConfig, TensorFile};
 use crate::model::{Adapter, LoraConfig, SCORE_HEAD, SlotKind, Target};
 
@@ -40,6 +40,9 @@ pub fn read_with(
     let map = settings::object(&files.config)?;
     if map.contains_key(plain::KEY) {
         return plain::read(map, &files.weights, base);
+    }
+    if map.get("peft_type").and_then(|kind| kind.as_str()) == Some(prefix::PEFT_TYPE) {
+        return prefix::read(map, &files.weights, base);
     }
     let settings = Settings::from_map(map)?;
     let selected = settings.selection.modules(base)?;

@@ -39,7 +39,7 @@ impl Settings {
             Some(other) => {
                 return Err(AdapterError::setting(
                     "peft_type",
-                    format!("is {other}; LoRB reads \"LORA\""),
+                    format!("is {other}; LoRB reads \"LORA\" and \"PREFIX_TUNING\""),
                 ));
             }
             None => {
@@ -112,7 +112,7 @@ fn check_saved_modules(value: Option<Value>) -> Result<(), AdapterError> {
 }
 
 /// Whatever is left must be harmless or unset: an unknown setting may change scores.
-fn refuse_the_rest(map: Map<String, Value>) -> Result<(), AdapterError> {
+pub(super) fn refuse_the_rest(map: Map<String, Value>) -> Result<(), AdapterError> {
     for (key, value) in map {
         let unset = match &value {
             Value::Null | Value::Bool(false) => true,
@@ -182,7 +182,7 @@ fn number(map: &mut Map<String, Value>, key: &str) -> Result<Option<f32>, Adapte
     }
 }
 
-fn flag(map: &mut Map<String, Value>, key: &str) -> Result<Option<bool>, AdapterError> {
+pub(super) fn flag(map: &mut Map<String, Value>, key: &str) -> Result<Option<bool>, AdapterError> {
     match map.shift_remove(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(value)),

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::selection::names;
-use super::{AdapterError, AdapterFiles, AdapterMeta, SECTION, plain, tensor_name};
+use super::{AdapterError, AdapterFiles, AdapterMeta, SECTION, plain, prefix, tensor_name};
 use crate::base::{TensorFault, write_f32};
-use crate::model::{Adapter, LoraConfig, Method, SCORE_HEAD};
+use crate::model::{Adapter, LoraConfig, Method, SCORE_HEAD, Slot};
 
 /// Writes an adapter, its score head and its metadata. Equal input gives equal bytes.
 ///
@@ -24,17 +24,24 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
             "it has {found} values where its layout has {expected}"
         )));
     }
-    let mut tensors = BTreeMap::new();
-    for slot in adapter.layout.slots() {
-        let values = adapter.values(slot);
-        let name = match adapter.method {
-            Method::Lora(_) => tensor_name(&slot.module, slot.kind),
-            _ => plain::tensor_name(&slot.module, slot.kind),
-        };
-        if let Some(index) = values.iter().position(|v| !v.is_finite()) {
-            return Err(TensorFault::NotFinite { name, index, value: values[index] }.into());
+    let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = match adapter.method {
+        Method::Prefix { .. } => prefix::tensors(adapter),
+        _ => {
+            let name =
+                if adapter.method.lora().is_some() { tensor_name } else { plain::tensor_name };
+            let slots = adapter.layout.slots().iter();
+            let tensor = |slot: &Slot| {
+                (name(&slot.module, slot.kind), slot.shape.clone(), adapter.values(slot).to_vec())
+            };
+            slots.map(tensor).collect()
         }
-        tensors.insert(name, (slot.shape.as_slice(), values));
+    };
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, _, values) in &tensors {
+        if let Some(index) = values.iter().position(|v| !v.is_finite()) {
+            let (name, value) = (name.clone(), values[index]);
+            return Err(TensorFault::NotFinite { name, index, value }.into());
+        }
     }
     // PyTorch's loaders look for the format.
     let metadata = BTreeMap::from([
@@ -43,11 +50,14 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
     ]);
     let weights = write_f32(
         &metadata,
-        tensors.into_iter().map(|(name, (shape, values))| (name, shape, values)),
+        tensors
+            .iter()
+            .map(|(name, shape, values)| (name.clone(), shape.as_slice(), values.as_slice())),
     )
     .map_err(AdapterError::Unwritable)?;
     let config = match &adapter.method {
         Method::Lora(lora) => lora_config(lora, meta)?,
+        Method::Prefix { .. } => prefix::config(adapter, meta),
         method => plain::config(method, meta),
     };
     let mut config =

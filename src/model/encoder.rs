@@ -217,7 +217,12 @@ impl Encoder {
 
     fn embed(&self, batch: &PackedBatch, leaves: &Leaves) -> Tensor<2> {
         let device = self.device();
-        let ids = [batch.tokens.as_slice(), &batch.positions].concat();
+        // A prefix counts as tokens that came before, as in Transformers. Of a text that fills all
+        // positions by itself, the last tokens share the last one.
+        let last = self.embeddings.positions.dims()[0] as i32 - 1;
+        let place = |position: &i32| (position + leaves.prefix_length as i32).min(last);
+        let positions = batch.positions.iter().map(place);
+        let ids: Vec<i32> = batch.tokens.iter().copied().chain(positions).collect();
         let Embeddings { words, positions, types, norm } = &self.embeddings;
         let trained = &leaves.embeddings;
         let [words, positions, types] =

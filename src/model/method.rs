@@ -18,7 +18,8 @@ pub enum Method {
     /// arXiv 2106.10199).
     BitFit,
     /// Keys and values of tokens that do not exist, before those of every layer (Li and Liang 2021,
-    /// arXiv 2101.00190), without the network that computes them there. They have no positions.
+    /// arXiv 2101.00190), without the network that computes them there. They count as the first
+    /// positions, as in PEFT.
     Prefix {
         /// Number of such tokens, P.
         length: usize,

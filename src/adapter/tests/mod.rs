@@ -2,6 +2,7 @@
 
 mod damage;
 mod meta;
+mod methods;
 mod peft;
 mod settings;
 

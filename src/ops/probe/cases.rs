@@ -10,7 +10,7 @@ use super::inputs::{Source, segments};
 use super::training::training;
 use crate::ops::wgsl::kernel::ALL;
 use crate::ops::wgsl::{Extensions, Tuning};
-use crate::ops::{self, Activation, LoraPlan, Precision, Segments};
+use crate::ops::{self, Activation, LoraPlan, Precision, Segments, Storage, Weights};
 
 const EPSILON: f32 = 1e-12;
 const ACTIVATIONS: [Activation; 2] = [Activation::Identity, Activation::Gelu];
@@ -171,6 +171,27 @@ fn linear(
     })
 }
 
+/// A linear layer whose weight and bias are trained too.
+fn trained([rows, inputs, outputs]: [usize; 3], [tile, grad]: [&str; 2]) -> Case {
+    let f32 = Precision::F32;
+    let forward = tiled("linear", Activation::Gelu, f32, tile);
+    let of_x = ["gelu_backward", tiled("linear_backward", Activation::Identity, f32, tile)];
+    let of_w = ["gelu_backward", kernel(grad)];
+    let name = format!("linear that is trained, {rows} by {inputs} to {outputs}");
+    let tracked: [(&str, [usize; 2], Kernels<'_>); 3] = [
+        ("x", [rows, inputs], &of_x),
+        ("the weight", [1, outputs * inputs], &of_w),
+        ("the bias", [1, outputs], &of_w[..1]),
+    ];
+    Case::new(name, &[forward], &tracked, move |_, i| {
+        let w = Weights {
+            words: i[1].clone().flatten(0, 1),
+            storage: Storage { outputs, inputs, precision: f32 },
+        };
+        ops::linear(i[0].clone(), &w, &i[2].clone().flatten(0, 1), Activation::Gelu)
+    })
+}
+
 /// Any sizes; sizes that divide by four, with few tiles; the same with many tiles in the output, and
 /// in output and gradient; and the tiles of software. Last, without what the gradient needs.
 fn linears() -> Vec<Case> {
@@ -186,6 +207,9 @@ fn linears() -> Vec<Case> {
             all.push(if default { wide.quick() } else { wide });
         }
     }
+    all.push(trained([17, 31, 33], ["", "linear_weight_grad"]));
+    all.push(trained([9, 68, 132], ["_vec4_small", "linear_weight_grad_vec4_small"]));
+    all.push(trained([5, 516, 520], ["_vec4_small", "linear_weight_grad_vec4"]));
     let extensions = Extensions { cooperative_matrices: true, ..Extensions::NONE };
     for f in ACTIVATIONS {
         for p in PRECISIONS {
@@ -450,6 +474,9 @@ fn rows() -> Vec<Case> {
             &[("x", [tokens, 17], &["scatter_cls"])],
             move |_, i| ops::gather_cls(i[0].clone(), &packed),
         ),
+        Case::new("cut, 65 of 99 from 3".to_owned(), &["cut"], &[], |source, _| {
+            ops::cut(&source.tensor([99]), 3, 65).reshape([1, 65])
+        }),
         Case::new(
             "score_head, 31 rows of 17".to_owned(),
             &["score_head"],

@@ -58,6 +58,7 @@ const TABLE: &[(&str, Tolerance)] = &[
     ("correlation_finish", OPTIMISER),
     ("correlation_matrix", PRODUCT),
     ("correlation_standardise", NORMALISED),
+    ("cut", COPY),
     ("embed_layer_norm", NORMALISED),
     ("gather_cls", COPY),
     ("gelu_backward", ELEMENT),

@@ -390,7 +390,10 @@ impl LorbOps for CubeBackend {
         let alignment = flat.client.properties().memory.alignment;
         // A window on the same memory, where the device lets one begin here.
         if !flat.is_contiguous() || !start.is_multiple_of(alignment) {
-            return reference::cut::<Self>(flat, offset, len);
+            return match ours([&flat]) {
+                true => training::cut(&contiguous(flat), offset, len),
+                false => reference::cut::<Self>(flat, offset, len),
+            };
         }
         let end = ((size - offset - len) * bytes) as u64;
         let handle = flat.handle.clone().offset_start(start).offset_end(end);

@@ -4,7 +4,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::kernel::{
     Groups, adamw, correlation_backward, correlation_finish, correlation_matrix,
-    correlation_standardise, global_norm, list_loss, list_loss_backward, pack,
+    correlation_standardise, cut, global_norm, list_loss, list_loss_backward, pack,
 };
 use super::launch::{count, dims, empty, launch, upload};
 use crate::ops::{AdamWStep, ListObjective, Lists};
@@ -153,6 +153,15 @@ fn write_parts(flat: &CubeTensor, parts: &[&CubeTensor; 6], offsets: [usize; 6])
 }
 
 /// `flat` with six vectors at their places.
+/// A copy of the `len` elements from `offset` on.
+pub(super) fn cut(flat: &CubeTensor, offset: usize, len: usize) -> CubeTensor {
+    let y = empty([len], flat);
+    let call = cut::Arguments { flat, y: &y, offset: offset as u32, length: len as u32 };
+    let blocks = (len as u32).div_ceil(cut::CUT.constant("BLOCK"));
+    launch(&cut::CUT, &call, Groups::linear(blocks));
+    y
+}
+
 pub(super) fn pack(flat: CubeTensor, parts: &[CubeTensor; 6], offsets: [usize; 6]) -> CubeTensor {
     let flat = owned(flat);
     write_parts(&flat, &parts.each_ref(), offsets);

@@ -92,6 +92,7 @@ kernels!(
     training::correlation_finish,
     training::correlation_matrix,
     training::correlation_standardise,
+    training::cut,
     training::global_norm,
     training::list_loss,
     training::list_loss_backward,

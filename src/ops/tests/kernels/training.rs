@@ -298,6 +298,24 @@ pub(super) fn adamw(bench: &Bench) {
     }
 }
 
+pub(super) fn cut(bench: &Bench) {
+    let mut source = Source::new(91);
+    for kernel in bench.variants("cut") {
+        for [offset, length] in bench.sizes([[0, 1], [1, 1], [31, 33], [127, 1025], [3, 2049]]) {
+            let flat = source.exact(offset + length + 2);
+            let y = bench.gpu.output([length]);
+            let call = shaders::cut::Arguments {
+                flat: &bench.gpu.floats([flat.len()], &flat),
+                y: &y,
+                offset: offset as u32,
+                length: length as u32,
+            };
+            launch(kernel, &call, groups(length, kernel.constant("BLOCK")));
+            check(kernel, &format!("{length} from {offset}"), &flat[offset..][..length], &y);
+        }
+    }
+}
+
 pub(super) fn pack(bench: &Bench) {
     for kernel in bench.variants("pack") {
         for lengths in

@@ -1,0 +1,82 @@
+//! Every method out and in again, and what is refused.
+
+use serde_json::json;
+
+use super::{fault, with_setting, with_tensors};
+use crate::adapter::{AdapterFiles, AdapterMeta, read, write};
+use crate::base::tests::tiny_config;
+use crate::model::{Adapter, Layout, Method};
+use crate::score::Weights;
+
+fn methods() -> [Method; 5] {
+    [
+        Method::Head,
+        Method::BitFit,
+        Method::Prefix { length: 3 },
+        Method::Houlsby { width: 5 },
+        Method::Full,
+    ]
+}
+
+fn files(method: Method) -> (Adapter, AdapterMeta, AdapterFiles) {
+    let len = Layout::new(&tiny_config(), &method).unwrap().len();
+    let values = (0..len).map(|i| (i as f32 + 1.0) * 0.37).collect();
+    let adapter = Adapter::from_parameters(&tiny_config(), method, values).unwrap();
+    let meta = AdapterMeta {
+        weights: Some(Weights { beta: 1.5, gamma: -0.25 }),
+        base_name: Some("a base".into()),
+        ..AdapterMeta::default()
+    };
+    let files = write(&adapter, &meta).unwrap();
+    (adapter, meta, files)
+}
+
+#[test]
+fn every_method_comes_back_as_it_was() {
+    for method in methods() {
+        let (adapter, meta, files) = files(method);
+        let (again, meta_again) = read(&files, &tiny_config()).unwrap();
+        assert_eq!((again, meta_again), (adapter, meta));
+    }
+}
+
+#[test]
+fn tensors_that_do_not_belong_are_named() {
+    for method in methods() {
+        let kind = method.kind();
+        let (_, _, files) = files(method);
+        let more =
+            with_tensors(&files, |tensors| tensors.push(("stray".into(), vec![1], vec![1.0])));
+        assert!(fault(&more).contains("`stray` would go unused"), "{kind}: {}", fault(&more));
+        let less = with_tensors(&files, |tensors| drop(tensors.remove(0)));
+        let text = fault(&less);
+        assert!(text.contains("is missing") || text.contains("no score head"), "{kind}: {text}");
+        let other = with_tensors(&files, |tensors| {
+            tensors[0].1.push(2);
+            tensors[0].2 = vec![0.0; 2 * tensors[0].2.len()];
+        });
+        assert!(fault(&other).contains("has shape"), "{kind}: {}", fault(&other));
+        let unknown = with_setting(&files, "gate", Some(json!(true)));
+        assert!(fault(&unknown).contains("`gate`"), "{kind}: {}", fault(&unknown));
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_are_named() {
+    let (_, _, houlsby) = files(Method::Houlsby { width: 5 });
+    let (_, _, full) = files(Method::Full);
+    let (_, _, prefix) = files(Method::Prefix { length: 3 });
+    for (files, key, value, expected) in [
+        (&houlsby, "width", None, "`width` is missing"),
+        (&houlsby, "lorb_method", Some(json!("adapter")), "is no method"),
+        (&full, "lorb_method", Some(json!("lora")), "PEFT's format"),
+        (&full, "width", Some(json!(2)), "has no width"),
+        (&prefix, "prefix_projection", Some(json!(true)), "without projection"),
+        (&prefix, "num_virtual_tokens", None, "`num_virtual_tokens` is missing"),
+        (&prefix, "token_dim", Some(json!(9)), "asks for 8"),
+        (&prefix, "peft_type", Some(json!("IA3")), "peft_type"),
+    ] {
+        let text = fault(&with_setting(files, key, value));
+        assert!(text.contains(expected), "{key}: {text}");
+    }
+}

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Makes the golden files of the methods beside LoRA, in methods/: gradients and scores by PyTorch on the tiny base.
+
+    python make_methods.py [--output DIR]
+
+A method is what is trained: here as a function that readies a BertModel and returns its trained tensors by name. See
+README.md for the contents.
+"""
+import argparse
+import json
+import random
+from pathlib import Path
+
+import make_golden as golden  # first: it sets up the environment
+import numpy as np
+import torch
+import transformers
+from peft import PrefixTuningConfig, get_peft_model
+from torch import nn
+
+WIDTH = 5  # of a bottleneck
+LENGTH = 3  # of a prefix
+
+
+class Bottleneck(nn.Module):
+    """y + up(gelu(down(y))), after Houlsby et al."""
+
+    def __init__(self, hidden):
+        super().__init__()
+        self.down, self.up = nn.Linear(hidden, WIDTH), nn.Linear(WIDTH, hidden)
+
+    def forward(self, y):
+        return y + self.up(nn.functional.gelu(self.down(y)))
+
+
+def head(bert):
+    return bert, {}
+
+
+def bitfit(bert):
+    return bert, {name: p for name, p in bert.named_parameters() if name.endswith(".bias")}
+
+
+def full(bert):
+    return bert, dict(bert.named_parameters())
+
+
+def houlsby(bert):
+    trained = {}
+    for number, layer in enumerate(bert.encoder.layer):
+        for path, part in (("attention.output", layer.attention.output), ("output", layer.output)):
+            bottleneck = Bottleneck(bert.config.hidden_size)
+            part.dense = nn.Sequential(part.dense, bottleneck)
+            trained |= {f"encoder.layer.{number}.{path}.adapter.{name}": p for name, p in bottleneck.named_parameters()}
+    return bert, trained
+
+
+def prefix(bert):
+    """PEFT's own: BERT counts the prefix as past, so texts begin at position LENGTH."""
+    config = PrefixTuningConfig(num_virtual_tokens=LENGTH, task_type="FEATURE_EXTRACTION")
+    model = get_peft_model(bert, config)
+    return model, {"prompt_embeddings": model.prompt_encoder["default"].embedding.weight}
+
+
+METHODS = {f.__name__: f for f in (head, bitfit, full, houlsby, prefix)}
+
+
+class Rescorer(nn.Module):
+    """The base with what a method trains, and the score head."""
+
+    def __init__(self, base, method, dtype, seed):
+        super().__init__()
+        self.bert = golden.load_base(base, torch.float32)
+        self.bert.requires_grad_(False)
+        self.score = nn.Linear(self.bert.config.hidden_size, 1)
+        self.bert, named = METHODS[method](self.bert)
+        named |= {f"score.{name}": p for name, p in self.score.named_parameters()}
+        self.tensors = dict(sorted(named.items()))
+        rng = np.random.default_rng(seed)
+        with torch.no_grad():
+            for name, p in self.tensors.items():
+                p.requires_grad_(True)
+                own = method in ("bitfit", "full") and not name.startswith("score.")
+                # What is the base's moves a little; what is new is large enough to move the scores.
+                p.copy_(p + golden.normal(rng, tuple(p.shape), 0.02) if own else golden.normal(rng, tuple(p.shape), 0.3))
+        self.to(dtype).eval()
+
+    def trained(self):
+        return self.tensors
+
+    def forward(self, token_ids):
+        cls = golden.cls_vectors(self.bert, token_ids)
+        return self.score(cls).squeeze(-1), cls
+
+
+def write_prefix(model, out):
+    """The directory that PEFT writes, and the score head as it would write it with modules_to_save."""
+    model.bert.save_pretrained(out)
+    (out / "README.md").unlink(missing_ok=True)
+    tensors = golden.load_file(out / "adapter_model.safetensors")
+    tensors |= {f"base_model.score.{name}": p for name, p in model.score.named_parameters()}
+    golden.save(tensors, out / "adapter_model.safetensors")
+    config = json.loads((out / "adapter_config.json").read_text())
+    config |= {"base_model_name_or_path": "tiny", "modules_to_save": ["score"]}
+    golden.write_json(out / "adapter_config.json", config)
+
+
+def make(method, number, base, out):
+    out.mkdir(parents=True, exist_ok=True)
+    lists = golden.Lists(golden.inputs.lists(), golden.Encoder(base))
+    double, single = (Rescorer(base, method, dtype, 200 + number) for dtype in (torch.float64, torch.float32))
+    golden.save(single.trained(), out / "values.safetensors")
+    if method == "prefix":
+        write_prefix(single, out / "adapter")
+    found, found32 = (golden.gradients(model, lists, ["mwer_cor"])["mwer_cor"] for model in (double, single))
+    golden.save(found["gradients"], out / "gradients.safetensors")
+    golden.write_json(out / "index.json", {
+        "method": method,
+        "settings": {"houlsby": {"width": WIDTH}, "prefix": {"length": LENGTH}}.get(method, {}),
+        "parameters": sum(p.numel() for p in single.trained().values()),
+        **{key: found[key] for key in ("total", "ranking", "correlation", "cor_weight", "gradient_norm")},
+        "lm": {u["id"]: found["lm"][span].tolist() for u, span in zip(lists.lists, lists.spans)},
+        "float32_differs_by": golden.worst(found32["gradients"], found["gradients"]),
+    })
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "methods")
+    output = parser.parse_args().output
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(2)
+    torch.use_deterministic_algorithms(True)
+    random.seed(0)
+    torch.manual_seed(0)
+    base = Path(__file__).parent / "tiny"
+    for number, method in enumerate(METHODS):
+        make(method, number, base, output / method)
+        index = json.loads((output / method / "index.json").read_text())
+        print(method, index["parameters"], index["total"], index["float32_differs_by"])
+
+
+if __name__ == "__main__":
+    main()

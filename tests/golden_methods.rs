@@ -1,0 +1,187 @@
+//! Every method beside LoRA against PyTorch: scores and the gradient of each trained tensor, on the CPU
+//! path and on the kernels, in one pass and layer by layer.
+
+mod common;
+
+use burn::tensor::{Device, Tensor};
+use lorb::adapter::{self, AdapterFiles};
+use lorb::base::{Base, TensorFile};
+use lorb::model::{Adapter, Encoder, Layout, Leaves, Method, Scorer, Slot, SlotKind};
+use lorb::nbest::{JsonLines, Utterance};
+use lorb::train::{Pass, TrainConfig, TrainData};
+use serde_json::Value;
+
+/// Largest difference of a score.
+const SCORE: f64 = 1e-4;
+/// Largest relative difference of a tensor's gradient, in norms; float32 in PyTorch itself is off by
+/// up to 4e-6.
+const GRADIENT: f64 = 1e-4;
+/// Size beside the whole gradient's below which a tensor's is rounding: biases that move all scores alike,
+/// and those of keys, which softmax takes out again.
+const ROUNDING: f64 = 1e-6;
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|v| v * v).sum::<f64>().sqrt()
+}
+
+fn lists() -> Vec<Utterance> {
+    let bytes = common::read("tiny/lists.jsonl");
+    JsonLines::new(bytes.as_slice(), "lists.jsonl").map(|list| list.expect("a list")).collect()
+}
+
+/// A slot's tensor in PyTorch's files. A prefix is one tensor there, a layer's keys and values blocks of
+/// its columns.
+fn golden_tensor(file: &TensorFile<Vec<u8>>, slot: &Slot) -> Vec<f32> {
+    let read = |name: &str| file.read(name).expect("a golden tensor");
+    let value = match slot.kind {
+        SlotKind::Bias | SlotKind::HeadBias => return read(&format!("{}.bias", slot.module)).data,
+        SlotKind::PrefixKey => 0,
+        SlotKind::PrefixValue => 1,
+        _ => return read(&format!("{}.weight", slot.module)).data,
+    };
+    let layer: usize =
+        slot.module.split('.').nth(2).and_then(|layer| layer.parse().ok()).expect("a layer");
+    let prompt = read("prompt_embeddings");
+    let (width, hidden) = (prompt.shape[1], slot.shape[1]);
+    let column = (2 * layer + value) * hidden;
+    prompt.data.chunks_exact(width).flat_map(|row| row[column..][..hidden].to_vec()).collect()
+}
+
+fn golden_adapter(base: &Base, method: &Method) -> Adapter {
+    let layout = Layout::new(&base.config, method).expect("a layout");
+    let file = common::tensors(format!("methods/{}/values.safetensors", method.kind()));
+    let mut values = vec![0.0; layout.len()];
+    for slot in layout.slots() {
+        values[slot.range()].copy_from_slice(&golden_tensor(&file, slot));
+    }
+    Adapter::from_parameters(&base.config, method.clone(), values).expect("an adapter")
+}
+
+fn check_scores(base: &Base, encoder: &Encoder, adapter: &Adapter, index: &Value, device: &Device) {
+    let leaves = Leaves::new(&base.config, adapter, device);
+    let lists = lists();
+    let texts: Vec<Vec<&str>> =
+        lists.iter().map(|u| u.hypotheses.iter().map(|h| h.text.as_str()).collect()).collect();
+    let (merged, left) = encoder.clone().merged(leaves.clone());
+    for (encoder, leaves) in [(encoder, &leaves), (&merged, &left)] {
+        let scorer = Scorer::new(encoder, leaves, &base.tokenizer);
+        let scored = pollster::block_on(scorer.score(&texts, |_| ())).expect("scores");
+        for (list, found) in lists.iter().zip(&scored.lm) {
+            let expected = index["lm"][&list.id].as_array().expect("scores");
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(expected) {
+                let off = (found - number(expected)).abs();
+                assert!(off <= SCORE, "{} {}: {found} for {expected}", index["method"], list.id);
+            }
+        }
+    }
+}
+
+fn check_gradients(
+    base: &Base,
+    encoder: &Encoder,
+    adapter: &Adapter,
+    index: &Value,
+    device: &Device,
+) {
+    let kind = adapter.method.kind();
+    let gradients = common::tensors(format!("methods/{kind}/gradients.safetensors"));
+    let expected_parameters: usize =
+        gradients.entries().values().map(|entry| entry.shape.iter().product::<usize>()).sum();
+    assert_eq!(adapter.layout.len(), expected_parameters, "{kind}");
+    assert_eq!(index["parameters"], expected_parameters);
+    let length = number(&index["gradient_norm"]);
+    for recompute in [false, true] {
+        let config = TrainConfig {
+            cor_weight: number(&index["cor_weight"]) as f32,
+            first_scale: Some(1.0),
+            recompute,
+            ..TrainConfig::default()
+        };
+        let data = TrainData::prepare(&lists(), &base.tokenizer, &config).expect("lists");
+        let pass = Pass {
+            encoder,
+            base: &base.config,
+            method: &adapter.method,
+            layout: &adapter.layout,
+            data: &data,
+            config: &config,
+        };
+        let all: Vec<usize> = (0..data.lists.len()).collect();
+        let parameters = Tensor::from_floats(adapter.parameters.as_slice(), device);
+        let parts = pass.run(&parameters, &all, all.len(), None);
+        let host = |tensor: Tensor<1>| tensor.into_data().try_into_vec::<f32>().expect("f32");
+        let ranking = f64::from(host(parts.ranking)[0]);
+        assert!((ranking / number(&index["ranking"]) - 1.0).abs() < GRADIENT, "{kind}: {ranking}");
+        let found = host(parts.gradient);
+        let (mut worst, mut rounding) = (0.0f64, 0);
+        for slot in adapter.layout.slots() {
+            let expected = golden_tensor(&gradients, slot);
+            let pairs = found[slot.range()].iter().zip(&expected);
+            let off = norm(pairs.map(|(f, e)| f64::from(*f) - f64::from(*e)));
+            let size = norm(expected.iter().map(|e| f64::from(*e)));
+            let what = format!("{kind} {} {:?}", slot.module, slot.kind);
+            if size <= 1e-9 * length {
+                assert!(off <= ROUNDING * length, "{what}: {off:e} beside {length:e}");
+                rounding += 1;
+                continue;
+            }
+            assert!(off <= GRADIENT * size, "{what}: off by {off:e} of {size:e}");
+            worst = worst.max(off / size);
+        }
+        // The head's bias; where biases of the base are trained, also the three layers' of keys and that
+        // of the last normalisation, which moves all scores alike.
+        let expected = if adapter.method.starts_at_base() { 5 } else { 1 };
+        assert_eq!(rounding, expected, "{kind}: tensors without a gradient");
+        println!("{kind}, recompute {recompute}: gradients differ by up to {worst:.1e}");
+    }
+}
+
+fn check(device: &Device) {
+    for method in [
+        Method::Head,
+        Method::BitFit,
+        Method::Full,
+        Method::Houlsby { width: 5 },
+        Method::Prefix { length: 3 },
+    ] {
+        let mut base = common::tiny().base();
+        let encoder = Encoder::new(&base.config, &mut base.weights, device).expect("an encoder");
+        let index = common::json(format!("methods/{}/index.json", method.kind()));
+        let adapter = golden_adapter(&base, &method);
+        check_scores(&base, &encoder, &adapter, &index, device);
+        check_gradients(&base, &encoder, &adapter, &index, device);
+    }
+}
+
+#[test]
+fn methods_on_the_cpu() {
+    check(&common::cpu());
+}
+
+#[test]
+fn methods_on_a_software_gpu() {
+    common::software_gpu().inspect(check);
+}
+
+#[test]
+fn methods_within_the_limits_of_every_webgpu_device() {
+    common::least_gpu().inspect(check);
+}
+
+/// A prefix that PEFT wrote is the one that the gradients were computed with.
+#[test]
+fn a_prefix_of_peft_loads() {
+    let base = common::tiny().base();
+    let files = AdapterFiles {
+        config: common::read("methods/prefix/adapter/adapter_config.json"),
+        weights: common::read("methods/prefix/adapter/adapter_model.safetensors"),
+    };
+    let (read, meta) = adapter::read(&files, &base.config).expect("an adapter");
+    assert_eq!(meta.base_name.as_deref(), Some("tiny"));
+    assert_eq!(read, golden_adapter(&base, &Method::Prefix { length: 3 }));
+}
