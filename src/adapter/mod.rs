@@ -47,6 +47,7 @@ fn tensor_name(module: &str, kind: SlotKind) -> String {
     let tensor = match kind {
         SlotKind::LoraA => "lora_A.weight",
         SlotKind::LoraB => "lora_B.weight",
+        SlotKind::Magnitude => "lora_magnitude_vector",
         _ => return format!("{PREFIX}{}", plain::tensor_name(module, kind)),
     };
     format!("{PREFIX}{module}.{tensor}")

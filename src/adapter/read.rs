@@ -68,9 +68,10 @@ pub fn read_with(
         targets,
         rslora: settings.rslora,
         layers,
+        variant: settings.variant,
     };
     // The fresh head is kept only where the file has none; every other value is replaced below.
-    let mut adapter = Adapter::init(base, config, options.new_head.unwrap_or(0))?;
+    let mut adapter = Adapter::drawn(base, config.into(), options.new_head.unwrap_or(0))?;
     let headless = !found.names.keys().any(|(module, _)| module == SCORE_HEAD);
     if headless && options.new_head.is_none() {
         return Err(AdapterError::NoScoreHead);
@@ -97,6 +98,11 @@ pub fn read_with(
             });
         }
         adapter.parameters[slot.range()].copy_from_slice(&file.read(name)?.data);
+    }
+    let stray =
+        found.names.iter().find(|((module, kind), _)| adapter.layout.find(module, *kind).is_none());
+    if let Some((_, stored)) = stray {
+        return Err(unused(stored, "adapter_config.json does not set `use_dora`"));
     }
     Ok((adapter, meta))
 }
@@ -174,7 +180,12 @@ fn parse(stored: &str) -> Option<(String, SlotKind)> {
         _ => {}
     }
     let name = name.strip_prefix("bert.").unwrap_or(name);
-    [(".lora_A.weight", SlotKind::LoraA), (".lora_B.weight", SlotKind::LoraB)]
+    let kinds = [
+        (".lora_A.weight", SlotKind::LoraA),
+        (".lora_B.weight", SlotKind::LoraB),
+        (".lora_magnitude_vector", SlotKind::Magnitude),
+    ];
+    kinds
         .into_iter()
         .find_map(|(end, kind)| name.strip_suffix(end).map(|module| (module.to_owned(), kind)))
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::AdapterError;
 use super::selection::Selection;
+use crate::model::LoraVariant;
 
 /// The settings of an adapter, before they are held against a base.
 #[derive(Debug)]
@@ -13,6 +14,7 @@ pub(super) struct Settings {
     pub alpha: f32,
     pub dropout: f32,
     pub rslora: bool,
+    pub variant: LoraVariant,
     pub selection: Selection,
     pub base_name: Option<String>,
 }
@@ -68,6 +70,10 @@ impl Settings {
             alpha: number(&mut map, "lora_alpha")?.unwrap_or(8.0),
             dropout: number(&mut map, "lora_dropout")?.unwrap_or(0.0),
             rslora: flag(&mut map, "use_rslora")?.unwrap_or(false),
+            variant: match flag(&mut map, "use_dora")? {
+                Some(true) => LoraVariant::Dora,
+                Some(false) | None => LoraVariant::Plain,
+            },
             selection: Selection::from_settings(&mut map)?,
             base_name,
         };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::selection::names;
 use super::{AdapterError, AdapterFiles, AdapterMeta, SECTION, plain, prefix, tensor_name};
 use crate::base::{TensorFault, write_f32};
-use crate::model::{Adapter, LoraConfig, Method, SCORE_HEAD, Slot};
+use crate::model::{Adapter, LoraConfig, LoraVariant, Method, SCORE_HEAD, Slot};
 
 /// Writes an adapter, its score head and its metadata. Equal input gives equal bytes.
 ///
@@ -88,7 +88,7 @@ fn lora_config(lora: &LoraConfig, meta: &AdapterMeta) -> Result<Value, AdapterEr
         "revision": null,
         "target_modules": targets,
         "task_type": null,
-        "use_dora": false,
+        "use_dora": lora.variant == LoraVariant::Dora,
         "use_rslora": lora.rslora,
     }))
 }

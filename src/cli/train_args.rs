@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use clap::Args;
 use lorb::base::BertConfig;
-use lorb::model::{LoraConfig, Method, MethodKind, ModelError, Target};
+use lorb::model::{LoraConfig, LoraVariant, Method, MethodKind, ModelError, Target};
 use lorb::train::{Decay, Objective, TrainConfig, TrainError};
 
 use super::args::{BaseArgs, ReadArgs, RunArgs, words};
@@ -78,10 +78,11 @@ const LORB_COR_WEIGHT: f32 = 0.05;
 #[derive(Args)]
 #[command(next_help_heading = "Method")]
 pub struct MethodArgs {
-    /// What is trained: lora; lorb (lora with the correlation term); full (the whole encoder);
+    /// What is trained: lora; lorb (lora with the correlation term); dora
+    /// (lora with the rows' lengths); full (the whole encoder);
     /// bitfit (its biases); prefix (keys and values before each layer's); houlsby (bottlenecks behind
     /// output layers); head (the score head alone, which all others train too)
-    #[arg(long, default_value_t = MethodName::Plain(MethodKind::Lora), value_parser = words::<MethodName>(&["lora", "lorb", "full", "bitfit", "prefix", "houlsby", "head"]))]
+    #[arg(long, default_value_t = MethodName::Plain(MethodKind::Lora), value_parser = words::<MethodName>(&["lora", "lorb", "dora", "full", "bitfit", "prefix", "houlsby", "head"]))]
     pub method: MethodName,
     /// Choose rank and layers, prefix length or bottleneck width so that at most this part of the
     /// base's parameters is trained, such as 0.08%
@@ -266,6 +267,7 @@ impl MethodArgs {
         }
         Ok(match kind {
             MethodKind::Lora => Method::Lora(lora),
+            MethodKind::Dora => Method::Lora(LoraConfig { variant: LoraVariant::Dora, ..lora }),
             MethodKind::Head => Method::Head,
             MethodKind::BitFit => Method::BitFit,
             MethodKind::Prefix => Method::Prefix { length: self.prefix_length },
@@ -285,6 +287,7 @@ impl LoraArgs {
             targets: Target::parse_list(&self.lora_target_modules).map_err(|e| method_error(&e))?,
             rslora: self.rslora,
             layers: self.lora_layers.clone(),
+            variant: LoraVariant::Plain,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::error::ModelError;
 use super::layout::Layout;
-use super::lora::{LoraConfig, Target};
+use super::lora::{LoraConfig, LoraVariant, Target};
 use super::method::{Method, MethodKind};
 use crate::base::{BertConfig, expected_tensors};
 
@@ -39,10 +39,14 @@ impl Method {
         ];
         let sizes = 1..=MOST.min(base.hidden_size);
         let candidates: Vec<Self> = match kind {
-            MethodKind::Lora => {
+            MethodKind::Lora | MethodKind::Dora => {
+                let variant = match kind {
+                    MethodKind::Dora => LoraVariant::Dora,
+                    _ => LoraVariant::Plain,
+                };
                 let ranks = |targets: &&[Target]| {
                     let targets = targets.iter().copied().collect();
-                    let lora = LoraConfig { targets, ..lora.clone() };
+                    let lora = LoraConfig { targets, variant, ..lora.clone() };
                     sizes.clone().map(move |rank| {
                         Self::Lora(LoraConfig { rank, alpha: 2.0 * rank as f32, ..lora.clone() })
                     })

@@ -4,6 +4,7 @@
 //! of Transformers' `BertModel`. Only `[CLS]` of the last layer is wanted, so that layer computes
 //! queries, output projection and feed-forward for those rows alone.
 
+mod dora;
 mod merge;
 mod prefix;
 
@@ -392,6 +393,16 @@ impl Linear {
         };
         let Self { weight, bias } = self;
         let (factors, plan) = (run.leaves.at(low_rank.factors), &low_rank.plan);
+        if let Some(magnitude) = low_rank.magnitude {
+            let without = bias.zeros_like();
+            let y = ops::lora_linear(x, weight, &without, factors, plan, Activation::Identity);
+            let turned = self.turned(run.leaves.at(magnitude), factors, plan);
+            let y = y * turned + bias.clone().unsqueeze();
+            return match activation {
+                Activation::Identity => y,
+                Activation::Gelu => ops::gelu(y),
+            };
+        }
         match run.dropout.mask(&x) {
             None => ops::lora_linear(x, weight, bias, factors, plan, activation),
             Some(mask) => {

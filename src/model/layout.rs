@@ -6,9 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::error::ModelError;
-use super::lora::Target;
+use super::lora::{LoraVariant, Target};
 use super::method::Method;
-use crate::base::{BaseWeights, BertConfig};
+use crate::base::{BaseWeights, BertConfig, HostTensor};
 
 /// Module name of the score head, as PEFT saves it.
 pub const SCORE_HEAD: &str = "score";
@@ -32,6 +32,8 @@ pub enum SlotKind {
     PrefixKey,
     /// Values of a layer's prefix, `[P, H]`.
     PrefixValue,
+    /// DoRA's lengths of the rows of an adapted weight, `[out]`.
+    Magnitude,
     /// Weight of the score head, `[1, H]`.
     HeadWeight,
     /// Bias of the score head, `[1]`.
@@ -69,7 +71,7 @@ impl Slot {
 ///
 /// Layers ascend. Within a layer come query, key and value as one group, then the attention output,
 /// the intermediate and the output layer, as far as they are adapted; within a group first every A,
-/// then every B. So what runs as one product has its factors end to end: every A (`[n r, H]`), then
+/// then every B, then what a variant adds. So what runs as one product has its factors end to end: every A (`[n r, H]`), then
 /// every B (`[n H, r]`). The last layer, which computes its query for `[CLS]` alone, has the query
 /// as a group of its own before key and value. The score head comes last: weight, then bias.
 ///
@@ -141,7 +143,7 @@ impl Layout {
         if *method == Method::Full {
             self.push(module.to_owned(), SlotKind::Weight, vec![base.hidden_size]);
         }
-        if method.starts_at_base() {
+        if matches!(method, Method::BitFit | Method::Full) {
             self.push(module.to_owned(), SlotKind::Bias, vec![base.hidden_size]);
         }
     }
@@ -159,6 +161,9 @@ impl Layout {
             Method::Lora(lora) => {
                 all(SlotKind::LoraA, &|(_, inputs)| vec![lora.rank, inputs]);
                 all(SlotKind::LoraB, &|(outputs, _)| vec![outputs, lora.rank]);
+                if lora.variant == LoraVariant::Dora {
+                    all(SlotKind::Magnitude, &|(outputs, _)| vec![outputs]);
+                }
             }
             Method::BitFit => all(SlotKind::Bias, &|(outputs, _)| vec![outputs]),
             Method::Full => {
@@ -264,19 +269,21 @@ impl Adapter {
         let mut adapter = Self::drawn(base, method.into(), seed)?;
         if adapter.method.starts_at_base() {
             for slot in adapter.layout.slots() {
-                let tensor = match slot.kind {
-                    SlotKind::Weight => "weight",
-                    SlotKind::Bias => "bias",
+                let get = |tensor| weights.get(&format!("{}.{tensor}", slot.module));
+                let values = match slot.kind {
+                    SlotKind::Weight => get("weight")?.data,
+                    SlotKind::Bias => get("bias")?.data,
+                    SlotKind::Magnitude => row_lengths(&get("weight")?),
                     _ => continue,
                 };
-                let values = weights.get(&format!("{}.{tensor}", slot.module))?.data;
                 adapter.parameters[slot.range()].copy_from_slice(&values);
             }
         }
         Ok(adapter)
     }
 
-    fn drawn(base: &BertConfig, method: Method, seed: u64) -> Result<Self, ModelError> {
+    /// An adapter whose tensors of the base, if it has any, are zeros.
+    pub(crate) fn drawn(base: &BertConfig, method: Method, seed: u64) -> Result<Self, ModelError> {
         let layout = Layout::new(base, &method)?;
         let mut parameters = vec![0.0; layout.len()];
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -325,6 +332,13 @@ impl Adapter {
     pub fn values(&self, slot: &Slot) -> &[f32] {
         &self.parameters[slot.range()]
     }
+}
+
+/// Euclidean length of each row.
+fn row_lengths(weight: &HostTensor) -> Vec<f32> {
+    let rows = weight.data.chunks_exact(weight.shape[1]);
+    let square = |row: &[f32]| row.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>();
+    rows.map(|row| libm::sqrt(square(row)) as f32).collect()
 }
 
 /// Whether a slot is a down projection, which starts at random values.

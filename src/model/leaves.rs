@@ -25,6 +25,8 @@ pub(super) struct LowRank {
     /// The stacked A `[n r, in]` and then the stacked B `[n out, r]`, end to end.
     pub factors: Place,
     pub plan: LoraPlan,
+    /// DoRA's lengths of the adapted rows, `[n out]`.
+    pub magnitude: Option<Place>,
 }
 
 /// A bottleneck behind a linear layer: weight and bias, down `[m, H]`, `[m]` and up `[H, m]`, `[H]`.
@@ -318,7 +320,9 @@ impl Cutter<'_> {
         let begin = offset(first, SlotKind::LoraA)?;
         let factors = self.cut(begin, adapted.len() * lora.rank * (inputs + width));
         let plan = LoraPlan { adapted, width, rank: lora.rank, scale: lora.scale() };
-        Some(LowRank { factors, plan })
+        let magnitude = offset(first, SlotKind::Magnitude);
+        let magnitude = magnitude.map(|begin| self.cut(begin, plan.adapted.len() * width));
+        Some(LowRank { factors, plan, magnitude })
     }
 
     fn bottleneck(&mut self, module: &str) -> Option<Bottleneck> {

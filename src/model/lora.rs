@@ -146,6 +146,18 @@ impl fmt::Display for Target {
     }
 }
 
+/// What is trained beside A and B.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LoraVariant {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// The length of every row of the adapted weight, which the low-rank term then only turns: DoRA
+    /// (Liu et al. 2024, arXiv 2402.09353). As there and in PEFT, no gradient goes through the length that
+    /// is divided by.
+    Dora,
+}
+
 /// Settings of a LoRA adapter, by PEFT's meaning of each (Hu et al. 2021, arXiv 2106.09685; rsLoRA:
 /// Kalajdzievski 2023, arXiv 2312.03732).
 #[derive(Debug, Clone, PartialEq)]
@@ -162,6 +174,8 @@ pub struct LoraConfig {
     pub rslora: bool,
     /// Encoder layers adapted (PEFT's `layers_to_transform`), counted from 0; `None` means all.
     pub layers: Option<Vec<usize>>,
+    /// What else is trained.
+    pub variant: LoraVariant,
 }
 
 impl Default for LoraConfig {
@@ -174,6 +188,7 @@ impl Default for LoraConfig {
             targets: BTreeSet::from([Target::Query, Target::Value]),
             rslora: false,
             layers: None,
+            variant: LoraVariant::Plain,
         }
     }
 }
@@ -227,6 +242,9 @@ impl LoraConfig {
                 "lora_dropout",
                 format!("is {}; expected 0 or more, below 1", self.dropout),
             );
+        }
+        if self.variant == LoraVariant::Dora && self.dropout > 0.0 {
+            return error("lora_dropout", format!("is {}; expected 0 with DoRA", self.dropout));
         }
         if self.targets.is_empty() {
             return error("target_modules", "is empty; name at least one".into());

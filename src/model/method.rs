@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::error::ModelError;
-use super::lora::LoraConfig;
+use super::lora::{LoraConfig, LoraVariant};
 use crate::base::BertConfig;
 
 /// How a base is adapted. The score head is trained with every method.
@@ -50,7 +50,8 @@ impl Method {
     #[must_use]
     pub fn kind(&self) -> MethodKind {
         match self {
-            Self::Lora(_) => MethodKind::Lora,
+            Self::Lora(LoraConfig { variant: LoraVariant::Plain, .. }) => MethodKind::Lora,
+            Self::Lora(LoraConfig { variant: LoraVariant::Dora, .. }) => MethodKind::Dora,
             Self::Head => MethodKind::Head,
             Self::BitFit => MethodKind::BitFit,
             Self::Prefix { .. } => MethodKind::Prefix,
@@ -59,7 +60,7 @@ impl Method {
         }
     }
 
-    /// LoRA's settings, where it is that.
+    /// LoRA's settings, where it is that, in any variant.
     #[must_use]
     pub fn lora(&self) -> Option<&LoraConfig> {
         match self {
@@ -68,10 +69,11 @@ impl Method {
         }
     }
 
-    /// Whether tensors of the base itself are trained, so that training starts at their values.
+    /// Whether training starts at values of the base: its tensors are trained themselves, or the lengths
+    /// of their rows.
     #[must_use]
     pub fn starts_at_base(&self) -> bool {
-        matches!(self, Self::BitFit | Self::Full)
+        matches!(self.kind(), MethodKind::BitFit | MethodKind::Full | MethodKind::Dora)
     }
 
     /// Probability that an input of a low-rank term is dropped in training.
@@ -114,14 +116,16 @@ pub enum MethodKind {
     Houlsby,
     /// [`Method::Lora`]
     Lora,
+    /// [`Method::Lora`] with [`LoraVariant::Dora`]
+    Dora,
     /// [`Method::Head`]
     Head,
 }
 
 impl MethodKind {
     /// Every method.
-    pub const ALL: [Self; 6] =
-        [Self::Full, Self::BitFit, Self::Prefix, Self::Houlsby, Self::Lora, Self::Head];
+    pub const ALL: [Self; 7] =
+        [Self::Full, Self::BitFit, Self::Prefix, Self::Houlsby, Self::Lora, Self::Dora, Self::Head];
 
     /// The name as it is written in flags, files and tables.
     #[must_use]
@@ -132,6 +136,7 @@ impl MethodKind {
             Self::Prefix => "prefix",
             Self::Houlsby => "houlsby",
             Self::Lora => "lora",
+            Self::Dora => "dora",
             Self::Head => "head",
         }
     }

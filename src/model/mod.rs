@@ -31,7 +31,7 @@ pub use fault::{DeviceFault, FaultKind, watch_faults};
 pub(crate) use fault::{guarded, read};
 pub use layout::{Adapter, Layout, SCORE_HEAD, Slot, SlotKind};
 pub use leaves::Leaves;
-pub use lora::{LoraConfig, Target};
+pub use lora::{LoraConfig, LoraVariant, Target};
 pub use method::{Method, MethodKind};
 #[cfg(target_family = "wasm")]
 pub use pause::set_pause;

@@ -15,7 +15,7 @@ import make_golden as golden  # first: it sets up the environment
 import numpy as np
 import torch
 import transformers
-from peft import PrefixTuningConfig, get_peft_model
+from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 from torch import nn
 
 WIDTH = 5  # of a bottleneck
@@ -62,7 +62,15 @@ def prefix(bert):
     return model, {"prompt_embeddings": model.prompt_encoder["default"].embedding.weight}
 
 
-METHODS = {f.__name__: f for f in (head, bitfit, full, houlsby, prefix)}
+def dora(bert):
+    settings = golden.ADAPTERS["tiny"]["adapter"]
+    model = get_peft_model(bert, LoraConfig(lora_dropout=0.0, bias="none", use_dora=True, **settings))
+    plain = lambda name: name.removeprefix(golden.PREFIX).replace(".default.", ".").replace(
+        "lora_magnitude_vector.weight", "lora_magnitude_vector")
+    return model, {plain(name): p for name, p in model.named_parameters() if p.requires_grad}
+
+
+METHODS = {f.__name__: f for f in (head, bitfit, full, houlsby, prefix, dora)}
 
 
 class Rescorer(nn.Module):
@@ -80,7 +88,7 @@ class Rescorer(nn.Module):
         with torch.no_grad():
             for name, p in self.tensors.items():
                 p.requires_grad_(True)
-                own = method in ("bitfit", "full") and not name.startswith("score.")
+                own = method in ("bitfit", "full") and not name.startswith("score.") or "magnitude" in name
                 # What is the base's moves a little; what is new is large enough to move the scores.
                 p.copy_(p + golden.normal(rng, tuple(p.shape), 0.02) if own else golden.normal(rng, tuple(p.shape), 0.3))
         self.to(dtype).eval()
@@ -93,15 +101,17 @@ class Rescorer(nn.Module):
         return self.score(cls).squeeze(-1), cls
 
 
-def write_prefix(model, out):
+def write_adapter(model, out, prefix):
     """The directory that PEFT writes, and the score head as it would write it with modules_to_save."""
     model.bert.save_pretrained(out)
     (out / "README.md").unlink(missing_ok=True)
     tensors = golden.load_file(out / "adapter_model.safetensors")
-    tensors |= {f"base_model.score.{name}": p for name, p in model.score.named_parameters()}
+    tensors |= {f"{prefix}score.{name}": p for name, p in model.score.named_parameters()}
     golden.save(tensors, out / "adapter_model.safetensors")
     config = json.loads((out / "adapter_config.json").read_text())
     config |= {"base_model_name_or_path": "tiny", "modules_to_save": ["score"]}
+    if "target_modules" in config:
+        config["target_modules"] = sorted(config["target_modules"])  # PEFT writes a set, in no fixed order
     golden.write_json(out / "adapter_config.json", config)
 
 
@@ -110,8 +120,8 @@ def make(method, number, base, out):
     lists = golden.Lists(golden.inputs.lists(), golden.Encoder(base))
     double, single = (Rescorer(base, method, dtype, 200 + number) for dtype in (torch.float64, torch.float32))
     golden.save(single.trained(), out / "values.safetensors")
-    if method == "prefix":
-        write_prefix(single, out / "adapter")
+    if method in ("prefix", "dora"):
+        write_adapter(single, out / "adapter", {"prefix": "base_model."}.get(method, golden.PREFIX))
     found, found32 = (golden.gradients(model, lists, ["mwer_cor"])["mwer_cor"] for model in (double, single))
     golden.save(found["gradients"], out / "gradients.safetensors")
     golden.write_json(out / "index.json", {

@@ -34,6 +34,7 @@ impl AdapterOptions {
             targets: targets.unwrap_or(default.targets),
             rslora: self.rslora.unwrap_or(default.rslora),
             layers: self.layers.clone(),
+            variant: default.variant,
         })
     }
 }

@@ -5,11 +5,16 @@ use serde_json::json;
 use super::{fault, with_setting, with_tensors};
 use crate::adapter::{AdapterFiles, AdapterMeta, read, write};
 use crate::base::tests::tiny_config;
-use crate::model::{Adapter, Layout, Method};
+use crate::model::{Adapter, Layout, LoraConfig, LoraVariant, Method};
 use crate::score::Weights;
 
-fn methods() -> [Method; 5] {
+fn lora_of_rank_2() -> LoraConfig {
+    LoraConfig { rank: 2, ..LoraConfig::default() }
+}
+
+fn methods() -> [Method; 6] {
     [
+        LoraConfig { variant: LoraVariant::Dora, ..lora_of_rank_2() }.into(),
         Method::Head,
         Method::BitFit,
         Method::Prefix { length: 3 },
@@ -66,7 +71,11 @@ fn settings_that_cannot_be_are_named() {
     let (_, _, houlsby) = files(Method::Houlsby { width: 5 });
     let (_, _, full) = files(Method::Full);
     let (_, _, prefix) = files(Method::Prefix { length: 3 });
+    let (_, _, dora) = files(LoraConfig { variant: LoraVariant::Dora, ..lora_of_rank_2() }.into());
+    let (_, _, lora) = files(lora_of_rank_2().into());
     for (files, key, value, expected) in [
+        (&dora, "use_dora", Some(json!(false)), "lora_magnitude_vector` would go unused"),
+        (&lora, "use_dora", Some(json!(true)), "lora_magnitude_vector` is missing"),
         (&houlsby, "width", None, "`width` is missing"),
         (&houlsby, "lorb_method", Some(json!("adapter")), "is no method"),
         (&full, "lorb_method", Some(json!("lora")), "PEFT's format"),

@@ -25,6 +25,7 @@ pub(super) fn adapter(targets: &[Target], layers: Option<Vec<usize>>) -> Adapter
         targets: targets.iter().copied().collect(),
         rslora: true,
         layers,
+        ..LoraConfig::default()
     };
     let mut adapter = Adapter::init(&tiny_config(), config, 3).unwrap();
     for (i, value) in adapter.parameters.iter_mut().enumerate() {

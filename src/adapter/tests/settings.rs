@@ -10,7 +10,6 @@ fn every_setting_that_changes_scores_is_refused_by_name() {
     let cases = [
         ("peft_type", json!("IA3")),
         ("peft_type", json!("lora")),
-        ("use_dora", json!(true)),
         ("fan_in_fan_out", json!(true)),
         ("bias", json!("all")),
         ("bias", json!("lora_only")),

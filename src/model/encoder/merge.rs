@@ -1,9 +1,7 @@
 //! Low-rank terms added to the weights that they adapt.
 
-use burn::tensor::Tensor;
-
 use super::{Encoder, Linear, Projections};
-use crate::model::leaves::{Leaves, LinearLeaves, LowRank};
+use crate::model::leaves::{Leaves, LinearLeaves};
 use crate::ops::{Precision, Weights};
 
 impl Encoder {
@@ -35,27 +33,11 @@ impl Encoder {
 impl Linear {
     /// Takes the low-rank term in, if there is one and the weight is in full precision.
     fn merge(&mut self, own: &mut LinearLeaves, leaves: &Leaves) {
-        let storage = self.weight.storage;
-        if storage.precision != Precision::F32 {
-            return;
+        if self.weight.storage.precision == Precision::F32
+            && let Some(low_rank) = own.low_rank.take()
+        {
+            self.weight = Weights::from(self.adapted(&low_rank, leaves));
         }
-        let Some(LowRank { factors, plan }) = own.low_rank.take() else { return };
-        let factors = leaves.at(factors).clone().inner();
-        let (n, rank, width) = (plan.adapted.len(), plan.rank, plan.width);
-        let split = n * rank * storage.inputs;
-        let a = factors.clone().slice_dim(0, 0..split).reshape([n * rank, storage.inputs]);
-        let b = factors.slice_dim(0, split..split + n * width * rank).reshape([n * width, rank]);
-        let weight = self.weight.words.clone().reshape([storage.outputs, storage.inputs]);
-        let blocks = (0..storage.outputs / width).map(|block| {
-            let base = weight.clone().slice_dim(0, block * width..(block + 1) * width);
-            let Some(place) = plan.adapted.iter().position(|&adapted| adapted == block) else {
-                return base;
-            };
-            let a: Tensor<2> = a.clone().slice_dim(0, place * rank..(place + 1) * rank);
-            let b: Tensor<2> = b.clone().slice_dim(0, place * width..(place + 1) * width);
-            base.add(b.matmul(a).mul_scalar(plan.scale))
-        });
-        self.weight = Weights::from(Tensor::cat(blocks.collect(), 0));
     }
 }
 
