@@ -16,7 +16,6 @@ use serde::Serialize;
 use super::args::{RunArgs, at_least_one, words};
 use super::error::CliError;
 use super::progress::Meter;
-use super::train_args::DEFAULT_TARGETS;
 use super::{bench_table, output, source};
 
 /// Seed of the weights of a random base.
@@ -41,7 +40,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = LoraConfig::default().rank)]
     rank: usize,
     /// Linear layers to adapt, as for `lorb train`
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = DEFAULT_TARGETS.as_str())]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "query,value")]
     lora_target_modules: Vec<String>,
     /// Tokens of the batch, in lists of 10 hypotheses of about 20
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = at_least_one)]

@@ -1,7 +1,6 @@
 //! The flags of `lorb train`. Their defaults are those of the library.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
 
 use clap::Args;
 use lorb::base::BertConfig;
@@ -88,12 +87,12 @@ pub struct MethodArgs {
     /// base's parameters is trained, such as 0.08%
     #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["lora_r", "lora_alpha", "lora_target_modules", "prefix_length", "adapter_width", "init_adapter"])]
     pub budget: Option<f64>,
-    /// Tokens of a prefix
-    #[arg(long, value_name = "N", default_value_t = Method::PREFIX_LENGTH)]
-    pub prefix_length: usize,
-    /// Width of the bottlenecks
-    #[arg(long, value_name = "N", default_value_t = Method::HOULSBY_WIDTH)]
-    pub adapter_width: usize,
+    /// Tokens of a prefix [default: 20]
+    #[arg(long, value_name = "N")]
+    pub prefix_length: Option<usize>,
+    /// Width of the bottlenecks [default: 64]
+    #[arg(long, value_name = "N")]
+    pub adapter_width: Option<usize>,
     #[command(flatten)]
     pub lora: LoraArgs,
 }
@@ -109,19 +108,19 @@ fn share(text: &str) -> Result<f64, String> {
 #[derive(Args)]
 #[command(next_help_heading = "LoRA")]
 pub struct LoraArgs {
-    /// Rank of the updates
-    #[arg(long, value_name = "N", default_value_t = LoraConfig::default().rank)]
-    pub lora_r: usize,
-    /// The updates are scaled by alpha / r
-    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = LoraConfig::default().alpha)]
-    pub lora_alpha: f32,
-    /// Part of the inputs of the updates that is dropped in training
-    #[arg(long, value_name = "P", allow_negative_numbers = true, default_value_t = LoraConfig::default().dropout)]
-    pub lora_dropout: f32,
+    /// Rank of the updates [default: 8]
+    #[arg(long, value_name = "N")]
+    pub lora_r: Option<usize>,
+    /// The updates are scaled by alpha / r [default: 16]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub lora_alpha: Option<f32>,
+    /// Part of the inputs of the updates that is dropped in training [default: 0]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub lora_dropout: Option<f32>,
     /// Linear layers to adapt, by PEFT's names: query, key, value, attention.output.dense,
-    /// intermediate.dense, output.dense (both output layers), dense, all-linear
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = DEFAULT_TARGETS.as_str())]
-    pub lora_target_modules: Vec<String>,
+    /// intermediate.dense, output.dense (both output layers), dense, all-linear [default: query,value]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub lora_target_modules: Option<Vec<String>>,
     /// Encoder layers to adapt, counted from 0 [default: all]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub lora_layers: Option<Vec<usize>>,
@@ -208,12 +207,6 @@ pub struct KeepingArgs {
     pub log_json: Option<PathBuf>,
 }
 
-/// As one would type them; clap would part a list by blanks.
-pub static DEFAULT_TARGETS: LazyLock<String> = LazyLock::new(|| {
-    let names: Vec<String> = LoraConfig::default().targets.iter().map(Target::to_string).collect();
-    names.join(",")
-});
-
 impl TrainArgs {
     /// The settings of the run, checked.
     pub fn config(&self) -> Result<TrainConfig, CliError> {
@@ -260,6 +253,7 @@ impl MethodArgs {
             MethodName::Lorb => MethodKind::Lora,
             MethodName::Plain(kind) => kind,
         };
+        self.check_flags(kind)?;
         let lora = self.lora.config()?;
         if let Some(share) = self.budget {
             return Method::within(kind, share, base, &lora)
@@ -270,21 +264,52 @@ impl MethodArgs {
             MethodKind::Dora => Method::Lora(LoraConfig { variant: LoraVariant::Dora, ..lora }),
             MethodKind::Head => Method::Head,
             MethodKind::BitFit => Method::BitFit,
-            MethodKind::Prefix => Method::Prefix { length: self.prefix_length },
-            MethodKind::Houlsby => Method::Houlsby { width: self.adapter_width },
+            MethodKind::Prefix => {
+                Method::Prefix { length: self.prefix_length.unwrap_or(Method::PREFIX_LENGTH) }
+            }
+            MethodKind::Houlsby => {
+                Method::Houlsby { width: self.adapter_width.unwrap_or(Method::HOULSBY_WIDTH) }
+            }
             MethodKind::Full => Method::Full,
         })
+    }
+}
+
+impl MethodArgs {
+    /// Refuses a setting of another method, which would go unused.
+    fn check_flags(&self, kind: MethodKind) -> Result<(), CliError> {
+        let lora = &self.lora;
+        let of_lora = matches!(kind, MethodKind::Lora | MethodKind::Dora);
+        let given = [
+            ("--lora-r", lora.lora_r.is_some(), of_lora),
+            ("--lora-alpha", lora.lora_alpha.is_some(), of_lora),
+            ("--lora-dropout", lora.lora_dropout.is_some(), of_lora),
+            ("--lora-target-modules", lora.lora_target_modules.is_some(), of_lora),
+            ("--lora-layers", lora.lora_layers.is_some(), of_lora),
+            ("--rslora", lora.rslora, of_lora),
+            ("--prefix-length", self.prefix_length.is_some(), kind == MethodKind::Prefix),
+            ("--adapter-width", self.adapter_width.is_some(), kind == MethodKind::Houlsby),
+        ];
+        match given.into_iter().find(|(_, given, fits)| *given && !fits) {
+            Some((flag, ..)) => {
+                Err(CliError::Usage(format!("{flag} does not apply to --method {}", self.method)))
+            }
+            None => Ok(()),
+        }
     }
 }
 
 impl LoraArgs {
     /// The adapter's settings; [`method_error`] tells what is wrong with them for a base.
     pub fn config(&self) -> Result<LoraConfig, CliError> {
+        let default = LoraConfig::default();
+        let targets = self.lora_target_modules.as_ref();
+        let targets = targets.map(Target::parse_list).transpose().map_err(|e| method_error(&e))?;
         Ok(LoraConfig {
-            rank: self.lora_r,
-            alpha: self.lora_alpha,
-            dropout: self.lora_dropout,
-            targets: Target::parse_list(&self.lora_target_modules).map_err(|e| method_error(&e))?,
+            rank: self.lora_r.unwrap_or(default.rank),
+            alpha: self.lora_alpha.unwrap_or(default.alpha),
+            dropout: self.lora_dropout.unwrap_or(default.dropout),
+            targets: targets.unwrap_or(default.targets),
             rslora: self.rslora,
             layers: self.lora_layers.clone(),
             variant: LoraVariant::Plain,

@@ -46,6 +46,46 @@ fn the_same_seed_gives_the_same_adapter() {
 }
 
 #[test]
+fn every_method_trains_and_rescores() {
+    let train = "train -q --device cpu --model base --train lists.jsonl --dev lists.jsonl --output new --overwrite --epochs 1";
+    for method in ["lora", "lorb", "dora", "full", "bitfit", "prefix", "houlsby", "head"] {
+        let sandbox = Sandbox::new();
+        let small = match method {
+            "prefix" => "--prefix-length 2",
+            "houlsby" => "--adapter-width 3",
+            _ => "",
+        };
+        let table = sandbox.run(&format!("{train} --method {method} {small}")).done();
+        let report =
+            sandbox.run("eval -q --device cpu --model base --adapter new lists.jsonl").done();
+        assert!(table.ends_with(&report), "{method}: {table}{report}");
+        let kind = if method == "lorb" { "lora" } else { method };
+        let inspected = sandbox.run("inspect new --model base").done();
+        assert!(inspected.contains(&format!("method                   {kind}")), "{inspected}");
+    }
+}
+
+#[test]
+fn settings_of_another_method_are_refused() {
+    let sandbox = Sandbox::new();
+    let train = "train --device cpu --model base --train lists.jsonl --output new";
+    for (flags, what) in [
+        ("--method full --lora-r 4", "--lora-r does not apply to --method full"),
+        ("--method lorb --prefix-length 4", "--prefix-length does not apply to --method lorb"),
+        ("--method dora --lora-dropout 0.1", "--lora-dropout is 0.1; expected 0 with DoRA"),
+        ("--method prefix --prefix-length 0", "--prefix-length is 0; expected 1 to 64"),
+        ("--method houlsby --adapter-width 33", "--adapter-width is 33; expected 1 to 32"),
+    ] {
+        sandbox.refuses(&format!("{train} {flags}"), 2, what);
+    }
+    sandbox.refuses(
+        &format!("{train} --budget 0.001%"),
+        2,
+        "--budget: a budget of 0.0010 % of the base's 34752 parameters does not suit lora",
+    );
+}
+
+#[test]
 fn an_adapter_is_replaced_only_when_told_to() {
     let sandbox = Sandbox::new();
     let words = format!("{TRAIN} -q --epochs 1");
