@@ -30,6 +30,8 @@ mod plan;
 mod record;
 pub mod report;
 pub mod statistics;
+#[cfg(test)]
+mod tests;
 mod training;
 
 pub use cell::{Cell, CellId, Inputs};
