@@ -13,4 +13,5 @@ pub mod nbest;
 pub mod ops;
 pub mod packed;
 pub mod score;
+pub mod study;
 pub mod train;

@@ -1,10 +1,11 @@
 //! A base and an adapter on a device, ready to score lists.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use lorb::adapter::{AdapterMeta, ReadOptions};
 use lorb::base::{Base, BertConfig, BertTokenizer};
-use lorb::model::{Adapter, Encoder, Leaves, SCORING_BATCH_TOKENS, Scored, Scorer};
+use lorb::model::{Adapter, Encoder, Leaves, SCORING_BATCH_TOKENS, Scored, Scorer, embed_sequences};
 use lorb::nbest::Utterance;
 use lorb::score::{Evaluation, RESAMPLES, Report, Weights, best, combine};
 
@@ -93,6 +94,31 @@ impl Engine {
             .map_err(|error| CliError::at("scoring", &error))?;
         self.truncated += truncated as u64;
         Ok(lm)
+    }
+
+    /// Scores of single texts.
+    pub fn score_texts(&mut self, texts: &[&str]) -> Result<Vec<f64>, CliError> {
+        let scorer = Scorer {
+            encoder: &self.encoder,
+            leaves: &self.leaves,
+            tokenizer: &self.tokenizer,
+            batch_tokens: self.batch_tokens,
+        };
+        let scored = pollster::block_on(scorer.score(&[texts.to_vec()], |_| ()));
+        let Scored { lm, truncated } = scored.map_err(|error| CliError::at("scoring", &error))?;
+        self.truncated += truncated as u64;
+        Ok(lm.into_iter().flatten().collect())
+    }
+
+    /// Last hidden states of `[CLS]` of these texts, end to end.
+    pub fn embed(&self, texts: &[&str]) -> Result<Vec<f32>, CliError> {
+        let encode = |text: &&str| self.tokenizer.encode(text).map(|encoded| encoded.ids);
+        let sequences: Result<Vec<Vec<u32>>, _> = texts.iter().map(encode).collect();
+        let sequences = sequences.map_err(|error| CliError::at("embedding", &error))?;
+        let go_on = |_| ControlFlow::Continue(());
+        let embedded =
+            embed_sequences(&self.encoder, &self.leaves, &sequences, self.batch_tokens, go_on);
+        pollster::block_on(embedded).map_err(|error| CliError::at("embedding", &error))
     }
 
     /// The hypothesis that the weights choose from each list.

@@ -24,6 +24,7 @@ mod output;
 mod progress;
 mod rescore;
 mod source;
+mod study;
 mod train;
 mod train_args;
 mod train_run;
@@ -61,6 +62,11 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Measure how fast this machine trains and rescores, and what of its speed is used
     Bench(bench::BenchArgs),
+    /// Compare methods over domains, sizes and settings, and write a report
+    Study(study::StudyArgs),
+    /// One cell of a study; started by `lorb study`
+    #[command(hide = true)]
+    StudyCell(study::CellArgs),
     /// Train on sample data and show what it brings
     Demo(demo::DemoArgs),
 }
@@ -77,6 +83,8 @@ pub fn run() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Study(args) => study::run(&args),
+        Command::StudyCell(args) => study::run_cell(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {

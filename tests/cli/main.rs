@@ -10,5 +10,6 @@ mod commands;
 mod doctor;
 mod export;
 mod sandbox;
+mod study;
 mod training;
 mod usage;

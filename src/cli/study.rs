@@ -1,0 +1,127 @@
+//! `lorb study`: a comparison of methods, run by run, and a report of it.
+
+mod cell;
+mod inputs;
+mod job;
+mod memory;
+mod queue;
+mod settings;
+mod store;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use lorb::study::{Outcome, Plan, Record, StudyConfig, plan, report};
+
+use super::args::RunArgs;
+use super::error::CliError;
+use super::{interrupt, output};
+use inputs::Study;
+use store::Store;
+
+pub use cell::{CellArgs, run as run_cell};
+
+#[derive(Args)]
+pub struct StudyArgs {
+    /// Configuration of the study; paths in it are relative to it
+    #[arg(value_name = "CONFIG")]
+    config: PathBuf,
+    /// Directory of results and report; a study that is there goes on
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// List the cells and what became of them, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Write the report of the results that are there, and run nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    report_only: bool,
+    /// Run cells again that failed
+    #[arg(long)]
+    retry_failed: bool,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+pub fn run(args: &StudyArgs) -> Result<(), CliError> {
+    let config = inputs::config(&args.config)?;
+    if args.report_only {
+        let (inputs, train_utterances) = store::inputs_of(&args.output, &config)?;
+        let plan = plan(&config, &inputs, train_utterances).map_err(|e| args.wrong(&e))?;
+        let store = Store::open(&args.output)?;
+        return write_report(args, &config, &plan, &store.records);
+    }
+    output::check_directory(&args.output)?;
+    let study = Study::read(config, &args.config, args.run.quiet)?;
+    let plan = study.plan().map_err(|e| args.wrong(&e))?;
+    if args.dry_run {
+        let records = store::records_of(&args.output)?;
+        return output::print(&listing(&plan, &records));
+    }
+    output::create_directory(&args.output)?;
+    let mut store = Store::open(&args.output)?;
+    store.identify(&study)?;
+    interrupt::listen_with("stopping the cell under way; Ctrl-C again ends at once");
+    let again = if args.retry_failed { store::Again::Failed } else { store::Again::No };
+    queue::run(args, &study, &plan, &mut store, again)?;
+    write_report(args, &study.config, &plan, &store.records)?;
+    let failed = count(&plan, &store.records, |outcome| matches!(outcome, Outcome::Failed { .. }));
+    if failed > 0 {
+        let all = plan.cells.len();
+        return Err(CliError::Failed(format!(
+            "{failed} of {all} cells failed; the report has the rest, and --retry-failed runs them again"
+        )));
+    }
+    Ok(())
+}
+
+impl StudyArgs {
+    fn wrong(&self, error: &lorb::study::StudyError) -> CliError {
+        CliError::at(self.config.display(), error)
+    }
+}
+
+/// Cells of the plan whose outcome is as asked.
+fn count(plan: &Plan, records: &[Record], wanted: impl Fn(&Outcome) -> bool) -> usize {
+    let is = |id: &str| records.iter().any(|r| r.id == id && wanted(&r.outcome));
+    plan.cells.iter().filter(|planned| is(&planned.id)).count()
+}
+
+/// One line a cell.
+fn listing(plan: &Plan, records: &[Record]) -> String {
+    let mut text = String::new();
+    for planned in &plan.cells {
+        let state = match records.iter().find(|record| record.id == planned.id) {
+            None => "to do",
+            Some(Record { outcome: Outcome::Done(_), .. }) => "done",
+            Some(Record { outcome: Outcome::Failed { .. }, .. }) => "failed",
+        };
+        text.push_str(&format!("{}  {state:<6}  {}\n", planned.id, planned.cell.describe()));
+    }
+    let to_do = plan.cells.len() - count(plan, records, |_| true);
+    text.push_str(&format!("{} cells, {to_do} to do\n", plan.cells.len()));
+    text
+}
+
+/// Writes report and figures, and prints the tables that sum it up.
+fn write_report(
+    args: &StudyArgs,
+    config: &StudyConfig,
+    plan: &Plan,
+    records: &[Record],
+) -> Result<(), CliError> {
+    let document = report::document(config, plan, records);
+    let directory = &args.output;
+    output::write_file(&directory.join("report.html"), document.html().as_bytes())?;
+    output::write_file(&directory.join("report.md"), document.markdown().as_bytes())?;
+    let figures = document.figures();
+    if !figures.is_empty() {
+        output::create_directory(&directory.join("figures"))?;
+    }
+    for (name, svg) in figures {
+        output::write_file(&directory.join("figures").join(name), svg.as_bytes())?;
+    }
+    if !args.run.quiet {
+        eprintln!("report written to {}", directory.join("report.html").display());
+    }
+    output::print(&document.summary())
+}

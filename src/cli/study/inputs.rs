@@ -1,0 +1,106 @@
+//! What a study reads: configuration, lists, bases, dictionary.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lorb::base::Base;
+use lorb::nbest::Utterance;
+use lorb::study::{Homophones, Inputs, Plan, StudyConfig, StudyError, fingerprint, plan};
+use sha2::{Digest, Sha256};
+
+use crate::cli::error::CliError;
+use crate::cli::input::{Reading, Utterances};
+use crate::cli::source::{self, NamedBase};
+use crate::cli::demo_base;
+
+/// The name under which a configuration asks for the base of `lorb demo`.
+const DEMO_BASE: &str = "demo";
+
+/// Reads and checks a configuration.
+pub fn config(path: &Path) -> Result<StudyConfig, CliError> {
+    let text = fs::read_to_string(path).map_err(|error| CliError::io("read", path, &error))?;
+    let config: StudyConfig = toml::from_str(&text).map_err(|error| {
+        let before = error.span().map_or("", |span| &text[..span.start.min(text.len())]);
+        let line = before.matches('\n').count() + 1;
+        CliError::Failed(format!("{}, line {line}: {}", path.display(), error.message()))
+    })?;
+    config.validate().map_err(|error| CliError::at(path.display(), &error))?;
+    Ok(config)
+}
+
+/// A configuration and the fingerprints of what it names.
+pub struct Study {
+    pub config: StudyConfig,
+    /// Folder that its paths are relative to.
+    pub folder: PathBuf,
+    pub inputs: Inputs,
+    /// Training lists there are.
+    pub train_utterances: usize,
+}
+
+impl Study {
+    /// Reads everything once, so that what is missing or damaged is noticed before the first run.
+    pub fn read(config: StudyConfig, path: &Path, quiet: bool) -> Result<Self, CliError> {
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let target = &config.target;
+        let train = lists(&folder, &target.train)?;
+        let [dev, test] = [lists(&folder, &target.dev)?, lists(&folder, &target.test)?];
+        let mut non_target = Vec::new();
+        for domain in &config.non_target {
+            let print = fingerprint(&lists(&folder, &domain.test)?);
+            non_target.push((domain.name.clone(), print));
+        }
+        let dictionary = match &config.robustness {
+            Some(robustness) => Some(dictionary(&folder, &robustness.dictionary)?.1),
+            None => None,
+        };
+        let mut bases = Vec::new();
+        for name in &config.bases {
+            bases.push((name.clone(), base(&folder, name, quiet)?.hash));
+        }
+        let target = [&train, &dev, &test].map(|lists| fingerprint(lists));
+        let inputs = Inputs { target, non_target, bases, dictionary };
+        Ok(Self { config, folder, inputs, train_utterances: train.len() })
+    }
+
+    /// The cells.
+    pub fn plan(&self) -> Result<Plan, StudyError> {
+        plan(&self.config, &self.inputs, self.train_utterances)
+    }
+}
+
+/// All lists of several files.
+pub fn lists(folder: &Path, paths: &[String]) -> Result<Vec<Utterance>, CliError> {
+    let paths: Vec<PathBuf> = paths.iter().map(|path| folder.join(path)).collect();
+    let lists = Utterances::open(&paths, &Reading::default())?.collect()?;
+    if lists.iter().all(|utterance| utterance.reference.is_none()) {
+        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let names = names.join(", ");
+        return Err(CliError::Failed(format!("{names}: no list with a reference; a study needs them")));
+    }
+    Ok(lists)
+}
+
+/// A base by the name of the configuration: a folder beside it, else what `--model` takes.
+pub fn base(folder: &Path, name: &str, quiet: bool) -> Result<Base, CliError> {
+    let beside = folder.join(name);
+    let NamedBase { base, .. } = if beside.is_dir() {
+        source::load(&beside.display().to_string(), None, quiet)?
+    } else if name == DEMO_BASE {
+        demo_base::load(None, None, quiet)?
+    } else {
+        source::load(name, None, quiet)?
+    };
+    Ok(base)
+}
+
+/// A dictionary and its SHA-256.
+pub fn dictionary(folder: &Path, path: &str) -> Result<(Homophones, String), CliError> {
+    let path = folder.join(path);
+    let bytes = source::bytes(&path)?;
+    let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    // Old copies of dictionaries are in Latin-1; such a word matches nothing and does no harm.
+    let text = String::from_utf8_lossy(&bytes);
+    let homophones = Homophones::read(&text, &path.display().to_string());
+    Ok((homophones.map_err(|error| CliError::at("robustness.dictionary", &error))?, hash))
+}

@@ -1,0 +1,232 @@
+//! Runs the cells that are to be run, one after the other.
+
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lorb::study::{Measured, Outcome, Plan, Planned, Record, expected_seconds};
+
+use super::StudyArgs;
+use super::inputs::Study;
+use super::job::{Job, Word};
+use super::store::{Again, Store};
+use crate::cli::error::CliError;
+use crate::cli::interrupt;
+use crate::cli::progress::clock;
+
+/// Time between two looks for Ctrl-C while a cell says nothing.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Runs what is left, and records each cell as it ends.
+pub fn run(
+    args: &StudyArgs,
+    study: &Study,
+    plan: &Plan,
+    store: &mut Store,
+    again: Again,
+) -> Result<(), CliError> {
+    let left: Vec<&Planned> =
+        plan.cells.iter().filter(|planned| store.wants(&planned.id, again)).collect();
+    let mut screen = Screen::new(args.run.quiet, plan.cells.len(), left.len());
+    for (at, planned) in left.iter().enumerate() {
+        let began = Instant::now();
+        screen.begin(planned, &left[at..], store);
+        let ended = run_cell(args, study, planned, |part, what| {
+            screen.at(part, what, planned, &left[at..], store, began.elapsed());
+        })?;
+        let outcome = match ended {
+            Ended::Interrupted => {
+                screen.bar.finish_and_clear();
+                let (done, all) = (plan.cells.len() - left.len() + at, plan.cells.len());
+                let command = command_line();
+                return Err(CliError::Failed(format!(
+                    "interrupted; {done} of {all} cells are done; go on with: {command}"
+                )));
+            }
+            Ended::Done(mut measured) => {
+                // From outside: with the start of the process, which the study waits for too.
+                measured.seconds.total = began.elapsed().as_secs_f64();
+                Outcome::Done(measured)
+            }
+            Ended::Failed(error) => {
+                Outcome::Failed { error, seconds: began.elapsed().as_secs_f64() }
+            }
+        };
+        let (id, cell) = (planned.id.clone(), planned.cell.clone());
+        let record = Record { id, cell, outcome };
+        store.add(record.clone())?;
+        screen.end(&record, &left[at + 1..], store);
+    }
+    screen.bar.finish_and_clear();
+    Ok(())
+}
+
+/// This process's command, to be given again.
+fn command_line() -> String {
+    std::env::args().filter(|word| word != "--retry-failed").collect::<Vec<_>>().join(" ")
+}
+
+enum Ended {
+    Done(Box<Measured>),
+    Failed(String),
+    Interrupted,
+}
+
+/// Ends the process when it is dropped before its time.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is no error here.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn run_cell(
+    args: &StudyArgs,
+    study: &Study,
+    planned: &Planned,
+    mut at: impl FnMut(f64, &str),
+) -> Result<Ended, CliError> {
+    let broken = |error: std::io::Error| CliError::at("a cell's process", &error);
+    let program = std::env::current_exe().map_err(broken)?;
+    let mut child = Command::new(program)
+        .args(["study-cell", "--quiet", "--device", &args.run.device.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(broken)?;
+    let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let mut child = Guarded(child);
+    let job = Job {
+        config: study.config.clone(),
+        folder: study.folder.clone(),
+        inputs: study.inputs.clone(),
+        cell: planned.cell.clone(),
+    };
+    let job = serde_json::to_vec(&job).map_err(|error| CliError::at("job", &error))?;
+    if let Some(mut input) = input {
+        // A process that ended already says why on its other pipes.
+        let _ = input.write_all(&job);
+    }
+    let errors = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What cannot be read is not shown.
+        let _ = errors.map(|mut pipe| pipe.read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let (sender, words) = mpsc::channel();
+    thread::spawn(move || {
+        for line in output.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()) {
+            let word = line.ok().and_then(|line| serde_json::from_str::<Word>(&line).ok());
+            if word.is_none_or(|word| sender.send(word).is_err()) {
+                break;
+            }
+        }
+    });
+    let mut ended = None;
+    loop {
+        if interrupt::asked() {
+            return Ok(Ended::Interrupted);
+        }
+        match words.recv_timeout(PATIENCE) {
+            Ok(Word::At(part, what)) => at(part, &what),
+            Ok(Word::Done(measured)) => ended = Some(Ended::Done(measured)),
+            Ok(Word::Failed(error)) => ended = Some(Ended::Failed(error)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let status = child.0.wait().map_err(broken)?;
+    if interrupt::asked() {
+        return Ok(Ended::Interrupted);
+    }
+    Ok(ended.unwrap_or_else(|| {
+        let said = errors.join().unwrap_or_default();
+        let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let last = said.last().map_or(String::new(), |line| format!(": {line}"));
+        Ended::Failed(format!("its process ended early, {status}{last}"))
+    }))
+}
+
+/// What is shown while cells run.
+struct Screen {
+    bar: ProgressBar,
+    lines: bool,
+    all: usize,
+    done: usize,
+}
+
+impl Screen {
+    fn new(quiet: bool, all: usize, left: usize) -> Self {
+        let hidden = quiet || !std::io::stderr().is_terminal();
+        let target =
+            if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        // In thousandths of a cell, so that the bar moves within one.
+        let bar = ProgressBar::with_draw_target(Some(1000 * all as u64), target);
+        if let Ok(style) = ProgressStyle::with_template("{bar:24} {percent:>3} %  {msg}") {
+            bar.set_style(style);
+        }
+        bar.set_position(1000 * (all - left) as u64);
+        if !quiet && left > 0 {
+            eprintln!("{left} of {all} cells to run");
+        }
+        Self { bar, lines: !quiet, all, done: all - left }
+    }
+
+    fn begin(&mut self, planned: &Planned, left: &[&Planned], store: &Store) {
+        self.at(0.0, "", planned, left, store, Duration::ZERO);
+    }
+
+    fn at(
+        &self,
+        part: f64,
+        what: &str,
+        planned: &Planned,
+        left: &[&Planned],
+        store: &Store,
+        elapsed: Duration,
+    ) {
+        self.bar.set_position((1000.0 * (self.done as f64 + part)) as u64);
+        let rest = remaining(left, store).map(|rest| (rest - elapsed.as_secs_f64()).max(0.0));
+        let rest = rest.map_or(String::new(), |rest| format!(", {} left", clock(rest)));
+        let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
+        let (number, all) = (self.done + 1, self.all);
+        let cell = planned.cell.describe();
+        self.bar.set_message(format!("cell {number} of {all}{rest}: {cell}{what}"));
+    }
+
+    fn end(&mut self, record: &Record, left: &[&Planned], store: &Store) {
+        self.done += 1;
+        self.bar.set_position(1000 * self.done as u64);
+        let (done, all, cell) = (self.done, self.all, record.cell.describe());
+        let rest = match remaining(left, store) {
+            Some(rest) if !left.is_empty() => format!(", {} left", clock(rest)),
+            _ => String::new(),
+        };
+        let line = match &record.outcome {
+            Outcome::Failed { error, .. } => {
+                format!("warning: cell {done} of {all} failed, {cell}: {error}")
+            }
+            Outcome::Done(measured) => {
+                let wer = measured.domains.first().and_then(|domain| domain.wer_rescored());
+                let wer = wer.map_or(String::new(), |wer| format!(", WER {:.2}", 100.0 * wer));
+                let took = clock(measured.seconds.total);
+                format!("cell {done} of {all} in {took}{rest}: {cell}{wer}")
+            }
+        };
+        if self.lines || matches!(record.outcome, Outcome::Failed { .. }) {
+            self.bar.suspend(|| eprintln!("{line}"));
+        }
+    }
+}
+
+/// Seconds for these cells, by those measured; `None` while nothing was.
+fn remaining(left: &[&Planned], store: &Store) -> Option<f64> {
+    left.iter().map(|planned| expected_seconds(&planned.cell, &store.records)).sum()
+}

@@ -1,0 +1,182 @@
+//! The directory of a study: results as they come, and what they are of.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use lorb::study::{Inputs, Outcome, Record, StudyConfig};
+use serde::{Deserialize, Serialize};
+
+use super::inputs::Study;
+use crate::cli::error::CliError;
+use crate::cli::output;
+
+const RESULTS: &str = "results.jsonl";
+const IDENTITY: &str = "study.json";
+
+/// Which cells are run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// None that has a result of any kind.
+    No,
+    /// Those that failed.
+    Failed,
+}
+
+/// What `study.json` says.
+#[derive(Serialize, Deserialize)]
+struct Identity {
+    lorb: String,
+    config: StudyConfig,
+    inputs: Inputs,
+    train_utterances: usize,
+}
+
+/// The results, open to be added to.
+pub struct Store {
+    directory: PathBuf,
+    file: File,
+    /// The last record of every cell, in the order in which cells first came.
+    pub records: Vec<Record>,
+}
+
+impl Store {
+    /// Opens the results for this process alone. A last line that was cut short is removed.
+    pub fn open(directory: &Path) -> Result<Self, CliError> {
+        let path = directory.join(RESULTS);
+        let error = |error: std::io::Error| CliError::io("write", &path, &error);
+        let mut file = File::options()
+            .read(true)
+            .append(true)
+            .create(directory.is_dir())
+            .open(&path)
+            .map_err(error)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                let shown = directory.display();
+                let message = format!("--output {shown}: another `lorb study` is at work in it");
+                return Err(CliError::Failed(message));
+            }
+            // Some file systems have no locks; then it is up to the user.
+            Err(TryLockError::Error(_)) | Ok(()) => {}
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(error)?;
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        if whole < bytes.len() {
+            file.set_len(whole as u64).map_err(error)?;
+            file.seek(SeekFrom::End(0)).map_err(error)?;
+        }
+        let records = parse(&bytes[..whole], &path)?;
+        Ok(Self { directory: directory.to_owned(), file, records })
+    }
+
+    /// Checks that the results are of this study, and notes what it is.
+    pub fn identify(&self, study: &Study) -> Result<(), CliError> {
+        let path = self.directory.join(IDENTITY);
+        if let Some(there) = read(&path)?
+            && there.inputs.target != study.inputs.target
+        {
+            return Err(CliError::Failed(format!(
+                "--output {}: holds the study {:?} of other lists of the target domain; name another directory",
+                self.directory.display(),
+                there.config.name
+            )));
+        }
+        let identity = Identity {
+            lorb: env!("CARGO_PKG_VERSION").into(),
+            config: study.config.clone(),
+            inputs: study.inputs.clone(),
+            train_utterances: study.train_utterances,
+        };
+        let json = serde_json::to_string_pretty(&identity)
+            .map_err(|error| CliError::at(path.display(), &error))?;
+        output::write_file(&path, (json + "\n").as_bytes())
+    }
+
+    /// Whether a cell is to be run.
+    pub fn wants(&self, id: &str, again: Again) -> bool {
+        match self.records.iter().find(|record| record.id == id).map(|record| &record.outcome) {
+            None => true,
+            Some(Outcome::Done(_)) => false,
+            Some(Outcome::Failed { .. }) => again == Again::Failed,
+        }
+    }
+
+    /// Adds a record, on the disk when this returns.
+    pub fn add(&mut self, record: Record) -> Result<(), CliError> {
+        let path = self.directory.join(RESULTS);
+        let mut line =
+            serde_json::to_vec(&record).map_err(|error| CliError::at(path.display(), &error))?;
+        line.push(b'\n');
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_all());
+        written.map_err(|error| CliError::io("write", &path, &error))?;
+        place(&mut self.records, record);
+        Ok(())
+    }
+}
+
+/// The records of a directory that may not be there.
+pub fn records_of(directory: &Path) -> Result<Vec<Record>, CliError> {
+    let path = directory.join(RESULTS);
+    match fs::read(&path) {
+        Ok(bytes) => {
+            let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            parse(&bytes[..whole], &path)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(CliError::io("read", &path, &error)),
+    }
+}
+
+/// What was read for the results of a directory, where the configuration still names the same.
+pub fn inputs_of(directory: &Path, config: &StudyConfig) -> Result<(Inputs, usize), CliError> {
+    let path = directory.join(IDENTITY);
+    let Some(Identity { config: old, inputs, train_utterances, .. }) = read(&path)? else {
+        let shown = directory.display();
+        let message = format!("--output {shown}: holds no {IDENTITY}; there is no study to report");
+        return Err(CliError::Failed(message));
+    };
+    let dictionary = |config: &StudyConfig| config.robustness.clone().map(|r| r.dictionary);
+    let same = old.target == config.target
+        && old.non_target == config.non_target
+        && old.bases == config.bases
+        && dictionary(&old) == dictionary(config);
+    if !same {
+        let message = "names other lists, bases or another dictionary now; run the study";
+        return Err(CliError::Failed(format!("{}: the configuration {message}", path.display())));
+    }
+    Ok((inputs, train_utterances))
+}
+
+fn read(path: &Path) -> Result<Option<Identity>, CliError> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|e| CliError::at(path.display(), &e))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CliError::io("read", path, &error)),
+    }
+}
+
+fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Record>, CliError> {
+    let mut records = Vec::new();
+    for (at, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+        if line.is_empty() {
+            continue;
+        }
+        let record = serde_json::from_slice(line).map_err(|error| {
+            CliError::Failed(format!("{}, line {}: no record: {error}", path.display(), at + 1))
+        })?;
+        place(&mut records, record);
+    }
+    Ok(records)
+}
+
+/// The last record of a cell counts.
+fn place(records: &mut Vec<Record>, record: Record) {
+    match records.iter_mut().find(|old| old.id == record.id) {
+        Some(old) => *old = record,
+        None => records.push(record),
+    }
+}

@@ -1,0 +1,361 @@
+//! What a configuration file of a study says.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::method::{METHODS, method};
+use super::{StudyError, training};
+use crate::model::Target as Layer;
+use crate::train::TrainConfig;
+
+/// A study. Paths are as written; whoever reads the file decides what they are relative to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyConfig {
+    /// Title of the report.
+    pub name: String,
+    /// A sentence or two for the report's head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Pretrained bases: directories or hub ids.
+    pub bases: Vec<String>,
+    /// The domain that is trained on.
+    pub target: Target,
+    /// Domains that are tested on alone.
+    #[serde(default)]
+    pub non_target: Vec<Domain>,
+    /// Settings of every run, by the names of [`TrainConfig`].
+    #[serde(default)]
+    pub training: Map<String, Value>,
+    /// Numerator of the scale of low-rank updates.
+    #[serde(default = "default_alpha")]
+    pub alpha: f32,
+    /// Part of the inputs of low-rank updates that is dropped in training.
+    #[serde(default)]
+    pub dropout: f32,
+    /// Peak learning rate by method; `all` is for those that are not named.
+    pub learning_rates: BTreeMap<String, f64>,
+    /// Weight of the correlation term in methods that are named for it, where a grid says nothing.
+    #[serde(default = "default_cor_weight")]
+    pub cor_weight: f32,
+    /// Seed of the order from which parts of the training lists are taken.
+    #[serde(default)]
+    pub subset_seed: u64,
+    /// The comparisons.
+    pub grid: Vec<Grid>,
+    /// Homophones in place of words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub robustness: Option<RobustnessConfig>,
+}
+
+fn default_alpha() -> f32 {
+    16.0
+}
+
+fn default_cor_weight() -> f32 {
+    0.05
+}
+
+/// The domain that is trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Name in the report.
+    pub name: String,
+    /// Lists with references to train on.
+    pub train: Vec<String>,
+    /// Lists on which the best state and beta are chosen.
+    pub dev: Vec<String>,
+    /// Lists that are reported.
+    pub test: Vec<String>,
+}
+
+/// Another domain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Domain {
+    /// Name in the report.
+    pub name: String,
+    /// Lists that are reported.
+    pub test: Vec<String>,
+}
+
+/// Which part of the report a grid is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Methods side by side, in and out of domain.
+    Methods,
+    /// WER against the number of training utterances.
+    Data,
+    /// WER against the size of the base.
+    Bases,
+    /// WER over learning rate and warm-up.
+    Stability,
+    /// The correlation term on and off.
+    Correlation,
+}
+
+/// One comparison: the product of its axes. An axis that is left out has one value, the fixed one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grid {
+    /// Which part of the report it is for.
+    pub part: Part,
+    /// Methods by name.
+    pub methods: Vec<String>,
+    /// Bases, of those of the study; left out, the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bases: Option<Vec<String>>,
+    /// Ranks, for methods that have one.
+    #[serde(default = "default_ranks")]
+    pub ranks: Vec<usize>,
+    /// Targets as `lorb train` takes them, such as `"query,value"`; each entry is one set of them.
+    #[serde(default = "default_targets")]
+    pub targets: Vec<String>,
+    /// Parts of the base that may be trained, such as `"0.08%"`, in place of ranks and targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budgets: Option<Vec<Budget>>,
+    /// Seeds of first weights, of the order of lists and of dropout.
+    #[serde(default = "default_seeds")]
+    pub seeds: Vec<u64>,
+    /// Training utterances: numbers, or parts of all of them.
+    #[serde(default = "default_sizes")]
+    pub sizes: Vec<Size>,
+    /// Learning rates by method in place of those of the study; `all` is for those not named.
+    #[serde(default)]
+    pub learning_rates: BTreeMap<String, Vec<f64>>,
+    /// Parts of the steps in which the learning rate climbs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmups: Option<Vec<f64>>,
+    /// Weights of the correlation term, for every method of the grid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cor_weights: Option<Vec<f32>>,
+}
+
+fn default_ranks() -> Vec<usize> {
+    vec![8]
+}
+
+fn default_targets() -> Vec<String> {
+    vec!["query,value".into()]
+}
+
+fn default_seeds() -> Vec<u64> {
+    vec![0]
+}
+
+fn default_sizes() -> Vec<Size> {
+    vec![Size::Part(1.0)]
+}
+
+/// How many training utterances: a whole number, or a part of all written with a point.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Size {
+    /// This many.
+    Utterances(u64),
+    /// This part of all.
+    Part(f64),
+}
+
+impl Size {
+    /// The number of utterances, out of `all`: never more than there are, never none.
+    #[must_use]
+    pub fn of(self, all: usize) -> usize {
+        let wanted = match self {
+            Self::Utterances(count) => usize::try_from(count).unwrap_or(usize::MAX),
+            Self::Part(part) => (part * all as f64).round() as usize,
+        };
+        wanted.clamp(1, all.max(1))
+    }
+}
+
+/// A part of the base's parameters, written as a percentage: `"0.08%"`.
+#[derive(Debug, Clone, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct Budget(pub String);
+
+impl Budget {
+    /// The part, a fraction; `None` where the text is no percentage above 0 and up to 100.
+    #[must_use]
+    pub fn part(&self) -> Option<f64> {
+        let percent: f64 = self.0.trim().strip_suffix('%')?.trim_end().parse().ok()?;
+        (percent > 0.0 && percent <= 100.0).then_some(percent / 100.0)
+    }
+}
+
+/// Homophones in place of words of the test lists.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RobustnessConfig {
+    /// A pronouncing dictionary: lines of a word and its phones.
+    pub dictionary: String,
+    /// Probabilities with which a word that has a homophone is replaced.
+    #[serde(default = "default_rates")]
+    pub rates: Vec<f64>,
+    /// Seed of the replacements.
+    #[serde(default)]
+    pub seed: u64,
+    /// Parts of the report whose runs are tested so.
+    #[serde(default = "default_parts")]
+    pub parts: Vec<Part>,
+}
+
+fn default_rates() -> Vec<f64> {
+    vec![0.1, 0.3]
+}
+
+fn default_parts() -> Vec<Part> {
+    vec![Part::Methods]
+}
+
+impl StudyConfig {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`StudyError::Value`] names the first key that is wrong, its value, and what is expected.
+    pub fn validate(&self) -> Result<(), StudyError> {
+        not_empty("bases", &self.bases)?;
+        for (key, paths) in
+            [("train", &self.target.train), ("dev", &self.target.dev), ("test", &self.target.test)]
+        {
+            not_empty(&format!("target.{key}"), paths)?;
+        }
+        let mut names = vec![&self.target.name];
+        for domain in &self.non_target {
+            if names.contains(&&domain.name) {
+                let value = format!("{:?}", domain.name);
+                return Err(StudyError::value("non_target.name", value, "a name of its own"));
+            }
+            names.push(&domain.name);
+            not_empty(&format!("non_target.{}.test", domain.name), &domain.test)?;
+        }
+        check(self.alpha.is_finite() && self.alpha > 0.0, "alpha", self.alpha, "a positive number")?;
+        check((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, "0 or more, below 1")?;
+        check(self.cor_weight > 0.0, "cor_weight", self.cor_weight, "a positive number")?;
+        for (name, &rate) in &self.learning_rates {
+            let key = format!("learning_rates.{name}");
+            known_or_all(&key, name)?;
+            check(positive(rate), &key, rate, "a positive number, such as 1e-3")?;
+        }
+        self.train_config()?;
+        not_empty("grid", &self.grid)?;
+        for (at, grid) in self.grid.iter().enumerate() {
+            self.check_grid(grid, at + 1)?;
+        }
+        if let Some(robustness) = &self.robustness {
+            not_empty("robustness.rates", &robustness.rates)?;
+            for &rate in &robustness.rates {
+                let sound = rate > 0.0 && rate <= 1.0;
+                check(sound, "robustness.rates", rate, "probabilities above 0, up to 1")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The settings that all runs share: those of `[training]`, else the defaults.
+    ///
+    /// # Errors
+    /// [`StudyError::Value`] names the setting.
+    pub fn train_config(&self) -> Result<TrainConfig, StudyError> {
+        training::merged(&self.training)
+    }
+
+    /// The learning rate of a method where a grid names none.
+    #[must_use]
+    pub fn learning_rate(&self, method: &str) -> Option<f64> {
+        self.learning_rates.get(method).or_else(|| self.learning_rates.get("all")).copied()
+    }
+
+    fn check_grid(&self, grid: &Grid, number: usize) -> Result<(), StudyError> {
+        let key = |name: &str| format!("grid {number}: {name}");
+        not_empty(&key("methods"), &grid.methods)?;
+        for name in &grid.methods {
+            let Some(info) = method(name) else {
+                return Err(unknown_method(&key("methods"), name));
+            };
+            let named = grid.learning_rates.contains_key(name)
+                || grid.learning_rates.contains_key("all")
+                || self.learning_rate(name).is_some();
+            if info.trained && !named {
+                let expected = format!("an entry for {name:?} or \"all\"");
+                return Err(StudyError::value("learning_rates", "without one", expected));
+            }
+        }
+        for base in grid.bases.iter().flatten() {
+            if !self.bases.contains(base) {
+                let expected = format!("one of `bases`: {}", self.bases.join(", "));
+                return Err(StudyError::value(key("bases"), format!("{base:?}"), expected));
+            }
+        }
+        if let Some(bases) = &grid.bases {
+            not_empty(&key("bases"), bases)?;
+        }
+        not_empty(&key("ranks"), &grid.ranks)?;
+        for &rank in &grid.ranks {
+            check(rank > 0, &key("ranks"), rank, "1 or more")?;
+        }
+        not_empty(&key("targets"), &grid.targets)?;
+        for targets in &grid.targets {
+            Layer::parse_list(targets.split(',')).map_err(|error| {
+                StudyError::value(key("targets"), format!("{targets:?}"), error.to_string())
+            })?;
+        }
+        if let Some(budgets) = &grid.budgets {
+            not_empty(&key("budgets"), budgets)?;
+            for budget in budgets {
+                let sound = budget.part().is_some();
+                check(sound, &key("budgets"), &budget.0, "percentages, such as \"0.08%\"")?;
+            }
+        }
+        not_empty(&key("seeds"), &grid.seeds)?;
+        not_empty(&key("sizes"), &grid.sizes)?;
+        for &size in &grid.sizes {
+            let (sound, shown) = match size {
+                Size::Utterances(count) => (count > 0, count.to_string()),
+                Size::Part(part) => (part > 0.0 && part <= 1.0, part.to_string()),
+            };
+            let expected = "whole numbers of utterances from 1 up, or parts such as 0.25 up to 1.0";
+            check(sound, &key("sizes"), shown, expected)?;
+        }
+        for (name, rates) in &grid.learning_rates {
+            let key = key(&format!("learning_rates.{name}"));
+            known_or_all(&key, name)?;
+            not_empty(&key, rates)?;
+            for &rate in rates {
+                check(positive(rate), &key, rate, "positive numbers, such as 1e-3")?;
+            }
+        }
+        for &warmup in grid.warmups.iter().flatten() {
+            check((0.0..=1.0).contains(&warmup), &key("warmups"), warmup, "parts from 0 to 1")?;
+        }
+        for &weight in grid.cor_weights.iter().flatten() {
+            let sound = weight.is_finite() && weight >= 0.0;
+            check(sound, &key("cor_weights"), weight, "numbers from 0 up")?;
+        }
+        Ok(())
+    }
+}
+
+fn positive(value: f64) -> bool {
+    value.is_finite() && value > 0.0
+}
+
+fn check(sound: bool, key: &str, value: impl ToString, expected: &str) -> Result<(), StudyError> {
+    if sound { Ok(()) } else { Err(StudyError::value(key, value, expected)) }
+}
+
+fn not_empty<T>(key: &str, values: &[T]) -> Result<(), StudyError> {
+    check(!values.is_empty(), key, "empty", "at least one entry")
+}
+
+fn known_or_all(key: &str, name: &str) -> Result<(), StudyError> {
+    if name == "all" || method(name).is_some() { Ok(()) } else { Err(unknown_method(key, name)) }
+}
+
+fn unknown_method(key: &str, name: &str) -> StudyError {
+    let known: Vec<&str> = METHODS.iter().map(|method| method.name).collect();
+    StudyError::value(key, format!("{name:?}"), format!("a method: {}", known.join(", ")))
+}

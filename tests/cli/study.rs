@@ -1,0 +1,234 @@
+//! Studies: what is run, what is kept, what is reported, and how they go on.
+
+use serde_json::Value;
+
+use crate::sandbox::{Run, Sandbox};
+
+const CONFIG: &str = r#"
+name = "Tiny & <quick>"
+bases = ["base"]
+cor_weight = 0.1
+
+[target]
+name = "home"
+train = ["lists.jsonl"]
+dev = ["lists.jsonl"]
+test = ["lists.jsonl"]
+
+[[non_target]]
+name = "other"
+test = ["lists.jsonl"]
+
+[training]
+epochs = 2
+batch_tokens = 40
+
+[learning_rates]
+all = 1e-2
+
+[[grid]]
+part = "methods"
+methods = ["first-pass", "lora", "lorb"]
+ranks = [2]
+seeds = [0, 1]
+
+[[grid]]
+part = "data"
+methods = ["lora"]
+ranks = [2]
+sizes = [3, 4, 5, 1.0]
+
+[robustness]
+dictionary = "words.dict"
+rates = [0.5, 1.0]
+"#;
+
+const WORDS: &str = "to T UW\ntwo T UW\ntoo T UW\nsum S AH M\nsome S AH M\nwait W EY T\nweight W EY T\n";
+const STUDY: &str = "study study.toml -o out --device cpu";
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("study.toml", CONFIG);
+    sandbox.write("words.dict", WORDS);
+    sandbox
+}
+
+fn records(sandbox: &Sandbox) -> Vec<Value> {
+    let lines = sandbox.text("out/results.jsonl");
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A record without what depends on the clock and the machine's memory.
+fn timeless(mut record: Value) -> Value {
+    for key in ["seconds", "peak_memory"] {
+        record.as_object_mut().unwrap().remove(key);
+    }
+    if let Some(trained) = record.get_mut("trained").and_then(Value::as_object_mut) {
+        trained.retain(|key, _| !key.ends_with("seconds"));
+        for point in trained["dev"].as_array_mut().unwrap() {
+            point.as_object_mut().unwrap().remove("seconds");
+        }
+    }
+    record
+}
+
+#[test]
+fn a_study_runs_every_cell_once_and_reports() {
+    let sandbox = sandbox();
+    let run = sandbox.run(STUDY);
+    assert!(run.stderr.contains("8 cells to run") || run.stderr.contains("8 of 8"), "{}", run.stderr);
+    let table = run.done();
+    assert!(table.starts_with("| Method | Runs | Trained, of the base | WER home, % |"), "{table}");
+    assert!(table.contains("| First pass | – | – |") && table.contains("| LoRA | 2 |"), "{table}");
+    let records = records(&sandbox);
+    assert_eq!(records.len(), 8);
+    for record in &records {
+        assert_eq!(record["status"], "done", "{record}");
+        assert_eq!(record["domains"][0]["words"].as_array().unwrap().len(), 6);
+        assert_eq!(record["domains"][1]["name"], "other");
+    }
+    let lora = records.iter().find(|r| r["cell"]["method"] == "lora").unwrap();
+    assert!(lora["trained"]["adapter_bytes"].as_u64().unwrap() > 1000);
+    assert_eq!(lora["trained"]["dev"].as_array().unwrap().len(), 4, "two a pass");
+    assert!(lora["isotropy"].as_f64().unwrap() > 0.0);
+    assert_eq!(lora["perturbed"].as_array().unwrap().len(), 2 * 2 * 2);
+    if cfg!(target_os = "linux") {
+        assert!(lora["peak_memory"].as_u64().unwrap() > 1_000_000);
+    }
+    let html = sandbox.text("out/report.html");
+    assert!(html.contains("Tiny &amp; &lt;quick&gt;") && html.contains("Robustness to homophones"));
+    // Nothing is fetched: no address, no script, no style or image from elsewhere.
+    for outside in ["http", "<script", "<link", "src=", "@import", "url("] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    let markdown = sandbox.text("out/report.md");
+    assert!(markdown.contains("](figures/methods.svg)"));
+    assert!(sandbox.text("out/figures/methods.svg").starts_with("<svg xmlns="));
+    let before = sandbox.files();
+    assert_eq!(sandbox.run(&format!("{STUDY} -q")).done(), table);
+    assert!(sandbox.files() == before, "nothing was left to run, yet files differ");
+    assert_eq!(sandbox.run("study study.toml -o out --report-only -q").done(), table);
+}
+
+/// Ctrl-C after the first cell: what was done is kept, a line cut short is dropped, and in the end the
+/// results are those of a study that nobody stopped.
+#[test]
+#[cfg(unix)]
+fn an_interrupted_study_goes_on() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    let straight = sandbox();
+    straight.run(&format!("{STUDY} -q")).done();
+    let sandbox = sandbox();
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("lorb"))
+        .args(STUDY.split(' '))
+        .current_dir(sandbox.path(""))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut seen = String::new();
+    while !seen.contains("cell 2 of 8 in ") {
+        assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "ended early: {seen}");
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    for line in stderr.lines() {
+        seen.push_str(&line.unwrap());
+        seen.push('\n');
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{seen}");
+    assert!(seen.contains("error: interrupted; ") && seen.contains("go on with: "), "{seen}");
+    let kept = records(&sandbox).len();
+    assert!((2..8).contains(&kept), "{kept}");
+    let mut lines = sandbox.text("out/results.jsonl");
+    lines.push_str(r#"{"id":"0123456789abcdef","cell":{"ba"#);
+    sandbox.write("out/results.jsonl", lines);
+    let listing = sandbox.run(&format!("{STUDY} --dry-run")).done();
+    assert!(listing.ends_with(&format!("8 cells, {} to do\n", 8 - kept)), "{listing}");
+    sandbox.run(&format!("{STUDY} -q")).done();
+    let all = |sandbox: &Sandbox| -> Vec<Value> {
+        records(sandbox).into_iter().map(timeless).collect()
+    };
+    assert_eq!(all(&sandbox), all(&straight));
+}
+
+#[test]
+fn a_dry_run_lists_the_cells_and_writes_nothing() {
+    let sandbox = sandbox();
+    let before = sandbox.files();
+    let listing = sandbox.run(&format!("{STUDY} --dry-run")).done();
+    assert!(sandbox.files() == before);
+    let lines: Vec<&str> = listing.lines().collect();
+    assert_eq!((lines.len(), lines[8]), (9, "8 cells, 8 to do"));
+    assert!(lines[..8].iter().all(|line| line.contains("  to do   ")), "{listing}");
+    assert!(listing.contains("LoRA, rank 2, on query,value, utterances 3, lr 0.01"), "{listing}");
+}
+
+#[test]
+fn what_is_wrong_is_said_before_anything_is_run() {
+    let sandbox = sandbox();
+    let refuses = |from: &str, to: &str, expected: &str| {
+        assert!(CONFIG.contains(from), "{from}");
+        sandbox.write("study.toml", CONFIG.replacen(from, to, 1));
+        sandbox.refuses(STUDY, 1, expected);
+    };
+    refuses("epochs = 2", "epoch = 2", "study.toml: `training.epoch` is 2; expected a setting");
+    refuses("ranks = [2]", "rank = [2]", "study.toml, line 29: unknown field `rank`");
+    refuses("ranks = [2]", "ranks = [0]", "study.toml: `grid 1: ranks` is 0; expected 1 or more");
+    refuses("ranks = [2]", "ranks = [", "study.toml, line 3");
+    refuses("\"lorb\"]", "\"lobr\"]", "\"lobr\"; expected a method: first-pass, ");
+    refuses("train = [\"lists.jsonl\"]", "train = [\"list.jsonl\"]", "list.jsonl: cannot read");
+    refuses("bases = [\"base\"]", "bases = [\"adapter\"]", "holds no config.json; this is an adapter");
+    refuses("\"words.dict\"", "\"lists.jsonl\"", "robustness.dictionary");
+    sandbox.refuses("study none.toml -o out", 1, "none.toml: cannot read: no such file");
+    sandbox.refuses("study study.toml -o study.toml", 1, "study.toml is a file; name a directory");
+    sandbox.write("study.toml", CONFIG);
+    sandbox.refuses("study study.toml -o out --report-only", 1, "holds no study.json");
+}
+
+#[test]
+fn a_directory_of_another_study_is_refused() {
+    let sandbox = sandbox();
+    let small = CONFIG.replace("\"first-pass\", \"lora\", \"lorb\"", "\"first-pass\"");
+    let small = small.split("[[grid]]\npart = \"data\"").next().unwrap().to_owned();
+    sandbox.write("study.toml", &small);
+    sandbox.run(&format!("{STUDY} -q")).done();
+    let lists = sandbox.text("lists.jsonl");
+    let shorter: String = lists.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    sandbox.write("shorter.jsonl", shorter);
+    sandbox.write("study.toml", small.replace("train = [\"lists", "train = [\"shorter"));
+    sandbox.refuses(STUDY, 1, "of other lists of the target domain; name another directory");
+    sandbox.refuses(&format!("{STUDY} --report-only"), 1, "names other lists");
+    // A larger grid over the same lists goes on with what is there.
+    sandbox.write("study.toml", CONFIG.replace("[robustness]\ndictionary = \"words.dict\"\nrates = [0.5, 1.0]\n", ""));
+    sandbox.run(&format!("{STUDY} -q")).done();
+}
+
+#[test]
+fn cells_that_fail_are_kept_as_such_and_tried_again_when_told_to() {
+    let sandbox = sandbox();
+    // Lists without an error to tell apart cannot be trained on.
+    let same = r#"{"id":"a","ref":"play music","nbest":[{"text":"play music","score":-1.0}]}"#;
+    sandbox.write("same.jsonl", format!("{same}\n"));
+    let config = CONFIG.replace("train = [\"lists", "train = [\"same");
+    sandbox.write("study.toml", config.split("[[grid]]\npart = \"data\"").next().unwrap());
+    let fails = |flags: &str| -> Run {
+        let run = sandbox.run(&format!("{STUDY} {flags}"));
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+        assert!(run.stderr.contains("error: 4 of 5 cells failed; the report has the rest"));
+        assert!(run.stdout.contains("| First pass |"), "{}", run.stdout);
+        run
+    };
+    assert!(fails("").stderr.contains("warning: cell 2 of 5 failed, LoRA, rank 2"));
+    assert_eq!(records(&sandbox).len(), 5);
+    assert!(sandbox.text("out/report.html").contains(">Failed runs</h2>"));
+    fails("-q");
+    assert_eq!(records(&sandbox).len(), 5, "not tried again unasked");
+    fails("-q --retry-failed");
+    assert_eq!(records(&sandbox).len(), 9);
+    let error = records(&sandbox)[1]["error"].as_str().unwrap().to_owned();
+    assert!(error.starts_with("training: "), "{error}");
+}
