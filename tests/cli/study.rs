@@ -180,9 +180,9 @@ fn what_is_wrong_is_said_before_anything_is_run() {
         sandbox.refuses(STUDY, 1, expected);
     };
     refuses("epochs = 2", "epoch = 2", "study.toml: `training.epoch` is 2; expected a setting");
-    refuses("ranks = [2]", "rank = [2]", "study.toml, line 29: unknown field `rank`");
+    refuses("ranks = [2]", "rank = [2]", "study.toml, line 26: unknown field `rank`");
     refuses("ranks = [2]", "ranks = [0]", "study.toml: `grid 1: ranks` is 0; expected 1 or more");
-    refuses("ranks = [2]", "ranks = [", "study.toml, line 3");
+    refuses("ranks = [2]", "ranks = [", "study.toml, line 2");
     refuses("\"lorb\"]", "\"lobr\"]", "\"lobr\"; expected a method: first-pass, ");
     refuses("train = [\"lists.jsonl\"]", "train = [\"list.jsonl\"]", "list.jsonl: cannot read");
     refuses(

@@ -17,7 +17,7 @@ pub fn adapter(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<A
         "lora" | "lorb" | "rslora" => low_rank(cell, config)?,
         other => {
             return Err(CliError::Failed(format!(
-                "method {other:?}: this version does not train it"
+                "method {other:?}: not in this version of LoRB"
             )));
         }
     };
