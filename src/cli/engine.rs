@@ -5,7 +5,9 @@ use std::path::Path;
 
 use lorb::adapter::{AdapterMeta, ReadOptions};
 use lorb::base::{Base, BertConfig, BertTokenizer};
-use lorb::model::{Adapter, Encoder, Leaves, SCORING_BATCH_TOKENS, Scored, Scorer, embed_sequences};
+use lorb::model::{
+    Adapter, Encoder, Leaves, SCORING_BATCH_TOKENS, Scored, Scorer, embed_sequences,
+};
 use lorb::nbest::Utterance;
 use lorb::score::{Evaluation, RESAMPLES, Report, Weights, best, combine};
 

@@ -232,7 +232,12 @@ impl StudyConfig {
             names.push(&domain.name);
             not_empty(&format!("non_target.{}.test", domain.name), &domain.test)?;
         }
-        check(self.alpha.is_finite() && self.alpha > 0.0, "alpha", self.alpha, "a positive number")?;
+        check(
+            self.alpha.is_finite() && self.alpha > 0.0,
+            "alpha",
+            self.alpha,
+            "a positive number",
+        )?;
         check((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, "0 or more, below 1")?;
         check(self.cor_weight > 0.0, "cor_weight", self.cor_weight, "a positive number")?;
         for (name, &rate) in &self.learning_rates {

@@ -77,9 +77,8 @@ mod tests {
     #[test]
     fn parts_nest_and_the_whole_is_left_alone() {
         let all = lists(50);
-        let ids = |size| -> Vec<String> {
-            subset(&all, size, 7).into_iter().map(|u| u.id).collect()
-        };
+        let ids =
+            |size| -> Vec<String> { subset(&all, size, 7).into_iter().map(|u| u.id).collect() };
         for (small, large) in [(1, 5), (5, 20), (20, 49)] {
             let (small, large) = (ids(small), ids(large));
             assert!(small.iter().all(|id| large.contains(id)), "{small:?} {large:?}");

@@ -29,12 +29,9 @@ pub fn expected_seconds(cell: &Cell, records: &[Record]) -> Option<f64> {
         if own > 0.0 && its > 0.0 { seconds * (own / its).max(0.1) } else { seconds }
     };
     let trained = |other: &Cell| other.lr.is_some() == cell.lr.is_some();
-    let tiers: [&dyn Fn(&Cell) -> bool; 3] = [
-        &same,
-        &|other| same_base(other) && trained(other),
-        &trained,
-    ];
-    tiers.into_iter().find_map(|tier| {
-        mean(done().filter(|(other, _)| tier(other)).map(scaled).collect())
-    })
+    let tiers: [&dyn Fn(&Cell) -> bool; 3] =
+        [&same, &|other| same_base(other) && trained(other), &trained];
+    tiers
+        .into_iter()
+        .find_map(|tier| mean(done().filter(|(other, _)| tier(other)).map(scaled).collect()))
 }

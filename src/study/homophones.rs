@@ -41,7 +41,8 @@ impl Homophones {
                 .map(|phone| phone.trim_end_matches(|c: char| c.is_ascii_digit()))
                 .collect();
             if phones.is_empty() {
-                let what = "a word without phones; a line is a word and its phones, as in `sea S IY`";
+                let what =
+                    "a word without phones; a line is a word and its phones, as in `sea S IY`";
                 return Err(wrong(lines, what));
             }
             let word = without_number(word).to_lowercase();

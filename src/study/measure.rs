@@ -26,7 +26,8 @@ pub fn outcomes(
     // The first length that holds every list is the last of interest.
     let mut lengths: Vec<usize> = CUTS.into_iter().filter(|&n| cuts && n < longest).collect();
     lengths.extend(cuts.then_some(longest));
-    let start = |&n: &usize| Cut { n: u32::try_from(n).unwrap_or(u32::MAX), rescored: 0, oracle: 0 };
+    let start =
+        |&n: &usize| Cut { n: u32::try_from(n).unwrap_or(u32::MAX), rescored: 0, oracle: 0 };
     result.cuts = lengths.iter().map(start).collect();
     for (utterance, lm) in utterances.iter().zip(lm) {
         let Some(reference) = utterance.reference.as_deref() else { continue };

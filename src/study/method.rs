@@ -30,21 +30,21 @@ const fn baseline(name: &'static str, label: &'static str) -> MethodInfo {
 /// Every method, in the order of reports.
 pub const METHODS: [MethodInfo; 16] = [
     baseline("first-pass", "First pass"),
-    baseline("pll", "Pseudo-log-likelihood"),
-    baseline("pll-length", "Pseudo-log-likelihood with length weight"),
+    baseline("pll", "PLL"),
+    baseline("pll-length", "PLL, length weight"),
     plain("full", "Full fine-tuning"),
     plain("head", "Head only"),
     plain("bitfit", "BitFit"),
     plain("prefix", "Prefix tuning"),
     plain("houlsby", "Residual adapters"),
     low_rank("lora", "LoRA"),
-    low_rank("lorb", "LoRB (LoRA with correlation term)"),
+    low_rank("lorb", "LoRB"),
     low_rank("rslora", "rsLoRA"),
     low_rank("dora", "DoRA"),
     low_rank("adalora", "AdaLoRA"),
-    low_rank("adalorb", "AdaLoRA with correlation term"),
-    low_rank("rank-warmup", "LoRA with high-rank warm-up"),
-    low_rank("mixed-rank", "LoRA of mixed rank"),
+    low_rank("adalorb", "AdaLoRA + correlation"),
+    low_rank("rank-warmup", "LoRA, high-rank warm-up"),
+    low_rank("mixed-rank", "LoRA, mixed rank"),
 ];
 
 /// The method of this name.

@@ -1,8 +1,8 @@
 //! The cells of a configuration.
 
+use super::StudyError;
 use super::cell::{Cell, CellId, Inputs};
 use super::config::{Budget, Grid, Part, StudyConfig};
-use super::StudyError;
 use super::method::{MethodInfo, has_correlation, method};
 
 /// A cell and the grids that ask for it.
@@ -43,9 +43,7 @@ pub fn plan(
         for mut cell in product(config, grid, train_utterances, warmup) {
             cell.perturbed = perturbed;
             // A run that is perturbed for one grid serves another that does not ask for it.
-            let same = |planned: &&mut Planned| {
-                Cell { perturbed, ..planned.cell.clone() } == cell
-            };
+            let same = |planned: &&mut Planned| Cell { perturbed, ..planned.cell.clone() } == cell;
             if let Some(there) = cells.iter_mut().find(same) {
                 there.cell.perturbed |= perturbed;
                 if !there.grids.contains(&at) {
@@ -69,9 +67,8 @@ impl Plan {
         config: &'a StudyConfig,
         part: Part,
     ) -> impl Iterator<Item = &'a Planned> {
-        let wanted = move |planned: &&Planned| {
-            planned.grids.iter().any(|&at| config.grid[at].part == part)
-        };
+        let wanted =
+            move |planned: &&Planned| planned.grids.iter().any(|&at| config.grid[at].part == part);
         self.cells.iter().filter(wanted)
     }
 }

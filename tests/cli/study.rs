@@ -43,7 +43,8 @@ dictionary = "words.dict"
 rates = [0.5, 1.0]
 "#;
 
-const WORDS: &str = "to T UW\ntwo T UW\ntoo T UW\nsum S AH M\nsome S AH M\nwait W EY T\nweight W EY T\n";
+const WORDS: &str =
+    "to T UW\ntwo T UW\ntoo T UW\nsum S AH M\nsome S AH M\nwait W EY T\nweight W EY T\n";
 const STUDY: &str = "study study.toml -o out --device cpu";
 
 fn sandbox() -> Sandbox {
@@ -76,7 +77,11 @@ fn timeless(mut record: Value) -> Value {
 fn a_study_runs_every_cell_once_and_reports() {
     let sandbox = sandbox();
     let run = sandbox.run(STUDY);
-    assert!(run.stderr.contains("8 cells to run") || run.stderr.contains("8 of 8"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("8 cells to run") || run.stderr.contains("8 of 8"),
+        "{}",
+        run.stderr
+    );
     let table = run.done();
     assert!(table.starts_with("| Method | Runs | Trained, of the base | WER home, % |"), "{table}");
     assert!(table.contains("| First pass | – | – |") && table.contains("| LoRA | 2 |"), "{table}");
@@ -149,9 +154,8 @@ fn an_interrupted_study_goes_on() {
     let listing = sandbox.run(&format!("{STUDY} --dry-run")).done();
     assert!(listing.ends_with(&format!("8 cells, {} to do\n", 8 - kept)), "{listing}");
     sandbox.run(&format!("{STUDY} -q")).done();
-    let all = |sandbox: &Sandbox| -> Vec<Value> {
-        records(sandbox).into_iter().map(timeless).collect()
-    };
+    let all =
+        |sandbox: &Sandbox| -> Vec<Value> { records(sandbox).into_iter().map(timeless).collect() };
     assert_eq!(all(&sandbox), all(&straight));
 }
 
@@ -176,12 +180,16 @@ fn what_is_wrong_is_said_before_anything_is_run() {
         sandbox.refuses(STUDY, 1, expected);
     };
     refuses("epochs = 2", "epoch = 2", "study.toml: `training.epoch` is 2; expected a setting");
-    refuses("ranks = [2]", "rank = [2]", "study.toml, line 29: unknown field `rank`");
+    refuses("ranks = [2]", "rank = [2]", "study.toml, line 26: unknown field `rank`");
     refuses("ranks = [2]", "ranks = [0]", "study.toml: `grid 1: ranks` is 0; expected 1 or more");
-    refuses("ranks = [2]", "ranks = [", "study.toml, line 3");
+    refuses("ranks = [2]", "ranks = [", "study.toml, line 2");
     refuses("\"lorb\"]", "\"lobr\"]", "\"lobr\"; expected a method: first-pass, ");
     refuses("train = [\"lists.jsonl\"]", "train = [\"list.jsonl\"]", "list.jsonl: cannot read");
-    refuses("bases = [\"base\"]", "bases = [\"adapter\"]", "holds no config.json; this is an adapter");
+    refuses(
+        "bases = [\"base\"]",
+        "bases = [\"adapter\"]",
+        "holds no config.json; this is an adapter",
+    );
     refuses("\"words.dict\"", "\"lists.jsonl\"", "robustness.dictionary");
     sandbox.refuses("study none.toml -o out", 1, "none.toml: cannot read: no such file");
     sandbox.refuses("study study.toml -o study.toml", 1, "study.toml is a file; name a directory");
@@ -203,7 +211,10 @@ fn a_directory_of_another_study_is_refused() {
     sandbox.refuses(STUDY, 1, "of other lists of the target domain; name another directory");
     sandbox.refuses(&format!("{STUDY} --report-only"), 1, "names other lists");
     // A larger grid over the same lists goes on with what is there.
-    sandbox.write("study.toml", CONFIG.replace("[robustness]\ndictionary = \"words.dict\"\nrates = [0.5, 1.0]\n", ""));
+    sandbox.write(
+        "study.toml",
+        CONFIG.replace("[robustness]\ndictionary = \"words.dict\"\nrates = [0.5, 1.0]\n", ""),
+    );
     sandbox.run(&format!("{STUDY} -q")).done();
 }
 

@@ -8,10 +8,10 @@ use lorb::nbest::Utterance;
 use lorb::study::{Homophones, Inputs, Plan, StudyConfig, StudyError, fingerprint, plan};
 use sha2::{Digest, Sha256};
 
+use crate::cli::demo_base;
 use crate::cli::error::CliError;
 use crate::cli::input::{Reading, Utterances};
 use crate::cli::source::{self, NamedBase};
-use crate::cli::demo_base;
 
 /// The name under which a configuration asks for the base of `lorb demo`.
 const DEMO_BASE: &str = "demo";
@@ -76,7 +76,9 @@ pub fn lists(folder: &Path, paths: &[String]) -> Result<Vec<Utterance>, CliError
     if lists.iter().all(|utterance| utterance.reference.is_none()) {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
         let names = names.join(", ");
-        return Err(CliError::Failed(format!("{names}: no list with a reference; a study needs them")));
+        return Err(CliError::Failed(format!(
+            "{names}: no list with a reference; a study needs them"
+        )));
     }
     Ok(lists)
 }

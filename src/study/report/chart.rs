@@ -66,7 +66,9 @@ impl Chart {
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Lines { series, .. } => series.iter().all(|series| series.points.is_empty()),
-            Self::Rows { rows, .. } => rows.iter().all(|row| row.points.iter().all(Option::is_none)),
+            Self::Rows { rows, .. } => {
+                rows.iter().all(|row| row.points.iter().all(Option::is_none))
+            }
         }
     }
 }

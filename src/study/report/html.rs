@@ -15,7 +15,7 @@ h1{line-height:1.2}h2{margin-top:2.5rem;border-bottom:1px solid var(--line)}\
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:1rem 0;font-size:.9rem;\
 font-variant-numeric:tabular-nums}caption{text-align:left;padding:.3rem 0;font-weight:600}\
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}\
-th:first-child,td:first-child{text-align:left}thead th{border-bottom-width:2px}\
+td{white-space:nowrap}th:first-child,td:first-child{text-align:left}thead th{border-bottom-width:2px}\
 figure{margin:1.5rem 0}figcaption{font-size:.9rem}svg{max-width:100%;height:auto}\
 pre{background:var(--soft);padding:1rem;overflow-x:auto;font-size:.85rem;white-space:pre-wrap}\
 nav ul{columns:2;padding-left:1.2rem}a{color:inherit}";
@@ -36,7 +36,8 @@ impl Document {
                 Block::Text(text) => body.push_str(&format!("<p>{}</p>\n", escaped(text))),
                 Block::Table(data) => body.push_str(&table(data)),
                 Block::Figure(figure) => {
-                    let (caption, svg) = (escaped(&figure.caption), figure.chart.inline(&figure.caption));
+                    let (caption, svg) =
+                        (escaped(&figure.caption), figure.chart.inline(&figure.caption));
                     body.push_str(&format!(
                         "<figure>\n{svg}<figcaption>{caption}</figcaption>\n</figure>\n"
                     ));
@@ -58,15 +59,20 @@ impl Document {
         });
         let items: String = headings
             .enumerate()
-            .map(|(at, text)| format!("<li><a href=\"#part{}\">{}</a></li>\n", at + 1, escaped(text)))
+            .map(|(at, text)| {
+                format!("<li><a href=\"#part{}\">{}</a></li>\n", at + 1, escaped(text))
+            })
             .collect();
         if items.is_empty() { items } else { format!("<nav><ul>\n{items}</ul></nav>\n") }
     }
 }
 
 fn table(table: &Table) -> String {
-    let head: String =
-        table.columns.iter().map(|text| format!("<th scope=\"col\">{}</th>", escaped(text))).collect();
+    let head: String = table
+        .columns
+        .iter()
+        .map(|text| format!("<th scope=\"col\">{}</th>", escaped(text)))
+        .collect();
     let row = |cells: &Vec<String>| -> String {
         let cells: String = cells
             .iter()

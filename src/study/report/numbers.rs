@@ -102,7 +102,10 @@ mod tests {
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!([share(0.000_8), share(0.0272), share(1.0)], ["0.080 %", "2.72 %", "100 %"]);
         assert_eq!([small(2e-3), small(0.1), small(0.0)], ["2e-3", "0.1", "0"]);
-        assert_eq!([seconds(0.0123), seconds(75.0), seconds(600.0)], ["12 ms", "75.0 s", "10.0 min"]);
+        assert_eq!(
+            [seconds(0.0123), seconds(75.0), seconds(600.0)],
+            ["12 ms", "75.0 s", "10.0 min"]
+        );
         assert_eq!(bytes(1_500_000.0), "1.5 MB");
     }
 }

@@ -40,7 +40,9 @@ impl Chart {
 
     fn draw(&self, language: &str, title: &str, style: &str) -> String {
         let (height, body) = match self {
-            Self::Lines { x, y, logarithmic, series } => (HEIGHT, lines(x, y, *logarithmic, series)),
+            Self::Lines { x, y, logarithmic, series } => {
+                (HEIGHT, lines(x, y, *logarithmic, series))
+            }
             Self::Rows { x, kinds, rows } => rows_of(x, kinds, rows),
         };
         let title = escaped(title);
@@ -186,7 +188,9 @@ fn whisker((x1, y1): (f64, f64), (x2, y2): (f64, f64), colour: &str) -> String {
 
 fn text(x: f64, y: f64, anchor: &str, text: &str) -> String {
     let text = escaped(text);
-    format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"currentColor\">{text}</text>\n")
+    format!(
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"currentColor\">{text}</text>\n"
+    )
 }
 
 /// A mark by the number of its series. Shapes and colours differ in how many there are, so that no

@@ -1,11 +1,11 @@
 //! The runs of a study, grouped over seeds.
 
+use crate::study::Cell;
 use crate::study::config::{Part, StudyConfig};
 use crate::study::method::{label, place};
 use crate::study::plan::Plan;
 use crate::study::record::{DomainResult, Measured, Outcome, Record, Trained};
 use crate::study::statistics::{Mean, mean};
-use crate::study::Cell;
 
 /// What a report is made of.
 pub(super) struct View<'a> {
@@ -130,7 +130,10 @@ fn name(groups: &mut [Group<'_>]) {
             same.iter().any(|o| o.utterances != cell.utterances),
             cell.utterances.map(|count| format!("{count} utterances")),
         );
-        add(same.iter().any(|o| o.lr != cell.lr), cell.lr.map(|lr| format!("lr {}", super::numbers::small(lr))));
+        add(
+            same.iter().any(|o| o.lr != cell.lr),
+            cell.lr.map(|lr| format!("lr {}", super::numbers::small(lr))),
+        );
         add(
             same.iter().any(|o| o.warmup != cell.warmup),
             cell.warmup.map(|warmup| format!("warm-up {warmup}")),

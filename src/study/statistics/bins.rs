@@ -44,7 +44,8 @@ fn bins(domain: &DomainResult, values: &[u32], ends: &[u32]) -> Vec<Bin> {
             None => format!("{low} and more"),
         }
     };
-    let empty = |at| Bin { label: range(at), utterances: 0, words: 0, first: 0, rescored: 0, oracle: 0 };
+    let empty =
+        |at| Bin { label: range(at), utterances: 0, words: 0, first: 0, rescored: 0, oracle: 0 };
     let mut all: Vec<Bin> = (0..=ends.len()).map(empty).collect();
     for (at, &value) in values.iter().enumerate() {
         let bin = &mut all[ends.partition_point(|&end| end < value)];

@@ -32,7 +32,11 @@ pub fn compare(first: &[&[u32]], second: &[&[u32]], words: &[u32]) -> Option<Com
         {
             return None;
         }
-        Some((0..words.len()).map(|at| times * system.iter().map(|row| row[at]).sum::<u32>()).collect())
+        Some(
+            (0..words.len())
+                .map(|at| times * system.iter().map(|row| row[at]).sum::<u32>())
+                .collect(),
+        )
     };
     let (a, b) = (sum(first)?, sum(second)?);
     let total = |errors: &[u32]| errors.iter().map(|&e| f64::from(e)).sum::<f64>();

@@ -12,7 +12,10 @@ fn a_sound_configuration_passes_and_settings_of_training_are_taken() {
     assert_eq!(config.train_config().unwrap().epochs, 2);
     assert_eq!(config.learning_rate("full"), Some(1e-4));
     assert_eq!(config.learning_rate("lora"), Some(1e-3));
-    assert_eq!([Size::Utterances(9).of(5), Size::Part(0.5).of(5), Size::Part(0.01).of(5)], [5, 3, 1]);
+    assert_eq!(
+        [Size::Utterances(9).of(5), Size::Part(0.5).of(5), Size::Part(0.01).of(5)],
+        [5, 3, 1]
+    );
 }
 
 #[test]

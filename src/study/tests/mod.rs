@@ -4,7 +4,9 @@ mod config;
 mod plan;
 
 use super::config::StudyConfig;
-use super::{Cell, Cut, DevPoint, DomainResult, Inputs, Measured, Outcome, Record, Seconds, Trained};
+use super::{
+    Cell, Cut, DevPoint, DomainResult, Inputs, Measured, Outcome, Record, Seconds, Trained,
+};
 use serde_json::{Value, json};
 
 /// A study with a grid for every part of the report.
@@ -45,7 +47,8 @@ pub(crate) fn inputs() -> Inputs {
 pub(crate) fn done(id: &str, cell: &Cell) -> Record {
     let seed = cell.seed.unwrap_or(0) as u32;
     let full = cell.method == "full";
-    let better = u32::from(cell.utterances.unwrap_or(0) > 50) + u32::from(cell.method != "first-pass");
+    let better =
+        u32::from(cell.utterances.unwrap_or(0) > 50) + u32::from(cell.method != "first-pass");
     let domain = |name: &str, words: Vec<u32>| {
         let first: Vec<u32> = words.iter().map(|words| words / 2).collect();
         let rescored = first.iter().enumerate().map(|(at, errors)| {
@@ -100,13 +103,22 @@ pub(crate) fn done(id: &str, cell: &Cell) -> Record {
         device: "CPU".into(),
         base_parameters: if cell.base == "base-a" { 1_000_000 } else { 4_000_000 },
         base_shape: (8, 2),
-        seconds: Seconds { preparing: 1.0, training: 9.0, evaluating: 2.0, testing: 1.0, total: 13.0 },
+        seconds: Seconds {
+            preparing: 1.0,
+            training: 9.0,
+            evaluating: 2.0,
+            testing: 1.0,
+            total: 13.0,
+        },
         trained,
         peak_memory: Some(if full { 500_000_000 } else { 200_000_000 }),
         isotropy: Some(0.2),
         beta: 1.0,
         gamma: 0.0,
-        domains: vec![domain("calls", vec![3, 5, 8, 12, 20, 7]), domain("mail|box", vec![9, 10, 4])],
+        domains: vec![
+            domain("calls", vec![3, 5, 8, 12, 20, 7]),
+            domain("mail|box", vec![9, 10, 4]),
+        ],
         perturbed,
     };
     Record { id: id.into(), cell: cell.clone(), outcome: Outcome::Done(Box::new(measured)) }

@@ -40,7 +40,9 @@ pub(in crate::study::report) fn configuration(view: &View<'_>, document: &mut Do
     if let Ok(json) = serde_json::to_string_pretty(view.config) {
         document.code(json);
     }
-    if let Ok(Ok(json)) = view.config.train_config().map(|config| serde_json::to_string_pretty(&config)) {
+    if let Ok(Ok(json)) =
+        view.config.train_config().map(|config| serde_json::to_string_pretty(&config))
+    {
         document.text("Settings of training in full; learning rate, warm-up, correlation weight and seed are those of each run:");
         document.code(json);
     }

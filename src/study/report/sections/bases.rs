@@ -15,7 +15,10 @@ pub(in crate::study::report) fn bases(view: &View<'_>, document: &mut Document) 
     document.heading("WER against the size of the base");
     let domains = view.domains();
     let size = |group: &Group<'_>| group.runs.first().map(|run| run.1.base_parameters as f64);
-    let mut table = Table::new("WER by base", &["Method", "Base", "Parameters", "Runs", "A step", "Peak memory"]);
+    let mut table = Table::new(
+        "WER by base",
+        &["Method", "Base", "Parameters", "Runs", "A step", "Peak memory"],
+    );
     table.columns.extend(super::wer_columns(&domains));
     let mut methods: Vec<&str> = Vec::new();
     for group in &groups {
@@ -36,7 +39,9 @@ pub(in crate::study::report) fn bases(view: &View<'_>, document: &mut Document) 
                 or_dash(size(group), |size| count(size as u64)),
                 super::runs(group),
                 or_dash(group.over_trained(|t| t.step_seconds), |mean| seconds(mean.mean)),
-                or_dash(group.over_runs(|run| run.peak_memory.map(|b| b as f64)), |mean| bytes(mean.mean)),
+                or_dash(group.over_runs(|run| run.peak_memory.map(|b| b as f64)), |mean| {
+                    bytes(mean.mean)
+                }),
             ];
             row.extend(super::wers(group, &domains));
             table.rows.push(row);

@@ -19,7 +19,16 @@ pub(in crate::study::report) fn cost(view: &View<'_>, document: &mut Document) {
         groups.iter().filter(|group| group.cell.method == "full").cloned().collect();
     let mut table = Table::new(
         "To the same dev WER as full fine-tuning",
-        &["Method", "Seeds", "Dev WER, %", "Time", "Time, full", "Full takes", "Peak memory", "Memory, full"],
+        &[
+            "Method",
+            "Seeds",
+            "Dev WER, %",
+            "Time",
+            "Time, full",
+            "Full takes",
+            "Peak memory",
+            "Memory, full",
+        ],
     );
     for group in &groups {
         let Some(full) = full.iter().find(|full| {
@@ -47,11 +56,11 @@ fn row(group: &Group<'_>, full: &Group<'_>) -> Option<Vec<String>> {
         let Some((_, other)) = full.runs.iter().find(|(other, _)| other == seed) else { continue };
         rows.extend(to_same(run.trained.as_ref()?, other.trained.as_ref()?));
     }
-    let of = |number: fn(&(f64, f64, f64)) -> f64| {
-        mean(&rows.iter().map(number).collect::<Vec<_>>())
-    };
+    let of =
+        |number: fn(&(f64, f64, f64)) -> f64| mean(&rows.iter().map(number).collect::<Vec<_>>());
     let (wer, own, its) = (of(|row| row.0)?, of(|row| row.1)?, of(|row| row.2)?);
-    let times = if own.mean > 0.0 { format!("{:.2} times", its.mean / own.mean) } else { NONE.to_owned() };
+    let times =
+        if own.mean > 0.0 { format!("{:.2} times", its.mean / own.mean) } else { NONE.to_owned() };
     let memory = |group: &Group<'_>| {
         or_dash(group.over_runs(|run| run.peak_memory.map(|b| b as f64)), |mean| bytes(mean.mean))
     };
@@ -76,7 +85,8 @@ pub(super) fn to_same(one: &Trained, other: &Trained) -> Option<(f64, f64, f64)>
 /// Means over seeds at each evaluation; seeds make equal numbers of steps.
 fn course(groups: &[Group<'_>]) -> Chart {
     let series = groups.iter().map(|group| {
-        let runs: Vec<&Trained> = group.runs.iter().filter_map(|run| run.1.trained.as_ref()).collect();
+        let runs: Vec<&Trained> =
+            group.runs.iter().filter_map(|run| run.1.trained.as_ref()).collect();
         let evaluations = runs.iter().map(|run| run.dev.len()).min().unwrap_or(0);
         let at = |at: usize| {
             let of = |number: fn(&crate::study::DevPoint) -> f64| {

@@ -31,7 +31,9 @@ pub(in crate::study::report) fn data(view: &View<'_>, document: &mut Document) {
     let first = view.any(target).and_then(crate::study::DomainResult::wer_first);
     let families: Vec<(String, Vec<Point>)> = families
         .iter()
-        .map(|(name, members)| (name.clone(), points(members, target, |g| g.cell.utterances.map(|n| n as f64))))
+        .map(|(name, members)| {
+            (name.clone(), points(members, target, |g| g.cell.utterances.map(|n| n as f64)))
+        })
         .collect();
     document.figure(
         "data",
@@ -50,7 +52,8 @@ pub(in crate::study::report) fn data(view: &View<'_>, document: &mut Document) {
 fn families<'a>(groups: &[Group<'a>]) -> Vec<(String, Vec<Group<'a>>)> {
     let mut families: Vec<(String, Vec<Group<'a>>)> = Vec::new();
     for group in groups {
-        let rest = |group: &Group<'_>| crate::study::Cell { utterances: None, ..group.cell.clone() };
+        let rest =
+            |group: &Group<'_>| crate::study::Cell { utterances: None, ..group.cell.clone() };
         match families.iter_mut().find(|(_, members)| rest(&members[0]) == rest(group)) {
             Some((_, members)) => members.push(group.clone()),
             None => {
@@ -116,7 +119,16 @@ pub(super) fn chart(x: &str, families: &[(String, Vec<Point>)]) -> Chart {
 pub(super) fn goodness(x: &str, families: &[(String, Vec<Point>)]) -> Table {
     let mut table = Table::new(
         "Fits of the WER in percent",
-        &["Method", "Points", "Logarithmic", "R²", "Error of a left-out point", "Linear", "R²", "Error of a left-out point"],
+        &[
+            "Method",
+            "Points",
+            "Logarithmic",
+            "R²",
+            "Error of a left-out point",
+            "Linear",
+            "R²",
+            "Error of a left-out point",
+        ],
     );
     for (name, points) in families {
         let Some(Fits { logarithmic, linear, points }) = fitted(points) else { continue };

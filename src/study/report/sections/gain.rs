@@ -31,7 +31,8 @@ pub(in crate::study::report) fn gain(view: &View<'_>, document: &mut Document) {
     let caption = "Change of errors from the first pass by words of the reference, target domain";
     document.table(binned(caption, "Words", &groups, target, by_words));
     if by_hypotheses(any).len() > 1 {
-        let caption = "Change of errors from the first pass by hypotheses of the list, target domain";
+        let caption =
+            "Change of errors from the first pass by hypotheses of the list, target domain";
         document.table(binned(caption, "Hypotheses", &groups, target, by_hypotheses));
     }
 }
@@ -75,10 +76,8 @@ fn cut_chart(groups: &[Group<'_>], target: &str, any: &DomainResult) -> Chart {
         let points = (0..any.cuts.len()).filter_map(point).collect();
         Series { label: label.to_owned(), points, joined: true, ..Series::default() }
     };
-    let mut series: Vec<Series> = groups
-        .iter()
-        .map(|group| joined(&group.label, &|at| cut_wer(group, target, at)))
-        .collect();
+    let mut series: Vec<Series> =
+        groups.iter().map(|group| joined(&group.label, &|at| cut_wer(group, target, at))).collect();
     series.push(joined("Oracle", &|at| rate(any.cuts[at].oracle, any)));
     Chart::Lines { x: "hypotheses a list".into(), y: "WER, %".into(), logarithmic: true, series }
 }
@@ -90,13 +89,12 @@ fn binned(
     target: &str,
     bins: fn(&DomainResult) -> Vec<Bin>,
 ) -> Table {
-    let mut table = Table::new(caption, &[kind, "Utterances", "First-pass WER, %", "Oracle WER, %"]);
+    let mut table =
+        Table::new(caption, &[kind, "Utterances", "First-pass WER, %", "Oracle WER, %"]);
     table.columns.extend(groups.iter().map(|group| group.label.clone()));
     // Bins hang on references and lists alone, which all runs share.
-    let all: Vec<Vec<Vec<Bin>>> = groups
-        .iter()
-        .map(|group| group.domain(target).into_iter().map(bins).collect())
-        .collect();
+    let all: Vec<Vec<Vec<Bin>>> =
+        groups.iter().map(|group| group.domain(target).into_iter().map(bins).collect()).collect();
     let Some(first) = all.first().and_then(|runs| runs.first()) else { return table };
     for (at, bin) in first.iter().enumerate() {
         let wer = |errors: u64| {
@@ -105,7 +103,8 @@ fn binned(
         let mut row =
             vec![bin.label.clone(), count(bin.utterances as u64), wer(bin.first), wer(bin.oracle)];
         for runs in &all {
-            let rescored: u64 = runs.iter().filter_map(|bins| bins.get(at)).map(|bin| bin.rescored).sum();
+            let rescored: u64 =
+                runs.iter().filter_map(|bins| bins.get(at)).map(|bin| bin.rescored).sum();
             let before = (bin.first * runs.len() as u64) as f64;
             row.push(or_dash((before > 0.0).then(|| rescored as f64 / before - 1.0), change));
         }

@@ -41,7 +41,14 @@ pub(in crate::study::report) fn head(view: &View<'_>, document: &mut Document) {
 pub(super) fn domains(view: &View<'_>) -> Table {
     let mut table = Table::new(
         "Test lists. The oracle takes the best hypothesis of every list.",
-        &["Domain", "Utterances", "Words", "Hypotheses a list", "First-pass WER, %", "Oracle WER, %"],
+        &[
+            "Domain",
+            "Utterances",
+            "Words",
+            "Hypotheses a list",
+            "First-pass WER, %",
+            "Oracle WER, %",
+        ],
     );
     for name in view.domains() {
         let Some(found) = view.any(name) else { continue };

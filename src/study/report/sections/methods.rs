@@ -20,10 +20,14 @@ pub(in crate::study::report) fn methods(view: &View<'_>, document: &mut Document
     document.heading("Methods in and out of domain");
     document.table(side_by_side(&groups, &domains));
     document.text(
-        "Intervals are 95 % over seeds; a single run has none. The base counts as all of its parameters, without the score head.",
+        "LoRB is LoRA with the correlation term; PLL is the pseudo-log-likelihood of the base's own head, untrained. Intervals are 95 % over seeds; a single run has none. The base counts as all of its parameters, without the score head.",
     );
     document.table(head::domains(view));
-    document.figure("methods", "WER of every method; whiskers are 95 % intervals over seeds.", dots(&groups, &domains));
+    document.figure(
+        "methods",
+        "WER of every method; whiskers are 95 % intervals over seeds.",
+        dots(&groups, &domains),
+    );
     let full = groups.iter().find(|group| group.cell.method == "full");
     document.table(changes(&groups, &domains, full));
     document.text(
@@ -36,7 +40,8 @@ pub(in crate::study::report) fn methods(view: &View<'_>, document: &mut Document
 }
 
 fn side_by_side(groups: &[Group<'_>], domains: &[&str]) -> Table {
-    let mut table = Table::new("WER of the test lists", &["Method", "Runs", "Trained, of the base"]);
+    let mut table =
+        Table::new("WER of the test lists", &["Method", "Runs", "Trained, of the base"]);
     table.columns.extend(wer_columns(domains));
     for group in groups {
         let part = |run: &crate::study::Measured| {
@@ -135,7 +140,16 @@ fn against(one: &Group<'_>, other: &Group<'_>, domain: &str) -> Option<Compariso
 fn costs(groups: &[Group<'_>]) -> Table {
     let mut table = Table::new(
         "Cost of training, means over seeds",
-        &["Method", "Adapter", "Training", "To the best dev WER", "Steps to it", "Steps", "A step", "Peak memory"],
+        &[
+            "Method",
+            "Adapter",
+            "Training",
+            "To the best dev WER",
+            "Steps to it",
+            "Steps",
+            "A step",
+            "Peak memory",
+        ],
     );
     for group in groups.iter().filter(|group| group.trained()) {
         let time = |number: fn(&crate::study::Trained) -> f64| {
@@ -152,7 +166,9 @@ fn costs(groups: &[Group<'_>]) -> Table {
             whole(|t| t.best_step as f64),
             whole(|t| t.steps as f64),
             time(|t| t.step_seconds),
-            or_dash(group.over_runs(|run| run.peak_memory.map(|b| b as f64)), |mean| bytes(mean.mean)),
+            or_dash(group.over_runs(|run| run.peak_memory.map(|b| b as f64)), |mean| {
+                bytes(mean.mean)
+            }),
         ]);
     }
     table

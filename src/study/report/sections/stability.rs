@@ -25,7 +25,14 @@ pub(in crate::study::report) fn stability(view: &View<'_>, document: &mut Docume
     table.columns.extend(warmups.iter().map(|warmup| format!("warm-up {warmup}")));
     let mut spread = Table::new(
         "How much the WER of the target domain changes over the grid",
-        &["Method", "Settings", "Lowest, %", "Highest, %", "Difference", "Worse than the first pass"],
+        &[
+            "Method",
+            "Settings",
+            "Lowest, %",
+            "Highest, %",
+            "Difference",
+            "Worse than the first pass",
+        ],
     );
     let first = view.any(target).and_then(crate::study::DomainResult::wer_first);
     let mut methods: Vec<&str> = Vec::new();
@@ -42,7 +49,8 @@ pub(in crate::study::report) fn stability(view: &View<'_>, document: &mut Docume
         rates.sort_by(f64::total_cmp);
         rates.dedup();
         let at = |rate: f64, warmup: f64| {
-            let found = members.iter().find(|g| g.cell.lr == Some(rate) && g.cell.warmup == Some(warmup));
+            let found =
+                members.iter().find(|g| g.cell.lr == Some(rate) && g.cell.warmup == Some(warmup));
             found.and_then(|group| group.wer(target))
         };
         for &rate in &rates {
@@ -66,9 +74,9 @@ pub(in crate::study::report) fn stability(view: &View<'_>, document: &mut Docume
         let wers: Vec<f64> =
             members.iter().filter_map(|g| g.wer(target)).map(|mean| mean.mean).collect();
         if mean(&wers).is_some() {
-            let (low, high) = wers.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), &wer| {
-                (low.min(wer), high.max(wer))
-            });
+            let (low, high) = wers
+                .iter()
+                .fold((f64::INFINITY, 0.0_f64), |(low, high), &wer| (low.min(wer), high.max(wer)));
             let worse = first.map(|first| wers.iter().filter(|&&wer| wer > first).count());
             spread.rows.push(vec![
                 label.to_owned(),
