@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::method::{METHODS, method};
 use super::{StudyError, training};
 use crate::model::Target as Layer;
+use crate::model::Method;
 use crate::train::TrainConfig;
 
 /// A study. Paths are as written; whoever reads the file decides what they are relative to.
@@ -32,9 +33,15 @@ pub struct StudyConfig {
     /// Numerator of the scale of low-rank updates.
     #[serde(default = "default_alpha")]
     pub alpha: f32,
-    /// Part of the inputs of low-rank updates that is dropped in training.
+    /// Part of the inputs of low-rank updates that is dropped in training; DoRA's are not.
     #[serde(default)]
     pub dropout: f32,
+    /// Tokens of a prefix.
+    #[serde(default = "default_prefix_length")]
+    pub prefix_length: usize,
+    /// Width of residual adapters.
+    #[serde(default = "default_adapter_width")]
+    pub adapter_width: usize,
     /// Peak learning rate by method; `all` is for those that are not named.
     pub learning_rates: BTreeMap<String, f64>,
     /// Weight of the correlation term in methods that are named for it, where a grid says nothing.
@@ -52,6 +59,14 @@ pub struct StudyConfig {
 
 fn default_alpha() -> f32 {
     16.0
+}
+
+fn default_prefix_length() -> usize {
+    Method::PREFIX_LENGTH
+}
+
+fn default_adapter_width() -> usize {
+    Method::HOULSBY_WIDTH
 }
 
 fn default_cor_weight() -> f32 {
@@ -239,6 +254,8 @@ impl StudyConfig {
             "a positive number",
         )?;
         check((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, "0 or more, below 1")?;
+        check(self.prefix_length > 0, "prefix_length", self.prefix_length, "1 or more")?;
+        check(self.adapter_width > 0, "adapter_width", self.adapter_width, "1 or more")?;
         check(self.cor_weight > 0.0, "cor_weight", self.cor_weight, "a positive number")?;
         for (name, &rate) in &self.learning_rates {
             let key = format!("learning_rates.{name}");

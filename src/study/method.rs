@@ -28,10 +28,8 @@ const fn baseline(name: &'static str, label: &'static str) -> MethodInfo {
 }
 
 /// Every method, in the order of reports.
-pub const METHODS: [MethodInfo; 16] = [
+pub const METHODS: [MethodInfo; 12] = [
     baseline("first-pass", "First pass"),
-    baseline("pll", "PLL"),
-    baseline("pll-length", "PLL, length weight"),
     plain("full", "Full fine-tuning"),
     plain("head", "Head only"),
     plain("bitfit", "BitFit"),
@@ -43,8 +41,6 @@ pub const METHODS: [MethodInfo; 16] = [
     low_rank("dora", "DoRA"),
     low_rank("adalora", "AdaLoRA"),
     low_rank("adalorb", "AdaLoRA + correlation"),
-    low_rank("rank-warmup", "LoRA, high-rank warm-up"),
-    low_rank("mixed-rank", "LoRA, mixed rank"),
 ];
 
 /// The method of this name.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use lorb::adapter::{self, AdapterMeta};
 use lorb::base::{Base, BertConfig, BertTokenizer};
-use lorb::model::{Adapter, Encoder};
+use lorb::model::{Adapter, Encoder, base_parameters};
 use lorb::nbest::Utterance;
 use lorb::score::Weights;
 use lorb::study::{
@@ -78,17 +78,14 @@ fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
         return Err(CliError::Failed(format!("{}: changed since the study began", cell.base)));
     }
     let Base { config: sizes, tokenizer, mut weights, hash } = base;
-    let start = settings::adapter(cell, config, &sizes)?;
+    let start = settings::adapter(cell, config, &sizes, &weights)?;
     let device = args.run.open_device()?;
     let encoder = Encoder::new(&sizes, &mut weights, &device.device)
         .map_err(|error| CliError::at(&cell.base, &error))?;
     drop(weights);
     let mut measured = Measured {
         device: device.name.clone(),
-        base_parameters: lorb::base::expected_tensors(&sizes)
-            .iter()
-            .map(|(_, shape)| shape.iter().product::<usize>() as u64)
-            .sum(),
+        base_parameters: base_parameters(&sizes) as u64,
         base_shape: (sizes.hidden_size, sizes.num_hidden_layers),
         ..Measured::default()
     };

@@ -1,37 +1,65 @@
 //! What a cell's method means to the trainer.
 
-use lorb::base::BertConfig;
-use lorb::model::{Adapter, LoraConfig, Target};
+use lorb::base::{BaseWeights, BertConfig};
+use lorb::model::{Adapter, LoraConfig, LoraVariant, Method, MethodKind, Target};
 use lorb::study::{Cell, StudyConfig};
 use lorb::train::TrainConfig;
 
 use crate::cli::error::CliError;
-use crate::cli::train_args::lora_error;
+use crate::cli::train_args::method_error;
 
-/// The adapter that a cell begins with. Every method has its line here.
-pub fn adapter(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<Adapter, CliError> {
+/// What a cell begins with, before any tensor of the base is taken.
+pub fn adapter(
+    cell: &Cell,
+    config: &StudyConfig,
+    base: &BertConfig,
+    weights: &BaseWeights,
+) -> Result<Adapter, CliError> {
     let seed = cell.seed.unwrap_or(0);
-    let lora = match cell.method.as_str() {
-        // The unadapted base: the update of fresh factors is 0.
-        "first-pass" => LoraConfig::default(),
-        "lora" | "lorb" | "rslora" => low_rank(cell, config)?,
+    let method = method(cell, config, base)?;
+    Adapter::init_on(base, weights, method, seed).map_err(|error| method_error(&error))
+}
+
+/// A cell's method. Every name has its line here.
+fn method(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<Method, CliError> {
+    let lora = low_rank(cell, config)?;
+    Ok(match cell.method.as_str() {
+        // The unadapted base: nothing scores where beta is 0.
+        "first-pass" | "head" => Method::Head,
+        "lora" | "lorb" | "rslora" => sized(MethodKind::Lora, lora, cell, base)?,
+        "dora" => {
+            let lora = LoraConfig { variant: LoraVariant::Dora, dropout: 0.0, ..lora };
+            sized(MethodKind::Dora, lora, cell, base)?
+        }
+        "full" => Method::Full,
+        "bitfit" => Method::BitFit,
+        "prefix" => Method::Prefix { length: config.prefix_length },
+        "houlsby" => Method::Houlsby { width: config.adapter_width },
         other => {
             return Err(CliError::Failed(format!(
-                "method {other:?}: not in this version of LoRB"
+                "method {other:?}: this version does not train it"
             )));
         }
-    };
-    Adapter::init(base, lora, seed).map_err(|error| lora_error(&error))
+    })
+}
+
+/// The settings as they are, or the largest within the cell's budget.
+fn sized(
+    kind: MethodKind,
+    lora: LoraConfig,
+    cell: &Cell,
+    base: &BertConfig,
+) -> Result<Method, CliError> {
+    match cell.budget.as_ref().and_then(|budget| budget.part()) {
+        Some(part) => Method::within(kind, part, base, &lora).map_err(|e| method_error(&e)),
+        None => Ok(Method::Lora(lora)),
+    }
 }
 
 fn low_rank(cell: &Cell, config: &StudyConfig) -> Result<LoraConfig, CliError> {
-    if let Some(budget) = &cell.budget {
-        let message = format!("budget {}: this version picks no ranks", budget.0);
-        return Err(CliError::Failed(message));
-    }
     let default = LoraConfig::default();
     let targets = match &cell.targets {
-        Some(names) => Target::parse_list(names.split(',')).map_err(|e| lora_error(&e))?,
+        Some(names) => Target::parse_list(names.split(',')).map_err(|e| method_error(&e))?,
         None => default.targets,
     };
     Ok(LoraConfig {
@@ -40,7 +68,7 @@ fn low_rank(cell: &Cell, config: &StudyConfig) -> Result<LoraConfig, CliError> {
         dropout: config.dropout,
         targets,
         rslora: cell.method == "rslora",
-        layers: None,
+        ..default
     })
 }
 
