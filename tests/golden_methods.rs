@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor};
 use lorb::adapter::{self, AdapterFiles};
 use lorb::base::{Base, TensorFile};
 use lorb::model::{
-    Adapter, Encoder, Layout, Leaves, LoraConfig, LoraVariant, Method, PackedBatch, Scorer, Slot,
-    SlotKind, Target,
+    Adapter, Encoder, Layout, Leaves, LoraConfig, LoraVariant, Method, MethodKind, PackedBatch,
+    Scorer, Slot, SlotKind, Target,
 };
 use lorb::nbest::{JsonLines, Utterance};
 use lorb::train::{Pass, TrainConfig, TrainData};
@@ -40,10 +40,13 @@ fn lists() -> Vec<Utterance> {
 /// its columns.
 fn golden_tensor(file: &TensorFile<Vec<u8>>, slot: &Slot) -> Vec<f32> {
     let read = |name: &str| file.read(name).expect("a golden tensor");
+    // AdaLoRA's are parameters, LoRA's modules.
+    let has = |end: &str| file.entries().contains_key(&format!("{}.{end}", slot.module));
     let named = |end: &str| read(&format!("{}.{end}", slot.module)).data;
     let value = match slot.kind {
-        SlotKind::LoraA => return named("lora_A.weight"),
-        SlotKind::LoraB => return named("lora_B.weight"),
+        SlotKind::LoraA => return named(if has("lora_A") { "lora_A" } else { "lora_A.weight" }),
+        SlotKind::LoraB => return named(if has("lora_B") { "lora_B" } else { "lora_B.weight" }),
+        SlotKind::LoraE => return named("lora_E"),
         SlotKind::Magnitude => return named("lora_magnitude_vector"),
         SlotKind::Bias | SlotKind::HeadBias => return named("bias"),
         SlotKind::PrefixKey => 0,
@@ -102,6 +105,9 @@ fn check_gradients(
     assert_eq!(adapter.layout.len(), expected_parameters, "{kind}");
     assert_eq!(index["parameters"], expected_parameters);
     let length = number(&index["gradient_norm"]);
+    // LoRB's gradient is that of the loss with its regulariser.
+    let orthogonality = (kind == MethodKind::AdaLora)
+        .then(|| common::tensors("methods/adalora/orthogonality.safetensors"));
     for recompute in [false, true] {
         let config = TrainConfig {
             cor_weight: number(&index["cor_weight"]) as f32,
@@ -127,7 +133,11 @@ fn check_gradients(
         let found = host(parts.gradient);
         let (mut worst, mut rounding) = (0.0f64, 0);
         for slot in adapter.layout.slots() {
-            let expected = golden_tensor(&gradients, slot);
+            let mut expected = golden_tensor(&gradients, slot);
+            if let (Some(file), SlotKind::LoraA | SlotKind::LoraB) = (&orthogonality, slot.kind) {
+                let regulariser = golden_tensor(file, slot);
+                expected.iter_mut().zip(regulariser).for_each(|(e, r)| *e += 0.5 * r);
+            }
             let pairs = found[slot.range()].iter().zip(&expected);
             let off = norm(pairs.map(|(f, e)| f64::from(*f) - f64::from(*e)));
             let size = norm(expected.iter().map(|e| f64::from(*e)));
@@ -149,6 +159,11 @@ fn check_gradients(
     }
 }
 
+fn adalora() -> Method {
+    let (targets, variant) = (Target::ALL.into(), LoraVariant::AdaLora { target_rank: 2 });
+    LoraConfig { rank: 4, alpha: 8.0, targets, variant, ..LoraConfig::default() }.into()
+}
+
 fn dora() -> Method {
     let (targets, variant) = (Target::ALL.into(), LoraVariant::Dora);
     LoraConfig { rank: 4, alpha: 8.0, targets, variant, ..LoraConfig::default() }.into()
@@ -162,6 +177,7 @@ fn check(device: &Device) {
         Method::Houlsby { width: 5 },
         Method::Prefix { length: 3 },
         dora(),
+        adalora(),
     ] {
         let mut base = common::tiny().base();
         let encoder = Encoder::new(&base.config, &mut base.weights, device).expect("an encoder");
@@ -186,7 +202,7 @@ fn methods_on_a_software_gpu() {
 #[test]
 fn adapters_of_peft_load() {
     let base = common::tiny().base();
-    for method in [Method::Prefix { length: 3 }, dora()] {
+    for method in [Method::Prefix { length: 3 }, dora(), adalora()] {
         let directory = format!("methods/{}/adapter", method.kind());
         let files = AdapterFiles {
             config: common::read(format!("{directory}/adapter_config.json")),
@@ -201,8 +217,14 @@ fn adapters_of_peft_load() {
 /// Before it is trained, each method but a prefix leaves the base's `[CLS]` as it is.
 #[test]
 fn a_new_adapter_changes_nothing_yet() {
-    for method in [Method::Head, Method::BitFit, Method::Full, Method::Houlsby { width: 5 }, dora()]
-    {
+    for method in [
+        Method::Head,
+        Method::BitFit,
+        Method::Full,
+        Method::Houlsby { width: 5 },
+        dora(),
+        adalora(),
+    ] {
         let mut base = common::tiny().base();
         let adapter = Adapter::init_on(&base.config, &base.weights, method, 1).expect("an adapter");
         let device = common::cpu();

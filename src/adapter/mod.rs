@@ -22,7 +22,7 @@ pub use meta::AdapterMeta;
 pub use read::{ReadOptions, read, read_with};
 pub use write::write;
 
-use crate::model::SlotKind;
+use crate::model::{MethodKind, SlotKind};
 use meta::SECTION;
 
 /// Name of the settings' file in the directory.
@@ -42,12 +42,15 @@ pub struct AdapterFiles {
     pub weights: Vec<u8>,
 }
 
-/// PEFT's name of a tensor of LoRA, or of the score head.
-fn tensor_name(module: &str, kind: SlotKind) -> String {
+/// PEFT's name of a tensor of LoRA, or of the score head. AdaLoRA's are parameters and no modules.
+fn tensor_name(module: &str, kind: SlotKind, method: MethodKind) -> String {
     let tensor = match kind {
+        SlotKind::LoraA if method == MethodKind::AdaLora => "lora_A",
+        SlotKind::LoraB if method == MethodKind::AdaLora => "lora_B",
         SlotKind::LoraA => "lora_A.weight",
         SlotKind::LoraB => "lora_B.weight",
         SlotKind::Magnitude => "lora_magnitude_vector",
+        SlotKind::LoraE => "lora_E",
         _ => return format!("{PREFIX}{}", plain::tensor_name(module, kind)),
     };
     format!("{PREFIX}{module}.{tensor}")

@@ -48,7 +48,7 @@ fn method(mut map: Map<String, Value>) -> Result<(Method, Option<String>), Adapt
         (MethodKind::Head, None) => Method::Head,
         (MethodKind::BitFit, None) => Method::BitFit,
         (MethodKind::Full, None) => Method::Full,
-        (MethodKind::Lora | MethodKind::Dora | MethodKind::Prefix, _) => {
+        (MethodKind::Lora | MethodKind::Dora | MethodKind::AdaLora | MethodKind::Prefix, _) => {
             let what = format!("is {name}, which is kept in PEFT's format");
             return Err(AdapterError::setting(KEY, what));
         }

@@ -6,7 +6,7 @@ use super::selection::{Module, split};
 use super::settings::{self, Settings};
 use super::{AdapterError, AdapterFiles, AdapterMeta, PREFIX, SECTION, plain, prefix, tensor_name};
 use crate::base::{BertConfig, TensorFile};
-use crate::model::{Adapter, LoraConfig, SCORE_HEAD, SlotKind, Target};
+use crate::model::{Adapter, LoraConfig, LoraVariant, SCORE_HEAD, SlotKind, Target};
 
 /// What to do where an adapter leaves a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,7 +52,7 @@ pub fn read_with(
         None => AdapterMeta::default(),
     };
     meta.base_name.clone_from(&settings.base_name);
-    let found = Found::in_file(&file)?;
+    let found = Found::in_file(&file, settings.variant)?;
     let modules = match selected {
         Some(selected) => {
             found.within(&selected, base)?;
@@ -82,7 +82,7 @@ pub fn read_with(
         }
         let Some(name) = found.names.get(&(slot.module.clone(), slot.kind)) else {
             return Err(AdapterError::Missing {
-                name: tensor_name(&slot.module, slot.kind),
+                name: tensor_name(&slot.module, slot.kind, adapter.method.kind()),
                 why: format!(
                     "`{}` is adapted or saved by adapter_config.json or by its other tensor",
                     slot.module
@@ -113,10 +113,10 @@ struct Found {
 }
 
 impl Found {
-    fn in_file(file: &TensorFile<&[u8]>) -> Result<Self, AdapterError> {
+    fn in_file(file: &TensorFile<&[u8]>, variant: LoraVariant) -> Result<Self, AdapterError> {
         let mut names: BTreeMap<(String, SlotKind), String> = BTreeMap::new();
         for stored in file.entries().keys() {
-            let Some((module, kind)) = parse(stored) else {
+            let Some((module, kind)) = parse(stored, variant) else {
                 return Err(unused(
                     stored,
                     "LoRB knows LoRA tensors of the encoder and a linear layer `score`",
@@ -172,7 +172,7 @@ impl Found {
 
 /// Module and kind of a tensor's name. A model that wraps the encoder as `bert` puts that before
 /// its modules.
-fn parse(stored: &str) -> Option<(String, SlotKind)> {
+fn parse(stored: &str, variant: LoraVariant) -> Option<(String, SlotKind)> {
     let name = stored.strip_prefix(PREFIX)?;
     match name {
         "score.weight" => return Some((SCORE_HEAD.to_owned(), SlotKind::HeadWeight)),
@@ -180,11 +180,18 @@ fn parse(stored: &str) -> Option<(String, SlotKind)> {
         _ => {}
     }
     let name = name.strip_prefix("bert.").unwrap_or(name);
-    let kinds = [
-        (".lora_A.weight", SlotKind::LoraA),
-        (".lora_B.weight", SlotKind::LoraB),
-        (".lora_magnitude_vector", SlotKind::Magnitude),
-    ];
+    let kinds = match variant {
+        LoraVariant::AdaLora { .. } => [
+            (".lora_A", SlotKind::LoraA),
+            (".lora_B", SlotKind::LoraB),
+            (".lora_E", SlotKind::LoraE),
+        ],
+        LoraVariant::Plain | LoraVariant::Dora => [
+            (".lora_A.weight", SlotKind::LoraA),
+            (".lora_B.weight", SlotKind::LoraB),
+            (".lora_magnitude_vector", SlotKind::Magnitude),
+        ],
+    };
     kinds
         .into_iter()
         .find_map(|(end, kind)| name.strip_suffix(end).map(|module| (module.to_owned(), kind)))

@@ -36,18 +36,19 @@ const HARMLESS: [&str; 11] = [
 
 impl Settings {
     pub(super) fn from_map(mut map: Map<String, Value>) -> Result<Self, AdapterError> {
-        match map.shift_remove("peft_type") {
-            Some(Value::String(kind)) if kind == "LORA" => {}
+        let adalora = match map.shift_remove("peft_type") {
+            Some(Value::String(kind)) if kind == "LORA" => false,
+            Some(Value::String(kind)) if kind == "ADALORA" => true,
             Some(other) => {
                 return Err(AdapterError::setting(
                     "peft_type",
-                    format!("is {other}; LoRB reads \"LORA\" and \"PREFIX_TUNING\""),
+                    format!("is {other}; LoRB reads \"LORA\", \"ADALORA\" and \"PREFIX_TUNING\""),
                 ));
             }
             None => {
                 return Err(AdapterError::setting("peft_type", "is missing; expected \"LORA\""));
             }
-        }
+        };
         check_init(map.shift_remove("init_lora_weights"))?;
         check_saved_modules(map.shift_remove("modules_to_save"))?;
         match map.shift_remove("bias") {
@@ -65,21 +66,36 @@ impl Settings {
             _ => None,
         };
         // PEFT's own defaults where a key is left out.
+        let (rank, variant) = if adalora { adalora_ranks(&mut map)? } else { lora_rank(&mut map)? };
         let settings = Self {
-            rank: whole(&mut map, "r")?.unwrap_or(8),
+            rank,
             alpha: number(&mut map, "lora_alpha")?.unwrap_or(8.0),
             dropout: number(&mut map, "lora_dropout")?.unwrap_or(0.0),
             rslora: flag(&mut map, "use_rslora")?.unwrap_or(false),
-            variant: match flag(&mut map, "use_dora")? {
-                Some(true) => LoraVariant::Dora,
-                Some(false) | None => LoraVariant::Plain,
-            },
+            variant,
             selection: Selection::from_settings(&mut map)?,
             base_name,
         };
         refuse_the_rest(map)?;
         Ok(settings)
     }
+}
+
+fn lora_rank(map: &mut Map<String, Value>) -> Result<(usize, LoraVariant), AdapterError> {
+    let dora = flag(map, "use_dora")? == Some(true);
+    let variant = if dora { LoraVariant::Dora } else { LoraVariant::Plain };
+    Ok((whole(map, "r")?.unwrap_or(8), variant))
+}
+
+/// AdaLoRA's ranks. What it says of its schedule belongs to training alone; `r` is not used.
+fn adalora_ranks(map: &mut Map<String, Value>) -> Result<(usize, LoraVariant), AdapterError> {
+    let rank = whole(map, "init_r")?.unwrap_or(12);
+    let target_rank = whole(map, "target_r")?.unwrap_or(8);
+    for key in ["r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "total_step"]
+    {
+        map.shift_remove(key);
+    }
+    Ok((rank, LoraVariant::AdaLora { target_rank }))
 }
 
 /// Initialisations after which the adapter means what its tensors say. PiSSA, OLoRA, CorDA, LoftQ

@@ -27,8 +27,10 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
     let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = match adapter.method {
         Method::Prefix { .. } => prefix::tensors(adapter),
         _ => {
-            let name =
-                if adapter.method.lora().is_some() { tensor_name } else { plain::tensor_name };
+            let name = |module: &str, kind| match adapter.method.lora() {
+                Some(_) => tensor_name(module, kind, adapter.method.kind()),
+                None => plain::tensor_name(module, kind),
+            };
             let slots = adapter.layout.slots().iter();
             let tensor = |slot: &Slot| {
                 (name(&slot.module, slot.kind), slot.shape.clone(), adapter.values(slot).to_vec())
@@ -68,6 +70,9 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
 
 /// `adapter_config.json`: keys in PEFT's (alphabetical) order.
 fn lora_config(lora: &LoraConfig, meta: &AdapterMeta) -> Result<Value, AdapterError> {
+    if let LoraVariant::AdaLora { target_rank } = lora.variant {
+        return adalora_config(lora, target_rank, meta);
+    }
     let (targets, excluded) = names(lora);
     Ok(json!({
         "alpha_pattern": {},
@@ -90,6 +95,38 @@ fn lora_config(lora: &LoraConfig, meta: &AdapterMeta) -> Result<Value, AdapterEr
         "task_type": null,
         "use_dora": lora.variant == LoraVariant::Dora,
         "use_rslora": lora.rslora,
+    }))
+}
+
+/// AdaLoRA's, of a run that is over: its ranks are the first ones, with factors of 0 where training kept
+/// none. PEFT wants a schedule that could be; this one does nothing.
+fn adalora_config(
+    lora: &LoraConfig,
+    target_rank: usize,
+    meta: &AdapterMeta,
+) -> Result<Value, AdapterError> {
+    let (targets, excluded) = names(lora);
+    Ok(json!({
+        "base_model_name_or_path": meta.base_name,
+        "bias": "none",
+        "exclude_modules": if excluded.is_empty() { Value::Null } else { json!(excluded) },
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_r": lora.rank,
+        "layers_pattern": null,
+        "layers_to_transform": lora.layers,
+        "lora_alpha": shortest(lora.alpha)?,
+        "lora_dropout": shortest(lora.dropout)?,
+        "modules_to_save": [SCORE_HEAD],
+        "peft_type": "ADALORA",
+        "rank_pattern": null,
+        "revision": null,
+        "target_modules": targets,
+        "target_r": target_rank,
+        "task_type": null,
+        "tfinal": 0,
+        "tinit": 0,
+        "total_step": 1,
     }))
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lorb::adapter::{self, AdapterFiles, AdapterMeta, ReadOptions};
 use lorb::base::{TensorEntry, TensorFile, expected_tensors};
-use lorb::model::{Layout, LoraConfig, Method};
+use lorb::model::{Layout, LoraConfig, LoraVariant, Method};
 
 use super::args::ReadArgs;
 use super::error::CliError;
@@ -126,6 +126,9 @@ fn method(text: &mut String, method: &Method) {
         Method::Lora(lora) => {
             let targets: Vec<String> = lora.targets.iter().map(ToString::to_string).collect();
             line(text, "rank", &lora.rank.to_string());
+            if let LoraVariant::AdaLora { target_rank } = lora.variant {
+                line(text, "rank kept", &format!("{target_rank} on average"));
+            }
             line(text, "alpha", &lora.alpha.to_string());
             line(text, "scale", &lora.scale().to_string());
             line(text, "target modules", &targets.join(", "));

@@ -78,15 +78,20 @@ const LORB_COR_WEIGHT: f32 = 0.05;
 #[command(next_help_heading = "Method")]
 pub struct MethodArgs {
     /// What is trained: lora; lorb (lora with the correlation term); dora
-    /// (lora with the rows' lengths); full (the whole encoder);
+    /// (lora with the rows' lengths); adalora (lora with
+    /// ranks that follow importance); full (the whole encoder);
     /// bitfit (its biases); prefix (keys and values before each layer's); houlsby (bottlenecks behind
     /// output layers); head (the score head alone, which all others train too)
-    #[arg(long, default_value_t = MethodName::Plain(MethodKind::Lora), value_parser = words::<MethodName>(&["lora", "lorb", "dora", "full", "bitfit", "prefix", "houlsby", "head"]))]
+    #[arg(long, default_value_t = MethodName::Plain(MethodKind::Lora), value_parser = words::<MethodName>(&["lora", "lorb", "dora", "adalora", "full", "bitfit", "prefix", "houlsby", "head"]))]
     pub method: MethodName,
     /// Choose rank and layers, prefix length or bottleneck width so that at most this part of the
     /// base's parameters is trained, such as 0.08%
-    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["lora_r", "lora_alpha", "lora_target_modules", "prefix_length", "adapter_width", "init_adapter"])]
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["lora_r", "lora_alpha", "lora_target_modules", "prefix_length", "adapter_width", "adalora_target_r", "init_adapter"])]
     pub budget: Option<f64>,
+    /// Rank at the end, on average, under adalora [default: 8]; --lora-r is then the first one [default:
+    /// half as much again]
+    #[arg(long, value_name = "N")]
+    pub adalora_target_r: Option<usize>,
     /// Tokens of a prefix [default: 20]
     #[arg(long, value_name = "N")]
     pub prefix_length: Option<usize>,
@@ -261,6 +266,15 @@ impl MethodArgs {
         }
         Ok(match kind {
             MethodKind::Lora => Method::Lora(lora),
+            MethodKind::AdaLora => {
+                let target_rank = self.adalora_target_r.unwrap_or(8);
+                let rank = self.lora.lora_r.unwrap_or(target_rank + target_rank.div_ceil(2));
+                Method::Lora(LoraConfig {
+                    rank,
+                    variant: LoraVariant::AdaLora { target_rank },
+                    ..lora
+                })
+            }
             MethodKind::Dora => Method::Lora(LoraConfig { variant: LoraVariant::Dora, ..lora }),
             MethodKind::Head => Method::Head,
             MethodKind::BitFit => Method::BitFit,
@@ -279,14 +293,15 @@ impl MethodArgs {
     /// Refuses a setting of another method, which would go unused.
     fn check_flags(&self, kind: MethodKind) -> Result<(), CliError> {
         let lora = &self.lora;
-        let of_lora = matches!(kind, MethodKind::Lora | MethodKind::Dora);
+        let of_lora = matches!(kind, MethodKind::Lora | MethodKind::Dora | MethodKind::AdaLora);
         let given = [
             ("--lora-r", lora.lora_r.is_some(), of_lora),
             ("--lora-alpha", lora.lora_alpha.is_some(), of_lora),
             ("--lora-dropout", lora.lora_dropout.is_some(), of_lora),
             ("--lora-target-modules", lora.lora_target_modules.is_some(), of_lora),
             ("--lora-layers", lora.lora_layers.is_some(), of_lora),
-            ("--rslora", lora.rslora, of_lora),
+            ("--rslora", lora.rslora, of_lora && kind != MethodKind::AdaLora),
+            ("--adalora-target-r", self.adalora_target_r.is_some(), kind == MethodKind::AdaLora),
             ("--prefix-length", self.prefix_length.is_some(), kind == MethodKind::Prefix),
             ("--adapter-width", self.adapter_width.is_some(), kind == MethodKind::Houlsby),
         ];
@@ -324,6 +339,8 @@ pub fn method_error(error: &ModelError) -> CliError {
         ModelError::Lora { setting, what } => {
             let flag = match *setting {
                 "r" => "--lora-r",
+                "target_r" => "--adalora-target-r",
+                "use_rslora" => "--rslora",
                 "lora_alpha" => "--lora-alpha",
                 "lora_dropout" => "--lora-dropout",
                 "layers_to_transform" => "--lora-layers",

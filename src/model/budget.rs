@@ -1,5 +1,7 @@
 //! The largest setting of a method whose parameters stay within a part of the base's.
 
+use std::collections::BTreeSet;
+
 use super::error::ModelError;
 use super::layout::Layout;
 use super::lora::{LoraConfig, LoraVariant, Target};
@@ -39,16 +41,20 @@ impl Method {
         ];
         let sizes = 1..=MOST.min(base.hidden_size);
         let candidates: Vec<Self> = match kind {
-            MethodKind::Lora | MethodKind::Dora => {
-                let variant = match kind {
-                    MethodKind::Dora => LoraVariant::Dora,
-                    _ => LoraVariant::Plain,
-                };
+            MethodKind::Lora | MethodKind::Dora | MethodKind::AdaLora => {
                 let ranks = |targets: &&[Target]| {
-                    let targets = targets.iter().copied().collect();
-                    let lora = LoraConfig { targets, variant, ..lora.clone() };
+                    let targets: BTreeSet<Target> = targets.iter().copied().collect();
+                    let lora = lora.clone();
                     sizes.clone().map(move |rank| {
-                        Self::Lora(LoraConfig { rank, alpha: 2.0 * rank as f32, ..lora.clone() })
+                        let variant = match kind {
+                            MethodKind::Dora => LoraVariant::Dora,
+                            MethodKind::AdaLora => {
+                                LoraVariant::AdaLora { target_rank: (2 * rank).div_ceil(3) }
+                            }
+                            _ => LoraVariant::Plain,
+                        };
+                        let (alpha, targets) = (2.0 * rank as f32, targets.clone());
+                        Self::Lora(LoraConfig { rank, alpha, targets, variant, ..lora.clone() })
                     })
                 };
                 sets.iter().flat_map(ranks).collect()

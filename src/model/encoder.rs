@@ -392,7 +392,7 @@ impl Linear {
             return ops::linear(x, trained.as_ref().unwrap_or(&self.weight), bias, activation);
         };
         let Self { weight, bias } = self;
-        let (factors, plan) = (run.leaves.at(low_rank.factors), &low_rank.plan);
+        let (factors, plan) = (&run.leaves.factors(low_rank), &low_rank.plan);
         if let Some(magnitude) = low_rank.magnitude {
             let without = bias.zeros_like();
             let y = ops::lora_linear(x, weight, &without, factors, plan, Activation::Identity);

@@ -7,7 +7,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::error::ModelError;
 use super::lora::{LoraVariant, Target};
-use super::method::Method;
+use super::method::{Method, MethodKind};
 use crate::base::{BaseWeights, BertConfig, HostTensor};
 
 /// Module name of the score head, as PEFT saves it.
@@ -32,6 +32,8 @@ pub enum SlotKind {
     PrefixKey,
     /// Values of a layer's prefix, `[P, H]`.
     PrefixValue,
+    /// AdaLoRA's factors between A and B, `[r, 1]`.
+    LoraE,
     /// DoRA's lengths of the rows of an adapted weight, `[out]`.
     Magnitude,
     /// Weight of the score head, `[1, H]`.
@@ -161,8 +163,10 @@ impl Layout {
             Method::Lora(lora) => {
                 all(SlotKind::LoraA, &|(_, inputs)| vec![lora.rank, inputs]);
                 all(SlotKind::LoraB, &|(outputs, _)| vec![outputs, lora.rank]);
-                if lora.variant == LoraVariant::Dora {
-                    all(SlotKind::Magnitude, &|(outputs, _)| vec![outputs]);
+                match lora.variant {
+                    LoraVariant::Plain => {}
+                    LoraVariant::Dora => all(SlotKind::Magnitude, &|(outputs, _)| vec![outputs]),
+                    LoraVariant::AdaLora { .. } => all(SlotKind::LoraE, &|_| vec![lora.rank, 1]),
                 }
             }
             Method::BitFit => all(SlotKind::Bias, &|(outputs, _)| vec![outputs]),
@@ -238,7 +242,8 @@ impl Adapter {
     /// A is drawn from `U(-1/sqrt(in), 1/sqrt(in))`, which is the Kaiming uniform distribution with
     /// `a = sqrt(5)` that PEFT takes; B is 0; the head's weight is drawn from `N(0, 0.02^2)`, its
     /// bias is 0. Of a bottleneck, down is drawn as A and up is 0; a prefix is drawn from `N(0, 1)`, as
-    /// PEFT does, and so does change something from the start. The same seed gives the same bits on every platform.
+    /// PEFT does, and so does change something from the start. AdaLoRA's A and B are drawn as the head's
+    /// weight, and the factors between them are 0. The same seed gives the same bits on every platform.
     ///
     /// # Errors
     /// [`ModelError::Lora`] or [`ModelError::Method`] when a setting does not suit the base,
@@ -290,6 +295,9 @@ impl Adapter {
         for slot in layout.slots() {
             let values = &mut parameters[slot.range()];
             match slot.kind {
+                SlotKind::LoraA | SlotKind::LoraB if method.kind() == MethodKind::AdaLora => {
+                    values.fill_with(|| (normal(&mut rng) * HEAD_DEVIATION) as f32);
+                }
                 SlotKind::LoraA | SlotKind::Weight if draws_weight(&method, slot) => {
                     let bound = 1.0 / libm::sqrt(slot.shape[1] as f64);
                     values.fill_with(|| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32);

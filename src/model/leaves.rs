@@ -27,6 +27,8 @@ pub(super) struct LowRank {
     pub plan: LoraPlan,
     /// DoRA's lengths of the adapted rows, `[n out]`.
     pub magnitude: Option<Place>,
+    /// AdaLoRA's factors between A and B, `[n r]`.
+    pub gate: Option<Place>,
 }
 
 /// A bottleneck behind a linear layer: weight and bias, down `[m, H]`, `[m]` and up `[H, m]`, `[H]`.
@@ -70,6 +72,15 @@ pub(super) struct LayerLeaves {
     pub intermediate: LinearLeaves,
     pub output: LinearLeaves,
     pub output_norm: NormLeaves,
+}
+
+impl LayerLeaves {
+    fn low_ranks(&self) -> impl Iterator<Item = &LowRank> {
+        let Self { fused, query, key_value, attention_output, intermediate, output, .. } = self;
+        [fused, query, key_value, attention_output, intermediate, output]
+            .into_iter()
+            .filter_map(|linear| linear.low_rank.as_ref())
+    }
 }
 
 /// What is trained of the embeddings: the three tables, flat, and their normalisation.
@@ -183,6 +194,52 @@ impl Leaves {
         &self.cuts[place.0].tensor
     }
 
+    /// The stacked A and then the stacked B, end to end, as they are multiplied with: rows of A times
+    /// AdaLoRA's factors, where there are any.
+    pub(super) fn factors(&self, low_rank: &LowRank) -> Tensor<1> {
+        let Some(gate) = low_rank.gate else { return self.at(low_rank.factors).clone() };
+        let [a, b] = self.split(low_rank);
+        let gate = self.at(gate).clone().reshape([low_rank.plan.stacked_rank(), 1]);
+        Tensor::cat(vec![(a * gate).flatten(0, 1), b.flatten(0, 1)], 0)
+    }
+
+    /// The stacked A `[n r, in]` and the stacked B `[n out, r]`.
+    fn split(&self, low_rank: &LowRank) -> [Tensor<2>; 2] {
+        let (flat, plan) = (self.at(low_rank.factors), &low_rank.plan);
+        let [len] = flat.dims();
+        let (stacked, inputs) = (plan.stacked_rank(), plan.inputs(len));
+        let part = |range| flat.clone().slice_dim(0, range);
+        [
+            part(0..stacked * inputs).reshape([stacked, inputs]),
+            part(stacked * inputs..len).reshape([plan.adapted.len() * plan.width, plan.rank]),
+        ]
+    }
+
+    /// How far AdaLoRA's A and B are from orthogonal, `[1]`: the mean over all of them of `|A A^T - I|`
+    /// and `|B^T B - I|` (Frobenius norms). `None` without such factors.
+    #[must_use]
+    pub fn orthogonality(&self) -> Option<Tensor<1>> {
+        let mut terms = Vec::new();
+        for low_rank in self.layers.iter().flat_map(LayerLeaves::low_ranks) {
+            if low_rank.gate.is_none() {
+                continue;
+            }
+            let [a, b] = self.split(low_rank);
+            let (rank, width) = (low_rank.plan.rank, low_rank.plan.width);
+            let unit = Tensor::<2>::eye(rank, &a.device().inner());
+            for j in 0..low_rank.plan.adapted.len() {
+                let a = a.clone().slice_dim(0, j * rank..(j + 1) * rank);
+                let b = b.clone().slice_dim(0, j * width..(j + 1) * width);
+                for gram in [a.clone().matmul(a.transpose()), b.clone().transpose().matmul(b)] {
+                    let off = (gram - unit.clone()).square();
+                    terms.push(off.sum_dim(0).sum_dim(1).sqrt().reshape([1]));
+                }
+            }
+        }
+        let count = terms.len() as f64;
+        terms.into_iter().reduce(|sum, term| sum + term).map(|sum| sum.div_scalar(count))
+    }
+
     /// Weight and bias of the score head, `[H + 1]`.
     pub(super) fn head(&self) -> &Tensor<1> {
         self.at(self.head)
@@ -209,14 +266,16 @@ impl Leaves {
         self.gather(std::slice::from_ref(gradients))
     }
 
-    /// The same from a backward pass in several parts, each of which reached some of the leaves.
+    /// The same from a backward pass in several parts, each of which reached some of the leaves; what two
+    /// have reached is added up.
     #[must_use]
     pub fn gather(&self, parts: &[Gradients]) -> Tensor<1> {
         let pieces: Vec<(usize, Tensor<1>)> = self
             .cuts
             .iter()
             .map(|cut| {
-                let grad = parts.iter().find_map(|part| cut.tensor.grad(part));
+                let grads = parts.iter().filter_map(|part| cut.tensor.grad(part));
+                let grad = grads.reduce(|sum, grad| sum + grad);
                 (cut.offset, grad.unwrap_or_else(|| cut.tensor.clone().inner().zeros_like()))
             })
             .collect();
@@ -322,7 +381,9 @@ impl Cutter<'_> {
         let plan = LoraPlan { adapted, width, rank: lora.rank, scale: lora.scale() };
         let magnitude = offset(first, SlotKind::Magnitude);
         let magnitude = magnitude.map(|begin| self.cut(begin, plan.adapted.len() * width));
-        Some(LowRank { factors, plan, magnitude })
+        let gate = offset(first, SlotKind::LoraE);
+        let gate = gate.map(|begin| self.cut(begin, plan.stacked_rank()));
+        Some(LowRank { factors, plan, magnitude, gate })
     }
 
     fn bottleneck(&mut self, module: &str) -> Option<Bottleneck> {

@@ -156,6 +156,12 @@ pub enum LoraVariant {
     /// (Liu et al. 2024, arXiv 2402.09353). As there and in PEFT, no gradient goes through the length that
     /// is divided by.
     Dora,
+    /// A factor between every row of A and column of B, of which training keeps the most important:
+    /// AdaLoRA (Zhang et al. 2023, arXiv 2303.10512). The rank is the one at first.
+    AdaLora {
+        /// Rank at the end, on average over all modules.
+        target_rank: usize,
+    },
 }
 
 /// Settings of a LoRA adapter, by PEFT's meaning of each (Hu et al. 2021, arXiv 2106.09685; rsLoRA:
@@ -194,11 +200,16 @@ impl Default for LoraConfig {
 }
 
 impl LoraConfig {
-    /// Factor of the low-rank update: `alpha / rank`, or `alpha / sqrt(rank)` with rsLoRA.
+    /// Factor of the low-rank update: `alpha / rank`, or `alpha / sqrt(rank)` with rsLoRA. AdaLoRA's
+    /// divisor is 1e-5 more, as in PEFT.
     #[must_use]
     pub fn scale(&self) -> f32 {
         let rank = self.rank as f64;
-        let divisor = if self.rslora { libm::sqrt(rank) } else { rank };
+        let divisor = match self.variant {
+            LoraVariant::AdaLora { .. } => rank + 1e-5,
+            _ if self.rslora => libm::sqrt(rank),
+            _ => rank,
+        };
         (f64::from(self.alpha) / divisor) as f32
     }
 
@@ -242,6 +253,15 @@ impl LoraConfig {
                 "lora_dropout",
                 format!("is {}; expected 0 or more, below 1", self.dropout),
             );
+        }
+        if let LoraVariant::AdaLora { target_rank } = self.variant {
+            if self.rslora {
+                return error("use_rslora", "is set; AdaLoRA has a scale of its own".into());
+            }
+            if !(1..=self.rank).contains(&target_rank) {
+                let what = format!("is {target_rank}; expected 1 to the first rank, {}", self.rank);
+                return error("target_r", what);
+            }
         }
         if self.variant == LoraVariant::Dora && self.dropout > 0.0 {
             return error("lora_dropout", format!("is {}; expected 0 with DoRA", self.dropout));

@@ -52,6 +52,9 @@ impl Method {
         match self {
             Self::Lora(LoraConfig { variant: LoraVariant::Plain, .. }) => MethodKind::Lora,
             Self::Lora(LoraConfig { variant: LoraVariant::Dora, .. }) => MethodKind::Dora,
+            Self::Lora(LoraConfig { variant: LoraVariant::AdaLora { .. }, .. }) => {
+                MethodKind::AdaLora
+            }
             Self::Head => MethodKind::Head,
             Self::BitFit => MethodKind::BitFit,
             Self::Prefix { .. } => MethodKind::Prefix,
@@ -118,14 +121,24 @@ pub enum MethodKind {
     Lora,
     /// [`Method::Lora`] with [`LoraVariant::Dora`]
     Dora,
+    /// [`Method::Lora`] with [`LoraVariant::AdaLora`]
+    AdaLora,
     /// [`Method::Head`]
     Head,
 }
 
 impl MethodKind {
     /// Every method.
-    pub const ALL: [Self; 7] =
-        [Self::Full, Self::BitFit, Self::Prefix, Self::Houlsby, Self::Lora, Self::Dora, Self::Head];
+    pub const ALL: [Self; 8] = [
+        Self::Full,
+        Self::BitFit,
+        Self::Prefix,
+        Self::Houlsby,
+        Self::Lora,
+        Self::Dora,
+        Self::AdaLora,
+        Self::Head,
+    ];
 
     /// The name as it is written in flags, files and tables.
     #[must_use]
@@ -137,6 +150,7 @@ impl MethodKind {
             Self::Houlsby => "houlsby",
             Self::Lora => "lora",
             Self::Dora => "dora",
+            Self::AdaLora => "adalora",
             Self::Head => "head",
         }
     }

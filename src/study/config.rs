@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::method::{METHODS, method};
 use super::{StudyError, training};
-use crate::model::Target as Layer;
 use crate::model::Method;
+use crate::model::Target as Layer;
 use crate::train::TrainConfig;
 
 /// A study. Paths are as written; whoever reads the file decides what they are relative to.

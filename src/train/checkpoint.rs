@@ -14,7 +14,7 @@ use super::dev::DevData;
 use super::error::CheckpointError;
 use super::state::{Counters, HostParts, Snapshot};
 use crate::base::{TensorFile, write_f32};
-use crate::model::{LoraConfig, Method};
+use crate::model::{LoraConfig, LoraVariant, Method};
 
 /// Metadata key of the description.
 const KEY: &str = "lorb_checkpoint";
@@ -79,6 +79,9 @@ fn insert_lora(map: &mut Map<String, Value>, lora: &LoraConfig) {
     map.insert("LoRA targets".into(), json!(targets));
     map.insert("rsLoRA".into(), json!(lora.rslora));
     map.insert("LoRA layers".into(), json!(lora.layers));
+    if let LoraVariant::AdaLora { target_rank } = lora.variant {
+        map.insert("AdaLoRA target rank".into(), json!(target_rank));
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,6 +99,7 @@ pub(super) fn write(run: &Snapshot, identity: &Identity) -> Result<Vec<u8>, Chec
         ("moments.second", &run.second),
         ("history", &run.history),
     ];
+    tensors.extend(run.allocation.as_ref().map(|values| ("allocation", values.as_slice())));
     tensors.extend(run.best.as_ref().map(|best| ("best", best.as_slice())));
     let loss = run.group.as_ref().map(|group| [group.ranking, group.correlation]);
     if let (Some(group), Some(loss)) = (&run.group, &loss) {
@@ -117,11 +121,13 @@ pub(super) fn write(run: &Snapshot, identity: &Identity) -> Result<Vec<u8>, Chec
     write_f32(&metadata, named).map_err(CheckpointError::Write)
 }
 
-/// Reads a run of `parameters` parameters that must have `identity`.
+/// Reads a run of `parameters` parameters that must have `identity`, with AdaLoRA's allocation where it
+/// `allocates`.
 pub(super) fn read(
     bytes: &[u8],
     identity: &Identity,
     parameters: usize,
+    allocates: bool,
 ) -> Result<Snapshot, CheckpointError> {
     let file = TensorFile::open(bytes)?;
     let text = file.metadata().get(KEY).ok_or(CheckpointError::Foreign { key: KEY })?;
@@ -154,6 +160,7 @@ pub(super) fn read(
         parameters: values("parameters", parameters)?,
         first: values("moments.first", parameters)?,
         second: values("moments.second", parameters)?,
+        allocation: allocates.then(|| values("allocation", 3 * parameters)).transpose()?,
         best: counters.best.map(|_| values("best", parameters)).transpose()?,
         group,
         history: values("history", counters.step)?,

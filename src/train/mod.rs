@@ -17,6 +17,7 @@
 //! | `watch` | notices a loss that does not go down |
 //! | `message`, `error` | what a run tells, and how it fails |
 
+mod allocation;
 mod batches;
 mod calibrate;
 mod checkpoint;

@@ -16,6 +16,9 @@ use super::objective::{ListBatch, ListView};
 use crate::base::BertConfig;
 use crate::model::{Encoder, Forward, Layout, Leaves, Method, PackedBatch, Stages};
 
+/// Weight of AdaLoRA's regulariser, PEFT's.
+const ORTHOGONALITY: f64 = 0.5;
+
 /// What every batch of a run has in common.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
@@ -74,6 +77,8 @@ impl Pass<'_> {
     /// gradient    = d (ranking + cor_weight * correlation) / d parameters
     /// ```
     ///
+    /// with, under AdaLoRA, half of [`Leaves::orthogonality`] added to what is differentiated,
+    ///
     /// so that the sum over the batches of a step is the mean over its lists. The correlation is one
     /// per batch, weighted likewise: over texts of several batches it cannot be had from one pass.
     ///
@@ -101,10 +106,15 @@ impl Pass<'_> {
         let loss = |out: Forward| self.loss(out, &targets, of, share);
         let leaves = Leaves::untracked(self.base, self.method, self.layout, parameters);
         let stages = self.encoder.stages(&batch, dropout);
+        // The regulariser is the step's, and this batch has its share of it.
+        let more = |leaves: &Leaves| {
+            let term = leaves.orthogonality()?;
+            Some(term.mul_scalar(ORTHOGONALITY * share).backward())
+        };
         let (loss, gradient) = if self.config.recompute {
-            by_layer(&stages, &leaves, |at, x, leaves| stages.layer(at, x, leaves), loss)
+            by_layer(&stages, &leaves, |at, x, leaves| stages.layer(at, x, leaves), loss, more)
         } else {
-            at_once(&stages, &leaves, loss)
+            at_once(&stages, &leaves, loss, more)
         };
         let ranking = loss.ranking.inner();
         let correlation =
@@ -150,11 +160,13 @@ fn at_once(
     stages: &Stages<'_>,
     leaves: &Leaves,
     loss: impl FnOnce(Forward) -> Loss,
+    more: impl FnOnce(&Leaves) -> Option<Gradients>,
 ) -> (Loss, Tensor<1>) {
     let leaves = leaves.track();
     let x = (0..stages.layers()).fold(stages.embed(&leaves), |x, at| stages.layer(at, x, &leaves));
     let loss = loss(stages.score(x, &leaves));
-    let gradient = leaves.gradient(&loss.total.backward());
+    let parts: Vec<Gradients> = [loss.total.backward()].into_iter().chain(more(&leaves)).collect();
+    let gradient = leaves.gather(&parts);
     (loss, gradient)
 }
 
@@ -168,6 +180,7 @@ fn by_layer(
     leaves: &Leaves,
     run: impl Fn(usize, Tensor<2>, &Leaves) -> Tensor<2>,
     loss: impl FnOnce(Forward) -> Loss,
+    more: impl FnOnce(&Leaves) -> Option<Gradients>,
 ) -> (Loss, Tensor<1>) {
     let last = stages.layers() - 1;
     let below = leaves.embeddings_trained();
@@ -203,6 +216,7 @@ fn by_layer(
     if let (true, Some(g)) = (below, above) {
         parts.push((stages.embed(&tracked) * g).sum().backward());
     }
+    parts.extend(more(&tracked));
     (loss, tracked.gather(&parts))
 }
 
@@ -246,7 +260,7 @@ mod tests {
                 let total = out.scores.sum();
                 Loss { ranking: total.clone(), total, correlation: None }
             };
-            by_layer(&stages, &leaves, run, loss);
+            by_layer(&stages, &leaves, run, loss, |_| None);
             seen.into_inner()
         };
         let (plain, first, above) =

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::allocation::{Allocation, Budget};
 use super::batches::{batches, dropout_seed, tokens};
 use super::checkpoint::{self, Identity};
 use super::config::TrainConfig;
@@ -68,6 +69,8 @@ pub struct Trainer {
     identity: Identity,
     schedule: Schedule,
     optimizer: AdamW,
+    /// AdaLoRA's, where it is that.
+    budget: Option<Budget>,
     watch: Watch,
     /// Batches of the epoch under way.
     plan: Vec<Vec<usize>>,
@@ -99,10 +102,12 @@ impl Trainer {
         let steps = (0..config.epochs).map(epoch_steps).sum();
         let schedule = Schedule::new(config.lr, steps, config.warmup, config.decay);
         let device = encoder.device();
-        let kept = Snapshot::start(adapter.parameters);
+        let budget = Budget::of(&adapter.method, &adapter.layout, steps);
+        let kept = Snapshot::start(adapter.parameters, budget.is_some());
         let mut trainer = Self {
             identity: Identity::new(base_hash, &adapter.method, &config, &data, dev.as_ref()),
             watch: Watch::new(steps, schedule.warmup()),
+            budget,
             optimizer: AdamW::new(config.weight_decay, config.clip_norm),
             plan: batches(&data, config.seed, 0, config.batch_tokens),
             encoder,
@@ -135,7 +140,12 @@ impl Trainer {
         bytes: &[u8],
     ) -> Result<Self, TrainError> {
         let mut trainer = Self::new(inputs, config)?;
-        trainer.kept = checkpoint::read(bytes, &trainer.identity, trainer.layout.len())?;
+        trainer.kept = checkpoint::read(
+            bytes,
+            &trainer.identity,
+            trainer.layout.len(),
+            trainer.budget.is_some(),
+        )?;
         trainer.state = trainer.kept.state(&trainer.encoder.device());
         let Counters { step, epoch, cursor, accumulated, .. } = trainer.state.counters;
         trainer.plan = trainer.plan_of(epoch);
@@ -331,12 +341,21 @@ impl Trainer {
         let step = self.state.counters.step;
         let lr = self.schedule.rate(step);
         let Parts { gradient, ranking, correlation } = parts;
-        let updated = self.optimizer.step(
+        let mut updated = self.optimizer.step(
             self.state.parameters.clone(),
-            gradient,
+            gradient.clone(),
             self.state.moments.clone(),
             lr,
         );
+        let allocation = match (&self.budget, &self.state.allocation) {
+            (Some(budget), Some(allocation)) => {
+                let next =
+                    budget.allocate(allocation, &updated.parameters, &gradient, step + 1).await?;
+                updated.parameters = updated.parameters * next.mask.clone();
+                Some(next)
+            }
+            _ => None,
+        };
         // One reading for all of it: on a GPU every reading waits for the whole queue.
         // Along the dimension: burn's sum of everything takes float atomics, which not all GPUs have.
         let size = updated.parameters.clone().square().sum_dim(0);
@@ -345,6 +364,7 @@ impl Trainer {
         if keep {
             let Moments { first, second, .. } = updated.moments.clone();
             pieces.extend([updated.parameters.clone(), first, second]);
+            pieces.extend(allocation.iter().flat_map(Allocation::pieces));
         }
         let read = read(end_to_end(pieces)).await?;
         let (numbers, run) = read.split_at(4);
@@ -371,6 +391,7 @@ impl Trainer {
         };
         self.state.parameters = updated.parameters;
         self.state.moments = updated.moments;
+        self.state.allocation = allocation;
         self.state.group = None;
         self.state.history.push(numbers[0]);
         self.advance(group);

@@ -48,7 +48,8 @@ fn the_same_seed_gives_the_same_adapter() {
 #[test]
 fn every_method_trains_and_rescores() {
     let train = "train -q --device cpu --model base --train lists.jsonl --dev lists.jsonl --output new --overwrite --epochs 1";
-    for method in ["lora", "lorb", "dora", "full", "bitfit", "prefix", "houlsby", "head"] {
+    for method in ["lora", "lorb", "dora", "adalora", "full", "bitfit", "prefix", "houlsby", "head"]
+    {
         let sandbox = Sandbox::new();
         let small = match method {
             "prefix" => "--prefix-length 2",

@@ -15,7 +15,8 @@ import make_golden as golden  # first: it sets up the environment
 import numpy as np
 import torch
 import transformers
-from peft import LoraConfig, PrefixTuningConfig, get_peft_model
+from peft import AdaLoraConfig, LoraConfig, PrefixTuningConfig, get_peft_model
+from peft.tuners.adalora.layer import RankAllocator
 from torch import nn
 
 WIDTH = 5  # of a bottleneck
@@ -70,7 +71,16 @@ def dora(bert):
     return model, {plain(name): p for name, p in model.named_parameters() if p.requires_grad}
 
 
-METHODS = {f.__name__: f for f in (head, bitfit, full, houlsby, prefix, dora)}
+def adalora(bert):
+    settings = golden.ADAPTERS["tiny"]["adapter"]
+    config = AdaLoraConfig(init_r=4, target_r=2, lora_alpha=settings["lora_alpha"], total_step=12, tinit=2, tfinal=3,
+                           target_modules=settings["target_modules"])
+    model = get_peft_model(bert, config)
+    plain = lambda name: name.removeprefix(golden.PREFIX).removesuffix(".default")
+    return model, {plain(name): p for name, p in model.named_parameters() if p.requires_grad}
+
+
+METHODS = {f.__name__: f for f in (head, bitfit, full, houlsby, prefix, dora, adalora)}
 
 
 class Rescorer(nn.Module):
@@ -115,15 +125,61 @@ def write_adapter(model, out, prefix):
     golden.write_json(out / "adapter_config.json", config)
 
 
+def orthogonality(tensors):
+    """What AdaLoRA adds to the loss, before its weight: as in PEFT, the mean over all A and B."""
+    off = lambda gram: torch.linalg.norm(gram - torch.eye(len(gram), dtype=gram.dtype))
+    terms = [off(p @ p.T) for k, p in tensors.items() if "lora_A" in k]
+    terms += [off(p.T @ p) for k, p in tensors.items() if "lora_B" in k]
+    return sum(terms) / len(terms)
+
+
+def allocation():
+    """PEFT's RankAllocator on two modules of given numbers: what is kept after every one of twelve steps."""
+    steps, rng = 12, np.random.default_rng(7)
+    model = nn.Module()
+    model.layers = nn.ModuleList()
+    for shape in ((4, 6, 5), (4, 3, 7)):  # rank, inputs, outputs
+        layer = nn.Module()
+        for name, size in (("lora_A", (shape[0], shape[1])), ("lora_E", (shape[0], 1)), ("lora_B", (shape[2], shape[0]))):
+            holder = nn.ParameterDict({"default": nn.Parameter(torch.zeros(size, dtype=torch.float64))})
+            setattr(layer, name, holder)
+        model.layers.append(layer)
+    config = AdaLoraConfig(init_r=4, target_r=2, total_step=steps, tinit=1, tfinal=3, deltaT=1, target_modules=["x"])
+    allocator = RankAllocator(model, config, "default")
+    allocator.set_total_step(steps)
+    record = []
+    for step in range(1, steps + 1):
+        given = {}
+        for name, p in model.named_parameters():
+            values = rng.standard_normal((2, *p.shape)).round(3)
+            p.data, p.grad = torch.tensor(values[0]), torch.tensor(values[1])
+            given[name.removesuffix(".default")] = {"values": values[0].ravel().tolist(), "gradient": values[1].ravel().tolist()}
+        budget = None
+        if step <= steps - config.tfinal:
+            budget, _ = allocator.update_and_allocate(model, step, force_mask=step == steps - config.tfinal)
+        kept = {name.removesuffix(".default"): (p != 0).int().ravel().tolist()
+                for name, p in model.named_parameters() if "lora_E" in name}
+        record.append({"step": step, "given": given, "budget": budget, "kept": kept if budget is not None else None})
+    return {"steps": steps, "tinit": config.tinit, "tfinal": config.tfinal, "interval": config.deltaT, "record": record}
+
+
 def make(method, number, base, out):
     out.mkdir(parents=True, exist_ok=True)
     lists = golden.Lists(golden.inputs.lists(), golden.Encoder(base))
     double, single = (Rescorer(base, method, dtype, 200 + number) for dtype in (torch.float64, torch.float32))
     golden.save(single.trained(), out / "values.safetensors")
-    if method in ("prefix", "dora"):
+    if method in ("prefix", "dora", "adalora"):
         write_adapter(single, out / "adapter", {"prefix": "base_model."}.get(method, golden.PREFIX))
     found, found32 = (golden.gradients(model, lists, ["mwer_cor"])["mwer_cor"] for model in (double, single))
     golden.save(found["gradients"], out / "gradients.safetensors")
+    if method == "adalora":
+        regulariser = orthogonality(double.trained())
+        double.zero_grad()
+        regulariser.backward()
+        golden.save({k: p.grad for k, p in double.trained().items() if "lora_E" not in k and "lora_" in k},
+                    out / "orthogonality.safetensors")
+        golden.write_json(out / "orthogonality.json", {"value": regulariser.item()})
+        golden.write_json(out / "allocation.json", allocation())
     golden.write_json(out / "index.json", {
         "method": method,
         "settings": {"houlsby": {"width": WIDTH}, "prefix": {"length": LENGTH}}.get(method, {}),

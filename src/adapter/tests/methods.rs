@@ -12,8 +12,9 @@ fn lora_of_rank_2() -> LoraConfig {
     LoraConfig { rank: 2, ..LoraConfig::default() }
 }
 
-fn methods() -> [Method; 6] {
+fn methods() -> [Method; 7] {
     [
+        LoraConfig { variant: LoraVariant::AdaLora { target_rank: 1 }, ..lora_of_rank_2() }.into(),
         LoraConfig { variant: LoraVariant::Dora, ..lora_of_rank_2() }.into(),
         Method::Head,
         Method::BitFit,

@@ -31,6 +31,13 @@ fn method(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<Method
             let lora = LoraConfig { variant: LoraVariant::Dora, dropout: 0.0, ..lora };
             sized(MethodKind::Dora, lora, cell, base)?
         }
+        "adalora" | "adalorb" => {
+            // The rank is that at the end; PEFT's own defaults begin with half as much again.
+            let target_rank = lora.rank;
+            let rank = target_rank + target_rank.div_ceil(2);
+            let variant = LoraVariant::AdaLora { target_rank };
+            sized(MethodKind::AdaLora, LoraConfig { rank, variant, ..lora }, cell, base)?
+        }
         "full" => Method::Full,
         "bitfit" => Method::BitFit,
         "prefix" => Method::Prefix { length: config.prefix_length },

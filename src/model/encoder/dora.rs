@@ -64,7 +64,7 @@ impl Linear {
 
     /// [`with_term`](Self::with_term) as the layer computes with it, rows at DoRA's lengths.
     pub(super) fn adapted(&self, low_rank: &LowRank, leaves: &Leaves) -> Tensor<2> {
-        let factors = leaves.at(low_rank.factors);
+        let factors = &leaves.factors(low_rank);
         let weight = self.with_term(factors, &low_rank.plan);
         let Some(magnitude) = low_rank.magnitude else { return weight };
         let magnitude = leaves.at(magnitude).clone().inner();

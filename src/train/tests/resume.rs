@@ -1,7 +1,7 @@
 //! An interrupted and resumed run is the uninterrupted one; a wrong checkpoint is refused.
 
 use super::tiny::{Setup, finish, lists, lora};
-use crate::model::Target;
+use crate::model::{LoraVariant, Target};
 use crate::train::{CheckpointError, Message, Objective, TrainConfig, TrainError, Trainer};
 
 fn setup() -> Setup {
@@ -32,7 +32,14 @@ fn state(trainer: &mut Trainer) -> (Vec<u32>, Vec<u32>, Vec<u8>) {
 
 #[test]
 fn a_run_resumed_after_any_message_is_the_straight_run_bit_for_bit() {
-    let setup = setup();
+    let mut adalora = setup();
+    adalora.lora.variant = LoraVariant::AdaLora { target_rank: 1 };
+    for setup in [setup(), adalora] {
+        resumed_is_straight(&setup);
+    }
+}
+
+fn resumed_is_straight(setup: &Setup) {
     let mut straight = setup.trainer().unwrap();
     let messages = finish(&mut straight);
     let expected = state(&mut straight);

@@ -1,0 +1,296 @@
+//! AdaLoRA's budget: which triplets of a low-rank term are kept (Zhang et al. 2023, arXiv 2303.10512),
+//! with the details of PEFT's `RankAllocator`.
+//!
+//! A triplet is a row of A, a column of B and the factor between them. Its score is that of the
+//! factor plus the means over row and column of each element's score:
+//!
+//! ```text
+//! i     = |p g|                              of an element p with gradient g, at every step
+//! I     = 0.85 I + 0.15 i                    its importance
+//! U     = 0.85 U + 0.15 |i - I|              how uncertain that is
+//! score = I U
+//! ```
+//!
+//! Whenever the budget says so, the factors of the triplets with the lowest scores become 0. They still
+//! have gradients, so a triplet may come back while the budget is being lowered.
+
+use burn::tensor::Tensor;
+
+use crate::model::{Layout, LoraVariant, Method, ModelError, SlotKind, read};
+
+/// Decay of both moving averages.
+const DECAY: f64 = 0.85;
+/// Part of the steps before the budget is lowered.
+const WARMUP: f64 = 0.1;
+/// Part of the steps, at the end, in which the choice stands.
+const SETTLED: f64 = 0.3;
+/// Choices made while the budget is lowered, about.
+const CHOICES: usize = 50;
+
+/// What a run allocates, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Budget {
+    triplets: Vec<Triplet>,
+    parameters: usize,
+    target: usize,
+    steps: usize,
+    warmup: usize,
+    settled: usize,
+    interval: usize,
+}
+
+/// Where the elements of a triplet lie in the flat parameters.
+#[derive(Clone, Debug, PartialEq)]
+struct Triplet {
+    factor: usize,
+    /// First element and number of the row of A.
+    row: (usize, usize),
+    /// First element, distance and number of the column of B.
+    column: (usize, usize, usize),
+}
+
+/// What a step does about the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// Nothing.
+    None,
+    /// Keeps so many triplets, chosen anew.
+    Keep(usize),
+    /// Keeps those of the last choice.
+    Stand,
+}
+
+impl Budget {
+    /// For a run of `steps` that ends with `target_rank` triplets in every module on average. `None`
+    /// for a layout without factors.
+    pub fn new(layout: &Layout, target_rank: usize, steps: usize) -> Option<Self> {
+        let mut triplets = Vec::new();
+        let mut modules = 0;
+        for slot in layout.slots().iter().filter(|slot| slot.kind == SlotKind::LoraE) {
+            let a = layout.find(&slot.module, SlotKind::LoraA)?;
+            let b = layout.find(&slot.module, SlotKind::LoraB)?;
+            let (rank, inputs, outputs) = (a.shape[0], a.shape[1], b.shape[0]);
+            modules += 1;
+            triplets.extend((0..rank).map(|j| Triplet {
+                factor: slot.offset + j,
+                row: (a.offset + j * inputs, inputs),
+                column: (b.offset + j, rank, outputs),
+            }));
+        }
+        let part = |part: f64| (part * steps as f64) as usize;
+        let (warmup, settled) = (part(WARMUP), part(SETTLED));
+        let lowering = steps.saturating_sub(warmup + settled);
+        (modules > 0).then(|| Self {
+            triplets,
+            parameters: layout.len(),
+            target: target_rank * modules,
+            steps,
+            warmup,
+            settled,
+            interval: (lowering / CHOICES).max(1),
+        })
+    }
+
+    /// That of a method, where it is AdaLoRA.
+    pub fn of(method: &Method, layout: &Layout, steps: usize) -> Option<Self> {
+        match method.lora()?.variant {
+            LoraVariant::AdaLora { target_rank } => Self::new(layout, target_rank, steps),
+            LoraVariant::Plain | LoraVariant::Dora => None,
+        }
+    }
+
+    /// The allocation after step `step`, counted from 1, which led to the parameters `p` by the gradient
+    /// `g`.
+    pub async fn allocate(
+        &self,
+        before: &Allocation,
+        p: &Tensor<1>,
+        g: &Tensor<1>,
+        step: usize,
+    ) -> Result<Allocation, ModelError> {
+        // Once the choice stands, nothing is measured any more.
+        let choice = self.choice(step);
+        if choice == Choice::Stand {
+            return Ok(before.clone());
+        }
+        // The last choice is made of what the steps before it gave, as in PEFT.
+        let last = step == self.steps - self.settled;
+        let mut next = if last { before.clone() } else { before.updated(p, g) };
+        // Between two choices every factor is free to grow.
+        next.mask = next.mask.ones_like();
+        if let Choice::Keep(keep) = choice {
+            let mask = self.mask(&read(next.scores()).await?, keep);
+            next.mask = Tensor::from_floats(mask.as_slice(), &next.mask.device());
+        }
+        Ok(next)
+    }
+
+    /// What is due after step `step`, counted from 1.
+    pub fn choice(&self, step: usize) -> Choice {
+        let (all, end) = (self.triplets.len(), self.steps - self.settled);
+        if step <= self.warmup {
+            return Choice::None;
+        }
+        if step > end {
+            return Choice::Stand;
+        }
+        if step == end {
+            return Choice::Keep(self.target);
+        }
+        if !step.is_multiple_of(self.interval) {
+            return Choice::None;
+        }
+        let done = (step - self.warmup) as f64 / (end - self.warmup) as f64;
+        let more = (all - self.target) as f64 * (1.0 - done).powi(3);
+        Choice::Keep((more + self.target as f64) as usize)
+    }
+
+    /// Which elements of the flat parameters are kept, 1 or 0, from each element's score.
+    pub fn mask(&self, scores: &[f32], keep: usize) -> Vec<f32> {
+        let mean = |values: &mut dyn Iterator<Item = usize>, count: usize| {
+            values.map(|at| f64::from(scores[at])).sum::<f64>() / count as f64
+        };
+        let of = |t: &Triplet| {
+            let (start, count) = t.row;
+            let row = mean(&mut (start..start + count), count);
+            let (start, stride, count) = t.column;
+            let column = mean(&mut (0..count).map(|i| start + i * stride), count);
+            f64::from(scores[t.factor]) + row + column
+        };
+        let scored: Vec<f64> = self.triplets.iter().map(of).collect();
+        let mut order: Vec<usize> = (0..scored.len()).collect();
+        order.sort_by(|&a, &b| scored[b].total_cmp(&scored[a]).then(a.cmp(&b)));
+        let mut mask = vec![1.0; self.parameters];
+        for &at in order.iter().skip(keep) {
+            mask[self.triplets[at].factor] = 0.0;
+        }
+        mask
+    }
+}
+
+/// The averages and the last choice, `[P]` each.
+#[derive(Clone, Debug)]
+pub(super) struct Allocation {
+    pub importance: Tensor<1>,
+    pub uncertainty: Tensor<1>,
+    /// 1, or 0 for factors that are not kept.
+    pub mask: Tensor<1>,
+}
+
+impl Allocation {
+    /// The tensors in the order of a snapshot.
+    pub fn pieces(&self) -> [Tensor<1>; 3] {
+        [self.importance.clone(), self.uncertainty.clone(), self.mask.clone()]
+    }
+
+    /// After a step that led to the parameters `p` by the gradient `g`.
+    pub fn updated(&self, p: &Tensor<1>, g: &Tensor<1>) -> Self {
+        let average = |old: &Tensor<1>, new: Tensor<1>| {
+            old.clone().mul_scalar(DECAY) + new.mul_scalar(1.0 - DECAY)
+        };
+        let now = (p.clone() * g.clone()).abs();
+        let importance = average(&self.importance, now.clone());
+        let uncertainty = average(&self.uncertainty, (now - importance.clone()).abs());
+        Self { importance, uncertainty, mask: self.mask.clone() }
+    }
+
+    /// Each element's score.
+    pub fn scores(&self) -> Tensor<1> {
+        self.importance.clone() * self.uncertainty.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use serde_json::Value;
+
+    use super::*;
+
+    const PEFT: &str = include_str!("../../tests/golden/methods/adalora/allocation.json");
+
+    /// Flat places of two modules of four triplets: of 6 inputs and 5 outputs, and of 3 and 7.
+    fn budget(golden: &Value) -> Budget {
+        let mut triplets = Vec::new();
+        let mut begin = 0;
+        for (inputs, outputs) in [(6, 5), (3, 7)] {
+            let (a, e) = (begin, begin + 4 * inputs);
+            let b = e + 4;
+            triplets.extend((0..4).map(|j| Triplet {
+                factor: e + j,
+                row: (a + j * inputs, inputs),
+                column: (b + j, 4, outputs),
+            }));
+            begin = b + 4 * outputs;
+        }
+        let number = |name: &str| golden[name].as_u64().unwrap() as usize;
+        Budget {
+            triplets,
+            parameters: begin,
+            target: 4,
+            steps: number("steps"),
+            warmup: number("tinit"),
+            settled: number("tfinal"),
+            interval: number("interval"),
+        }
+    }
+
+    fn flat(step: &Value, what: &str) -> Vec<f32> {
+        let numbers = |name: &str| {
+            step["given"][name][what].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32)
+        };
+        ["layers.0.lora_A", "layers.0.lora_E", "layers.0.lora_B"]
+            .into_iter()
+            .chain(["layers.1.lora_A", "layers.1.lora_E", "layers.1.lora_B"])
+            .flat_map(|name| numbers(name).collect::<Vec<_>>())
+            .collect()
+    }
+
+    #[test]
+    fn triplets_are_kept_as_peft_keeps_them() {
+        let golden: Value = serde_json::from_str(PEFT).unwrap();
+        let (budget, device) = (budget(&golden), Device::flex());
+        let zeros = Tensor::<1>::zeros([budget.parameters], &device);
+        let mut allocation = Allocation {
+            importance: zeros.clone(),
+            uncertainty: zeros.clone(),
+            mask: zeros.ones_like(),
+        };
+        let mut last = Vec::new();
+        for step in golden["record"].as_array().unwrap() {
+            let number = step["step"].as_u64().unwrap() as usize;
+            let tensor = |what| Tensor::from_floats(flat(step, what).as_slice(), &device);
+            let (p, g) = (tensor("values"), tensor("gradient"));
+            allocation = pollster::block_on(budget.allocate(&allocation, &p, &g, number)).unwrap();
+            let mask: Vec<f32> = allocation.mask.clone().into_data().try_into_vec().unwrap();
+            let kept: Vec<u64> = budget.triplets.iter().map(|t| mask[t.factor] as u64).collect();
+            let elsewhere = mask.iter().filter(|&&m| m == 0.0).count();
+            assert_eq!(elsewhere, kept.iter().filter(|&&kept| kept == 0).count(), "factors alone");
+            if step["kept"].is_null() {
+                assert_eq!((budget.choice(number), &kept), (Choice::Stand, &last));
+                continue;
+            }
+            let expected: Vec<u64> = ["layers.0.lora_E", "layers.1.lora_E"]
+                .into_iter()
+                .flat_map(|name| step["kept"][name].as_array().unwrap().clone())
+                .map(|kept| kept.as_u64().unwrap())
+                .collect();
+            assert_eq!(kept, expected, "step {number}");
+            last = kept;
+        }
+        assert_eq!(last.iter().sum::<u64>(), 4);
+    }
+
+    #[test]
+    fn a_run_of_any_length_ends_at_its_target() {
+        for steps in 1..40 {
+            let golden: Value = serde_json::from_str(PEFT).unwrap();
+            let part = |part: f64| (part * steps as f64) as usize;
+            let (warmup, settled) = (part(WARMUP), part(SETTLED));
+            let budget = Budget { steps, warmup, settled, ..budget(&golden) };
+            let mut choices = (1..=steps).map(|step| budget.choice(step));
+            let last = choices.rfind(|choice| *choice != Choice::Stand);
+            assert_eq!(last, Some(Choice::Keep(4)), "{steps} steps");
+        }
+    }
+}
