@@ -16,9 +16,7 @@ pub fn adapter(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<A
         "first-pass" => LoraConfig::default(),
         "lora" | "lorb" | "rslora" => low_rank(cell, config)?,
         other => {
-            return Err(CliError::Failed(format!(
-                "method {other:?}: not in this version of LoRB"
-            )));
+            return Err(CliError::Failed(format!("method {other:?}: not in this version of LoRB")));
         }
     };
     Adapter::init(base, lora, seed).map_err(|error| lora_error(&error))
