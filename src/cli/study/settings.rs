@@ -43,9 +43,7 @@ fn method(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<Method
         "prefix" => Method::Prefix { length: config.prefix_length },
         "houlsby" => Method::Houlsby { width: config.adapter_width },
         other => {
-            return Err(CliError::Failed(format!(
-                "method {other:?}: this version does not train it"
-            )));
+            return Err(CliError::Failed(format!("method {other:?}: not in this version of LoRB")));
         }
     })
 }
