@@ -52,7 +52,7 @@ fn method(mut map: Map<String, Value>) -> Result<(Method, Option<String>), Adapt
             let what = format!("is {name}, which is kept in PEFT's format");
             return Err(AdapterError::setting(KEY, what));
         }
-        (_, Some(_)) => {
+        _ => {
             return Err(AdapterError::setting("width", format!("is set, but {name} has no width")));
         }
     };

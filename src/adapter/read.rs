@@ -186,7 +186,7 @@ fn parse(stored: &str, variant: LoraVariant) -> Option<(String, SlotKind)> {
             (".lora_B", SlotKind::LoraB),
             (".lora_E", SlotKind::LoraE),
         ],
-        LoraVariant::Plain | LoraVariant::Dora => [
+        _ => [
             (".lora_A.weight", SlotKind::LoraA),
             (".lora_B.weight", SlotKind::LoraB),
             (".lora_magnitude_vector", SlotKind::Magnitude),

@@ -79,19 +79,20 @@ const LORB_COR_WEIGHT: f32 = 0.05;
 pub struct MethodArgs {
     /// What is trained: lora; lorb (lora with the correlation term); dora
     /// (lora with the rows' lengths); adalora (lora with
-    /// ranks that follow importance); full (the whole encoder);
+    /// ranks that follow importance); rank-warmup (lora that begins with a higher rank); mixed-rank (the
+    /// same, with ranks by singular value); full (the whole encoder);
     /// bitfit (its biases); prefix (keys and values before each layer's); houlsby (bottlenecks behind
     /// output layers); head (the score head alone, which all others train too)
-    #[arg(long, default_value_t = MethodName::Plain(MethodKind::Lora), value_parser = words::<MethodName>(&["lora", "lorb", "dora", "adalora", "full", "bitfit", "prefix", "houlsby", "head"]))]
+    #[arg(long, default_value_t = MethodName::Plain(MethodKind::Lora), value_parser = words::<MethodName>(&["lora", "lorb", "dora", "adalora", "rank-warmup", "mixed-rank", "full", "bitfit", "prefix", "houlsby", "head"]))]
     pub method: MethodName,
     /// Choose rank and layers, prefix length or bottleneck width so that at most this part of the
     /// base's parameters is trained, such as 0.08%
-    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["lora_r", "lora_alpha", "lora_target_modules", "prefix_length", "adapter_width", "adalora_target_r", "init_adapter"])]
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["lora_r", "lora_alpha", "lora_target_modules", "prefix_length", "adapter_width", "target_r", "init_adapter"])]
     pub budget: Option<f64>,
-    /// Rank at the end, on average, under adalora [default: 8]; --lora-r is then the first one [default:
-    /// half as much again]
+    /// Rank at the end under adalora, rank-warmup and mixed-rank [default: 8]; --lora-r is then the first
+    /// one [default: half as much again under adalora, else four times as much]
     #[arg(long, value_name = "N")]
-    pub adalora_target_r: Option<usize>,
+    pub target_r: Option<usize>,
     /// Tokens of a prefix [default: 20]
     #[arg(long, value_name = "N")]
     pub prefix_length: Option<usize>,
@@ -264,18 +265,16 @@ impl MethodArgs {
             return Method::within(kind, share, base, &lora)
                 .map_err(|error| CliError::flag("--budget", &error));
         }
+        // Without a rank to begin with, it follows from the one at the end, or is it.
+        let target = self.target_r.unwrap_or(LoraConfig::default().rank);
+        let first = self.lora.lora_r;
+        let plain = matches!(kind, MethodKind::Lora | MethodKind::Dora);
+        let rank = if plain { lora.rank } else { target };
+        if let Some(mut lora) = kind.with_rank(lora, rank) {
+            lora.rank = first.unwrap_or(lora.rank);
+            return Ok(Method::Lora(lora));
+        }
         Ok(match kind {
-            MethodKind::Lora => Method::Lora(lora),
-            MethodKind::AdaLora => {
-                let target_rank = self.adalora_target_r.unwrap_or(8);
-                let rank = self.lora.lora_r.unwrap_or(target_rank + target_rank.div_ceil(2));
-                Method::Lora(LoraConfig {
-                    rank,
-                    variant: LoraVariant::AdaLora { target_rank },
-                    ..lora
-                })
-            }
-            MethodKind::Dora => Method::Lora(LoraConfig { variant: LoraVariant::Dora, ..lora }),
             MethodKind::Head => Method::Head,
             MethodKind::BitFit => Method::BitFit,
             MethodKind::Prefix => {
@@ -284,7 +283,7 @@ impl MethodArgs {
             MethodKind::Houlsby => {
                 Method::Houlsby { width: self.adapter_width.unwrap_or(Method::HOULSBY_WIDTH) }
             }
-            MethodKind::Full => Method::Full,
+            _ => Method::Full,
         })
     }
 }
@@ -293,7 +292,8 @@ impl MethodArgs {
     /// Refuses a setting of another method, which would go unused.
     fn check_flags(&self, kind: MethodKind) -> Result<(), CliError> {
         let lora = &self.lora;
-        let of_lora = matches!(kind, MethodKind::Lora | MethodKind::Dora | MethodKind::AdaLora);
+        let of_lora = kind.is_lora();
+        let plain = matches!(kind, MethodKind::Lora | MethodKind::Dora);
         let given = [
             ("--lora-r", lora.lora_r.is_some(), of_lora),
             ("--lora-alpha", lora.lora_alpha.is_some(), of_lora),
@@ -301,7 +301,7 @@ impl MethodArgs {
             ("--lora-target-modules", lora.lora_target_modules.is_some(), of_lora),
             ("--lora-layers", lora.lora_layers.is_some(), of_lora),
             ("--rslora", lora.rslora, of_lora && kind != MethodKind::AdaLora),
-            ("--adalora-target-r", self.adalora_target_r.is_some(), kind == MethodKind::AdaLora),
+            ("--target-r", self.target_r.is_some(), of_lora && !plain),
             ("--prefix-length", self.prefix_length.is_some(), kind == MethodKind::Prefix),
             ("--adapter-width", self.adapter_width.is_some(), kind == MethodKind::Houlsby),
         ];
@@ -339,7 +339,7 @@ pub fn method_error(error: &ModelError) -> CliError {
         ModelError::Lora { setting, what } => {
             let flag = match *setting {
                 "r" => "--lora-r",
-                "target_r" => "--adalora-target-r",
+                "target_r" => "--target-r",
                 "use_rslora" => "--rslora",
                 "lora_alpha" => "--lora-alpha",
                 "lora_dropout" => "--lora-dropout",

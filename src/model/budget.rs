@@ -41,20 +41,13 @@ impl Method {
         ];
         let sizes = 1..=MOST.min(base.hidden_size);
         let candidates: Vec<Self> = match kind {
-            MethodKind::Lora | MethodKind::Dora | MethodKind::AdaLora => {
+            kind if kind.is_lora() => {
                 let ranks = |targets: &&[Target]| {
                     let targets: BTreeSet<Target> = targets.iter().copied().collect();
-                    let lora = lora.clone();
-                    sizes.clone().map(move |rank| {
-                        let variant = match kind {
-                            MethodKind::Dora => LoraVariant::Dora,
-                            MethodKind::AdaLora => {
-                                LoraVariant::AdaLora { target_rank: (2 * rank).div_ceil(3) }
-                            }
-                            _ => LoraVariant::Plain,
-                        };
+                    sizes.clone().filter_map(move |rank| {
                         let (alpha, targets) = (2.0 * rank as f32, targets.clone());
-                        Self::Lora(LoraConfig { rank, alpha, targets, variant, ..lora.clone() })
+                        let lora = LoraConfig { alpha, targets, ..lora.clone() };
+                        kind.with_rank(lora, rank).map(Self::Lora)
                     })
                 };
                 sets.iter().flat_map(ranks).collect()
@@ -63,13 +56,25 @@ impl Method {
             MethodKind::Houlsby => sizes.map(|width| Self::Houlsby { width }).collect(),
             MethodKind::Head => vec![Self::Head],
             MethodKind::BitFit => vec![Self::BitFit],
-            MethodKind::Full => vec![Self::Full],
+            _ => vec![Self::Full],
         };
         let total = base_parameters(base);
         let most = share * total as f64;
         let (mut best, mut least) = (None, usize::MAX);
         for method in candidates {
-            let count = Layout::new(base, &method)?.len();
+            let count = match &method {
+                // What is kept of the run.
+                Self::Lora(LoraConfig {
+                    variant: LoraVariant::Reduced { target_rank: rank, .. },
+                    targets,
+                    ..
+                }) => {
+                    let (rank, targets) = (*rank, targets.clone());
+                    let kept = LoraConfig { rank, targets, ..LoraConfig::default() };
+                    Layout::new(base, &kept.into())?.len()
+                }
+                method => Layout::new(base, method)?.len(),
+            };
             least = least.min(count);
             let fits = count as f64 <= most && best.as_ref().is_none_or(|(len, _)| count >= *len);
             if fits {

@@ -164,7 +164,7 @@ impl Layout {
                 all(SlotKind::LoraA, &|(_, inputs)| vec![lora.rank, inputs]);
                 all(SlotKind::LoraB, &|(outputs, _)| vec![outputs, lora.rank]);
                 match lora.variant {
-                    LoraVariant::Plain => {}
+                    LoraVariant::Plain | LoraVariant::Reduced { .. } => {}
                     LoraVariant::Dora => all(SlotKind::Magnitude, &|(outputs, _)| vec![outputs]),
                     LoraVariant::AdaLora { .. } => all(SlotKind::LoraE, &|_| vec![lora.rank, 1]),
                 }
@@ -192,6 +192,20 @@ impl Layout {
         }
         let norm = module.replace(".adapter", ".LayerNorm");
         self.push_norm(base, method, &norm);
+    }
+
+    /// The same modules with low-rank terms of another rank.
+    pub(super) fn with_rank(&self, rank: usize) -> Self {
+        let mut layout = Self { slots: Vec::new(), len: 0 };
+        for slot in &self.slots {
+            let shape = match slot.kind {
+                SlotKind::LoraA => vec![rank, slot.shape[1]],
+                SlotKind::LoraB => vec![slot.shape[0], rank],
+                _ => slot.shape.clone(),
+            };
+            layout.push(slot.module.clone(), slot.kind, shape);
+        }
+        layout
     }
 
     fn push(&mut self, module: String, kind: SlotKind, shape: Vec<usize>) {

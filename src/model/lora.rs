@@ -162,6 +162,15 @@ pub enum LoraVariant {
         /// Rank at the end, on average over all modules.
         target_rank: usize,
     },
+    /// A rank that is higher at first: after a part of the steps every term becomes the closest one of
+    /// fewer ranks (after Yu et al. 2024, arXiv 2401.10447, whose schedule was not seen). What is
+    /// kept of a run is plain LoRA.
+    Reduced {
+        /// Rank afterwards, of every term, or on average where ranks are mixed.
+        target_rank: usize,
+        /// Whether terms share a budget of ranks, which go to the largest singular values.
+        mixed: bool,
+    },
 }
 
 /// Settings of a LoRA adapter, by PEFT's meaning of each (Hu et al. 2021, arXiv 2106.09685; rsLoRA:
@@ -254,10 +263,12 @@ impl LoraConfig {
                 format!("is {}; expected 0 or more, below 1", self.dropout),
             );
         }
-        if let LoraVariant::AdaLora { target_rank } = self.variant {
-            if self.rslora {
-                return error("use_rslora", "is set; AdaLoRA has a scale of its own".into());
-            }
+        if self.rslora && matches!(self.variant, LoraVariant::AdaLora { .. }) {
+            return error("use_rslora", "is set; AdaLoRA has a scale of its own".into());
+        }
+        if let LoraVariant::AdaLora { target_rank } | LoraVariant::Reduced { target_rank, .. } =
+            self.variant
+        {
             if !(1..=self.rank).contains(&target_rank) {
                 let what = format!("is {target_rank}; expected 1 to the first rank, {}", self.rank);
                 return error("target_r", what);

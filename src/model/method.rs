@@ -50,11 +50,13 @@ impl Method {
     #[must_use]
     pub fn kind(&self) -> MethodKind {
         match self {
-            Self::Lora(LoraConfig { variant: LoraVariant::Plain, .. }) => MethodKind::Lora,
-            Self::Lora(LoraConfig { variant: LoraVariant::Dora, .. }) => MethodKind::Dora,
-            Self::Lora(LoraConfig { variant: LoraVariant::AdaLora { .. }, .. }) => {
-                MethodKind::AdaLora
-            }
+            Self::Lora(lora) => match lora.variant {
+                LoraVariant::Plain => MethodKind::Lora,
+                LoraVariant::Dora => MethodKind::Dora,
+                LoraVariant::AdaLora { .. } => MethodKind::AdaLora,
+                LoraVariant::Reduced { mixed: false, .. } => MethodKind::RankWarmup,
+                LoraVariant::Reduced { mixed: true, .. } => MethodKind::MixedRank,
+            },
             Self::Head => MethodKind::Head,
             Self::BitFit => MethodKind::BitFit,
             Self::Prefix { .. } => MethodKind::Prefix,
@@ -123,13 +125,17 @@ pub enum MethodKind {
     Dora,
     /// [`Method::Lora`] with [`LoraVariant::AdaLora`]
     AdaLora,
+    /// [`Method::Lora`] with [`LoraVariant::Reduced`], every term to the same rank
+    RankWarmup,
+    /// [`Method::Lora`] with [`LoraVariant::Reduced`] to mixed ranks
+    MixedRank,
     /// [`Method::Head`]
     Head,
 }
 
 impl MethodKind {
     /// Every method.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Full,
         Self::BitFit,
         Self::Prefix,
@@ -137,6 +143,8 @@ impl MethodKind {
         Self::Lora,
         Self::Dora,
         Self::AdaLora,
+        Self::RankWarmup,
+        Self::MixedRank,
         Self::Head,
     ];
 
@@ -151,8 +159,36 @@ impl MethodKind {
             Self::Lora => "lora",
             Self::Dora => "dora",
             Self::AdaLora => "adalora",
+            Self::RankWarmup => "rank-warmup",
+            Self::MixedRank => "mixed-rank",
             Self::Head => "head",
         }
+    }
+
+    /// Whether it is LoRA in some variant.
+    #[must_use]
+    pub fn is_lora(self) -> bool {
+        matches!(self, Self::Lora | Self::Dora | Self::AdaLora | Self::RankWarmup | Self::MixedRank)
+    }
+
+    /// LoRA of this kind with this rank, and with the rank to begin with that the method customarily has where
+    /// it ends with another: half as much again in AdaLoRA, four times as much before a reduction.
+    /// `None` for other methods.
+    #[must_use]
+    pub fn with_rank(self, lora: LoraConfig, target_rank: usize) -> Option<LoraConfig> {
+        let (rank, variant) = match self {
+            Self::Lora => (target_rank, LoraVariant::Plain),
+            Self::Dora => (target_rank, LoraVariant::Dora),
+            Self::AdaLora => {
+                (target_rank + target_rank.div_ceil(2), LoraVariant::AdaLora { target_rank })
+            }
+            Self::RankWarmup => {
+                (4 * target_rank, LoraVariant::Reduced { target_rank, mixed: false })
+            }
+            Self::MixedRank => (4 * target_rank, LoraVariant::Reduced { target_rank, mixed: true }),
+            _ => return None,
+        };
+        Some(LoraConfig { rank, variant, ..lora })
     }
 }
 

@@ -3,6 +3,7 @@
 //! - `batch`: token sequences end to end, without padding;
 //! - `method`, `lora`: what is trained of a base, or beside it;
 //! - `budget`: the largest setting of a method within a part of the base's parameters;
+//! - `reduce`: low-rank terms of fewer ranks;
 //! - `layout`: where each trainable number lies;
 //! - `leaves`: the flat parameters cut into the tensors that the encoder multiplies with;
 //! - `encoder`: the forward pass;
@@ -21,6 +22,7 @@ mod lora;
 mod method;
 #[cfg(target_family = "wasm")]
 mod pause;
+mod reduce;
 mod scorer;
 
 pub use batch::PackedBatch;
@@ -35,6 +37,7 @@ pub use lora::{LoraConfig, LoraVariant, Target};
 pub use method::{Method, MethodKind};
 #[cfg(target_family = "wasm")]
 pub use pause::set_pause;
+pub(crate) use reduce::reduce;
 pub use scorer::{
     SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, embed_sequences, score_sequences,
 };

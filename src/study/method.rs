@@ -28,7 +28,7 @@ const fn baseline(name: &'static str, label: &'static str) -> MethodInfo {
 }
 
 /// Every method, in the order of reports.
-pub const METHODS: [MethodInfo; 12] = [
+pub const METHODS: [MethodInfo; 14] = [
     baseline("first-pass", "First pass"),
     plain("full", "Full fine-tuning"),
     plain("head", "Head only"),
@@ -41,6 +41,8 @@ pub const METHODS: [MethodInfo; 12] = [
     low_rank("dora", "DoRA"),
     low_rank("adalora", "AdaLoRA"),
     low_rank("adalorb", "AdaLoRA + correlation"),
+    low_rank("rank-warmup", "LoRA, high-rank warm-up"),
+    low_rank("mixed-rank", "LoRA, mixed rank"),
 ];
 
 /// The method of this name.

@@ -95,7 +95,7 @@ impl Budget {
     pub fn of(method: &Method, layout: &Layout, steps: usize) -> Option<Self> {
         match method.lora()?.variant {
             LoraVariant::AdaLora { target_rank } => Self::new(layout, target_rank, steps),
-            LoraVariant::Plain | LoraVariant::Dora => None,
+            _ => None,
         }
     }
 

@@ -79,8 +79,10 @@ fn insert_lora(map: &mut Map<String, Value>, lora: &LoraConfig) {
     map.insert("LoRA targets".into(), json!(targets));
     map.insert("rsLoRA".into(), json!(lora.rslora));
     map.insert("LoRA layers".into(), json!(lora.layers));
-    if let LoraVariant::AdaLora { target_rank } = lora.variant {
-        map.insert("AdaLoRA target rank".into(), json!(target_rank));
+    if let LoraVariant::AdaLora { target_rank } | LoraVariant::Reduced { target_rank, .. } =
+        lora.variant
+    {
+        map.insert("LoRA target rank".into(), json!(target_rank));
     }
 }
 

@@ -30,6 +30,7 @@ mod message;
 mod objective;
 mod optimizer;
 mod pass;
+mod reduction;
 mod schedule;
 mod state;
 mod trainer;

@@ -14,6 +14,7 @@ use super::message::{Message, WarningKind};
 use super::objective::Objective;
 use super::optimizer::{AdamW, Moments};
 use super::pass::{Parts, Pass};
+use super::reduction::Reduction;
 use super::schedule::Schedule;
 use super::state::{BestEvaluation, Counters, Snapshot, State};
 use super::watch::Watch;
@@ -71,6 +72,7 @@ pub struct Trainer {
     optimizer: AdamW,
     /// AdaLoRA's, where it is that.
     budget: Option<Budget>,
+    reduction: Option<Reduction>,
     watch: Watch,
     /// Batches of the epoch under way.
     plan: Vec<Vec<usize>>,
@@ -108,6 +110,7 @@ impl Trainer {
             identity: Identity::new(base_hash, &adapter.method, &config, &data, dev.as_ref()),
             watch: Watch::new(steps, schedule.warmup()),
             budget,
+            reduction: Reduction::of(&adapter.method, steps),
             optimizer: AdamW::new(config.weight_decay, config.clip_norm),
             plan: batches(&data, config.seed, 0, config.batch_tokens),
             encoder,
@@ -147,6 +150,9 @@ impl Trainer {
             trainer.budget.is_some(),
         )?;
         trainer.state = trainer.kept.state(&trainer.encoder.device());
+        if let Some(reduction) = &trainer.reduction {
+            trainer.state.moments.steps = reduction.moment_steps(trainer.kept.counters.step);
+        }
         let Counters { step, epoch, cursor, accumulated, .. } = trainer.state.counters;
         trainer.plan = trainer.plan_of(epoch);
         // Steps and batches must agree, or the learning rate would not be that of the batch.
@@ -236,7 +242,7 @@ impl Trainer {
     }
 
     /// The adapter of the best evaluation so far with its beta; the present one, without weights,
-    /// while there was none.
+    /// while there was none. Of ranks that were reduced, what is left: plain LoRA.
     ///
     /// # Errors
     /// [`TrainError::Device`] when the device fails before there was an evaluation.
@@ -248,7 +254,7 @@ impl Trainer {
         let adapter =
             Adapter { method: self.method.clone(), layout: self.layout.clone(), parameters };
         let weights = self.state.counters.best.map(|best| Weights { beta: best.beta, gamma: 0.0 });
-        Ok((adapter, weights))
+        Ok((adapter.compacted(), weights))
     }
 
     /// The beta for rescoring that training's own weights come to, for an adapter that no development set tuned
@@ -356,6 +362,9 @@ impl Trainer {
             }
             _ => None,
         };
+        if let Some(reduction) = self.reduction.filter(|r| r.step == step + 1) {
+            updated = reduction.apply(updated, &self.layout).await?;
+        }
         // One reading for all of it: on a GPU every reading waits for the whole queue.
         // Along the dimension: burn's sum of everything takes float atomics, which not all GPUs have.
         let size = updated.parameters.clone().square().sum_dim(0);
@@ -431,7 +440,9 @@ impl Trainer {
         // A development set without a reference word was refused when it was prepared.
         let (wer, wer_first) = (tuned.wer.unwrap_or_default(), tuned.wer_first.unwrap_or_default());
         let wer_oracle = dev.wer_oracle();
-        let best = self.state.counters.best.is_none_or(|best| wer < best.wer);
+        // What comes before a reduction is not what is wanted.
+        let counts = self.reduction.is_none_or(|reduction| step >= reduction.step);
+        let best = counts && self.state.counters.best.is_none_or(|best| wer < best.wer);
         let parameters = if best { Some(read(self.state.parameters.clone()).await?) } else { None };
         let counters = &mut self.state.counters;
         counters.evaluate = false;
@@ -439,7 +450,7 @@ impl Trainer {
             counters.best = Some(BestEvaluation { step, wer, beta: tuned.weights.beta });
             counters.stale = 0;
             self.state.best = parameters;
-        } else {
+        } else if counts {
             counters.stale += 1;
             let patience_over =
                 self.config.patience.is_some_and(|patience| counters.stale >= patience);

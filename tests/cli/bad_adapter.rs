@@ -17,7 +17,7 @@ fn each_bad_adapter_gives_one_error_and_no_output() {
         (|s| set(s, "r", json!(8)), "has shape"),
         (|s| set(s, "r", json!(0)), "`r`"),
         (|s| set(s, "peft_type", json!("IA3")), "`peft_type`"),
-        (|s| set(s, "use_qalora", json!(true)), "`use_dora`"),
+        (|s| set(s, "use_qalora", json!(true)), "`use_qalora`"),
         (|s| s.write("adapter/adapter_config.json", "[]"), "adapter_config.json"),
         (|s| s.write("adapter/adapter_config.json", ""), "adapter_config.json: not valid JSON"),
         (cut, "adapter_model.safetensors: not a whole safetensors file"),

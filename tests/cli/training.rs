@@ -48,8 +48,19 @@ fn the_same_seed_gives_the_same_adapter() {
 #[test]
 fn every_method_trains_and_rescores() {
     let train = "train -q --device cpu --model base --train lists.jsonl --dev lists.jsonl --output new --overwrite --epochs 1";
-    for method in ["lora", "lorb", "dora", "adalora", "full", "bitfit", "prefix", "houlsby", "head"]
-    {
+    for method in [
+        "lora",
+        "lorb",
+        "dora",
+        "adalora",
+        "rank-warmup",
+        "mixed-rank",
+        "full",
+        "bitfit",
+        "prefix",
+        "houlsby",
+        "head",
+    ] {
         let sandbox = Sandbox::new();
         let small = match method {
             "prefix" => "--prefix-length 2",
@@ -60,7 +71,10 @@ fn every_method_trains_and_rescores() {
         let report =
             sandbox.run("eval -q --device cpu --model base --adapter new lists.jsonl").done();
         assert!(table.ends_with(&report), "{method}: {table}{report}");
-        let kind = if method == "lorb" { "lora" } else { method };
+        let kind = match method {
+            "lorb" | "rank-warmup" | "mixed-rank" => "lora",
+            other => other,
+        };
         let inspected = sandbox.run("inspect new --model base").done();
         assert!(inspected.contains(&format!("method                   {kind}")), "{inspected}");
     }

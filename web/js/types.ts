@@ -170,13 +170,16 @@ export interface LoadAdapterOptions extends LoadOptions {
 
 export interface AdapterInfo {
   name: string;
-  rank: number;
-  alpha: number;
+  /** What was trained: `lora`, `dora`, `adalora`, `full`, `bitfit`, `prefix`, `houlsby` or `head`. */
+  method: string;
+  /** `null` for methods without one, as is `alpha`. */
+  rank: number | null;
+  alpha: number | null;
   dropout: number;
   rslora: boolean;
   /** Adapted encoder layers, `null` for all. */
   layers: number[] | null;
-  /** PEFT's names of the adapted modules. */
+  /** PEFT's names of the modules that low-rank terms adapt; empty for other methods. */
   targets: string[];
   /** Trained numbers in it. */
   parameters: number;

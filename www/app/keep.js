@@ -86,7 +86,7 @@ function show() {
   box('bring-drop').hidden = !state.rescorer;
   if (!current) return;
   const facts = [
-    ['Rank, alpha', `${current.rank}, ${current.alpha}`],
+    ['Rank, alpha', current.rank === null ? 'none' : `${current.rank}, ${current.alpha}`],
     ['Adapted', current.targets.join(', ')],
     ['Trained numbers', current.parameters.toLocaleString('en')],
     ['Weights', current.beta === null ? 'not tuned' : `β ${current.beta.toFixed(2)}, γ ${signed(current.gamma ?? 0, 2)}`],

@@ -1,7 +1,7 @@
 //! What a cell's method means to the trainer.
 
 use lorb::base::{BaseWeights, BertConfig};
-use lorb::model::{Adapter, LoraConfig, LoraVariant, Method, MethodKind, Target};
+use lorb::model::{Adapter, LoraConfig, Method, MethodKind, Target};
 use lorb::study::{Cell, StudyConfig};
 use lorb::train::TrainConfig;
 
@@ -27,17 +27,10 @@ fn method(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<Method
         // The unadapted base: nothing scores where beta is 0.
         "first-pass" | "head" => Method::Head,
         "lora" | "lorb" | "rslora" => sized(MethodKind::Lora, lora, cell, base)?,
-        "dora" => {
-            let lora = LoraConfig { variant: LoraVariant::Dora, dropout: 0.0, ..lora };
-            sized(MethodKind::Dora, lora, cell, base)?
-        }
-        "adalora" | "adalorb" => {
-            // The rank is that at the end; PEFT's own defaults begin with half as much again.
-            let target_rank = lora.rank;
-            let rank = target_rank + target_rank.div_ceil(2);
-            let variant = LoraVariant::AdaLora { target_rank };
-            sized(MethodKind::AdaLora, LoraConfig { rank, variant, ..lora }, cell, base)?
-        }
+        "dora" => sized(MethodKind::Dora, LoraConfig { dropout: 0.0, ..lora }, cell, base)?,
+        "adalora" | "adalorb" => sized(MethodKind::AdaLora, lora, cell, base)?,
+        "rank-warmup" => sized(MethodKind::RankWarmup, lora, cell, base)?,
+        "mixed-rank" => sized(MethodKind::MixedRank, lora, cell, base)?,
         "full" => Method::Full,
         "bitfit" => Method::BitFit,
         "prefix" => Method::Prefix { length: config.prefix_length },
@@ -48,17 +41,19 @@ fn method(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<Method
     })
 }
 
-/// The settings as they are, or the largest within the cell's budget.
+/// The settings at the cell's rank, which is that at the end, or the largest within its budget.
 fn sized(
     kind: MethodKind,
     lora: LoraConfig,
     cell: &Cell,
     base: &BertConfig,
 ) -> Result<Method, CliError> {
-    match cell.budget.as_ref().and_then(|budget| budget.part()) {
-        Some(part) => Method::within(kind, part, base, &lora).map_err(|e| method_error(&e)),
-        None => Ok(Method::Lora(lora)),
+    if let Some(part) = cell.budget.as_ref().and_then(|budget| budget.part()) {
+        return Method::within(kind, part, base, &lora).map_err(|e| method_error(&e));
     }
+    let rank = lora.rank;
+    let Some(lora) = kind.with_rank(lora, rank) else { unreachable!("these are kinds of LoRA") };
+    Ok(Method::Lora(lora))
 }
 
 fn low_rank(cell: &Cell, config: &StudyConfig) -> Result<LoraConfig, CliError> {

@@ -34,7 +34,10 @@ fn state(trainer: &mut Trainer) -> (Vec<u32>, Vec<u32>, Vec<u8>) {
 fn a_run_resumed_after_any_message_is_the_straight_run_bit_for_bit() {
     let mut adalora = setup();
     adalora.lora.variant = LoraVariant::AdaLora { target_rank: 1 };
-    for setup in [setup(), adalora] {
+    let mut mixed = setup();
+    mixed.lora.rank = 6;
+    mixed.lora.variant = LoraVariant::Reduced { target_rank: 2, mixed: true };
+    for setup in [setup(), adalora, mixed] {
         resumed_is_straight(&setup);
     }
 }

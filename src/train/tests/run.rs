@@ -1,6 +1,7 @@
 //! Whole runs: what they say, how they end, and that they learn.
 
 use super::tiny::{Setup, finish, lists, lora};
+use crate::model::{LoraVariant, SlotKind};
 use crate::train::{Decay, Message, Objective, TrainConfig, TrainError, Trainer, WarningKind};
 
 fn config() -> TrainConfig {
@@ -212,4 +213,39 @@ fn messages_are_tagged_json() {
     };
     let json = serde_json::to_string(&message).unwrap();
     assert!(json.starts_with(r#"{"type":"evaluated","step":4,"wer":0.25"#), "{json}");
+}
+
+#[test]
+fn a_rank_that_is_reduced_ends_at_its_target_and_the_best_comes_after() {
+    for mixed in [false, true] {
+        let config =
+            TrainConfig { batch_tokens: 120, epochs: 3, lr: 5e-3, ..TrainConfig::default() };
+        let mut setup = Setup::new(lists(50, 1), lists(30, 2), config);
+        setup.lora.rank = 6;
+        setup.lora.variant = LoraVariant::Reduced { target_rank: 2, mixed };
+        let mut trainer = setup.trainer().unwrap();
+        let messages = finish(&mut trainer);
+        let reduced = (0.3 * trainer.steps() as f64) as usize;
+        let best = messages.iter().filter_map(|message| match message {
+            Message::Evaluated { step, best: true, .. } => Some(*step),
+            _ => None,
+        });
+        assert!(best.clone().count() > 0 && best.clone().all(|step| step >= reduced));
+        let (adapter, _) = pollster::block_on(trainer.best()).unwrap();
+        let lora = adapter.method.lora().unwrap();
+        assert_eq!(lora.variant, LoraVariant::Plain);
+        let ranks: Vec<usize> = adapter
+            .layout
+            .slots()
+            .iter()
+            .filter(|slot| slot.kind == SlotKind::LoraA)
+            .map(|slot| {
+                let rows = adapter.values(slot).chunks_exact(slot.shape[1]);
+                rows.filter(|row| row.iter().any(|x| *x != 0.0)).count()
+            })
+            .collect();
+        assert_eq!(ranks.iter().sum::<usize>(), 2 * ranks.len(), "{ranks:?}");
+        assert!(mixed || ranks.iter().all(|&rank| rank == 2), "{ranks:?}");
+        assert_eq!(lora.rank, ranks.iter().copied().max().unwrap());
+    }
 }
