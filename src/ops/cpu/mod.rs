@@ -3,6 +3,7 @@
 //! Everything is computed in f32. A result depends on its inputs alone, not on the number of
 //! cores, so that a resumed run equals an uninterrupted one.
 
+mod adamw;
 mod attention;
 mod buffer;
 mod linear;
@@ -284,7 +285,7 @@ impl LorbOps for Flex {
         second: FloatTensor<Self>,
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        reference::adamw::<Self>(parameters, g, first, second, &step)
+        adamw::adamw(parameters, g, first, second, &step)
     }
 }
 

@@ -14,7 +14,9 @@ use burn::tensor::{DType, FloatDType, Shape, Slice, TensorData};
 use super::{LoraPlan, Segments};
 
 pub(super) use attention::{attention, attention_backward, attention_cls, attention_cls_backward};
-pub(super) use training::{adamw, correlation, correlation_backward};
+#[cfg(test)]
+pub(super) use training::adamw;
+pub(super) use training::{correlation, correlation_backward};
 
 /// Mean of each row, `[T, 1]`.
 fn mean_last<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {

@@ -5,6 +5,7 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
 use super::matmul_tn;
+#[cfg(test)]
 use crate::ops::AdamWStep;
 
 /// Smallest variance of a column that is divided by: a deviation of 1e-5. The variance is held
@@ -74,6 +75,7 @@ pub(in crate::ops) fn correlation_backward<B: Backend>(
 }
 
 /// Parameters, moments and the gradient's norm after a step.
+#[cfg(test)]
 pub(in crate::ops) fn adamw<B: Backend>(
     parameters: FloatTensor<B>,
     g: FloatTensor<B>,

@@ -6,7 +6,7 @@ use burn::tensor::{Shape, TensorData};
 
 use super::support::{Float, Source, assert_close, plans, segmentations};
 use super::tolerance::F32;
-use crate::ops::{Activation, LorbOps, Precision, Storage, reference};
+use crate::ops::{Activation, AdamWStep, LorbOps, Precision, Storage, reference};
 
 const SIZES: [usize; 8] = [1, 2, 3, 17, 31, 33, 127, 129];
 
@@ -46,13 +46,23 @@ fn linear() {
             storage,
             Activation::Gelu,
         );
-        let expected = reference::linear::<Flex>(x, w.clone(), bias);
+        let expected = reference::linear::<Flex>(x.clone(), w.clone(), bias);
         same(&format!("before gelu {t} {k} {o}"), expected.clone(), before);
         same(&format!("linear and gelu {t} {k} {o}"), reference::gelu::<Flex>(expected), y);
         same(
             &format!("linear backward {t} {k} {o}"),
             reference::linear_backward::<Flex>(g.clone(), w.clone()),
-            Flex::frozen_linear_backward(g, stored, storage),
+            Flex::frozen_linear_backward(g.clone(), stored, storage),
+        );
+        same(
+            &format!("gradient by the weight {t} {k} {o}"),
+            reference::weight_grad::<Flex>(g.clone(), x.clone()),
+            Flex::weight_grad(g.clone(), x.clone()),
+        );
+        same(
+            &format!("gradient by the bias {t} {k} {o}"),
+            reference::column_sums::<Flex>(g.clone()),
+            Flex::column_sums(g),
         );
     }
 }
@@ -263,4 +273,39 @@ fn score_head_and_cuts() {
     same("score_head, dCLS", expected.0, found.0);
     same("score_head, dhead", expected.1, found.1);
     same("cut", reference::cut::<Flex>(head.clone(), 3, 7), Flex::cut(head, 3, 7));
+}
+
+#[test]
+fn adamw() {
+    let mut source = Source::new(17);
+    // Up to more than two blocks; clipped, not clipped for being short, and never clipped.
+    for len in SIZES.into_iter().chain([40_001]) {
+        for clip_norm in [0.5, 1e6, 0.0] {
+            let tensors: [Float; 3] = std::array::from_fn(|_| source.f32([len]));
+            let [p, g, first] = tensors;
+            let second = Flex::float_mul(first.clone(), first.clone());
+            let step = AdamWStep {
+                lr: 0.1,
+                weight_decay: 0.01,
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+                clip_norm,
+                step: 3,
+            };
+            let expected = reference::adamw::<Flex>(
+                p.clone(),
+                g.clone(),
+                first.clone(),
+                second.clone(),
+                &step,
+            );
+            let found = Flex::adamw(p, g, first, second, step);
+            let what = |part: &str| format!("adamw {part}, {len}, clipped to {clip_norm}");
+            same(&what("parameters"), expected.0, found.0);
+            same(&what("first moment"), expected.1, found.1);
+            same(&what("second moment"), expected.2, found.2);
+            same(&what("norm"), expected.3, found.3);
+        }
+    }
 }

@@ -57,7 +57,12 @@ fn linear() {
         "linear",
         &inputs,
         |i| reference::linear::<Flex>(i[0].clone(), i[1].clone(), i[2].clone()),
-        |g, i| vec![reference::linear_backward::<Flex>(g, i[1].clone())],
+        |g, i| {
+            let dw = reference::weight_grad::<Flex>(g.clone(), i[0].clone());
+            let dw = Flex::float_reshape(dw, i[1].shape());
+            let dbias = reference::column_sums::<Flex>(g.clone());
+            vec![reference::linear_backward::<Flex>(g, i[1].clone()), dw, dbias]
+        },
     );
 }
 

@@ -1,0 +1,69 @@
+//! The optimiser in one pass over memory.
+
+use pulp::Arch;
+
+use super::buffer::{Float, into_values, values, vector};
+use super::parallel;
+use crate::ops::AdamWStep;
+
+/// Elements that one task takes; sums are added up block by block.
+const BLOCK: usize = 1 << 14;
+
+/// Partial sums side by side, as in `rows`.
+const LANES: usize = 16;
+
+/// Sum of squares, in f64 over the blocks.
+fn square_sum(g: &[f32]) -> f64 {
+    let mut sums = vec![0.0f64; g.len().div_ceil(BLOCK)];
+    let blocks = sums.iter_mut().zip(g.chunks(BLOCK)).collect();
+    parallel::each(blocks, |_, (sum, block): (&mut f64, &[f32])| {
+        *sum = Arch::new().dispatch(|| {
+            let mut lanes = [0.0f32; LANES];
+            let (whole, rest) = block.as_chunks::<LANES>();
+            for chunk in whole {
+                for (lane, x) in lanes.iter_mut().zip(chunk) {
+                    *lane += x * x;
+                }
+            }
+            let rest: f32 = rest.iter().map(|x| x * x).sum();
+            f64::from(lanes.iter().sum::<f32>() + rest)
+        });
+    });
+    sums.iter().sum()
+}
+
+/// New parameters, first and second moments, and the gradient's norm: see [`AdamWStep`].
+pub(super) fn adamw(
+    parameters: Float,
+    g: Float,
+    first: Float,
+    second: Float,
+    step: &AdamWStep,
+) -> (Float, Float, Float, Float) {
+    let g = values(&g);
+    let norm = square_sum(&g).sqrt();
+    let clipped =
+        if step.clip_norm > 0.0 { (step.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
+    let [correction1, correction2] = step.corrections();
+    let (clipped, beta1, beta2) = (clipped as f32, step.beta1 as f32, step.beta2 as f32);
+    let (new1, new2) = ((1.0 - step.beta1) as f32, (1.0 - step.beta2) as f32);
+    let (rate, root_scale) = ((step.lr / correction1) as f32, (1.0 / correction2) as f32);
+    let (kept, epsilon) = ((1.0 - step.lr * step.weight_decay) as f32, step.epsilon as f32);
+    let (mut p, mut m, mut v) = (into_values(parameters), into_values(first), into_values(second));
+    let blocks = p.chunks_mut(BLOCK).zip(m.chunks_mut(BLOCK)).zip(v.chunks_mut(BLOCK));
+    let blocks = blocks.zip(g.chunks(BLOCK)).collect();
+    parallel::each(
+        blocks,
+        |_, (((p, m), v), g): (((&mut [f32], &mut [f32]), &mut [f32]), &[f32])| {
+            Arch::new().dispatch(|| {
+                for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
+                    let g = g * clipped;
+                    *m = beta1 * *m + new1 * g;
+                    *v = beta2 * *v + new2 * (g * g);
+                    *p = *p * kept - rate * *m / ((*v * root_scale).sqrt() + epsilon);
+                }
+            });
+        },
+    );
+    (vector(p), vector(m), vector(v), vector(vec![norm as f32]))
+}
