@@ -268,11 +268,10 @@ impl LoraConfig {
         }
         if let LoraVariant::AdaLora { target_rank } | LoraVariant::Reduced { target_rank, .. } =
             self.variant
+            && !(1..=self.rank).contains(&target_rank)
         {
-            if !(1..=self.rank).contains(&target_rank) {
-                let what = format!("is {target_rank}; expected 1 to the first rank, {}", self.rank);
-                return error("target_r", what);
-            }
+            let what = format!("is {target_rank}; expected 1 to the first rank, {}", self.rank);
+            return error("target_r", what);
         }
         if self.variant == LoraVariant::Dora && self.dropout > 0.0 {
             return error("lora_dropout", format!("is {}; expected 0 with DoRA", self.dropout));

@@ -50,20 +50,17 @@ pub(super) fn adamw(
     let (rate, root_scale) = ((step.lr / correction1) as f32, (1.0 / correction2) as f32);
     let (kept, epsilon) = ((1.0 - step.lr * step.weight_decay) as f32, step.epsilon as f32);
     let (mut p, mut m, mut v) = (into_values(parameters), into_values(first), into_values(second));
-    let blocks = p.chunks_mut(BLOCK).zip(m.chunks_mut(BLOCK)).zip(v.chunks_mut(BLOCK));
-    let blocks = blocks.zip(g.chunks(BLOCK)).collect();
-    parallel::each(
-        blocks,
-        |_, (((p, m), v), g): (((&mut [f32], &mut [f32]), &mut [f32]), &[f32])| {
-            Arch::new().dispatch(|| {
-                for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
-                    let g = g * clipped;
-                    *m = beta1 * *m + new1 * g;
-                    *v = beta2 * *v + new2 * (g * g);
-                    *p = *p * kept - rate * *m / ((*v * root_scale).sqrt() + epsilon);
-                }
-            });
-        },
-    );
+    let moments = m.chunks_mut(BLOCK).zip(v.chunks_mut(BLOCK));
+    let blocks = p.chunks_mut(BLOCK).zip(g.chunks(BLOCK)).zip(moments);
+    parallel::each(blocks.collect(), |_, ((p, g), (m, v))| {
+        Arch::new().dispatch(|| {
+            for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                let g = g * clipped;
+                *m = beta1 * *m + new1 * g;
+                *v = beta2 * *v + new2 * (g * g);
+                *p = *p * kept - rate * *m / ((*v * root_scale).sqrt() + epsilon);
+            }
+        });
+    });
     (vector(p), vector(m), vector(v), vector(vec![norm as f32]))
 }
