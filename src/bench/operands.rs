@@ -76,7 +76,7 @@ impl Linear {
             (None, true) => {
                 let (x, words) = (x.clone().into_dispatch(), w.words.clone().into_dispatch());
                 let bias = bias.clone().into_dispatch();
-                first(Dispatch::frozen_linear_forward(x, words, bias, w.storage, *activation).0)
+                first(Dispatch::base_linear_forward(x, words, bias, w.storage, *activation).0)
             }
             (Some((factors, plan, _)), true) => {
                 let (x, words) = (x.clone().into_dispatch(), w.words.clone().into_dispatch());
@@ -102,7 +102,7 @@ impl Linear {
         let (g, w) = (self.g.clone().into_dispatch(), self.w.words.clone().into_dispatch());
         let storage = self.w.storage;
         match &self.low_rank {
-            None => first(Dispatch::frozen_linear_backward(g, w, storage)),
+            None => first(Dispatch::base_linear_backward(g, w, storage)),
             // Of the size of x A^T, and so is its gradient.
             Some((factors, plan, v)) => {
                 let (v, factors) = (v.clone().into_dispatch(), factors.clone().into_dispatch());

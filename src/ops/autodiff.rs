@@ -5,18 +5,23 @@
 //! adapted linear layers by their base weight, it refuses one that is tracked: its gradient would
 //! silently be missing.
 
+mod steps;
+
 use burn::backend::autodiff::{
-    Autodiff, NodeId,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
+    Autodiff,
+    checkpoint::strategy::CheckpointStrategy,
+    ops::{Backward, OpsKind},
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{IndexingUpdateOp, Shape, Slice};
 
 use super::{
     Activation, AdamWStep, Lists, LoraPlan, LorbOps, Precision, Segments, Storage, reference,
+};
+
+use steps::{
+    AddLayerNormStep, AttentionClsStep, AttentionStep, CorrelationStep, EmbedStep, GatherClsStep,
+    GeluStep, LinearStep, ListLossStep, LoraAddStep, LoraLinearStep, ScoreHeadStep, keep,
 };
 
 type Tracked<B, C> = FloatTensor<Autodiff<B, C>>;
@@ -39,217 +44,6 @@ fn frozen<B: Backend, C: CheckpointStrategy, const N: usize>(
 fn first_order_only() -> ! {
     unreachable!("this operation is not differentiable: call it on the inner backend")
 }
-
-/// Declares a backward step: its name, its number of parents, what it keeps, and the body, which
-/// receives the backend, the output's gradient, the kept state and the parents.
-macro_rules! backward_step {
-    ($name:ident<$n:literal>, $state:ty, |$grad:ident, $kept:pat_param, $parents:pat_param, $grads:ident| $body:block) => {
-        #[derive(Debug)]
-        struct $name;
-        impl<B: LorbOps> Backward<B, $n> for $name {
-            type State = $state;
-            fn backward(
-                self,
-                ops: Ops<Self::State, $n>,
-                $grads: &mut Gradients,
-                _checkpointer: &mut Checkpointer,
-            ) {
-                let $grad = $grads.consume::<B>(&ops.node);
-                let ($kept, $parents) = (ops.state, ops.parents);
-                $body
-            }
-        }
-    };
-}
-
-type F<B> = FloatTensor<B>;
-
-/// Gradient of what an activation was applied to, from that of its result; `before` is kept only
-/// where there is an activation.
-fn through<B: LorbOps>(g: F<B>, before: Option<F<B>>) -> F<B> {
-    match before {
-        Some(before) => B::gelu_exact_backward(g, before),
-        None => g,
-    }
-}
-
-/// Gradients of a layer normalisation by its gamma and its beta, where they are trained.
-fn norm_grads<B: LorbOps>(
-    g: &F<B>,
-    normalised: &F<B>,
-    [gamma, beta]: [Option<NodeId>; 2],
-    grads: &mut Gradients,
-) {
-    if let Some(gamma) = gamma {
-        let by_row = B::float_mul(g.clone(), normalised.clone());
-        grads.register::<B>(gamma, B::column_sums(by_row));
-    }
-    if let Some(beta) = beta {
-        grads.register::<B>(beta, B::column_sums(g.clone()));
-    }
-}
-
-/// What the backward step of an activation needs.
-fn keep<B: LorbOps>(before: F<B>, activation: Activation) -> Option<F<B>> {
-    match activation {
-        Activation::Identity => None,
-        Activation::Gelu => Some(before),
-    }
-}
-
-backward_step!(
-    LinearStep<3>,
-    (Option<F<B>>, F<B>, Storage, Option<F<B>>),
-    |g, (x, w, storage, before), [to_x, to_w, to_bias], grads| {
-        let g = through::<B>(g, before);
-        if let (Some(w), Some(x)) = (to_w, x) {
-            grads.register::<B>(w.id, B::weight_grad(g.clone(), x));
-        }
-        if let Some(bias) = to_bias {
-            grads.register::<B>(bias.id, B::column_sums(g.clone()));
-        }
-        if let Some(x) = to_x {
-            grads.register::<B>(x.id, B::frozen_linear_backward(g, w, storage));
-        }
-    }
-);
-
-backward_step!(
-    EmbedStep<5>,
-    (F<B>, F<B>, F<B>, IntTensor<B>, [usize; 3]),
-    |g,
-     (normalised, inverse, gamma, ids, counts),
-     [words, positions, types, to_gamma, to_beta],
-     grads| {
-        norm_grads::<B>(&g, &normalised, [to_gamma, to_beta].map(|to| to.map(|to| to.id)), grads);
-        let dx = B::add_layer_norm_backward(g, normalised, inverse, gamma);
-        let tokens = ids.shape().num_elements() / 2;
-        let [word, position] = [0..tokens, tokens..2 * tokens]
-            .map(|part| B::int_slice(ids.clone(), &[Slice::from(part)]));
-        // Every token is of type 0.
-        let kind = B::int_zeros(Shape::new([tokens]), &dx.device(), ids.dtype().into());
-        let tables = [(words, word), (positions, position), (types, kind)];
-        for ((table, rows), count) in tables.into_iter().zip(counts) {
-            if let Some(table) = table {
-                let shape = Shape::new([count, dx.shape()[1]]);
-                let zeros = B::float_zeros(shape, &dx.device(), dx.dtype().into());
-                let sums =
-                    B::float_select_assign(zeros, 0, rows, dx.clone(), IndexingUpdateOp::Add);
-                grads.register::<B>(table.id, sums);
-            }
-        }
-    }
-);
-
-backward_step!(
-    LoraLinearStep<2>,
-    (F<B>, F<B>, F<B>, F<B>, Option<F<B>>, LoraPlan, Storage),
-    |g, (x, u, w, factors, before, plan, storage), [to_x, to_factors], grads| {
-        let g = through::<B>(g, before);
-        let (v, dfactors) = B::lora_grads(g.clone(), x, u, factors.clone(), plan.clone());
-        if let Some(x) = to_x {
-            grads.register::<B>(x.id, B::lora_linear_backward(g, w, v, factors, plan, storage));
-        }
-        if let Some(factors) = to_factors {
-            grads.register::<B>(factors.id, dfactors);
-        }
-    }
-);
-
-backward_step!(
-    LoraAddStep<3>,
-    (F<B>, F<B>, F<B>, LoraPlan),
-    |g, (x, u, factors, plan), [to_base, to_x, to_factors], grads| {
-        let (v, dfactors) = B::lora_grads(g.clone(), x, u, factors.clone(), plan.clone());
-        if let Some(base) = to_base {
-            grads.register::<B>(base.id, g);
-        }
-        if let Some(x) = to_x {
-            grads.register::<B>(x.id, B::lora_down_backward(v, factors, plan));
-        }
-        if let Some(factors) = to_factors {
-            grads.register::<B>(factors.id, dfactors);
-        }
-    }
-);
-
-backward_step!(
-    AttentionStep<1>,
-    (F<B>, F<B>, F<B>, Segments, usize),
-    |g, (qkv, out, log_sums, segments, heads), [to], grads| {
-        if let Some(to) = to {
-            let grad = B::packed_attention_backward(g, qkv, out, log_sums, segments, heads);
-            grads.register::<B>(to.id, grad);
-        }
-    }
-);
-
-backward_step!(
-    AttentionClsStep<2>,
-    (F<B>, F<B>, F<B>, F<B>, Segments, usize),
-    |g, (q, kv, out, log_sums, segments, heads), [to_q, to_kv], grads| {
-        let (dq, dkv) = B::attention_cls_backward(g, q, kv, out, log_sums, segments, heads);
-        if let Some(q) = to_q {
-            grads.register::<B>(q.id, dq);
-        }
-        if let Some(kv) = to_kv {
-            grads.register::<B>(kv.id, dkv);
-        }
-    }
-);
-
-backward_step!(
-    AddLayerNormStep<4>,
-    (F<B>, F<B>, F<B>),
-    |g, (normalised, inverse_deviation, gamma), [to_x, to_residual, to_gamma, to_beta], grads| {
-        norm_grads::<B>(&g, &normalised, [to_gamma, to_beta].map(|to| to.map(|to| to.id)), grads);
-        if to_x.is_none() && to_residual.is_none() {
-            return;
-        }
-        let grad = B::add_layer_norm_backward(g, normalised, inverse_deviation, gamma);
-        for parent in [to_x, to_residual].into_iter().flatten() {
-            grads.register::<B>(parent.id, grad.clone());
-        }
-    }
-);
-
-backward_step!(GeluStep<1>, F<B>, |g, x, [to], grads| {
-    if let Some(to) = to {
-        grads.register::<B>(to.id, B::gelu_exact_backward(g, x));
-    }
-});
-
-backward_step!(ScoreHeadStep<2>, (F<B>, F<B>), |g, (cls, head), [to_cls, to_head], grads| {
-    let (dcls, dhead) = B::score_head_backward(g, cls, head);
-    if let Some(cls) = to_cls {
-        grads.register::<B>(cls.id, dcls);
-    }
-    if let Some(head) = to_head {
-        grads.register::<B>(head.id, dhead);
-    }
-});
-
-backward_step!(ListLossStep<1>, (F<B>, Lists, usize), |g, (slopes, lists, texts), [to], grads| {
-    if let Some(to) = to {
-        grads.register::<B>(to.id, B::list_loss_backward(g, slopes, lists, texts));
-    }
-});
-
-backward_step!(
-    CorrelationStep<1>,
-    (F<B>, F<B>, F<B>, F<B>),
-    |g, (value, z, scales, off), [to], grads| {
-        if let Some(to) = to {
-            grads.register::<B>(to.id, B::correlation_backward(g, value, z, scales, off));
-        }
-    }
-);
-
-backward_step!(GatherClsStep<1>, Segments, |g, segments, [to], grads| {
-    if let Some(to) = to {
-        grads.register::<B>(to.id, B::scatter_cls(g, segments));
-    }
-});
 
 impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
     fn embed_layer_norm(
@@ -279,7 +73,7 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         }
     }
 
-    fn frozen_linear(
+    fn base_linear(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -296,11 +90,11 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
                 let kept = trained.then(|| x.clone());
-                let (y, before) = B::frozen_linear_forward(x, w.clone(), bias, storage, activation);
+                let (y, before) = B::base_linear_forward(x, w.clone(), bias, storage, activation);
                 step.finish((kept, w, storage, keep::<B>(before, activation)), y)
             }
             OpsKind::UnTracked(step) => {
-                step.finish(B::frozen_linear(x, w, bias, storage, activation))
+                step.finish(B::base_linear(x, w, bias, storage, activation))
             }
         }
     }
@@ -472,7 +266,7 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         <Self as burn::backend::AutodiffBackend>::from_inner(B::cut(flat, offset, len))
     }
 
-    fn frozen_linear_forward(
+    fn base_linear_forward(
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
@@ -482,7 +276,7 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         first_order_only()
     }
 
-    fn frozen_linear_backward(
+    fn base_linear_backward(
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: Storage,

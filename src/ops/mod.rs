@@ -63,18 +63,18 @@ pub trait LorbOps: Backend {
 
     /// `activation(x w^T + bias)`: `x [T, K]`, `w [O, K]` as `storage` says, `bias [O]`; returns
     /// `[T, O]`.
-    fn frozen_linear(
+    fn base_linear(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         storage: Storage,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        Self::frozen_linear_forward(x, w, bias, storage, activation).0
+        Self::base_linear_forward(x, w, bias, storage, activation).0
     }
 
-    /// [`frozen_linear`](Self::frozen_linear), and what the activation was applied to, `[T, O]`.
-    fn frozen_linear_forward(
+    /// [`base_linear`](Self::base_linear), and what the activation was applied to, `[T, O]`.
+    fn base_linear_forward(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -83,7 +83,7 @@ pub trait LorbOps: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     /// `g w`: gradient of `x w^T + bias` by `x`; `g [T, O]`, returns `[T, K]`.
-    fn frozen_linear_backward(
+    fn base_linear_backward(
         g: FloatTensor<Self>,
         w: FloatTensor<Self>,
         storage: Storage,
@@ -96,7 +96,7 @@ pub trait LorbOps: Backend {
     /// Sum over the rows of `x [T, O]`, `[O]`: from `g`, the gradient by a bias that is trained.
     fn column_sums(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// [`frozen_linear`](Self::frozen_linear) plus, before the activation, the low-rank term of
+    /// [`base_linear`](Self::base_linear) plus, before the activation, the low-rank term of
     /// `plan`. `factors` holds the stacked A and then the stacked B, end to end.
     fn lora_linear(
         x: FloatTensor<Self>,
@@ -374,9 +374,9 @@ pub fn embed_layer_norm(
     ))
 }
 
-/// See [`LorbOps::frozen_linear`].
+/// See [`LorbOps::base_linear`].
 pub fn linear(x: Tensor<2>, w: &Weights, bias: &Tensor<1>, activation: Activation) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::frozen_linear(
+    Tensor::from_dispatch(Dispatch::base_linear(
         x.into_dispatch(),
         w.words.clone().into_dispatch(),
         bias.clone().into_dispatch(),

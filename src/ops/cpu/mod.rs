@@ -35,7 +35,7 @@ impl LorbOps for Flex {
         rows::embed_layer_norm([words, positions, types], gamma, beta, tokens, places, epsilon)
     }
 
-    fn frozen_linear_forward(
+    fn base_linear_forward(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -45,7 +45,7 @@ impl LorbOps for Flex {
         activate(linear::linear(x, dense(w, storage), bias), activation)
     }
 
-    fn frozen_linear_backward(
+    fn base_linear_backward(
         g: FloatTensor<Self>,
         w: FloatTensor<Self>,
         storage: Storage,

@@ -31,7 +31,7 @@ fn linear() {
         same(
             &format!("linear {t} {k} {o}"),
             reference::linear::<Flex>(x.clone(), w.clone(), bias.clone()),
-            Flex::frozen_linear(
+            Flex::base_linear(
                 x.clone(),
                 stored.clone(),
                 bias.clone(),
@@ -39,7 +39,7 @@ fn linear() {
                 Activation::Identity,
             ),
         );
-        let (y, before) = Flex::frozen_linear_forward(
+        let (y, before) = Flex::base_linear_forward(
             x.clone(),
             stored.clone(),
             bias.clone(),
@@ -52,7 +52,7 @@ fn linear() {
         same(
             &format!("linear backward {t} {k} {o}"),
             reference::linear_backward::<Flex>(g.clone(), w.clone()),
-            Flex::frozen_linear_backward(g.clone(), stored, storage),
+            Flex::base_linear_backward(g.clone(), stored, storage),
         );
         same(
             &format!("gradient by the weight {t} {k} {o}"),

@@ -80,7 +80,7 @@ impl LorbOps for CubeBackend {
         rows::embed_layer_norm([&words, &positions, &types], &gamma, &beta, &ids, epsilon)
     }
 
-    fn frozen_linear(
+    fn base_linear(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -88,13 +88,13 @@ impl LorbOps for CubeBackend {
         activation: Activation,
     ) -> FloatTensor<Self> {
         if !ours([&x, &w, &bias]) {
-            return Self::frozen_linear_forward(x, w, bias, storage, activation).0;
+            return Self::base_linear_forward(x, w, bias, storage, activation).0;
         }
         let [x, w, bias] = [x, w, bias].map(contiguous);
         linear::linear_forward(&x, &w, &bias, storage, activation, Keep::Nothing).0
     }
 
-    fn frozen_linear_forward(
+    fn base_linear_forward(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -108,7 +108,7 @@ impl LorbOps for CubeBackend {
         linear::linear_forward(&x, &w, &bias, storage, activation, Keep::Before)
     }
 
-    fn frozen_linear_backward(
+    fn base_linear_backward(
         g: FloatTensor<Self>,
         w: FloatTensor<Self>,
         storage: Storage,
@@ -228,7 +228,7 @@ impl LorbOps for CubeBackend {
         let (a, _) = split_factors::<Self>(factors, &plan);
         let (outputs, inputs) = (a.shape()[0], a.shape()[1]);
         let a = Self::float_reshape(a, Shape::new([outputs * inputs]));
-        Self::frozen_linear_backward(v, a, Storage { outputs, inputs, precision: Precision::F32 })
+        Self::base_linear_backward(v, a, Storage { outputs, inputs, precision: Precision::F32 })
     }
 
     fn packed_attention_forward(
