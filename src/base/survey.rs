@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use safetensors::Dtype;
 
 use super::tensor_file::Header;
+use super::weights::masked_head_tensors;
 use super::{BaseError, BertConfig, TensorEntry, expected_tensors};
 
 /// What follows the name of a weight in 8 bits for the name of its rows' scales.
@@ -17,7 +18,7 @@ pub(super) enum Role {
     Tensor(String),
     /// The scales of the rows of this weight.
     Scales(String),
-    /// Nothing: heads, pooler, stored position ids.
+    /// Nothing: other heads, pooler, stored position ids.
     None,
 }
 
@@ -62,7 +63,12 @@ pub(super) fn survey(header: &Header, config: &BertConfig) -> Result<Survey, Bas
     };
     let mut roles: BTreeMap<&str, Role> = BTreeMap::new();
     let mut ignored = Vec::new();
+    let head = masked_head(header, &others, config);
     for (stored, name) in others {
+        if head.contains(&stored) {
+            roles.insert(stored, Role::Tensor(name));
+            continue;
+        }
         let weight = name.strip_suffix(SCALES).filter(|weight| in_8_bits(weight).is_some());
         if let Some(weight) = weight {
             let role = Role::Scales(weight.to_owned());
@@ -106,6 +112,20 @@ pub(super) fn survey(header: &Header, config: &BertConfig) -> Result<Survey, Bas
         .collect();
     parts.sort_by_key(|(_, entry, _)| (entry.range.start, entry.range.end));
     Ok(Survey { parts, ignored })
+}
+
+/// The stored names of the masked-language head's tensors, all of them or none: a base is of use without.
+fn masked_head<'a>(
+    header: &Header,
+    others: &[(&'a String, String)],
+    config: &BertConfig,
+) -> Vec<&'a String> {
+    let find = |(name, shape): &(&str, Vec<usize>)| {
+        let (stored, _) = others.iter().find(|(_, plain)| plain == name)?;
+        let entry = &header.entries[*stored];
+        (entry.shape == *shape && entry.check_dtype(stored).is_ok()).then_some(*stored)
+    };
+    masked_head_tensors(config).iter().map(find).collect::<Option<_>>().unwrap_or_default()
 }
 
 fn check_shape(stored: &str, entry: &TensorEntry, expected: &[usize]) -> Result<(), BaseError> {

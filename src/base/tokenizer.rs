@@ -82,6 +82,14 @@ impl BertTokenizer {
         Ok(Encoded { ids, truncated: pieces.len() > room })
     }
 
+    /// The id of `[MASK]`.
+    ///
+    /// # Errors
+    /// [`BaseError::Tokenizer`] when the vocabulary has no such token.
+    pub fn mask(&self) -> Result<u32, BaseError> {
+        token_id(&self.inner, "[MASK]")
+    }
+
     /// Word pieces known, added tokens included.
     #[must_use]
     pub fn vocabulary_size(&self) -> usize {
@@ -125,17 +133,15 @@ fn frame(tokenizer: &Tokenizer) -> Result<(u32, u32), BaseError> {
     let empty = tokenizer.encode_fast("", true).map_err(fault)?;
     match *empty.get_ids() {
         [cls, sep] => Ok((cls, sep)),
-        [] => {
-            let id = |token: &str| {
-                tokenizer.token_to_id(token).ok_or_else(|| {
-                    BaseError::Tokenizer(format!("the vocabulary has no token {token}"))
-                })
-            };
-            Ok((id("[CLS]")?, id("[SEP]")?))
-        }
+        [] => Ok((token_id(tokenizer, "[CLS]")?, token_id(tokenizer, "[SEP]")?)),
         ref other => Err(BaseError::Tokenizer(format!(
             "its template adds {} tokens to a text; BERT's adds [CLS] and [SEP]",
             other.len()
         ))),
     }
+}
+
+fn token_id(tokenizer: &Tokenizer, token: &str) -> Result<u32, BaseError> {
+    let missing = || BaseError::Tokenizer(format!("the vocabulary has no token {token}"));
+    tokenizer.token_to_id(token).ok_or_else(missing)
 }

@@ -46,6 +46,19 @@ pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
     tensors
 }
 
+/// The tensors of BERT's masked-language head, which not every base has. The rows that tokens are told
+/// apart by are the word embeddings, as in every BERT that ties the two.
+pub(super) fn masked_head_tensors(config: &BertConfig) -> [(&'static str, Vec<usize>); 5] {
+    let hidden = config.hidden_size;
+    [
+        ("cls.predictions.transform.dense.weight", vec![hidden, hidden]),
+        ("cls.predictions.transform.dense.bias", vec![hidden]),
+        ("cls.predictions.transform.LayerNorm.weight", vec![hidden]),
+        ("cls.predictions.transform.LayerNorm.bias", vec![hidden]),
+        ("cls.predictions.bias", vec![config.vocab_size]),
+    ]
+}
+
 /// The encoder's tensors in host memory, checked against the configuration.
 #[derive(Debug, Clone)]
 pub struct BaseWeights {
@@ -61,8 +74,8 @@ impl BaseWeights {
     /// shape, in f32, f16 or bf16, or linear weights in 8 bits as LoRB writes them, finite throughout.
     ///
     /// Names may carry the prefix `bert.`; `LayerNorm.gamma` and `LayerNorm.beta` of old files
-    /// stand for weight and bias. Heads, the pooler and stored position ids are left aside, see
-    /// [`BaseWeights::ignored`].
+    /// stand for weight and bias. A masked-language head is kept where it is whole; other heads, the
+    /// pooler and stored position ids are left aside, see [`BaseWeights::ignored`].
     ///
     /// # Errors
     /// [`BaseError`] names the first tensor at fault. A tensor of the encoder that the
@@ -132,7 +145,13 @@ impl BaseWeights {
         Ok(tensor)
     }
 
-    /// Names in the file that the encoder does not use: heads, pooler, stored position ids.
+    /// Whether the file has BERT's masked-language head, whole and not taken yet.
+    #[must_use]
+    pub fn has_masked_head(&self) -> bool {
+        self.tensors.contains_key("cls.predictions.bias")
+    }
+
+    /// Names in the file that are not used: other heads, pooler, stored position ids.
     #[must_use]
     pub fn ignored(&self) -> &[String] {
         &self.ignored

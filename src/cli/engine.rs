@@ -6,7 +6,8 @@ use std::path::Path;
 use lorb::adapter::{AdapterMeta, ReadOptions};
 use lorb::base::{Base, BertConfig, BertTokenizer};
 use lorb::model::{
-    Adapter, Encoder, Leaves, SCORING_BATCH_TOKENS, Scored, Scorer, embed_sequences,
+    Adapter, Encoder, Judged, Leaves, MaskedHead, MaskedScorer, SCORING_BATCH_TOKENS, Scored,
+    Scorer, embed_sequences,
 };
 use lorb::nbest::Utterance;
 use lorb::score::{Evaluation, RESAMPLES, Report, Weights, best, combine};
@@ -110,6 +111,28 @@ impl Engine {
         let Scored { lm, truncated } = scored.map_err(|error| CliError::at("scoring", &error))?;
         self.truncated += truncated as u64;
         Ok(lm.into_iter().flatten().collect())
+    }
+
+    /// Pseudo-log-likelihoods of single texts by the base's masked-language head, until `progress`, told the
+    /// part that is done, breaks off.
+    pub fn judge_texts(
+        &mut self,
+        head: &MaskedHead,
+        texts: &[&str],
+        mut progress: impl FnMut(f64) -> ControlFlow<()>,
+    ) -> Result<Vec<f64>, CliError> {
+        let scorer = MaskedScorer {
+            encoder: &self.encoder,
+            leaves: &self.leaves,
+            head,
+            tokenizer: &self.tokenizer,
+            batch_tokens: self.batch_tokens,
+        };
+        let part = |done: usize, all: usize| progress(done as f64 / all as f64);
+        let Judged { pll, truncated } = pollster::block_on(scorer.score(texts, part))
+            .map_err(|error| CliError::at("scoring", &error))?;
+        self.truncated += truncated as u64;
+        Ok(pll)
     }
 
     /// Last hidden states of `[CLS]` of these texts, end to end.

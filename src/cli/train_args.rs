@@ -82,9 +82,9 @@ pub struct MethodArgs {
     /// ranks that follow importance); rank-warmup (lora that begins with a higher rank); mixed-rank (the
     /// same, with ranks by singular value); full (the whole encoder);
     /// bitfit (its biases); prefix (keys and values before each layer's); houlsby (bottlenecks behind
-    /// output layers); head (the score head alone, which all others train too)
-    #[arg(long, default_value_t = MethodName::Plain(MethodKind::Lora), value_parser = words::<MethodName>(&["lora", "lorb", "dora", "adalora", "rank-warmup", "mixed-rank", "full", "bitfit", "prefix", "houlsby", "head"]))]
-    pub method: MethodName,
+    /// output layers); head (the score head alone, which all others train too) [default: lora]
+    #[arg(long, value_parser = words::<MethodName>(&["lora", "lorb", "dora", "adalora", "rank-warmup", "mixed-rank", "full", "bitfit", "prefix", "houlsby", "head"]), conflicts_with = "init_adapter")]
+    method: Option<MethodName>,
     /// Choose rank and layers, prefix length or bottleneck width so that at most this part of the
     /// base's parameters is trained, such as 0.08%
     #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["lora_r", "lora_alpha", "lora_target_modules", "prefix_length", "adapter_width", "target_r", "init_adapter"])]
@@ -219,7 +219,7 @@ impl TrainArgs {
         let s = &self.schedule;
         let config = TrainConfig {
             objective: s.objective,
-            cor_weight: s.cor_weight.unwrap_or(if self.method.method == MethodName::Lorb {
+            cor_weight: s.cor_weight.unwrap_or(if self.method.name() == MethodName::Lorb {
                 LORB_COR_WEIGHT
             } else {
                 TrainConfig::default().cor_weight
@@ -253,9 +253,14 @@ impl TrainArgs {
 }
 
 impl MethodArgs {
+    /// The method that was asked for, or else LoRA.
+    fn name(&self) -> MethodName {
+        self.method.unwrap_or(MethodName::Plain(MethodKind::Lora))
+    }
+
     /// The method and its settings for a base.
     pub fn method(&self, base: &BertConfig) -> Result<Method, CliError> {
-        let kind = match self.method {
+        let kind = match self.name() {
             MethodName::Lorb => MethodKind::Lora,
             MethodName::Plain(kind) => kind,
         };
@@ -307,7 +312,7 @@ impl MethodArgs {
         ];
         match given.into_iter().find(|(_, given, fits)| *given && !fits) {
             Some((flag, ..)) => {
-                Err(CliError::Usage(format!("{flag} does not apply to --method {}", self.method)))
+                Err(CliError::Usage(format!("{flag} does not apply to --method {}", self.name())))
             }
             None => Ok(()),
         }

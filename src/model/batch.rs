@@ -7,7 +7,7 @@ use crate::ops::Segments;
 pub struct PackedBatch {
     /// Vocabulary ids of all sequences, `[T]`.
     pub tokens: Vec<i32>,
-    /// Place of each token within its sequence, from 0, `[T]`.
+    /// Place of each token in its text, from 0, `[T]`.
     pub positions: Vec<i32>,
     /// First token of each sequence, and T: `[S + 1]`; empty while there is no sequence.
     pub offsets: Vec<usize>,
@@ -22,11 +22,21 @@ impl PackedBatch {
 
     /// Appends a sequence of vocabulary ids, which begins with `[CLS]`.
     pub fn push(&mut self, ids: &[u32]) {
+        self.push_led_by(ids, 0);
+    }
+
+    /// Appends a sequence with the token at `lead` laid first. Every token keeps its position, and
+    /// attention knows no other order: this changes nothing but whose hidden state the encoder gives.
+    ///
+    /// # Panics
+    /// When there is no such token.
+    pub fn push_led_by(&mut self, ids: &[u32], lead: usize) {
         if self.offsets.is_empty() {
             self.offsets.push(0);
         }
-        self.tokens.extend(ids.iter().map(|&id| id as i32));
-        self.positions.extend(0..ids.len() as i32);
+        let order = || std::iter::once(lead).chain((0..ids.len()).filter(|&at| at != lead));
+        self.tokens.extend(order().map(|at| ids[at] as i32));
+        self.positions.extend(order().map(|at| at as i32));
         self.offsets.push(self.tokens.len());
     }
 
@@ -50,6 +60,24 @@ impl PackedBatch {
 
     pub(super) fn segments(&self) -> Segments {
         Segments::new(&self.offsets)
+    }
+}
+
+/// What is laid into a batch.
+pub(super) trait Sequence {
+    /// Number of tokens.
+    fn tokens(&self) -> usize;
+    /// Appends itself.
+    fn lay(&self, batch: &mut PackedBatch);
+}
+
+impl Sequence for Vec<u32> {
+    fn tokens(&self) -> usize {
+        self.len()
+    }
+
+    fn lay(&self, batch: &mut PackedBatch) {
+        batch.push(self);
     }
 }
 

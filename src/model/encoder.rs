@@ -216,6 +216,11 @@ impl Encoder {
         Stages { encoder: self, batch, segments, prefixed, dropout }
     }
 
+    /// Embeddings of the vocabulary, `[V, H]`.
+    pub(super) fn words(&self) -> &Tensor<2> {
+        &self.embeddings.words
+    }
+
     fn embed(&self, batch: &PackedBatch, leaves: &Leaves) -> Tensor<2> {
         let device = self.device();
         // A prefix counts as tokens that came before, as in Transformers. Of a text that fills all

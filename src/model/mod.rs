@@ -8,6 +8,7 @@
 //! - `leaves`: the flat parameters cut into the tensors that the encoder multiplies with;
 //! - `encoder`: the forward pass;
 //! - `scorer`: texts in, scores out;
+//! - `masked`: pseudo-log-likelihood by the base's own head;
 //! - `fault`: how a device fails, and the readings that notice;
 //! - `pause`: where a browser lets others run.
 
@@ -19,6 +20,7 @@ mod fault;
 mod layout;
 mod leaves;
 mod lora;
+mod masked;
 mod method;
 #[cfg(target_family = "wasm")]
 mod pause;
@@ -34,6 +36,7 @@ pub(crate) use fault::{guarded, read};
 pub use layout::{Adapter, Layout, SCORE_HEAD, Slot, SlotKind};
 pub use leaves::Leaves;
 pub use lora::{LoraConfig, LoraVariant, Target};
+pub use masked::{Judged, MaskedHead, MaskedScorer};
 pub use method::{Method, MethodKind};
 #[cfg(target_family = "wasm")]
 pub use pause::set_pause;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 
-use super::batch::PackedBatch;
+use super::batch::{PackedBatch, Sequence};
 use super::encoder::{Encoder, Forward};
 use super::error::ModelError;
 use super::fault::read;
@@ -134,7 +134,7 @@ impl<'a> Scorer<'a> {
             done += members.iter().map(|&place| counts[place]).sum::<usize>();
             Ok(progress(done))
         };
-        each_batch(encoder, leaves, &sequences, batch_tokens, |out| out.scores, scored).await?;
+        each_batch(encoder, leaves, &sequences, batch_tokens, scores_of, scored).await?;
         let lm = places.into_iter().map(|row| row.into_iter().map(|place| scores[place]).collect());
         Ok(Scored { lm: lm.collect(), truncated })
     }
@@ -162,8 +162,12 @@ pub async fn score_sequences(
         done(members);
         Ok(ControlFlow::Continue(()))
     };
-    each_batch(encoder, leaves, sequences, batch_tokens, |out| out.scores, scored).await?;
+    each_batch(encoder, leaves, sequences, batch_tokens, scores_of, scored).await?;
     Ok(scores)
+}
+
+fn scores_of(_: &[usize], out: Forward) -> Tensor<1> {
+    out.scores
 }
 
 fn put(scores: &mut [f64], members: &[usize], values: &[f32]) -> Result<(), ModelError> {
@@ -198,19 +202,19 @@ pub async fn embed_sequences(
         done += members.len();
         Ok(progress(done))
     };
-    let pick = |out: Forward| out.cls.flatten(0, 1);
+    let pick = |_: &[usize], out: Forward| out.cls.flatten(0, 1);
     each_batch(encoder, leaves, sequences, batch_tokens, pick, embedded).await?;
     Ok(all)
 }
 
-/// Runs the encoder over all sequences, the longest first, and hands over what `pick` takes of each batch
-/// with the indices of its sequences.
-async fn each_batch(
+/// Runs the encoder over all sequences, the longest first, and hands over what `pick` takes of each batch,
+/// both with the indices of its sequences.
+pub(super) async fn each_batch<S: Sequence>(
     encoder: &Encoder,
     leaves: &Leaves,
-    sequences: &[Vec<u32>],
+    sequences: &[S],
     batch_tokens: usize,
-    pick: impl Fn(Forward) -> Tensor<1>,
+    pick: impl Fn(&[usize], Forward) -> Tensor<1>,
     mut finished: impl FnMut(&[usize], &[f32]) -> Result<ControlFlow<()>, ModelError>,
 ) -> Result<(), ModelError> {
     // One batch is always under way while the one before it is read, so that a GPU never waits.
@@ -218,8 +222,10 @@ async fn each_batch(
     let mut batches = by_length(sequences, batch_tokens).into_iter();
     loop {
         let launched = batches.next().map(|members| {
-            let batch: PackedBatch = members.iter().map(|&at| sequences[at].as_slice()).collect();
-            (members, pick(encoder.forward(&batch, leaves, None)))
+            let mut batch = PackedBatch::new();
+            members.iter().for_each(|&at| sequences[at].lay(&mut batch));
+            let out = pick(&members, encoder.forward(&batch, leaves, None));
+            (members, out)
         });
         let before = std::mem::replace(&mut under_way, launched);
         if let Some((members, out)) = before
@@ -234,13 +240,13 @@ async fn each_batch(
 }
 
 /// Indices of the sequences, longest first, cut into batches of at most `batch_tokens` tokens.
-fn by_length(sequences: &[Vec<u32>], batch_tokens: usize) -> Vec<Vec<usize>> {
+fn by_length(sequences: &[impl Sequence], batch_tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..sequences.len()).collect();
-    order.sort_by_key(|&at| std::cmp::Reverse(sequences[at].len()));
+    order.sort_by_key(|&at| std::cmp::Reverse(sequences[at].tokens()));
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut tokens = 0;
     for at in order {
-        let length = sequences[at].len();
+        let length = sequences[at].tokens();
         match batches.last_mut() {
             Some(batch) if tokens + length <= batch_tokens => {
                 batch.push(at);
@@ -283,6 +289,6 @@ mod tests {
         assert!(all.windows(2).all(|pair| lengths[pair[0]] >= lengths[pair[1]]));
         all.sort_unstable();
         assert_eq!(all, (0..lengths.len()).collect::<Vec<_>>());
-        assert!(by_length(&[], 10).is_empty());
+        assert!(by_length(&[] as &[Vec<u32>], 10).is_empty());
     }
 }

@@ -28,8 +28,10 @@ const fn baseline(name: &'static str, label: &'static str) -> MethodInfo {
 }
 
 /// Every method, in the order of reports.
-pub const METHODS: [MethodInfo; 14] = [
+pub const METHODS: [MethodInfo; 16] = [
     baseline("first-pass", "First pass"),
+    baseline("pll", "PLL"),
+    baseline("pll-length", "PLL, length weight"),
     plain("full", "Full fine-tuning"),
     plain("head", "Head only"),
     plain("bitfit", "BitFit"),
@@ -54,6 +56,12 @@ pub fn method(name: &str) -> Option<&'static MethodInfo> {
 /// Whether the method is named for its correlation term.
 pub(super) fn has_correlation(name: &str) -> bool {
     matches!(name, "lorb" | "adalorb")
+}
+
+/// Whether the method scores by pseudo-log-likelihood, which takes a base with a masked-language head.
+#[must_use]
+pub fn is_masked(name: &str) -> bool {
+    matches!(name, "pll" | "pll-length")
 }
 
 /// Its name in reports; a name that this version does not know stands for itself.

@@ -72,6 +72,11 @@ impl Sandbox {
         Self { folder }
     }
 
+    /// A golden file that is not in the sandbox.
+    pub fn golden(&self, name: &str) -> Vec<u8> {
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

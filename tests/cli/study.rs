@@ -198,6 +198,34 @@ fn what_is_wrong_is_said_before_anything_is_run() {
 }
 
 #[test]
+fn a_base_as_pretrained_serves_pseudo_log_likelihood() {
+    let sandbox = sandbox();
+    let config = CONFIG.replace("\"lora\", \"lorb\"", "\"pll\", \"pll-length\"");
+    let config = config.split("[[grid]]\npart = \"data\"").next().unwrap();
+    sandbox.write("study.toml", config);
+    let lacks = "grid 1: methods: \"pll\" needs a base with a masked-language head";
+    sandbox.refuses(STUDY, 1, lacks);
+    sandbox.write("base/model.safetensors", sandbox.golden("masked/model.safetensors"));
+    let list = r#"{"id":"a","ref":"turn off the lights","nbest":[{"text":"turn off the light","score":-1.0},{"text":"turn off the lights","score":-1.5}]}"#;
+    sandbox.write("lists.jsonl", format!("{list}\n"));
+    let table = sandbox.run(&format!("{STUDY} -q")).done();
+    assert!(
+        table.contains("| PLL | – |") && table.contains("| PLL, length weight | – |"),
+        "{table}"
+    );
+    let records = records(&sandbox);
+    let of = |method: &str| records.iter().find(|r| r["cell"]["method"] == method).unwrap();
+    let errors = |method: &str| -> u64 {
+        let list = &of(method)["domains"][0]["rescored"];
+        list.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum()
+    };
+    // The head finds the reference likelier, the first pass does not.
+    assert_eq!([errors("first-pass"), errors("pll"), errors("pll-length")], [1, 0, 0]);
+    assert!(of("pll")["beta"].as_f64() > Some(0.0));
+    assert_eq!(of("pll")["gamma"].as_f64(), Some(0.0));
+}
+
+#[test]
 fn a_directory_of_another_study_is_refused() {
     let sandbox = sandbox();
     let small = CONFIG.replace("\"first-pass\", \"lora\", \"lorb\"", "\"first-pass\"");

@@ -3,8 +3,8 @@
 
     peft_roundtrip.py check --base DIR --adapter DIR --scores FILE [--tolerance 1e-4]
         Loads an adapter that LoRB wrote with PeftModel.from_pretrained, once on a plain BertModel with the head applied
-        by hand and once on a BertModel that has a linear layer `score`, and compares the scores of every text with
-        those in FILE. Exit code 1 when one differs.
+        by hand and once on a BertModel that has a linear layer `score` (not for a prefix, beside which PEFT keeps no
+        module), and compares the scores of every text with those in FILE. Exit code 1 when one differs.
 
     peft_roundtrip.py make --base DIR --output DIR [--seed 0] [--rank 4] [--targets NAME ..] [--pattern REGEX] [--wrap]
         Makes an adapter with PEFT alone, all of its values random, so that it changes the scores, and the file
@@ -87,7 +87,9 @@ def check(args):
         sys.exit(f"{args.scores}: no scores to compare")
     texts, expected = [line["text"] for line in lines], [line["lm"] for line in lines]
     tensors = load_file(args.adapter / "adapter_model.safetensors")
-    weight, bias = tensors["base_model.model.score.weight"], tensors["base_model.model.score.bias"]
+    prefix = "prompt_embeddings" in tensors
+    head = "base_model.score" if prefix else "base_model.model.score"
+    weight, bias = tensors[f"{head}.weight"], tensors[f"{head}.bias"]
 
     plain = BertModel.from_pretrained(args.base, add_pooling_layer=False)
     plain = PeftModel.from_pretrained(plain, args.adapter).eval()
@@ -98,10 +100,8 @@ def check(args):
 
     right = compare("BertModel, head by hand", texts, score_each(args.base, texts, by_hand), expected, args.tolerance)
 
-    whole = PeftModel.from_pretrained(Scorer.from_pretrained(args.base), args.adapter).eval()
-    all_loaded(whole, tensors, head=True)
-    found = score_each(args.base, texts, whole.base_model.model.scores)
-    right &= compare("BertModel with `score`", texts, found, expected, args.tolerance)
+    if not prefix:
+        right &= check_whole(args, texts, expected, tensors)
 
     bare = BertModel.from_pretrained(args.base, add_pooling_layer=False).eval()
     unadapted = score_each(args.base, texts, lambda i: bare(**i).last_hidden_state[:, 0] @ weight.T + bias)
@@ -113,12 +113,21 @@ def check(args):
     sys.exit(0 if right else 1)
 
 
+def check_whole(args, texts, expected, tensors):
+    whole = PeftModel.from_pretrained(Scorer.from_pretrained(args.base), args.adapter).eval()
+    all_loaded(whole, tensors, head=True)
+    found = score_each(args.base, texts, whole.base_model.model.scores)
+    return compare("BertModel with `score`", texts, found, expected, args.tolerance)
+
+
 def all_loaded(model, tensors, head):
     """PEFT passes over keys that it finds no module for; here each must have arrived, and nothing beside them."""
     arrived = {}
     for name, value in model.state_dict().items():
-        if "lora_" in name or ".modules_to_save." in name:
-            arrived[name.replace(".default.", ".").replace(".modules_to_save.", ".")] = value
+        if any(part in name for part in ("lora_", ".modules_to_save.", "prompt_encoder.")):
+            name = name.replace(".default.", ".").removesuffix(".default").replace(".modules_to_save.", ".")
+            name = name.replace("lora_magnitude_vector.weight", "lora_magnitude_vector")
+            arrived[name.replace("prompt_encoder.embedding.weight", "prompt_embeddings")] = value
     wanted = {name: value for name, value in tensors.items() if head or ".score." not in name}
     if arrived.keys() != wanted.keys():
         sys.exit(f"PEFT and the file disagree on tensors: {sorted(arrived.keys() ^ wanted.keys())[:6]}")

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use clap::Args;
 use lorb::adapter::{self, AdapterMeta};
 use lorb::base::{Base, BertConfig, BertTokenizer};
-use lorb::model::{Adapter, Encoder, base_parameters};
+use lorb::model::{Adapter, Encoder, MaskedHead, base_parameters};
 use lorb::nbest::Utterance;
-use lorb::score::Weights;
+use lorb::score::{ScoredList, Weights, tune};
 use lorb::study::{
     DevPoint, DomainResult, Measured, Perturbation, Perturbed, Scope, Trained, fingerprint,
-    isotropy, outcomes, subset,
+    is_masked, isotropy, outcomes, subset,
 };
 use lorb::train::{Message, TrainInputs, Trainer};
 
@@ -82,6 +83,8 @@ fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
     let device = args.run.open_device()?;
     let encoder = Encoder::new(&sizes, &mut weights, &device.device)
         .map_err(|error| CliError::at(&cell.base, &error))?;
+    let masked = is_masked(&cell.method).then(|| MaskedHead::new(&sizes, &mut weights, &encoder));
+    let masked = masked.transpose().map_err(|error| CliError::at(&cell.base, &error))?;
     drop(weights);
     let mut measured = Measured {
         device: device.name.clone(),
@@ -90,17 +93,23 @@ fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
         ..Measured::default()
     };
     let run = Run { job, sizes: &sizes, hash: &hash, tokenizer: &tokenizer, began };
-    let (adapter, weights) = match cell.lr {
-        Some(_) => run.train(start, &encoder, &mut measured)?,
-        None => (start, Weights::default()),
+    let (adapter, tuned) = match cell.lr {
+        Some(_) => run.train(start, &encoder, &mut measured).map(|(a, w)| (a, Some(w)))?,
+        None => (start, None),
+    };
+    let engine = Engine::new(&sizes, adapter, AdapterMeta::default(), encoder, tokenizer.clone());
+    let mut scores = Scores { engine, masked, known: HashMap::new() };
+    let weights = match tuned {
+        Some(weights) => weights,
+        None if scores.masked.is_some() => run.tune(&mut scores)?,
+        None => Weights::default(),
     };
     (measured.beta, measured.gamma) = (weights.beta, weights.gamma);
     if measured.trained.is_none() {
         measured.seconds.preparing = began.elapsed().as_secs_f64();
     }
     let testing = Instant::now();
-    let engine = Engine::new(&sizes, adapter, AdapterMeta::default(), encoder, tokenizer.clone());
-    run.test(engine, weights, &mut measured)?;
+    run.test(scores, weights, &mut measured)?;
     measured.seconds.testing = testing.elapsed().as_secs_f64();
     measured.seconds.total = began.elapsed().as_secs_f64();
     Ok(measured)
@@ -189,9 +198,21 @@ impl Run<'_> {
         Ok((adapter, weights))
     }
 
+    /// The weights of an untrained score, found on the dev lists as for trained ones.
+    fn tune(&self, scores: &mut Scores) -> Result<Weights, CliError> {
+        let Job { config, cell, inputs, .. } = self.job;
+        at(0.0, "tuning on the dev lists")?;
+        let dev = unchanged(self.job, &config.target.dev, &inputs.target[1])?;
+        let lm = scores.of(&dev, true)?;
+        scores.known.clear();
+        let lists: Vec<ScoredList> =
+            dev.iter().zip(&lm).filter_map(|(u, lm)| ScoredList::new(u, lm)).collect();
+        Ok(tune(&lists, cell.method == "pll-length").weights)
+    }
+
     fn test(
         &self,
-        engine: Engine,
+        mut scores: Scores,
         weights: Weights,
         measured: &mut Measured,
     ) -> Result<(), CliError> {
@@ -199,14 +220,13 @@ impl Run<'_> {
         let target = (&config.target.name, &config.target.test, &inputs.target[2]);
         let others = config.non_target.iter().zip(&inputs.non_target);
         let others = others.map(|(domain, (_, print))| (&domain.name, &domain.test, print));
-        let mut scores = Scores { engine, known: HashMap::new(), needed: weights.beta != 0.0 };
         for (name, paths, print) in std::iter::once(target).chain(others) {
             at(0.9, format!("testing on {name}"))?;
             let tests = unchanged(self.job, paths, print)?;
             if measured.isotropy.is_none() {
                 measured.isotropy = self.isotropy(&scores.engine, &tests)?;
             }
-            let lm = scores.of(&tests)?;
+            let lm = scores.of(&tests, weights.beta != 0.0)?;
             measured.domains.push(outcomes(name, &tests, &lm, weights, true));
             if cell.perturbed {
                 self.perturb(name, &tests, &mut scores, weights, measured)?;
@@ -238,7 +258,7 @@ impl Run<'_> {
                     replaced += changed;
                     of_words += words;
                 }
-                let lm = scores.of(&lists)?;
+                let lm = scores.of(&lists, weights.beta != 0.0)?;
                 let domain: DomainResult = outcomes(name, &lists, &lm, weights, false);
                 measured.perturbed.push(Perturbed { scope, rate, replaced, of_words, domain });
             }
@@ -261,28 +281,36 @@ impl Run<'_> {
 /// Scores by text: a perturbed list shares most texts with the one it came from.
 struct Scores {
     engine: Engine,
+    /// Where the base's own head scores in place of the adapter's.
+    masked: Option<MaskedHead>,
     known: HashMap<String, f64>,
-    /// Whether scores matter at all; with beta 0 they do not.
-    needed: bool,
 }
 
 impl Scores {
-    fn of(&mut self, lists: &[Utterance]) -> Result<Vec<Vec<f64>>, CliError> {
+    /// Scores of these lists, or zeros where they are not `needed`: with beta 0 they do not matter.
+    fn of(&mut self, lists: &[Utterance], needed: bool) -> Result<Vec<Vec<f64>>, CliError> {
         let hypotheses = || lists.iter().flat_map(|u| &u.hypotheses);
-        if self.needed {
+        if needed {
             let mut new: Vec<&str> = hypotheses()
                 .map(|h| h.text.as_str())
                 .filter(|text| !self.known.contains_key(*text))
                 .collect();
             new.sort_unstable();
             new.dedup();
-            let scores = self.engine.score_texts(&new)?;
+            let scores = match &self.masked {
+                None => self.engine.score_texts(&new)?,
+                Some(head) => self.engine.judge_texts(head, &new, until_interrupted)?,
+            };
             self.known.extend(new.into_iter().map(str::to_owned).zip(scores));
         }
         let score = |text: &str| self.known.get(text).copied().unwrap_or(0.0);
         let row = |u: &Utterance| u.hypotheses.iter().map(|h| score(&h.text)).collect();
         Ok(lists.iter().map(row).collect())
     }
+}
+
+fn until_interrupted(_: f64) -> ControlFlow<()> {
+    if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use lorb::base::Base;
 use lorb::nbest::Utterance;
-use lorb::study::{Homophones, Inputs, Plan, StudyConfig, StudyError, fingerprint, plan};
+use lorb::study::{
+    Homophones, Inputs, Plan, StudyConfig, StudyError, fingerprint, is_masked, plan,
+};
 use sha2::{Digest, Sha256};
 
 use crate::cli::demo_base;
@@ -56,7 +58,11 @@ impl Study {
         };
         let mut bases = Vec::new();
         for name in &config.bases {
-            bases.push((name.clone(), base(&folder, name, quiet)?.hash));
+            let read = base(&folder, name, quiet)?;
+            if !read.weights.has_masked_head() {
+                without_masked_head(&config, name)?;
+            }
+            bases.push((name.clone(), read.hash));
         }
         let target = [&train, &dev, &test].map(|lists| fingerprint(lists));
         let inputs = Inputs { target, non_target, bases, dictionary };
@@ -81,6 +87,23 @@ pub fn lists(folder: &Path, paths: &[String]) -> Result<Vec<Utterance>, CliError
         )));
     }
     Ok(lists)
+}
+
+/// Refuses methods that a base without a masked-language head cannot serve.
+fn without_masked_head(config: &StudyConfig, base: &str) -> Result<(), CliError> {
+    let first = &config.bases[..1];
+    for (at, grid) in config.grid.iter().enumerate() {
+        let bases = grid.bases.as_deref().unwrap_or(first);
+        let asked = grid.methods.iter().find(|method| is_masked(method));
+        if let Some(method) = asked.filter(|_| bases.iter().any(|name| name == base)) {
+            return Err(CliError::Failed(format!(
+                "grid {}: methods: {method:?} needs a base with a masked-language head (cls.predictions), \
+                 which {base} lacks; leave the method out, or name a base as it was pretrained",
+                at + 1
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A base by the name of the configuration: a folder beside it, else what `--model` takes.

@@ -24,8 +24,8 @@ pub fn adapter(
 fn method(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<Method, CliError> {
     let lora = low_rank(cell, config)?;
     Ok(match cell.method.as_str() {
-        // The unadapted base: nothing scores where beta is 0.
-        "first-pass" | "head" => Method::Head,
+        // The unadapted base, whose score head has no say in what is not trained.
+        "first-pass" | "pll" | "pll-length" | "head" => Method::Head,
         "lora" | "lorb" | "rslora" => sized(MethodKind::Lora, lora, cell, base)?,
         "dora" => sized(MethodKind::Dora, LoraConfig { dropout: 0.0, ..lora }, cell, base)?,
         "adalora" | "adalorb" => sized(MethodKind::AdaLora, lora, cell, base)?,

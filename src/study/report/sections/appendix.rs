@@ -26,7 +26,7 @@ pub(in crate::study::report) fn how(view: &View<'_>, document: &mut Document) {
     }
     document.heading("How the numbers are computed");
     let paragraphs = [
-        "WER is the word errors of all utterances, by Levenshtein distance, over the words of all references. Rescoring takes the hypothesis with the highest first-pass score + beta × model score; beta is tuned on the dev lists, at every evaluation, and the state with the lowest dev WER is kept. Test lists choose nothing.",
+        "WER is the word errors of all utterances, by Levenshtein distance, over the words of all references. Rescoring takes the hypothesis with the highest first-pass score + beta × model score; beta is tuned on the dev lists, at every evaluation, and the state with the lowest dev WER is kept; what is not trained has its weights tuned on the dev lists too. Test lists choose nothing.",
         "Intervals of a mean over seeds are mean ± t s / √n, with Student's t at n − 1 degrees of freedom. They tell how much a result hangs on first weights and order of training, not on the choice of test utterances. The latter is what bootstrap intervals (2000 resamples of utterances, percentiles 2.5 and 97.5) and the matched-pairs test (Gillick and Cox 1989, over utterances) tell. No correction is made for the number of comparisons.",
         "Parts of the training lists are prefixes of one random order, so a larger part holds every smaller one. All sizes make the same number of passes, hence larger ones more steps.",
         "The correlation of [CLS] is the mean absolute Pearson correlation between different dimensions of its last hidden state, over at most 2000 distinct hypotheses of the target's test lists.",

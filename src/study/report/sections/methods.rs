@@ -20,7 +20,7 @@ pub(in crate::study::report) fn methods(view: &View<'_>, document: &mut Document
     document.heading("Methods in and out of domain");
     document.table(side_by_side(&groups, &domains));
     document.text(
-        "LoRB is LoRA with the correlation term; PLL is the pseudo-log-likelihood of the base's own head, untrained. Intervals are 95 % over seeds; a single run has none. The base counts as all of its parameters, without the score head.",
+        "LoRB is LoRA with the correlation term; PLL is the pseudo-log-likelihood of the base's own head, untrained, with and without a weight on the number of words. Intervals are 95 % over seeds; a single run has none. The base counts as all of its parameters, without the score head.",
     );
     document.table(head::domains(view));
     document.figure(

@@ -1,0 +1,206 @@
+//! Pseudo-log-likelihood: how well the words of a text foretell each other, by the base's own masked-language
+//! head; an untrained baseline for rescoring.
+//!
+//! ```text
+//! PLL(W) = sum over t of log P(w_t | W with [MASK] in place of w_t)
+//! ```
+//!
+//! Salazar et al., "Masked Language Model Scoring", arXiv 1910.14659. `t` runs over the word pieces, not over
+//! `[CLS]` and `[SEP]`.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Int, Tensor, TensorData};
+
+use super::batch::{PackedBatch, Sequence};
+use super::encoder::{Encoder, Forward};
+use super::error::ModelError;
+use super::leaves::Leaves;
+use super::scorer::each_batch;
+use crate::base::{BaseWeights, BertConfig, BertTokenizer};
+use crate::ops::{self, Activation, Precision, Storage, Weights};
+use crate::packed::Packed;
+
+/// Most logits computed at a time, so that a buffer of them stays within what every GPU grants.
+const LOGITS: usize = 1 << 24;
+
+/// BERT's masked-language head: `log softmax(LayerNorm(gelu(x D^T + d)) E^T + e)` with the word
+/// embeddings E.
+#[derive(Clone, Debug)]
+pub struct MaskedHead {
+    dense: Weights,
+    bias: Tensor<1>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f32,
+    words: Weights,
+    word_bias: Tensor<1>,
+}
+
+impl MaskedHead {
+    /// Puts the head of a base beside its encoder.
+    ///
+    /// # Errors
+    /// [`ModelError::Base`] names the first tensor that is not there; see
+    /// [`BaseWeights::has_masked_head`].
+    pub fn new(
+        config: &BertConfig,
+        weights: &mut BaseWeights,
+        encoder: &Encoder,
+    ) -> Result<Self, ModelError> {
+        let device = encoder.device();
+        let mut vector = |name: &str| -> Result<Tensor<1>, ModelError> {
+            let tensor = weights.take(&format!("cls.predictions.{name}"))?;
+            let length = tensor.data.len();
+            Ok(Tensor::from_data(TensorData::new(tensor.data, [length]), &device))
+        };
+        let bias = vector("transform.dense.bias")?;
+        let gamma = vector("transform.LayerNorm.weight")?;
+        let beta = vector("transform.LayerNorm.bias")?;
+        let word_bias = vector("bias")?;
+        let dense: Packed = weights.take_packed("cls.predictions.transform.dense.weight")?;
+        let hidden = config.hidden_size;
+        let storage =
+            Storage { outputs: config.vocab_size, inputs: hidden, precision: Precision::F32 };
+        let words = encoder.words().clone().flatten(0, 1);
+        Ok(Self {
+            dense: Weights::from_host(dense.to(Precision::F32), [hidden, hidden], &device),
+            bias,
+            gamma,
+            beta,
+            epsilon: config.layer_norm_eps as f32,
+            words: Weights { words, storage },
+            word_bias,
+        })
+    }
+
+    /// Log probabilities of tokens, given as row and id: `hidden [S, H]` to `[targets]`. Rows of targets
+    /// do not fall.
+    fn log_probabilities(&self, hidden: Tensor<2>, targets: &[(usize, u32)]) -> Tensor<1> {
+        let device = hidden.device();
+        let x = ops::linear(hidden, &self.dense, &self.bias, Activation::Gelu);
+        let none = x.zeros_like();
+        let x = ops::add_layer_norm(x, none, &self.gamma, &self.beta, self.epsilon);
+        let [rows, _] = x.dims();
+        let vocabulary = self.words.storage.outputs;
+        let stride = (LOGITS / vocabulary).max(1);
+        let mut found = Vec::new();
+        for first in (0..rows).step_by(stride) {
+            let part = first..rows.min(first + stride);
+            let wanted: Vec<i32> = targets
+                .iter()
+                .filter(|(row, _)| part.contains(row))
+                .map(|(row, id)| ((row - first) * vocabulary + *id as usize) as i32)
+                .collect();
+            let x = x.clone().slice_dim(0, part);
+            let logits = ops::linear(x, &self.words, &self.word_bias, Activation::Identity);
+            let indices = Tensor::<1, Int>::from_ints(wanted.as_slice(), &device);
+            found.push(log_softmax(logits, 1).flatten::<1>(0, 1).select(0, indices));
+        }
+        Tensor::cat(found, 0)
+    }
+}
+
+/// A text with one token masked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Masked {
+    ids: Vec<u32>,
+    at: usize,
+}
+
+impl Sequence for Masked {
+    fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn lay(&self, batch: &mut PackedBatch) {
+        batch.push_led_by(&self.ids, self.at);
+    }
+}
+
+/// Scores texts by pseudo-log-likelihood.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskedScorer<'a> {
+    /// The frozen base.
+    pub encoder: &'a Encoder,
+    /// An adapter on the encoder's device; one of [`Method::Head`](super::Method::Head) leaves the base
+    /// as it is.
+    pub leaves: &'a Leaves,
+    /// The base's masked-language head.
+    pub head: &'a MaskedHead,
+    /// The base's tokenizer.
+    pub tokenizer: &'a BertTokenizer,
+    /// Most tokens in a batch; a longer text is a batch by itself.
+    pub batch_tokens: usize,
+}
+
+/// Pseudo-log-likelihoods of texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// In nats, in the order of the texts; 0 of a text without word pieces.
+    pub pll: Vec<f64>,
+    /// Texts that were cut at the base's position limit.
+    pub truncated: usize,
+}
+
+impl MaskedScorer<'_> {
+    /// Scores every text. One that differs from another in a single word piece shares that place's
+    /// pass through the encoder with it.
+    ///
+    /// `progress` is told after each batch how many passes are done, and of how many.
+    ///
+    /// # Errors
+    /// [`ModelError::Base`] when a text cannot be tokenised or the vocabulary has no `[MASK]`,
+    /// [`ModelError::Device`] when the device fails, [`ModelError::ScoreNotFinite`] when a probability is no
+    /// number or zero, [`ModelError::Stopped`] when `progress` says so.
+    pub async fn score(
+        &self,
+        texts: &[&str],
+        mut progress: impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<Judged, ModelError> {
+        let mask = self.tokenizer.mask()?;
+        let mut places: HashMap<Masked, usize> = HashMap::new();
+        // What is masked: of each pass the ids, and the texts whose ids they are.
+        let mut hidden: Vec<Vec<(u32, usize)>> = Vec::new();
+        let mut truncated = 0;
+        for (text, content) in texts.iter().enumerate() {
+            let encoded = self.tokenizer.encode(content)?;
+            truncated += usize::from(encoded.truncated);
+            for at in 1..encoded.ids.len() - 1 {
+                let mut ids = encoded.ids.clone();
+                let id = std::mem::replace(&mut ids[at], mask);
+                let next = hidden.len();
+                let place = *places.entry(Masked { ids, at }).or_insert(next);
+                if place == next {
+                    hidden.push(Vec::new());
+                }
+                hidden[place].push((id, text));
+            }
+        }
+        let mut sequences = vec![Masked { ids: Vec::new(), at: 0 }; hidden.len()];
+        places.into_iter().for_each(|(masked, place)| sequences[place] = masked);
+        let pick = |members: &[usize], out: Forward| {
+            let targets: Vec<(usize, u32)> = (members.iter().enumerate())
+                .flat_map(|(row, &place)| hidden[place].iter().map(move |&(id, _)| (row, id)))
+                .collect();
+            self.head.log_probabilities(out.cls, &targets)
+        };
+        let (mut pll, mut done) = (vec![0.0; texts.len()], 0);
+        let judged = |members: &[usize], values: &[f32]| {
+            let owners = members.iter().flat_map(|&place| &hidden[place]);
+            for (&(_, text), &value) in owners.zip(values) {
+                if !value.is_finite() {
+                    return Err(ModelError::ScoreNotFinite { value });
+                }
+                pll[text] += f64::from(value);
+            }
+            done += members.len();
+            Ok(progress(done, hidden.len()))
+        };
+        let Self { encoder, leaves, batch_tokens, .. } = *self;
+        each_batch(encoder, leaves, &sequences, batch_tokens, pick, judged).await?;
+        Ok(Judged { pll, truncated })
+    }
+}

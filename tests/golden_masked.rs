@@ -1,0 +1,89 @@
+//! Pseudo-log-likelihood against Transformers' BertForMaskedLM, on the CPU path and on the kernels.
+
+mod common;
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Device;
+use lorb::base::{Base, BaseFiles, TokenizerFile};
+use lorb::model::{Adapter, Encoder, Judged, Leaves, MaskedHead, MaskedScorer, Method, ModelError};
+
+/// Largest difference of a token's log probability; float32 in PyTorch itself is off by 3e-6.
+const TOKEN: f64 = 2e-5;
+
+fn base() -> Base {
+    let (config, tokenizer) =
+        (common::read("tiny/config.json"), common::read("tiny/tokenizer.json"));
+    let weights = common::read("masked/model.safetensors");
+    let tokenizer = TokenizerFile::Json(&tokenizer);
+    Base::from_files(BaseFiles { config: &config, tokenizer, weights }).expect("a base that loads")
+}
+
+/// Scores texts, counting passes through the encoder.
+fn judge(device: &Device, texts: &[&str], batch_tokens: usize) -> (Judged, usize) {
+    let Base { config, tokenizer, mut weights, .. } = base();
+    assert!(weights.has_masked_head());
+    let encoder = Encoder::new(&config, &mut weights, device).expect("an encoder");
+    let head = MaskedHead::new(&config, &mut weights, &encoder).expect("a head");
+    assert!(!weights.has_masked_head(), "it is taken");
+    let adapter = Adapter::init(&config, Method::Head, 0).expect("an adapter");
+    let leaves = Leaves::new(&config, &adapter, device);
+    let (encoder, head) = (&encoder, &head);
+    let scorer =
+        MaskedScorer { encoder, leaves: &leaves, head, tokenizer: &tokenizer, batch_tokens };
+    let mut passes = 0;
+    let judged = pollster::block_on(scorer.score(texts, |done, all| {
+        assert!(done <= all);
+        passes = done;
+        ControlFlow::Continue(())
+    }));
+    (judged.expect("scores"), passes)
+}
+
+fn check(device: &Device) {
+    let rows = common::json("masked/pll.json");
+    let rows = rows.as_array().expect("rows");
+    let texts: Vec<&str> = rows.iter().map(|row| row["text"].as_str().expect("a text")).collect();
+    for batch_tokens in [1, 300] {
+        let (found, _) = judge(device, &texts, batch_tokens);
+        for (row, pll) in rows.iter().zip(&found.pll) {
+            let tokens = row["tokens"].as_array().expect("tokens").len();
+            let off = (pll - row["pll"].as_f64().expect("a number")).abs();
+            let most = TOKEN * tokens as f64;
+            assert!(off <= most, "{}: {pll} for {}", row["text"], row["pll"]);
+        }
+        assert_eq!(found.truncated, 1);
+    }
+}
+
+#[test]
+fn the_cpu_path_gives_transformers_numbers() {
+    check(&common::cpu());
+}
+
+#[test]
+fn the_kernels_give_transformers_numbers() {
+    if let Some(device) = common::software_gpu() {
+        check(&device);
+    }
+}
+
+#[test]
+fn texts_that_differ_in_a_word_share_the_pass_that_masks_it() {
+    let texts = ["turn off the light", "turn off the lights", "turn off the light", ""];
+    let (judged, passes) = judge(&common::cpu(), &texts, 300);
+    assert_eq!(passes, 4 + 4 - 1);
+    assert_eq!(judged.pll[0], judged.pll[2]);
+    assert_ne!(judged.pll[0], judged.pll[1]);
+    assert_eq!(judged.pll[3], 0.0);
+}
+
+#[test]
+fn a_base_without_the_head_names_what_is_missing() {
+    let Base { config, mut weights, .. } = common::tiny().base();
+    assert!(!weights.has_masked_head());
+    let encoder = Encoder::new(&config, &mut weights, &common::cpu()).expect("an encoder");
+    let error = MaskedHead::new(&config, &mut weights, &encoder).expect_err("no head");
+    assert!(matches!(error, ModelError::Base(_)));
+    assert!(error.to_string().contains("cls.predictions."), "{error}");
+}
