@@ -230,7 +230,8 @@ impl Leaves {
             for j in 0..low_rank.plan.adapted.len() {
                 let a = a.clone().slice_dim(0, j * rank..(j + 1) * rank);
                 let b = b.clone().slice_dim(0, j * width..(j + 1) * width);
-                for gram in [a.clone().matmul(a.transpose()), b.clone().transpose().matmul(b)] {
+                for rows in [a, b.transpose()] {
+                    let gram = ops::product(rows.clone(), rows);
                     let off = (gram - unit.clone()).square();
                     terms.push(off.sum_dim(0).sum_dim(1).sqrt().reshape([1]));
                 }

@@ -385,6 +385,14 @@ pub fn linear(x: Tensor<2>, w: &Weights, bias: &Tensor<1>, activation: Activatio
     ))
 }
 
+/// `x y^T` in full precision: `[n, k]` and `[m, k]` to `[n, m]`.
+pub fn product(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+    let [outputs, inputs] = y.dims();
+    let storage = Storage { outputs, inputs, precision: Precision::F32 };
+    let none = Tensor::zeros([outputs], &x.device().inner());
+    linear(x, &Weights { words: y.flatten(0, 1), storage }, &none, Activation::Identity)
+}
+
 /// See [`LorbOps::lora_linear`].
 pub fn lora_linear(
     x: Tensor<2>,

@@ -2,6 +2,7 @@
 
 use lorb::base::{Base, BaseStream, TokenizerFile};
 use lorb::model::Encoder;
+use lorb::ops::wgsl::{WIDEST_HEAD, runs_on};
 use lorb::packed::Precision;
 use wasm_bindgen::prelude::*;
 
@@ -72,12 +73,20 @@ impl BaseLoader {
     /// Puts the base on a device, tensor by tensor. The loader is used up.
     ///
     /// # Errors
-    /// `IntegrityError` when bytes are missing, `DeviceLostError`.
+    /// `IntegrityError` when bytes are missing, `UnsupportedModelError` for heads that the kernels do not hold,
+    /// `DeviceLostError`.
     pub async fn finish(self, device: &GpuDevice) -> Result<Model, JsValue> {
         let Self { stream, precision, dtype } = self;
         let file_hash = stream.file_hash();
         let Base { config, tokenizer, mut weights, hash } =
             stream.finish().map_err(WebError::from)?;
+        let head = config.hidden_size / config.num_attention_heads;
+        if head > WIDEST_HEAD && runs_on(&device.device) {
+            let message = format!(
+                "its attention heads are {head} wide; the WebGPU kernels hold {WIDEST_HEAD}. Use device 'wasm'"
+            );
+            return Err(WebError::new("UnsupportedModelError", message).into());
+        }
         let encoder = Encoder::with_precision(&config, &mut weights, precision, &device.device)
             .map_err(WebError::from)?;
         Ok(Model::new(encoder, config, tokenizer, hash, file_hash, dtype))

@@ -23,7 +23,7 @@ impl Linear {
             };
             let a: Tensor<2> = a.clone().slice_dim(0, place * rank..(place + 1) * rank);
             let b: Tensor<2> = b.clone().slice_dim(0, place * width..(place + 1) * width);
-            base.add(b.matmul(a).mul_scalar(plan.scale))
+            base.add(ops::product(b, a.transpose()).mul_scalar(plan.scale))
         });
         Tensor::cat(blocks.collect(), 0)
     }

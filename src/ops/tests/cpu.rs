@@ -83,7 +83,14 @@ fn low_rank_terms() {
             let (stored, storage) = words(&w);
 
             let plain = reference::linear::<Flex>(x.clone(), w.clone(), bias.clone());
-            let (y, u) = reference::lora_add::<Flex>(plain, x.clone(), a.clone(), b.clone(), &plan);
+            let (y, u) = reference::lora_add::<Flex>(
+                reference::matmul_nt::<Flex>,
+                plain,
+                x.clone(),
+                a.clone(),
+                b.clone(),
+                &plan,
+            );
             let (cpu_y, cpu_before, cpu_u) = Flex::lora_linear_forward(
                 x.clone(),
                 stored.clone(),
@@ -97,8 +104,14 @@ fn low_rank_terms() {
             same(&what("lora_linear and gelu"), reference::gelu::<Flex>(y), cpu_y);
             same(&what("x A^T"), u.clone(), cpu_u);
 
-            let expected =
-                reference::lora_add::<Flex>(base.clone(), x.clone(), a.clone(), b.clone(), &plan);
+            let expected = reference::lora_add::<Flex>(
+                reference::matmul_nt::<Flex>,
+                base.clone(),
+                x.clone(),
+                a.clone(),
+                b.clone(),
+                &plan,
+            );
             let found = Flex::lora_add_forward(base, x.clone(), factors.clone(), plan.clone());
             same(&what("lora_add"), expected.0, found.0);
             same(&what("lora_add, x A^T"), expected.1, found.1);

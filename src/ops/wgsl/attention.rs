@@ -40,7 +40,7 @@ impl SegmentBuffers {
 }
 
 /// Widest head that the shaders hold in registers.
-pub(super) const WIDEST_HEAD: usize = 128;
+pub const WIDEST_HEAD: usize = 128;
 
 /// Variants for heads of up to 16, 32, 64 and 128 numbers.
 type ByHead = [&'static Kernel; 4];

@@ -1,7 +1,8 @@
 //! The operations on LoRB's own WGSL kernels, in `shaders/`.
 //!
 //! burn's GPU backend serves several runtimes, only one of which takes WGSL. Where another one is
-//! at work, and for heads wider than the shaders hold, an operation is composed of burn's own.
+//! at work, and for heads wider than the shaders hold, an operation is composed of burn's own. Not in a
+//! wasm module: there is nothing but WebGPU there, and burn's products would be a fifth of its bytes.
 
 mod attention;
 pub mod kernel;
@@ -22,6 +23,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::reference::{self, join_factors, split_factors};
 use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Precision, Segments, Storage};
+pub use attention::WIDEST_HEAD;
 use launch::contiguous;
 pub use launch::dispatches;
 #[cfg(test)]
@@ -38,6 +40,9 @@ pub fn set_enabled(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
+/// Whether this is a wasm module.
+const WEB: bool = cfg!(target_family = "wasm");
+
 /// Whether our kernels run on a device: one of burn's GPU backend, on a runtime that takes WGSL.
 #[must_use]
 pub fn runs_on(device: &Device) -> bool {
@@ -51,13 +56,16 @@ fn takes_wgsl(tensor: &CubeTensor) -> bool {
 
 /// Whether our kernels take these tensors: f32, on a runtime that takes WGSL.
 fn ours<const N: usize>(tensors: [&CubeTensor; N]) -> bool {
+    if WEB {
+        return true;
+    }
     ENABLED.load(Ordering::Relaxed)
         && tensors.iter().all(|tensor| takes_wgsl(tensor) && tensor.dtype == DType::F32)
 }
 
 /// Whether a head of this width fits the attention kernels.
 fn fits(width: usize, heads: usize) -> bool {
-    width / heads <= attention::WIDEST_HEAD
+    WEB || width / heads <= WIDEST_HEAD
 }
 
 impl LorbOps for CubeBackend {
@@ -70,7 +78,8 @@ impl LorbOps for CubeBackend {
         ids: IntTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self> {
-        if !ours([&words, &positions, &types, &gamma, &beta]) || ids.dtype != DType::I32 {
+        let known = WEB || ids.dtype == DType::I32;
+        if !known || !ours([&words, &positions, &types, &gamma, &beta]) {
             return reference::embed_layer_norm::<Self>(
                 words, positions, types, gamma, beta, ids, epsilon,
             );
@@ -177,7 +186,7 @@ impl LorbOps for CubeBackend {
         )
     }
 
-    // Only dropout on the low-rank path comes here: composed.
+    // Only dropout on the low-rank path comes here: composed, of our own products.
     fn lora_add_forward(
         base: FloatTensor<Self>,
         x: FloatTensor<Self>,
@@ -185,7 +194,7 @@ impl LorbOps for CubeBackend {
         plan: LoraPlan,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let (a, b) = split_factors::<Self>(factors, &plan);
-        reference::lora_add::<Self>(base, x, a, b, &plan)
+        reference::lora_add::<Self>(product, base, x, a, b, &plan)
     }
 
     fn lora_grads(
@@ -467,6 +476,14 @@ impl LorbOps for CubeBackend {
             training::adamw([parameters, first, second], &g, &step);
         (parameters, first, second, norm)
     }
+}
+
+/// `x y^T`.
+fn product(x: CubeTensor, y: CubeTensor) -> CubeTensor {
+    let (outputs, inputs) = (y.shape()[0], y.shape()[1]);
+    let storage = Storage { outputs, inputs, precision: Precision::F32 };
+    let none = CubeBackend::float_zeros(Shape::new([outputs]), &x.device, x.dtype.into());
+    CubeBackend::base_linear(x, y, none, storage, Activation::Identity)
 }
 
 /// A weight as a matrix, for burn's own operations.
