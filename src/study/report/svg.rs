@@ -15,10 +15,10 @@ const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 64.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 52.0;
-/// Room for names beside the series.
-const RIGHT: f64 = 210.0;
-/// Room for names before the rows.
-const NAMES: f64 = 230.0;
+/// Least and most room for names beside series and before rows.
+const NAMES: (f64, f64) = (170.0, 400.0);
+/// About the width of a letter.
+const LETTER: f64 = 7.2;
 const ROW: f64 = 30.0;
 /// Least distance of two names.
 const LINE: f64 = 16.0;
@@ -54,7 +54,7 @@ impl Chart {
 }
 
 fn lines(x: &str, y: &str, logarithmic: bool, series: &[Series]) -> String {
-    let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+    let (right, bottom) = (WIDTH - room(series.iter().map(|one| &one.label)), HEIGHT - BOTTOM);
     let points = || series.iter().flat_map(|series| &series.points);
     let horizontal = Scale::over(points().map(|p| p.x), logarithmic, LEFT, right);
     let ends = points().flat_map(|p| [p.y - p.half.unwrap_or(0.0), p.y + p.half.unwrap_or(0.0)]);
@@ -125,24 +125,30 @@ fn lines(x: &str, y: &str, logarithmic: bool, series: &[Series]) -> String {
     out
 }
 
+/// Room for the longest of these names, with a mark.
+fn room<'a>(names: impl Iterator<Item = &'a String>) -> f64 {
+    let longest = names.map(|name| name.chars().count()).max().unwrap_or(0);
+    (36.0 + LETTER * longest as f64).clamp(NAMES.0, NAMES.1)
+}
+
 fn rows_of(x: &str, kinds: &[String], rows: &[Row]) -> (f64, String) {
     let legend = 24.0;
     let bottom = TOP + legend + ROW * rows.len() as f64;
-    let right = WIDTH - 20.0;
+    let (left, right) = (room(rows.iter().map(|row| &row.label)), WIDTH - 20.0);
     let points = || rows.iter().flat_map(|row| row.points.iter().flatten());
     let ends = points().flat_map(|p| [p.y - p.half.unwrap_or(0.0), p.y + p.half.unwrap_or(0.0)]);
-    let scale = Scale::over(ends, false, NAMES, right);
+    let scale = Scale::over(ends, false, left, right);
     let mut out = frame(&scale, x, right, bottom);
-    let mut at_x = NAMES;
+    let mut at_x = left;
     for (at, kind) in kinds.iter().enumerate() {
         out.push_str(&mark(at, at_x + 6.0, TOP + 4.0, colour(at)));
         out.push_str(&text(at_x + 18.0, TOP + 8.0, "start", kind));
-        at_x += 40.0 + 7.5 * kind.chars().count() as f64;
+        at_x += 40.0 + LETTER * kind.chars().count() as f64;
     }
     for (number, row) in rows.iter().enumerate() {
         let y = TOP + legend + ROW * (number as f64 + 0.5);
-        out.push_str(&rule(NAMES, y, right, y, 0.15));
-        out.push_str(&text(NAMES - 10.0, y + 4.0, "end", &row.label));
+        out.push_str(&rule(left, y, right, y, 0.15));
+        out.push_str(&text(left - 10.0, y + 4.0, "end", &row.label));
         for (at, point) in row.points.iter().enumerate() {
             let Some(Point { y: value, half, .. }) = point else { continue };
             // Kinds lie a little apart, so that equal values are both seen.

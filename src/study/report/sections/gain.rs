@@ -89,26 +89,29 @@ fn binned(
     target: &str,
     bins: fn(&DomainResult) -> Vec<Bin>,
 ) -> Table {
-    let mut table =
-        Table::new(caption, &[kind, "Utterances", "First-pass WER, %", "Oracle WER, %"]);
-    table.columns.extend(groups.iter().map(|group| group.label.clone()));
+    let mut table = Table::new(caption, &[kind]);
     // Bins hang on references and lists alone, which all runs share.
     let all: Vec<Vec<Vec<Bin>>> =
         groups.iter().map(|group| group.domain(target).into_iter().map(bins).collect()).collect();
     let Some(first) = all.first().and_then(|runs| runs.first()) else { return table };
-    for (at, bin) in first.iter().enumerate() {
-        let wer = |errors: u64| {
-            or_dash((bin.words > 0).then(|| errors as f64 / bin.words as f64), percent)
-        };
-        let mut row =
-            vec![bin.label.clone(), count(bin.utterances as u64), wer(bin.first), wer(bin.oracle)];
-        for runs in &all {
+    table.columns.extend(first.iter().map(|bin| bin.label.clone()));
+    let mut row = |label: &str, cell: &dyn Fn(usize, &Bin) -> String| {
+        let cells = first.iter().enumerate().map(|(at, bin)| cell(at, bin));
+        table.rows.push([label.to_owned()].into_iter().chain(cells).collect());
+    };
+    let wer = |errors: u64, bin: &Bin| {
+        or_dash((bin.words > 0).then(|| errors as f64 / bin.words as f64), percent)
+    };
+    row("Utterances", &|_, bin| count(bin.utterances as u64));
+    row("First-pass WER, %", &|_, bin| wer(bin.first, bin));
+    row("Oracle WER, %", &|_, bin| wer(bin.oracle, bin));
+    for (group, runs) in groups.iter().zip(&all) {
+        row(&group.label, &|at, bin| {
             let rescored: u64 =
                 runs.iter().filter_map(|bins| bins.get(at)).map(|bin| bin.rescored).sum();
             let before = (bin.first * runs.len() as u64) as f64;
-            row.push(or_dash((before > 0.0).then(|| rescored as f64 / before - 1.0), change));
-        }
-        table.rows.push(row);
+            or_dash((before > 0.0).then(|| rescored as f64 / before - 1.0), change)
+        });
     }
     table
 }

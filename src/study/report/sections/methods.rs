@@ -2,6 +2,7 @@
 
 use super::{head, runs, wer_columns, wers};
 use crate::study::config::Part;
+use crate::study::method::is_masked;
 use crate::study::report::chart::{Chart, Point, Row};
 use crate::study::report::document::{Document, Table};
 use crate::study::report::numbers::{
@@ -19,8 +20,13 @@ pub(in crate::study::report) fn methods(view: &View<'_>, document: &mut Document
     let domains = view.domains();
     document.heading("Methods in and out of domain");
     document.table(side_by_side(&groups, &domains));
+    if groups.iter().any(|group| is_masked(&group.cell.method)) {
+        document.text(
+            "PLL is the pseudo-log-likelihood of the base's own masked-language head, untrained, with and without a weight on the number of words.",
+        );
+    }
     document.text(
-        "LoRB is LoRA with the correlation term; PLL is the pseudo-log-likelihood of the base's own head, untrained, with and without a weight on the number of words. Intervals are 95 % over seeds; a single run has none. The base counts as all of its parameters, without the score head.",
+        "LoRB is LoRA with the correlation term. Intervals are 95 % over seeds; a single run has none. The base counts as all of its parameters, without the score head. What is trained of high-rank warm-up and mixed rank is counted where they begin.",
     );
     document.table(head::domains(view));
     document.figure(
@@ -29,7 +35,9 @@ pub(in crate::study::report) fn methods(view: &View<'_>, document: &mut Document
         dots(&groups, &domains),
     );
     let full = groups.iter().find(|group| group.cell.method == "full");
-    document.table(changes(&groups, &domains, full));
+    for domain in &domains {
+        document.table(changes(&groups, domain, full));
+    }
     document.text(
         "Change is relative: −10 % is a tenth fewer errors. Errors of an utterance are added up over seeds; the interval is the bootstrap's over utterances, p is of the matched-pairs test.",
     );
@@ -76,24 +84,18 @@ fn dots(groups: &[Group<'_>], domains: &[&str]) -> Chart {
 }
 
 /// Against the first pass, and against full fine-tuning of the same base.
-fn changes(groups: &[Group<'_>], domains: &[&str], full: Option<&Group<'_>>) -> Table {
-    let mut table = Table::new("Change of errors", &["Method"]);
-    for domain in domains {
-        table.columns.push(format!("{domain}: from the first pass"));
-        table.columns.push("p".into());
-        if full.is_some() {
-            table.columns.push(format!("{domain}: from full fine-tuning"));
-            table.columns.push("p".into());
-        }
+fn changes(groups: &[Group<'_>], domain: &str, full: Option<&Group<'_>>) -> Table {
+    let caption = format!("Change of errors, {domain}");
+    let mut table = Table::new(caption, &["Method", "From the first pass", "p"]);
+    if full.is_some() {
+        table.columns.extend(["From full fine-tuning".into(), "p".into()]);
     }
     for group in groups.iter().filter(|group| group.cell.method != "first-pass") {
         let mut row = vec![group.label.clone()];
-        for domain in domains {
-            row.extend(shown(against_first(group, domain)));
-            if let Some(full) = full {
-                let other = group.cell != full.cell && group.cell.base == full.cell.base;
-                row.extend(shown(other.then(|| against(full, group, domain)).flatten()));
-            }
+        row.extend(shown(against_first(group, domain)));
+        if let Some(full) = full {
+            let other = group.cell != full.cell && group.cell.base == full.cell.base;
+            row.extend(shown(other.then(|| against(full, group, domain)).flatten()));
         }
         table.rows.push(row);
     }
