@@ -70,6 +70,14 @@ pub enum BaseError {
         /// Name without prefix.
         name: String,
     },
+    /// Layers were asked for that are not there.
+    #[error("it has {found} layers; its first {wanted} cannot be taken, but 1 to {found} can")]
+    Layers {
+        /// Layers asked for.
+        wanted: usize,
+        /// Layers of the base.
+        found: usize,
+    },
     /// Two tensors of the file stand for one of the encoder's.
     #[error("model.safetensors: tensors `{first}` and `{second}` both stand for `{name}`")]
     Ambiguous {

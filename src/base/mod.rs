@@ -63,6 +63,28 @@ impl Base {
         drop(weights);
         stream.finish()
     }
+
+    /// The same base without the layers above the first `count`: a smaller encoder of the same
+    /// pretraining. Its hash is another, so that no adapter is taken for one of the whole base.
+    ///
+    /// # Errors
+    /// [`BaseError::Layers`] for none, or for more than there are.
+    pub fn first_layers(mut self, count: usize) -> Result<Self, BaseError> {
+        let found = self.config.num_hidden_layers;
+        if count == 0 || count > found {
+            return Err(BaseError::Layers { wanted: count, found });
+        }
+        if count < found {
+            self.config.num_hidden_layers = count;
+            self.weights.keep_layers(count);
+            self.hash = hex(Sha256::digest(format!("{}, first {count} layers", self.hash)));
+        }
+        Ok(self)
+    }
+}
+
+fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A base whose weights arrive piece by piece.
@@ -104,7 +126,7 @@ impl BaseStream {
     /// SHA-256 of the bytes so far, 64 hexadecimal digits.
     #[must_use]
     pub fn file_hash(&self) -> String {
-        self.hasher.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(self.hasher.clone().finalize())
     }
 
     /// The base, once all bytes were taken.

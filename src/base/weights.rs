@@ -145,6 +145,14 @@ impl BaseWeights {
         Ok(tensor)
     }
 
+    /// Drops what a base of fewer layers has not.
+    pub(super) fn keep_layers(&mut self, count: usize) {
+        let layer = |name: &str| -> Option<usize> {
+            name.strip_prefix("encoder.layer.")?.split('.').next()?.parse().ok()
+        };
+        self.tensors.retain(|name, _| layer(name).is_none_or(|layer| layer < count));
+    }
+
     /// Whether the file has BERT's masked-language head, whole and not taken yet.
     #[must_use]
     pub fn has_masked_head(&self) -> bool {

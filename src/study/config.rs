@@ -20,7 +20,7 @@ pub struct StudyConfig {
     /// A sentence or two for the report's head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Pretrained bases: directories or hub ids.
+    /// Pretrained bases: directories or hub ids, whole or the lowest layers of one; see [`BaseName`].
     pub bases: Vec<String>,
     /// The domain that is trained on.
     pub target: Target,
@@ -95,6 +95,32 @@ pub struct Domain {
     pub name: String,
     /// Lists that are reported.
     pub test: Vec<String>,
+    /// How many of their utterances are taken, drawn by the study's `subset_seed`; left out, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utterances: Option<usize>,
+}
+
+/// A base as a configuration names it: `"bert-base-cased"`, or `"bert-base-cased, first 6 layers"`
+/// for an encoder that ends early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BaseName<'a> {
+    /// The directory or hub id.
+    pub source: &'a str,
+    /// Layers that are kept; `None` for all.
+    pub layers: Option<usize>,
+}
+
+impl<'a> BaseName<'a> {
+    /// Takes a name apart.
+    #[must_use]
+    pub fn parse(name: &'a str) -> Self {
+        let cut = || {
+            let (source, rest) = name.rsplit_once(", first ")?;
+            let count = rest.strip_suffix(" layers").or_else(|| rest.strip_suffix(" layer"))?;
+            Some(Self { source, layers: Some(count.parse().ok()?) })
+        };
+        cut().unwrap_or(Self { source: name, layers: None })
+    }
 }
 
 /// Which part of the report a grid is for.
@@ -246,6 +272,8 @@ impl StudyConfig {
             }
             names.push(&domain.name);
             not_empty(&format!("non_target.{}.test", domain.name), &domain.test)?;
+            let key = format!("non_target.{}.utterances", domain.name);
+            check(domain.utterances != Some(0), &key, 0, "1 or more")?;
         }
         check(
             self.alpha.is_finite() && self.alpha > 0.0,

@@ -35,7 +35,9 @@ mod tests;
 mod training;
 
 pub use cell::{Cell, CellId, Inputs};
-pub use config::{Budget, Domain, Grid, Part, RobustnessConfig, Size, StudyConfig, Target};
+pub use config::{
+    BaseName, Budget, Domain, Grid, Part, RobustnessConfig, Size, StudyConfig, Target,
+};
 pub use data::{fingerprint, order, subset};
 pub use error::StudyError;
 pub use estimate::expected_seconds;

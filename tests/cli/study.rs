@@ -190,11 +190,39 @@ fn what_is_wrong_is_said_before_anything_is_run() {
         "bases = [\"adapter\"]",
         "holds no config.json; this is an adapter",
     );
+    refuses(
+        "bases = [\"base\"]",
+        "bases = [\"base, first 9 layers\"]",
+        "its first 9 cannot be taken",
+    );
     refuses("\"words.dict\"", "\"lists.jsonl\"", "robustness.dictionary");
     sandbox.refuses("study none.toml -o out", 1, "none.toml: cannot read: no such file");
     sandbox.refuses("study study.toml -o study.toml", 1, "study.toml is a file; name a directory");
     sandbox.write("study.toml", CONFIG);
     sandbox.refuses("study study.toml -o out --report-only", 1, "holds no study.json");
+}
+
+#[test]
+fn bases_may_end_early_and_domains_be_sampled() {
+    let sandbox = sandbox();
+    let config = CONFIG
+        .replace("bases = [\"base\"]", "bases = [\"base\", \"base, first 1 layer\"]")
+        .replace("name = \"other\"\n", "name = \"other\"\nutterances = 2\n");
+    let (config, _) = config.split_once("[[grid]]").unwrap();
+    let grid = "[[grid]]\npart = \"bases\"\nmethods = [\"lora\"]\nranks = [2]\nbases = [\"base\", \"base, first 1 layer\"]\n";
+    sandbox.write("study.toml", format!("{config}{grid}"));
+    let table = sandbox.run(&format!("{STUDY} -q")).done();
+    let records = records(&sandbox);
+    assert_eq!(records.len(), 2, "{table}");
+    let layers: Vec<u64> = records.iter().map(|r| r["base_shape"][1].as_u64().unwrap()).collect();
+    assert_eq!(layers, [3, 1]);
+    let parameters = |at: usize| records[at]["base_parameters"].as_u64().unwrap();
+    assert!(parameters(1) < parameters(0));
+    let utterances =
+        |domain: usize| records[0]["domains"][domain]["words"].as_array().unwrap().len();
+    assert!(utterances(0) > 2);
+    assert_eq!(utterances(1), 2);
+    assert!(sandbox.text("out/report.md").contains("base, first 1 layer"));
 }
 
 #[test]

@@ -212,3 +212,21 @@ fn every_flipped_header_byte_is_an_error_or_harmless_but_no_panic() {
     // Only the metadata and the padding may change unnoticed.
     assert!(refused + 64 > 8 + header, "{refused} of {}", 8 + header);
 }
+
+#[test]
+fn the_first_layers_are_a_base_of_their_own() {
+    let whole = load(file_of(&tiny_tensors())).unwrap();
+    let (hash, query) = (whole.hash.clone(), whole.weights.get(QUERY).unwrap());
+    for (wanted, found) in [(0, 2), (3, 2)] {
+        let error = whole.clone().first_layers(wanted).unwrap_err();
+        assert_eq!(error, BaseError::Layers { wanted, found });
+    }
+    let all = whole.clone().first_layers(2).unwrap();
+    assert_eq!((all.hash, all.weights.get(QUERY).unwrap()), (hash.clone(), query));
+    let part = whole.first_layers(1).unwrap();
+    assert_ne!(part.hash, hash);
+    for (name, shape) in expected_tensors(&part.config) {
+        assert_eq!(part.weights.get(&name).unwrap().shape, shape, "{name}");
+    }
+    assert!(matches!(part.weights.get(QUERY), Err(BaseError::MissingTensor { .. })));
+}

@@ -12,12 +12,12 @@ use lorb::model::{Adapter, Encoder, MaskedHead, base_parameters};
 use lorb::nbest::Utterance;
 use lorb::score::{ScoredList, Weights, tune};
 use lorb::study::{
-    DevPoint, DomainResult, Measured, Perturbation, Perturbed, Scope, Trained, fingerprint,
+    DevPoint, Domain, DomainResult, Measured, Perturbation, Perturbed, Scope, Trained, fingerprint,
     is_masked, isotropy, outcomes, subset,
 };
 use lorb::train::{Message, TrainInputs, Trainer};
 
-use super::inputs::{base, dictionary, lists};
+use super::inputs::{base, dictionary, lists, test_lists};
 use super::job::{Job, Word};
 use super::{memory, settings};
 use crate::cli::args::RunArgs;
@@ -61,14 +61,17 @@ fn at(part: f64, what: impl Into<String>) -> Result<(), CliError> {
     say(&Word::At(part, what.into()))
 }
 
-/// Lists that are as they were when the study began.
+/// All lists of several files, as they were when the study began.
 fn unchanged(job: &Job, paths: &[String], print: &str) -> Result<Vec<Utterance>, CliError> {
-    let found = lists(&job.folder, paths)?;
-    if fingerprint(&found) != *print {
-        let message = format!("{}: changed since the study began", paths.join(", "));
-        return Err(CliError::Failed(message));
+    same(lists(&job.folder, paths)?, paths, print)
+}
+
+/// Lists of these files, if they are those that the study began with.
+fn same(found: Vec<Utterance>, paths: &[String], print: &str) -> Result<Vec<Utterance>, CliError> {
+    if fingerprint(&found) == *print {
+        return Ok(found);
     }
-    Ok(found)
+    Err(CliError::Failed(format!("{}: changed since the study began", paths.join(", "))))
 }
 
 fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
@@ -217,12 +220,18 @@ impl Run<'_> {
         measured: &mut Measured,
     ) -> Result<(), CliError> {
         let Job { config, cell, inputs, .. } = self.job;
-        let target = (&config.target.name, &config.target.test, &inputs.target[2]);
-        let others = config.non_target.iter().zip(&inputs.non_target);
-        let others = others.map(|(domain, (_, print))| (&domain.name, &domain.test, print));
-        for (name, paths, print) in std::iter::once(target).chain(others) {
+        let target = Domain {
+            name: config.target.name.clone(),
+            test: config.target.test.clone(),
+            utterances: None,
+        };
+        let prints = inputs.non_target.iter().map(|(_, print)| print);
+        let domains = std::iter::once((&target, &inputs.target[2]));
+        for (domain, print) in domains.chain(config.non_target.iter().zip(prints)) {
+            let name = &domain.name;
             at(0.9, format!("testing on {name}"))?;
-            let tests = unchanged(self.job, paths, print)?;
+            let tests = test_lists(&self.job.folder, domain, config.subset_seed)?;
+            let tests = same(tests, &domain.test, print)?;
             if measured.isotropy.is_none() {
                 measured.isotropy = self.isotropy(&scores.engine, &tests)?;
             }

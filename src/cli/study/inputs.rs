@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use lorb::base::Base;
 use lorb::nbest::Utterance;
 use lorb::study::{
-    Homophones, Inputs, Plan, StudyConfig, StudyError, fingerprint, is_masked, plan,
+    BaseName, Domain, Homophones, Inputs, Plan, StudyConfig, StudyError, fingerprint, is_masked,
+    plan, subset,
 };
 use sha2::{Digest, Sha256};
 
@@ -49,7 +50,7 @@ impl Study {
         let [dev, test] = [lists(&folder, &target.dev)?, lists(&folder, &target.test)?];
         let mut non_target = Vec::new();
         for domain in &config.non_target {
-            let print = fingerprint(&lists(&folder, &domain.test)?);
+            let print = fingerprint(&test_lists(&folder, domain, config.subset_seed)?);
             non_target.push((domain.name.clone(), print));
         }
         let dictionary = match &config.robustness {
@@ -89,6 +90,12 @@ pub fn lists(folder: &Path, paths: &[String]) -> Result<Vec<Utterance>, CliError
     Ok(lists)
 }
 
+/// The test lists of another domain, or as many of them as it asks for.
+pub fn test_lists(folder: &Path, domain: &Domain, seed: u64) -> Result<Vec<Utterance>, CliError> {
+    let all = lists(folder, &domain.test)?;
+    Ok(subset(&all, domain.utterances.unwrap_or(all.len()), seed))
+}
+
 /// Refuses methods that a base without a masked-language head cannot serve.
 fn without_masked_head(config: &StudyConfig, base: &str) -> Result<(), CliError> {
     let first = &config.bases[..1];
@@ -108,15 +115,19 @@ fn without_masked_head(config: &StudyConfig, base: &str) -> Result<(), CliError>
 
 /// A base by the name of the configuration: a folder beside it, else what `--model` takes.
 pub fn base(folder: &Path, name: &str, quiet: bool) -> Result<Base, CliError> {
-    let beside = folder.join(name);
+    let BaseName { source, layers } = BaseName::parse(name);
+    let beside = folder.join(source);
     let NamedBase { base, .. } = if beside.is_dir() {
         source::load(&beside.display().to_string(), None, quiet)?
-    } else if name == DEMO_BASE {
+    } else if source == DEMO_BASE {
         demo_base::load(None, None, quiet)?
     } else {
-        source::load(name, None, quiet)?
+        source::load(source, None, quiet)?
     };
-    Ok(base)
+    match layers {
+        Some(count) => base.first_layers(count).map_err(|error| CliError::at(name, &error)),
+        None => Ok(base),
+    }
 }
 
 /// A dictionary and its SHA-256.

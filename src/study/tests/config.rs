@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::config_json;
-use crate::study::config::{Size, StudyConfig};
+use crate::study::config::{BaseName, Size, StudyConfig};
 
 #[test]
 fn a_sound_configuration_passes_and_settings_of_training_are_taken() {
@@ -21,10 +21,13 @@ fn a_sound_configuration_passes_and_settings_of_training_are_taken() {
 #[test]
 fn what_cannot_be_is_named_with_its_key_and_what_may_be() {
     type Spoil = fn(&mut Value);
-    let cases: [(&str, &str, Spoil); 21] = [
+    let cases: [(&str, &str, Spoil); 22] = [
         ("`bases`", "at least one", |c| c["bases"] = json!([])),
         ("`target.dev`", "at least one", |c| c["target"]["dev"] = json!([])),
         ("`non_target.name`", "a name of its own", |c| c["non_target"][0]["name"] = json!("calls")),
+        ("`non_target.mail|box.utterances`", "1 or more", |c| {
+            c["non_target"][0]["utterances"] = json!(0);
+        }),
         ("`alpha`", "positive", |c| c["alpha"] = json!(0.0)),
         ("`dropout`", "below 1", |c| c["dropout"] = json!(1.0)),
         ("`training.epochs`", "1 or more", |c| c["training"]["epochs"] = json!(0)),
@@ -61,4 +64,15 @@ fn keys_that_are_none_are_refused() {
         let message = serde_json::from_value::<StudyConfig>(json).unwrap_err().to_string();
         assert!(message.contains("unknown field `metods`"), "{place}: {message}");
     }
+}
+
+#[test]
+fn a_base_may_end_early() {
+    let whole = |name| assert_eq!(BaseName::parse(name), BaseName { source: name, layers: None });
+    for name in ["demo", "a, b/first 3 layers", "demo, first few layers", "demo, first 3"] {
+        whole(name);
+    }
+    let part = |layers| BaseName { source: "some/base", layers: Some(layers) };
+    assert_eq!(BaseName::parse("some/base, first 3 layers"), part(3));
+    assert_eq!(BaseName::parse("some/base, first 1 layer"), part(1));
 }
