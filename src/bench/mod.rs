@@ -30,7 +30,7 @@ mod timing;
 
 pub use cost::Cost;
 pub use error::BenchError;
-pub use op::{LowRank, Op, Product, Sizes, rescoring, training};
+pub use op::{LowRank, Op, Product, Sizes, Source, rescoring, training};
 pub use report::{Compared, KernelReport, Measured, Rates, Timed};
 pub use shape::{Shape, random_weights};
 pub use timing::{Clock, Timing};

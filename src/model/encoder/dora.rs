@@ -35,7 +35,8 @@ impl Linear {
             return self.weight.words.clone().reshape([storage.outputs, storage.inputs]);
         }
         let unit = Tensor::<2>::eye(storage.inputs, &self.bias.device());
-        ops::linear(unit, &self.weight, &self.bias.zeros_like(), Activation::Identity).transpose()
+        let without = self.bias.zeros_like();
+        ops::linear(unit, &self.weight, &without, Activation::Identity).into_values().transpose()
     }
 
     /// What DoRA multiplies each output with, `m / |row of the adapted weight|`, and 1 where a block is
