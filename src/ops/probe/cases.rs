@@ -328,6 +328,8 @@ fn low_rank() -> Vec<Case> {
         backward: "_vec4_wide",
         ..quads
     };
+    let wide8 = LowRank { plan: plan(&[0, 2], 128, 8), forward: "_fused8_vec4_wide", ..wide };
+    let wide16 = LowRank { plan: plan(&[1], 128, 11), forward: "_fused16_vec4_wide", ..wide };
     let mut all = Vec::new();
     for f in ACTIVATIONS {
         for p in PRECISIONS {
@@ -336,7 +338,7 @@ fn low_rank() -> Vec<Case> {
             let most = many8.case(f, p);
             let default = f == Activation::Identity && p == Precision::F32;
             all.push(if default { most.quick() } else { most });
-            all.push(wide.case(f, p).software());
+            all.extend([&wide, &wide8, &wide16].map(|size| size.case(f, p).software()));
         }
     }
     let alone = LowRank { rows: 19, ..fused8 };

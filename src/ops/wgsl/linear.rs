@@ -19,7 +19,7 @@ const FEW_TILES: u32 = 64;
 /// Four of the small ones fit in it, unless it is filled with rows or columns that do not exist.
 const WIDE_TILE_COST: f32 = 2.3;
 
-/// Widest output of which every column tile computes `x A^T` for itself, sparing a dispatch that
+/// Widest output of which every column tile computes `x A^T` for itself on a GPU, sparing a dispatch that
 /// would cost more.
 const WIDEST_FUSED: u32 = 1024;
 
@@ -55,6 +55,15 @@ impl Tile {
                 Self::Wide
             }
             Processor::Software => Self::Large,
+        }
+    }
+
+    /// Rows, and columns.
+    fn size(self) -> u32 {
+        match self {
+            Self::Any | Self::Small => 32,
+            Self::Large => 64,
+            Self::Wide => 128,
         }
     }
 }
@@ -247,11 +256,10 @@ pub(super) struct Inputs<'a> {
 
 /// Whether every tile of an output computes `x A^T` along with it.
 fn fuses(processor: Processor, tile: Tile, outputs: u32, plan: &LoraPlan) -> bool {
-    processor == Processor::Gpu
-        && tile != Tile::Any
+    tile != Tile::Any
         && plan.rank as u32 <= MOST_FUSED
-        && plan.width.is_multiple_of(64)
-        && outputs <= WIDEST_FUSED
+        && (plan.width as u32).is_multiple_of(tile.size())
+        && (processor == Processor::Software || outputs <= WIDEST_FUSED)
 }
 
 /// The activated output, the output before, which is meaningless where it is not kept, and `x A^T`, or
@@ -479,11 +487,10 @@ mod tests {
             for gelu in ["", "_gelu"] {
                 named(&format!("linear_cooperative{gelu}_{precision}"));
             }
-            for (tile, rank) in
-                [(Tile::Small, 8), (Tile::Small, 16), (Tile::Large, 8), (Tile::Large, 16)]
-            {
-                for kernel in adapted {
-                    Variant { kernel, precision, fused: Some(rank), tile }.find();
+            for tile in [Tile::Small, Tile::Large, Tile::Wide] {
+                for (kernel, rank) in adapted.into_iter().flat_map(|k| [(k, 8), (k, 16)]) {
+                    let found = Variant { kernel, precision, fused: Some(rank), tile }.find();
+                    assert_eq!(found.constant("TILE"), tile.size());
                 }
             }
         }
