@@ -426,6 +426,14 @@ pub fn product(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
     linear(x, &y, &none, Activation::Identity).into_values()
 }
 
+/// `x y` in full precision, without tracking: `[n, k]` and the flat `[k, m]` to `[n, m]`.
+pub fn product_of(x: Tensor<2>, y: Tensor<1>) -> Tensor<2> {
+    let ([_, outputs], [len]) = (x.dims(), y.dims());
+    let storage = Storage { outputs, inputs: len / outputs, precision: Precision::F32 };
+    let product = Dispatch::base_linear_backward(x.into_dispatch(), y.into_dispatch(), storage);
+    Tensor::from_dispatch(product)
+}
+
 /// See [`LorbOps::lora_linear`].
 pub fn lora_linear(
     x: impl Into<Rows>,
