@@ -123,7 +123,7 @@ fn tiles(kernel: &Kernel, rows: u32, columns: u32) -> Groups {
 }
 
 /// Whether sizes divide by four and the tensors begin at quads.
-fn in_quads(sizes: &[u32], tensors: &[&CubeTensor]) -> bool {
+pub(in crate::ops) fn in_quads(sizes: &[u32], tensors: &[&CubeTensor]) -> bool {
     sizes.iter().all(|size| size.is_multiple_of(4)) && tensors.iter().all(|tensor| aligned(tensor))
 }
 

@@ -29,6 +29,8 @@ pub use launch::dispatches;
 #[cfg(test)]
 pub(super) use launch::launch;
 use linear::Keep;
+#[cfg(test)]
+pub(super) use linear::in_quads;
 pub use tuning::{Extensions, Processor, Tuning, offer, tuned_for, with_tuning};
 
 /// Whether the operations of the model run on our kernels where they can.
