@@ -5,7 +5,7 @@
 //   u, v [rows, adapted * rank], v holding the scale; dfactors: dA [adapted * rank, inputs], then
 //   dB [adapted * width, rank].
 //
-// Dispatch: ceil(inputs / 16) * ceil(adapted * rank / 8) workgroups of 256 threads for dA, then
+// Dispatch: ceil(inputs / 16) * ceil(adapted * rank / 8) workgroups of THREADS for dA, then
 // adapted * ceil(width / 16) * ceil(rank / 8) for dB (shared/lora_gradients.wgsl).
 //
 // Numerics: f32. The GELU is that of the forward pass, by the same code.
@@ -38,7 +38,7 @@ fn x_quad(row: u32, column: u32) -> vec4<f32> {
     return restored(join(kept[at.x], kept[at.y], kept[at.z], kept[at.w]));
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn lora_grads(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,

@@ -39,7 +39,7 @@ fn x_quad(row: u32, column: u32) -> vec4<f32> {
     return fma(n, scale, join(beta[c.x], beta[c.y], beta[c.z], beta[c.w]));
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn lora_grads_scaled(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,

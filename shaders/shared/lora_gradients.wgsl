@@ -3,14 +3,15 @@
 // dA = v^T x and dB_j = scale * g[:, block_j]^T u_j, of `g`, `u`, `v`, `dfactors` and `p` as the kernels
 // declare them, and of x, four neighbours of which they give by `x_quad(row, column)`.
 //
-// One workgroup of 256 threads for 16 columns of x or of a block of g by 8 columns of v or of u_j,
-// over all rows: ceil(inputs / 16) * ceil(adapted * rank / 8) of them for dA, columns fastest in v;
-// then adapted * ceil(width / 16) * ceil(rank / 8) for dB. Each of 64 threads takes every 64th row, then
-// four sums of 16 threads are added.
+// One workgroup of THREADS (64 or 256: variant) for 16 columns of x or of a block of g by 8 columns of v
+// or of u_j, over all rows: ceil(inputs / 16) * ceil(adapted * rank / 8) of them for dA, columns fastest
+// in v; then adapted * ceil(width / 16) * ceil(rank / 8) for dB. Each of LANES threads takes every LANES-th
+// row, then sums of 16 threads, and those of their four groups, are added.
+const LANES: u32 = THREADS / 4u;
 
-// Of each of the 16 elements of a thread's sums, those of 256 threads, turned by the element against
+// Of each of the 16 elements of a thread's sums, those of all threads, turned by the element against
 // bank conflicts.
-var<workgroup> partial: array<f32, 4096>;
+var<workgroup> partial: array<f32, 16u * THREADS>;
 
 fn g_quad(first: u32, last: u32) -> vec4<f32> {
     let at = quad_items(first, last);
@@ -33,13 +34,13 @@ fn outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
 
 fn put(thread: u32, a: u32, row: vec4<f32>) {
     let first = 4u * a;
-    partial[first * 256u + (thread + 4u * first) % 256u] = row.x;
-    partial[(first + 1u) * 256u + (thread + 4u * first + 4u) % 256u] = row.y;
-    partial[(first + 2u) * 256u + (thread + 4u * first + 8u) % 256u] = row.z;
-    partial[(first + 3u) * 256u + (thread + 4u * first + 12u) % 256u] = row.w;
+    partial[first * THREADS + (thread + 4u * first) % THREADS] = row.x;
+    partial[(first + 1u) * THREADS + (thread + 4u * first + 4u) % THREADS] = row.y;
+    partial[(first + 2u) * THREADS + (thread + 4u * first + 8u) % THREADS] = row.z;
+    partial[(first + 3u) * THREADS + (thread + 4u * first + 12u) % THREADS] = row.w;
 }
 
-// Sums over the 64 threads that share a quad of columns, for threads below 64: of element thread / 4
+// Sums over the LANES threads that share a quad of columns, for threads below 64: of element thread / 4
 // of the sums, row by row, in quad thread % 4.
 fn sum_threads(thread: u32, sum: mat4x4<f32>) -> f32 {
     put(thread, 0u, sum[0]);
@@ -51,9 +52,12 @@ fn sum_threads(thread: u32, sum: mat4x4<f32>) -> f32 {
     var part = 0.0;
     for (var i = 0u; i < 16u; i++) {
         let other = (thread / 64u * 16u + i) * 4u + thread % 4u;
-        part += partial[element * 256u + (other + 4u * element) % 256u];
+        part += partial[element * THREADS + (other + 4u * element) % THREADS];
     }
     workgroupBarrier();
+    if (THREADS == 64u) {
+        return part;
+    }
     partial[thread] = part;
     workgroupBarrier();
     let at = thread % 64u;
@@ -91,7 +95,7 @@ fn gradient_of_a(first_column: u32, first: u32, thread: u32) {
     let at = min(column, p.inputs - 1u);
     var low: mat4x4<f32>;
     var high: mat4x4<f32>;
-    for (var row = thread / 4u; row < p.rows; row += 64u) {
+    for (var row = thread / 4u; row < p.rows; row += LANES) {
         let b = x_quad(row, at);
         low = outer(low, v_quad(row, c_low), b);
         high = outer(high, v_quad(row, c_high), b);
@@ -116,7 +120,7 @@ fn gradient_of_b(slot: u32, first_column: u32, first: u32, thread: u32) {
     let at = block_of(slot) * p.width + min(column, p.width - 1u);
     var low: mat4x4<f32>;
     var high: mat4x4<f32>;
-    for (var row = thread / 4u; row < p.rows; row += 64u) {
+    for (var row = thread / 4u; row < p.rows; row += LANES) {
         let b = g_quad(row * p.outputs + at, (row + 1u) * p.outputs - 1u);
         low = outer(low, u_quad(row, c_low), b);
         high = outer(high, u_quad(row, c_high), b);

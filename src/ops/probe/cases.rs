@@ -116,8 +116,10 @@ pub(super) fn cases() -> Vec<Case> {
     ];
     all.extend(linears());
     all.extend(low_rank());
-    all.extend(computed_again([33, 31, 17], "", ""));
-    all.extend(computed_again([66, 36, 20], "_vec4_small", "_vec4"));
+    for (rows, few) in [(33, "_few"), (133, "")] {
+        all.extend(computed_again([rows, 31, 17], "", few));
+        all.extend(computed_again([rows, 36, 20], "_vec4_small", &format!("_vec4{few}")));
+    }
     all.extend(attentions());
     all.extend(rows());
     all.extend(subgroups());
@@ -288,15 +290,16 @@ fn low_rank() -> Vec<Case> {
         plan: plan(&[0, 2], 17, 3),
         forward: "",
         backward: "",
-        grads: "",
+        grads: "_few",
     };
+    let any_rows = LowRank { rows: 133, plan: plan(&[0, 2], 17, 3), grads: "", ..any };
     let quads = LowRank {
         rows: 66,
         inputs: 36,
         plan: plan(&[1], 20, 4),
         forward: "_vec4_small",
         backward: "_vec4_small",
-        grads: "_vec4",
+        grads: "_vec4_few",
         ..any
     };
     let fused8 =
@@ -308,6 +311,7 @@ fn low_rank() -> Vec<Case> {
         blocks: 1,
         plan: plan(&[0], 1028, 8),
         forward: "_vec4",
+        grads: "_vec4",
         ..quads
     };
     let many16 = LowRank { plan: plan(&[0], 1024, 16), forward: "_fused16_vec4", ..many };
@@ -326,14 +330,14 @@ fn low_rank() -> Vec<Case> {
         plan: plan(&[0, 2], 68, 5),
         forward: "_vec4_wide",
         backward: "_vec4_wide",
-        ..quads
+        ..many
     };
     let wide8 = LowRank { plan: plan(&[0, 2], 128, 8), forward: "_fused8_vec4_wide", ..wide };
     let wide16 = LowRank { plan: plan(&[1], 128, 11), forward: "_fused16_vec4_wide", ..wide };
     let mut all = Vec::new();
     for f in ACTIVATIONS {
         for p in PRECISIONS {
-            let sizes = [&any, &quads, &fused8, &fused16, &many, &many16];
+            let sizes = [&any, &any_rows, &quads, &fused8, &fused16, &many, &many16];
             all.extend(sizes.map(|size| size.case(f, p)));
             let most = many8.case(f, p);
             let default = f == Activation::Identity && p == Precision::F32;

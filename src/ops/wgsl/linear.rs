@@ -23,6 +23,9 @@ const WIDE_TILE_COST: f32 = 2.3;
 /// would cost more.
 const WIDEST_FUSED: u32 = 1024;
 
+/// To so many rows, more threads than 64 have too few of them each for the gradient by the factors.
+const FEW_ROWS: u32 = 128;
+
 /// Largest rank of `x A^T` that a tile has room for.
 const MOST_FUSED: u32 = 16;
 
@@ -384,14 +387,14 @@ pub(super) fn lora_grads(
     let of_b = adapted * width.div_ceil(16) * rank.div_ceil(8);
     let groups = Groups::linear(of_a + of_b);
     let sizes = [inputs, outputs, width];
+    let variant = |entry: &str, tensors: &[&CubeTensor]| {
+        let quads = if in_quads(&sizes, tensors) { "_vec4" } else { "" };
+        named(&format!("{entry}{quads}{}", if rows <= FEW_ROWS { "_few" } else { "" }))
+    };
     match x {
         Kept::Rows(kept) | Kept::Gelu(kept) => {
-            let kernel = match (x, in_quads(&sizes, &[g, kept])) {
-                (Kept::Gelu(_), true) => &lora_grads::LORA_GRADS_GELU_VEC4,
-                (Kept::Gelu(_), false) => &lora_grads::LORA_GRADS_GELU,
-                (_, true) => &lora_grads::LORA_GRADS_VEC4,
-                (_, false) => &lora_grads::LORA_GRADS,
-            };
+            let gelu = matches!(x, Kept::Gelu(_));
+            let kernel = variant(if gelu { "lora_grads_gelu" } else { "lora_grads" }, &[g, kept]);
             let call = lora_grads::Arguments {
                 g,
                 kept,
@@ -412,10 +415,7 @@ pub(super) fn lora_grads(
             launch(kernel, &call, groups);
         }
         Kept::Scaled(normalised, gamma, beta) => {
-            let kernel = match in_quads(&sizes, &[g, normalised, gamma, beta]) {
-                true => &lora_grads_scaled::LORA_GRADS_SCALED_VEC4,
-                false => &lora_grads_scaled::LORA_GRADS_SCALED,
-            };
+            let kernel = variant("lora_grads_scaled", &[g, normalised, gamma, beta]);
             let call = lora_grads_scaled::Arguments {
                 g,
                 normalised,
