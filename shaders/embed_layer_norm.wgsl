@@ -22,11 +22,12 @@ struct Params { rows: u32, width: u32, vocabulary: u32, places: u32, epsilon: f3
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 @group(0) @binding(7) var<uniform> p: Params;
 
-// A negative id is a large one without its sign.
+// Where the word and the position of the caller's row begin.
+var<private> word: u32;
+var<private> position: u32;
+
 fn element(row: u32, column: u32) -> f32 {
-    let token = min(u32(ids[row]), p.vocabulary - 1u);
-    let place = min(u32(ids[p.rows + row]), p.places - 1u);
-    return words[token * p.width + column] + positions[place * p.width + column] + types[column];
+    return words[word + column] + positions[position + column] + types[column];
 }
 
 @compute @workgroup_size(THREADS)
@@ -34,6 +35,10 @@ fn embed_layer_norm(@builtin(workgroup_id) group: vec3<u32>,
                     @builtin(num_workgroups) groups: vec3<u32>,
                     @builtin(local_invocation_index) thread: u32) {
     let row = linear_group(group, groups) * ROWS + thread / LANES;
+    // A row past the end reads nothing else. A negative id is a large one without its sign.
+    let known = min(row, p.rows - 1u);
+    word = min(u32(ids[known]), p.vocabulary - 1u) * p.width;
+    position = min(u32(ids[p.rows + known]), p.places - 1u) * p.width;
     let moment = moments(row, thread);
     if (row >= p.rows) { return; }
     for (var column = thread % LANES; column < p.width; column += LANES) {

@@ -1,16 +1,15 @@
 // dA = v^T x and dB_j = scale * g[:, block_j]^T u_j: the gradient of the stacked factors.
 //
-//   g [rows, outputs], outputs in at most three blocks of `width`; x [rows, inputs];
+//   g [rows, outputs], outputs in at most three blocks of `width`; kept [rows, inputs]: x, or, in the
+//   variants with input_gelu, what it is the GELU of;
 //   u, v [rows, adapted * rank], v holding the scale; dfactors: dA [adapted * rank, inputs], then
 //   dB [adapted * width, rank].
 //
-// Dispatch: one workgroup of 256 threads for 16 columns of x or of a block of g by 8 columns of
-// v or of u_j, over all rows: `a_groups` = ceil(inputs / 16) * ceil(adapted * rank / 8) of them for
-// dA, columns fastest in v; then adapted * ceil(width / 16) * ceil(rank / 8) for dB.
+// Dispatch: ceil(inputs / 16) * ceil(adapted * rank / 8) workgroups of THREADS for dA, then
+// adapted * ceil(width / 16) * ceil(rank / 8) for dB (shared/lora_gradients.wgsl).
 //
-// Numerics: f32; each of 64 threads takes every 64th row, then four sums of 16 threads are added.
-#use grid
-#use slots
+// Numerics: f32. The GELU is that of the forward pass, by the same code.
+#use lora_gradients
 
 struct Params {
     rows: u32,
@@ -27,147 +26,23 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> g: array<Item>;
-@group(0) @binding(1) var<storage, read> x: array<Item>;
+@group(0) @binding(1) var<storage, read> kept: array<Item>;
 @group(0) @binding(2) var<storage, read> u: array<f32>;
 @group(0) @binding(3) var<storage, read> v: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dfactors: array<f32>;
 @group(0) @binding(5) var<uniform> p: Params;
 
-// Of each of the 16 elements of a thread's sums, those of 256 threads, turned by the element against
-// bank conflicts.
-var<workgroup> partial: array<f32, 4096>;
-
-// Four elements of x from `at` on, none past `last`; what is past is not used.
-fn x_quad(first: u32, last: u32) -> vec4<f32> {
-    let at = quad_items(first, last);
-    return join(x[at.x], x[at.y], x[at.z], x[at.w]);
+// What is past the row's end is not used.
+fn x_quad(row: u32, column: u32) -> vec4<f32> {
+    let at = quad_items(row * p.inputs + column, (row + 1u) * p.inputs - 1u);
+    return restored(join(kept[at.x], kept[at.y], kept[at.z], kept[at.w]));
 }
 
-fn g_quad(first: u32, last: u32) -> vec4<f32> {
-    let at = quad_items(first, last);
-    return join(g[at.x], g[at.y], g[at.z], g[at.w]);
-}
-
-fn v_quad(row: u32, c: vec4<u32>) -> vec4<f32> {
-    let at = row * p.adapted * p.rank + c;
-    return vec4(v[at.x], v[at.y], v[at.z], v[at.w]);
-}
-
-fn u_quad(row: u32, c: vec4<u32>) -> vec4<f32> {
-    let at = row * p.adapted * p.rank + c;
-    return vec4(u[at.x], u[at.y], u[at.z], u[at.w]);
-}
-
-fn outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
-}
-
-fn put(thread: u32, a: u32, row: vec4<f32>) {
-    let first = 4u * a;
-    partial[first * 256u + (thread + 4u * first) % 256u] = row.x;
-    partial[(first + 1u) * 256u + (thread + 4u * first + 4u) % 256u] = row.y;
-    partial[(first + 2u) * 256u + (thread + 4u * first + 8u) % 256u] = row.z;
-    partial[(first + 3u) * 256u + (thread + 4u * first + 12u) % 256u] = row.w;
-}
-
-// Sums over the 64 threads that share a quad of columns, for threads below 64: of element thread / 4
-// of the sums, row by row, in quad thread % 4.
-fn sum_threads(thread: u32, sum: mat4x4<f32>) -> f32 {
-    put(thread, 0u, sum[0]);
-    put(thread, 1u, sum[1]);
-    put(thread, 2u, sum[2]);
-    put(thread, 3u, sum[3]);
-    workgroupBarrier();
-    let element = thread % 64u / 4u;
-    var part = 0.0;
-    for (var i = 0u; i < 16u; i++) {
-        let other = (thread / 64u * 16u + i) * 4u + thread % 4u;
-        part += partial[element * 256u + (other + 4u * element) % 256u];
-    }
-    workgroupBarrier();
-    partial[thread] = part;
-    workgroupBarrier();
-    let at = thread % 64u;
-    let total = partial[at] + partial[at + 64u] + partial[at + 128u] + partial[at + 192u];
-    workgroupBarrier();
-    return total;
-}
-
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn lora_grads(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let stacked = p.adapted * p.rank;
-    let a_chunks = (stacked + 7u) / 8u;
-    let a_groups = (p.inputs + 15u) / 16u * a_chunks;
-    let b_chunks = (p.rank + 7u) / 8u;
-    let slot_groups = (p.width + 15u) / 16u * b_chunks;
-    var index = linear_group(group, groups);
-    if (index >= a_groups + p.adapted * slot_groups) {
-        return;
-    }
-    let of_a = index < a_groups;
-    var low: mat4x4<f32>;
-    var high: mat4x4<f32>;
-    let lane = thread / 4u;
-    if (of_a) {
-        let column = index / a_chunks * 16u + 4u * (thread % 4u);
-        let first = index % a_chunks * 8u;
-        let c = vec4(first) + vec4(0u, 1u, 2u, 3u);
-        let c_low = min(c, vec4(stacked - 1u));
-        let c_high = min(c + 4u, vec4(stacked - 1u));
-        let at = min(column, p.inputs - 1u);
-        for (var row = lane; row < p.rows; row += 64u) {
-            let b = x_quad(row * p.inputs + at, (row + 1u) * p.inputs - 1u);
-            low = outer(low, v_quad(row, c_low), b);
-            high = outer(high, v_quad(row, c_high), b);
-        }
-        let sum_low = sum_threads(thread, low);
-        let sum_high = sum_threads(thread, high);
-        if (thread < 64u) {
-            // The element's row and column; the thread's quad is the one that it loaded.
-            let i = first + thread / 16u;
-            store_a(i, column + thread / 4u % 4u, sum_low);
-            store_a(i + 4u, column + thread / 4u % 4u, sum_high);
-        }
-        return;
-    }
-    index -= a_groups;
-    let slot = index / slot_groups;
-    index %= slot_groups;
-    let column = index / b_chunks * 16u + 4u * (thread % 4u);
-    let first = index % b_chunks * 8u;
-    let c = vec4(first) + vec4(0u, 1u, 2u, 3u);
-    let c_low = slot * p.rank + min(c, vec4(p.rank - 1u));
-    let c_high = slot * p.rank + min(c + 4u, vec4(p.rank - 1u));
-    let at = block_of(slot) * p.width + min(column, p.width - 1u);
-    for (var row = lane; row < p.rows; row += 64u) {
-        let b = g_quad(row * p.outputs + at, (row + 1u) * p.outputs - 1u);
-        low = outer(low, u_quad(row, c_low), b);
-        high = outer(high, u_quad(row, c_high), b);
-    }
-    let sum_low = sum_threads(thread, low);
-    let sum_high = sum_threads(thread, high);
-    if (thread < 64u) {
-        let i = first + thread / 16u;
-        store_b(slot, i, column + thread / 4u % 4u, sum_low);
-        store_b(slot, i + 4u, column + thread / 4u % 4u, sum_high);
-    }
-}
-
-// dA at row i and a column, if there.
-fn store_a(i: u32, column: u32, value: f32) {
-    if (i < p.adapted * p.rank && column < p.inputs) {
-        dfactors[i * p.inputs + column] = value;
-    }
-}
-
-// dB of a slot at a row and column i, if there.
-fn store_b(slot: u32, i: u32, row: u32, value: f32) {
-    if (i < p.rank && row < p.width) {
-        let start = p.adapted * p.rank * p.inputs + slot * p.width * p.rank;
-        dfactors[start + row * p.rank + i] = p.scale * value;
-    }
+    gradients(linear_group(group, groups), thread);
 }

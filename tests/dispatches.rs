@@ -56,8 +56,9 @@ fn gpu() -> Option<Device> {
     }
 }
 
-/// The kernels of a training pass forward, and backward, through a base of so many layers.
-fn launches(layers: usize, rank: usize, device: &Device) -> [Vec<&'static str>; 2] {
+/// The kernels of a training pass forward, and backward, through a base of so many layers, of sequences of 2 to
+/// `longest` tokens.
+fn launches(layers: usize, rank: usize, longest: u32, device: &Device) -> [Vec<&'static str>; 2] {
     // Wide enough that some products have their low-rank term fused and some do not.
     let config =
         BertConfig { num_hidden_layers: layers, vocab_size: 200, ..Shape::MiniLm.config() };
@@ -67,7 +68,7 @@ fn launches(layers: usize, rank: usize, device: &Device) -> [Vec<&'static str>; 
     let adapter = Adapter::init(&config, lora, 1).expect("an adapter");
     let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), device);
     let leaves = Leaves::tracked(&config, &adapter.method, &adapter.layout, &flat);
-    let sequences: Vec<Vec<u32>> = (2..9).map(|n| (1..=n).collect()).collect();
+    let sequences: Vec<Vec<u32>> = (2..=longest).map(|n| (1..=n).collect()).collect();
     let batch: PackedBatch = sequences.iter().map(Vec::as_slice).collect();
     let (seen, start) = (Arc::new(Launches::default()), dispatches());
     let watching = LaunchObservation::new(seen.clone());
@@ -89,16 +90,19 @@ fn launches(layers: usize, rank: usize, device: &Device) -> [Vec<&'static str>; 
 #[test]
 fn a_layer_stays_within_its_dispatches() {
     let Some(device) = gpu() else { return };
-    // Ranks whose low-rank term may be computed with the product.
-    for rank in [1, 8, 16] {
-        // Those of a GPU, whatever a rasteriser would take.
-        let of = |layers| with_tuning(Tuning::GPU, || launches(layers, rank, &device));
-        let (two, three) = (of(2), of(3));
-        // A layer's gradients are four of the vectors that are joined six to a dispatch.
-        let of_layer = |pass: usize| three[pass].len() - two[pass].len();
-        let (forward, backward) = (of_layer(0), of_layer(1));
-        println!("rank {rank}: {forward} dispatches forward, {backward} backward");
-        assert!((1..=FORWARD).contains(&forward), "{forward} forward: {:#?}", tally(&three[0]));
-        assert!((1..=BACKWARD).contains(&backward), "{backward} backward: {:#?}", tally(&three[1]));
+    for (name, tuning) in [("GPU", Tuning::GPU), ("software", Tuning::SOFTWARE)] {
+        // Ranks whose low-rank term may be computed with the product; batches of few rows and of more.
+        for (rank, longest) in [(1, 8), (1, 20), (8, 8), (8, 20), (16, 8), (16, 20)] {
+            let of = |layers| with_tuning(tuning, || launches(layers, rank, longest, &device));
+            let (two, three) = (of(2), of(3));
+            // A layer's gradients are four of the vectors that are joined six to a dispatch.
+            let of_layer = |pass: usize| three[pass].len() - two[pass].len();
+            let (forward, backward) = (of_layer(0), of_layer(1));
+            let what = format!("{name}, rank {rank}, lengths to {longest}");
+            println!("{what}: {forward} dispatches forward, {backward} backward");
+            let [all, back] = [0, 1].map(|pass| tally(&three[pass]));
+            assert!((1..=FORWARD).contains(&forward), "{what}: {forward} forward: {all:#?}");
+            assert!((1..=BACKWARD).contains(&backward), "{what}: {backward} backward: {back:#?}");
+        }
     }
 }

@@ -22,34 +22,55 @@ fn store_u(row: u32, i: u32, values: vec4<f32>) {
     if (row + 3u < p.rows) { u[at + 3u * stride] = values.w; }
 }
 
-// The extra columns become the left tile, and go to memory from the first tile
-// of the block.
+// Puts the extra columns from 8 * turn on into the left tile, as its inner indices from `at` on.
+fn stage_extra_sums(sums: ptr<function, Sums>, turn: u32, at: u32) {
+    let quads = extra_sums(sums, turn);
+    let place = (at + thread % 8u) * PITCH + thread / 8u;
+    left_tile[place] = quads[0];
+    if (TILE > 32u) {
+        left_tile[place + 8u] = quads[1];
+    }
+    if (TILE > 64u) {
+        left_tile[place + 16u] = quads[2];
+        left_tile[place + 24u] = quads[3];
+    }
+}
+
+// Stores the extra columns from 8 * turn on, as u of the slot.
+fn store_extra_sums(sums: ptr<function, Sums>, turn: u32, slot: u32) {
+    let i = 8u * turn + thread % 8u;
+    if (i < p.rank) {
+        let quads = extra_sums(sums, turn);
+        let row = tile_row + 4u * (thread / 8u);
+        let column = slot * p.rank + i;
+        store_u(row, column, quads[0]);
+        if (TILE > 32u) {
+            store_u(row + 32u, column, quads[1]);
+        }
+        if (TILE > 64u) {
+            store_u(row + 64u, column, quads[2]);
+            store_u(row + 96u, column, quads[3]);
+        }
+    }
+}
+
+// The extra columns become the left tile, as many as it has inner indices at a time, and go to memory
+// from the first tile of the block.
 fn add_fused(sums: ptr<function, Sums>, slot: u32) {
-    let lane_x = thread % 8u;
-    let lane_y = thread / 8u;
-    left_tile[lane_x * PITCH + lane_y] = (*sums).e00;
-    if (TILE == 64u) {
-        left_tile[lane_x * PITCH + 8u + lane_y] = (*sums).e10;
-    }
-    if (EXTRA > 1u) {
-        left_tile[(8u + lane_x) * PITCH + lane_y] = (*sums).e01;
-        if (TILE == 64u) {
-            left_tile[(8u + lane_x) * PITCH + 8u + lane_y] = (*sums).e11;
+    for (var first = 0u; first < p.rank; first += STEP) {
+        stage_extra_sums(sums, first / 8u, 0u);
+        if (EXTRA > 1u && STEP > 8u) {
+            stage_extra_sums(sums, 1u, 8u);
         }
+        stage_b(slot * p.rank + first);
+        workgroupBarrier();
+        multiply(sums, min(STEP, p.rank - first), false);
+        workgroupBarrier();
     }
-    stage_b(slot * p.rank);
-    workgroupBarrier();
-    multiply(sums, p.rank, false);
     if (tile_column % p.width == 0u) {
-        let row = tile_row + 4u * lane_y;
-        let at = slot * p.rank + lane_x;
-        if (lane_x < p.rank) {
-            store_u(row, at, (*sums).e00);
-            if (TILE == 64u) { store_u(row + 32u, at, (*sums).e10); }
-        }
-        if (EXTRA > 1u && lane_x + 8u < p.rank) {
-            store_u(row, at + 8u, (*sums).e01);
-            if (TILE == 64u) { store_u(row + 32u, at + 8u, (*sums).e11); }
+        store_extra_sums(sums, 0u, slot);
+        if (EXTRA > 1u) {
+            store_extra_sums(sums, 1u, slot);
         }
     }
 }

@@ -43,6 +43,15 @@ fn multiply(sums: ptr<function, Sums>, count: u32, with_extra: bool) {
     }
 }
 
+// The extra columns thread % 8 + 8 * turn: column a of the matrix has the thread's rows in the half a.
+fn extra_sums(sums: ptr<function, Sums>, turn: u32) -> mat4x4<f32> {
+    let none = vec4<f32>();
+    if (turn == 0u) {
+        return mat4x4<f32>((*sums).e00, (*sums).e10, none, none);
+    }
+    return mat4x4<f32>((*sums).e01, (*sums).e11, none, none);
+}
+
 // Hands each four neighbouring outputs to `finish(row, column, values)`.
 fn finish_all(sums: Sums) {
     let row = tile_row + 4u * (thread / 8u);

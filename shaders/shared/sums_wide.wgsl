@@ -1,6 +1,6 @@
 // Sums of a product's tile, TILE 128: 16 by 16 for a thread. That is more than the registers of a GPU
 // hold, but a software rasteriser, to which a read of workgroup memory costs many times a
-// multiplication, reads less often with them. No extra columns.
+// multiplication, reads less often with them.
 
 // m_ab holds quad a of the thread's rows as columns of the matrix, quad b of its columns.
 struct Sums {
@@ -20,9 +20,18 @@ struct Sums {
     m31: mat4x4<f32>,
     m32: mat4x4<f32>,
     m33: mat4x4<f32>,
+    // The extra columns x and x + 8 for the thread's rows: e_ab is quad a of the rows.
+    e00: vec4<f32>,
+    e10: vec4<f32>,
+    e20: vec4<f32>,
+    e30: vec4<f32>,
+    e01: vec4<f32>,
+    e11: vec4<f32>,
+    e21: vec4<f32>,
+    e31: vec4<f32>,
 }
 
-// Adds `count` inner indices of the staged tiles.
+// Adds `count` inner indices of the staged tiles; the extra columns where asked.
 fn multiply(sums: ptr<function, Sums>, count: u32, with_extra: bool) {
     for (var k = 0u; k < count; k++) {
         let row = k * PITCH + thread / 8u;
@@ -51,7 +60,29 @@ fn multiply(sums: ptr<function, Sums>, count: u32, with_extra: bool) {
         (*sums).m31 = outer((*sums).m31, a3, b1);
         (*sums).m32 = outer((*sums).m32, a3, b2);
         (*sums).m33 = outer((*sums).m33, a3, b3);
+        if (EXTRA > 0u && with_extra) {
+            let c = extra_tile[k * 8u * EXTRA + thread % 8u];
+            (*sums).e00 += c * a0;
+            (*sums).e10 += c * a1;
+            (*sums).e20 += c * a2;
+            (*sums).e30 += c * a3;
+            if (EXTRA > 1u) {
+                let d = extra_tile[k * 8u * EXTRA + 8u + thread % 8u];
+                (*sums).e01 += d * a0;
+                (*sums).e11 += d * a1;
+                (*sums).e21 += d * a2;
+                (*sums).e31 += d * a3;
+            }
+        }
     }
+}
+
+// The extra columns thread % 8 + 8 * turn: column a of the matrix has quad a of the thread's rows.
+fn extra_sums(sums: ptr<function, Sums>, turn: u32) -> mat4x4<f32> {
+    if (turn == 0u) {
+        return mat4x4<f32>((*sums).e00, (*sums).e10, (*sums).e20, (*sums).e30);
+    }
+    return mat4x4<f32>((*sums).e01, (*sums).e11, (*sums).e21, (*sums).e31);
 }
 
 // Hands each four neighbouring outputs to `finish(row, column, values)`.

@@ -19,7 +19,8 @@
 //!   by its input        2 R K O                          R O + K O + R K
 //!   low-rank term       2 R b r (K + w)                  b r (K + w),          + R b r where x A^T is kept
 //!   by x through it     2 R K b r                        R b r + b r K
-//!   by its factors      2 R b r (K + 2 w)                2 R b w + R K + 3 R b r + b r (K + 2 w)
+//!   by its factors      2 R b r (K + 2 w)                2 R b w + R K + 3 R b r + b r (K + 2 w),
+//!                                                        + 2 K where x is n gamma + beta
 //! attention             4 H sum n^2                      4 T H,                + T heads where kept
 //!   backward            8 H sum n^2                      8 T H + T heads
 //! attention of [CLS]    4 H T                            2 S H + 2 T H,        + S heads where kept
@@ -42,7 +43,7 @@
 use std::iter::Sum;
 use std::ops::Add;
 
-use super::op::{LowRank, Op, Product, Sizes};
+use super::op::{LowRank, Op, Product, Sizes, Source};
 use crate::base::BertConfig;
 use crate::ops::Precision;
 
@@ -128,12 +129,14 @@ impl Op {
                 let frozen = rows * outputs + inputs * outputs + rows * inputs;
                 Cost::new(2 * rows * (inputs * outputs + a), frozen + u + a).less(spared(product))
             }
-            Self::LoraGrads(product) => {
+            Self::LoraGrads(product, source) => {
+                let &Product { rows, inputs, .. } = product;
                 let [u, a, b] = low_rank(product);
                 let blocks = product.low_rank.as_ref().map_or(0, |l| l.adapted.len() * l.width);
+                let scales = kept(*source == Source::Normalised, 2 * inputs);
                 Cost::new(
-                    2 * product.rows * (a + 2 * b),
-                    2 * product.rows * blocks + product.rows * product.inputs + 3 * u + a + 2 * b,
+                    2 * rows * (a + 2 * b),
+                    2 * rows * blocks + rows * inputs + scales + 3 * u + a + 2 * b,
                 )
             }
             Self::Attention { kept: keeps } => {
@@ -311,14 +314,18 @@ mod tests {
         let (row, norm) = (&[10, 6][..], &[6][..]);
         // Only the adapted blocks of a gradient are read for the factors.
         let g = &[10, 12][..];
-        let cases: [(Op, Vec<&[usize]>); 15] = [
+        let cases: [(Op, Vec<&[usize]>); 16] = [
             (Op::Linear(frozen.clone(), false), vec![x, w, bias, y]),
             (Op::Linear(frozen.clone(), true), vec![x, w, bias, y, y]),
             (Op::Linear(product.clone(), false), vec![x, w, bias, a, b, y]),
             (Op::Linear(product.clone(), true), vec![x, w, bias, a, b, y, y, u]),
             (Op::LinearBackward(frozen.clone()), vec![y, w, x]),
             (Op::LinearBackward(product.clone()), vec![y, w, u, a, x]),
-            (Op::LoraGrads(product), vec![g, b, u, g, x, u, u, a, b]),
+            (Op::LoraGrads(product.clone(), Source::Gelu), vec![g, b, u, g, x, u, u, a, b]),
+            (
+                Op::LoraGrads(product, Source::Normalised),
+                vec![g, b, u, g, x, norm, norm, u, u, a, b],
+            ),
             (Op::Attention { kept: true }, vec![&[10, 18], row, &[10, 2]]),
             (Op::AttentionBackward, vec![row, &[10, 18], row, &[10, 2], &[10, 18]]),
             (Op::AttentionCls { kept: false }, vec![&[3, 6], &[10, 12], &[3, 6]]),

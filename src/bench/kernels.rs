@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::op::{Op, Product};
+use super::op::{Op, Product, Source};
 use super::rates::Composed;
 use super::report::{KernelReport, Rates, Timed};
 use super::{Bench, BenchError, timing};
@@ -77,7 +77,7 @@ impl Op {
             Self::Embed => "embedding, LayerNorm",
             Self::Linear(..) => "linear",
             Self::LinearBackward(_) => "linear, by input",
-            Self::LoraGrads(_) => "linear, by factors",
+            Self::LoraGrads(..) => "linear, by factors",
             Self::Attention { .. } => "attention",
             Self::AttentionBackward => "attention, backward",
             Self::AttentionCls { .. } => "attention of [CLS]",
@@ -105,7 +105,15 @@ impl fmt::Display for Op {
                 write!(f, " {product}")?;
                 keeps(f, *kept)
             }
-            Self::LinearBackward(product) | Self::LoraGrads(product) => write!(f, " {product}"),
+            Self::LinearBackward(product) => write!(f, " {product}"),
+            Self::LoraGrads(product, source) => {
+                let from = match source {
+                    Source::Rows => "",
+                    Source::Gelu => ", x from before GELU",
+                    Source::Normalised => ", x from normalised rows",
+                };
+                write!(f, " {product}{from}")
+            }
             Self::Attention { kept } | Self::AttentionCls { kept } => keeps(f, *kept),
             Self::AddLayerNorm { rows, kept } => {
                 write!(f, " [{rows}]")?;

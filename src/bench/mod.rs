@@ -30,7 +30,7 @@ mod timing;
 
 pub use cost::Cost;
 pub use error::BenchError;
-pub use op::{LowRank, Op, Product, Sizes, rescoring, training};
+pub use op::{LowRank, Op, Product, Sizes, Source, rescoring, training};
 pub use report::{Compared, KernelReport, Measured, Rates, Timed};
 pub use shape::{Shape, random_weights};
 pub use timing::{Clock, Timing};
@@ -57,6 +57,8 @@ pub struct BenchInputs<'a> {
     pub precision: Precision,
     /// Tokens of the batch, about.
     pub tokens: usize,
+    /// Whether training keeps the input of each layer alone and runs the layer again.
+    pub recompute: bool,
     /// Where to compute.
     pub device: &'a Device,
     /// How long a measurement goes on, in seconds.
@@ -87,12 +89,14 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// [`BenchError::Model`] when a tensor of the base is at fault or the adapter does not suit it.
     pub fn new(inputs: BenchInputs<'_>, clock: Clock<'a>) -> Result<Self, BenchError> {
-        let BenchInputs { base, weights, lora, precision, tokens, device, seconds } = inputs;
+        let BenchInputs { base, weights, lora, precision, tokens, recompute, device, seconds } =
+            inputs;
         let adapter = Adapter::init(&base, lora.clone(), SEED)?;
         let encoder = Encoder::with_precision(&base, weights, precision, device)?;
         let data = lists::synthetic(&base, tokens, SEED);
         let batch = data.sequences.iter().map(Vec::as_slice).collect();
-        let (config, ours) = (TrainConfig::default(), wgsl::runs_on(device));
+        let config = TrainConfig { recompute, ..TrainConfig::default() };
+        let ours = wgsl::runs_on(device);
         // Elsewhere weights are rounded, but kept in full.
         let precision = if ours { precision } else { Precision::F32 };
         // burn's operations do not read weights of fewer bits.

@@ -66,6 +66,17 @@ pub struct Product {
     pub low_rank: Option<LowRank>,
 }
 
+/// What a linear layer's backward step reads its input from; see [`Kept`](crate::ops::Kept).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The input.
+    Rows,
+    /// What it is the GELU of.
+    Gelu,
+    /// Its normalised rows, before gamma and beta.
+    Normalised,
+}
+
 /// One operation of the model. `kept` says that the operation keeps what its backward step needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -76,7 +87,7 @@ pub enum Op {
     /// Its gradient by the input.
     LinearBackward(Product),
     /// Its gradients by the low-rank factors.
-    LoraGrads(Product),
+    LoraGrads(Product, Source),
     /// Attention within sequences.
     Attention {
         /// See [`Op`].
@@ -281,7 +292,14 @@ impl<'a> Tape<'a> {
                 self.backward.push(Op::LinearBackward(product.clone()));
             }
             if trained {
-                self.backward.push(Op::LoraGrads(product));
+                // As `model::encoder` hands inputs on: what is not tracked has no step that keeps it.
+                let source = match targets {
+                    [Target::Output] if tracked => Source::Gelu,
+                    [Target::Query] | [Target::AttentionOutput] => Source::Rows,
+                    _ if tracked => Source::Normalised,
+                    _ => Source::Rows,
+                };
+                self.backward.push(Op::LoraGrads(product, source));
             }
             if gelu {
                 self.backward.push(Op::GeluBackward { rows });
@@ -324,7 +342,12 @@ mod tests {
         // All of them: of the first layer, the projections alone have no gradient by their input.
         let ops = with(&Target::ALL, None);
         assert_eq!(count(&ops, |op| matches!(op, Op::Linear(..))), 5 * 4 + 5);
-        assert_eq!(count(&ops, |op| matches!(op, Op::LoraGrads(_))), 5 * 4 + 5);
+        assert_eq!(count(&ops, |op| matches!(op, Op::LoraGrads(..))), 5 * 4 + 5);
+        // Behind GELU; behind a normalisation, but for the embeddings'; attention and rows of [CLS].
+        let from = |source| {
+            ops.iter().filter(|op| matches!(op, Op::LoraGrads(_, s) if *s == source)).count()
+        };
+        assert_eq!([Source::Gelu, Source::Normalised, Source::Rows].map(from), [6, 6 + 5, 6 + 2]);
         assert_eq!(count(&ops, |op| matches!(op, Op::LinearBackward(_))), 5 * 4 + 5 - 1);
         assert_eq!(count(&ops, |op| matches!(op, Op::AttentionBackward)), 5);
         assert_eq!(count(&ops, |op| matches!(op, Op::ScatterCls)), 1);

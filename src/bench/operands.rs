@@ -5,10 +5,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::op::{Op, Product};
+use super::op::{self, Op, Product};
 use super::shape::uniform;
 use super::{Bench, SEED};
-use crate::ops::{self, Activation, LoraPlan, LorbOps, Precision, Segments, Weights};
+use crate::ops::{self, Activation, Kept, LoraPlan, LorbOps, Precision, Segments, Weights};
 use crate::train::{AdamW, ListBatch, ListView, Moments};
 
 /// Bound of the numbers in the tensors: small, so that no sum leaves its range.
@@ -69,9 +69,9 @@ impl Linear {
     fn forward(&self, kept: bool) -> Tensor<2> {
         let Self { x, w, bias, activation, .. } = self;
         match (&self.low_rank, kept) {
-            (None, false) => ops::linear(x.clone(), w, bias, *activation),
+            (None, false) => ops::linear(x.clone(), w, bias, *activation).into_values(),
             (Some((factors, plan, _)), false) => {
-                ops::lora_linear(x.clone(), w, bias, factors, plan, *activation)
+                ops::lora_linear(x.clone(), w, bias, factors, plan, *activation).into_values()
             }
             (None, true) => {
                 let (x, words) = (x.clone().into_dispatch(), w.words.clone().into_dispatch());
@@ -111,11 +111,18 @@ impl Linear {
         }
     }
 
-    fn grads(&self) -> Tensor<2> {
+    /// Takes gamma and beta of the normalisation too that x may come from.
+    fn grads(&self, from: op::Source, [gamma, beta]: &[Tensor<1>; 2]) -> Tensor<2> {
         let Some((factors, plan, u)) = &self.low_rank else { return self.g.clone() };
         let [g, x, u] = [&self.g, &self.x, u].map(|tensor| tensor.clone().into_dispatch());
-        let factors = factors.clone().into_dispatch();
-        let (_, grads) = Dispatch::lora_grads(g, x, u, factors, plan.clone());
+        let [factors, gamma, beta] =
+            [factors, gamma, beta].map(|tensor| tensor.clone().into_dispatch());
+        let kept = match from {
+            op::Source::Rows => Kept::Rows(x),
+            op::Source::Gelu => Kept::Gelu(x),
+            op::Source::Normalised => Kept::Scaled(x, gamma, beta),
+        };
+        let (_, grads) = Dispatch::lora_grads(g, kept, u, factors, plan.clone());
         row(Tensor::from_dispatch(grads))
     }
 }
@@ -161,9 +168,10 @@ impl Bench<'_> {
                 let linear = Linear::new(&mut source, product, scale);
                 Box::new(move || linear.backward())
             }
-            Op::LoraGrads(product) => {
+            Op::LoraGrads(product, from) => {
                 let linear = Linear::new(&mut source, product, scale);
-                Box::new(move || linear.grads())
+                let (scales, from) = ([0, 1].map(|_| source.draw([product.inputs])), *from);
+                Box::new(move || linear.grads(from, &scales))
             }
             Op::Attention { kept: false } => {
                 let qkv = source.draw([tokens, 3 * hidden]);
@@ -223,7 +231,8 @@ impl Bench<'_> {
                 Box::new(move || {
                     if !kept {
                         let (x, residual) = (x.clone(), residual.clone());
-                        return ops::add_layer_norm(x, residual, &gamma, &beta, epsilon);
+                        return ops::add_layer_norm(x, residual, &gamma, &beta, epsilon)
+                            .into_values();
                     }
                     let [x, residual] = [&x, &residual].map(|t| t.clone().into_dispatch());
                     let [gamma, beta] = [&gamma, &beta].map(|t| t.clone().into_dispatch());

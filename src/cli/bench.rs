@@ -48,6 +48,9 @@ pub struct BenchArgs {
     /// Time of a measurement, after warming up; single operations take a tenth of it
     #[arg(long, value_name = "X", default_value_t = 3.0, value_parser = positive)]
     seconds: f64,
+    /// Train as `lorb train --recompute` does: less memory, more time. What is computed twice is counted once
+    #[arg(long)]
+    recompute: bool,
     /// Time every operation by itself too
     #[arg(long)]
     kernels: bool,
@@ -71,6 +74,8 @@ pub struct BenchReport {
     pub adapter: AdapterReport,
     pub batch: BatchReport,
     pub rates: Rates,
+    /// Whether training runs layers again in place of keeping what is in them.
+    pub recompute: bool,
     pub training: Compared,
     pub rescoring: Compared,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,6 +149,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
         lora,
         precision: args.precision,
         tokens: args.tokens,
+        recompute: args.recompute,
         device: &selected.device,
         seconds: args.seconds,
     };
@@ -176,6 +182,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
         },
         batch: BatchReport { lists: bench.lists(), hypotheses, tokens },
         rates,
+        recompute: args.recompute,
         training,
         rescoring,
         kernels,

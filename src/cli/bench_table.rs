@@ -65,7 +65,8 @@ fn steps(report: &BenchReport) -> String {
         "\n{:<19} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8} {:>10} {:>7}\n",
         "", "ms", "hyp/s", "tokens/s", "GFLOP/s", "of prod", "GB/s", "of copy", "dispatches", "MiB"
     );
-    let steps = [("training", &report.training), ("rescoring", &report.rescoring)];
+    let training = if report.recompute { "recomputing" } else { "training" };
+    let steps = [(training, &report.training), ("rescoring", &report.rescoring)];
     for (name, step) in steps {
         let own = if step.composed.is_some() { ", LoRB" } else { "" };
         row(&mut text, &format!("{name}{own}"), &step.lorb);

@@ -73,14 +73,17 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     interrupt::listen_with("finishing the step under way; Ctrl-C again ends at once");
     let watcher = Watcher::new(args.run.quiet, log);
     let every = args.keeping.checkpoint_every;
-    let mut beta = config.beta;
+    let (mut beta, mut held) = (config.beta, None);
     let ended = drive(&mut trainer, watcher, |trainer, message| match message {
         Message::Started { first_scale, .. } => {
             beta = rescoring_beta(&config, *first_scale);
             Ok(())
         }
         Message::Evaluated { .. } => place.save(trainer),
-        Message::Step { step, .. } if step % every == 0 => place.save(trainer),
+        Message::Step { step, .. } => {
+            held = held.max(device.memory_pool_usage().map(|usage| usage.bytes_reserved));
+            if step % every == 0 { place.save(trainer) } else { Ok(()) }
+        }
         _ => Ok(()),
     });
     let meta = AdapterMeta {
@@ -99,6 +102,9 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     place.remove_checkpoint()?;
     if !args.run.quiet {
         eprintln!("adapter written to {}", place.directory.display());
+        if let Some(bytes) = held {
+            eprintln!("device memory: {} MiB at most", bytes.div_ceil(1 << 20));
+        }
     }
     if dev_lists.is_empty() {
         return Ok(());

@@ -18,7 +18,7 @@ use super::batch::PackedBatch;
 use super::error::ModelError;
 use super::leaves::{Bottleneck, LayerLeaves, Leaves, LinearLeaves, NormLeaves, Place};
 use crate::base::{BaseWeights, BertConfig};
-use crate::ops::{self, Activation, Precision, Segments, Storage, Weights};
+use crate::ops::{self, Activation, Precision, Rows, Segments, Storage, Weights};
 use crate::packed::Packed;
 
 use prefix::Prefixed;
@@ -204,9 +204,9 @@ impl Encoder {
     #[must_use]
     pub fn forward(&self, batch: &PackedBatch, leaves: &Leaves, dropout: Option<u64>) -> Forward {
         let stages = self.stages(batch, dropout);
-        let embedded = stages.embed(leaves);
+        let embedded = Rows::from(stages.embed(leaves));
         let x = (0..stages.layers()).fold(embedded, |x, layer| stages.layer(layer, x, leaves));
-        stages.score(x, leaves)
+        stages.score(x.into_values(), leaves)
     }
 
     /// The same as [`Encoder::forward`], layer by layer.
@@ -278,7 +278,7 @@ impl Stages<'_> {
     /// # Panics
     /// When there is no such layer.
     #[must_use]
-    pub fn layer(&self, index: usize, x: Tensor<2>, leaves: &Leaves) -> Tensor<2> {
+    pub fn layer(&self, index: usize, x: Rows, leaves: &Leaves) -> Rows {
         let device = self.encoder.device();
         let prefixed = (leaves.prefix_length > 0).then(|| {
             self.prefixed
@@ -350,31 +350,32 @@ impl Run<'_> {
 
 impl Layer {
     /// `[T, H]` to `[T, H]`; to `[S, H]`, the rows of `[CLS]`, where the projections are split.
-    fn forward(&self, x: Tensor<2>, own: &LayerLeaves, run: &mut Run<'_>) -> Tensor<2> {
+    fn forward(&self, x: Rows, own: &LayerLeaves, run: &mut Run<'_>) -> Rows {
         let (residual, context) = match &self.projections {
             Projections::Fused(projections) => {
-                let qkv = projections.forward(x.clone(), &own.fused, run);
-                (x, run.attention(qkv, own))
+                let residual = x.values().clone();
+                let qkv = projections.forward(x, &own.fused, run);
+                (residual, run.attention(qkv, own))
             }
             Projections::Split { query, key_value } => {
-                let cls = ops::gather_cls(x.clone(), run.segments);
+                let cls = ops::gather_cls(x.values().clone(), run.segments);
                 let kv = key_value.forward(x, &own.key_value, run);
-                let q = query.forward(cls.clone(), &own.query, run);
+                let q = query.forward(cls.clone().into(), &own.query, run);
                 (cls, run.attention_cls(q, kv, own))
             }
         };
-        let attended = self.attention_output.forward(context, &own.attention_output, run);
+        let attended = self.attention_output.forward(context.into(), &own.attention_output, run);
         let x = self.attention_norm.forward(attended, residual, &own.attention_norm, run.leaves);
         let inner =
             self.intermediate.activated(x.clone(), Activation::Gelu, &own.intermediate, run);
         let fed = self.output.forward(inner, &own.output, run);
-        self.output_norm.forward(fed, x, &own.output_norm, run.leaves)
+        self.output_norm.forward(fed, x.into_values(), &own.output_norm, run.leaves)
     }
 }
 
 impl Linear {
-    fn forward(&self, x: Tensor<2>, own: &LinearLeaves, run: &mut Run<'_>) -> Tensor<2> {
-        let y = self.activated(x, Activation::Identity, own, run);
+    fn forward(&self, x: Rows, own: &LinearLeaves, run: &mut Run<'_>) -> Tensor<2> {
+        let y = self.activated(x, Activation::Identity, own, run).into_values();
         match &own.bottleneck {
             Some(bottleneck) => through(bottleneck, y, run.leaves),
             None => y,
@@ -383,11 +384,11 @@ impl Linear {
 
     fn activated(
         &self,
-        x: Tensor<2>,
+        x: Rows,
         activation: Activation,
         own: &LinearLeaves,
         run: &mut Run<'_>,
-    ) -> Tensor<2> {
+    ) -> Rows {
         let Some(low_rank) = &own.low_rank else {
             let trained = own.weight.map(|place| Weights {
                 words: run.leaves.at(place).clone(),
@@ -402,21 +403,19 @@ impl Linear {
             let without = bias.zeros_like();
             let y = ops::lora_linear(x, weight, &without, factors, plan, Activation::Identity);
             let turned = self.turned(run.leaves.at(magnitude), factors, plan);
-            let y = y * turned + bias.clone().unsqueeze();
+            let y = y.into_values() * turned + bias.clone().unsqueeze();
             return match activation {
                 Activation::Identity => y,
                 Activation::Gelu => ops::gelu(y),
-            };
+            }
+            .into();
         }
-        match run.dropout.mask(&x) {
+        match run.dropout.mask(x.values()) {
             None => ops::lora_linear(x, weight, bias, factors, plan, activation),
             Some(mask) => {
-                let base = ops::linear(x.clone(), weight, bias, Activation::Identity);
-                let y = ops::lora_add(base, x * mask, factors, plan);
-                match activation {
-                    Activation::Identity => y,
-                    Activation::Gelu => ops::gelu(y),
-                }
+                let x = x.into_values();
+                let low = x.clone() * mask;
+                ops::lora_linear_apart(x, low, weight, bias, factors, plan, activation)
             }
         }
     }
@@ -424,15 +423,15 @@ impl Linear {
 
 /// `y + up(gelu(down(y)))`.
 fn through(bottleneck: &Bottleneck, y: Tensor<2>, leaves: &Leaves) -> Tensor<2> {
-    let linear = |x: Tensor<2>, [weight, bias]: [Place; 2], activation| {
+    let linear = |x: Rows, [weight, bias]: [Place; 2], activation| {
         let (weight, bias) = (leaves.at(weight).clone(), leaves.at(bias));
         let outputs = bias.dims()[0];
         let inputs = weight.dims()[0] / outputs;
         let storage = Storage { outputs, inputs, precision: Precision::F32 };
         ops::linear(x, &Weights { words: weight, storage }, bias, activation)
     };
-    let inner = linear(y.clone(), bottleneck.down, Activation::Gelu);
-    y + linear(inner, bottleneck.up, Activation::Identity)
+    let inner = linear(y.clone().into(), bottleneck.down, Activation::Gelu);
+    y + linear(inner, bottleneck.up, Activation::Identity).into_values()
 }
 
 impl LayerNorm {
@@ -442,7 +441,7 @@ impl LayerNorm {
         residual: Tensor<2>,
         own: &NormLeaves,
         leaves: &Leaves,
-    ) -> Tensor<2> {
+    ) -> Rows {
         let gamma = own.gamma.map_or(&self.gamma, |place| leaves.at(place));
         let beta = own.beta.map_or(&self.beta, |place| leaves.at(place));
         ops::add_layer_norm(x, residual, gamma, beta, self.epsilon)

@@ -80,9 +80,9 @@ impl MaskedHead {
     /// do not fall.
     fn log_probabilities(&self, hidden: Tensor<2>, targets: &[(usize, u32)]) -> Tensor<1> {
         let device = hidden.device();
-        let x = ops::linear(hidden, &self.dense, &self.bias, Activation::Gelu);
+        let x = ops::linear(hidden, &self.dense, &self.bias, Activation::Gelu).into_values();
         let none = x.zeros_like();
-        let x = ops::add_layer_norm(x, none, &self.gamma, &self.beta, self.epsilon);
+        let x = ops::add_layer_norm(x, none, &self.gamma, &self.beta, self.epsilon).into_values();
         let [rows, _] = x.dims();
         let vocabulary = self.words.storage.outputs;
         let stride = (LOGITS / vocabulary).max(1);
@@ -96,6 +96,7 @@ impl MaskedHead {
                 .collect();
             let x = x.clone().slice_dim(0, part);
             let logits = ops::linear(x, &self.words, &self.word_bias, Activation::Identity);
+            let logits = logits.into_values();
             let indices = Tensor::<1, Int>::from_ints(wanted.as_slice(), &device);
             found.push(log_softmax(logits, 1).flatten::<1>(0, 1).select(0, indices));
         }

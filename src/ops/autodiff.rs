@@ -13,15 +13,16 @@ use burn::backend::autodiff::{
     ops::{Backward, OpsKind},
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, TensorMetadata};
+use burn::backend::{AutodiffBackend, Backend, TensorMetadata};
 
 use super::{
-    Activation, AdamWStep, Lists, LoraPlan, LorbOps, Precision, Segments, Storage, reference,
+    Activation, AdamWStep, Kept, Lists, LoraPlan, LorbOps, Precision, Segments, Storage, reference,
+    wgsl,
 };
 
 use steps::{
     AddLayerNormStep, AttentionClsStep, AttentionStep, CorrelationStep, EmbedStep, GatherClsStep,
-    GeluStep, LinearStep, ListLossStep, LoraAddStep, LoraLinearStep, ScoreHeadStep, keep,
+    GeluStep, LinearStep, ListLossStep, LoraApartStep, LoraLinearStep, ScoreHeadStep, keep,
 };
 
 type Tracked<B, C> = FloatTensor<Autodiff<B, C>>;
@@ -37,6 +38,28 @@ fn frozen<B: Backend, C: CheckpointStrategy, const N: usize>(
         );
         tensor.into_primitive()
     })
+}
+
+/// A tensor that is not tracked.
+fn untracked<B: Backend, C: CheckpointStrategy>(tensor: FloatTensor<B>) -> Tracked<B, C> {
+    <Autodiff<B, C> as AutodiffBackend>::from_inner(tensor)
+}
+
+/// Whether layers keep what their input is computed from in place of it. Composed operations, which ours are
+/// compared with, do not: to them that is several kernels more.
+fn computes_again() -> bool {
+    wgsl::enabled()
+}
+
+/// An output, which the next layer is to keep as what its activation was applied to, where there is one.
+fn activated<B: Backend, C: CheckpointStrategy>(
+    y: Tracked<B, C>,
+    before: Option<FloatTensor<B>>,
+) -> (Tracked<B, C>, Kept<Autodiff<B, C>>) {
+    match before {
+        Some(before) if computes_again() => (y, Kept::Gelu(untracked::<B, C>(before))),
+        _ => Kept::as_it_is(y),
+    }
 }
 
 /// What a `_forward`, `_backward` or `_grads` method, or one of the optimiser, says on the
@@ -75,11 +98,12 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
 
     fn base_linear(
         x: FloatTensor<Self>,
+        kept: Kept<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         storage: Storage,
         activation: Activation,
-    ) -> FloatTensor<Self> {
+    ) -> (FloatTensor<Self>, Kept<Self>) {
         let trained = w.is_tracked();
         assert!(
             !trained || storage.precision == Precision::F32,
@@ -87,34 +111,40 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         );
         let nodes = [x.node(), w.node(), bias.node()];
         let [x, w, bias] = [x, w, bias].map(|tensor| tensor.into_primitive());
+        let kept = kept.map::<B>(|tensor| tensor.into_primitive());
         match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let kept = trained.then(|| x.clone());
+                let kept = trained.then_some(kept);
                 let (y, before) = B::base_linear_forward(x, w.clone(), bias, storage, activation);
-                step.finish((kept, w, storage, keep::<B>(before, activation)), y)
+                let before = keep::<B>(before, activation);
+                let y = step.finish((kept, w, storage, before.clone()), y);
+                activated(y, before)
             }
             OpsKind::UnTracked(step) => {
-                step.finish(B::base_linear(x, w, bias, storage, activation))
+                let (y, _) = B::base_linear(x, kept, w, bias, storage, activation);
+                Kept::as_it_is(step.finish(y))
             }
         }
     }
 
     fn lora_linear(
         x: FloatTensor<Self>,
+        kept: Kept<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
         storage: Storage,
         activation: Activation,
-    ) -> FloatTensor<Self> {
+    ) -> (FloatTensor<Self>, Kept<Self>) {
         let [w, bias] = frozen::<B, C, _>([w, bias]);
         let nodes = [x.node(), factors.node()];
         let (x, factors) = (x.into_primitive(), factors.into_primitive());
+        let kept = kept.map::<B>(|tensor| tensor.into_primitive());
         match LoraLinearStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
                 let (y, before, u) = B::lora_linear_forward(
-                    x.clone(),
+                    x,
                     w.clone(),
                     bias,
                     factors.clone(),
@@ -123,28 +153,50 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
                     activation,
                 );
                 let before = keep::<B>(before, activation);
-                step.finish((x, u, w, factors, before, plan, storage), y)
+                let y = step.finish((kept, u, w, factors, before.clone(), plan, storage), y);
+                activated(y, before)
             }
             OpsKind::UnTracked(step) => {
-                step.finish(B::lora_linear(x, w, bias, factors, plan, storage, activation))
+                let (y, _) = B::lora_linear(x, kept, w, bias, factors, plan, storage, activation);
+                Kept::as_it_is(step.finish(y))
             }
         }
     }
 
-    fn lora_add(
-        base: FloatTensor<Self>,
+    fn lora_linear_apart(
         x: FloatTensor<Self>,
+        low: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
-    ) -> FloatTensor<Self> {
-        let nodes = [base.node(), x.node(), factors.node()];
-        let [base, x, factors] = [base, x, factors].map(|tensor| tensor.into_primitive());
-        match LoraAddStep.prepare::<C>(nodes).compute_bound().stateful() {
+        storage: Storage,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, Kept<Self>) {
+        let [w, bias] = frozen::<B, C, _>([w, bias]);
+        let nodes = [x.node(), low.node(), factors.node()];
+        let [x, low, factors] = [x, low, factors].map(|tensor| tensor.into_primitive());
+        match LoraApartStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let (y, u) = B::lora_add_forward(base, x.clone(), factors.clone(), plan.clone());
-                step.finish((x, u, factors, plan), y)
+                let (y, before, u) = B::lora_linear_apart_forward(
+                    x,
+                    low.clone(),
+                    w.clone(),
+                    bias,
+                    factors.clone(),
+                    plan.clone(),
+                    storage,
+                    activation,
+                );
+                let before = keep::<B>(before, activation);
+                let y = step.finish((low, u, w, factors, before.clone(), plan, storage), y);
+                activated(y, before)
             }
-            OpsKind::UnTracked(step) => step.finish(B::lora_add(base, x, factors, plan)),
+            OpsKind::UnTracked(step) => {
+                let (y, _) =
+                    B::lora_linear_apart(x, low, w, bias, factors, plan, storage, activation);
+                Kept::as_it_is(step.finish(y))
+            }
         }
     }
 
@@ -189,18 +241,21 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f32,
-    ) -> FloatTensor<Self> {
+    ) -> (FloatTensor<Self>, Kept<Self>) {
         let nodes = [x.node(), residual.node(), gamma.node(), beta.node()];
         let [x, residual, gamma, beta] =
             [x, residual, gamma, beta].map(|tensor| tensor.into_primitive());
         match AddLayerNormStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
                 let (y, normalised, inverse) =
-                    B::add_layer_norm_forward(x, residual, gamma.clone(), beta, epsilon);
-                step.finish((normalised, inverse, gamma), y)
+                    B::add_layer_norm_forward(x, residual, gamma.clone(), beta.clone(), epsilon);
+                let kept = Kept::<B>::Scaled(normalised.clone(), gamma.clone(), beta);
+                let y = step.finish((normalised, inverse, gamma), y);
+                if computes_again() { (y, kept.map(untracked::<B, C>)) } else { Kept::as_it_is(y) }
             }
             OpsKind::UnTracked(step) => {
-                step.finish(B::add_layer_norm(x, residual, gamma, beta, epsilon))
+                let (y, _) = B::add_layer_norm(x, residual, gamma, beta, epsilon);
+                Kept::as_it_is(step.finish(y))
             }
         }
     }
@@ -263,7 +318,7 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         // Each cut is a leaf of its own: the gradient by the whole would be one of mostly zeros
         // for every part.
         let [flat] = frozen::<B, C, _>([flat]);
-        <Self as burn::backend::AutodiffBackend>::from_inner(B::cut(flat, offset, len))
+        untracked::<B, C>(B::cut(flat, offset, len))
     }
 
     fn base_linear_forward(
@@ -304,18 +359,22 @@ impl<B: LorbOps, C: CheckpointStrategy> LorbOps for Autodiff<B, C> {
         first_order_only()
     }
 
-    fn lora_add_forward(
+    fn lora_linear_apart_forward(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: LoraPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        _: Storage,
+        _: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         first_order_only()
     }
 
     fn lora_grads(
         _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
+        _: Kept<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: LoraPlan,

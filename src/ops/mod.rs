@@ -17,6 +17,7 @@ mod activation;
 mod adamw;
 mod autodiff;
 mod cpu;
+mod kept;
 mod lists;
 mod lora_plan;
 pub mod probe;
@@ -36,6 +37,7 @@ use burn::tensor::{Int, Tensor};
 
 pub use activation::Activation;
 pub use adamw::AdamWStep;
+pub use kept::{Kept, Rows};
 pub use lists::{ListObjective, Lists};
 pub use lora_plan::LoraPlan;
 pub use segments::Segments;
@@ -61,16 +63,18 @@ pub trait LorbOps: Backend {
         epsilon: f32,
     ) -> FloatTensor<Self>;
 
-    /// `activation(x w^T + bias)`: `x [T, K]`, `w [O, K]` as `storage` says, `bias [O]`; returns
-    /// `[T, O]`.
+    /// `activation(x w^T + bias)`: `x [T, K]`, which a backward step has `kept`, `w [O, K]` as `storage` says,
+    /// `bias [O]`; returns `[T, O]`, and how the next layer is to keep that.
     fn base_linear(
         x: FloatTensor<Self>,
+        #[extension_type] kept: Kept<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         storage: Storage,
         activation: Activation,
-    ) -> FloatTensor<Self> {
-        Self::base_linear_forward(x, w, bias, storage, activation).0
+    ) -> (FloatTensor<Self>, Kept<Self>) {
+        drop(kept);
+        Kept::as_it_is(Self::base_linear_forward(x, w, bias, storage, activation).0)
     }
 
     /// [`base_linear`](Self::base_linear), and what the activation was applied to, `[T, O]`.
@@ -98,16 +102,19 @@ pub trait LorbOps: Backend {
 
     /// [`base_linear`](Self::base_linear) plus, before the activation, the low-rank term of
     /// `plan`. `factors` holds the stacked A and then the stacked B, end to end.
+    #[allow(clippy::too_many_arguments)]
     fn lora_linear(
         x: FloatTensor<Self>,
+        #[extension_type] kept: Kept<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
         storage: Storage,
         activation: Activation,
-    ) -> FloatTensor<Self> {
-        Self::lora_linear_forward(x, w, bias, factors, plan, storage, activation).0
+    ) -> (FloatTensor<Self>, Kept<Self>) {
+        drop(kept);
+        Kept::as_it_is(Self::lora_linear_forward(x, w, bias, factors, plan, storage, activation).0)
     }
 
     /// [`lora_linear`](Self::lora_linear), what the activation was applied to, and `x A^T`
@@ -122,30 +129,43 @@ pub trait LorbOps: Backend {
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// The low-rank term alone: `base + scale * (x A^T) B^T`, where `x` is not what `base` was
-    /// computed from, as with dropout on the low-rank path.
-    fn lora_add(
-        base: FloatTensor<Self>,
+    /// [`lora_linear`](Self::lora_linear) whose low-rank term is that of `low [T, K]` in place of `x`, as with
+    /// dropout on the low-rank path.
+    #[allow(clippy::too_many_arguments)]
+    fn lora_linear_apart(
         x: FloatTensor<Self>,
+        low: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
-    ) -> FloatTensor<Self> {
-        Self::lora_add_forward(base, x, factors, plan).0
+        storage: Storage,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, Kept<Self>) {
+        let all =
+            Self::lora_linear_apart_forward(x, low, w, bias, factors, plan, storage, activation);
+        Kept::as_it_is(all.0)
     }
 
-    /// [`lora_add`](Self::lora_add), and `x A^T`.
-    fn lora_add_forward(
-        base: FloatTensor<Self>,
+    /// [`lora_linear_apart`](Self::lora_linear_apart), what the activation was applied to, and
+    /// `low A^T` `[T, n * rank]`.
+    #[allow(clippy::too_many_arguments)]
+    fn lora_linear_apart_forward(
         x: FloatTensor<Self>,
+        low: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+        storage: Storage,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// From the gradient `g [T, O]` of what the activation is applied to, `x [T, K]` and
     /// `u = x A^T`: the gradient of `u` `[T, n * rank]`, and that of the factors.
     fn lora_grads(
         g: FloatTensor<Self>,
-        x: FloatTensor<Self>,
+        #[extension_type] x: Kept<Self>,
         u: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
@@ -226,16 +246,16 @@ pub trait LorbOps: Backend {
         heads: usize,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    /// `LN(x + residual)`: `x`, `residual` `[T, H]`, `gamma`, `beta` `[H]`. The variance is the
-    /// biased one.
+    /// `LN(x + residual)`: `x`, `residual` `[T, H]`, `gamma`, `beta` `[H]`; returns `[T, H]`, and how a
+    /// linear layer is to keep that. The variance is the biased one.
     fn add_layer_norm(
         x: FloatTensor<Self>,
         residual: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f32,
-    ) -> FloatTensor<Self> {
-        Self::add_layer_norm_forward(x, residual, gamma, beta, epsilon).0
+    ) -> (FloatTensor<Self>, Kept<Self>) {
+        Kept::as_it_is(Self::add_layer_norm_forward(x, residual, gamma, beta, epsilon).0)
     }
 
     /// [`add_layer_norm`](Self::add_layer_norm), the normalised rows before gamma `[T, H]`, and
@@ -247,6 +267,16 @@ pub trait LorbOps: Backend {
         beta: FloatTensor<Self>,
         epsilon: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// `n gamma + beta`: the output of [`add_layer_norm`](Self::add_layer_norm) from its normalised rows
+    /// `n [T, H]`.
+    fn scale_rows(
+        n: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        reference::scale_rows::<Self>(n, gamma, beta)
+    }
 
     /// Gradient of [`add_layer_norm`](Self::add_layer_norm) by `x`, and equally by `residual`.
     fn add_layer_norm_backward(
@@ -375,9 +405,11 @@ pub fn embed_layer_norm(
 }
 
 /// See [`LorbOps::base_linear`].
-pub fn linear(x: Tensor<2>, w: &Weights, bias: &Tensor<1>, activation: Activation) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::base_linear(
-        x.into_dispatch(),
+pub fn linear(x: impl Into<Rows>, w: &Weights, bias: &Tensor<1>, activation: Activation) -> Rows {
+    let (x, kept) = x.into().into_parts();
+    Rows::new(Dispatch::base_linear(
+        x,
+        kept,
         w.words.clone().into_dispatch(),
         bias.clone().into_dispatch(),
         w.storage,
@@ -390,20 +422,31 @@ pub fn product(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
     let [outputs, inputs] = y.dims();
     let storage = Storage { outputs, inputs, precision: Precision::F32 };
     let none = Tensor::zeros([outputs], &x.device().inner());
-    linear(x, &Weights { words: y.flatten(0, 1), storage }, &none, Activation::Identity)
+    let y = Weights { words: y.flatten(0, 1), storage };
+    linear(x, &y, &none, Activation::Identity).into_values()
+}
+
+/// `x y` in full precision, without tracking: `[n, k]` and the flat `[k, m]` to `[n, m]`.
+pub fn product_of(x: Tensor<2>, y: Tensor<1>) -> Tensor<2> {
+    let ([_, outputs], [len]) = (x.dims(), y.dims());
+    let storage = Storage { outputs, inputs: len / outputs, precision: Precision::F32 };
+    let product = Dispatch::base_linear_backward(x.into_dispatch(), y.into_dispatch(), storage);
+    Tensor::from_dispatch(product)
 }
 
 /// See [`LorbOps::lora_linear`].
 pub fn lora_linear(
-    x: Tensor<2>,
+    x: impl Into<Rows>,
     w: &Weights,
     bias: &Tensor<1>,
     factors: &Tensor<1>,
     plan: &LoraPlan,
     activation: Activation,
-) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::lora_linear(
-        x.into_dispatch(),
+) -> Rows {
+    let (x, kept) = x.into().into_parts();
+    Rows::new(Dispatch::lora_linear(
+        x,
+        kept,
         w.words.clone().into_dispatch(),
         bias.clone().into_dispatch(),
         factors.clone().into_dispatch(),
@@ -413,13 +456,25 @@ pub fn lora_linear(
     ))
 }
 
-/// See [`LorbOps::lora_add`].
-pub fn lora_add(base: Tensor<2>, x: Tensor<2>, factors: &Tensor<1>, plan: &LoraPlan) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::lora_add(
-        base.into_dispatch(),
+/// See [`LorbOps::lora_linear_apart`].
+pub fn lora_linear_apart(
+    x: Tensor<2>,
+    low: Tensor<2>,
+    w: &Weights,
+    bias: &Tensor<1>,
+    factors: &Tensor<1>,
+    plan: &LoraPlan,
+    activation: Activation,
+) -> Rows {
+    Rows::new(Dispatch::lora_linear_apart(
         x.into_dispatch(),
+        low.into_dispatch(),
+        w.words.clone().into_dispatch(),
+        bias.clone().into_dispatch(),
         factors.clone().into_dispatch(),
         plan.clone(),
+        w.storage,
+        activation,
     ))
 }
 
@@ -445,8 +500,8 @@ pub fn add_layer_norm(
     gamma: &Tensor<1>,
     beta: &Tensor<1>,
     epsilon: f32,
-) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::add_layer_norm(
+) -> Rows {
+    Rows::new(Dispatch::add_layer_norm(
         x.into_dispatch(),
         residual.into_dispatch(),
         gamma.clone().into_dispatch(),

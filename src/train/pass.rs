@@ -15,6 +15,7 @@ use super::data::TrainData;
 use super::objective::{ListBatch, ListView};
 use crate::base::BertConfig;
 use crate::model::{Encoder, Forward, Layout, Leaves, Method, PackedBatch, Stages};
+use crate::ops::Rows;
 
 /// Weight of AdaLoRA's regulariser, PEFT's.
 const ORTHOGONALITY: f64 = 0.5;
@@ -112,7 +113,10 @@ impl Pass<'_> {
             Some(term.mul_scalar(ORTHOGONALITY * share).backward())
         };
         let (loss, gradient) = if self.config.recompute {
-            by_layer(&stages, &leaves, |at, x, leaves| stages.layer(at, x, leaves), loss, more)
+            let run = |at, x: Tensor<2>, leaves: &Leaves| {
+                stages.layer(at, x.into(), leaves).into_values()
+            };
+            by_layer(&stages, &leaves, run, loss, more)
         } else {
             at_once(&stages, &leaves, loss, more)
         };
@@ -163,8 +167,9 @@ fn at_once(
     more: impl FnOnce(&Leaves) -> Option<Gradients>,
 ) -> (Loss, Tensor<1>) {
     let leaves = leaves.track();
-    let x = (0..stages.layers()).fold(stages.embed(&leaves), |x, at| stages.layer(at, x, &leaves));
-    let loss = loss(stages.score(x, &leaves));
+    let embedded = Rows::from(stages.embed(&leaves));
+    let x = (0..stages.layers()).fold(embedded, |x, at| stages.layer(at, x, &leaves));
+    let loss = loss(stages.score(x.into_values(), &leaves));
     let parts: Vec<Gradients> = [loss.total.backward()].into_iter().chain(more(&leaves)).collect();
     let gradient = leaves.gather(&parts);
     (loss, gradient)
@@ -252,7 +257,7 @@ mod tests {
             let seen = RefCell::new(Vec::new());
             let run = |at: usize, x: Tensor<2>, leaves: &Leaves| {
                 let tracked = x.is_tracked();
-                let y = stages.layer(at, x, leaves);
+                let y = stages.layer(at, x.into(), leaves).into_values();
                 seen.borrow_mut().push((at, tracked, y.is_tracked()));
                 y
             };

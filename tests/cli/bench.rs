@@ -49,6 +49,23 @@ fn json_holds_positive_rates_of_the_device_of_training_and_of_rescoring() {
         ["training", "rescoring"].map(|step| report[step]["flops"].as_f64().unwrap());
     assert!((1.5..2.5).contains(&(training / rescoring)), "{training} {rescoring}");
     assert!(report.get("kernels").is_none());
+    assert_eq!(report["recompute"], false);
+}
+
+#[test]
+fn a_step_that_recomputes_is_named_so_and_counts_no_more() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.run(&format!("{TINY} --recompute -q")).done();
+    assert!(text.contains("\nrecomputing ") && !text.contains("\ntraining "), "{text}");
+    let counted = |flags: &str| {
+        let text = sandbox.run(&format!("{TINY} --json -q {flags}")).done();
+        let report: Value = serde_json::from_str(&text).unwrap();
+        assert_timed(&report["training"]["lorb"]);
+        (report["recompute"].clone(), report["training"]["flops"].clone())
+    };
+    let (plain, recomputed) = (counted(""), counted("--recompute"));
+    assert_eq!((&plain.0, &recomputed.0), (&Value::from(false), &Value::from(true)));
+    assert_eq!(plain.1, recomputed.1);
 }
 
 #[test]

@@ -4,38 +4,41 @@ use burn::tensor::Tensor;
 
 use super::Linear;
 use crate::model::leaves::{Leaves, LowRank};
-use crate::ops::{self, Activation, LoraPlan, Precision};
+use crate::ops::{self, Activation, LoraPlan, Precision, Storage};
 
 impl Linear {
-    /// `scale * B A` added to the weight `[out, in]`, without tracking.
+    /// `scale * B A` added to the weight `[out, in]`, without tracking. Of operations of ours and of burn's sums
+    /// and products of elements alone: its slices want more than every GPU has.
     pub(super) fn with_term(&self, factors: &Tensor<1>, plan: &LoraPlan) -> Tensor<2> {
-        let storage = self.weight.storage;
-        let factors = factors.clone().inner();
-        let (n, rank, width) = (plan.adapted.len(), plan.rank, plan.width);
-        let split = n * rank * storage.inputs;
-        let a = factors.clone().slice_dim(0, 0..split).reshape([n * rank, storage.inputs]);
-        let b = factors.slice_dim(0, split..split + n * width * rank).reshape([n * width, rank]);
-        let weight = self.dense();
-        let blocks = (0..storage.outputs / width).map(|block| {
-            let base = weight.clone().slice_dim(0, block * width..(block + 1) * width);
-            let Some(place) = plan.adapted.iter().position(|&adapted| adapted == block) else {
-                return base;
+        let Storage { outputs, inputs, .. } = self.weight.storage;
+        let (factors, weight) = (factors.clone().inner(), self.dense());
+        let (rank, width) = (plan.rank, plan.width);
+        let split = plan.stacked_rank() * inputs;
+        let block = |index: usize| {
+            let at = index * width * inputs;
+            let base = ops::cut(&weight, at, width * inputs);
+            let Some(place) = plan.adapted.iter().position(|&adapted| adapted == index) else {
+                return (at, base);
             };
-            let a: Tensor<2> = a.clone().slice_dim(0, place * rank..(place + 1) * rank);
-            let b: Tensor<2> = b.clone().slice_dim(0, place * width..(place + 1) * width);
-            base.add(ops::product(b, a.transpose()).mul_scalar(plan.scale))
-        });
-        Tensor::cat(blocks.collect(), 0)
+            let a = ops::cut(&factors, place * rank * inputs, rank * inputs);
+            let b = ops::cut(&factors, split + place * width * rank, width * rank);
+            let term = ops::product_of(b.reshape([width, rank]), a).flatten(0, 1);
+            (at, base + term.mul_scalar(plan.scale))
+        };
+        let blocks: Vec<_> = (0..outputs / width).map(block).collect();
+        ops::join(&blocks, outputs * inputs).reshape([outputs, inputs])
     }
 
-    /// The weight in full. One in fewer bits is read by multiplying with it, which any device can.
-    fn dense(&self) -> Tensor<2> {
-        let storage = self.weight.storage;
-        if storage.precision == Precision::F32 {
-            return self.weight.words.clone().reshape([storage.outputs, storage.inputs]);
+    /// The weight in full, flat. One in fewer bits is read by multiplying with it, which any device can.
+    fn dense(&self) -> Tensor<1> {
+        let Storage { inputs, precision, .. } = self.weight.storage;
+        if precision == Precision::F32 {
+            return self.weight.words.clone();
         }
-        let unit = Tensor::<2>::eye(storage.inputs, &self.bias.device());
-        ops::linear(unit, &self.weight, &self.bias.zeros_like(), Activation::Identity).transpose()
+        let (unit, without) =
+            (Tensor::<2>::eye(inputs, &self.bias.device()), self.bias.zeros_like());
+        let columns = ops::linear(unit, &self.weight, &without, Activation::Identity);
+        columns.into_values().transpose().flatten(0, 1)
     }
 
     /// What DoRA multiplies each output with, `m / |row of the adapted weight|`, and 1 where a block is

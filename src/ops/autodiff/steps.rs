@@ -10,7 +10,7 @@ use burn::backend::autodiff::{
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{IndexingUpdateOp, Shape, Slice};
 
-use crate::ops::{Activation, Lists, LoraPlan, LorbOps, Segments, Storage};
+use crate::ops::{Activation, Kept, Lists, LoraPlan, LorbOps, Segments, Storage};
 
 /// Declares a backward step: its name, its number of parents, what it keeps, and the body, which
 /// receives the backend, the output's gradient, the kept state and the parents.
@@ -71,11 +71,11 @@ pub(super) fn keep<B: LorbOps>(before: F<B>, activation: Activation) -> Option<F
 
 backward_step!(
     LinearStep<3>,
-    (Option<F<B>>, F<B>, Storage, Option<F<B>>),
+    (Option<Kept<B>>, F<B>, Storage, Option<F<B>>),
     |g, (x, w, storage, before), [to_x, to_w, to_bias], grads| {
         let g = through::<B>(g, before);
         if let (Some(w), Some(x)) = (to_w, x) {
-            grads.register::<B>(w.id, B::weight_grad(g.clone(), x));
+            grads.register::<B>(w.id, B::weight_grad(g.clone(), x.rows()));
         }
         if let Some(bias) = to_bias {
             grads.register::<B>(bias.id, B::column_sums(g.clone()));
@@ -115,7 +115,7 @@ backward_step!(
 
 backward_step!(
     LoraLinearStep<2>,
-    (F<B>, F<B>, F<B>, F<B>, Option<F<B>>, LoraPlan, Storage),
+    (Kept<B>, F<B>, F<B>, F<B>, Option<F<B>>, LoraPlan, Storage),
     |g, (x, u, w, factors, before, plan, storage), [to_x, to_factors], grads| {
         let g = through::<B>(g, before);
         let (v, dfactors) = B::lora_grads(g.clone(), x, u, factors.clone(), plan.clone());
@@ -129,15 +129,17 @@ backward_step!(
 );
 
 backward_step!(
-    LoraAddStep<3>,
-    (F<B>, F<B>, F<B>, LoraPlan),
-    |g, (x, u, factors, plan), [to_base, to_x, to_factors], grads| {
-        let (v, dfactors) = B::lora_grads(g.clone(), x, u, factors.clone(), plan.clone());
-        if let Some(base) = to_base {
-            grads.register::<B>(base.id, g);
-        }
+    LoraApartStep<3>,
+    (F<B>, F<B>, F<B>, F<B>, Option<F<B>>, LoraPlan, Storage),
+    |g, (low, u, w, factors, before, plan, storage), [to_x, to_low, to_factors], grads| {
+        let g = through::<B>(g, before);
+        let low = Kept::Rows(low);
+        let (v, dfactors) = B::lora_grads(g.clone(), low, u, factors.clone(), plan.clone());
         if let Some(x) = to_x {
-            grads.register::<B>(x.id, B::lora_down_backward(v, factors, plan));
+            grads.register::<B>(x.id, B::base_linear_backward(g, w, storage));
+        }
+        if let Some(low) = to_low {
+            grads.register::<B>(low.id, B::lora_down_backward(v, factors, plan));
         }
         if let Some(factors) = to_factors {
             grads.register::<B>(factors.id, dfactors);

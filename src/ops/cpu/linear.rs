@@ -1,6 +1,6 @@
 //! Linear layers, with and without a low-rank term, and their gradients.
 
-use super::buffer::{Float, dims, into_values, matrix, values, vector};
+use super::buffer::{Float, dims, matrix, values, vector};
 use super::matmul::{View, add_product, long_product, tall_product};
 use super::parallel;
 use crate::ops::LoraPlan;
@@ -52,9 +52,10 @@ fn add_low_rank(chunk: &mut [f32], out: usize, u: &[f32], b: &[f32], plan: &Lora
     }
 }
 
-/// `x w^T + bias` with the low-rank term; also `x A^T`.
+/// `x w^T + bias` with the low-rank term of `low`; also `low A^T`.
 pub(super) fn lora_linear(
     x: Float,
+    low: Float,
     w: Float,
     bias: Float,
     a: Float,
@@ -62,34 +63,15 @@ pub(super) fn lora_linear(
     plan: &LoraPlan,
 ) -> (Float, Float) {
     let ((t, k), (o, _)) = (dims(&x), dims(&w));
-    let (x, w, bias) = (values(&x), values(&w), values(&bias));
+    let (x, low, w, bias) = (values(&x), values(&low), values(&w), values(&bias));
     let (a, b) = (values(&a), values(&b));
     let stacked = plan.stacked_rank();
-    let u = tall_product(&x, [stacked, k], View::transposed(&a, k), |_| false, |_, _| ());
+    let u = tall_product(&low, [stacked, k], View::transposed(&a, k), |_| false, |_, _| ());
     let start = |chunk: &mut [f32]| fill_rows(chunk, &bias);
     let finish = |first: usize, chunk: &mut [f32]| {
         add_low_rank(chunk, o, &u[first * stacked..], &b, plan);
     };
     let y = tall_product(&x, [o, k], View::transposed(&w, k), start, finish);
-    (matrix(y, t, o), matrix(u, t, stacked))
-}
-
-/// `base` with the low-rank term of `x`; also `x A^T`.
-pub(super) fn lora_add(
-    base: Float,
-    x: Float,
-    a: Float,
-    b: Float,
-    plan: &LoraPlan,
-) -> (Float, Float) {
-    let ((t, o), (_, k)) = (dims(&base), dims(&x));
-    let (x, a, b) = (values(&x), values(&a), values(&b));
-    let stacked = plan.stacked_rank();
-    let u = tall_product(&x, [stacked, k], View::transposed(&a, k), |_| false, |_, _| ());
-    let mut y = into_values(base);
-    parallel::over_rows(&mut y, o, |first, chunk| {
-        add_low_rank(chunk, o, &u[first * stacked..], &b, plan);
-    });
     (matrix(y, t, o), matrix(u, t, stacked))
 }
 

@@ -18,7 +18,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::Shape;
 
 use super::reference::{self, join_factors, split_factors};
-use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Precision, Segments, Storage};
+use super::{Activation, AdamWStep, Kept, Lists, LoraPlan, LorbOps, Precision, Segments, Storage};
 
 impl LorbOps for Flex {
     fn embed_layer_norm(
@@ -71,30 +71,37 @@ impl LorbOps for Flex {
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let (a, b) = split_factors::<Self>(factors, &plan);
-        let (before, u) = linear::lora_linear(x, dense(w, storage), bias, a, b, &plan);
+        let low = x.clone();
+        let (before, u) = linear::lora_linear(x, low, dense(w, storage), bias, a, b, &plan);
         let (y, before) = activate(before, activation);
         (y, before, u)
     }
 
-    fn lora_add_forward(
-        base: FloatTensor<Self>,
+    fn lora_linear_apart_forward(
         x: FloatTensor<Self>,
+        low: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        storage: Storage,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let (a, b) = split_factors::<Self>(factors, &plan);
-        linear::lora_add(base, x, a, b, &plan)
+        let (before, u) = linear::lora_linear(x, low, dense(w, storage), bias, a, b, &plan);
+        let (y, before) = activate(before, activation);
+        (y, before, u)
     }
 
     fn lora_grads(
         g: FloatTensor<Self>,
-        x: FloatTensor<Self>,
+        x: Kept<Self>,
         u: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let (_, b) = split_factors::<Self>(factors, &plan);
-        let (v, da, db) = linear::lora_grads(g, x, u, b, &plan);
+        let (v, da, db) = linear::lora_grads(g, x.rows(), u, b, &plan);
         (v, join_factors::<Self>(da, db))
     }
 
@@ -165,8 +172,16 @@ impl LorbOps for Flex {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f32,
+    ) -> (FloatTensor<Self>, Kept<Self>) {
+        Kept::as_it_is(rows::add_layer_norm(x, residual, gamma, beta, epsilon))
+    }
+
+    fn scale_rows(
+        n: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        rows::add_layer_norm(x, residual, gamma, beta, epsilon)
+        rows::scale_rows(n, gamma, beta)
     }
 
     fn add_layer_norm_forward(

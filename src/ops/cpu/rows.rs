@@ -128,6 +128,19 @@ pub(super) fn add_layer_norm_forward(
     (matrix(y, t, width), matrix(normalised, t, width), matrix(inverse, t, 1))
 }
 
+/// `n gamma + beta`, as above, bit for bit.
+pub(super) fn scale_rows(n: Float, gamma: Float, beta: Float) -> Float {
+    let (t, width) = dims(&n);
+    let (gamma, beta) = (values(&gamma), values(&beta));
+    let mut y = into_values(n);
+    parallel::over_rows(&mut y, width, |_, chunk| {
+        Arch::new().dispatch(|| {
+            chunk.chunks_exact_mut(width).for_each(|row| scale_and_shift(row, &gamma, &beta));
+        });
+    });
+    matrix(y, t, width)
+}
+
 /// Sum over all rows. Rows add up in blocks of a size that does not hang on the number of cores.
 pub(super) fn column_sums(x: Float) -> Float {
     let (t, width) = dims(&x);

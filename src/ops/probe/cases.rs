@@ -10,7 +10,7 @@ use super::inputs::{Source, segments};
 use super::training::training;
 use crate::ops::wgsl::kernel::ALL;
 use crate::ops::wgsl::{Extensions, Tuning};
-use crate::ops::{self, Activation, LoraPlan, Precision, Segments, Storage, Weights};
+use crate::ops::{self, Activation, LoraPlan, Precision, Rows, Segments, Storage, Weights};
 
 const EPSILON: f32 = 1e-12;
 const ACTIVATIONS: [Activation; 2] = [Activation::Identity, Activation::Gelu];
@@ -116,6 +116,10 @@ pub(super) fn cases() -> Vec<Case> {
     ];
     all.extend(linears());
     all.extend(low_rank());
+    for (rows, few) in [(33, "_few"), (133, "")] {
+        all.extend(computed_again([rows, 31, 17], "", few));
+        all.extend(computed_again([rows, 36, 20], "_vec4_small", &format!("_vec4{few}")));
+    }
     all.extend(attentions());
     all.extend(rows());
     all.extend(subgroups());
@@ -167,7 +171,7 @@ fn linear(
     Case::new(name, &[forward], &[("x", [rows, inputs], &of_x)], move |source, i| {
         let w = source.weights([outputs, inputs], precision);
         let bias = source.tensor([outputs]);
-        ops::linear(i[0].clone(), &w, &bias, activation)
+        ops::linear(i[0].clone(), &w, &bias, activation).into_values()
     })
 }
 
@@ -188,7 +192,8 @@ fn trained([rows, inputs, outputs]: [usize; 3], [tile, grad]: [&str; 2]) -> Case
             words: i[1].clone().flatten(0, 1),
             storage: Storage { outputs, inputs, precision: f32 },
         };
-        ops::linear(i[0].clone(), &w, &i[2].clone().flatten(0, 1), Activation::Gelu)
+        let bias = i[2].clone().flatten(0, 1);
+        ops::linear(i[0].clone(), &w, &bias, Activation::Gelu).into_values()
     })
 }
 
@@ -264,7 +269,7 @@ impl LowRank {
             let w = source.weights([outputs, inputs], precision);
             let bias = source.tensor([outputs]);
             let factors = i[1].clone().flatten(0, 1);
-            ops::lora_linear(i[0].clone(), &w, &bias, &factors, &plan, activation)
+            ops::lora_linear(i[0].clone(), &w, &bias, &factors, &plan, activation).into_values()
         })
     }
 }
@@ -285,15 +290,16 @@ fn low_rank() -> Vec<Case> {
         plan: plan(&[0, 2], 17, 3),
         forward: "",
         backward: "",
-        grads: "",
+        grads: "_few",
     };
+    let any_rows = LowRank { rows: 133, plan: plan(&[0, 2], 17, 3), grads: "", ..any };
     let quads = LowRank {
         rows: 66,
         inputs: 36,
         plan: plan(&[1], 20, 4),
         forward: "_vec4_small",
         backward: "_vec4_small",
-        grads: "_vec4",
+        grads: "_vec4_few",
         ..any
     };
     let fused8 =
@@ -305,6 +311,7 @@ fn low_rank() -> Vec<Case> {
         blocks: 1,
         plan: plan(&[0], 1028, 8),
         forward: "_vec4",
+        grads: "_vec4",
         ..quads
     };
     let many16 = LowRank { plan: plan(&[0], 1024, 16), forward: "_fused16_vec4", ..many };
@@ -323,22 +330,67 @@ fn low_rank() -> Vec<Case> {
         plan: plan(&[0, 2], 68, 5),
         forward: "_vec4_wide",
         backward: "_vec4_wide",
-        ..quads
+        ..many
     };
+    let wide8 = LowRank { plan: plan(&[0, 2], 128, 8), forward: "_fused8_vec4_wide", ..wide };
+    let wide16 = LowRank { plan: plan(&[1], 128, 11), forward: "_fused16_vec4_wide", ..wide };
     let mut all = Vec::new();
     for f in ACTIVATIONS {
         for p in PRECISIONS {
-            let sizes = [&any, &quads, &fused8, &fused16, &many, &many16];
+            let sizes = [&any, &any_rows, &quads, &fused8, &fused16, &many, &many16];
             all.extend(sizes.map(|size| size.case(f, p)));
             let most = many8.case(f, p);
             let default = f == Activation::Identity && p == Precision::F32;
             all.push(if default { most.quick() } else { most });
-            all.push(wide.case(f, p).software());
+            all.extend([&wide, &wide8, &wide16].map(|size| size.case(f, p).software()));
         }
     }
     let alone = LowRank { rows: 19, ..fused8 };
     all.push(alone.case(Activation::Gelu, Precision::F32).without_gradients());
     all
+}
+
+/// An adapted layer behind one with GELU, and one behind a normalisation: neither keeps its input, so
+/// the gradient by the factors computes it again. `tile` and `grads` are endings of the variants' names.
+fn computed_again([rows, inputs, outputs]: [usize; 3], tile: &str, grads: &str) -> [Case; 2] {
+    let f32 = Precision::F32;
+    let plain = |entry| tiled(entry, Activation::Identity, f32, tile);
+    let plan = LoraPlan { adapted: vec![0], width: outputs, rank: 4, scale: 0.5 };
+    let factors = [1, plan.rank * (inputs + outputs)];
+    let name = |of: &str| format!("lora_linear of {of}, {rows} by {inputs} to {outputs}");
+    let second = move |source: &mut Source, x: Rows, factors: &Tensor<2>| {
+        let (w, bias) = (source.weights([outputs, inputs], f32), source.tensor([outputs]));
+        let factors = factors.clone().flatten(0, 1);
+        ops::lora_linear(x, &w, &bias, &factors, &plan, Activation::Identity).into_values()
+    };
+    let adapted = ["lora_down", plain("lora_linear")];
+    let by_factors = |entry: &str| ["lora_up_backward", kernel(&format!("{entry}{grads}"))];
+    let by_input = ["lora_up_backward", plain("lora_linear_backward")];
+
+    let of_x = [&by_input[..], &["gelu_backward", plain("linear_backward")]].concat();
+    let output = [&[tiled("linear", Activation::Gelu, f32, tile)][..], &adapted].concat();
+    let tracked: [(&str, [usize; 2], Kernels<'_>); 2] =
+        [("x", [rows, inputs], &of_x), ("the factors", factors, &by_factors("lora_grads_gelu"))];
+    let next = second.clone();
+    let of_gelu = Case::new(name("a GELU"), &output, &tracked, move |source, i| {
+        let (w, bias) = (source.weights([inputs, inputs], f32), source.tensor([inputs]));
+        let x = ops::linear(i[0].clone(), &w, &bias, Activation::Gelu);
+        next(source, x, &i[1])
+    });
+
+    let of_x = [&by_input[..], &["add_layer_norm_backward_wide"]].concat();
+    let output = [&["add_layer_norm_wide"][..], &adapted].concat();
+    let tracked: [(&str, [usize; 2], Kernels<'_>); 3] = [
+        ("x", [rows, inputs], &of_x),
+        ("the factors", factors, &by_factors("lora_grads_scaled")),
+        ("the residual", [rows, inputs], &of_x),
+    ];
+    let of_norm = Case::new(name("a normalisation"), &output, &tracked, move |source, i| {
+        let (gamma, beta) = (source.tensor([inputs]), source.tensor([inputs]));
+        let x = ops::add_layer_norm(i[0].clone(), i[2].clone(), &gamma, &beta, EPSILON);
+        second(source, x, &i[1])
+    });
+    [of_gelu, of_norm]
 }
 
 /// Heads, their width, and the kernels that it takes: two forward and two backward, of all rows and
@@ -427,7 +479,7 @@ fn add_layer_norm(
     let inputs = [("x", [rows, width], backward), ("the residual", [rows, width], backward)];
     Case::new(name, &[forward], &inputs, move |source, i| {
         let (gamma, beta) = (source.tensor([width]), source.tensor([width]));
-        ops::add_layer_norm(i[0].clone(), i[1].clone(), &gamma, &beta, EPSILON)
+        ops::add_layer_norm(i[0].clone(), i[1].clone(), &gamma, &beta, EPSILON).into_values()
     })
 }
 

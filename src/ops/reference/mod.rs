@@ -51,7 +51,7 @@ fn rows<B: Backend>(x: FloatTensor<B>, start: usize, len: usize) -> FloatTensor<
 }
 
 /// `x y^T`.
-pub(super) fn matmul_nt<B: Backend>(x: FloatTensor<B>, y: FloatTensor<B>) -> FloatTensor<B> {
+fn matmul_nt<B: Backend>(x: FloatTensor<B>, y: FloatTensor<B>) -> FloatTensor<B> {
     B::float_matmul(x, B::float_transpose(y))
 }
 
@@ -146,16 +146,15 @@ pub(super) fn column_sums<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     B::float_reshape(B::float_sum_dim(x, 0), Shape::new([width]))
 }
 
-/// `product` is `x y^T`.
+/// `base + scale * (x A^T) B^T`, and `x A^T`.
 pub(super) fn lora_add<B: Backend>(
-    product: impl Fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
     base: FloatTensor<B>,
     x: FloatTensor<B>,
     a: FloatTensor<B>,
     b: FloatTensor<B>,
     plan: &LoraPlan,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let u = product(x, a);
+    let u = matmul_nt::<B>(x, a);
     let (height, out) = (base.shape()[0], base.shape()[1]);
     let mut pieces = Vec::new();
     let mut column = 0;
@@ -170,7 +169,7 @@ pub(super) fn lora_add<B: Backend>(
         copy_until(&mut column, start, &mut pieces);
         let u_j = columns::<B>(u.clone(), j * plan.rank, plan.rank);
         let b_j = rows::<B>(b.clone(), j * plan.width, plan.width);
-        let delta = B::float_mul_scalar(product(u_j, b_j), plan.scale.into());
+        let delta = B::float_mul_scalar(matmul_nt::<B>(u_j, b_j), plan.scale.into());
         let block = columns::<B>(base.clone(), start, plan.width);
         pieces.push(B::float_add(block, delta));
         column = start + plan.width;
@@ -225,8 +224,15 @@ pub(super) fn add_layer_norm<B: Backend>(
     let deviation = B::float_sqrt(B::float_add_scalar(variance, epsilon.into()));
     let inverse = B::float_recip(deviation);
     let normalised = B::float_mul(centred, inverse.clone());
-    let scaled = B::float_mul(normalised.clone(), as_row::<B>(gamma));
-    (B::float_add(scaled, as_row::<B>(beta)), normalised, inverse)
+    (scale_rows::<B>(normalised.clone(), gamma, beta), normalised, inverse)
+}
+
+pub(super) fn scale_rows<B: Backend>(
+    n: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    beta: FloatTensor<B>,
+) -> FloatTensor<B> {
+    B::float_add(B::float_mul(n, as_row::<B>(gamma)), as_row::<B>(beta))
 }
 
 /// With h = g gamma and n the normalised row: `(h - mean h - n mean(h n)) / deviation`.

@@ -38,11 +38,6 @@ impl Case<'_> {
         }
     }
 
-    /// On the former alone.
-    fn check_with_extensions(&self) {
-        gpu().inspect(|device| self.check_on(device));
-    }
-
     fn check_on(&self, device: &Device) {
         let (name, mut source) = (&self.name, Source::new(91));
         let inputs: Vec<Vec<f64>> =
@@ -160,7 +155,7 @@ fn linear() {
                     }),
                     operation: Box::new(|device, i| {
                         let (w, bias) = frozen.on(device);
-                        ops::linear(i[0].clone(), &w, &bias, activation)
+                        ops::linear(i[0].clone(), &w, &bias, activation).into_values()
                     }),
                 }
                 .check();
@@ -195,6 +190,7 @@ fn low_rank_terms() {
                 operation: Box::new(|device, i| {
                     let ((w, bias), factors) = (frozen.on(device), i[1].clone().flatten(0, 1));
                     ops::lora_linear(i[0].clone(), &w, &bias, &factors, &plan, activation)
+                        .into_values()
                 }),
             }
             .check();
@@ -202,26 +198,80 @@ fn low_rank_terms() {
     }
 }
 
-/// As with dropout: the low-rank path has another input than the base, with zeros in it. It is composed
-/// of burn's own kernels, whose slices take 64-bit integers: not every WebGPU device has those.
+/// As with dropout: the low-rank path has another input than the base, with zeros in it.
 #[test]
 fn low_rank_terms_of_other_inputs() {
-    for (size @ [t, k, o], plan) in adapted() {
+    for (i, (size @ [t, k, o], plan)) in adapted().into_iter().enumerate() {
         let truth = Adapted { plan: &plan, sizes: size };
         let mask: Vec<f64> = (0..t * k).map(|i| f64::from(i % 3 != 0) * 1.5).collect();
         let masked = |x: &[f64]| x.iter().zip(&mask).map(|(x, m)| x * m).collect::<Vec<_>>();
+        let frozen = Frozen::new([o, k], PRECISIONS[i % 3]);
+        let (w, activation) = (frozen.numbers(), ACTIVATIONS[i % 2]);
         Case {
-            name: format!("lora_add {size:?} {plan:?}"),
-            kernel: "lora_linear",
-            shapes: vec![[t, o], [t, k], [1, plan.stacked_rank() * k + plan.up_len()]],
-            truth: Box::new(|i| truth.add(&i[0], &truth.down(&masked(&i[1]), &i[2]), &i[2])),
+            name: format!("lora_linear_apart {size:?} {activation:?} {plan:?}"),
+            kernel: "lora_linear_gelu",
+            shapes: vec![[t, k], [1, plan.stacked_rank() * k + plan.up_len()]],
+            truth: Box::new(|i| {
+                let base = linear_truth(&i[0], &w, &frozen.bias, size);
+                let low = truth.down(&masked(&i[0]), &i[1]);
+                apply(activation, truth.add(&base, &low, &i[1]))
+            }),
             operation: Box::new(|device, i| {
-                let (x, factors) = (i[1].clone(), i[2].clone().flatten(0, 1));
-                let mask = put(&mask, [t, k], &device.clone().autodiff());
-                ops::lora_add(i[0].clone(), x * mask, &factors, &plan)
+                let ((w, bias), factors) = (frozen.on(device), i[1].clone().flatten(0, 1));
+                let low = i[0].clone() * put(&mask, [t, k], &device.clone().autodiff());
+                ops::lora_linear_apart(i[0].clone(), low, &w, &bias, &factors, &plan, activation)
+                    .into_values()
             }),
         }
-        .check_with_extensions();
+        .check();
+    }
+}
+
+/// Layers that keep what their input was computed from, in place of it.
+#[test]
+fn inputs_that_are_computed_again() {
+    for size @ [t, k, o] in [[33, 31, 17], [1, 3, 2], [65, 36, 20], [129, 12, 64]] {
+        let plan = LoraPlan { adapted: vec![0], width: o, rank: 3, scale: 0.5 };
+        let truth = Adapted { plan: &plan, sizes: size };
+        let (first, second) =
+            (Frozen::new([k, k], Precision::F32), Frozen::new([o, k], Precision::F32));
+        let (first_w, w) = (first.numbers(), second.numbers());
+        let mut source = Source::new(94);
+        let (gamma, beta) = (source.exact(k), source.exact(k));
+        let factors = [1, plan.stacked_rank() * k + plan.up_len()];
+        let adapt = |device: &Device, x: ops::Rows, factors: &Tensor<2>| {
+            let ((w, bias), factors) = (second.on(device), factors.clone().flatten(0, 1));
+            ops::lora_linear(x, &w, &bias, &factors, &plan, Activation::Identity).into_values()
+        };
+        Case {
+            name: format!("of a GELU {size:?}"),
+            kernel: "lora_linear_gelu",
+            shapes: vec![[t, k], factors],
+            truth: Box::new(|i| {
+                let before = linear_truth(&i[0], &first_w, &first.bias, [t, k, k]);
+                truth.forward(&activated(&before), &w, &second.bias, &i[1])
+            }),
+            operation: Box::new(|device, i| {
+                let (w, bias) = first.on(device);
+                adapt(device, ops::linear(i[0].clone(), &w, &bias, Activation::Gelu), &i[1])
+            }),
+        }
+        .check();
+        Case {
+            name: format!("of a normalisation {size:?}"),
+            kernel: "lora_linear_gelu",
+            shapes: vec![[t, k], factors, [t, k]],
+            truth: Box::new(|i| {
+                let x = scaled(&normalise(&sum(&i[0], &i[2]), k, 1e-12).0, &gamma, &beta);
+                truth.forward(&x, &w, &second.bias, &i[1])
+            }),
+            operation: Box::new(|device, i| {
+                let (gamma, beta) = (vector(&gamma, device), vector(&beta, device));
+                let x = ops::add_layer_norm(i[0].clone(), i[2].clone(), &gamma, &beta, 1e-12);
+                adapt(device, x, &i[1])
+            }),
+        }
+        .check();
     }
 }
 
@@ -267,7 +317,7 @@ fn normalised_rows() {
             truth: Box::new(|i| scaled(&normalise(&sum(&i[0], &i[1]), h, 1e-12).0, &gamma, &beta)),
             operation: Box::new(|device, i| {
                 let (gamma, beta) = (vector(&gamma, device), vector(&beta, device));
-                ops::add_layer_norm(i[0].clone(), i[1].clone(), &gamma, &beta, 1e-12)
+                ops::add_layer_norm(i[0].clone(), i[1].clone(), &gamma, &beta, 1e-12).into_values()
             }),
         }
         .check();

@@ -77,14 +77,7 @@ fn low_rank_terms() {
         let inputs = [source.f64([5, 7]), source.f64([n * r, 7]), source.f64([n * 3, r])];
         let forward = |i: &[Float]| {
             let base = reference::linear::<Flex>(i[0].clone(), w.clone(), bias.clone());
-            reference::lora_add::<Flex>(
-                reference::matmul_nt::<Flex>,
-                base,
-                i[0].clone(),
-                i[1].clone(),
-                i[2].clone(),
-                &plan,
-            )
+            reference::lora_add::<Flex>(base, i[0].clone(), i[1].clone(), i[2].clone(), &plan)
         };
         check(
             &format!("low rank, {plan:?}"),

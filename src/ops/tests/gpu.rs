@@ -9,7 +9,7 @@ use burn::tensor::{DType, Device, Int, Tensor};
 use super::device::gpu;
 use super::support::{Source, lists, of_lengths, plans};
 use super::tolerance::PATHS;
-use crate::ops::{self, Activation, AdamWStep, ListObjective, Precision, Weights};
+use crate::ops::{self, Activation, AdamWStep, ListObjective, LoraPlan, Precision, Weights};
 
 fn assert_near(what: &str, expected: Tensor<2>, found: Tensor<2>) {
     let expected: Vec<f32> = expected.into_data().try_into_vec().expect("f32");
@@ -66,7 +66,7 @@ fn linear() {
         for (t, k, o) in [(1, 3, 2), (17, 31, 33), (129, 33, 127), (65, 68, 132), (1500, 64, 384)] {
             compare(&format!("linear {t} {k} {o} {activation:?}"), &[[t, k]], |device, i| {
                 let (w, bias) = (frozen(1, [o, k], device), frozen(2, [o], device));
-                ops::linear(i[0].clone(), &Weights::from(w), &bias, activation)
+                ops::linear(i[0].clone(), &Weights::from(w), &bias, activation).into_values()
             });
         }
     }
@@ -85,13 +85,15 @@ fn weights_of_fewer_bits() {
                 let what = format!("{precision} {t} {k} {width} {activation:?}");
                 compare(&what, &[[t, k]], |device, i| {
                     let w = Weights::new(&values, [width, k], precision, device);
-                    ops::linear(i[0].clone(), &w, &frozen(2, [width], device), activation)
+                    let bias = frozen(2, [width], device);
+                    ops::linear(i[0].clone(), &w, &bias, activation).into_values()
                 });
                 let shapes = [[t, k], [n * r, k], [n * width, r]];
                 compare(&format!("lora, {what}"), &shapes, |device, i| {
                     let w = Weights::new(&values, [width, k], precision, device);
                     let (bias, factors) = (frozen(2, [width], device), join(&i[1], &i[2]));
                     ops::lora_linear(i[0].clone(), &w, &bias, &factors, &plan, activation)
+                        .into_values()
                 });
             }
         }
@@ -119,14 +121,52 @@ fn low_rank_terms() {
                         let factors = join(&i[1], &i[2]);
                         let w = Weights::from(w);
                         ops::lora_linear(i[0].clone(), &w, &bias, &factors, &plan, activation)
+                            .into_values()
                     },
                 );
             }
-            let shapes = [[t, o], [t, k], [n * r, k], [n * width, r]];
-            compare(&format!("lora_add {t} {k} {plan:?}"), &shapes, |_, i| {
-                ops::lora_add(i[0].clone(), i[1].clone(), &join(&i[2], &i[3]), &plan)
+            let shapes = [[t, k], [t, k], [n * r, k], [n * width, r]];
+            compare(&format!("lora_linear_apart {t} {k} {plan:?}"), &shapes, |device, i| {
+                let (w, bias) = (frozen::<2>(1, [o, k], device), frozen(2, [o], device));
+                let (x, low, w) = (i[0].clone(), i[1].clone(), Weights::from(w));
+                let factors = join(&i[2], &i[3]);
+                ops::lora_linear_apart(x, low, &w, &bias, &factors, &plan, Activation::Gelu)
+                    .into_values()
             });
         }
+    }
+}
+
+/// What the gradients by the second layer's factors are computed from is the first one's, not its output.
+#[test]
+fn inputs_that_are_computed_again() {
+    for (t, k, h) in [(33, 17, 31), (65, 36, 20), (200, 64, 64)] {
+        let plan = LoraPlan { adapted: vec![0], width: h, rank: 5, scale: 0.5 };
+        let shapes = [[t, k], [1, 5 * (k + h)]];
+        let second = |device: &Device, x: ops::Rows, factors: &Tensor<2>| {
+            let w = Weights::from(frozen::<2>(7, [h, k], device));
+            let (bias, factors) = (frozen(8, [h], device), factors.clone().flatten(0, 1));
+            ops::lora_linear(x, &w, &bias, &factors, &plan, Activation::Identity).into_values()
+        };
+        compare(&format!("of a GELU, {t} {k} {h}"), &shapes, |device, i| {
+            let w = Weights::from(frozen::<2>(1, [k, k], device));
+            let bias = frozen(2, [k], device);
+            second(device, ops::linear(i[0].clone(), &w, &bias, Activation::Gelu), &i[1])
+        });
+        compare(&format!("of an adapted GELU, {t} {k} {h}"), &shapes, |device, i| {
+            let w = Weights::from(frozen::<2>(1, [k, k], device));
+            let (bias, factors) = (frozen(2, [k], device), frozen(3, [4 * k], device));
+            let plan = LoraPlan { adapted: vec![0], width: k, rank: 2, scale: 2.0 };
+            let x = i[0].clone();
+            let x = ops::lora_linear(x, &w, &bias, &factors, &plan, Activation::Gelu);
+            second(device, x, &i[1])
+        });
+        let shapes = [[t, k], [1, 5 * (k + h)], [t, k]];
+        compare(&format!("of a normalisation, {t} {k} {h}"), &shapes, |device, i| {
+            let (gamma, beta) = (frozen(4, [k], device), frozen(5, [k], device));
+            let x = ops::add_layer_norm(i[0].clone(), i[2].clone(), &gamma, &beta, 1e-12);
+            second(device, x, &i[1])
+        });
     }
 }
 
@@ -149,7 +189,7 @@ fn row_wise_operations() {
     for [t, h] in [[1, 3], [17, 31], [129, 33]] {
         compare(&format!("add_layer_norm {t} {h}"), &[[t, h], [t, h]], |device, i| {
             let (gamma, beta) = (frozen(1, [h], device), frozen(2, [h], device));
-            ops::add_layer_norm(i[0].clone(), i[1].clone(), &gamma, &beta, 1e-12)
+            ops::add_layer_norm(i[0].clone(), i[1].clone(), &gamma, &beta, 1e-12).into_values()
         });
         compare(&format!("gelu {t} {h}"), &[[t, h]], |_, i| ops::gelu(i[0].clone() * 3.0));
     }

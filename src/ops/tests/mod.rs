@@ -8,6 +8,7 @@ mod directions;
 mod finite_differences;
 mod gpu;
 mod kernels;
+mod quads;
 mod support;
 mod tolerance;
 mod truth;

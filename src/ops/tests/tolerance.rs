@@ -73,6 +73,7 @@ const TABLE: &[(&str, Tolerance)] = &[
     ("list_loss_backward", PRODUCT),
     ("lora_down", PRODUCT),
     ("lora_grads", PRODUCT),
+    ("lora_grads_scaled", PRODUCT),
     ("lora_linear", PRODUCT),
     ("lora_linear_backward", PRODUCT),
     ("lora_linear_gelu", ACTIVATED),

@@ -1,15 +1,16 @@
 //! Linear layers, with and without a low-rank term, and their gradients.
 
+use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::kernel::{
     self, Groups, Kernel, linear, linear_backward, linear_cooperative, linear_gelu,
-    linear_weight_grad, lora_down, lora_grads, lora_linear, lora_linear_backward, lora_linear_gelu,
-    lora_up_backward,
+    linear_weight_grad, lora_down, lora_grads, lora_grads_scaled, lora_linear,
+    lora_linear_backward, lora_linear_gelu, lora_up_backward,
 };
 use super::launch::{aligned, count, dims, empty, launch};
 use super::tuning::{Processor, tuning};
-use crate::ops::{Activation, LoraPlan, Precision, Storage};
+use crate::ops::{Activation, Kept, LoraPlan, Precision, Storage};
 
 /// Below so many tiles of 64 by 64, smaller tiles keep more of a GPU busy.
 const FEW_TILES: u32 = 64;
@@ -18,9 +19,15 @@ const FEW_TILES: u32 = 64;
 /// Four of the small ones fit in it, unless it is filled with rows or columns that do not exist.
 const WIDE_TILE_COST: f32 = 2.3;
 
-/// Widest output of which every column tile computes `x A^T` for itself, sparing a dispatch that
+/// Widest output of which every column tile computes `x A^T` for itself on a GPU, sparing a dispatch that
 /// would cost more.
 const WIDEST_FUSED: u32 = 1024;
+
+/// To so many rows, more threads than 64 have too few of them each for the gradient by the factors.
+const FEW_ROWS: u32 = 128;
+
+/// Largest rank of `x A^T` that a tile has room for.
+const MOST_FUSED: u32 = 16;
 
 /// No such block: the shaders' mark for an output block without a low-rank term.
 const NO_SLOT: u32 = u32::MAX;
@@ -51,6 +58,15 @@ impl Tile {
                 Self::Wide
             }
             Processor::Software => Self::Large,
+        }
+    }
+
+    /// Rows, and columns.
+    fn size(self) -> u32 {
+        match self {
+            Self::Any | Self::Small => 32,
+            Self::Large => 64,
+            Self::Wide => 128,
         }
     }
 }
@@ -110,7 +126,7 @@ fn tiles(kernel: &Kernel, rows: u32, columns: u32) -> Groups {
 }
 
 /// Whether sizes divide by four and the tensors begin at quads.
-fn in_quads(sizes: &[u32], tensors: &[&CubeTensor]) -> bool {
+pub(in crate::ops) fn in_quads(sizes: &[u32], tensors: &[&CubeTensor]) -> bool {
     sizes.iter().all(|size| size.is_multiple_of(4)) && tensors.iter().all(|tensor| aligned(tensor))
 }
 
@@ -232,37 +248,53 @@ pub(super) fn down(x: &CubeTensor, factors: &CubeTensor, plan: &LoraPlan) -> Cub
     u
 }
 
-/// The activated output, the output before, which is meaningless where it is not kept, and `x A^T`.
-#[allow(clippy::too_many_arguments, reason = "the operation's, and what to keep")]
+/// What an adapted layer takes beside its frozen part.
+pub(super) struct Inputs<'a> {
+    pub x: &'a CubeTensor,
+    /// Input of the low-rank path, where that is not x.
+    pub low: Option<CubeTensor>,
+    pub factors: &'a CubeTensor,
+    pub plan: &'a LoraPlan,
+}
+
+/// Whether every tile of an output computes `x A^T` along with it.
+fn fuses(processor: Processor, tile: Tile, outputs: u32, plan: &LoraPlan) -> bool {
+    tile != Tile::Any
+        && plan.rank as u32 <= MOST_FUSED
+        && (plan.width as u32).is_multiple_of(tile.size())
+        && (processor == Processor::Software || outputs <= WIDEST_FUSED)
+}
+
+/// The activated output, the output before, which is meaningless where it is not kept, and `x A^T`, or
+/// `low A^T`.
 pub(super) fn lora_linear_forward(
-    x: &CubeTensor,
+    inputs: &Inputs<'_>,
     w: &CubeTensor,
     bias: &CubeTensor,
-    factors: &CubeTensor,
-    plan: &LoraPlan,
     storage: Storage,
     activation: Activation,
     keep: Keep,
 ) -> (CubeTensor, CubeTensor, CubeTensor) {
+    let &Inputs { x, ref low, factors, plan } = inputs;
     let ((rows, inputs), outputs) = (dims(x), storage.outputs as u32);
     let (width, rank) = (plan.width as u32, plan.rank as u32);
     let quads = in_quads(&[inputs, outputs, width], &[x, w, bias, factors]);
     let processor = tuning(x).processor;
-    let fused = processor == Processor::Gpu
-        && quads
-        && rank <= 16
-        && width.is_multiple_of(64)
-        && outputs <= WIDEST_FUSED;
-    let u =
-        if fused { empty([rows as usize, plan.stacked_rank()], x) } else { down(x, factors, plan) };
+    let tile = Tile::choose(processor, quads, rows, outputs);
+    let fused = low.is_none() && fuses(processor, tile, outputs, plan);
+    let u = if fused {
+        empty([rows as usize, plan.stacked_rank()], x)
+    } else {
+        down(low.as_ref().unwrap_or(x), factors, plan)
+    };
     let y = empty([rows as usize, outputs as usize], x);
     let (adapted, [slot_0, slot_1, slot_2]) = (plan.adapted.len() as u32, slots(plan));
     let (scale, scales) = (plan.scale, storage.scales() as u32);
     let variant = |kernel| Variant {
         kernel,
         precision: storage.precision,
-        fused: fused.then_some(if rank <= 8 { 8 } else { 16 }),
-        tile: Tile::choose(processor, quads, rows, outputs),
+        fused: fused.then_some(if rank <= 8 { 8 } else { MOST_FUSED }),
+        tile,
     };
     match activation {
         Activation::Identity => {
@@ -322,15 +354,15 @@ pub(super) fn lora_linear_forward(
 /// Gradients of `x A^T` and of the factors.
 pub(super) fn lora_grads(
     g: &CubeTensor,
-    x: &CubeTensor,
+    x: &Kept<CubeBackend>,
     u: &CubeTensor,
     factors: &CubeTensor,
     plan: &LoraPlan,
 ) -> (CubeTensor, CubeTensor) {
-    let ((rows, outputs), (_, inputs)) = (dims(g), dims(x));
+    let ((rows, outputs), (_, inputs)) = (dims(g), dims(x.held()));
     let (width, rank) = (plan.width as u32, plan.rank as u32);
     let (adapted, [slot_0, slot_1, slot_2]) = (plan.adapted.len() as u32, slots(plan));
-    let stacked = plan.stacked_rank();
+    let (stacked, scale) = (plan.stacked_rank(), plan.scale);
     let v = empty([rows as usize, stacked], g);
     let call = lora_up_backward::Arguments {
         g,
@@ -345,34 +377,67 @@ pub(super) fn lora_grads(
         slot_1,
         slot_2,
         b_start: stacked as u32 * inputs,
-        scale: plan.scale,
+        scale,
     };
     let groups = Groups::linear(rows.div_ceil(8) * adapted * rank.div_ceil(8));
     launch(&lora_up_backward::LORA_UP_BACKWARD, &call, groups);
 
     let dfactors = empty([count(factors) as usize], g);
-    let call = lora_grads::Arguments {
-        g,
-        x,
-        u,
-        v: &v,
-        dfactors: &dfactors,
-        rows,
-        inputs,
-        outputs,
-        width,
-        rank,
-        adapted,
-        slot_0,
-        slot_1,
-        slot_2,
-        scale: plan.scale,
-    };
-    let quads = in_quads(&[inputs, outputs, width], &[g, x]);
-    let kernel = if quads { &lora_grads::LORA_GRADS_VEC4 } else { &lora_grads::LORA_GRADS };
     let of_a = inputs.div_ceil(16) * (adapted * rank).div_ceil(8);
     let of_b = adapted * width.div_ceil(16) * rank.div_ceil(8);
-    launch(kernel, &call, Groups::linear(of_a + of_b));
+    let groups = Groups::linear(of_a + of_b);
+    let sizes = [inputs, outputs, width];
+    let variant = |entry: &str, tensors: &[&CubeTensor]| {
+        let quads = if in_quads(&sizes, tensors) { "_vec4" } else { "" };
+        named(&format!("{entry}{quads}{}", if rows <= FEW_ROWS { "_few" } else { "" }))
+    };
+    match x {
+        Kept::Rows(kept) | Kept::Gelu(kept) => {
+            let gelu = matches!(x, Kept::Gelu(_));
+            let kernel = variant(if gelu { "lora_grads_gelu" } else { "lora_grads" }, &[g, kept]);
+            let call = lora_grads::Arguments {
+                g,
+                kept,
+                u,
+                v: &v,
+                dfactors: &dfactors,
+                rows,
+                inputs,
+                outputs,
+                width,
+                rank,
+                adapted,
+                slot_0,
+                slot_1,
+                slot_2,
+                scale,
+            };
+            launch(kernel, &call, groups);
+        }
+        Kept::Scaled(normalised, gamma, beta) => {
+            let kernel = variant("lora_grads_scaled", &[g, normalised, gamma, beta]);
+            let call = lora_grads_scaled::Arguments {
+                g,
+                normalised,
+                gamma,
+                beta,
+                u,
+                v: &v,
+                dfactors: &dfactors,
+                rows,
+                inputs,
+                outputs,
+                width,
+                rank,
+                adapted,
+                slot_0,
+                slot_1,
+                slot_2,
+                scale,
+            };
+            launch(kernel, &call, groups);
+        }
+    }
     (v, dfactors)
 }
 
@@ -422,11 +487,10 @@ mod tests {
             for gelu in ["", "_gelu"] {
                 named(&format!("linear_cooperative{gelu}_{precision}"));
             }
-            for (tile, rank) in
-                [(Tile::Small, 8), (Tile::Small, 16), (Tile::Large, 8), (Tile::Large, 16)]
-            {
-                for kernel in adapted {
-                    Variant { kernel, precision, fused: Some(rank), tile }.find();
+            for tile in [Tile::Small, Tile::Large, Tile::Wide] {
+                for (kernel, rank) in adapted.into_iter().flat_map(|k| [(k, 8), (k, 16)]) {
+                    let found = Variant { kernel, precision, fused: Some(rank), tile }.find();
+                    assert_eq!(found.constant("TILE"), tile.size());
                 }
             }
         }

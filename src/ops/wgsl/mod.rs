@@ -22,13 +22,15 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::reference::{self, join_factors, split_factors};
-use super::{Activation, AdamWStep, Lists, LoraPlan, LorbOps, Precision, Segments, Storage};
+use super::{Activation, AdamWStep, Kept, Lists, LoraPlan, LorbOps, Precision, Segments, Storage};
 pub use attention::WIDEST_HEAD;
 use launch::contiguous;
 pub use launch::dispatches;
 #[cfg(test)]
 pub(super) use launch::launch;
 use linear::Keep;
+#[cfg(test)]
+pub(super) use linear::in_quads;
 pub use tuning::{Extensions, Processor, Tuning, offer, tuned_for, with_tuning};
 
 /// Whether the operations of the model run on our kernels where they can.
@@ -38,6 +40,12 @@ static ENABLED: AtomicBool = AtomicBool::new(true);
 /// whole process: benchmarks compare the two. Losses and the optimiser have no such choice.
 pub fn set_enabled(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
+}
+
+/// What [`set_enabled`] chose last; in a wasm module there is no choice.
+#[must_use]
+pub fn enabled() -> bool {
+    WEB || ENABLED.load(Ordering::Relaxed)
 }
 
 /// Whether this is a wasm module.
@@ -59,8 +67,7 @@ fn ours<const N: usize>(tensors: [&CubeTensor; N]) -> bool {
     if WEB {
         return true;
     }
-    ENABLED.load(Ordering::Relaxed)
-        && tensors.iter().all(|tensor| takes_wgsl(tensor) && tensor.dtype == DType::F32)
+    enabled() && tensors.iter().all(|tensor| takes_wgsl(tensor) && tensor.dtype == DType::F32)
 }
 
 /// Whether a head of this width fits the attention kernels.
@@ -91,16 +98,19 @@ impl LorbOps for CubeBackend {
 
     fn base_linear(
         x: FloatTensor<Self>,
+        _: Kept<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         storage: Storage,
         activation: Activation,
-    ) -> FloatTensor<Self> {
-        if !ours([&x, &w, &bias]) {
-            return Self::base_linear_forward(x, w, bias, storage, activation).0;
-        }
-        let [x, w, bias] = [x, w, bias].map(contiguous);
-        linear::linear_forward(&x, &w, &bias, storage, activation, Keep::Nothing).0
+    ) -> (FloatTensor<Self>, Kept<Self>) {
+        let (y, _) = if ours([&x, &w, &bias]) {
+            let [x, w, bias] = [x, w, bias].map(contiguous);
+            linear::linear_forward(&x, &w, &bias, storage, activation, Keep::Nothing)
+        } else {
+            Self::base_linear_forward(x, w, bias, storage, activation)
+        };
+        Kept::as_it_is(y)
     }
 
     fn base_linear_forward(
@@ -143,19 +153,16 @@ impl LorbOps for CubeBackend {
 
     fn lora_linear(
         x: FloatTensor<Self>,
+        _: Kept<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
         storage: Storage,
         activation: Activation,
-    ) -> FloatTensor<Self> {
-        if !ours([&x, &w, &bias, &factors]) {
-            return Self::lora_linear_forward(x, w, bias, factors, plan, storage, activation).0;
-        }
-        let [x, w, bias, factors] = [x, w, bias, factors].map(contiguous);
-        let keep = Keep::Nothing;
-        linear::lora_linear_forward(&x, &w, &bias, &factors, &plan, storage, activation, keep).0
+    ) -> (FloatTensor<Self>, Kept<Self>) {
+        let tensors = [x, w, bias, factors];
+        Kept::as_it_is(adapted(tensors, None, &plan, storage, activation, Keep::Nothing).0)
     }
 
     fn lora_linear_forward(
@@ -167,50 +174,36 @@ impl LorbOps for CubeBackend {
         storage: Storage,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        if !ours([&x, &w, &bias, &factors]) {
-            let base = reference::linear::<Self>(x.clone(), dense(w, storage), bias);
-            let (before, u) = Self::lora_add_forward(base, x, factors, plan);
-            let (y, before) = activate(before, activation);
-            return (y, before, u);
-        }
-        let [x, w, bias, factors] = [x, w, bias, factors].map(contiguous);
-        linear::lora_linear_forward(
-            &x,
-            &w,
-            &bias,
-            &factors,
-            &plan,
-            storage,
-            activation,
-            Keep::Before,
-        )
+        adapted([x, w, bias, factors], None, &plan, storage, activation, Keep::Before)
     }
 
-    // Only dropout on the low-rank path comes here: composed, of our own products.
-    fn lora_add_forward(
-        base: FloatTensor<Self>,
+    fn lora_linear_apart_forward(
         x: FloatTensor<Self>,
+        low: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let (a, b) = split_factors::<Self>(factors, &plan);
-        reference::lora_add::<Self>(product, base, x, a, b, &plan)
+        storage: Storage,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        adapted([x, w, bias, factors], Some(low), &plan, storage, activation, Keep::Before)
     }
 
     fn lora_grads(
         g: FloatTensor<Self>,
-        x: FloatTensor<Self>,
+        x: Kept<Self>,
         u: FloatTensor<Self>,
         factors: FloatTensor<Self>,
         plan: LoraPlan,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        if !ours([&g, &x, &u, &factors]) {
+        if !ours([&g, x.held(), &u, &factors]) {
             let (_, b) = split_factors::<Self>(factors, &plan);
-            let (v, da, db) = reference::lora_grads::<Self>(g, x, u, b, &plan);
+            let (v, da, db) = reference::lora_grads::<Self>(g, x.rows(), u, b, &plan);
             return (v, join_factors::<Self>(da, db));
         }
-        let [g, x, u, factors] = [g, x, u, factors].map(contiguous);
-        linear::lora_grads(&g, &x, &u, &factors, &plan)
+        let [g, u, factors] = [g, u, factors].map(contiguous);
+        linear::lora_grads(&g, &x.map(contiguous), &u, &factors, &plan)
     }
 
     fn lora_linear_backward(
@@ -234,10 +227,15 @@ impl LorbOps for CubeBackend {
         factors: FloatTensor<Self>,
         plan: LoraPlan,
     ) -> FloatTensor<Self> {
-        let (a, _) = split_factors::<Self>(factors, &plan);
-        let (outputs, inputs) = (a.shape()[0], a.shape()[1]);
-        let a = Self::float_reshape(a, Shape::new([outputs * inputs]));
-        Self::base_linear_backward(v, a, Storage { outputs, inputs, precision: Precision::F32 })
+        if !ours([&v, &factors]) {
+            let (a, _) = split_factors::<Self>(factors, &plan);
+            return reference::linear_backward::<Self>(v, a);
+        }
+        let inputs = plan.inputs(factors.shape().num_elements());
+        let storage = Storage { outputs: plan.stacked_rank(), inputs, precision: Precision::F32 };
+        let [v, factors] = [v, factors].map(contiguous);
+        // A lies at the beginning of the factors.
+        linear::linear_backward(&v, &factors, storage)
     }
 
     fn packed_attention_forward(
@@ -303,12 +301,14 @@ impl LorbOps for CubeBackend {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f32,
-    ) -> FloatTensor<Self> {
-        if !ours([&x, &residual, &gamma, &beta]) {
-            return reference::add_layer_norm::<Self>(x, residual, gamma, beta, epsilon).0;
-        }
-        let [x, residual, gamma, beta] = [x, residual, gamma, beta].map(contiguous);
-        rows::add_layer_norm(&x, &residual, &gamma, &beta, epsilon)
+    ) -> (FloatTensor<Self>, Kept<Self>) {
+        let y = if ours([&x, &residual, &gamma, &beta]) {
+            let [x, residual, gamma, beta] = [x, residual, gamma, beta].map(contiguous);
+            rows::add_layer_norm(&x, &residual, &gamma, &beta, epsilon)
+        } else {
+            reference::add_layer_norm::<Self>(x, residual, gamma, beta, epsilon).0
+        };
+        Kept::as_it_is(y)
     }
 
     fn add_layer_norm_forward(
@@ -478,12 +478,28 @@ impl LorbOps for CubeBackend {
     }
 }
 
-/// `x y^T`.
-fn product(x: CubeTensor, y: CubeTensor) -> CubeTensor {
-    let (outputs, inputs) = (y.shape()[0], y.shape()[1]);
-    let storage = Storage { outputs, inputs, precision: Precision::F32 };
-    let none = CubeBackend::float_zeros(Shape::new([outputs]), &x.device, x.dtype.into());
-    CubeBackend::base_linear(x, y, none, storage, Activation::Identity)
+/// An adapted layer of x, w, bias and factors: the activated output, the output before, which is
+/// meaningless where it is not kept, and `low A^T`. Without `low` the low-rank path takes x.
+fn adapted(
+    tensors: [CubeTensor; 4],
+    low: Option<CubeTensor>,
+    plan: &LoraPlan,
+    storage: Storage,
+    activation: Activation,
+    keep: Keep,
+) -> (CubeTensor, CubeTensor, CubeTensor) {
+    if !ours(tensors.each_ref()) || !low.iter().all(|low| ours([low])) {
+        let [x, w, bias, factors] = tensors;
+        let low = low.unwrap_or_else(|| x.clone());
+        let base = reference::linear::<CubeBackend>(x, dense(w, storage), bias);
+        let (a, b) = split_factors::<CubeBackend>(factors, plan);
+        let (before, u) = reference::lora_add::<CubeBackend>(base, low, a, b, plan);
+        let (y, before) = activate(before, activation);
+        return (y, before, u);
+    }
+    let [x, w, bias, factors] = tensors.map(contiguous);
+    let inputs = linear::Inputs { x: &x, low: low.map(contiguous), factors: &factors, plan };
+    linear::lora_linear_forward(&inputs, &w, &bias, storage, activation, keep)
 }
 
 /// A weight as a matrix, for burn's own operations.

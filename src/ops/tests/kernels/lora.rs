@@ -4,6 +4,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::super::support::Source;
 use super::super::truth::linear::{Adapted, activated};
+use super::super::truth::rows::scaled;
 use super::linear::{check_kept, kept, sizes};
 use super::{Bench, Groups, Kernel, check, groups, precision, tiles, variants};
 use crate::ops::wgsl::{kernel as shaders, launch};
@@ -275,14 +276,14 @@ pub(super) fn lora_grads(bench: &Bench) {
     for kernel in bench.variants("lora_grads") {
         for (plan, sizes @ [t, k, o]) in bench.sizes(cases(kernel)) {
             let mut source = Source::new(46);
-            let (n, len) = (plan.stacked_rank(), plan.stacked_rank() * k + plan.up_len());
-            let (g, x) = (source.exact(t * o), source.exact(t * k));
+            let n = plan.stacked_rank();
+            let (g, kept) = (source.exact(t * o), source.exact(t * k));
             let (u, v) = (source.exact(t * n), source.exact(t * n));
-            let dfactors = bench.gpu.output([len]);
+            let dfactors = bench.gpu.output([n * k + plan.up_len()]);
             let [slot_0, slot_1, slot_2] = slots(&plan);
             let call = shaders::lora_grads::Arguments {
                 g: &bench.gpu.floats([t, o], &g),
-                x: &bench.gpu.floats([t, k], &x),
+                kept: &bench.gpu.floats([t, k], &kept),
                 u: &bench.gpu.floats([t, n], &u),
                 v: &bench.gpu.floats([t, n], &v),
                 dfactors: &dfactors,
@@ -297,11 +298,54 @@ pub(super) fn lora_grads(bench: &Bench) {
                 slot_2,
                 scale: plan.scale,
             };
-            let of_a = k.div_ceil(16) * n.div_ceil(8);
-            let of_b = plan.adapted.len() * plan.width.div_ceil(16) * plan.rank.div_ceil(8);
-            launch(kernel, &call, groups(of_a + of_b, 1));
+            launch(kernel, &call, gradient_groups(&plan, k));
+            let x = if kernel.name.contains("gelu") { activated(&kept) } else { kept };
             let expected = Adapted { plan: &plan, sizes }.grads(&g, &x, &u, &v);
             check(kernel, &format!("{sizes:?} {plan:?}"), &expected, &dfactors);
         }
     }
+}
+
+pub(super) fn lora_grads_scaled(bench: &Bench) {
+    for kernel in bench.variants("lora_grads_scaled") {
+        for (plan, sizes @ [t, k, o]) in bench.sizes(cases(kernel)) {
+            let mut source = Source::new(47);
+            let n = plan.stacked_rank();
+            let (g, normalised) = (source.exact(t * o), source.exact(t * k));
+            let (gamma, beta) = (source.exact(k), source.exact(k));
+            let (u, v) = (source.exact(t * n), source.exact(t * n));
+            let dfactors = bench.gpu.output([n * k + plan.up_len()]);
+            let [slot_0, slot_1, slot_2] = slots(&plan);
+            let call = shaders::lora_grads_scaled::Arguments {
+                g: &bench.gpu.floats([t, o], &g),
+                normalised: &bench.gpu.floats([t, k], &normalised),
+                gamma: &bench.gpu.floats([k], &gamma),
+                beta: &bench.gpu.floats([k], &beta),
+                u: &bench.gpu.floats([t, n], &u),
+                v: &bench.gpu.floats([t, n], &v),
+                dfactors: &dfactors,
+                rows: t as u32,
+                inputs: k as u32,
+                outputs: o as u32,
+                width: plan.width as u32,
+                rank: plan.rank as u32,
+                adapted: plan.adapted.len() as u32,
+                slot_0,
+                slot_1,
+                slot_2,
+                scale: plan.scale,
+            };
+            launch(kernel, &call, gradient_groups(&plan, k));
+            let x = scaled(&normalised, &gamma, &beta);
+            let expected = Adapted { plan: &plan, sizes }.grads(&g, &x, &u, &v);
+            check(kernel, &format!("{sizes:?} {plan:?}"), &expected, &dfactors);
+        }
+    }
+}
+
+/// Workgroups of the gradient by the factors of a layer with so many inputs.
+fn gradient_groups(plan: &LoraPlan, inputs: usize) -> Groups {
+    let of_a = inputs.div_ceil(16) * plan.stacked_rank().div_ceil(8);
+    let of_b = plan.adapted.len() * plan.width.div_ceil(16) * plan.rank.div_ceil(8);
+    groups(of_a + of_b, 1)
 }

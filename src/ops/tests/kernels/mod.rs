@@ -73,6 +73,7 @@ kernels!(
     linear::linear_weight_grad,
     lora::lora_down,
     lora::lora_grads,
+    lora::lora_grads_scaled,
     lora::lora_linear,
     lora::lora_linear_backward,
     lora::lora_linear_gelu,

@@ -1,0 +1,95 @@
+//! The kernels against the CPU path, where no golden file looks: dropout, whose masks are drawn on the host, and
+//! adapters that are merged into the base.
+
+mod common;
+
+use burn::tensor::{Device, Tensor};
+use lorb::base::BertConfig;
+use lorb::bench::{Shape, random_weights};
+use lorb::model::{Adapter, Encoder, Leaves, LoraConfig, PackedBatch, Target};
+
+/// Largest difference of a number, relative to the largest: several kernels of f32 on either side, one
+/// after the other.
+const RELATIVE: f64 = 1e-4;
+
+/// On a rasteriser as it is, and on one with the least that WebGPU promises.
+fn gpus() -> Vec<Device> {
+    [common::software_gpu(), common::least_gpu()].into_iter().flatten().collect()
+}
+
+fn batch() -> PackedBatch {
+    let long: Vec<u32> = (2..60).collect();
+    [&[2, 40, 41, 3][..], &[2, 9, 8, 7, 6, 3], &[2, 3], &long].into_iter().collect()
+}
+
+/// An encoder of the smallest shape, and an adapter none of whose parts is zero.
+fn model(lora: LoraConfig, device: &Device) -> (BertConfig, Encoder, Adapter) {
+    let config = Shape::Tiny.config();
+    let mut weights = random_weights(&config, 3).expect("a random base");
+    let encoder = Encoder::new(&config, &mut weights, device).expect("an encoder");
+    let mut adapter = Adapter::init(&config, lora, 5).expect("an adapter");
+    for (i, number) in adapter.parameters.iter_mut().enumerate() {
+        *number += (i * 37 % 101) as f32 * 1e-3 - 0.05;
+    }
+    (config, encoder, adapter)
+}
+
+fn host(tensor: Tensor<1>) -> Vec<f64> {
+    let values: Vec<f32> = tensor.into_data().try_into_vec().expect("f32");
+    values.into_iter().map(f64::from).collect()
+}
+
+fn assert_near(what: &str, expected: &[f64], found: &[f64]) {
+    assert_eq!(expected.len(), found.len(), "{what}");
+    let most = expected.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+    assert!(most > 0.0, "{what}: all zero proves nothing");
+    for (i, (expected, found)) in expected.iter().zip(found).enumerate() {
+        let off = (expected - found).abs();
+        assert!(off <= RELATIVE * most, "{what}: element {i} is {found}, expected {expected}");
+    }
+}
+
+/// Scores, and the gradient by all parameters of their sum.
+fn trained(seed: Option<u64>, device: &Device) -> [Vec<f64>; 2] {
+    let targets = Target::ALL.into();
+    let lora = LoraConfig { rank: 3, dropout: 0.3, targets, ..LoraConfig::default() };
+    let (config, encoder, adapter) = model(lora, device);
+    let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), device);
+    let leaves = Leaves::tracked(&config, &adapter.method, &adapter.layout, &flat);
+    let out = encoder.forward(&batch(), &leaves, seed);
+    let scores = host(out.scores.clone().inner());
+    // From ones in every score: burn's own sums take more than every device has.
+    [scores, host(leaves.gradient(&out.scores.backward()))]
+}
+
+#[test]
+fn dropout_is_the_same_on_every_device() {
+    let with = |seed| trained(seed, &common::cpu());
+    let expected = with(Some(11));
+    for other in [None, Some(12)] {
+        assert_ne!(expected, with(other), "a mask that changes nothing proves nothing");
+    }
+    for device in gpus() {
+        let [scores, gradient] = trained(Some(11), &device);
+        assert_near("scores", &expected[0], &scores);
+        assert_near("gradient", &expected[1], &gradient);
+    }
+}
+
+#[test]
+fn merged_adapters_score_the_same_on_every_device() {
+    let score = |merge: bool, device: &Device| {
+        let targets = [Target::Query, Target::Value, Target::Intermediate, Target::Output];
+        let lora = LoraConfig { rank: 3, targets: targets.into(), ..LoraConfig::default() };
+        let (config, mut encoder, adapter) = model(lora, device);
+        let mut leaves = Leaves::new(&config, &adapter, device);
+        if merge {
+            (encoder, leaves) = encoder.merged(leaves);
+        }
+        host(encoder.forward(&batch(), &leaves, None).scores)
+    };
+    let expected = score(false, &common::cpu());
+    for device in gpus() {
+        assert_near("merged", &expected, &score(true, &device));
+    }
+}
