@@ -17,8 +17,9 @@ export interface Origin {
   emit: ProgressCallback;
 }
 
-export function origin(source: Source, options: LoadOptions): Origin {
-  return { folder: openFolder(source, options), options, emit: options.progress_callback ?? (() => {}) };
+export function origin(source: Source, options: LoadOptions & { baseName?: string }): Origin {
+  const folder = openFolder(source, options);
+  return { folder: { ...folder, id: options.baseName ?? folder.id }, options, emit: options.progress_callback ?? (() => {}) };
 }
 
 async function context({ folder: { name }, options, emit }: Origin): Promise<DownloadContext> {
@@ -60,7 +61,7 @@ export async function loadBase(origin: Origin, dtype: Dtype, engine: Engine): Pr
   }
 }
 
-async function loadBlob(blob: Blob, sink: Sink, { folder: { name }, options, emit }: Origin, engine: Engine): Promise<Result<'base.finish'>> {
+async function loadBlob(blob: Blob, sink: Sink, { folder: { name, id }, options, emit }: Origin, engine: Engine): Promise<Result<'base.finish'>> {
   const { signal } = options;
   const file = WEIGHTS;
   emit({ status: 'initiate', name, file });
@@ -71,7 +72,7 @@ async function loadBlob(blob: Blob, sink: Sink, { folder: { name }, options, emi
     const loaded = Math.min(at + PART_BYTES, blob.size);
     emit({ status: 'progress', name, file, progress: (100 * loaded) / blob.size, loaded, total: blob.size });
   }
-  const loaded = await engine.call('base.finish', { name: undefined }, { signal });
+  const loaded = await engine.call('base.finish', { name: id }, { signal });
   checkHash(file, options, loaded.fileHash);
   emit({ status: 'done', name, file, from: 'files', verified: options.sha256?.[file] !== undefined });
   return loaded;

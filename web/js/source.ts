@@ -63,8 +63,14 @@ function urlFolder(source: string | URL, { sha256 }: LoadOptions): Folder {
     throw new BadInputError(`${JSON.stringify(source)} is neither a hub id (owner/name) nor a URL`);
   }
   if (!root.pathname.endsWith('/')) root.pathname += '/';
-  const name = root.pathname.split('/').filter(Boolean).pop() ?? root.host;
-  return { name, id: root.origin + root.pathname, locate: (file) => ({ url: new URL(file + root.search, root).href, file, sha256: sha256?.[file] }) };
+  // Not the URL itself: adapters travel, and nobody else may reach this server.
+  const id = hubIdIn(root) ?? root.pathname.split('/').filter(Boolean).pop();
+  return { name: id ?? root.host, id, locate: (file) => ({ url: new URL(file + root.search, root).href, file, sha256: sha256?.[file] }) };
+}
+
+/** The id in the URL of a folder on a hub. */
+function hubIdIn({ pathname }: URL): string | undefined {
+  return /^\/([\w-][\w.-]*\/[\w-][\w.-]*)\/resolve\/[^/]+\/$/.exec(pathname)?.[1];
 }
 
 function fileFolder(source: Exclude<Source, string | URL>): Folder {

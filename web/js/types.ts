@@ -134,6 +134,8 @@ export interface RescorerOptions extends LoadOptions {
   dtype?: Dtype;
   /** An adapter to load and to activate. */
   adapter?: Source;
+  /** What adapters tuned here state as their base, best a hub id. Left out, the hub id, else the folder's name. */
+  baseName?: string;
   /** How to start the worker, where the one beside this module cannot be (a page of another origin, a bundler). */
   worker?: () => Worker;
 }

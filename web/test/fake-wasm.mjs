@@ -81,7 +81,7 @@ export function fakeWasm(control = {}) {
     }
     writeAdapter(name) {
       this.#info(name);
-      return { config: encode({ base: this.hash }), weights: encode(this.#adapters.get(name)) };
+      return { config: encode({ base: this.hash, baseName: this.name }), weights: encode(this.#adapters.get(name)) };
     }
     #lm(adapter, text) {
       return this.#info(adapter).factor * text.length;

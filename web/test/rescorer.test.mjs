@@ -107,6 +107,29 @@ test('a vocabulary stands in for tokenizer.json', async () => {
   }
 });
 
+test('adapters state the hub id of their base, its folder or the name given, and never a URL', async () => {
+  const files = (root) => ({
+    [`${root}/config.json`]: Buffer.from('{"model_type":"bert"}'),
+    [`${root}/tokenizer.json`]: Buffer.from('{}'),
+    [`${root}/model.safetensors`]: Buffer.from(weights),
+  });
+  const server = await serve({ ...files('/models/small'), ...files('/owner/tiny/resolve/v1') });
+  const stated = async (source, more = {}) => {
+    const { rescorer } = await open({}, { cache: null, ...more }, source);
+    for await (const _ of rescorer.createTrainer().run([{ ref: 'a', nbest: ['a', 'bb'] }]));
+    const config = JSON.parse(await (await rescorer.saveAdapter())['adapter_config.json'].text());
+    await rescorer.dispose();
+    return config.baseName;
+  };
+  assert.equal(await stated(`${server.root}/models/small`), 'small');
+  assert.equal(await stated(new URL(`${server.root}/models/small/?token=secret`)), 'small');
+  assert.equal(await stated(`${server.root}/owner/tiny/resolve/v1/`), 'owner/tiny');
+  assert.equal(await stated(`${server.root}/models/small`, { baseName: 'owner/small' }), 'owner/small');
+  assert.equal(await stated(model(), { baseName: 'owner/small' }), 'owner/small');
+  assert.equal(await stated(model()), undefined);
+  await server.close();
+});
+
 test('a base comes from a hub, with the hash it lists, and from the cache the next time', async () => {
   const root = '/owner/tiny/resolve/v1';
   const tree = [
