@@ -181,23 +181,23 @@ pub(super) fn adamw(
     launch(&global_norm::GLOBAL_NORM, &call, Groups::linear(count(&partials)));
     let norm = empty([1], g);
     let [correction1, correction2] = step.corrections();
+    let schedule = [step.lr, correction1, correction2].map(|value| (value as f32).to_bits());
+    let schedule = upload(&schedule, g);
     let call = adamw::Arguments {
         g,
         parameters: &parameters,
         first: &first,
         second: &second,
         partials: &partials,
+        schedule: &schedule,
         norm: &norm,
         count: elements,
-        lr: step.lr as f32,
         weight_decay: step.weight_decay as f32,
         beta1: step.beta1 as f32,
         beta2: step.beta2 as f32,
         epsilon: step.epsilon as f32,
         rest1: (1.0 - step.beta1) as f32,
         rest2: (1.0 - step.beta2) as f32,
-        correction1: correction1 as f32,
-        correction2: correction2 as f32,
         clip_norm: step.clip_norm as f32,
     };
     let kernel = &adamw::ADAMW;
