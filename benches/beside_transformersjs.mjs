@@ -1,16 +1,17 @@
 /**
  * Speed in a browser, beside transformers.js on the same texts and beside the native program:
  *
- *     node benches/beside_transformersjs.mjs LISTS.jsonl[.gz] TRANSFORMERS ONNX [LISTS_USED]
+ *     node benches/beside_transformersjs.mjs LISTS.jsonl[.gz] TRANSFORMERS ONNX [LISTS_USED [LISTS_ON_WEBGPU [SECONDS]]]
  *
  * TRANSFORMERS is a directory with node_modules/@huggingface/transformers; ONNX one with config.json, tokenizer.json and
  * onnx/model.onnx of the base that the tests use, as torch.onnx.export (opset 17) writes it: input_ids, attention_mask and
  * token_type_ids to last_hidden_state, batch and sequence of any size. Needs web/dist (scripts/build-web.sh) and a release build; runs one contender
- * after the other, each in a browser of its own, and prints a table in Markdown. LISTS_USED is 20 by default.
+ * after the other, each in a browser of its own, and prints a table in Markdown. LISTS_USED is 20 by default; on WebGPU, which is computed
+ * in software here, 2; a contender that takes longer than SECONDS, 600 by default, is given up.
  *
  * "Cold start" is a new page with the base in its cache: from the call that loads to the first list scored. The encoder pass
  * scores every list, tokenizer included, after one that does not count; transformers.js gets a list as one padded batch, and its
- * last hidden state stays where it is but for [CLS].
+ * last hidden state stays where it is but for [CLS]. Below the table stands how far the two are apart in [CLS] of the bare base.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,16 +24,16 @@ import { binary } from '../tests/browser/native.mjs';
 import { files, minilm, root } from '../tests/browser/site.mjs';
 import { serve } from '../web/test/server.mjs';
 
-const [file, transformers, onnx, used = '20'] = process.argv.slice(2);
+const [file, transformers, onnx, used = '20', slow = '2', seconds = '600'] = process.argv.slice(2);
 if (!onnx) {
-  console.error('usage: node benches/beside_transformersjs.mjs LISTS.jsonl[.gz] TRANSFORMERS ONNX [LISTS_USED]');
+  console.error('usage: node benches/beside_transformersjs.mjs LISTS.jsonl[.gz] TRANSFORMERS ONNX [LISTS_USED [LISTS_ON_WEBGPU [SECONDS]]]');
   process.exit(2);
 }
 const bytes = readFileSync(file);
 const text = (file.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString();
 const lines = text.trim().split('\n').slice(0, Number(used));
 const lists = lines.map((line) => JSON.parse(line));
-const hypotheses = lists.reduce((sum, { nbest }) => sum + nbest.length, 0);
+const hypotheses = (lists) => lists.reduce((sum, { nbest }) => sum + nbest.length, 0);
 
 const BLANK = '<!doctype html><html lang="en"><title>LoRB</title><link rel="icon" href="data:,">';
 const places = {
@@ -45,19 +46,21 @@ const places = {
 };
 const server = await serve(files(BLANK, places));
 
-/** In the page: loads, scores the first list, then all of them twice; tunes for an epoch where told to. */
-async function ours({ device, lists }) {
+/** In the page: loads, scores the first list, which is all where the cache is to be filled; then all of them twice, and tunes for three epochs. */
+async function ours({ device, lists, fill }) {
   const { Rescorer } = await import('/lorb/index.js');
   const texts = lists.map(({ nbest }) => nbest.map(({ text }) => text));
   const started = performance.now();
   const rescorer = await Rescorer.fromPretrained('/minilm', { device, adapter: '/golden/minilm/adapter' });
   await rescorer.score([texts[0]]);
   const cold = performance.now() - started;
+  if (fill) return rescorer.dispose();
   await rescorer.score(texts);
   const before = performance.now();
   await rescorer.score(texts);
   const pass = performance.now() - before;
-  const trainer = await rescorer.createTrainer({ r: 8, epochs: 1, batchTokens: 1024 });
+  const cls = Array.from(await rescorer.encode(texts.flat()));
+  const trainer = rescorer.createTrainer({ r: 8, epochs: 3, batchTokens: 1024 });
   let [first, last, tuned] = [0, 0, 0];
   for await (const message of trainer.run(lists)) {
     if (message.type !== 'step') continue;
@@ -65,10 +68,10 @@ async function ours({ device, lists }) {
     if (first) tuned += message.hypotheses;
     else first = last;
   }
-  return { cold, pass, tuning: tuned / ((last - first) / 1000) };
+  return { cold, pass, tuning: tuned && tuned / ((last - first) / 1000), cls };
 }
 
-async function theirs({ device, lists }) {
+async function theirs({ device, lists, fill }) {
   const { AutoModel, AutoTokenizer, env } = await import('/transformers/transformers.min.js');
   env.allowRemoteModels = false;
   env.allowLocalModels = true;
@@ -80,30 +83,42 @@ async function theirs({ device, lists }) {
   const model = await AutoModel.from_pretrained('onnx', { device, dtype: 'fp32' });
   const score = async (list) => {
     const { last_hidden_state } = await model(tokenizer(list, { padding: true, truncation: true }));
-    return last_hidden_state.slice(null, 0).data[0];
+    return last_hidden_state.slice(null, 0).data;
   };
   await score(texts[0]);
   const cold = performance.now() - started;
-  for (const list of texts) await score(list);
+  if (fill) return;
+  const cls = [];
+  for (const list of texts) cls.push(...(await score(list)));
   const before = performance.now();
   for (const list of texts) await score(list);
-  return { cold, pass: performance.now() - before, tuning: null };
+  return { cold, pass: performance.now() - before, tuning: null, cls };
 }
 
-async function measure(work, device) {
+async function measure(work, device, lists) {
   const browser = await launch();
+  let late = false;
+  const limit = setTimeout(() => ((late = true), browser.close()), 1000 * Number(seconds));
   try {
     const { page, context } = await open(browser, server.root);
-    page.setDefaultTimeout(900_000);
     // The first visit fills the cache; a page of the same profile is the second.
-    await page.evaluate(work, { device, lists: lists.slice(0, 1) });
+    await page.evaluate(work, { device, lists: lists.slice(0, 1), fill: true });
+    await page.close();
     const second = await context.newPage();
-    second.setDefaultTimeout(900_000);
     await second.goto(server.root);
     return await second.evaluate(work, { device, lists });
+  } catch (error) {
+    throw late ? new Error(`not finished in ${seconds} s`) : error;
   } finally {
+    clearTimeout(limit);
     await browser.close();
   }
+}
+
+/** Greatest difference of two rows of rows. */
+function apart(a, b) {
+  if (a.length !== b.length) throw new Error(`${a.length} numbers and ${b.length}`);
+  return a.reduce((most, value, at) => Math.max(most, Math.abs(value - b[at])), 0);
 }
 
 /** Hypotheses a second as the program itself prints them. */
@@ -127,28 +142,32 @@ function native(device) {
   }
 }
 
-console.log(`${lists.length} lists, ${hypotheses} hypotheses\n`);
-console.log('| | cold start, s | encoder pass, hypotheses/s | tuning, hypotheses/s |\n|---|---:|---:|---:|');
-const shown = (value) => (value === null || Number.isNaN(value) ? '' : value.toPrecision(3));
-const row = (name, cold, pass, tuning) => console.log(`| ${name} | ${[cold, pass, tuning].map(shown).join(' | ')} |`);
+console.log('| | lists | hypotheses | cold start, s | encoder pass, hypotheses/s | tuning, hypotheses/s |\n|---|---:|---:|---:|---:|---:|');
+const shown = (value) => (value ? value.toPrecision(3) : '');
+const row = (name, lists, cold, pass, tuning) => console.log(`| ${[name, lists.length, hypotheses(lists), ...[cold, pass, tuning].map(shown)].join(' | ')} |`);
+const notes = [];
 try {
-  for (const [name, work, device] of [
-    ['LoRB, wasm', ours, 'wasm'],
-    ['transformers.js, wasm', theirs, 'wasm'],
-    ['LoRB, WebGPU', ours, 'webgpu'],
-    ['transformers.js, WebGPU', theirs, 'webgpu'],
-  ]) {
-    try {
-      const { cold, pass, tuning } = await measure(work, device);
-      row(name, cold / 1000, hypotheses / (pass / 1000), tuning);
-    } catch (error) {
-      console.log(`| ${name} | failed: ${String(error.message).split('\n')[0]} | | |`);
+  for (const device of ['wasm', 'webgpu']) {
+    const given = device === 'webgpu' ? lists.slice(0, Number(slow)) : lists;
+    const found = [];
+    for (const [who, work] of [['LoRB', ours], ['transformers.js', theirs]]) {
+      const name = `${who}, ${device === 'webgpu' ? 'WebGPU' : 'wasm'}`;
+      try {
+        const { cold, pass, tuning, cls } = await measure(work, device, given);
+        row(name, given, cold / 1000, hypotheses(given) / (pass / 1000), tuning);
+        found.push(cls);
+      } catch (error) {
+        console.log(`| ${name} | ${given.length} | ${hypotheses(given)} | ${String(error.message).split('\n')[0]} | | |`);
+      }
     }
+    const numbers = found.length === 2 ? `${apart(...found).toExponential(1)} over ${found[0].length} numbers` : 'not compared';
+    notes.push(`greatest difference of [CLS] on ${device}: ${numbers}`);
   }
   for (const device of ['cpu', 'software']) {
     const { pass, tuning } = native(device);
-    row(`LoRB, native, --device ${device}`, null, pass, tuning);
+    row(`LoRB, native, --device ${device}`, lists, null, pass, tuning);
   }
+  console.log(`\n${notes.join('\n')}`);
 } finally {
   await server.close();
 }

@@ -21,7 +21,13 @@ done
 toolchain=$(sh scripts/setup-wasm.sh)
 # The configuration in .cargo is left out where RUSTFLAGS is set, and the CPU path needs its SIMD.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
-cargo "+$toolchain" build --profile web -p lorb-web --target wasm32-unknown-unknown
+# Panics name source files; where those lie on this machine is nobody's business, and makes builds differ.
+remap=
+for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+    remap="$remap\"--remap-path-prefix=$registry/=\","
+done
+cargo "+$toolchain" build --profile web -p lorb-web --target wasm32-unknown-unknown \
+    --config "target.wasm32-unknown-unknown.rustflags=[$remap]"
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
 staged=$(mktemp -d)

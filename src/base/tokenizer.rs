@@ -1,11 +1,21 @@
 //! The base's WordPiece tokenizer.
 
+#[cfg(any(target_family = "wasm", test))]
+mod bert;
+#[cfg(not(target_family = "wasm"))]
+mod general;
+#[cfg(test)]
+mod tests;
+
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::{AddedToken, Tokenizer};
 
 use super::{BaseError, BertConfig};
+
+#[cfg(target_family = "wasm")]
+use bert::Bert as Inner;
+#[cfg(not(target_family = "wasm"))]
+use general::General as Inner;
 
 /// The tokenizer's file as found beside the weights.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +40,7 @@ pub struct Encoded {
 /// Text to ids of word pieces.
 #[derive(Debug, Clone)]
 pub struct BertTokenizer {
-    inner: Tokenizer,
+    inner: Inner,
     cls: u32,
     sep: u32,
     limit: usize,
@@ -44,17 +54,16 @@ impl BertTokenizer {
     /// [`BaseError::Tokenizer`] when the file is malformed or knows no `[CLS]` and `[SEP]`,
     /// [`BaseError::VocabularyTooLarge`] when an id has no row in the token embedding.
     pub fn from_file(file: TokenizerFile<'_>, config: &BertConfig) -> Result<Self, BaseError> {
-        let mut inner = match file {
-            TokenizerFile::Json(bytes) => Tokenizer::from_bytes(bytes)
+        let inner = match file {
+            TokenizerFile::Json(bytes) => Inner::from_json(bytes)
                 .map_err(|e| BaseError::Tokenizer(format!("tokenizer.json cannot be read: {e}")))?,
-            TokenizerFile::Vocab(bytes, lowercase) => from_vocab(bytes, lowercase)?,
+            TokenizerFile::Vocab(bytes, lowercase) => {
+                Inner::from_vocab(VocabTxt::read(bytes, lowercase)?).map_err(fault)?
+            }
         };
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(fault)?;
         let (cls, sep) = frame(&inner)?;
         // The largest id; among equals the first name, so that the message is always the same.
-        let last =
-            inner.get_vocab(true).into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0)));
+        let last = inner.vocabulary().into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0)));
         match last {
             Some((token, id)) if id as usize >= config.vocab_size => {
                 Err(BaseError::VocabularyTooLarge { token, id, vocab_size: config.vocab_size })
@@ -71,8 +80,7 @@ impl BertTokenizer {
     /// [`BaseError::Tokenizer`] when the vocabulary lacks the token for unknown words and one is
     /// met.
     pub fn encode(&self, text: &str) -> Result<Encoded, BaseError> {
-        let encoding = self.inner.encode_fast(text, false).map_err(fault)?;
-        let pieces = encoding.get_ids();
+        let pieces = self.inner.pieces(text).map_err(fault)?;
         let room = self.limit - 2;
         let kept = &pieces[..pieces.len().min(room)];
         let mut ids = Vec::with_capacity(kept.len() + 2);
@@ -93,7 +101,7 @@ impl BertTokenizer {
     /// Word pieces known, added tokens included.
     #[must_use]
     pub fn vocabulary_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.inner.vocabulary().len()
     }
 }
 
@@ -101,37 +109,40 @@ fn fault(error: tokenizers::Error) -> BaseError {
     BaseError::Tokenizer(error.to_string())
 }
 
-/// BERT's own tokenizer over a vocabulary: clean text, split at white space, punctuation and CJK
-/// characters, then greedy longest match of word pieces.
-fn from_vocab(bytes: &[u8], lowercase: bool) -> Result<Tokenizer, BaseError> {
-    let vocab = WordPiece::read_bytes(bytes)
-        .map_err(|e| BaseError::Tokenizer(format!("vocab.txt cannot be read: {e}")))?;
-    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-    for token in &special[1..4] {
-        if !vocab.contains_key(*token) {
-            return Err(BaseError::Tokenizer(format!("vocab.txt has no line {token}")));
+/// The parts of BERT's own tokenizer over the lines of a vocabulary: clean text, split at white space,
+/// punctuation and CJK characters, then greedy longest match of word pieces.
+struct VocabTxt {
+    model: WordPiece,
+    normalizer: BertNormalizer,
+    /// Names of special tokens that the vocabulary has.
+    special: Vec<String>,
+}
+
+impl VocabTxt {
+    fn read(bytes: &[u8], lowercase: bool) -> Result<Self, BaseError> {
+        let vocab = WordPiece::read_bytes(bytes)
+            .map_err(|e| BaseError::Tokenizer(format!("vocab.txt cannot be read: {e}")))?;
+        let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+        for token in &special[1..4] {
+            if !vocab.contains_key(*token) {
+                return Err(BaseError::Tokenizer(format!("vocab.txt has no line {token}")));
+            }
         }
+        let present = special.iter().filter(|token| vocab.contains_key(**token));
+        let special = present.map(ToString::to_string).collect();
+        let model =
+            WordPiece::builder().vocab(vocab).unk_token("[UNK]".into()).build().map_err(fault)?;
+        // Accents are stripped where text is lower-cased (`None`), as BERT was trained.
+        let normalizer = BertNormalizer::new(true, true, None, lowercase);
+        Ok(Self { model, normalizer, special })
     }
-    let present: Vec<_> = special
-        .iter()
-        .filter(|t| vocab.contains_key(**t))
-        .map(|t| AddedToken::from(*t, true))
-        .collect();
-    let model =
-        WordPiece::builder().vocab(vocab).unk_token("[UNK]".into()).build().map_err(fault)?;
-    let mut tokenizer = Tokenizer::new(model);
-    // Accents are stripped where text is lower-cased (`None`), as BERT was trained.
-    tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)));
-    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-    tokenizer.add_special_tokens(&present);
-    Ok(tokenizer)
 }
 
 /// The ids put before and behind a text: what the file's template adds to an empty text, else
 /// `[CLS]` and `[SEP]`.
-fn frame(tokenizer: &Tokenizer) -> Result<(u32, u32), BaseError> {
-    let empty = tokenizer.encode_fast("", true).map_err(fault)?;
-    match *empty.get_ids() {
+fn frame(tokenizer: &Inner) -> Result<(u32, u32), BaseError> {
+    let empty = tokenizer.frame().map_err(fault)?;
+    match *empty {
         [cls, sep] => Ok((cls, sep)),
         [] => Ok((token_id(tokenizer, "[CLS]")?, token_id(tokenizer, "[SEP]")?)),
         ref other => Err(BaseError::Tokenizer(format!(
@@ -141,7 +152,7 @@ fn frame(tokenizer: &Tokenizer) -> Result<(u32, u32), BaseError> {
     }
 }
 
-fn token_id(tokenizer: &Tokenizer, token: &str) -> Result<u32, BaseError> {
+fn token_id(tokenizer: &Inner, token: &str) -> Result<u32, BaseError> {
     let missing = || BaseError::Tokenizer(format!("the vocabulary has no token {token}"));
-    tokenizer.token_to_id(token).ok_or_else(missing)
+    tokenizer.id(token).ok_or_else(missing)
 }

@@ -177,6 +177,12 @@ fn cause(device: &Device, found: DeviceFault) -> DeviceFault {
     first
 }
 
+/// What is behind something that a device said in place of a result, which may be nothing.
+#[must_use]
+pub fn fault_behind(device: &Device, said: &str) -> DeviceFault {
+    cause(device, DeviceFault::from_text(said))
+}
+
 /// Brings a tensor to the host without blocking.
 pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
     let device = tensor.device();

@@ -31,7 +31,7 @@ pub use batch::PackedBatch;
 pub use budget::base_parameters;
 pub use encoder::{Encoder, Forward, Stages};
 pub use error::ModelError;
-pub use fault::{DeviceFault, FaultKind, watch_faults};
+pub use fault::{DeviceFault, FaultKind, fault_behind, watch_faults};
 pub(crate) use fault::{guarded, read};
 pub use layout::{Adapter, Layout, SCORE_HEAD, Slot, SlotKind};
 pub use leaves::Leaves;

@@ -14,10 +14,11 @@ const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 360, height: 740 } };
 let browser, server, address;
 
-before(async () => {
+/** Serves the page and the tiny base. */
+async function start() {
   const tiny = join(root, 'tests/golden/tiny');
-  server = spawn(process.execPath, [join(root, 'scripts/serve-web.mjs'), '--port', '0', '--base', `tiny=${tiny}`]);
-  address = await new Promise((resolve, reject) => {
+  const server = spawn(process.execPath, [join(root, 'scripts/serve-web.mjs'), '--port', '0', '--base', `tiny=${tiny}`]);
+  const address = await new Promise((resolve, reject) => {
     let said = '';
     const listen = (data) => {
       said += data;
@@ -28,6 +29,11 @@ before(async () => {
     server.stderr.on('data', listen);
     server.on('exit', () => reject(new Error(`the server ended: ${said}`)));
   });
+  return { server, address };
+}
+
+before(async () => {
+  ({ server, address } = await start());
   browser = await launch();
 });
 after(async () => {
@@ -36,7 +42,7 @@ after(async () => {
 });
 
 /** A page of the demonstration, with everything it asked for. */
-async function visit(options = {}) {
+async function visit(options = {}, to = address) {
   const opened = await open(browser, 'about:blank', options);
   const requests = [];
   opened.page.on('request', (request) => requests.push(request.url()));
@@ -58,7 +64,7 @@ async function visit(options = {}) {
     }
     globalThis.SpeechRecognition = StandIn;
   });
-  await opened.page.goto(address);
+  await opened.page.goto(to);
   return { ...opened, requests };
 }
 
@@ -135,4 +141,29 @@ test('load, dictate, correct, tune, compare and keep, on the CPU', async (t) => 
   assert.deepEqual(requests.filter((url) => !url.startsWith(address) && !url.startsWith('blob:')), []);
   quiet(complaints);
   await context.close();
+});
+
+test('a second visit works without any server', async () => {
+  const own = await start();
+  try {
+    const { page, context, complaints } = await visit({ viewport: SIZES.phone, reducedMotion: 'reduce' }, own.address);
+    const load = async () => {
+      await page.selectOption('#model-source', 'served:tiny');
+      await page.selectOption('#model-device', 'wasm');
+      await page.click('#model-load');
+      await page.locator('#model-chip[data-state=ready]').waitFor();
+    };
+    await load();
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    const gone = new Promise((resolve) => own.server.once('exit', resolve));
+    own.server.kill();
+    await gone;
+    await page.reload();
+    await page.locator('#ranking > li').first().waitFor();
+    await load();
+    quiet(complaints, [/ERR_CONNECTION_REFUSED|Failed to load resource|The FetchEvent/]);
+    await context.close();
+  } finally {
+    own.server.kill();
+  }
 });

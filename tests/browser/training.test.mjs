@@ -111,6 +111,8 @@ for (const [device, epochs] of [['webgpu', 15], ['wasm', 125]]) {
     const directory = writeFiles(scratch(t), answer.files);
     same(answer.ours, rescored(tiny, directory, file), t, 'tuned here, scored natively');
     same(answer.theirs, rescored(tiny, native.output, file), t, 'tuned natively, scored here');
+    // The name of the folder, not the address of this server.
+    assert.equal(JSON.parse(Buffer.from(answer.files['adapter_config.json'], 'base64')).base_model_name_or_path, 'tiny');
     assert.equal(answer.info.rank, 4);
     assert.ok(Number.isFinite(answer.info.beta));
 
@@ -123,9 +125,7 @@ for (const [device, epochs] of [['webgpu', 15], ['wasm', 125]]) {
     assert.equal(late.wasm, early.wasm);
     if (device === 'webgpu') {
       assert.ok(early.device > 0);
-      // The runtime remembers the parameters of its last 4096 launches that differ; the optimiser's differ at every step, by 48 bytes.
-      const grown = late.device - early.device;
-      assert.ok(grown <= 48 * between, `${grown} bytes in ${between} steps`);
+      assert.ok(late.device <= early.device, `${late.device - early.device} bytes in ${between} steps`);
       assert.ok(late.deviceReserved <= 1.01 * early.deviceReserved, `${late.deviceReserved} and ${early.deviceReserved}`);
     }
     quiet(complaints);
@@ -260,8 +260,10 @@ test('a run is aborted, paused, stopped and gone on with', async () => {
       for await (const message of rescorer.createTrainer(options).run(given)) {
         if (message.type === 'step') plain.push([message.step, message.loss]);
       }
+      for await (const _ of rescorer.createTrainer({ ...options, epochs: 1, beta: 2, firstScale: 0.5, adapter: 'untuned' }).run(given));
+      const { beta } = rescorer.adapters().find(({ name }) => name === 'untuned');
       await rescorer.dispose();
-      return { seen, aborted, calls, paused, stopped, losses, plain };
+      return { seen, aborted, calls, paused, stopped, losses, plain, beta };
     },
     [OPTIONS, lists('tiny')],
   );
@@ -272,6 +274,8 @@ test('a run is aborted, paused, stopped and gone on with', async () => {
   assert.deepEqual(answer.stopped, ['stopped', 10, 'default']);
   // Bit for bit, on the CPU.
   assert.deepEqual(answer.losses, answer.plain);
+  // Where no dev lists tuned one, the beta that goes with first-pass scores as they are.
+  assert.equal(answer.beta, 4);
   quiet(complaints);
   await context.close();
 });

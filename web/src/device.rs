@@ -1,34 +1,42 @@
 //! Where the numbers are computed: WebGPU, or the CPU path in wasm.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use burn::tensor::Device;
 use burn::tensor::wgpu::wgpu;
-use lorb::model::watch_faults;
-use lorb::ops::probe::{Extent, probe, runs_own_kernels};
+use lorb::model::{FaultKind, fault_behind, watch_faults};
+use lorb::ops::probe::{Fault, FirstUse, ProbeError, runs_own_kernels};
 use wasm_bindgen::prelude::*;
 
 use crate::error::WebError;
 
+/// A device whose kernels are checked as they come into use.
+pub struct Watched {
+    pub device: Device,
+    name: String,
+    checks: RefCell<FirstUse>,
+}
+
 /// A device that is ready to compute.
 #[wasm_bindgen]
 pub struct GpuDevice {
-    name: String,
-    pub(crate) device: Device,
+    pub(crate) watched: Rc<Watched>,
     /// The GPU's, where it is one.
     setup: Option<wgpu::Device>,
 }
 
 #[wasm_bindgen]
 impl GpuDevice {
-    /// Opens `webgpu` or `wasm`. A GPU is watched for faults and probed: one that computes wrongly is
-    /// refused. An instance opens it once.
+    /// Opens `webgpu` or `wasm`. A GPU is watched for faults, and its kernels are checked when a model first
+    /// uses them. An instance opens it once.
     ///
     /// # Errors
-    /// `WebGPUNotAvailableError`, `DeviceRefusedError`; `BadInputError` for another kind.
+    /// `WebGPUNotAvailableError`, `DeviceRefusedError` where LoRB's shaders do not run; `BadInputError` for
+    /// another kind.
     pub async fn open(kind: String) -> Result<GpuDevice, JsValue> {
         Ok(match kind.as_str() {
-            "wasm" => {
-                Self { name: "CPU (WebAssembly)".to_owned(), device: Device::flex(), setup: None }
-            }
+            "wasm" => Self::new("CPU (WebAssembly)".to_owned(), Device::flex(), None),
             "webgpu" => open_gpu().await?,
             other => {
                 let message = format!("unknown device {other:?}; choose 'webgpu' or 'wasm'");
@@ -48,7 +56,7 @@ impl GpuDevice {
     #[wasm_bindgen(getter)]
     #[must_use]
     pub fn name(&self) -> String {
-        self.name.clone()
+        self.watched.name.clone()
     }
 
     /// Takes the GPU away, as a driver's reset does: for tests of what happens then.
@@ -68,15 +76,47 @@ async fn open_gpu() -> Result<GpuDevice, WebError> {
     watch_faults(&device, &setup.device);
     let info = setup.adapter.get_info();
     let name = if info.name.is_empty() { "GPU (WebGPU)".to_owned() } else { info.name };
-    let refused = |why: String| {
-        let message = format!("{name} {why}; update browser and driver, or take the device 'wasm'");
+    let opened = GpuDevice::new(name, device, Some(setup.device));
+    if !runs_own_kernels(&opened.watched.device) {
+        return Err(opened.watched.refused("does not run LoRB's shaders"));
+    }
+    Ok(opened)
+}
+
+impl GpuDevice {
+    fn new(name: String, device: Device, setup: Option<wgpu::Device>) -> Self {
+        let watched = Rc::new(Watched { device, name, checks: RefCell::default() });
+        Self { watched, setup }
+    }
+}
+
+impl Watched {
+    /// Checks the kernels that were used for the first time: to be awaited before what they computed is
+    /// handed on.
+    pub async fn trusted(&self) -> Result<(), WebError> {
+        // Not borrowed while it waits: whoever comes in between checks for itself.
+        let mut checks = self.checks.take();
+        let verdict = checks.check(&self.device).await;
+        self.checks.replace(checks);
+        match verdict {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.wrong(&error)),
+        }
+    }
+
+    fn wrong(&self, error: &ProbeError) -> WebError {
+        let said = if let Fault::Failed(said) = &error.fault { said.as_str() } else { "" };
+        // What is lost or full computes nothing, rightly or wrongly.
+        let fault = fault_behind(&self.device, said);
+        if fault.kind != FaultKind::Runtime {
+            return fault.into();
+        }
+        self.refused(&format!("computes wrongly: {error}"))
+    }
+
+    fn refused(&self, why: &str) -> WebError {
+        let message =
+            format!("{} {why}; update browser and driver, or take the device 'wasm'", self.name);
         WebError::new("DeviceRefusedError", message)
-    };
-    if !runs_own_kernels(&device) {
-        return Err(refused("does not run LoRB's shaders".to_owned()));
     }
-    if let Err(error) = probe(&device, Extent::Quick).await {
-        return Err(refused(format!("computes wrongly: {error}")));
-    }
-    Ok(GpuDevice { name, device, setup: Some(setup.device) })
 }

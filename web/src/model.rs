@@ -7,12 +7,18 @@ use std::rc::Rc;
 use burn::tensor::Device;
 use lorb::adapter::AdapterMeta;
 use lorb::base::{BertConfig, BertTokenizer, expected_tensors};
-use lorb::model::{Adapter, Encoder, Leaves};
+use lorb::model::{
+    Adapter, Encoder, Leaves, LoraConfig, ModelError, SCORING_BATCH_TOKENS, score_sequences,
+};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{from_js, to_js};
+use crate::device::Watched;
 use crate::error::WebError;
+
+/// Hypotheses of the list that a new model is tried on, and their tokens.
+const TRIAL: (usize, usize) = (10, 12);
 
 /// An adapter on the device.
 pub struct Loaded {
@@ -30,11 +36,32 @@ pub struct Shared {
     /// Name of the base for adapters to remember.
     pub name: RefCell<Option<String>>,
     pub adapters: RefCell<BTreeMap<String, Rc<Loaded>>>,
+    pub watched: Rc<Watched>,
 }
 
 impl Shared {
     pub fn device(&self) -> Device {
         self.encoder.device()
+    }
+
+    /// Scores a made-up list with an adapter of the usual form, so that its kernels are compiled and checked
+    /// before the first list comes.
+    pub async fn warm_up(&self) -> Result<(), WebError> {
+        let Self { encoder, config, .. } = self;
+        let rank = LoraConfig::default().rank.min(config.hidden_size);
+        let form = LoraConfig { rank, ..LoraConfig::default() };
+        let leaves = Leaves::new(config, &Adapter::init(config, form, 0)?, &self.device());
+        let length = TRIAL.1.min(config.max_position_embeddings);
+        let id = |at: usize| (at * 31 % config.vocab_size) as u32;
+        let sequences: Vec<Vec<u32>> =
+            (0..TRIAL.0).map(|i| (0..length).map(|j| id(i * length + j)).collect()).collect();
+        let scored =
+            score_sequences(encoder, &leaves, &sequences, SCORING_BATCH_TOKENS, |_| {}).await;
+        match scored {
+            Err(error @ ModelError::Device(_)) => Err(error.into()),
+            // Wrong kernels may give what is no number; they are to be named.
+            scored => self.watched.trusted().await.and(scored.map(drop).map_err(WebError::from)),
+        }
     }
 
     /// The adapter of this name.
@@ -72,9 +99,10 @@ impl Model {
         hash: String,
         file_hash: String,
         dtype: String,
+        watched: Rc<Watched>,
     ) -> Self {
         let (name, adapters) = (RefCell::default(), RefCell::default());
-        let shared = Rc::new(Shared { encoder, config, tokenizer, hash, name, adapters });
+        let shared = Rc::new(Shared { encoder, config, tokenizer, hash, name, adapters, watched });
         Self { shared, file_hash, dtype }
     }
 }

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use js_sys::{Array, Float32Array, Function};
 use lorb::adapter::AdapterMeta;
 use lorb::base::BertTokenizer;
-use lorb::model::{Leaves, SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, embed_sequences};
+use lorb::model::{
+    Leaves, ModelError, SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, embed_sequences,
+};
 use lorb::nbest::Utterance;
 use lorb::score::{Evaluation, RESAMPLES, ScoredList, Weights, best, combine, first_pass, tune};
 use serde_json::{Value, json};
@@ -32,7 +34,12 @@ impl Shared {
         let Self { encoder, tokenizer, .. } = self;
         let batch_tokens = batch_tokens(tokens);
         let scorer = Scorer { encoder, leaves: &loaded.leaves, tokenizer, batch_tokens };
-        Ok(scorer.score_until(texts, |done| watcher.go_on(done)).await?)
+        let scored = scorer.score_until(texts, |done| watcher.go_on(done)).await;
+        // Also where a score is no number, which a wrong kernel may be behind.
+        if !matches!(scored, Err(ModelError::Device(_) | ModelError::Stopped)) {
+            self.watched.trusted().await?;
+        }
+        Ok(scored?)
     }
 }
 
@@ -119,6 +126,7 @@ impl Model {
             embed_sequences(encoder, &leaves, &sequences, tokens, |done| watcher.go_on(done))
                 .await
                 .map_err(WebError::from)?;
+        self.shared.watched.trusted().await?;
         let width = config.hidden_size;
         let all: Vec<f32> =
             places.into_iter().flat_map(|place| &rows[place * width..][..width]).copied().collect();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use js_sys::Uint8Array;
 use lorb::adapter::AdapterMeta;
 use lorb::score::Weights;
-use lorb::train::{TrainConfig, TrainInputs};
+use lorb::train::{TrainConfig, TrainError, TrainInputs};
 use wasm_bindgen::prelude::*;
 
 use crate::adapters::info;
@@ -66,8 +66,14 @@ impl Trainer {
     ///
     /// # Errors
     /// `DeviceLostError`, and `LorbError` when training diverges; what is left is [`Trainer::kept`].
+    /// `DeviceRefusedError` when a kernel that the run came to computes wrongly.
     pub async fn next(&mut self) -> Result<JsValue, JsValue> {
-        match self.trainer.next().await.map_err(WebError::from)? {
+        let message = self.trainer.next().await;
+        // Also where a run diverged, which a wrong kernel may be behind.
+        if !matches!(message, Err(TrainError::Device { .. })) {
+            self.shared.watched.trusted().await?;
+        }
+        match message.map_err(WebError::from)? {
             Some(message) => Ok(to_js(&message)?),
             None => Ok(JsValue::UNDEFINED),
         }
@@ -79,6 +85,7 @@ impl Trainer {
     /// `DeviceLostError`.
     pub async fn checkpoint(&mut self) -> Result<Uint8Array, JsValue> {
         let bytes = self.trainer.checkpoint().await.map_err(WebError::from)?;
+        self.shared.watched.trusted().await?;
         Ok(Uint8Array::from(bytes.as_slice()))
     }
 
@@ -119,6 +126,7 @@ impl Trainer {
     /// `DeviceLostError` when there was no evaluation yet.
     pub async fn best(&mut self, name: String) -> Result<JsValue, JsValue> {
         let (adapter, tuned) = self.trainer.best().await.map_err(WebError::from)?;
+        self.shared.watched.trusted().await?;
         let weights = tuned.unwrap_or(Weights { beta: self.trainer.rescoring_beta(), gamma: 0.0 });
         let meta = AdapterMeta {
             weights: Some(weights),

@@ -2,10 +2,12 @@
 //!
 //! Drivers have faults, and a fault in a kernel does not stop a run: it gives worse adapters and
 //! worse lists. So whoever opens a GPU probes it first, and refuses it when a result differs.
-//! `lorb doctor` runs all the cases, opening a device the few of [`Extent::Quick`].
+//! `lorb doctor` runs all the cases, opening a device the few of [`Extent::Quick`]. In a browser, where a
+//! kernel may take a second to compile, [`FirstUse`] runs each case when its kernels are used.
 
 mod cases;
 mod compare;
+mod first_use;
 mod inputs;
 mod training;
 
@@ -16,6 +18,7 @@ use burn::backend::{Backend, Dispatch};
 use burn::tensor::{Device, Tensor};
 
 use cases::{Case, cases};
+pub use first_use::FirstUse;
 use inputs::Source;
 
 use super::wgsl::{self, Tuning};

@@ -149,3 +149,42 @@ fn what_is_wrong_on_a_gpu_names_the_kernel() {
         assert!(checked[1..].iter().all(|checked| checked.fault.is_none()));
     }
 }
+
+#[test]
+fn a_kernel_is_checked_when_it_is_first_used() {
+    let Some(gpu) = gpu() else { return };
+    let gelu = || {
+        let x = Tensor::<2>::from_data([[1.0f32, -2.0, 0.5]], &gpu);
+        crate::ops::gelu(x).into_data()
+    };
+    let kernels = |checked: Vec<Checked>| -> Vec<_> {
+        checked.into_iter().flat_map(|checked| checked.kernels).collect()
+    };
+    let mut first_use = FirstUse::default();
+    assert_eq!(pollster::block_on(first_use.check(&gpu)), Ok(Vec::new()));
+
+    gelu();
+    let wrong = |_: &str, values: Vec<f32>| values.into_iter().map(|value| -value).collect();
+    let error = pollster::block_on(first_use.check_altered(&gpu, wrong)).expect_err("spoiled");
+    assert_eq!(error.kernels, ["gelu_forward"]);
+    // Wrong once, it is not trusted without another look, which the forward pass alone gets.
+    let checked = pollster::block_on(first_use.check(&gpu)).expect("right");
+    assert_eq!(kernels(checked), ["gelu_forward"]);
+    gelu();
+    assert_eq!(pollster::block_on(first_use.check(&gpu)), Ok(Vec::new()));
+}
+
+#[test]
+fn every_kernel_can_be_checked_at_its_first_use() {
+    let Some(gpu) = gpu() else { return };
+    let tuning = wgsl::tuned_for(&gpu);
+    let covered = cases().into_iter().filter(|case| tuning.covers(case.tuning));
+    let mut first_use = FirstUse::default();
+    covered
+        .flat_map(|case| case.results)
+        .flat_map(|result| result.kernels)
+        .for_each(|kernel| first_use.used(kernel));
+    let checked = pollster::block_on(first_use.check(&gpu)).unwrap_or_else(|e| panic!("{e}"));
+    assert!(!checked.is_empty());
+    assert_eq!(pollster::block_on(first_use.check(&gpu)), Ok(Vec::new()));
+}

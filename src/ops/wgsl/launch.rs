@@ -1,5 +1,7 @@
 //! Kernels on burn's GPU runtime.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::backend::TensorMetadata;
@@ -23,6 +25,16 @@ static DISPATCHES: AtomicU64 = AtomicU64::new(0);
 #[must_use]
 pub fn dispatches() -> u64 {
     DISPATCHES.load(Ordering::Relaxed)
+}
+
+thread_local! {
+    static LAUNCHED: RefCell<BTreeSet<&'static str>> = RefCell::default();
+}
+
+/// The variants that this thread has launched since it was last asked.
+#[must_use]
+pub fn launched() -> BTreeSet<&'static str> {
+    LAUNCHED.take()
 }
 
 /// A kernel as burn's runtime takes it.
@@ -79,6 +91,7 @@ pub(in crate::ops) fn launch<'a, C: Call<'a, CubeTensor>>(
     }
     let arguments = arguments.with_info(MetadataBindingInfo::custom(pack(call.words())));
     DISPATCHES.fetch_add(1, Ordering::Relaxed);
+    LAUNCHED.with_borrow_mut(|names| names.insert(kernel.name));
     #[cfg(test)]
     crate::ops::tests::watch::launched(kernel.name);
     client.launch(Box::new(Handwritten(kernel)), CubeCount::Static(x, y, z), arguments);

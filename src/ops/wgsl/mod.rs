@@ -25,9 +25,9 @@ use super::reference::{self, join_factors, split_factors};
 use super::{Activation, AdamWStep, Kept, Lists, LoraPlan, LorbOps, Precision, Segments, Storage};
 pub use attention::WIDEST_HEAD;
 use launch::contiguous;
-pub use launch::dispatches;
 #[cfg(test)]
 pub(super) use launch::launch;
+pub use launch::{dispatches, launched};
 use linear::Keep;
 #[cfg(test)]
 pub(super) use linear::in_quads;

@@ -1,0 +1,57 @@
+// The page stays smooth while the worker computes.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { launch, open, quiet } from './browser.mjs';
+import { lists, site } from './site.mjs';
+
+let browser, server;
+
+before(async () => {
+  server = await site();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+test('the page keeps its frames while lists are re-ranked and an adapter is tuned on the CPU', async (t) => {
+  const { page, context, complaints } = await open(browser, server.root);
+  const answer = await page.evaluate(async (given) => {
+    const rescorer = await window.lorb.Rescorer.fromPretrained('/minilm', { device: 'wasm', adapter: '/golden/minilm/adapter' });
+    const tasks = [];
+    const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)));
+    observer.observe({ type: 'longtask' });
+    const frames = [];
+    let running = true;
+    requestAnimationFrame(function frame(now) {
+      frames.push(now);
+      if (running) requestAnimationFrame(frame);
+    });
+    const began = performance.now();
+    const until = async (milliseconds, work) => {
+      while (performance.now() - began < milliseconds) await work();
+    };
+    await until(2000, () => rescorer.rescoreAll(given, { weights: { beta: 1 } }));
+    const run = rescorer.createTrainer({ epochs: 1000 }).run(given);
+    await until(4000, () => run.next());
+    await run.return();
+    running = false;
+    observer.disconnect();
+    const milliseconds = performance.now() - began;
+    await rescorer.dispose();
+    return { milliseconds, tasks, frames };
+  }, lists('minilm'));
+  const { milliseconds, tasks, frames } = answer;
+  const rate = (1000 * (frames.length - 1)) / (frames.at(-1) - frames[0]);
+  const gaps = frames.slice(1).map((now, at) => now - frames[at]);
+  t.diagnostic(`${rate.toFixed(1)} frames a second, the longest took ${Math.max(...gaps).toFixed(0)} ms; long tasks: ${JSON.stringify(tasks)}`);
+  assert.ok(rate > 55, `${rate} frames a second`);
+  // Were anything heavy done here, it would be nearly all of the time.
+  const blocked = tasks.reduce((sum, duration) => sum + duration, 0);
+  assert.ok(blocked < 0.05 * milliseconds, `${blocked} ms of ${milliseconds} in long tasks`);
+  quiet(complaints);
+  await context.close();
+});

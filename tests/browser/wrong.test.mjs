@@ -1,0 +1,85 @@
+// A GPU that computes wrongly is refused before anybody sees a result.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { launch, open, quiet } from './browser.mjs';
+import { lists, site } from './site.mjs';
+
+let browser, server;
+
+before(async () => {
+  server = await site();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** Opens the tiny base where `from` reads `to` in every shader, trains for a step, and tells how far it came. */
+function spoiled(page, [from, to]) {
+  return page.evaluate(
+    async ([from, to, given]) => {
+      const worker = () => {
+        const prelude = `
+          const waiting = [];
+          let ready = false;
+          self.addEventListener('message', (event) => {
+            if (ready) return;
+            waiting.push(event);
+            event.stopImmediatePropagation();
+          });
+          const create = GPUDevice.prototype.createShaderModule;
+          GPUDevice.prototype.createShaderModule = function (descriptor) {
+            const code = descriptor.code.replaceAll(${JSON.stringify(from)}, ${JSON.stringify(to)});
+            return create.call(this, { ...descriptor, code });
+          };
+          await import('${location.origin}/lorb/worker.js');
+          ready = true;
+          for (const event of waiting) self.onmessage(event);`;
+        return new Worker(URL.createObjectURL(new Blob([prelude], { type: 'text/javascript' })), { type: 'module' });
+      };
+      const reached = [];
+      let rescorer;
+      try {
+        rescorer = await window.lorb.Rescorer.fromPretrained('/golden/tiny', { device: 'webgpu', worker });
+        reached.push('ready');
+        for await (const { type } of rescorer.createTrainer({ epochs: 1, batchTokens: 40 }).run(given)) reached.push(type);
+      } catch (error) {
+        return { reached, name: error.name, message: error.message, active: rescorer?.activeAdapter ?? null };
+      } finally {
+        await rescorer?.dispose();
+      }
+      return { reached };
+    },
+    [from, to, lists('tiny')],
+  );
+}
+
+test('a wrong kernel of rescoring refuses the device on loading, one of training at its first step', async (t) => {
+  const { page, context, complaints } = await open(browser, server.root);
+  page.setDefaultTimeout(180_000);
+  const [head, optimiser, sound] = [
+    ['scores[row] = score + head', 'scores[row] = score - head'],
+    ['* p.weight_decay) - way', '* p.weight_decay) + way'],
+    ['no shader says this', ''],
+  ];
+  const first = await spoiled(page, head);
+  assert.equal(first.name, 'DeviceRefusedError', JSON.stringify(first));
+  assert.match(first.message, /score_head.*wasm/);
+  assert.deepEqual(first.reached, []);
+
+  const second = await spoiled(page, optimiser);
+  assert.equal(second.name, 'DeviceRefusedError', JSON.stringify(second));
+  assert.match(second.message, /adamw/);
+  assert.ok(second.reached.includes('ready') && !second.reached.includes('step'), `${second.reached}`);
+  assert.equal(second.active, null);
+
+  const third = await spoiled(page, sound);
+  t.diagnostic(`without a fault: ${third.reached}`);
+  assert.equal(third.name, undefined, third.message);
+  assert.equal(third.reached.at(-1), 'finished');
+  quiet(complaints);
+  await context.close();
+});
