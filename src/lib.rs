@@ -8,6 +8,7 @@ pub mod base;
 pub mod bench;
 #[cfg(not(target_family = "wasm"))]
 pub mod device;
+pub mod digest;
 pub mod model;
 pub mod nbest;
 pub mod ops;

@@ -23,6 +23,8 @@ pub use weights::{BaseWeights, expected_tensors};
 
 use sha2::{Digest, Sha256};
 
+use crate::digest::{hex, sha256};
+
 use crate::packed::Precision;
 
 /// The files of a base, in bytes.
@@ -77,14 +79,10 @@ impl Base {
         if count < found {
             self.config.num_hidden_layers = count;
             self.weights.keep_layers(count);
-            self.hash = hex(Sha256::digest(format!("{}, first {count} layers", self.hash)));
+            self.hash = sha256(format!("{}, first {count} layers", self.hash));
         }
         Ok(self)
     }
-}
-
-fn hex(digest: impl AsRef<[u8]>) -> String {
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A base whose weights arrive piece by piece.
@@ -126,7 +124,7 @@ impl BaseStream {
     /// SHA-256 of the bytes so far, 64 hexadecimal digits.
     #[must_use]
     pub fn file_hash(&self) -> String {
-        hex(self.hasher.clone().finalize())
+        hex(self.hasher.clone())
     }
 
     /// The base, once all bytes were taken.

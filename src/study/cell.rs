@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::config::{Budget, RobustnessConfig, StudyConfig};
-use super::data::hex;
 use super::method::label;
+use crate::digest::hex;
 
 /// First 16 hexadecimal digits of the SHA-256 of everything that a run's result depends on.
 pub type CellId = String;

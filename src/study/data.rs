@@ -4,6 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
+use crate::digest::hex;
 use crate::nbest::Utterance;
 
 /// SHA-256, in hexadecimal digits, of what a study takes from lists: ids, references, texts and
@@ -28,10 +29,6 @@ pub fn fingerprint(utterances: &[Utterance]) -> String {
         }
     }
     hex(hasher)
-}
-
-pub(super) fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A random order of `count` utterances, of which parts are taken from the front: a larger part

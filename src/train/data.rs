@@ -6,6 +6,7 @@ use super::calibrate::first_scale;
 use super::config::TrainConfig;
 use super::error::TrainError;
 use crate::base::BertTokenizer;
+use crate::digest::hex;
 use crate::model::{ModelError, Sequences};
 use crate::nbest::Utterance;
 use crate::score::{first_pass, word_errors};
@@ -169,8 +170,4 @@ pub(super) fn hash_list<'a>(
         hasher.update((ids.len() as u64).to_le_bytes());
         ids.iter().for_each(|id| hasher.update(id.to_le_bytes()));
     }
-}
-
-pub(super) fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,9 +2,10 @@
 
 use sha2::Sha256;
 
-use super::data::{check_scores, hash_list, hex};
+use super::data::{check_scores, hash_list};
 use super::error::TrainError;
 use crate::base::BertTokenizer;
+use crate::digest::hex;
 use crate::model::{Encoder, Leaves, ModelError, SCORING_BATCH_TOKENS, Sequences, score_sequences};
 use crate::nbest::Utterance;
 use crate::score::{ScoredList, Tuned, tune};

@@ -93,7 +93,7 @@ test('a download that is cut is resumed, now and in a later visit', async () => 
   server.faults.hurt = weights;
   const cut = await load(page, '/minilm', { abortAt: 30 << 20 });
   assert.equal(cut.error.name, 'AbortError');
-  assert.ok(cut.events.some(({ status }) => status === 'retry'));
+  const retry = cut.events.find(({ status }) => status === 'retry');
   await page.reload();
   await page.waitForFunction('window.lorb');
   const whole = await load(page, '/minilm');
@@ -101,7 +101,9 @@ test('a download that is cut is resumed, now and in a later visit', async () => 
   assert.equal(whole.hash, sha256(readFileSync(join(minilm(), 'model.safetensors'))));
   const ranges = server.requests.filter(({ path }) => weights(path)).map(({ range }) => Number(/\d+/.exec(range ?? '0')[0]));
   assert.equal(ranges.length, 3);
-  assert.ok(ranges[1] > 8 << 20 && ranges[2] >= 28 << 20, `${ranges}`);
+  // What had arrived but was not read yet when the connection broke, Chromium throws away: a whole part was read at least.
+  assert.ok(ranges[1] >= 4 << 20 && ranges[1] <= 9 << 20 && ranges[1] === retry.loaded, `${ranges}`);
+  assert.ok(ranges[2] >= 28 << 20, `${ranges}`);
   quiet(complaints, [/ERR_CONTENT_LENGTH_MISMATCH|ERR_INCOMPLETE_CHUNKED|Failed to load resource/]);
   await context.close();
 });

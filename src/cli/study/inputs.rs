@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lorb::base::Base;
+use lorb::digest::sha256;
 use lorb::nbest::Utterance;
 use lorb::study::{
     BaseName, Domain, Homophones, Inputs, Plan, StudyConfig, StudyError, fingerprint, is_masked,
     plan, subset,
 };
-use sha2::{Digest, Sha256};
 
 use crate::cli::demo_base;
 use crate::cli::error::CliError;
@@ -134,7 +134,7 @@ pub fn base(folder: &Path, name: &str, quiet: bool) -> Result<Base, CliError> {
 pub fn dictionary(folder: &Path, path: &str) -> Result<(Homophones, String), CliError> {
     let path = folder.join(path);
     let bytes = source::bytes(&path)?;
-    let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = sha256(&bytes);
     // Old copies of dictionaries are in Latin-1; such a word matches nothing and does no harm.
     let text = String::from_utf8_lossy(&bytes);
     let homophones = Homophones::read(&text, &path.display().to_string());
