@@ -1,5 +1,5 @@
 //! The kernels against the CPU path, where no golden file looks: dropout, whose masks are drawn on the host, and
-//! adapters that are merged into the base.
+//! adapters that are merged into the base. Also which kernels part of a base takes.
 
 mod common;
 
@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor};
 use lorb::base::BertConfig;
 use lorb::bench::{Shape, random_weights};
 use lorb::model::{Adapter, Encoder, Leaves, LoraConfig, PackedBatch, Target};
+use lorb::ops::wgsl::launched;
 
 /// Largest difference of a number, relative to the largest: several kernels of f32 on either side, one
 /// after the other.
@@ -91,5 +92,30 @@ fn merged_adapters_score_the_same_on_every_device() {
     let expected = score(false, &common::cpu());
     for device in gpus() {
         assert_near("merged", &expected, &score(true, &device));
+    }
+}
+
+#[test]
+fn the_ends_of_a_base_take_every_kernel_of_the_whole() {
+    for device in gpus() {
+        for num_hidden_layers in [1, 2, 4] {
+            let config = BertConfig { num_hidden_layers, ..Shape::Tiny.config() };
+            let mut weights = random_weights(&config, 3).expect("a random base");
+            let whole = Encoder::new(&config, &mut weights, &device).expect("an encoder");
+            let adapter = Adapter::init(&config, LoraConfig::default(), 5).expect("an adapter");
+            let leaves = Leaves::new(&config, &adapter, &device);
+            let taken = |encoder: &Encoder, leaves: &Leaves| {
+                drop(launched());
+                let scores = host(encoder.forward(&batch(), leaves, None).scores);
+                (scores, launched())
+            };
+            let (ends, of_ends) = whole.ends(&leaves);
+            assert_eq!(ends.stages(&batch(), None).layers(), num_hidden_layers.min(2));
+            let (expected, kernels) = taken(&whole, &leaves);
+            let (scores, found) = taken(&ends, &of_ends);
+            assert!(!kernels.is_empty());
+            assert_eq!(found, kernels);
+            assert_eq!(scores == expected, num_hidden_layers <= 2);
+        }
     }
 }

@@ -191,6 +191,17 @@ impl Encoder {
         Ok(Self { embeddings, layers: layers?, heads: config.num_attention_heads })
     }
 
+    /// The first and the last layer alone, of the base and of an adapter, on the same tensors. For scores that
+    /// mean nothing they take every kernel of the whole, where the adapter treats all layers alike.
+    #[must_use]
+    pub fn ends(&self, leaves: &Leaves) -> (Self, Leaves) {
+        let (mut encoder, mut leaves) = (self.clone(), leaves.clone());
+        let between = 1..encoder.layers.len().saturating_sub(1).max(1);
+        encoder.layers.drain(between.clone());
+        leaves.layers.drain(between);
+        (encoder, leaves)
+    }
+
     /// The device that the weights are on, without autodiff.
     #[must_use]
     pub fn device(&self) -> Device {

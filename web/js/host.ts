@@ -121,6 +121,7 @@ export class Host {
     'adapter.remove': ({ name }) => this.#theModel().removeAdapter(name),
     'adapter.list': () => this.#theModel().adapters(),
 
+    'model.warm-up': ({ adapter }) => this.#theModel().warmUp(adapter),
     'model.score': ({ adapter, lists, batchTokens }, { done, isAborted }) =>
       this.#theModel().score(adapter, lists, batchTokens, done, isAborted),
     'model.encode': ({ texts, batchTokens }, { done, isAborted }) => this.#theModel().cls(texts, batchTokens, done, isAborted),

@@ -39,6 +39,7 @@ export interface Operations {
   'adapter.write': [{ name: string }, AdapterBytes];
   'adapter.remove': [{ name: string }, boolean];
   'adapter.list': [{}, AdapterInfo[]];
+  'model.warm-up': [{ adapter: string | undefined }, void];
   'model.score': [Scoring & { adapter: string; lists: string[][] }, Float64Array[]];
   'model.encode': [Scoring & { texts: string[] }, Float32Array];
   'model.rescore': [Scoring & { adapter: string | null; lists: List[]; weights: Weights | undefined }, Ranked[][]];

@@ -64,6 +64,8 @@ export class Rescorer {
     const rescorer = new Rescorer(from.folder.name, session, options);
     try {
       if (adapter !== undefined) await rescorer.loadAdapter(adapter, signal ? { signal } : {});
+      // A GPU compiles kernels and is checked now, for the adapter that comes first.
+      await session.call('model.warm-up', { adapter: rescorer.activeAdapter ?? undefined }, { signal });
     } catch (error) {
       await rescorer.dispose();
       throw error;

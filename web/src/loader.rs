@@ -70,12 +70,11 @@ impl BaseLoader {
         self.stream.file_hash()
     }
 
-    /// Puts the base on a device, tensor by tensor, and checks the kernels that rescoring takes there. The
-    /// loader is used up.
+    /// Puts the base on a device, tensor by tensor. The loader is used up.
     ///
     /// # Errors
     /// `IntegrityError` when bytes are missing, `UnsupportedModelError` for heads that the kernels do not hold,
-    /// `DeviceRefusedError` where they compute wrongly, `DeviceLostError`.
+    /// `DeviceLostError`.
     pub async fn finish(self, device: &GpuDevice) -> Result<Model, JsValue> {
         let Self { stream, precision, dtype } = self;
         let file_hash = stream.file_hash();
@@ -83,8 +82,7 @@ impl BaseLoader {
             stream.finish().map_err(WebError::from)?;
         let head = config.hidden_size / config.num_attention_heads;
         let watched = device.watched.clone();
-        let on_gpu = runs_on(&watched.device);
-        if head > WIDEST_HEAD && on_gpu {
+        if head > WIDEST_HEAD && runs_on(&watched.device) {
             let message = format!(
                 "its attention heads are {head} wide; the WebGPU kernels hold {WIDEST_HEAD}. Use device 'wasm'"
             );
@@ -92,10 +90,6 @@ impl BaseLoader {
         }
         let encoder = Encoder::with_precision(&config, &mut weights, precision, &watched.device)
             .map_err(WebError::from)?;
-        let model = Model::new(encoder, config, tokenizer, hash, file_hash, dtype, watched);
-        if on_gpu {
-            model.shared.warm_up().await?;
-        }
-        Ok(model)
+        Ok(Model::new(encoder, config, tokenizer, hash, file_hash, dtype, watched))
     }
 }

@@ -10,6 +10,7 @@ use lorb::base::{BertConfig, BertTokenizer, expected_tensors};
 use lorb::model::{
     Adapter, Encoder, Leaves, LoraConfig, ModelError, SCORING_BATCH_TOKENS, score_sequences,
 };
+use lorb::ops::wgsl::runs_on;
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 
@@ -17,7 +18,7 @@ use crate::convert::{from_js, to_js};
 use crate::device::Watched;
 use crate::error::WebError;
 
-/// Hypotheses of the list that a new model is tried on, and their tokens.
+/// Hypotheses of the list that a model is warmed up on, and their tokens.
 const TRIAL: (usize, usize) = (10, 12);
 
 /// An adapter on the device.
@@ -44,19 +45,28 @@ impl Shared {
         self.encoder.device()
     }
 
-    /// Scores a made-up list with an adapter of the usual form, so that its kernels are compiled and checked
-    /// before the first list comes.
-    pub async fn warm_up(&self) -> Result<(), WebError> {
+    fn on_gpu(&self) -> bool {
+        runs_on(&self.watched.device)
+    }
+
+    async fn warm_up(&self, adapter: Option<&str>) -> Result<(), WebError> {
         let Self { encoder, config, .. } = self;
-        let rank = LoraConfig::default().rank.min(config.hidden_size);
-        let form = LoraConfig { rank, ..LoraConfig::default() };
-        let leaves = Leaves::new(config, &Adapter::init(config, form, 0)?, &self.device());
+        let loaded = adapter.map(|name| self.adapter(name)).transpose()?;
+        let leaves = match &loaded {
+            Some(loaded) => &loaded.leaves,
+            None => {
+                let rank = LoraConfig::default().rank.min(config.hidden_size);
+                let form = LoraConfig { rank, ..LoraConfig::default() };
+                &Leaves::new(config, &Adapter::init(config, form, 0)?, &self.device())
+            }
+        };
+        let (encoder, leaves) = encoder.ends(leaves);
         let length = TRIAL.1.min(config.max_position_embeddings);
         let id = |at: usize| (at * 31 % config.vocab_size) as u32;
         let sequences: Vec<Vec<u32>> =
             (0..TRIAL.0).map(|i| (0..length).map(|j| id(i * length + j)).collect()).collect();
         let scored =
-            score_sequences(encoder, &leaves, &sequences, SCORING_BATCH_TOKENS, |_| {}).await;
+            score_sequences(&encoder, &leaves, &sequences, SCORING_BATCH_TOKENS, |_| {}).await;
         match scored {
             Err(error @ ModelError::Device(_)) => Err(error.into()),
             // Wrong kernels may give what is no number; they are to be named.
@@ -171,6 +181,20 @@ impl Model {
             Ok(encoded.ids.len() as u32)
         };
         texts.iter().map(count).collect()
+    }
+
+    /// Scores a made-up list with the adapter of this name, without one with a new one of the usual form, on as
+    /// few layers as take all kernels: a GPU compiles them now, and not when the first list comes. They are
+    /// checked, too. On the CPU path there is nothing to be done.
+    ///
+    /// # Errors
+    /// `DeviceRefusedError` where a kernel computes wrongly, `DeviceLostError`; `BadInputError` for an unknown name.
+    #[wasm_bindgen(js_name = warmUp)]
+    pub async fn warm_up(&self, adapter: Option<String>) -> Result<(), JsValue> {
+        if self.shared.on_gpu() {
+            self.shared.warm_up(adapter.as_deref()).await?;
+        }
+        Ok(())
     }
 
     /// Bytes: `wasm`, all of this instance's memory; `device` and `deviceReserved`, what tensors take on

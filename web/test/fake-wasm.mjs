@@ -61,6 +61,10 @@ export function fakeWasm(control = {}) {
       const { factor, beta } = adapter;
       return { name, rank: 8, alpha: 16, targets: ['query'], parameters: 1, beta, gamma: 0, baseHash: this.hash, factor };
     }
+    async warmUp(adapter) {
+      if (control.refuses) throw named('DeviceRefusedError', 'the GPU computes wrongly');
+      (control.warmed ??= []).push(adapter);
+    }
     tokenCounts(texts) {
       return Uint32Array.from(texts, (text) => text.length);
     }

@@ -32,6 +32,7 @@ test('a base of files is loaded, rescores and is disposed of', async () => {
   assert.deepEqual([rescorer.device, rescorer.deviceName, rescorer.dtype, rescorer.name], ['wasm', 'fake 1', 'fp16', 'files']);
   assert.equal(rescorer.activeAdapter, 'default');
   assert.equal(events.at(-1).status, 'ready');
+  assert.deepEqual(control.warmed, ['default']);
   const ranked = await rescorer.rescore(['a', { text: 'abc', score: -1 }]);
   assert.deepEqual(ranked, [
     { text: 'abc', score: 5, first: -1, lm: 6, index: 1, rank: 1 },
@@ -46,6 +47,16 @@ test('a base of files is loaded, rescores and is disposed of', async () => {
   assert.deepEqual([control.models, control.live], [0, 0]);
   assert.equal(log.at(-1), 'terminated');
   await assert.rejects(rescorer.rescore(['a']), { name: 'BadInputError' });
+});
+
+test('a base without an adapter is warmed up too, and a device that is refused then is given back', async () => {
+  const control = {};
+  const { rescorer } = await open(control);
+  assert.deepEqual(control.warmed, [undefined]);
+  await rescorer.dispose();
+  const refusing = { refuses: true };
+  await assert.rejects(open(refusing, { adapter: adapter(2) }), lorb.DeviceRefusedError);
+  assert.deepEqual([refusing.models, refusing.live], [0, 0]);
 });
 
 test('adapters are swapped on one base', async () => {
