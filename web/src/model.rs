@@ -45,10 +45,6 @@ impl Shared {
         self.encoder.device()
     }
 
-    fn on_gpu(&self) -> bool {
-        runs_on(&self.watched.device)
-    }
-
     async fn warm_up(&self, adapter: Option<&str>) -> Result<(), WebError> {
         let Self { encoder, config, .. } = self;
         let loaded = adapter.map(|name| self.adapter(name)).transpose()?;
@@ -67,11 +63,11 @@ impl Shared {
             (0..TRIAL.0).map(|i| (0..length).map(|j| id(i * length + j)).collect()).collect();
         let scored =
             score_sequences(&encoder, &leaves, &sequences, SCORING_BATCH_TOKENS, |_| {}).await;
-        match scored {
-            Err(error @ ModelError::Device(_)) => Err(error.into()),
-            // Wrong kernels may give what is no number; they are to be named.
-            scored => self.watched.trusted().await.and(scored.map(drop).map_err(WebError::from)),
+        // The scores mean nothing, even where one is no number; the kernels behind them are judged.
+        if let Err(error @ ModelError::Device(_)) = scored {
+            return Err(error.into());
         }
+        self.watched.trusted().await
     }
 
     /// The adapter of this name.
@@ -191,7 +187,7 @@ impl Model {
     /// `DeviceRefusedError` where a kernel computes wrongly, `DeviceLostError`; `BadInputError` for an unknown name.
     #[wasm_bindgen(js_name = warmUp)]
     pub async fn warm_up(&self, adapter: Option<String>) -> Result<(), JsValue> {
-        if self.shared.on_gpu() {
+        if runs_on(&self.shared.watched.device) {
             self.shared.warm_up(adapter.as_deref()).await?;
         }
         Ok(())
