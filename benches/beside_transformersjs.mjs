@@ -3,11 +3,10 @@
  *
  *     node benches/beside_transformersjs.mjs LISTS.jsonl[.gz] TRANSFORMERS ONNX [LISTS_USED [LISTS_ON_WEBGPU [SECONDS]]]
  *
- * TRANSFORMERS is a directory with node_modules/@huggingface/transformers; ONNX one with config.json, tokenizer.json and
- * onnx/model.onnx of the base that the tests use, as torch.onnx.export (opset 17) writes it: input_ids, attention_mask and
- * token_type_ids to last_hidden_state, batch and sequence of any size. Needs web/dist (scripts/build-web.sh) and a release build; runs one contender
- * after the other, each in a browser of its own, and prints a table in Markdown. LISTS_USED is 20 by default; on WebGPU, which is computed
- * in software here, 2; a contender that takes longer than SECONDS, 600 by default, is given up.
+ * TRANSFORMERS is a directory where `npm install --ignore-scripts @huggingface/transformers@4.3.1` ran; ONNX one that benches/export_onnx.py
+ * wrote of the base that the tests use. Needs web/dist (scripts/build-web.sh) and a release build; runs one contender after the other, each in a
+ * browser of its own, and prints a table in Markdown. LISTS_USED is 20 by default; on WebGPU, which is computed in software here, 2; a
+ * contender that takes longer than SECONDS, 600 by default, is given up.
  *
  * "Cold start" is a new page with the base in its cache: from the call that loads to the first list scored. The encoder pass
  * scores every list, tokenizer included, after one that does not count; transformers.js gets a list as one padded batch, and its
