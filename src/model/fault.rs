@@ -165,13 +165,17 @@ fn cause(device: &Device, found: DeviceFault) -> DeviceFault {
     // A lost device answers with all kinds of errors; asked to finish its work, it says why. That
     // blocks, which no browser allows; there the first error stands.
     if first.kind != FaultKind::OutOfMemory && !cfg!(target_family = "wasm") {
-        let sync = catch_unwind(AssertUnwindSafe(|| device.sync()));
-        let lost = sync.ok().and_then(Result::err);
-        let lost = lost.map(|error| DeviceFault::from_text(&error.to_string()));
-        if let Some(lost) = lost
-            && matches!(lost.kind, FaultKind::Lost | FaultKind::OutOfMemory)
-        {
-            return lost;
+        // wgpu tells that work is done before it tells of the loss, and a queue that is left over may fail
+        // first; what is asked for a second time comes after both.
+        for _ in 0..2 {
+            let sync = catch_unwind(AssertUnwindSafe(|| device.sync()));
+            let lost = sync.ok().and_then(Result::err);
+            let lost = lost.map(|error| DeviceFault::from_text(&error.to_string()));
+            if let Some(lost) = lost
+                && matches!(lost.kind, FaultKind::Lost | FaultKind::OutOfMemory)
+            {
+                return lost;
+            }
         }
     }
     first
