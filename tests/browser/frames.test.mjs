@@ -1,24 +1,16 @@
 // The page stays smooth while the worker computes.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { launch, open, quiet } from './browser.mjs';
-import { lists, site } from './site.mjs';
+import { quiet } from './browser.mjs';
+import { lists } from './site.mjs';
+import { stage } from './stage.mjs';
 
-let browser, server;
-
-before(async () => {
-  server = await site();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const staged = stage();
 
 test('the page keeps its frames while lists are re-ranked and an adapter is tuned on the CPU', async (t) => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   const answer = await page.evaluate(async (given) => {
     const rescorer = await window.lorb.Rescorer.fromPretrained('/minilm', { device: 'wasm', adapter: '/golden/minilm/adapter' });
     const tasks = [];

@@ -4,27 +4,19 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
+import { afterEach, test } from 'node:test';
 
 import { launch, open, quiet } from './browser.mjs';
-import { minilm, root, site } from './site.mjs';
+import { minilm, root } from './site.mjs';
+import { stage } from './stage.mjs';
 
 const weights = (path) => path.endsWith('/model.safetensors');
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
-let browser, server;
-
-before(async () => {
-  server = await site();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const staged = stage();
 afterEach(() => {
-  for (const fault of Object.keys(server.faults)) delete server.faults[fault];
-  server.faults.hurt = () => true;
-  server.requests.length = 0;
+  for (const fault of Object.keys(staged.server.faults)) delete staged.server.faults[fault];
+  staged.server.faults.hurt = () => true;
+  staged.server.requests.length = 0;
 });
 
 /** Loads a base in the page: what was told, how it ended, and a score. */
@@ -57,27 +49,27 @@ function load(page, folder, options = {}) {
 const done = ({ events }) => events.find(({ status, file }) => status === 'done' && file === 'model.safetensors');
 
 test('a second visit needs no network for the base', async () => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   const first = await load(page, '/golden/tiny');
   assert.equal(done(first).from, 'network');
   assert.equal(first.hash, sha256(readFileSync(join(root, 'tests/golden/tiny/model.safetensors'))));
   await page.reload();
   await page.waitForFunction('window.lorb');
   // The worker and the wasm module are the page's own; a site keeps those as it likes.
-  server.faults.down = true;
-  server.faults.hurt = (path) => path.startsWith('/golden/');
-  server.requests.length = 0;
+  staged.server.faults.down = true;
+  staged.server.faults.hurt = (path) => path.startsWith('/golden/');
+  staged.server.requests.length = 0;
   const second = await load(page, '/golden/tiny');
   assert.equal(second.error, undefined);
   assert.deepEqual([done(second).from, done(second).verified], ['cache', true]);
   assert.deepEqual(second.cls, first.cls);
-  assert.deepEqual(server.requests.filter(({ path }) => path.startsWith('/golden/')), []);
+  assert.deepEqual(staged.server.requests.filter(({ path }) => path.startsWith('/golden/')), []);
   quiet(complaints);
   await context.close();
 });
 
 test('loading MiniLM holds at most one and a half times its size in wasm memory', async (t) => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   const size = readFileSync(join(minilm(), 'model.safetensors')).length;
   const loaded = await load(page, '/minilm');
   assert.equal(loaded.error, undefined);
@@ -88,9 +80,9 @@ test('loading MiniLM holds at most one and a half times its size in wasm memory'
 });
 
 test('a download that is cut is resumed, now and in a later visit', async () => {
-  const { page, context, complaints } = await open(browser, server.root);
-  server.faults.cutAfter = 9 << 20;
-  server.faults.hurt = weights;
+  const { page, context, complaints } = await staged.visit();
+  staged.server.faults.cutAfter = 9 << 20;
+  staged.server.faults.hurt = weights;
   const cut = await load(page, '/minilm', { abortAt: 30 << 20 });
   assert.equal(cut.error.name, 'AbortError');
   const retry = cut.events.find(({ status }) => status === 'retry');
@@ -99,7 +91,7 @@ test('a download that is cut is resumed, now and in a later visit', async () => 
   const whole = await load(page, '/minilm');
   assert.equal(whole.error, undefined);
   assert.equal(whole.hash, sha256(readFileSync(join(minilm(), 'model.safetensors'))));
-  const ranges = server.requests.filter(({ path }) => weights(path)).map(({ range }) => Number(/\d+/.exec(range ?? '0')[0]));
+  const ranges = staged.server.requests.filter(({ path }) => weights(path)).map(({ range }) => Number(/\d+/.exec(range ?? '0')[0]));
   assert.equal(ranges.length, 3);
   // What had arrived but was not read yet when the connection broke, Chromium throws away: a whole part was read at least.
   assert.ok(ranges[1] >= 4 << 20 && ranges[1] <= 9 << 20 && ranges[1] === retry.loaded, `${ranges}`);
@@ -109,16 +101,16 @@ test('a download that is cut is resumed, now and in a later visit', async () => 
 });
 
 test('a corrupt download is refused and not kept', async () => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   const expected = 'ab'.repeat(32);
-  server.faults.linked = `"${expected}"`;
-  server.faults.hurt = weights;
+  staged.server.faults.linked = `"${expected}"`;
+  staged.server.faults.hurt = weights;
   const { error } = await load(page, '/golden/tiny');
   assert.equal(error.name, 'IntegrityError');
   assert.equal(error.expected, expected);
   assert.equal(error.actual, sha256(readFileSync(join(root, 'tests/golden/tiny/model.safetensors'))));
   assert.match(error.url, /model\.safetensors$/);
-  delete server.faults.linked;
+  delete staged.server.faults.linked;
   const again = await load(page, '/golden/tiny');
   assert.equal(done(again).from, 'network');
   quiet(complaints);
@@ -126,17 +118,17 @@ test('a corrupt download is refused and not kept', async () => {
 });
 
 test('a full disk falls back to memory and says so', async () => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   const session = await context.newCDPSession(page);
-  await session.send('Storage.overrideQuotaForOrigin', { origin: server.root, quotaSize: 6 << 20 });
+  await session.send('Storage.overrideQuotaForOrigin', { origin: staged.server.root, quotaSize: 6 << 20 });
   const first = await load(page, '/minilm');
   assert.equal(first.error, undefined);
   const told = first.events.filter(({ status }) => status === 'cache');
   assert.equal(told.length, 1);
   assert.equal(told[0].fallback, 'memory');
   // The same page goes on without the network.
-  server.faults.down = true;
-  server.faults.hurt = (path) => path.startsWith('/minilm/');
+  staged.server.faults.down = true;
+  staged.server.faults.hurt = (path) => path.startsWith('/minilm/');
   const second = await load(page, '/minilm');
   assert.equal(done(second).from, 'cache');
   assert.deepEqual(second.cls, first.cls);
@@ -145,7 +137,7 @@ test('a full disk falls back to memory and says so', async () => {
 });
 
 test('what is not there, or no model, is said by name', async () => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   assert.equal((await load(page, '/golden')).error.name, 'UnsupportedModelError');
   assert.equal((await load(page, '/nowhere')).error.name, 'UnsupportedModelError');
   assert.equal((await load(page, '/golden/tiny', { device: 'cuda' })).error.name, 'BadInputError');
@@ -158,11 +150,11 @@ test('what is not there, or no model, is said by name', async () => {
 test('without WebGPU, webgpu is an error and wasm computes', async () => {
   const without = await launch({ webgpu: false });
   try {
-    const { page, complaints } = await open(without, server.root);
+    const { page, complaints } = await open(without, staged.server.root);
     const refused = await load(page, '/golden/tiny', { device: 'webgpu' });
     assert.equal(refused.error.name, 'WebGPUNotAvailableError');
     assert.match(refused.error.message, /wasm/);
-    assert.deepEqual(server.requests.filter(({ path }) => path.startsWith('/golden/')), []);
+    assert.deepEqual(staged.server.requests.filter(({ path }) => path.startsWith('/golden/')), []);
     assert.equal((await load(page, '/golden/tiny')).error, undefined);
     quiet(complaints, [/No available adapters/]);
   } finally {

@@ -2,23 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { launch, open, quiet } from './browser.mjs';
+import { quiet } from './browser.mjs';
 import { rescored } from './native.mjs';
-import { lists, minilm, root, site } from './site.mjs';
+import { lists, minilm, root } from './site.mjs';
+import { stage } from './stage.mjs';
 
 const TOLERANCE = 1e-4;
-let browser, server;
-
-before(async () => {
-  server = await site();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const staged = stage();
 
 /** Greatest difference of two rescorings, list by list, hypothesis by hypothesis. */
 function difference(ours, native) {
@@ -43,7 +35,7 @@ for (const [base, device, folder] of [
   ['minilm', 'wasm', '/minilm'],
 ]) {
   test(`${base} on ${device}: rescoring is the native tool's`, async (t) => {
-    const { page, context, complaints } = await open(browser, server.root);
+    const { page, context, complaints } = await staged.visit();
     const given = lists(base);
     const answer = await page.evaluate(
       async ([base, device, folder, given]) => {
@@ -83,7 +75,7 @@ for (const [base, device, folder] of [
 }
 
 test('half and quarter precision stay close to full, which is the native score', async (t) => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   const given = lists('tiny');
   const scores = await page.evaluate(async (given) => {
     const texts = given.map(({ nbest }) => nbest.map(({ text }) => text));
@@ -111,7 +103,7 @@ test('half and quarter precision stay close to full, which is the native score',
 });
 
 test('a list of the core and the page: reading, aligning, speech', async () => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   const answer = await page.evaluate(async (given) => {
     const { parseNbest, alignWords, Rescorer } = window.lorb;
     const text = given.map((list) => JSON.stringify(list)).join('\n');

@@ -3,27 +3,19 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { launch, open, quiet } from './browser.mjs';
+import { quiet } from './browser.mjs';
 import { rescored, scratch, train, writeFiles } from './native.mjs';
-import { lists, root, site } from './site.mjs';
+import { lists, root } from './site.mjs';
+import { stage } from './stage.mjs';
 
 const tiny = join(root, 'tests/golden/tiny');
 const file = join(tiny, 'lists.jsonl');
 /** Twenty steps of a list each; both dropout and correlation take part. */
 const OPTIONS = { batchTokens: 40, epochs: 5, r: 4, alpha: 8, dropout: 0.1, corWeight: 0.1, seed: 7 };
 const FLAGS = '--batch-tokens 40 --epochs 5 --lora-r 4 --lora-alpha 8 --lora-dropout 0.1 --cor-weight 0.1 --seed 7'.split(' ');
-let browser, server;
-
-before(async () => {
-  server = await site();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const staged = stage();
 
 /** Puts helpers into a page: a worker whose devices can be destroyed, and files as base64. */
 async function prepare(page) {
@@ -68,7 +60,7 @@ const steps = (messages) => messages.filter(({ type }) => type === 'step');
 for (const [device, epochs] of [['webgpu', process.env.LORB_LONG_RUN ? 125 : 15], ['wasm', 125]]) {
   const more = 4 * epochs;
   test(`twenty steps on ${device} have the native losses, adapters go both ways, memory stays flat over ${more}`, async (t) => {
-    const { page, context, complaints } = await open(browser, server.root);
+    const { page, context, complaints } = await staged.visit();
     await prepare(page);
     const native = train(t, tiny, file, ['--dev', file, ...FLAGS]);
     const trained = ['adapter_config.json', 'adapter_model.safetensors'];
@@ -143,7 +135,7 @@ function same(ours, native, t, what) {
 }
 
 test('a device destroyed in the middle of training costs a few steps, a second time in a run ends it', async (t) => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   await prepare(page);
   const native = train(t, tiny, file, ['--dev', file, ...FLAGS]);
   const answer = await page.evaluate(
@@ -218,7 +210,7 @@ test('a device destroyed in the middle of training costs a few steps, a second t
 });
 
 test('a run is aborted, paused, stopped and gone on with', async () => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   const answer = await page.evaluate(
     async ([options, given]) => {
       const rescorer = await window.lorb.Rescorer.fromPretrained('/golden/tiny', { device: 'wasm' });
@@ -281,7 +273,7 @@ test('a run is aborted, paused, stopped and gone on with', async () => {
 });
 
 test('an adapter and a checkpoint survive in the private file system', async () => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   const write = ([options, given]) =>
     (async () => {
       const { AdapterStore, Rescorer } = window.lorb;

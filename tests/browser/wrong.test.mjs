@@ -1,21 +1,13 @@
 // A GPU that computes wrongly is refused before anybody sees a result.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { launch, open, quiet } from './browser.mjs';
-import { lists, site } from './site.mjs';
+import { quiet } from './browser.mjs';
+import { lists } from './site.mjs';
+import { stage } from './stage.mjs';
 
-let browser, server;
-
-before(async () => {
-  server = await site();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const staged = stage();
 
 /** Opens the tiny base where `from` reads `to` in every shader, trains for a step, and tells how far it came. */
 function spoiled(page, [from, to]) {
@@ -58,7 +50,7 @@ function spoiled(page, [from, to]) {
 }
 
 test('a wrong kernel of rescoring refuses the device on loading, one of training at its first step', async (t) => {
-  const { page, context, complaints } = await open(browser, server.root);
+  const { page, context, complaints } = await staged.visit();
   page.setDefaultTimeout(180_000);
   const [head, optimiser, sound] = [
     ['scores[row] = score + head', 'scores[row] = score - head'],

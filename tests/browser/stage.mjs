@@ -1,0 +1,20 @@
+// What a file of tests acts on: the package's site, and a browser.
+
+import { after, before } from 'node:test';
+
+import { launch, open } from './browser.mjs';
+import { site } from './site.mjs';
+
+/** Has `server` and `browser` from before a file's first test until after its last; `visit` opens a page of the one in the other. */
+export function stage() {
+  const stage = { visit: (options) => open(stage.browser, stage.server.root, options) };
+  before(async () => {
+    stage.server = await site();
+    stage.browser = await launch();
+  });
+  after(async () => {
+    await stage.browser?.close();
+    await stage.server?.close();
+  });
+  return stage;
+}
