@@ -4,7 +4,6 @@ use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, DeviceKind, Tensor};
 
 use super::*;
-use crate::ops::tests::watch::taken;
 use crate::ops::wgsl::Extensions;
 use crate::ops::wgsl::kernel::ALL;
 
@@ -118,11 +117,11 @@ fn every_kernel_is_right_on_the_rasteriser_and_runs_in_its_case() {
     let subgroups = software.features.contains(wgpu::Features::SUBGROUP);
     wgsl::offer(&gpu, Extensions { subgroups, ..Extensions::NONE });
     for case in chosen(Extent::Full, wgsl::tuned_for(&gpu)) {
-        taken();
+        drop(wgsl::launched());
         for checked in pollster::block_on(check(&case, &gpu, unaltered)) {
             checked.verdict().unwrap_or_else(|error| panic!("{error}"));
         }
-        let launched = taken();
+        let launched = wgsl::launched();
         for kernel in case.results.iter().flat_map(|result| &result.kernels) {
             assert!(launched.contains(kernel), "{} did not run {kernel}", case.name);
         }

@@ -8,8 +8,8 @@ use burn::tensor::{DType, Device, DeviceKind, Shape, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
+use super::poison::poisoned;
 use super::support::read;
-use super::watch::poisoned;
 use crate::ops::{Precision, Storage, Weights};
 
 /// A software rasteriser, or whatever adapter burn takes for one. `None` only where the environment

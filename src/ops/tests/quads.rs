@@ -7,9 +7,8 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::device::gpu;
 use super::support::{Source, of_lengths};
-use super::watch;
 use crate::ops::wgsl::kernel::{ALL, Kernel};
-use crate::ops::wgsl::{Tuning, in_quads, with_tuning};
+use crate::ops::wgsl::{Tuning, in_quads, launched, with_tuning};
 use crate::ops::{self, Activation, LoraPlan, Weights};
 
 const TUNINGS: [Tuning; 2] = [Tuning::GPU, Tuning::SOFTWARE];
@@ -20,9 +19,9 @@ fn reads_quads(kernel: &Kernel) -> bool {
 
 /// Entry points of what `work` launches that have such variants, and whether it took one.
 fn taken(work: impl FnOnce()) -> Vec<(&'static str, bool)> {
-    watch::taken();
+    drop(launched());
     work();
-    let launched = watch::taken();
+    let launched = launched();
     let of = |name| ALL.iter().find(|kernel| kernel.name == name).expect("a kernel of ours");
     launched
         .into_iter()

@@ -92,8 +92,6 @@ pub(in crate::ops) fn launch<'a, C: Call<'a, CubeTensor>>(
     let arguments = arguments.with_info(MetadataBindingInfo::custom(pack(call.words())));
     DISPATCHES.fetch_add(1, Ordering::Relaxed);
     LAUNCHED.with_borrow_mut(|names| names.insert(kernel.name));
-    #[cfg(test)]
-    crate::ops::tests::watch::launched(kernel.name);
     client.launch(Box::new(Handwritten(kernel)), CubeCount::Static(x, y, z), arguments);
 }
 
@@ -112,7 +110,7 @@ pub(super) fn contiguous(tensor: CubeTensor) -> CubeTensor {
 pub(super) fn empty<const D: usize>(shape: [usize; D], like: &CubeTensor) -> CubeTensor {
     // In tests the memory holds NaN, so that what a kernel leaves unwritten shows.
     #[cfg(test)]
-    use crate::ops::tests::watch::poisoned as fresh;
+    use crate::ops::tests::poison::poisoned as fresh;
     #[cfg(not(test))]
     use std::convert::identity as fresh;
     fresh(empty_device_contiguous_dtype(

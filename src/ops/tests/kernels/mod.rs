@@ -14,9 +14,10 @@ use burn::tensor::wgpu::wgpu::Features;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::device::{Gpu, features, gpu, host, least_gpu};
-use super::{tolerance, watch};
+use super::tolerance;
 use crate::ops::Precision;
 use crate::ops::wgsl::kernel::{ALL, Groups, Kernel};
+use crate::ops::wgsl::launched;
 
 /// Rows, and widths where any will do.
 const ODD: [usize; 8] = [1, 2, 3, 17, 31, 33, 127, 129];
@@ -119,9 +120,9 @@ fn within_the_limits_of_every_webgpu_device() {
 
 /// Runs a test, and fails where it has not launched all variants of its kernel.
 fn every_variant(name: &str, test: fn(&Bench), bench: &Bench) {
-    watch::taken();
+    drop(launched());
     test(bench);
-    let launched = watch::taken();
+    let launched = launched();
     assert!(variants(name).count() > 0, "{name} is no kernel");
     for kernel in bench.variants(name) {
         assert!(launched.contains(kernel.name), "no test ran {}", kernel.name);
