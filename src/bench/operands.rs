@@ -9,7 +9,7 @@ use super::op::{self, Op, Product};
 use super::shape::uniform;
 use super::{Bench, SEED};
 use crate::ops::{self, Activation, Kept, LoraPlan, LorbOps, Precision, Segments, Weights};
-use crate::train::{AdamW, ListBatch, ListView, Moments};
+use crate::train::{self, AdamW, ListBatch, ListView, Moments};
 
 /// Bound of the numbers in the tensors: small, so that no sum leaves its range.
 const LIMIT: f64 = 0.05;
@@ -310,7 +310,7 @@ impl Bench<'_> {
                 let optimizer = AdamW::new(self.config.weight_decay, self.config.clip_norm);
                 Box::new(move || {
                     let (p, g, moments) = (p.clone(), g.clone(), moments.clone());
-                    row(optimizer.step(p, g, moments, 1e-5).parameters)
+                    row(train::step(optimizer, p, g, moments, 1e-5).parameters)
                 })
             }
         }

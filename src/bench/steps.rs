@@ -10,7 +10,7 @@ use super::timing::{self, Timing, WARM_UP};
 use super::{Bench, BenchError};
 use crate::model::{Leaves, read, score_sequences};
 use crate::ops::{end_to_end, wgsl};
-use crate::train::{AdamW, Moments, Pass};
+use crate::train::{self, AdamW, Moments, Pass};
 
 /// Learning rate of the steps: small, so that many of them change little.
 const RATE: f64 = 1e-5;
@@ -67,7 +67,8 @@ impl Bench<'_> {
         let mut moments = Moments::zeros(start.len(), &device);
         async move || {
             let parts = pass.run(&parameters, &lists, lists.len(), None);
-            let updated = optimizer.step(parameters.clone(), parts.gradient, moments.clone(), RATE);
+            let updated =
+                train::step(optimizer, parameters.clone(), parts.gradient, moments.clone(), RATE);
             (parameters, moments) = (updated.parameters, updated.moments);
             let numbers = read(end_to_end(vec![parts.ranking, updated.norm])).await?;
             match numbers.iter().find(|number| !number.is_finite()) {

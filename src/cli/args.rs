@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use lorb::device::{DeviceChoice, Selected, SelectedKind, select};
 use lorb::ops::Precision;
 
@@ -102,12 +102,24 @@ pub struct WeightArgs {
 }
 
 /// A parser of the words that a type prints and reads; clap lists them in the help.
-pub fn words<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+pub fn words<T>(names: &[&'static str]) -> impl TypedValueParser<Value = T> + use<T>
 where
     T: FromStr + Clone + Send + Sync + 'static,
     T::Err: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     PossibleValuesParser::new(names.iter().copied()).try_map(|word| word.parse::<T>())
+}
+
+/// The same for names that come with a line of help each.
+pub fn choices<T>(
+    choices: impl IntoIterator<Item = (&'static str, &'static str)>,
+) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr + Clone + Send + Sync + 'static,
+    T::Err: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let values = choices.into_iter().map(|(name, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(values).try_map(|word| word.parse::<T>())
 }
 
 /// A whole number from 1 up.

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::TypedValueParser;
 use lorb::base::BertConfig;
 use lorb::model::{LoraConfig, LoraVariant, Method, MethodKind, ModelError, Target};
 use lorb::train::{Decay, Objective, TrainConfig, TrainError};
 
-use super::args::{BaseArgs, ReadArgs, RunArgs, words};
+use super::args::{BaseArgs, ReadArgs, RunArgs, choices, words};
 use super::error::CliError;
 
 #[derive(Args)]
@@ -103,6 +104,11 @@ pub struct MethodArgs {
     pub lora: LoraArgs,
 }
 
+/// A parser of objectives; clap lists their names and what each is.
+fn objectives() -> impl TypedValueParser<Value = Objective> {
+    choices(Objective::ALL.map(|objective| (objective.name(), objective.info().help)))
+}
+
 /// A part of a whole, as `0.08%` or `0.0008`.
 fn share(text: &str) -> Result<f64, String> {
     let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
@@ -142,7 +148,7 @@ pub struct LoraArgs {
 #[command(next_help_heading = "Training")]
 pub struct ScheduleArgs {
     /// What the scores are trained for
-    #[arg(long, default_value_t = TrainConfig::default().objective, value_parser = words::<Objective>(&["mwer", "mwed", "listwise"]))]
+    #[arg(long, default_value_t = TrainConfig::default().objective, value_parser = objectives())]
     pub objective: Objective,
     /// Weight of the correlation term [default: 0; 0.05 with --method lorb]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]

@@ -1,6 +1,29 @@
-//! What one step of the optimiser is given.
+//! Settings of the optimiser and of one of its steps.
 
-/// Settings of one step of AdamW (Loshchilov and Hutter, arXiv 1711.05101) after clipping:
+/// Settings of AdamW (Loshchilov and Hutter, arXiv 1711.05101) and of the gradient clipping before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decay of the parameters per unit of learning rate.
+    pub weight_decay: f64,
+    /// Max gradient norm: longer gradients are scaled down to it; 0 turns clipping off.
+    pub clip_norm: f64,
+}
+
+impl AdamW {
+    /// The usual betas 0.9 and 0.999 with epsilon 1e-8.
+    #[must_use]
+    pub const fn new(weight_decay: f64, clip_norm: f64) -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay, clip_norm }
+    }
+}
+
+/// One step of AdamW after clipping:
 ///
 /// ```text
 /// g' = g min(1, clip_norm / (||g|| + 1e-6))       clip_norm 0: g' = g
@@ -9,18 +32,10 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWStep {
+    /// What does not change from step to step.
+    pub settings: AdamW,
     /// Learning rate of this step.
     pub lr: f64,
-    /// Decay of the parameters per unit of learning rate.
-    pub weight_decay: f64,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Longest gradient that is not shortened; 0 never shortens.
-    pub clip_norm: f64,
     /// Number t of this step, from 1.
     pub step: usize,
 }
@@ -28,6 +43,7 @@ pub struct AdamWStep {
 impl AdamWStep {
     /// `1 - beta^t` for either moment.
     pub fn corrections(&self) -> [f64; 2] {
-        [self.beta1, self.beta2].map(|beta| 1.0 - libm::pow(beta, self.step as f64))
+        [self.settings.beta1, self.settings.beta2]
+            .map(|beta| 1.0 - libm::pow(beta, self.step as f64))
     }
 }

@@ -1,29 +1,8 @@
-//! The lists of a batch, and what ranks them.
+//! The N-best lists of a batch.
 
 use std::sync::Arc;
 
-/// Smallest size of the temperature of [`ListObjective::Mwed`].
-const MIN_TEMPERATURE: f64 = 1e-3;
-
-/// What a list of hypotheses is trained for.
-///
-/// With scores `s_i = first_i + beta * lm_i`, `P = softmax(s)` and targets `t`:
-///
-/// ```text
-/// mwer      loss =   sum_i t_i P_i
-/// mwed      loss = - sum_i t_i log Q_i     Q = softmax(-s / T),  T = - sum s / sum e
-/// listwise  loss = - sum_i t_i log P_i
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListObjective {
-    /// Expected word errors; the targets are errors less their mean.
-    Mwer,
-    /// The targets are a distribution of errors; T is held at 1e-3 or more, with its sign, and moves
-    /// with the scores otherwise.
-    Mwed,
-    /// Cross-entropy towards the targets.
-    Listwise,
-}
+use super::objective::Objective;
 
 /// Ragged lists of hypotheses that share the scores of their distinct texts.
 ///
@@ -31,7 +10,7 @@ pub enum ListObjective {
 #[derive(Clone, Debug)]
 pub struct Lists {
     /// What the lists are trained for.
-    pub objective: ListObjective,
+    pub objective: Objective,
     /// Factor on the model's score.
     pub beta: f32,
     /// First hypothesis of each list, and the end of the last; `[U + 1]`.
@@ -69,14 +48,8 @@ impl Lists {
             let s: Vec<f64> =
                 lm.iter().zip(terms).map(|(lm, t)| f64::from(t[0]) + beta * lm).collect();
             let t: Vec<f64> = terms.iter().map(|term| term[1].into()).collect();
-            let (of_list, by_s) = match self.objective {
-                ListObjective::Mwer => expected(&s, &t),
-                ListObjective::Listwise => cross_entropy(&s, &t),
-                ListObjective::Mwed => {
-                    let total = f64::from(sums[0]) + beta * lm.iter().sum::<f64>();
-                    tempered(&s, &t, total, sums[1].into())
-                }
-            };
+            let total = f64::from(sums[0]) + beta * lm.iter().sum::<f64>();
+            let (of_list, by_s) = self.objective.loss(&s, &t, total, sums[1].into());
             loss += of_list;
             slopes.extend(by_s.into_iter().map(|slope| beta * slope));
         }
@@ -91,45 +64,4 @@ impl Lists {
         }
         sums
     }
-}
-
-/// `softmax(s)`, and its logarithm.
-fn softmax(s: &[f64]) -> (Vec<f64>, Vec<f64>) {
-    let highest = s.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let total = libm::log(s.iter().map(|s| libm::exp(s - highest)).sum());
-    let logs: Vec<f64> = s.iter().map(|s| s - highest - total).collect();
-    (logs.iter().copied().map(libm::exp).collect(), logs)
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// `sum t P` and its derivative `P (t - sum t P)`.
-fn expected(s: &[f64], t: &[f64]) -> (f64, Vec<f64>) {
-    let (p, _) = softmax(s);
-    let loss = dot(t, &p);
-    (loss, p.iter().zip(t).map(|(p, t)| p * (t - loss)).collect())
-}
-
-/// `- sum t log P` and its derivative `P sum t - t`.
-fn cross_entropy(s: &[f64], t: &[f64]) -> (f64, Vec<f64>) {
-    let (p, logs) = softmax(s);
-    let mass: f64 = t.iter().sum();
-    // A probability of 0 has a logarithm of -inf only where scores are infinite.
-    (-dot(t, &logs), p.iter().zip(t).map(|(p, t)| p * mass - t).collect())
-}
-
-/// MWED: the cross-entropy of `- s / T`, where T moves with the sum of the scores.
-fn tempered(s: &[f64], t: &[f64], total: f64, errors: f64) -> (f64, Vec<f64>) {
-    let free = -total / errors;
-    let held = free.abs() < MIN_TEMPERATURE;
-    let least = if free < 0.0 { -MIN_TEMPERATURE } else { MIN_TEMPERATURE };
-    let temperature = if held { least } else { free };
-    let logits: Vec<f64> = s.iter().map(|s| -s / temperature).collect();
-    let (loss, by_logit) = cross_entropy(&logits, t);
-    // Each score lowers T by 1 / errors.
-    let by_temperature = dot(&by_logit, s) / (temperature * temperature);
-    let through = if held { 0.0 } else { -by_temperature / errors };
-    (loss, by_logit.iter().map(|slope| -slope / temperature + through).collect())
 }

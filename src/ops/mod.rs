@@ -20,6 +20,7 @@ mod cpu;
 mod kept;
 mod lists;
 mod lora_plan;
+mod objective;
 pub mod probe;
 mod reference;
 mod segments;
@@ -36,10 +37,11 @@ use burn::backend::{
 use burn::tensor::{Int, Tensor};
 
 pub use activation::Activation;
-pub use adamw::AdamWStep;
+pub use adamw::{AdamW, AdamWStep};
 pub use kept::{Kept, Rows};
-pub use lists::{ListObjective, Lists};
+pub use lists::Lists;
 pub use lora_plan::LoraPlan;
+pub use objective::{Objective, ObjectiveInfo};
 pub use segments::Segments;
 pub use weights::{Precision, Storage, Weights};
 
@@ -326,7 +328,7 @@ pub trait LorbOps: Backend {
     ) -> FloatTensor<Self>;
 
     /// The sum over lists of what they are trained for, `[1]`, from the scores of their distinct
-    /// texts, `[S]`; see [`ListObjective`].
+    /// texts, `[S]`; see [`Objective`].
     fn list_loss(scores: FloatTensor<Self>, lists: Lists) -> FloatTensor<Self> {
         Self::list_loss_forward(scores, lists).0
     }

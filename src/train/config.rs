@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
-use super::objective::Objective;
 use super::schedule::Decay;
+use crate::ops::Objective;
 
 /// Settings of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

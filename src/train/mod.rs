@@ -9,7 +9,7 @@
 //! | `data`, `dev` | utterances prepared once, for training and for evaluation |
 //! | `calibrate` | the scale of first-pass scores |
 //! | `batches` | which lists are computed together, epoch by epoch |
-//! | `objective`, `correlation` | the two parts of the loss, with their formulas |
+//! | `objective`, `correlation` | the two parts of the loss |
 //! | `pass` | one batch forward and backward |
 //! | `optimizer`, `schedule` | AdamW on one flat tensor, and its learning rate |
 //! | `trainer`, `state` | the run and where it stands |
@@ -39,6 +39,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use crate::ops::{AdamW, Objective};
 pub use batches::batches;
 pub use calibrate::first_scale;
 pub use config::TrainConfig;
@@ -47,8 +48,8 @@ pub use data::{Counts, TrainData, TrainList};
 pub use dev::DevData;
 pub use error::{CheckpointError, TrainError};
 pub use message::{Message, WarningKind};
-pub use objective::{ListBatch, ListView, Objective};
-pub use optimizer::{AdamW, Moments, Updated};
+pub use objective::{ListBatch, ListView};
+pub use optimizer::{Moments, Updated, step};
 pub use pass::{Parts, Pass};
 pub use schedule::{Decay, Schedule};
 pub use trainer::{TrainInputs, Trainer};

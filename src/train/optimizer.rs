@@ -2,30 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::ops::{self, AdamWStep};
-
-/// Settings of AdamW (Loshchilov and Hutter, arXiv 1711.05101) and of the clipping before it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamW {
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Decay of the parameters per unit of learning rate.
-    pub weight_decay: f64,
-    /// Longest gradient that is not shortened; 0 never shortens.
-    pub clip_norm: f64,
-}
-
-impl AdamW {
-    /// The customary betas 0.9 and 0.999 with epsilon 1e-8.
-    #[must_use]
-    pub fn new(weight_decay: f64, clip_norm: f64) -> Self {
-        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay, clip_norm }
-    }
-}
+use crate::ops::{self, AdamW, AdamWStep};
 
 /// Moving averages of the gradient and of its square, `[P]` each.
 #[derive(Clone, Debug)]
@@ -58,24 +35,13 @@ pub struct Updated {
     pub norm: Tensor<1>,
 }
 
-impl AdamW {
-    /// One step from `p` along the gradient `g`, at learning rate `lr`: see [`AdamWStep`].
-    #[must_use]
-    pub fn step(&self, p: Tensor<1>, g: Tensor<1>, moments: Moments, lr: f64) -> Updated {
-        let steps = moments.steps + 1;
-        let step = AdamWStep {
-            lr,
-            weight_decay: self.weight_decay,
-            beta1: self.beta1,
-            beta2: self.beta2,
-            epsilon: self.epsilon,
-            clip_norm: self.clip_norm,
-            step: steps,
-        };
-        let [parameters, first, second, norm] =
-            ops::adamw(p, g, moments.first, moments.second, step);
-        Updated { parameters, moments: Moments { first, second, steps }, norm }
-    }
+/// One step from `p` along the gradient `g`, at learning rate `lr`: see [`AdamWStep`].
+#[must_use]
+pub fn step(settings: AdamW, p: Tensor<1>, g: Tensor<1>, moments: Moments, lr: f64) -> Updated {
+    let steps = moments.steps + 1;
+    let step = AdamWStep { settings, lr, step: steps };
+    let [parameters, first, second, norm] = ops::adamw(p, g, moments.first, moments.second, step);
+    Updated { parameters, moments: Moments { first, second, steps }, norm }
 }
 
 #[cfg(test)]
@@ -127,7 +93,7 @@ mod tests {
                 let g = [0.3f32 * t as f32, -1.0, 1e-4, 0.0];
                 let lr = 0.1 / f64::from(t);
                 let norm = expected(adam, &mut p, &mut m, &mut v, &g.map(f64::from), lr, t);
-                let updated = adam.step(parameters, flat(&g, &device), moments, lr);
+                let updated = step(adam, parameters, flat(&g, &device), moments, lr);
                 (parameters, moments) = (updated.parameters, updated.moments);
                 assert!((f64::from(host(updated.norm)[0]) - norm).abs() < 1e-6 * norm);
                 assert_eq!(moments.steps, t as usize);
@@ -143,7 +109,8 @@ mod tests {
         let device = Device::flex();
         for bad in [f32::NAN, f32::INFINITY] {
             let gradient = flat(&[1.0, bad], &device);
-            let out = AdamW::new(0.0, 1.0).step(
+            let out = step(
+                AdamW::new(0.0, 1.0),
                 flat(&[0.0, 0.0], &device),
                 gradient,
                 Moments::zeros(2, &device),

@@ -11,8 +11,7 @@ use super::data::TrainData;
 use super::dev::DevData;
 use super::error::TrainError;
 use super::message::{Message, WarningKind};
-use super::objective::Objective;
-use super::optimizer::{AdamW, Moments};
+use super::optimizer::{self, Moments};
 use super::pass::{Parts, Pass};
 use super::reduction::Reduction;
 use super::schedule::Schedule;
@@ -23,7 +22,7 @@ use crate::model::{
     Adapter, Encoder, Layout, Leaves, Method, ModelError, base_parameters, guarded, read,
 };
 use crate::nbest::Utterance;
-use crate::ops::end_to_end;
+use crate::ops::{AdamW, Objective, end_to_end};
 use crate::score::Weights;
 
 /// Steps between two copies of the run on the host. A step reads its loss in any case, and the copy
@@ -347,7 +346,8 @@ impl Trainer {
         let step = self.state.counters.step;
         let lr = self.schedule.rate(step);
         let Parts { gradient, ranking, correlation } = parts;
-        let mut updated = self.optimizer.step(
+        let mut updated = optimizer::step(
+            self.optimizer,
             self.state.parameters.clone(),
             gradient.clone(),
             self.state.moments.clone(),

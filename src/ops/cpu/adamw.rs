@@ -40,15 +40,15 @@ pub(super) fn adamw(
     second: Float,
     step: &AdamWStep,
 ) -> (Float, Float, Float, Float) {
-    let g = values(&g);
+    let (g, adam) = (values(&g), &step.settings);
     let norm = square_sum(&g).sqrt();
     let clipped =
-        if step.clip_norm > 0.0 { (step.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        if adam.clip_norm > 0.0 { (adam.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
     let [correction1, correction2] = step.corrections();
-    let (clipped, beta1, beta2) = (clipped as f32, step.beta1 as f32, step.beta2 as f32);
-    let (new1, new2) = ((1.0 - step.beta1) as f32, (1.0 - step.beta2) as f32);
+    let (clipped, beta1, beta2) = (clipped as f32, adam.beta1 as f32, adam.beta2 as f32);
+    let (new1, new2) = ((1.0 - adam.beta1) as f32, (1.0 - adam.beta2) as f32);
     let (rate, root_scale) = ((step.lr / correction1) as f32, (1.0 / correction2) as f32);
-    let (kept, epsilon) = ((1.0 - step.lr * step.weight_decay) as f32, step.epsilon as f32);
+    let (kept, epsilon) = ((1.0 - step.lr * adam.weight_decay) as f32, adam.epsilon as f32);
     let (mut p, mut m, mut v) = (into_values(parameters), into_values(first), into_values(second));
     let moments = m.chunks_mut(BLOCK).zip(v.chunks_mut(BLOCK));
     let blocks = p.chunks_mut(BLOCK).zip(g.chunks(BLOCK)).zip(moments);

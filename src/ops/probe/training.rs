@@ -3,20 +3,19 @@
 use burn::tensor::Tensor;
 
 use super::cases::Case;
-use crate::ops::{self, AdamWStep, ListObjective, Lists};
+use crate::ops::wgsl::list_loss_variant;
+use crate::ops::{self, AdamW, AdamWStep, Lists, Objective};
 
 pub(super) fn training() -> Vec<Case> {
-    vec![
-        loss(ListObjective::Mwer, "list_loss_mwer").quick(),
-        loss(ListObjective::Mwed, "list_loss_mwed"),
-        loss(ListObjective::Listwise, "list_loss_listwise"),
-        correlation([33, 129]),
-        adamw(1025).quick(),
-    ]
+    let mut cases: Vec<Case> = Objective::ALL.into_iter().map(loss).collect();
+    let first = cases.remove(0).quick();
+    cases.insert(0, first);
+    cases.extend([correlation([33, 129]), adamw(1025).quick()]);
+    cases
 }
 
 /// Lists of 1, 2, 17 and 70 hypotheses, some of which share a text.
-fn loss(objective: ListObjective, kernel: &'static str) -> Case {
+fn loss(objective: Objective) -> Case {
     const LENGTHS: [usize; 4] = [1, 2, 17, 70];
     const TEXTS: usize = 65;
     let hypotheses: usize = LENGTHS.iter().sum();
@@ -35,8 +34,9 @@ fn loss(objective: ListObjective, kernel: &'static str) -> Case {
         sums: LENGTHS.iter().map(|&length| [-9.0 * length as f32, 3.0]).collect(),
     };
     let name = format!("list_loss {objective:?}, {} lists of {TEXTS} texts", lists.len());
+    let kernel = list_loss_variant(objective);
     let inputs = [("scores", [TEXTS, 1], &["list_loss_backward"] as &[_])];
-    Case::new(name, &[kernel], &inputs, move |_, i| {
+    Case::new(name, &[kernel.name], &inputs, move |_, i| {
         ops::list_loss(i[0].clone().flatten(0, 1), &lists).reshape([1, 1])
     })
 }
@@ -61,15 +61,7 @@ fn adamw(len: usize) -> Case {
         let mut state = [before.clone(), zeros.clone(), zeros.clone(), zeros];
         for step in 1..=3 {
             let [parameters, first, second, _] = state;
-            let settings = AdamWStep {
-                lr: 0.1,
-                weight_decay: 0.01,
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-                clip_norm: 0.5,
-                step,
-            };
+            let settings = AdamWStep { settings: AdamW::new(0.01, 0.5), lr: 0.1, step };
             state = ops::adamw(parameters, g.clone(), first, second, settings);
         }
         let [parameters, _, _, norm] = state;

@@ -83,22 +83,23 @@ pub(in crate::ops) fn adamw<B: Backend>(
     second: FloatTensor<B>,
     step: &AdamWStep,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let adam = &step.settings;
     let scaled = |x: FloatTensor<B>, by: f64| B::float_mul_scalar(x, by.into());
     let square = |x: FloatTensor<B>| B::float_mul(x.clone(), x);
     let norm = B::float_sqrt(B::float_sum(square(g.clone())));
-    let g = if step.clip_norm > 0.0 {
+    let g = if adam.clip_norm > 0.0 {
         let longest = B::float_add_scalar(norm.clone(), 1e-6f64.into());
-        let factor = scaled(B::float_recip(longest), step.clip_norm);
+        let factor = scaled(B::float_recip(longest), adam.clip_norm);
         B::float_mul(g, B::float_clamp_max(factor, 1f64.into()))
     } else {
         g
     };
     let [correction1, correction2] = step.corrections();
-    let first = B::float_add(scaled(first, step.beta1), scaled(g.clone(), 1.0 - step.beta1));
-    let second = B::float_add(scaled(second, step.beta2), scaled(square(g), 1.0 - step.beta2));
+    let first = B::float_add(scaled(first, adam.beta1), scaled(g.clone(), 1.0 - adam.beta1));
+    let second = B::float_add(scaled(second, adam.beta2), scaled(square(g), 1.0 - adam.beta2));
     let root = B::float_sqrt(scaled(second.clone(), 1.0 / correction2));
-    let root = B::float_add_scalar(root, step.epsilon.into());
+    let root = B::float_add_scalar(root, adam.epsilon.into());
     let way = B::float_div(scaled(first.clone(), step.lr / correction1), root);
-    let kept = scaled(parameters, 1.0 - step.lr * step.weight_decay);
+    let kept = scaled(parameters, 1.0 - step.lr * adam.weight_decay);
     (B::float_sub(kept, way), first, second, norm)
 }

@@ -6,7 +6,9 @@ use burn::tensor::{Shape, TensorData};
 
 use super::support::{Float, Source, assert_close, plans, read, segmentations};
 use super::tolerance::F32;
-use crate::ops::{Activation, AdamWStep, Kept, LoraPlan, LorbOps, Precision, Storage, reference};
+use crate::ops::{
+    Activation, AdamW, AdamWStep, Kept, LoraPlan, LorbOps, Precision, Storage, reference,
+};
 
 const SIZES: [usize; 8] = [1, 2, 3, 17, 31, 33, 127, 129];
 
@@ -324,15 +326,7 @@ fn adamw() {
             let tensors: [Float; 3] = std::array::from_fn(|_| source.f32([len]));
             let [p, g, first] = tensors;
             let second = Flex::float_mul(first.clone(), first.clone());
-            let step = AdamWStep {
-                lr: 0.1,
-                weight_decay: 0.01,
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-                clip_norm,
-                step: 3,
-            };
+            let step = AdamWStep { settings: AdamW::new(0.01, clip_norm), lr: 0.1, step: 3 };
             let expected = reference::adamw::<Flex>(
                 p.clone(),
                 g.clone(),

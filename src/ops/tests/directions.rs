@@ -10,7 +10,7 @@ use super::truth::attention::Attention;
 use super::truth::linear::{Adapted, activated, linear as linear_truth};
 use super::truth::rows::{gather, gelu, normalise, scaled, score_head as head_truth, sum};
 use super::truth::{dot, training};
-use crate::ops::{self, Activation, ListObjective, LoraPlan, Precision, Weights};
+use crate::ops::{self, Activation, LoraPlan, Objective, Precision, Weights};
 
 /// Step along a direction of elements in [-1, 1).
 const STEP: f64 = 1e-4;
@@ -367,7 +367,7 @@ fn rows_of_cls_and_their_scores() {
 
 #[test]
 fn losses_of_lists() {
-    for objective in [ListObjective::Mwer, ListObjective::Mwed, ListObjective::Listwise] {
+    for objective in Objective::ALL {
         for (lengths, texts) in [(vec![1, 2, 3, 17, 31], 33), (vec![200], 127), (vec![2; 33], 129)]
         {
             let lists = lists(objective, &lengths, texts);

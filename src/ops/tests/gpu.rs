@@ -9,7 +9,7 @@ use burn::tensor::{DType, Device, Int, Tensor};
 use super::device::gpu;
 use super::support::{Source, lists, of_lengths, plans};
 use super::tolerance::PATHS;
-use crate::ops::{self, Activation, AdamWStep, ListObjective, LoraPlan, Precision, Weights};
+use crate::ops::{self, Activation, AdamW, AdamWStep, LoraPlan, Objective, Precision, Weights};
 
 fn assert_near(what: &str, expected: Tensor<2>, found: Tensor<2>) {
     let expected: Vec<f32> = expected.into_data().try_into_vec().expect("f32");
@@ -216,7 +216,7 @@ fn embed_layer_norm() {
 
 #[test]
 fn losses_of_lists() {
-    for objective in [ListObjective::Mwer, ListObjective::Mwed, ListObjective::Listwise] {
+    for objective in Objective::ALL {
         for (lengths, texts) in [(vec![1, 2, 3, 17, 31], 33), (vec![200], 127), (vec![10; 33], 129)]
         {
             let lists = lists(objective, &lengths, texts);
@@ -231,7 +231,7 @@ fn losses_of_lists() {
 #[test]
 fn list_losses_have_the_slopes_of_their_differences() {
     const STEP: f32 = 1.0 / 512.0;
-    for objective in [ListObjective::Mwer, ListObjective::Mwed, ListObjective::Listwise] {
+    for objective in Objective::ALL {
         let lists = lists(objective, &[2, 5, 3], 7);
         let scores: Vec<f32> = (0..7).map(|i| (i * i % 5) as f32 / 4.0).collect();
         let slopes = lists.by_text(&lists.evaluate(&scores).1, 7);
@@ -272,15 +272,7 @@ fn optimiser_and_joined_vectors() {
             // What is held elsewhere must not change under its holder.
             let before = state[0].clone();
             for step in 1..=3 {
-                let settings = AdamWStep {
-                    lr: 0.1,
-                    weight_decay: 0.01,
-                    beta1: 0.9,
-                    beta2: 0.999,
-                    epsilon: 1e-8,
-                    clip_norm: 0.5,
-                    step,
-                };
+                let settings = AdamWStep { settings: AdamW::new(0.01, 0.5), lr: 0.1, step };
                 let [parameters, first, second] = state;
                 let [parameters, first, second, of_step] =
                     ops::adamw(parameters, g.clone(), first, second, settings);

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::tolerance::Tolerance;
-use crate::ops::{ListObjective, Lists, LoraPlan, Segments};
+use crate::ops::{Lists, LoraPlan, Objective, Segments};
 
 pub(super) type Float = FloatTensor<Flex>;
 
@@ -42,7 +42,7 @@ pub(super) fn plans(width: usize) -> Vec<(usize, LoraPlan)> {
 }
 
 /// Lists of these lengths over `texts` texts, with errors and first-pass scores that differ.
-pub(super) fn lists(objective: ListObjective, lengths: &[usize], texts: usize) -> Lists {
+pub(super) fn lists(objective: Objective, lengths: &[usize], texts: usize) -> Lists {
     let hypotheses: usize = lengths.iter().sum();
     let ends = lengths.iter().scan(0, |end, length| {
         *end += *length as u32;

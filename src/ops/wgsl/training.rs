@@ -3,11 +3,23 @@
 use burn_cubecl::tensor::CubeTensor;
 
 use super::kernel::{
-    Groups, adamw, correlation_backward, correlation_finish, correlation_matrix,
+    ALL, Groups, Kernel, adamw, correlation_backward, correlation_finish, correlation_matrix,
     correlation_standardise, cut, global_norm, list_loss, list_loss_backward, pack,
 };
 use super::launch::{count, dims, empty, launch, upload};
-use crate::ops::{AdamWStep, ListObjective, Lists};
+use crate::ops::{AdamWStep, Lists, Objective};
+
+/// The variant of `shaders/list_loss.wgsl` for an objective.
+///
+/// # Panics
+/// When there is none; the probe's tests launch every objective.
+pub(in crate::ops) fn list_loss_variant(objective: Objective) -> &'static Kernel {
+    let suits = |kernel: &&Kernel| {
+        kernel.name.strip_prefix("list_loss_").is_some_and(|name| name == objective.name())
+    };
+    let found = ALL.iter().copied().find(suits);
+    found.unwrap_or_else(|| panic!("shaders/list_loss.wgsl has no variant for {objective}"))
+}
 
 /// The loss of each list, `[U]`, and the slope of each hypothesis, `[L]`.
 pub(super) fn list_losses(scores: &CubeTensor, lists: &Lists) -> (CubeTensor, CubeTensor) {
@@ -17,11 +29,7 @@ pub(super) fn list_losses(scores: &CubeTensor, lists: &Lists) -> (CubeTensor, Cu
     let (rows, offsets) = (upload(&lists.rows, scores), upload(&lists.offsets, scores));
     let (terms, sums) = (upload(&words(&lists.terms), scores), upload(&words(&lists.sums), scores));
     let (losses, slopes) = (empty([lists.len()], scores), empty([lists.rows.len()], scores));
-    let kernel = match lists.objective {
-        ListObjective::Mwer => &list_loss::LIST_LOSS_MWER,
-        ListObjective::Mwed => &list_loss::LIST_LOSS_MWED,
-        ListObjective::Listwise => &list_loss::LIST_LOSS_LISTWISE,
-    };
+    let kernel = list_loss_variant(lists.objective);
     let call = list_loss::Arguments {
         scores,
         rows: &rows,
@@ -180,6 +188,7 @@ pub(super) fn adamw(
     let call = global_norm::Arguments { g, partials: &partials, count: elements };
     launch(&global_norm::GLOBAL_NORM, &call, Groups::linear(count(&partials)));
     let norm = empty([1], g);
+    let adam = &step.settings;
     let [correction1, correction2] = step.corrections();
     let schedule = [step.lr, correction1, correction2].map(|value| (value as f32).to_bits());
     let schedule = upload(&schedule, g);
@@ -192,13 +201,13 @@ pub(super) fn adamw(
         schedule: &schedule,
         norm: &norm,
         count: elements,
-        weight_decay: step.weight_decay as f32,
-        beta1: step.beta1 as f32,
-        beta2: step.beta2 as f32,
-        epsilon: step.epsilon as f32,
-        rest1: (1.0 - step.beta1) as f32,
-        rest2: (1.0 - step.beta2) as f32,
-        clip_norm: step.clip_norm as f32,
+        weight_decay: adam.weight_decay as f32,
+        beta1: adam.beta1 as f32,
+        beta2: adam.beta2 as f32,
+        epsilon: adam.epsilon as f32,
+        rest1: (1.0 - adam.beta1) as f32,
+        rest2: (1.0 - adam.beta2) as f32,
+        clip_norm: adam.clip_norm as f32,
     };
     let kernel = &adamw::ADAMW;
     launch(kernel, &call, Groups::linear(elements.div_ceil(kernel.constant("BLOCK")).max(1)));

@@ -149,11 +149,3 @@ fn perfectly_uncorrelated_columns_have_no_correlation_and_no_nan() {
     assert!(host(loss.inner())[0] < 1e-6);
     assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
 }
-
-#[test]
-fn names_go_both_ways() {
-    for objective in [Objective::Mwer, Objective::Mwed, Objective::Listwise] {
-        assert_eq!(objective.to_string().parse(), Ok(objective));
-    }
-    assert!("ctc".parse::<Objective>().unwrap_err().contains("mwer, mwed or listwise"));
-}

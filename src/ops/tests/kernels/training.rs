@@ -6,7 +6,7 @@ use super::super::tolerance;
 use super::super::truth::training as truth;
 use super::{Bench, Groups, check, compare, groups};
 use crate::ops::wgsl::{kernel as shaders, launch};
-use crate::ops::{AdamWStep, ListObjective};
+use crate::ops::{AdamW, AdamWStep, Objective};
 
 /// Lengths of the lists, number of texts, and what MWED's temperature is to be; the last is held.
 const LISTS: [(&[usize], usize, f64); 6] = [
@@ -20,12 +20,8 @@ const LISTS: [(&[usize], usize, f64); 6] = [
 
 pub(super) fn list_loss(bench: &Bench) {
     for kernel in bench.variants("list_loss") {
-        let objective = match kernel.name {
-            "list_loss_mwer" => ListObjective::Mwer,
-            "list_loss_mwed" => ListObjective::Mwed,
-            "list_loss_listwise" => ListObjective::Listwise,
-            other => panic!("{other}: an objective without a test"),
-        };
+        let named = |objective: &Objective| kernel.name == format!("list_loss_{objective}");
+        let objective = Objective::ALL.into_iter().find(named).expect("an objective's variant");
         for (lengths, texts, temperature) in bench.sizes(LISTS) {
             let scores = Source::new(81).exact(texts);
             let mut lists = lists(objective, lengths, texts);
@@ -243,12 +239,8 @@ pub(super) fn adamw(bench: &Bench) {
         for (i, len) in bench.sizes(LENGTHS.into_iter().enumerate()) {
             let mut source = Source::new(88);
             let step = AdamWStep {
+                settings: AdamW::new(0.01, [0.5, 0.0, 1e9][i % 3]),
                 lr: 0.1,
-                weight_decay: 0.01,
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-                clip_norm: [0.5, 0.0, 1e9][i % 3],
                 step: 1 + 3 * i,
             };
             let (mut g, parameters) = (source.exact(len), source.exact(len));
@@ -272,13 +264,13 @@ pub(super) fn adamw(bench: &Bench) {
                 schedule: &bench.gpu.floats([3], &schedule),
                 norm: &norm,
                 count: len as u32,
-                weight_decay: step.weight_decay as f32,
-                beta1: step.beta1 as f32,
-                beta2: step.beta2 as f32,
-                epsilon: step.epsilon as f32,
-                rest1: (1.0 - step.beta1) as f32,
-                rest2: (1.0 - step.beta2) as f32,
-                clip_norm: step.clip_norm as f32,
+                weight_decay: step.settings.weight_decay as f32,
+                beta1: step.settings.beta1 as f32,
+                beta2: step.settings.beta2 as f32,
+                epsilon: step.settings.epsilon as f32,
+                rest1: (1.0 - step.settings.beta1) as f32,
+                rest2: (1.0 - step.settings.beta2) as f32,
+                clip_norm: step.settings.clip_norm as f32,
             };
             launch(kernel, &call, groups(len, kernel.constant("BLOCK")));
             if broken {

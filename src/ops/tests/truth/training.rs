@@ -2,7 +2,7 @@
 
 use super::linear::{nn, tn};
 use super::{dot, softmax};
-use crate::ops::{AdamWStep, ListObjective, Lists};
+use crate::ops::{AdamWStep, Lists, Objective};
 
 /// Step of the differences that slopes are taken from.
 const STEP: f64 = 1e-6;
@@ -20,9 +20,9 @@ fn of_list(lists: &Lists, list: usize, lm: &[f64]) -> f64 {
         -dot(&targets, &logs)
     };
     match lists.objective {
-        ListObjective::Mwer => dot(&softmax(&s).0, &targets),
-        ListObjective::Listwise => cross_entropy(&s),
-        ListObjective::Mwed => {
+        Objective::Mwer => dot(&softmax(&s).0, &targets),
+        Objective::Listwise => cross_entropy(&s),
+        Objective::Mwed => {
             let free = -(first_sum + beta * lm.iter().sum::<f64>()) / errors;
             let temperature = if free < 0.0 { free.min(-1e-3) } else { free.max(1e-3) };
             cross_entropy(&s.iter().map(|s| -s / temperature).collect::<Vec<_>>())
@@ -111,17 +111,17 @@ pub fn correlation_backward(
 
 /// Parameters, moments and the gradient's norm after a step.
 pub fn adamw(state: &mut [Vec<f64>; 3], g: &[f64], step: &AdamWStep) -> f64 {
-    let norm = dot(g, g).sqrt();
-    let clip = if step.clip_norm > 0.0 { (step.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
+    let (norm, adam) = (dot(g, g).sqrt(), &step.settings);
+    let clip = if adam.clip_norm > 0.0 { (adam.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
     let [parameters, first, second] = state;
     let power = |beta: f64| 1.0 - beta.powi(i32::try_from(step.step).expect("few steps"));
     for (i, g) in g.iter().enumerate() {
         let g = g * clip;
-        first[i] = step.beta1 * first[i] + (1.0 - step.beta1) * g;
-        second[i] = step.beta2 * second[i] + (1.0 - step.beta2) * g * g;
-        let root = (second[i] / power(step.beta2)).sqrt() + step.epsilon;
-        let way = step.lr * (first[i] / power(step.beta1)) / root;
-        parameters[i] = parameters[i] * (1.0 - step.lr * step.weight_decay) - way;
+        first[i] = adam.beta1 * first[i] + (1.0 - adam.beta1) * g;
+        second[i] = adam.beta2 * second[i] + (1.0 - adam.beta2) * g * g;
+        let root = (second[i] / power(adam.beta2)).sqrt() + adam.epsilon;
+        let way = step.lr * (first[i] / power(adam.beta1)) / root;
+        parameters[i] = parameters[i] * (1.0 - step.lr * adam.weight_decay) - way;
     }
     norm
 }
