@@ -6,7 +6,7 @@ mod common;
 use burn::tensor::{Device, Tensor};
 use lorb::base::BertConfig;
 use lorb::bench::{Shape, random_weights};
-use lorb::model::{Adapter, Encoder, Leaves, LoraConfig, PackedBatch, Target};
+use lorb::model::{Adapter, Encoder, LoraConfig, PackedBatch, Target, TrainableTensors};
 use lorb::ops::wgsl::launched;
 
 /// Largest difference of a number, relative to the largest: several kernels of f32 on either side, one
@@ -56,11 +56,11 @@ fn trained(seed: Option<u64>, device: &Device) -> [Vec<f64>; 2] {
     let lora = LoraConfig { rank: 3, dropout: 0.3, targets, ..LoraConfig::default() };
     let (config, encoder, adapter) = model(lora, device);
     let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), device);
-    let leaves = Leaves::tracked(&config, &adapter.method, &adapter.layout, &flat);
-    let out = encoder.forward(&batch(), &leaves, seed);
+    let trainable = TrainableTensors::tracked(&config, &adapter.method, &adapter.layout, &flat);
+    let out = encoder.forward(&batch(), &trainable, seed);
     let scores = host(out.scores.clone().inner());
     // From ones in every score: burn's own sums take more than every device has.
-    [scores, host(leaves.gradient(&out.scores.backward()))]
+    [scores, host(trainable.gradient(&out.scores.backward()))]
 }
 
 #[test]
@@ -83,11 +83,11 @@ fn merged_adapters_score_the_same_on_every_device() {
         let targets = [Target::Query, Target::Value, Target::Intermediate, Target::Output];
         let lora = LoraConfig { rank: 3, targets: targets.into(), ..LoraConfig::default() };
         let (config, mut encoder, adapter) = model(lora, device);
-        let mut leaves = Leaves::new(&config, &adapter, device);
+        let mut trainable = TrainableTensors::new(&config, &adapter, device);
         if merge {
-            (encoder, leaves) = encoder.merged(leaves);
+            (encoder, trainable) = encoder.merged(trainable);
         }
-        host(encoder.forward(&batch(), &leaves, None).scores)
+        host(encoder.forward(&batch(), &trainable, None).scores)
     };
     let expected = score(false, &common::cpu());
     for device in gpus() {
@@ -103,15 +103,15 @@ fn the_ends_of_a_base_take_every_kernel_of_the_whole() {
             let mut weights = random_weights(&config, 3).expect("a random base");
             let whole = Encoder::new(&config, &mut weights, &device).expect("an encoder");
             let adapter = Adapter::init(&config, LoraConfig::default(), 5).expect("an adapter");
-            let leaves = Leaves::new(&config, &adapter, &device);
-            let taken = |encoder: &Encoder, leaves: &Leaves| {
+            let trainable = TrainableTensors::new(&config, &adapter, &device);
+            let taken = |encoder: &Encoder, trainable: &TrainableTensors| {
                 drop(launched());
-                let scores = host(encoder.forward(&batch(), leaves, None).scores);
+                let scores = host(encoder.forward(&batch(), trainable, None).scores);
                 (scores, launched())
             };
-            let (ends, of_ends) = whole.ends(&leaves);
+            let (ends, of_ends) = whole.ends(&trainable);
             assert_eq!(ends.stages(&batch(), None).layers(), num_hidden_layers.min(2));
-            let (expected, kernels) = taken(&whole, &leaves);
+            let (expected, kernels) = taken(&whole, &trainable);
             let (scores, found) = taken(&ends, &of_ends);
             assert!(!kernels.is_empty());
             assert_eq!(found, kernels);

@@ -9,7 +9,7 @@ use burn::tensor::{Device, DeviceKind, Tensor};
 use cubecl::logging::{LaunchObservation, LaunchObserver};
 use lorb::base::BertConfig;
 use lorb::bench::{Shape, random_weights};
-use lorb::model::{Adapter, Encoder, Leaves, LoraConfig, PackedBatch, Target};
+use lorb::model::{Adapter, Encoder, LoraConfig, PackedBatch, Target, TrainableTensors};
 use lorb::ops::wgsl::kernel::ALL;
 use lorb::ops::wgsl::{Tuning, dispatches, with_tuning};
 
@@ -67,14 +67,14 @@ fn launches(layers: usize, rank: usize, longest: u32, device: &Device) -> [Vec<&
     let lora = LoraConfig { rank, targets: Target::ALL.into(), ..LoraConfig::default() };
     let adapter = Adapter::init(&config, lora, 1).expect("an adapter");
     let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), device);
-    let leaves = Leaves::tracked(&config, &adapter.method, &adapter.layout, &flat);
+    let trainable = TrainableTensors::tracked(&config, &adapter.method, &adapter.layout, &flat);
     let sequences: Vec<Vec<u32>> = (2..=longest).map(|n| (1..=n).collect()).collect();
     let batch: PackedBatch = sequences.iter().map(Vec::as_slice).collect();
     let (seen, start) = (Arc::new(Launches::default()), dispatches());
     let watching = LaunchObservation::new(seen.clone());
-    let out = encoder.forward(&batch, &leaves, None);
+    let out = encoder.forward(&batch, &trainable, None);
     let forward = seen.taken();
-    let gradient = leaves.gradient(&out.scores.sum().backward());
+    let gradient = trainable.gradient(&out.scores.sum().backward());
     let backward = seen.taken();
     drop(watching);
     let gradient: Vec<f32> = gradient.into_data().try_into_vec().expect("f32");

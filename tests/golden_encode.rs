@@ -4,7 +4,7 @@ mod common;
 
 use burn::tensor::Device;
 use common::Case;
-use lorb::model::{Adapter, Encoder, Leaves, LoraConfig, PackedBatch};
+use lorb::model::{Adapter, Encoder, LoraConfig, PackedBatch, TrainableTensors};
 
 /// Largest difference allowed between `[CLS]` vectors.
 const TOLERANCE: f32 = 1e-4;
@@ -14,7 +14,7 @@ fn check(case: &Case, device: &Device) {
     let encoder = Encoder::new(&base.config, &mut base.weights, device).expect("an encoder");
     // A fresh adapter's B is zero, so it leaves the base as it is.
     let adapter = Adapter::init(&base.config, LoraConfig::default(), 1).expect("an adapter");
-    let leaves = Leaves::new(&base.config, &adapter, device);
+    let trainable = TrainableTensors::new(&base.config, &adapter, device);
 
     let rows = common::json(format!("{}/encode.json", case.name));
     let mut batch = PackedBatch::new();
@@ -28,7 +28,7 @@ fn check(case: &Case, device: &Device) {
     }
     let expected =
         common::tensors(format!("{}/encode.safetensors", case.name)).read("cls").unwrap();
-    let found = encoder.forward(&batch, &leaves, None).cls;
+    let found = encoder.forward(&batch, &trainable, None).cls;
     assert_eq!(found.dims().to_vec(), expected.shape);
     let found: Vec<f32> = found.into_data().try_into_vec().expect("f32");
     let largest = expected

@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Device;
 use lorb::base::{Base, BaseFiles, TokenizerFile};
-use lorb::model::{Adapter, Encoder, Judged, Leaves, MaskedHead, MaskedScorer, Method, ModelError};
+use lorb::model::{
+    Adapter, Encoder, MaskedHead, MaskedScorer, MaskedScores, Method, ModelError, TrainableTensors,
+};
 
 /// Largest difference of a token's log probability; float32 in PyTorch itself is off by 3e-6.
 const TOKEN: f64 = 2e-5;
@@ -20,24 +22,24 @@ fn base() -> Base {
 }
 
 /// Scores texts, counting passes through the encoder.
-fn judge(device: &Device, texts: &[&str], batch_tokens: usize) -> (Judged, usize) {
+fn judge(device: &Device, texts: &[&str], batch_tokens: usize) -> (MaskedScores, usize) {
     let Base { config, tokenizer, mut weights, .. } = base();
     assert!(weights.has_masked_head());
     let encoder = Encoder::new(&config, &mut weights, device).expect("an encoder");
     let head = MaskedHead::new(&config, &mut weights, &encoder).expect("a head");
     assert!(!weights.has_masked_head(), "it is taken");
     let adapter = Adapter::init(&config, Method::Head, 0).expect("an adapter");
-    let leaves = Leaves::new(&config, &adapter, device);
+    let trainable = TrainableTensors::new(&config, &adapter, device);
     let (encoder, head) = (&encoder, &head);
     let scorer =
-        MaskedScorer { encoder, leaves: &leaves, head, tokenizer: &tokenizer, batch_tokens };
+        MaskedScorer { encoder, trainable: &trainable, head, tokenizer: &tokenizer, batch_tokens };
     let mut passes = 0;
-    let judged = pollster::block_on(scorer.score(texts, |done, all| {
+    let scores = pollster::block_on(scorer.score(texts, |done, all| {
         assert!(done <= all);
         passes = done;
         ControlFlow::Continue(())
     }));
-    (judged.expect("scores"), passes)
+    (scores.expect("scores"), passes)
 }
 
 fn check(device: &Device) {
@@ -71,11 +73,11 @@ fn the_kernels_give_transformers_numbers() {
 #[test]
 fn texts_that_differ_in_a_word_share_the_pass_that_masks_it() {
     let texts = ["turn off the light", "turn off the lights", "turn off the light", ""];
-    let (judged, passes) = judge(&common::cpu(), &texts, 300);
+    let (scores, passes) = judge(&common::cpu(), &texts, 300);
     assert_eq!(passes, 4 + 4 - 1);
-    assert_eq!(judged.pll[0], judged.pll[2]);
-    assert_ne!(judged.pll[0], judged.pll[1]);
-    assert_eq!(judged.pll[3], 0.0);
+    assert_eq!(scores.pll[0], scores.pll[2]);
+    assert_ne!(scores.pll[0], scores.pll[1]);
+    assert_eq!(scores.pll[3], 0.0);
 }
 
 #[test]

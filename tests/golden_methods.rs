@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor};
 use lorb::adapter::{self, AdapterFiles};
 use lorb::base::{Base, TensorFile};
 use lorb::model::{
-    Adapter, Encoder, Layout, Leaves, LoraConfig, LoraVariant, Method, MethodKind, PackedBatch,
-    Scorer, Slot, SlotKind, Target,
+    Adapter, Encoder, Layout, LoraConfig, LoraVariant, Method, MethodKind, PackedBatch, Scorer,
+    Slot, SlotKind, Target, TrainableTensors,
 };
 use lorb::nbest::{JsonLines, Utterance};
 use lorb::train::{Pass, TrainConfig, TrainData};
@@ -72,13 +72,13 @@ fn golden_adapter(base: &Base, method: &Method) -> Adapter {
 }
 
 fn check_scores(base: &Base, encoder: &Encoder, adapter: &Adapter, index: &Value, device: &Device) {
-    let leaves = Leaves::new(&base.config, adapter, device);
+    let trainable = TrainableTensors::new(&base.config, adapter, device);
     let lists = lists();
     let texts: Vec<Vec<&str>> =
         lists.iter().map(|u| u.hypotheses.iter().map(|h| h.text.as_str()).collect()).collect();
-    let (merged, left) = encoder.clone().merged(leaves.clone());
-    for (encoder, leaves) in [(encoder, &leaves), (&merged, &left)] {
-        let scorer = Scorer::new(encoder, leaves, &base.tokenizer);
+    let (merged, left) = encoder.clone().merged(trainable.clone());
+    for (encoder, trainable) in [(encoder, &trainable), (&merged, &left)] {
+        let scorer = Scorer::new(encoder, trainable, &base.tokenizer);
         let scored = pollster::block_on(scorer.score(&texts, |_| ())).expect("scores");
         for (list, found) in lists.iter().zip(&scored.lm) {
             let expected = index["lm"][&list.id].as_array().expect("scores");
@@ -230,12 +230,12 @@ fn a_new_adapter_changes_nothing_yet() {
         let device = common::cpu();
         let encoder = Encoder::new(&base.config, &mut base.weights, &device).expect("an encoder");
         let batch: PackedBatch = [&[2u32, 9, 8, 3][..], &[2, 30, 3]].into_iter().collect();
-        let cls = |leaves: &Leaves| -> Vec<f32> {
-            let cls = encoder.forward(&batch, leaves, None).cls;
+        let cls = |trainable: &TrainableTensors| -> Vec<f32> {
+            let cls = encoder.forward(&batch, trainable, None).cls;
             cls.into_data().try_into_vec().expect("f32")
         };
-        let bare = cls(&Leaves::bare(&base.config, &device));
-        let found = cls(&Leaves::new(&base.config, &adapter, &device));
+        let bare = cls(&TrainableTensors::bare(&base.config, &device));
+        let found = cls(&TrainableTensors::new(&base.config, &adapter, &device));
         for (found, bare) in found.iter().zip(&bare) {
             assert!((found - bare).abs() < 1e-5, "{}: {found} {bare}", adapter.method.kind());
         }

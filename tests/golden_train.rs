@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use common::Case;
 use lorb::adapter::{self, AdapterFiles};
 use lorb::base::{Base, TensorFile};
-use lorb::model::{Adapter, Encoder, Leaves, SCORE_HEAD, Scorer, Slot, SlotKind};
+use lorb::model::{Adapter, Encoder, SCORE_HEAD, Scorer, Slot, SlotKind, TrainableTensors};
 use lorb::nbest::{JsonLines, Utterance};
 use lorb::train::{Decay, Message, Parts, Pass, TrainConfig, TrainData, TrainInputs, Trainer};
 use serde_json::Value;
@@ -133,8 +133,8 @@ fn file_values(file: &TensorFile<Vec<u8>>, name: &str) -> Vec<f64> {
 
 fn check_scores(case: &Case, adapter: &str, suffix: &str, device: &Device) {
     let golden = Golden::new(case, adapter, device);
-    let leaves = Leaves::new(&golden.base.config, &golden.adapter, device);
-    let mut scorer = Scorer::new(&golden.encoder, &leaves, &golden.base.tokenizer);
+    let trainable = TrainableTensors::new(&golden.base.config, &golden.adapter, device);
+    let mut scorer = Scorer::new(&golden.encoder, &trainable, &golden.base.tokenizer);
     scorer.batch_tokens = 100;
     let texts: Vec<Vec<&str>> = golden
         .lists

@@ -38,7 +38,7 @@ pub use timing::{Clock, Timing};
 use burn::tensor::Device;
 
 use crate::base::{BaseWeights, BertConfig};
-use crate::model::{Adapter, Encoder, Leaves, LoraConfig, PackedBatch};
+use crate::model::{Adapter, Encoder, LoraConfig, PackedBatch, TrainableTensors};
 use crate::ops::{Precision, wgsl};
 use crate::train::{TrainConfig, TrainData};
 
@@ -72,8 +72,8 @@ pub struct Bench<'a> {
     encoder: Encoder,
     lora: LoraConfig,
     adapter: Adapter,
-    /// The leaves beside an encoder that the adapter is merged into.
-    merged: Option<Leaves>,
+    /// The trainable tensors that stay outside the encoder that the adapter is merged into.
+    merged: Option<TrainableTensors>,
     data: TrainData,
     batch: PackedBatch,
     config: TrainConfig,

@@ -8,7 +8,7 @@ use super::rates::Composed;
 use super::report::{Compared, Measured, Rates, Timed};
 use super::timing::{self, Timing, WARM_UP};
 use super::{Bench, BenchError};
-use crate::model::{Leaves, read, score_sequences};
+use crate::model::{TrainableTensors, read, score_sequences};
 use crate::ops::{end_to_end, wgsl};
 use crate::train::{self, AdamW, Moments, Pass};
 
@@ -42,9 +42,10 @@ impl Bench<'_> {
     /// [`BenchError`] when the device fails or gives what is no number.
     pub async fn rescoring(&mut self, rates: &Rates) -> Result<Compared, BenchError> {
         if self.merged.is_none() {
-            let leaves = Leaves::new(&self.base, &self.adapter, &self.encoder.device());
-            let (encoder, leaves) = self.encoder.clone().merged(leaves);
-            (self.encoder, self.merged) = (encoder, Some(leaves));
+            let trainable =
+                TrainableTensors::new(&self.base, &self.adapter, &self.encoder.device());
+            let (encoder, trainable) = self.encoder.clone().merged(trainable);
+            (self.encoder, self.merged) = (encoder, Some(trainable));
         }
         let (lorb, composed) = self.both(self.rescoring_pass(), self.rescoring_pass()).await?;
         Ok(self.compared(&self.rescoring_ops(), rates, &lorb, composed.as_ref()))
@@ -79,10 +80,10 @@ impl Bench<'_> {
     }
 
     fn rescoring_pass(&self) -> impl AsyncFnMut() -> Result<(), BenchError> {
-        let Some(leaves) = &self.merged else { unreachable!("merged by the caller") };
+        let Some(trainable) = &self.merged else { unreachable!("merged by the caller") };
         let (sequences, tokens) = (&self.data.sequences, self.sizes().tokens);
         async move || {
-            score_sequences(&self.encoder, leaves, sequences, tokens, |_| ()).await?;
+            score_sequences(&self.encoder, trainable, sequences, tokens, |_| ()).await?;
             Ok(())
         }
     }

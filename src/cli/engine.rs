@@ -6,8 +6,8 @@ use std::path::Path;
 use lorb::adapter::{AdapterMeta, ReadOptions};
 use lorb::base::{Base, BertConfig, BertTokenizer};
 use lorb::model::{
-    Adapter, Encoder, Judged, Leaves, MaskedHead, MaskedScorer, SCORING_BATCH_TOKENS, Scored,
-    Scorer, embed_sequences,
+    Adapter, Encoder, MaskedHead, MaskedScorer, MaskedScores, SCORING_BATCH_TOKENS, Scored, Scorer,
+    TrainableTensors, embed_sequences,
 };
 use lorb::nbest::Utterance;
 use lorb::score::{Evaluation, RESAMPLES, Report, Weights, best, combine};
@@ -28,7 +28,7 @@ pub struct Engine {
     /// What travels with it.
     pub meta: AdapterMeta,
     encoder: Encoder,
-    leaves: Leaves,
+    trainable: TrainableTensors,
     tokenizer: BertTokenizer,
     batch_tokens: usize,
     /// Hypotheses cut at the base's position limit so far.
@@ -65,11 +65,11 @@ impl Engine {
         encoder: Encoder,
         tokenizer: BertTokenizer,
     ) -> Self {
-        let leaves = Leaves::new(config, &adapter, &encoder.device());
+        let trainable = TrainableTensors::new(config, &adapter, &encoder.device());
         // Where the base is in full: scoring then takes no longer than with the base alone.
-        let (encoder, leaves) = encoder.merged(leaves);
+        let (encoder, trainable) = encoder.merged(trainable);
         let batch_tokens = SCORING_BATCH_TOKENS;
-        Self { adapter, meta, encoder, leaves, tokenizer, batch_tokens, truncated: 0 }
+        Self { adapter, meta, encoder, trainable, tokenizer, batch_tokens, truncated: 0 }
     }
 
     /// The weights to combine with: those of the flags, else those stored with the adapter.
@@ -89,7 +89,7 @@ impl Engine {
     pub fn score(&mut self, lists: &[Utterance]) -> Result<Vec<Vec<f64>>, CliError> {
         let scorer = Scorer {
             encoder: &self.encoder,
-            leaves: &self.leaves,
+            trainable: &self.trainable,
             tokenizer: &self.tokenizer,
             batch_tokens: self.batch_tokens,
         };
@@ -103,7 +103,7 @@ impl Engine {
     pub fn score_texts(&mut self, texts: &[&str]) -> Result<Vec<f64>, CliError> {
         let scorer = Scorer {
             encoder: &self.encoder,
-            leaves: &self.leaves,
+            trainable: &self.trainable,
             tokenizer: &self.tokenizer,
             batch_tokens: self.batch_tokens,
         };
@@ -123,13 +123,13 @@ impl Engine {
     ) -> Result<Vec<f64>, CliError> {
         let scorer = MaskedScorer {
             encoder: &self.encoder,
-            leaves: &self.leaves,
+            trainable: &self.trainable,
             head,
             tokenizer: &self.tokenizer,
             batch_tokens: self.batch_tokens,
         };
         let part = |done: usize, all: usize| progress(done as f64 / all as f64);
-        let Judged { pll, truncated } = pollster::block_on(scorer.score(texts, part))
+        let MaskedScores { pll, truncated } = pollster::block_on(scorer.score(texts, part))
             .map_err(|error| CliError::at("scoring", &error))?;
         self.truncated += truncated as u64;
         Ok(pll)
@@ -142,7 +142,7 @@ impl Engine {
         let sequences = sequences.map_err(|error| CliError::at("embedding", &error))?;
         let go_on = |_| ControlFlow::Continue(());
         let embedded =
-            embed_sequences(&self.encoder, &self.leaves, &sequences, self.batch_tokens, go_on);
+            embed_sequences(&self.encoder, &self.trainable, &sequences, self.batch_tokens, go_on);
         pollster::block_on(embedded).map_err(|error| CliError::at("embedding", &error))
     }
 

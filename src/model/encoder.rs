@@ -16,7 +16,9 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::batch::PackedBatch;
 use super::error::ModelError;
-use super::leaves::{Bottleneck, LayerLeaves, Leaves, LinearLeaves, NormLeaves, Place};
+use super::trainable::{
+    Bottleneck, LayerTensors, LinearTensors, NormTensors, Place, TrainableTensors,
+};
 use crate::base::{BaseWeights, BertConfig};
 use crate::ops::{self, Activation, Precision, Rows, Segments, Storage, Weights};
 use crate::packed::Packed;
@@ -194,12 +196,12 @@ impl Encoder {
     /// The first and the last layer alone, of the base and of an adapter, on the same tensors. For scores that
     /// mean nothing they take every kernel of the whole, where the adapter treats all layers alike.
     #[must_use]
-    pub fn ends(&self, leaves: &Leaves) -> (Self, Leaves) {
-        let (mut encoder, mut leaves) = (self.clone(), leaves.clone());
+    pub fn ends(&self, trainable: &TrainableTensors) -> (Self, TrainableTensors) {
+        let (mut encoder, mut trainable) = (self.clone(), trainable.clone());
         let between = 1..encoder.layers.len().saturating_sub(1).max(1);
         encoder.layers.drain(between.clone());
-        leaves.layers.drain(between);
-        (encoder, leaves)
+        trainable.layers.drain(between);
+        (encoder, trainable)
     }
 
     /// The device that the weights are on, without autodiff.
@@ -213,11 +215,16 @@ impl Encoder {
     /// `dropout` is the seed of this step's dropout on the low-rank paths; `None` outside
     /// training. Query, key and value of a layer share one dropout mask, where PEFT draws three.
     #[must_use]
-    pub fn forward(&self, batch: &PackedBatch, leaves: &Leaves, dropout: Option<u64>) -> Forward {
+    pub fn forward(
+        &self,
+        batch: &PackedBatch,
+        trainable: &TrainableTensors,
+        dropout: Option<u64>,
+    ) -> Forward {
         let stages = self.stages(batch, dropout);
-        let embedded = Rows::from(stages.embed(leaves));
-        let x = (0..stages.layers()).fold(embedded, |x, layer| stages.layer(layer, x, leaves));
-        stages.score(x.into_values(), leaves)
+        let embedded = Rows::from(stages.embed(trainable));
+        let x = (0..stages.layers()).fold(embedded, |x, layer| stages.layer(layer, x, trainable));
+        stages.score(x.into_values(), trainable)
     }
 
     /// The same as [`Encoder::forward`], layer by layer.
@@ -232,27 +239,27 @@ impl Encoder {
         &self.embeddings.words
     }
 
-    fn embed(&self, batch: &PackedBatch, leaves: &Leaves) -> Tensor<2> {
+    fn embed(&self, batch: &PackedBatch, trainable: &TrainableTensors) -> Tensor<2> {
         let device = self.device();
         // A prefix counts as tokens that came before, as in Transformers. Of a text that fills all
         // positions by itself, the last tokens share the last one.
         let last = self.embeddings.positions.dims()[0] as i32 - 1;
-        let place = |position: &i32| (position + leaves.prefix_length as i32).min(last);
+        let place = |position: &i32| (position + trainable.prefix_length as i32).min(last);
         let positions = batch.positions.iter().map(place);
         let ids: Vec<i32> = batch.tokens.iter().copied().chain(positions).collect();
         let Embeddings { words, positions, types, norm } = &self.embeddings;
-        let trained = &leaves.embeddings;
+        let trained = &trainable.embeddings;
         let [words, positions, types] =
             [(words, trained.words), (positions, trained.positions), (types, trained.types)].map(
                 |(table, place)| match place {
-                    Some(place) => leaves.at(place).clone().reshape(table.dims()),
+                    Some(place) => trainable.at(place).clone().reshape(table.dims()),
                     None => table.clone(),
                 },
             );
         ops::embed_layer_norm(
             [&words, &positions, &types],
-            trained.norm.gamma.map_or(&norm.gamma, |place| leaves.at(place)),
-            trained.norm.beta.map_or(&norm.beta, |place| leaves.at(place)),
+            trained.norm.gamma.map_or(&norm.gamma, |place| trainable.at(place)),
+            trained.norm.beta.map_or(&norm.beta, |place| trainable.at(place)),
             Tensor::<1, Int>::from_ints(ids.as_slice(), &device),
             norm.epsilon,
         )
@@ -280,8 +287,8 @@ impl Stages<'_> {
 
     /// Input of the first layer, `[T, H]`.
     #[must_use]
-    pub fn embed(&self, leaves: &Leaves) -> Tensor<2> {
-        self.encoder.embed(self.batch, leaves)
+    pub fn embed(&self, trainable: &TrainableTensors) -> Tensor<2> {
+        self.encoder.embed(self.batch, trainable)
     }
 
     /// Runs one layer, counted from 0: `[T, H]` to `[T, H]`, of the last layer to `[S, H]`.
@@ -289,33 +296,33 @@ impl Stages<'_> {
     /// # Panics
     /// When there is no such layer.
     #[must_use]
-    pub fn layer(&self, index: usize, x: Rows, leaves: &Leaves) -> Rows {
+    pub fn layer(&self, index: usize, x: Rows, trainable: &TrainableTensors) -> Rows {
         let device = self.encoder.device();
-        let prefixed = (leaves.prefix_length > 0).then(|| {
+        let prefixed = (trainable.prefix_length > 0).then(|| {
             self.prefixed
-                .get_or_init(|| Prefixed::new(&self.segments, leaves.prefix_length, &device))
+                .get_or_init(|| Prefixed::new(&self.segments, trainable.prefix_length, &device))
         });
         let mut run = Run {
-            leaves,
+            trainable,
             segments: &self.segments,
             prefixed,
             heads: self.encoder.heads,
-            dropout: Dropout::new(leaves.dropout, self.dropout, index),
+            dropout: Dropout::new(trainable.dropout, self.dropout, index),
         };
-        self.encoder.layers[index].forward(x, &leaves.layers[index], &mut run)
+        self.encoder.layers[index].forward(x, &trainable.layers[index], &mut run)
     }
 
     /// Scores what the last layer gives, `[S, H]`.
     #[must_use]
-    pub fn score(&self, cls: Tensor<2>, leaves: &Leaves) -> Forward {
-        let scores = ops::score_head(cls.clone(), leaves.head());
+    pub fn score(&self, cls: Tensor<2>, trainable: &TrainableTensors) -> Forward {
+        let scores = ops::score_head(cls.clone(), trainable.head());
         Forward { cls, scores }
     }
 }
 
 /// What a layer needs beside its input and what is trained of it.
 struct Run<'a> {
-    leaves: &'a Leaves,
+    trainable: &'a TrainableTensors,
     segments: &'a Segments,
     prefixed: Option<&'a Prefixed>,
     heads: usize,
@@ -324,7 +331,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Attention of all rows, with the layer's prefix if there is one.
-    fn attention(&self, qkv: Tensor<2>, own: &LayerLeaves) -> Tensor<2> {
+    fn attention(&self, qkv: Tensor<2>, own: &LayerTensors) -> Tensor<2> {
         match self.prefix(own) {
             None => ops::attention(qkv, self.segments, self.heads),
             Some((prefixed, [keys, values])) => {
@@ -336,7 +343,7 @@ impl Run<'_> {
     }
 
     /// Attention of `[CLS]` alone.
-    fn attention_cls(&self, q: Tensor<2>, kv: Tensor<2>, own: &LayerLeaves) -> Tensor<2> {
+    fn attention_cls(&self, q: Tensor<2>, kv: Tensor<2>, own: &LayerTensors) -> Tensor<2> {
         match self.prefix(own) {
             None => ops::attention_cls(q, kv, self.segments, self.heads),
             Some((prefixed, prefix)) => {
@@ -347,11 +354,11 @@ impl Run<'_> {
     }
 
     /// Keys and values of the layer's prefix, `[P, H]` each.
-    fn prefix(&self, own: &LayerLeaves) -> Option<(&Prefixed, [Tensor<2>; 2])> {
+    fn prefix(&self, own: &LayerTensors) -> Option<(&Prefixed, [Tensor<2>; 2])> {
         let (prefixed, places) = (self.prefixed?, own.prefix?);
-        let rows = self.leaves.prefix_length;
+        let rows = self.trainable.prefix_length;
         let matrix = |place| {
-            let flat = self.leaves.at(place).clone();
+            let flat = self.trainable.at(place).clone();
             let width = flat.dims()[0] / rows;
             flat.reshape([rows, width])
         };
@@ -361,7 +368,7 @@ impl Run<'_> {
 
 impl Layer {
     /// `[T, H]` to `[T, H]`; to `[S, H]`, the rows of `[CLS]`, where the projections are split.
-    fn forward(&self, x: Rows, own: &LayerLeaves, run: &mut Run<'_>) -> Rows {
+    fn forward(&self, x: Rows, own: &LayerTensors, run: &mut Run<'_>) -> Rows {
         let (residual, context) = match &self.projections {
             Projections::Fused(projections) => {
                 let residual = x.values().clone();
@@ -376,19 +383,19 @@ impl Layer {
             }
         };
         let attended = self.attention_output.forward(context.into(), &own.attention_output, run);
-        let x = self.attention_norm.forward(attended, residual, &own.attention_norm, run.leaves);
+        let x = self.attention_norm.forward(attended, residual, &own.attention_norm, run.trainable);
         let inner =
             self.intermediate.activated(x.clone(), Activation::Gelu, &own.intermediate, run);
         let fed = self.output.forward(inner, &own.output, run);
-        self.output_norm.forward(fed, x.into_values(), &own.output_norm, run.leaves)
+        self.output_norm.forward(fed, x.into_values(), &own.output_norm, run.trainable)
     }
 }
 
 impl Linear {
-    fn forward(&self, x: Rows, own: &LinearLeaves, run: &mut Run<'_>) -> Tensor<2> {
+    fn forward(&self, x: Rows, own: &LinearTensors, run: &mut Run<'_>) -> Tensor<2> {
         let y = self.activated(x, Activation::Identity, own, run).into_values();
         match &own.bottleneck {
-            Some(bottleneck) => through(bottleneck, y, run.leaves),
+            Some(bottleneck) => through(bottleneck, y, run.trainable),
             None => y,
         }
     }
@@ -397,23 +404,23 @@ impl Linear {
         &self,
         x: Rows,
         activation: Activation,
-        own: &LinearLeaves,
+        own: &LinearTensors,
         run: &mut Run<'_>,
     ) -> Rows {
         let Some(low_rank) = &own.low_rank else {
             let trained = own.weight.map(|place| Weights {
-                words: run.leaves.at(place).clone(),
+                words: run.trainable.at(place).clone(),
                 storage: Storage { precision: Precision::F32, ..self.weight.storage },
             });
-            let bias = own.bias.map_or(&self.bias, |place| run.leaves.at(place));
+            let bias = own.bias.map_or(&self.bias, |place| run.trainable.at(place));
             return ops::linear(x, trained.as_ref().unwrap_or(&self.weight), bias, activation);
         };
         let Self { weight, bias } = self;
-        let (factors, plan) = (&run.leaves.factors(low_rank), &low_rank.plan);
+        let (factors, plan) = (&run.trainable.factors(low_rank), &low_rank.plan);
         if let Some(magnitude) = low_rank.magnitude {
             let without = bias.zeros_like();
             let y = ops::lora_linear(x, weight, &without, factors, plan, Activation::Identity);
-            let turned = self.turned(run.leaves.at(magnitude), factors, plan);
+            let turned = self.turned(run.trainable.at(magnitude), factors, plan);
             let y = y.into_values() * turned + bias.clone().unsqueeze();
             return match activation {
                 Activation::Identity => y,
@@ -433,9 +440,9 @@ impl Linear {
 }
 
 /// `y + up(gelu(down(y)))`.
-fn through(bottleneck: &Bottleneck, y: Tensor<2>, leaves: &Leaves) -> Tensor<2> {
+fn through(bottleneck: &Bottleneck, y: Tensor<2>, trainable: &TrainableTensors) -> Tensor<2> {
     let linear = |x: Rows, [weight, bias]: [Place; 2], activation| {
-        let (weight, bias) = (leaves.at(weight).clone(), leaves.at(bias));
+        let (weight, bias) = (trainable.at(weight).clone(), trainable.at(bias));
         let outputs = bias.dims()[0];
         let inputs = weight.dims()[0] / outputs;
         let storage = Storage { outputs, inputs, precision: Precision::F32 };
@@ -450,11 +457,11 @@ impl LayerNorm {
         &self,
         x: Tensor<2>,
         residual: Tensor<2>,
-        own: &NormLeaves,
-        leaves: &Leaves,
+        own: &NormTensors,
+        trainable: &TrainableTensors,
     ) -> Rows {
-        let gamma = own.gamma.map_or(&self.gamma, |place| leaves.at(place));
-        let beta = own.beta.map_or(&self.beta, |place| leaves.at(place));
+        let gamma = own.gamma.map_or(&self.gamma, |place| trainable.at(place));
+        let beta = own.beta.map_or(&self.beta, |place| trainable.at(place));
         ops::add_layer_norm(x, residual, gamma, beta, self.epsilon)
     }
 }

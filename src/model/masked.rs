@@ -17,8 +17,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 use super::batch::{PackedBatch, Sequence};
 use super::encoder::{Encoder, Forward};
 use super::error::ModelError;
-use super::leaves::Leaves;
 use super::scorer::each_batch;
+use super::trainable::TrainableTensors;
 use crate::base::{BaseWeights, BertConfig, BertTokenizer};
 use crate::ops::{self, Activation, Precision, Storage, Weights};
 use crate::packed::Packed;
@@ -128,7 +128,7 @@ pub struct MaskedScorer<'a> {
     pub encoder: &'a Encoder,
     /// An adapter on the encoder's device; one of [`Method::Head`](super::Method::Head) leaves the base
     /// as it is.
-    pub leaves: &'a Leaves,
+    pub trainable: &'a TrainableTensors,
     /// The base's masked-language head.
     pub head: &'a MaskedHead,
     /// The base's tokenizer.
@@ -139,7 +139,7 @@ pub struct MaskedScorer<'a> {
 
 /// Pseudo-log-likelihoods of texts.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
+pub struct MaskedScores {
     /// In nats, in the order of the texts; 0 of a text without word pieces.
     pub pll: Vec<f64>,
     /// Texts that were cut at the base's position limit.
@@ -160,7 +160,7 @@ impl MaskedScorer<'_> {
         &self,
         texts: &[&str],
         mut progress: impl FnMut(usize, usize) -> ControlFlow<()>,
-    ) -> Result<Judged, ModelError> {
+    ) -> Result<MaskedScores, ModelError> {
         let mask = self.tokenizer.mask()?;
         let mut places: HashMap<Masked, usize> = HashMap::new();
         // What is masked: of each pass the ids, and the texts whose ids they are.
@@ -189,7 +189,7 @@ impl MaskedScorer<'_> {
             self.head.log_probabilities(out.cls, &targets)
         };
         let (mut pll, mut done) = (vec![0.0; texts.len()], 0);
-        let judged = |members: &[usize], values: &[f32]| {
+        let scores = |members: &[usize], values: &[f32]| {
             let owners = members.iter().flat_map(|&place| &hidden[place]);
             for (&(_, text), &value) in owners.zip(values) {
                 if !value.is_finite() {
@@ -200,8 +200,8 @@ impl MaskedScorer<'_> {
             done += members.len();
             Ok(progress(done, hidden.len()))
         };
-        let Self { encoder, leaves, batch_tokens, .. } = *self;
-        each_batch(encoder, leaves, &sequences, batch_tokens, pick, judged).await?;
-        Ok(Judged { pll, truncated })
+        let Self { encoder, trainable, batch_tokens, .. } = *self;
+        each_batch(encoder, trainable, &sequences, batch_tokens, pick, scores).await?;
+        Ok(MaskedScores { pll, truncated })
     }
 }

@@ -5,7 +5,7 @@
 //! - `budget`: the largest setting of a method within a part of the base's parameters;
 //! - `reduce`: low-rank terms of fewer ranks;
 //! - `layout`: where each trainable number lies;
-//! - `leaves`: the flat parameters cut into the tensors that the encoder multiplies with;
+//! - `trainable`: the trainable tensors, views of the flat parameters;
 //! - `encoder`: the forward pass;
 //! - `scorer`: texts in, scores out;
 //! - `masked`: pseudo-log-likelihood by the base's own head;
@@ -18,7 +18,6 @@ mod encoder;
 mod error;
 mod fault;
 mod layout;
-mod leaves;
 mod lora;
 mod masked;
 mod method;
@@ -26,6 +25,7 @@ mod method;
 mod pause;
 mod reduce;
 mod scorer;
+mod trainable;
 
 pub use batch::PackedBatch;
 pub use budget::base_parameters;
@@ -34,9 +34,8 @@ pub use error::ModelError;
 pub use fault::{DeviceFault, FaultKind, fault_behind, watch_faults};
 pub(crate) use fault::{guarded, read};
 pub use layout::{Adapter, Layout, SCORE_HEAD, Slot, SlotKind};
-pub use leaves::Leaves;
 pub use lora::{LoraConfig, LoraVariant, Target};
-pub use masked::{Judged, MaskedHead, MaskedScorer};
+pub use masked::{MaskedHead, MaskedScorer, MaskedScores};
 pub use method::{Method, MethodKind};
 #[cfg(target_family = "wasm")]
 pub use pause::set_pause;
@@ -44,3 +43,4 @@ pub(crate) use reduce::reduce;
 pub use scorer::{
     SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, embed_sequences, score_sequences,
 };
+pub use trainable::TrainableTensors;

@@ -9,7 +9,7 @@ use super::batch::{PackedBatch, Sequence};
 use super::encoder::{Encoder, Forward};
 use super::error::ModelError;
 use super::fault::read;
-use super::leaves::Leaves;
+use super::trainable::TrainableTensors;
 use crate::base::BertTokenizer;
 
 /// Tokens in one batch of a [`Scorer`] where the caller has no wish of its own.
@@ -70,7 +70,7 @@ pub struct Scorer<'a> {
     /// The frozen base.
     pub encoder: &'a Encoder,
     /// The adapter and its score head, on the encoder's device.
-    pub leaves: &'a Leaves,
+    pub trainable: &'a TrainableTensors,
     /// The base's tokenizer.
     pub tokenizer: &'a BertTokenizer,
     /// Most tokens in a batch; a longer text is a batch by itself.
@@ -80,8 +80,12 @@ pub struct Scorer<'a> {
 impl<'a> Scorer<'a> {
     /// A scorer with batches of [`SCORING_BATCH_TOKENS`].
     #[must_use]
-    pub fn new(encoder: &'a Encoder, leaves: &'a Leaves, tokenizer: &'a BertTokenizer) -> Self {
-        Self { encoder, leaves, tokenizer, batch_tokens: SCORING_BATCH_TOKENS }
+    pub fn new(
+        encoder: &'a Encoder,
+        trainable: &'a TrainableTensors,
+        tokenizer: &'a BertTokenizer,
+    ) -> Self {
+        Self { encoder, trainable, tokenizer, batch_tokens: SCORING_BATCH_TOKENS }
     }
 
     /// Scores every text of every list. Scores do not depend on how texts are grouped into lists,
@@ -128,13 +132,13 @@ impl<'a> Scorer<'a> {
         let (sequences, counts) = distinct.into_parts();
         let mut done = 0;
         let mut scores = vec![0.0; sequences.len()];
-        let Self { encoder, leaves, batch_tokens, .. } = *self;
+        let Self { encoder, trainable, batch_tokens, .. } = *self;
         let scored = |members: &[usize], values: &[f32]| {
             put(&mut scores, members, values)?;
             done += members.iter().map(|&place| counts[place]).sum::<usize>();
             Ok(progress(done))
         };
-        each_batch(encoder, leaves, &sequences, batch_tokens, scores_of, scored).await?;
+        each_batch(encoder, trainable, &sequences, batch_tokens, scores_of, scored).await?;
         let lm = places.into_iter().map(|row| row.into_iter().map(|place| scores[place]).collect());
         Ok(Scored { lm: lm.collect(), truncated })
     }
@@ -151,7 +155,7 @@ impl<'a> Scorer<'a> {
 /// a NaN or an infinity.
 pub async fn score_sequences(
     encoder: &Encoder,
-    leaves: &Leaves,
+    trainable: &TrainableTensors,
     sequences: &[Vec<u32>],
     batch_tokens: usize,
     mut done: impl FnMut(&[usize]),
@@ -162,7 +166,7 @@ pub async fn score_sequences(
         done(members);
         Ok(ControlFlow::Continue(()))
     };
-    each_batch(encoder, leaves, sequences, batch_tokens, scores_of, scored).await?;
+    each_batch(encoder, trainable, sequences, batch_tokens, scores_of, scored).await?;
     Ok(scores)
 }
 
@@ -187,7 +191,7 @@ fn put(scores: &mut [f64], members: &[usize], values: &[f32]) -> Result<(), Mode
 /// sequences done after each batch, says so.
 pub async fn embed_sequences(
     encoder: &Encoder,
-    leaves: &Leaves,
+    trainable: &TrainableTensors,
     sequences: &[Vec<u32>],
     batch_tokens: usize,
     mut progress: impl FnMut(usize) -> ControlFlow<()>,
@@ -203,7 +207,7 @@ pub async fn embed_sequences(
         Ok(progress(done))
     };
     let pick = |_: &[usize], out: Forward| out.cls.flatten(0, 1);
-    each_batch(encoder, leaves, sequences, batch_tokens, pick, embedded).await?;
+    each_batch(encoder, trainable, sequences, batch_tokens, pick, embedded).await?;
     Ok(all)
 }
 
@@ -211,7 +215,7 @@ pub async fn embed_sequences(
 /// both with the indices of its sequences.
 pub(super) async fn each_batch<S: Sequence>(
     encoder: &Encoder,
-    leaves: &Leaves,
+    trainable: &TrainableTensors,
     sequences: &[S],
     batch_tokens: usize,
     pick: impl Fn(&[usize], Forward) -> Tensor<1>,
@@ -224,7 +228,7 @@ pub(super) async fn each_batch<S: Sequence>(
         let launched = batches.next().map(|members| {
             let mut batch = PackedBatch::new();
             members.iter().for_each(|&at| sequences[at].lay(&mut batch));
-            let out = pick(&members, encoder.forward(&batch, leaves, None));
+            let out = pick(&members, encoder.forward(&batch, trainable, None));
             (members, out)
         });
         let before = std::mem::replace(&mut under_way, launched);

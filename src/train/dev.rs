@@ -6,7 +6,9 @@ use super::data::{check_scores, hash_list};
 use super::error::TrainError;
 use crate::base::BertTokenizer;
 use crate::digest::hex;
-use crate::model::{Encoder, Leaves, ModelError, SCORING_BATCH_TOKENS, Sequences, score_sequences};
+use crate::model::{
+    Encoder, ModelError, SCORING_BATCH_TOKENS, Sequences, TrainableTensors, score_sequences,
+};
 use crate::nbest::Utterance;
 use crate::score::{ScoredList, Tuned, tune};
 
@@ -89,10 +91,10 @@ impl DevData {
     pub async fn evaluate(
         &mut self,
         encoder: &Encoder,
-        leaves: &Leaves,
+        trainable: &TrainableTensors,
     ) -> Result<Tuned, ModelError> {
-        let lm =
-            score_sequences(encoder, leaves, &self.sequences, SCORING_BATCH_TOKENS, |_| ()).await?;
+        let lm = score_sequences(encoder, trainable, &self.sequences, SCORING_BATCH_TOKENS, |_| ())
+            .await?;
         for (list, places) in self.lists.iter_mut().zip(&self.places) {
             for (score, &place) in list.lm.iter_mut().zip(places) {
                 *score = lm[place];

@@ -14,7 +14,7 @@ use super::correlation::correlation;
 use super::data::TrainData;
 use super::objective::{ListBatch, ListView};
 use crate::base::BertConfig;
-use crate::model::{Encoder, Forward, Layout, Leaves, Method, PackedBatch, Stages};
+use crate::model::{Encoder, Forward, Layout, Method, PackedBatch, Stages, TrainableTensors};
 use crate::ops::Rows;
 
 /// Weight of AdaLoRA's regulariser, PEFT's.
@@ -78,7 +78,7 @@ impl Pass<'_> {
     /// gradient    = d (ranking + cor_weight * correlation) / d parameters
     /// ```
     ///
-    /// with, under AdaLoRA, half of [`Leaves::orthogonality`] added to what is differentiated,
+    /// with, under AdaLoRA, half of [`TrainableTensors::orthogonality`] added to what is differentiated,
     ///
     /// so that the sum over the batches of a step is the mean over its lists. The correlation is one
     /// per batch, weighted likewise: over texts of several batches it cannot be had from one pass.
@@ -105,20 +105,21 @@ impl Pass<'_> {
         let targets = ListBatch::new(objective, label_smoothing, beta, &views);
         let share = lists.len() as f64 / of as f64;
         let loss = |out: Forward| self.loss(out, &targets, of, share);
-        let leaves = Leaves::untracked(self.base, self.method, self.layout, parameters);
+        let trainable =
+            TrainableTensors::untracked(self.base, self.method, self.layout, parameters);
         let stages = self.encoder.stages(&batch, dropout);
         // The regulariser is the step's, and this batch has its share of it.
-        let more = |leaves: &Leaves| {
-            let term = leaves.orthogonality()?;
+        let more = |trainable: &TrainableTensors| {
+            let term = trainable.orthogonality()?;
             Some(term.mul_scalar(ORTHOGONALITY * share).backward())
         };
         let (loss, gradient) = if self.config.recompute {
-            let run = |at, x: Tensor<2>, leaves: &Leaves| {
-                stages.layer(at, x.into(), leaves).into_values()
+            let run = |at, x: Tensor<2>, trainable: &TrainableTensors| {
+                stages.layer(at, x.into(), trainable).into_values()
             };
-            by_layer(&stages, &leaves, run, loss, more)
+            by_layer(&stages, &trainable, run, loss, more)
         } else {
-            at_once(&stages, &leaves, loss, more)
+            at_once(&stages, &trainable, loss, more)
         };
         let ranking = loss.ranking.inner();
         let correlation =
@@ -162,16 +163,17 @@ impl Pass<'_> {
 /// Forward and backward as one graph, which keeps what the backward pass of every layer needs.
 fn at_once(
     stages: &Stages<'_>,
-    leaves: &Leaves,
+    trainable: &TrainableTensors,
     loss: impl FnOnce(Forward) -> Loss,
-    more: impl FnOnce(&Leaves) -> Option<Gradients>,
+    more: impl FnOnce(&TrainableTensors) -> Option<Gradients>,
 ) -> (Loss, Tensor<1>) {
-    let leaves = leaves.track();
-    let embedded = Rows::from(stages.embed(&leaves));
-    let x = (0..stages.layers()).fold(embedded, |x, at| stages.layer(at, x, &leaves));
-    let loss = loss(stages.score(x.into_values(), &leaves));
-    let parts: Vec<Gradients> = [loss.total.backward()].into_iter().chain(more(&leaves)).collect();
-    let gradient = leaves.gather(&parts);
+    let trainable = trainable.track();
+    let embedded = Rows::from(stages.embed(&trainable));
+    let x = (0..stages.layers()).fold(embedded, |x, at| stages.layer(at, x, &trainable));
+    let loss = loss(stages.score(x.into_values(), &trainable));
+    let parts: Vec<Gradients> =
+        [loss.total.backward()].into_iter().chain(more(&trainable)).collect();
+    let gradient = trainable.gather(&parts);
     (loss, gradient)
 }
 
@@ -182,28 +184,28 @@ fn at_once(
 /// [`Stages::layer`].
 fn by_layer(
     stages: &Stages<'_>,
-    leaves: &Leaves,
-    run: impl Fn(usize, Tensor<2>, &Leaves) -> Tensor<2>,
+    trainable: &TrainableTensors,
+    run: impl Fn(usize, Tensor<2>, &TrainableTensors) -> Tensor<2>,
     loss: impl FnOnce(Forward) -> Loss,
-    more: impl FnOnce(&Leaves) -> Option<Gradients>,
+    more: impl FnOnce(&TrainableTensors) -> Option<Gradients>,
 ) -> (Loss, Tensor<1>) {
     let last = stages.layers() - 1;
-    let below = leaves.embeddings_trained();
-    let lowest = if below { 0 } else { leaves.lowest_trained().unwrap_or(last) };
-    let mut x = stages.embed(leaves);
+    let below = trainable.embeddings_trained();
+    let lowest = if below { 0 } else { trainable.lowest_trained().unwrap_or(last) };
+    let mut x = stages.embed(trainable);
     for layer in 0..lowest {
-        x = run(layer, x, leaves);
+        x = run(layer, x, trainable);
     }
     let mut inputs = Vec::with_capacity(last - lowest);
     for layer in lowest..last {
         inputs.push(x.clone());
-        x = run(layer, x, leaves);
+        x = run(layer, x, trainable);
     }
     // A layer's input is differentiated where a layer below wants to know, or the embeddings do.
     let start = |layer: usize, x: Tensor<2>| {
         if layer > lowest || below { x.autodiff().require_grad() } else { x }
     };
-    let tracked = leaves.track();
+    let tracked = trainable.track();
     let x = start(last, x);
     let loss = loss(stages.score(run(last, x.clone(), &tracked), &tracked));
     let mut parts = Vec::with_capacity(inputs.len() + 1);
@@ -251,13 +253,14 @@ mod tests {
                 ..setup.lora.clone()
             };
             let adapter = Adapter::init(&setup.base.config, lora, 1).unwrap();
-            let leaves = Leaves::new(&setup.base.config, &adapter, &setup.encoder.device());
+            let trainable =
+                TrainableTensors::new(&setup.base.config, &adapter, &setup.encoder.device());
             let batch: PackedBatch = [&[1u32, 5, 2][..], &[1, 7, 8, 2]].into_iter().collect();
             let stages = setup.encoder.stages(&batch, None);
             let seen = RefCell::new(Vec::new());
-            let run = |at: usize, x: Tensor<2>, leaves: &Leaves| {
+            let run = |at: usize, x: Tensor<2>, trainable: &TrainableTensors| {
                 let tracked = x.is_tracked();
-                let y = stages.layer(at, x.into(), leaves).into_values();
+                let y = stages.layer(at, x.into(), trainable).into_values();
                 seen.borrow_mut().push((at, tracked, y.is_tracked()));
                 y
             };
@@ -265,7 +268,7 @@ mod tests {
                 let total = out.scores.sum();
                 Loss { ranking: total.clone(), total, correlation: None }
             };
-            by_layer(&stages, &leaves, run, loss, |_| None);
+            by_layer(&stages, &trainable, run, loss, |_| None);
             seen.into_inner()
         };
         let (plain, first, above) =

@@ -19,7 +19,7 @@ use super::state::{BestEvaluation, Counters, Snapshot, State};
 use super::watch::Watch;
 use crate::base::{BertConfig, BertTokenizer};
 use crate::model::{
-    Adapter, Encoder, Layout, Leaves, Method, ModelError, base_parameters, guarded, read,
+    Adapter, Encoder, Layout, Method, ModelError, TrainableTensors, base_parameters, guarded, read,
 };
 use crate::nbest::Utterance;
 use crate::ops::{AdamW, Objective, end_to_end};
@@ -430,13 +430,17 @@ impl Trainer {
     }
 
     async fn evaluate(&mut self) -> Result<Message, TrainError> {
-        let leaves =
-            Leaves::untracked(&self.base, &self.method, &self.layout, &self.state.parameters);
+        let trainable = TrainableTensors::untracked(
+            &self.base,
+            &self.method,
+            &self.layout,
+            &self.state.parameters,
+        );
         let step = self.state.counters.step;
         let Some(dev) = &mut self.dev else {
             unreachable!("evaluations are due with a development set alone")
         };
-        let tuned = dev.evaluate(&self.encoder, &leaves).await?;
+        let tuned = dev.evaluate(&self.encoder, &trainable).await?;
         // A development set without a reference word was refused when it was prepared.
         let (wer, wer_first) = (tuned.wer.unwrap_or_default(), tuned.wer_first.unwrap_or_default());
         let wer_oracle = dev.wer_oracle();

@@ -8,7 +8,8 @@ use burn::tensor::Device;
 use lorb::adapter::AdapterMeta;
 use lorb::base::{BertConfig, BertTokenizer, expected_tensors};
 use lorb::model::{
-    Adapter, Encoder, Leaves, LoraConfig, ModelError, SCORING_BATCH_TOKENS, score_sequences,
+    Adapter, Encoder, LoraConfig, ModelError, SCORING_BATCH_TOKENS, TrainableTensors,
+    score_sequences,
 };
 use lorb::ops::wgsl::runs_on;
 use serde_json::json;
@@ -25,7 +26,7 @@ const TRIAL: (usize, usize) = (10, 12);
 pub struct Loaded {
     pub adapter: Adapter,
     pub meta: AdapterMeta,
-    pub leaves: Leaves,
+    pub trainable: TrainableTensors,
 }
 
 /// What a model and its trainers share.
@@ -48,21 +49,21 @@ impl Shared {
     async fn warm_up(&self, adapter: Option<&str>) -> Result<(), WebError> {
         let Self { encoder, config, .. } = self;
         let loaded = adapter.map(|name| self.adapter(name)).transpose()?;
-        let leaves = match &loaded {
-            Some(loaded) => &loaded.leaves,
+        let trainable = match &loaded {
+            Some(loaded) => &loaded.trainable,
             None => {
                 let rank = LoraConfig::default().rank.min(config.hidden_size);
                 let form = LoraConfig { rank, ..LoraConfig::default() };
-                &Leaves::new(config, &Adapter::init(config, form, 0)?, &self.device())
+                &TrainableTensors::new(config, &Adapter::init(config, form, 0)?, &self.device())
             }
         };
-        let (encoder, leaves) = encoder.ends(leaves);
+        let (encoder, trainable) = encoder.ends(trainable);
         let length = TRIAL.1.min(config.max_position_embeddings);
         let id = |at: usize| (at * 31 % config.vocab_size) as u32;
         let sequences: Vec<Vec<u32>> =
             (0..TRIAL.0).map(|i| (0..length).map(|j| id(i * length + j)).collect()).collect();
         let scored =
-            score_sequences(&encoder, &leaves, &sequences, SCORING_BATCH_TOKENS, |_| {}).await;
+            score_sequences(&encoder, &trainable, &sequences, SCORING_BATCH_TOKENS, |_| {}).await;
         // The scores mean nothing, even where one is no number; the kernels behind them are judged.
         if let Err(error @ ModelError::Device(_)) = scored {
             return Err(error.into());
@@ -82,8 +83,8 @@ impl Shared {
 
     /// Puts an adapter on the device, in place of one of the same name.
     pub fn put(&self, name: &str, adapter: Adapter, meta: AdapterMeta) -> Rc<Loaded> {
-        let leaves = Leaves::new(&self.config, &adapter, &self.device());
-        let loaded = Rc::new(Loaded { adapter, meta, leaves });
+        let trainable = TrainableTensors::new(&self.config, &adapter, &self.device());
+        let loaded = Rc::new(Loaded { adapter, meta, trainable });
         self.adapters.borrow_mut().insert(name.to_owned(), loaded.clone());
         loaded
     }

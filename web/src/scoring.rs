@@ -6,7 +6,7 @@ use js_sys::{Array, Float32Array, Function};
 use lorb::adapter::AdapterMeta;
 use lorb::base::BertTokenizer;
 use lorb::model::{
-    Leaves, ModelError, SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, embed_sequences,
+    ModelError, SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, TrainableTensors, embed_sequences,
 };
 use lorb::nbest::Utterance;
 use lorb::score::{Evaluation, RESAMPLES, ScoredList, Weights, best, combine, first_pass, tune};
@@ -33,7 +33,7 @@ impl Shared {
     ) -> Result<Scored, WebError> {
         let Self { encoder, tokenizer, .. } = self;
         let batch_tokens = batch_tokens(tokens);
-        let scorer = Scorer { encoder, leaves: &loaded.leaves, tokenizer, batch_tokens };
+        let scorer = Scorer { encoder, trainable: &loaded.trainable, tokenizer, batch_tokens };
         let scored = scorer.score_until(texts, |done| watcher.go_on(done)).await;
         // Also where a score is no number, which a wrong kernel may be behind.
         if !matches!(scored, Err(ModelError::Device(_) | ModelError::Stopped)) {
@@ -118,12 +118,12 @@ impl Model {
     ) -> Result<Float32Array, JsValue> {
         let Shared { encoder, config, tokenizer, .. } = &*self.shared;
         let texts: Vec<String> = from_js(&texts, "texts")?;
-        let leaves = Leaves::bare(config, &encoder.device());
+        let trainable = TrainableTensors::bare(config, &encoder.device());
         let (sequences, places) = interned(tokenizer, &texts)?;
         let tokens = self::batch_tokens(batch_tokens);
         let watcher = Watcher::new(on_progress, is_aborted);
         let rows =
-            embed_sequences(encoder, &leaves, &sequences, tokens, |done| watcher.go_on(done))
+            embed_sequences(encoder, &trainable, &sequences, tokens, |done| watcher.go_on(done))
                 .await
                 .map_err(WebError::from)?;
         self.shared.watched.trusted().await?;
@@ -238,7 +238,7 @@ impl Model {
         }
         let meta = AdapterMeta { weights: Some(tuned.weights), ..loaded.meta.clone() };
         let stored =
-            Loaded { adapter: loaded.adapter.clone(), meta, leaves: loaded.leaves.clone() };
+            Loaded { adapter: loaded.adapter.clone(), meta, trainable: loaded.trainable.clone() };
         let described = info(&adapter, &stored);
         self.shared.adapters.borrow_mut().insert(adapter, Rc::new(stored));
         Ok(to_js(&json!({

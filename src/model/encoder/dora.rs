@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::Linear;
-use crate::model::leaves::{Leaves, LowRank};
+use crate::model::trainable::{LowRank, TrainableTensors};
 use crate::ops::{self, Activation, LoraPlan, Precision, Storage};
 
 impl Linear {
@@ -66,11 +66,11 @@ impl Linear {
     }
 
     /// [`with_term`](Self::with_term) as the layer computes with it, rows at DoRA's lengths.
-    pub(super) fn adapted(&self, low_rank: &LowRank, leaves: &Leaves) -> Tensor<2> {
-        let factors = &leaves.factors(low_rank);
+    pub(super) fn adapted(&self, low_rank: &LowRank, trainable: &TrainableTensors) -> Tensor<2> {
+        let factors = &trainable.factors(low_rank);
         let weight = self.with_term(factors, &low_rank.plan);
         let Some(magnitude) = low_rank.magnitude else { return weight };
-        let magnitude = leaves.at(magnitude).clone().inner();
+        let magnitude = trainable.at(magnitude).clone().inner();
         let turned = self.turned(&magnitude, factors, &low_rank.plan);
         weight * turned.reshape([self.weight.storage.outputs, 1])
     }

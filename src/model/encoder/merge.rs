@@ -1,7 +1,7 @@
 //! Low-rank terms added to the weights that they adapt.
 
 use super::{Encoder, Linear, Projections};
-use crate::model::leaves::{Leaves, LinearLeaves};
+use crate::model::trainable::{LinearTensors, TrainableTensors};
 use crate::ops::{Precision, Weights};
 
 impl Encoder {
@@ -11,32 +11,32 @@ impl Encoder {
     /// Weights in fewer bits, which would lose the term to rounding, keep theirs beside them. The
     /// encoder is taken, since a device need not hold both; leaves that are tracked lose their tracking.
     #[must_use]
-    pub fn merged(mut self, mut leaves: Leaves) -> (Self, Leaves) {
-        let mut layers = std::mem::take(&mut leaves.layers);
+    pub fn merged(mut self, mut trainable: TrainableTensors) -> (Self, TrainableTensors) {
+        let mut layers = std::mem::take(&mut trainable.layers);
         for (layer, own) in self.layers.iter_mut().zip(&mut layers) {
             match &mut layer.projections {
-                Projections::Fused(projections) => projections.merge(&mut own.fused, &leaves),
+                Projections::Fused(projections) => projections.merge(&mut own.fused, &trainable),
                 Projections::Split { query, key_value } => {
-                    query.merge(&mut own.query, &leaves);
-                    key_value.merge(&mut own.key_value, &leaves);
+                    query.merge(&mut own.query, &trainable);
+                    key_value.merge(&mut own.key_value, &trainable);
                 }
             }
-            layer.attention_output.merge(&mut own.attention_output, &leaves);
-            layer.intermediate.merge(&mut own.intermediate, &leaves);
-            layer.output.merge(&mut own.output, &leaves);
+            layer.attention_output.merge(&mut own.attention_output, &trainable);
+            layer.intermediate.merge(&mut own.intermediate, &trainable);
+            layer.output.merge(&mut own.output, &trainable);
         }
-        leaves.layers = layers;
-        (self, leaves)
+        trainable.layers = layers;
+        (self, trainable)
     }
 }
 
 impl Linear {
     /// Takes the low-rank term in, if there is one and the weight is in full precision.
-    fn merge(&mut self, own: &mut LinearLeaves, leaves: &Leaves) {
+    fn merge(&mut self, own: &mut LinearTensors, trainable: &TrainableTensors) {
         if self.weight.storage.precision == Precision::F32
             && let Some(low_rank) = own.low_rank.take()
         {
-            self.weight = Weights::from(self.adapted(&low_rank, leaves));
+            self.weight = Weights::from(self.adapted(&low_rank, trainable));
         }
     }
 }
@@ -49,10 +49,10 @@ mod tests {
     use crate::bench::{Shape, random_weights};
     use crate::model::{Adapter, LoraConfig, PackedBatch, Target, read};
 
-    fn scores(encoder: &Encoder, leaves: &Leaves) -> Vec<f32> {
+    fn scores(encoder: &Encoder, trainable: &TrainableTensors) -> Vec<f32> {
         let batch: PackedBatch =
             [&[2, 40, 41, 3][..], &[2, 9, 8, 7, 6, 3], &[2, 3]].into_iter().collect();
-        pollster::block_on(read(encoder.forward(&batch, leaves, None).scores)).unwrap()
+        pollster::block_on(read(encoder.forward(&batch, trainable, None).scores)).unwrap()
     }
 
     #[test]
@@ -75,11 +75,11 @@ mod tests {
                 for (i, number) in adapter.parameters.iter_mut().enumerate() {
                     *number += (i * 37 % 101) as f32 * 1e-3 - 0.05;
                 }
-                let leaves = Leaves::new(&config, &adapter, &device);
-                let bare = scores(&encoder, &Leaves::bare(&config, &device));
-                let beside = scores(&encoder, &leaves);
-                let (encoder, left) = encoder.merged(leaves);
-                let beside_weights = |l: &LinearLeaves| l.low_rank.is_some();
+                let trainable = TrainableTensors::new(&config, &adapter, &device);
+                let bare = scores(&encoder, &TrainableTensors::bare(&config, &device));
+                let beside = scores(&encoder, &trainable);
+                let (encoder, left) = encoder.merged(trainable);
+                let beside_weights = |l: &LinearTensors| l.low_rank.is_some();
                 let kept = left
                     .layers
                     .iter()

@@ -4,7 +4,7 @@ use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, Tensor};
 
 use super::tiny::{Setup, base, finish, lists};
-use crate::model::{Encoder, FaultKind, Leaves, ModelError, watch_faults};
+use crate::model::{Encoder, FaultKind, ModelError, TrainableTensors, watch_faults};
 use crate::train::{Message, TrainConfig, TrainError};
 
 /// A device of its own on the software rasteriser, watched, and the handle to spoil it with.
@@ -113,10 +113,10 @@ fn an_error_that_belongs_to_no_call_fails_the_next_reading() {
     let Some((device, handle)) = own_device() else { return };
     let setup = setup(&device);
     let inputs = setup.inputs();
-    let leaves = Leaves::new(&setup.base.config, &inputs.adapter, &device);
+    let trainable = TrainableTensors::new(&setup.base.config, &inputs.adapter, &device);
     let score = || {
         let batch = [&[1u32, 5, 2][..]].into_iter().collect();
-        let scores = setup.encoder.forward(&batch, &leaves, None).scores;
+        let scores = setup.encoder.forward(&batch, &trainable, None).scores;
         pollster::block_on(crate::model::read(scores))
     };
     score().unwrap();

@@ -40,7 +40,7 @@ pub(super) struct Bottleneck {
 
 /// What is trained of a linear layer, or of several that run as one product.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LinearLeaves {
+pub(super) struct LinearTensors {
     pub low_rank: Option<LowRank>,
     /// Instead of the base's, `[out * in]`.
     pub weight: Option<Place>,
@@ -51,30 +51,30 @@ pub(super) struct LinearLeaves {
 
 /// What is trained of a layer normalisation, `[H]` each, instead of the base's.
 #[derive(Clone, Debug, Default)]
-pub(super) struct NormLeaves {
+pub(super) struct NormTensors {
     pub gamma: Option<Place>,
     pub beta: Option<Place>,
 }
 
 /// What is trained of one encoder layer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LayerLeaves {
+pub(super) struct LayerTensors {
     /// Keys and values of the prefix, `[P * H]` each.
     pub prefix: Option<[Place; 2]>,
     /// Query, key and value of a layer that runs them as one product.
-    pub fused: LinearLeaves,
+    pub fused: LinearTensors,
     /// The query of a layer that computes it for `[CLS]` alone.
-    pub query: LinearLeaves,
+    pub query: LinearTensors,
     /// Key and value of such a layer.
-    pub key_value: LinearLeaves,
-    pub attention_output: LinearLeaves,
-    pub attention_norm: NormLeaves,
-    pub intermediate: LinearLeaves,
-    pub output: LinearLeaves,
-    pub output_norm: NormLeaves,
+    pub key_value: LinearTensors,
+    pub attention_output: LinearTensors,
+    pub attention_norm: NormTensors,
+    pub intermediate: LinearTensors,
+    pub output: LinearTensors,
+    pub output_norm: NormTensors,
 }
 
-impl LayerLeaves {
+impl LayerTensors {
     fn low_ranks(&self) -> impl Iterator<Item = &LowRank> {
         let Self { fused, query, key_value, attention_output, intermediate, output, .. } = self;
         [fused, query, key_value, attention_output, intermediate, output]
@@ -85,11 +85,11 @@ impl LayerLeaves {
 
 /// What is trained of the embeddings: the three tables, flat, and their normalisation.
 #[derive(Clone, Debug, Default)]
-pub(super) struct EmbeddingLeaves {
+pub(super) struct EmbeddingTensors {
     pub words: Option<Place>,
     pub positions: Option<Place>,
     pub types: Option<Place>,
-    pub norm: NormLeaves,
+    pub norm: NormTensors,
 }
 
 /// An adapter's parameters on a device, ready for the encoder.
@@ -97,10 +97,10 @@ pub(super) struct EmbeddingLeaves {
 /// All of them are views of one flat tensor, so that a step of the optimiser is one operation on
 /// one buffer. The gradient comes back in the same flat order.
 #[derive(Clone, Debug)]
-pub struct Leaves {
+pub struct TrainableTensors {
     cuts: Vec<Cut>,
-    pub(super) embeddings: EmbeddingLeaves,
-    pub(super) layers: Vec<LayerLeaves>,
+    pub(super) embeddings: EmbeddingTensors,
+    pub(super) layers: Vec<LayerTensors>,
     head: Place,
     /// Probability of dropping an input of A in training.
     pub(super) dropout: f32,
@@ -111,7 +111,7 @@ pub struct Leaves {
     len: usize,
 }
 
-impl Leaves {
+impl TrainableTensors {
     /// An adapter's parameters on `device`, without gradients: for scoring.
     #[must_use]
     pub fn new(base: &BertConfig, adapter: &Adapter, device: &Device) -> Self {
@@ -126,8 +126,8 @@ impl Leaves {
         let head = Tensor::zeros([len], &device.clone().inner());
         Self {
             cuts: vec![Cut { offset: 0, tensor: head }],
-            embeddings: EmbeddingLeaves::default(),
-            layers: vec![LayerLeaves::default(); base.num_hidden_layers],
+            embeddings: EmbeddingTensors::default(),
+            layers: vec![LayerTensors::default(); base.num_hidden_layers],
             head: Place(0),
             dropout: 0.0,
             prefix_length: 0,
@@ -145,11 +145,11 @@ impl Leaves {
     /// Untracked leaves, tracked by autodiff from now on. The numbers are shared, not copied.
     #[must_use]
     pub fn track(&self) -> Self {
-        let mut leaves = self.clone();
-        for cut in &mut leaves.cuts {
+        let mut trainable = self.clone();
+        for cut in &mut trainable.cuts {
             cut.tensor = cut.tensor.clone().autodiff().require_grad();
         }
-        leaves
+        trainable
     }
 
     /// The flat parameters `flat [P]` on their own device, without gradients.
@@ -166,11 +166,11 @@ impl Leaves {
         let layers = (0..base.num_hidden_layers)
             .map(|layer| {
                 let before = cutter.cuts.len();
-                let leaves = cutter.layer(layer);
+                let trainable = cutter.layer(layer);
                 if cutter.cuts.len() > before {
                     lowest = lowest.or(Some(layer));
                 }
-                leaves
+                trainable
             })
             .collect();
         // The head lies behind everything else.
@@ -220,7 +220,7 @@ impl Leaves {
     #[must_use]
     pub fn orthogonality(&self) -> Option<Tensor<1>> {
         let mut terms = Vec::new();
-        for low_rank in self.layers.iter().flat_map(LayerLeaves::low_ranks) {
+        for low_rank in self.layers.iter().flat_map(LayerTensors::low_ranks) {
             if low_rank.gate.is_none() {
                 continue;
             }
@@ -255,7 +255,7 @@ impl Leaves {
     /// Whether a table of the embeddings, or their normalisation, is trained.
     #[must_use]
     pub fn embeddings_trained(&self) -> bool {
-        let EmbeddingLeaves { words, positions, types, norm } = &self.embeddings;
+        let EmbeddingTensors { words, positions, types, norm } = &self.embeddings;
         [words, positions, types, &norm.gamma, &norm.beta].into_iter().any(Option::is_some)
     }
 
@@ -305,31 +305,31 @@ impl Cutter<'_> {
         Some(self.cut(slot.offset, slot.size()))
     }
 
-    fn embeddings(&mut self) -> EmbeddingLeaves {
+    fn embeddings(&mut self) -> EmbeddingTensors {
         let mut table =
             |name: &str| self.slot(&format!("embeddings.{name}_embeddings"), SlotKind::Weight);
         let [words, positions, types] = ["word", "position", "token_type"].map(&mut table);
-        EmbeddingLeaves { words, positions, types, norm: self.norm("embeddings.LayerNorm") }
+        EmbeddingTensors { words, positions, types, norm: self.norm("embeddings.LayerNorm") }
     }
 
-    fn layer(&mut self, layer: usize) -> LayerLeaves {
+    fn layer(&mut self, layer: usize) -> LayerTensors {
         use Target::{AttentionOutput, Intermediate, Key, Output, Query, Value};
-        let mut leaves = LayerLeaves {
+        let mut trainable = LayerTensors {
             prefix: self.prefix(layer),
             attention_output: self.linear(layer, &[AttentionOutput]),
             attention_norm: self.norm(&format!("encoder.layer.{layer}.attention.output.LayerNorm")),
             intermediate: self.linear(layer, &[Intermediate]),
             output: self.linear(layer, &[Output]),
             output_norm: self.norm(&format!("encoder.layer.{layer}.output.LayerNorm")),
-            ..LayerLeaves::default()
+            ..LayerTensors::default()
         };
         if layer + 1 == self.base.num_hidden_layers {
-            leaves.query = self.linear(layer, &[Query]);
-            leaves.key_value = self.linear(layer, &[Key, Value]);
+            trainable.query = self.linear(layer, &[Query]);
+            trainable.key_value = self.linear(layer, &[Key, Value]);
         } else {
-            leaves.fused = self.linear(layer, &[Query, Key, Value]);
+            trainable.fused = self.linear(layer, &[Query, Key, Value]);
         }
-        leaves
+        trainable
     }
 
     fn prefix(&mut self, layer: usize) -> Option<[Place; 2]> {
@@ -338,21 +338,21 @@ impl Cutter<'_> {
         self.slot(&module, SlotKind::PrefixValue).map(|values| [keys, values])
     }
 
-    fn norm(&mut self, module: &str) -> NormLeaves {
-        NormLeaves {
+    fn norm(&mut self, module: &str) -> NormTensors {
+        NormTensors {
             gamma: self.slot(module, SlotKind::Weight),
             beta: self.slot(module, SlotKind::Bias),
         }
     }
 
-    fn linear(&mut self, layer: usize, targets: &[Target]) -> LinearLeaves {
+    fn linear(&mut self, layer: usize, targets: &[Target]) -> LinearTensors {
         let bottleneck = match targets {
             [target @ (Target::AttentionOutput | Target::Output)] => {
                 self.bottleneck(&target.bottleneck(layer))
             }
             _ => None,
         };
-        LinearLeaves {
+        LinearTensors {
             low_rank: self.low_rank(layer, targets),
             weight: self.group(layer, targets, SlotKind::Weight),
             bias: self.group(layer, targets, SlotKind::Bias),
