@@ -1,4 +1,4 @@
-/** A base on its way into the worker, a part at a time. */
+/** Loads a base into the worker, part by part. */
 
 import { browserCache, LayeredCache } from './cache.js';
 import { collect, collectOptional, Download, PART_BYTES, sha256, type DownloadContext, type Remote, type Sink } from './download.js';
@@ -10,7 +10,7 @@ import type { Dtype, LoadOptions, ProgressCallback, Source } from './types.js';
 
 const WEIGHTS = 'model.safetensors';
 
-/** Everything that is needed to load the same files again. */
+/** Everything needed to load the same files again. */
 export interface Origin {
   folder: Folder;
   options: LoadOptions;
@@ -55,7 +55,7 @@ export async function loadBase(origin: Origin, dtype: Dtype, engine: Engine): Pr
     throwIfAborted(signal);
     if (error instanceof SourceError && error.status === 404) throw noWeights(folder.name, error);
     if (error instanceof SourceError || isLoss(error)) throw error;
-    // With its hashes it was found out here; else the worker came upon damage without knowing where it came from.
+    // Either the hash check found the damage, or the worker found it without knowing where the file came from.
     if (error instanceof IntegrityError && error.expected !== '') throw error;
     throw await download.explain(error);
   }
@@ -84,7 +84,7 @@ function checkHash(file: string, { sha256 }: LoadOptions, actual: string): void 
 }
 
 function noWeights(name: string, cause?: unknown): UnsupportedModelError {
-  const message = `${name} has no ${WEIGHTS}; other formats are not read: convert it with Transformers' save_pretrained`;
+  const message = `${name} has no ${WEIGHTS}; convert other formats with Transformers' save_pretrained`;
   return new UnsupportedModelError(message, { cause });
 }
 
@@ -94,7 +94,7 @@ async function read(folder: Folder, file: string, within: DownloadContext): Prom
   return place && collectOptional(place, within);
 }
 
-/** `tokenizer.json`, else `vocab.txt` with the little that `tokenizer_config.json` adds. */
+/** `tokenizer.json`, else `vocab.txt` with the settings from `tokenizer_config.json`. */
 async function readTokenizer(folder: Folder, within: DownloadContext): Promise<{ tokenizer: Uint8Array; isVocab: boolean; lowercase: boolean }> {
   const json = await read(folder, 'tokenizer.json', within);
   if (json) return { tokenizer: json, isVocab: false, lowercase: true };
@@ -104,14 +104,14 @@ async function readTokenizer(folder: Folder, within: DownloadContext): Promise<{
   return { tokenizer: vocab, isVocab: true, lowercase: lowercase(settings) };
 }
 
-/** True where nothing is said, as in Transformers. */
+/** True by default, as in Transformers. */
 function lowercase(settings: Uint8Array | undefined): boolean {
   if (!settings) return true;
   let said: unknown;
   try {
     said = (JSON.parse(new TextDecoder().decode(settings)) as Record<string, unknown>)['do_lower_case'];
   } catch (error) {
-    throw new UnsupportedModelError(`tokenizer_config.json is no JSON object (${(error as Error).message})`);
+    throw new UnsupportedModelError(`tokenizer_config.json is not a JSON object (${(error as Error).message})`);
   }
   if (said !== undefined && typeof said !== 'boolean') {
     throw new UnsupportedModelError(`tokenizer_config.json: do_lower_case is ${JSON.stringify(said)}; expected true or false`);
@@ -125,7 +125,7 @@ export async function loadAdapterFiles(origin: Origin): Promise<{ config: Uint8A
   const within = await context(origin);
   const get = async (file: string): Promise<Uint8Array> => {
     const place: Blob | Remote | undefined = folder.locate(file);
-    if (!place) throw new SourceError(folder.name, `no ${file} among the files`, 404);
+    if (!place) throw new SourceError(folder.name, `${file} is missing`, 404);
     if (!(place instanceof Blob)) return collect(place, within);
     const buffer = await place.arrayBuffer();
     if (options.sha256?.[file]) checkHash(file, options, await sha256(buffer));

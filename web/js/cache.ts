@@ -1,13 +1,13 @@
-/** Where downloads are kept: the Cache API or what stands in for it, and memory where that is full or missing. */
+/** Stores downloads: in the Cache API or a replacement, and in memory if that is full or missing. */
 
 import type { CacheLike } from './types.js';
 
 const NAME = 'lorb';
 
-/** What the browser would not take, for the life of this page: recovery from a lost device reads it again. */
+/** Files that the browser did not store, until the page closes. Recovery from a lost device reads them again. */
 const overflow = new Map<string, Blob>();
 
-/** The browser's cache; `undefined` where it has none (an insecure page, private browsing). */
+/** The browser's cache; `undefined` if there is none (an insecure page, private browsing). */
 export async function browserCache(): Promise<CacheLike | undefined> {
   try {
     return await caches.open(NAME);
@@ -16,7 +16,7 @@ export async function browserCache(): Promise<CacheLike | undefined> {
   }
 }
 
-/** A cache that falls back to memory when it cannot keep something, and says so once. */
+/** A cache that falls back to memory when it cannot store something, and reports that once. */
 export class LayeredCache {
   #below: CacheLike | undefined;
   #full = false;
@@ -33,7 +33,7 @@ export class LayeredCache {
     try {
       return await (await this.#below?.match(key))?.blob();
     } catch {
-      // A cache that cannot be read holds nothing; the network has it.
+      // Treat an unreadable cache as empty; the network has the file.
       return undefined;
     }
   }
@@ -41,7 +41,7 @@ export class LayeredCache {
   async put(key: string, blob: Blob): Promise<void> {
     if (!this.#full && this.#below) {
       try {
-        // With its length, so that a body cut short in the cache can be told from a whole one.
+        // Store the length, so that a truncated body in the cache can be detected.
         const headers = { 'content-length': String(blob.size), 'content-type': blob.type || 'application/octet-stream' };
         await this.#below.put(key, new Response(blob, { headers }));
         overflow.delete(key);
@@ -60,7 +60,7 @@ export class LayeredCache {
     try {
       await this.#below?.delete?.(key);
     } catch {
-      // What cannot be deleted is found to be stale when it is read.
+      // An entry that cannot be deleted is detected as stale when it is read.
     }
   }
 

@@ -1,4 +1,4 @@
-/** One file from the network or the cache, streamed in parts: resumed where it was cut, checked where its hash is known. */
+/** One file from the network or the cache, streamed in parts. Resumes interrupted downloads and checks known hashes. */
 
 import { LayeredCache } from './cache.js';
 import { abortError, IntegrityError, SourceError, throwIfAborted } from './errors.js';
@@ -6,14 +6,14 @@ import { keptBytes, Parts, type Kept } from './parts.js';
 import { announced, Broken, request, versionOf } from './request.js';
 import type { ProgressCallback } from './types.js';
 
-/** Bytes of a part: what a broken connection loses of the cache at most, and what JavaScript holds at a time. */
+/** Bytes per part: the most that a broken connection loses, and the most that JavaScript holds at a time. */
 export const PART_BYTES = 4 << 20;
 
 const RETRIES = 4;
 /** Milliseconds between progress events of a file. */
 const PROGRESS_EVERY = 50;
 
-/** What a listing tells of a file beforehand. */
+/** What a directory listing says about a file. */
 export interface Facts {
   size: number | undefined;
   sha256: string | undefined;
@@ -22,28 +22,28 @@ export interface Facts {
 export interface Remote {
   url: string;
   file: string;
-  /** Asked only when the network is needed; `null`: the listing has no such file. */
+  /** Called only when the network is needed; `null`: the listing does not contain the file. */
   facts?: (() => Promise<Facts | null | undefined>) | undefined;
-  /** As the caller expects it. */
+  /** The hash that the caller expects. */
   sha256?: string | undefined;
 }
 
-/** Takes a file's bytes in order. */
+/** Receives a file's bytes in order. */
 export interface Sink {
-  /** Called again where a download starts over. */
+  /** Called again if a download starts over. */
   begin(total: number): void | Promise<void>;
-  /** Owns the bytes from then on. */
+  /** Takes ownership of the bytes. */
   write(bytes: Uint8Array<ArrayBuffer>): void | Promise<void>;
 }
 
 export interface DownloadContext {
-  /** Of the model, for events. */
+  /** Name of the model, for events. */
   name: string;
   cache: LayeredCache | null;
   emit: ProgressCallback;
   signal: AbortSignal | undefined;
   localOnly: boolean;
-  /** Milliseconds before the first repetition, doubled every time. */
+  /** Milliseconds before the first retry; doubles every time. */
   retryAfter?: number;
 }
 
@@ -54,7 +54,7 @@ export class Download {
   #kept: Kept | undefined;
   #expected: string | undefined;
   #from: 'cache' | 'network' = 'cache';
-  /** Bytes that the sink has had; none when it was not begun. */
+  /** Bytes written to the sink; undefined before `begin`. */
   #fed: number | undefined;
   #lastProgress = 0;
 
@@ -71,22 +71,22 @@ export class Download {
     const { file, url } = this.#remote;
     emit({ status: 'initiate', name, file });
     this.#kept = await this.#parts.read();
-    if (this.#kept?.missing) throw new SourceError(url, 'is not there', 404);
+    if (this.#kept?.missing) throw new SourceError(url, 'not found', 404);
     if (this.#kept && keptBytes(this.#kept) === this.#kept.size) {
       this.#expected ??= this.#kept.sha256 ?? undefined;
       if (await this.#replay(this.#kept, sink)) return;
       await this.#startOver();
     }
-    if (localOnly) throw new SourceError(url, 'is not in the cache, and local_files_only forbids to fetch it');
+    if (localOnly) throw new SourceError(url, 'not in the cache, and local_files_only forbids downloads');
     await this.#fetch(sink);
   }
 
-  /** Remembers that there is no such file, so that a later visit need not ask. */
+  /** Remembers that the file does not exist, so that later visits do not request it. */
   async rememberMissing(): Promise<void> {
     await this.#parts.write({ size: 0, version: null, parts: [], sha256: null, missing: true });
   }
 
-  /** Compares what arrived with what was expected; where nothing was, later visits expect the same. */
+  /** Compares the received hash with the expected one. Without one, later visits expect the received hash. */
   async confirm(actual: string): Promise<void> {
     const kept = this.#kept!;
     if (this.#expected !== undefined && this.#expected !== actual) throw await this.#corrupt(actual);
@@ -99,8 +99,8 @@ export class Download {
   }
 
   /**
-   * Why a file could not be used: because it is damaged, where that can be told, else as `error` says. Either way it is not kept:
-   * what did not load now will not later.
+   * Why a file could not be used: an `IntegrityError` if it is known to be damaged, otherwise `error`. Either way the file is
+   * discarded, because it would not load later either.
    */
   async explain(error: unknown): Promise<unknown> {
     const { cache } = this.#context;
@@ -133,7 +133,7 @@ export class Download {
     const { file, url } = this.#remote;
     this.#from = 'network';
     const facts = await this.#remote.facts?.();
-    if (facts === null) throw new SourceError(url, 'is not there', 404);
+    if (facts === null) throw new SourceError(url, 'not found', 404);
     this.#expected ??= facts?.sha256?.toLowerCase();
     emit({ status: 'download', name, file });
     for (let failures = 0; ; ) {
@@ -143,7 +143,7 @@ export class Download {
       } catch (error) {
         throwIfAborted(signal);
         if (!(error instanceof Broken)) throw error;
-        // Only connections that bring nothing count: a slow one that breaks often may still arrive.
+        // Count only connections that made no progress: a slow one that breaks often may still finish.
         failures = error.progressed ? 1 : failures + 1;
         if (failures > RETRIES) throw new SourceError(url, error.message, error.status, { cause: error });
         const loaded = this.#kept ? keptBytes(this.#kept) : 0;
@@ -153,18 +153,18 @@ export class Download {
     }
   }
 
-  /** One request, from the byte that is reached. */
+  /** One request, starting at the current byte. */
   async #once(sink: Sink, listed: number | undefined): Promise<void> {
     const { signal } = this.#context;
     const { url } = this.#remote;
-    // Bytes of a version without a name can only be added to where the hash tells in the end.
+    // Without a version, append to stored bytes only if the hash will be checked at the end.
     if (this.#kept && this.#kept.version === null && this.#expected === undefined) await this.#startOver();
     const from = this.#kept ? keptBytes(this.#kept) : 0;
     const response = await request(url, from, this.#kept?.version ?? null, signal);
     const { total, start } = announced(response, from, listed);
     const version = versionOf(response);
     if (from > 0 && (start !== from || version !== this.#kept!.version || (total !== undefined && total !== this.#kept!.size))) {
-      // Another file, or a server that knows no ranges.
+      // Another file, or a server without range support.
       await this.#startOver();
       if (start !== 0) {
         await response.body?.cancel();
@@ -177,7 +177,7 @@ export class Download {
     if (!(await this.#catchUp(kept, sink))) {
       await response.body?.cancel();
       await this.#startOver();
-      throw new Broken('a part of the file is gone from the cache', true);
+      throw new Broken('a part of the file is missing from the cache', true);
     }
     await this.#stream(response, kept, this.#parts, sink);
     if (keptBytes(kept) < kept.size) throw new Broken(`the connection ended at byte ${keptBytes(kept)} of ${kept.size}`, true);
@@ -211,7 +211,7 @@ export class Download {
         }
         if (!chunk) break;
         if (keptBytes(kept) + filled + chunk.length > kept.size) {
-          throw new SourceError(this.#remote.url, `more bytes came than the ${kept.size} announced; serve it without compression`);
+          throw new SourceError(this.#remote.url, `received more than the announced ${kept.size} bytes; serve the file without compression`);
         }
         for (let at = 0; at < chunk.length; ) {
           const take = Math.min(chunk.length - at, buffer.length - filled);
@@ -224,27 +224,27 @@ export class Download {
       }
       await flush(true);
     } catch (error) {
-      // What has come stays: the next visit goes on from here.
+      // Received parts stay in the cache: the next visit resumes here.
       if (signal?.aborted) await flush(false);
       await reader.cancel().catch(() => {});
       throw error;
     }
   }
 
-  /** A file of unknown length: the sink has to know it beforehand, so it is gathered first. */
+  /** A file of unknown length. The sink must know the length first, so the parts are collected beforehand. */
   async #spool(response: Response, sink: Sink): Promise<void> {
-    // Without a cache, memory holds the parts until the sink has had them.
+    // Without a cache, parts stay in memory until they are written to the sink.
     const parts = this.#context.cache ? this.#parts : new Parts(new LayeredCache(undefined, () => {}), this.#remote.url);
     const kept: Kept = { size: Infinity, version: null, parts: [], sha256: null };
     await this.#stream(response, kept, parts, undefined);
     kept.size = keptBytes(kept);
     await parts.write(kept);
     this.#kept = kept;
-    if (!(await this.#replay(kept, sink, parts))) throw new Broken('a part of the file is gone from the cache', true);
+    if (!(await this.#replay(kept, sink, parts))) throw new Broken('a part of the file is missing from the cache', true);
     if (parts !== this.#parts) await parts.clear(kept);
   }
 
-  /** Gives the sink what it has not had of the kept parts. Tells whether all of them were there. */
+  /** Writes stored parts to the sink, if it has not received them yet. Returns whether all of them were available. */
   async #catchUp(kept: Kept, sink: Sink, parts = this.#parts): Promise<boolean> {
     if (this.#fed === undefined) {
       await sink.begin(kept.size);
@@ -277,7 +277,7 @@ export class Download {
   }
 }
 
-/** A small file, whole. */
+/** Reads a small file into memory. */
 export async function collect(remote: Remote, context: DownloadContext): Promise<Uint8Array<ArrayBuffer>> {
   const download = new Download(remote, context);
   let chunks: Uint8Array<ArrayBuffer>[] = [];
@@ -287,7 +287,7 @@ export async function collect(remote: Remote, context: DownloadContext): Promise
   return new Uint8Array(buffer);
 }
 
-/** The same, `undefined` where there is no such file. */
+/** The same; `undefined` if the file does not exist. */
 export async function collectOptional(remote: Remote, context: DownloadContext): Promise<Uint8Array<ArrayBuffer> | undefined> {
   try {
     return await collect(remote, context);
@@ -303,7 +303,7 @@ export async function sha256(bytes: ArrayBuffer): Promise<string> {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** The hub names a large file's SHA-256 in a header of its own, and some stores in the ETag. */
+/** The hub sends the SHA-256 of a large file in its own header; some stores use the ETag. */
 function linkedHash(response: Response): string | undefined {
   const names = [response.headers.get('x-linked-etag'), response.headers.get('etag')];
   return names.map((name) => name?.replace(/^"|"$/g, '')).find((name) => name !== undefined && /^[0-9a-f]{64}$/.test(name));

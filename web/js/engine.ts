@@ -1,4 +1,4 @@
-/** The page's end of one worker: requests out, answers in. It knows nothing of models; a dead one is thrown away. */
+/** The page's side of one worker: sends requests, receives answers. It is independent of models; a dead one is discarded. */
 
 import { fromWire, throwIfAborted, WorkerDiedError } from './errors.js';
 import type { Operation, Params, Reply, Result } from './protocol.js';
@@ -17,7 +17,7 @@ interface Pending {
 
 export type WorkerFactory = () => Worker;
 
-/** Bundlers know this very expression. */
+/** Bundlers recognise exactly this expression. */
 export const ownWorker: WorkerFactory = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'lorb' });
 
 export class Engine {
@@ -33,15 +33,15 @@ export class Engine {
       const reason = event.message || 'its module could not be loaded';
       this.terminate(new WorkerDiedError(`the worker failed: ${reason}`));
     };
-    this.#worker.onmessageerror = () => this.terminate(new WorkerDiedError('the worker sent what cannot be read'));
+    this.#worker.onmessageerror = () => this.terminate(new WorkerDiedError('the worker sent an unreadable message'));
   }
 
-  /** Why it is dead; `undefined` while it lives. */
+  /** Why the worker died; `undefined` while it is alive. */
   get dead(): Error | undefined {
     return this.#dead;
   }
 
-  /** Asks for an operation. On abort, the promise is rejected at once; the worker stops at its next opportunity. */
+  /** Requests an operation. On abort, the promise is rejected immediately; the worker stops at its next opportunity. */
   call<O extends Operation>(op: O, params: Params<O>, watch: CallWatch = {}): Promise<Result<O>> {
     const { signal, onDone, transfer } = watch;
     return new Promise<Result<O>>((resolve, reject) => {
@@ -63,8 +63,8 @@ export class Engine {
     });
   }
 
-  /** Ends the worker; what is under way fails with `reason`. */
-  terminate(reason: Error = new WorkerDiedError('the worker was ended')): void {
+  /** Ends the worker; pending calls fail with `reason`. */
+  terminate(reason: Error = new WorkerDiedError('the worker was terminated')): void {
     if (this.#dead) return;
     this.#dead = reason;
     this.#worker.terminate();
@@ -78,7 +78,7 @@ export class Engine {
       return;
     }
     const pending = this.#pending.get(reply.id);
-    // An aborted call has nobody waiting.
+    // Nobody waits for an aborted call.
     if (!pending) return;
     if ('done' in reply) {
       pending.onDone?.(reply.done);

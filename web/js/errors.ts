@@ -1,5 +1,5 @@
-/** What can go wrong, as classes to tell apart by `instanceof` or by `name`. An aborted call throws the signal's reason instead,
- * by default a `DOMException` named `AbortError`. */
+/** Error classes, to distinguish by `instanceof` or `name`. An aborted call throws the signal's reason instead, by default a
+ * `DOMException` named `AbortError`. */
 
 export class LorbError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -8,49 +8,49 @@ export class LorbError extends Error {
   }
 }
 
-/** The browser has no WebGPU, or no adapter for it. `device: 'wasm'` computes on the CPU. */
+/** The browser has no WebGPU, or no GPU adapter. `device: 'wasm'` computes on the CPU. */
 export class WebGPUNotAvailableError extends LorbError {}
 
-/** The device computes wrongly, or lacks what the kernels need. */
+/** The device returns wrong results, or lacks features that the kernels need. */
 export class DeviceRefusedError extends LorbError {}
 
-/** The device was lost, and starting again did not help, or was tried before in this run. */
+/** The device was lost and could not be restarted, or was already restarted once in this run. */
 export class DeviceLostError extends LorbError {
-  /** The run as it was last mirrored: `trainer.run(train, dev, {checkpoint})` goes on from there. */
+  /** The last saved state of the run: `trainer.run(train, dev, {checkpoint})` continues from it. */
   checkpoint?: Uint8Array;
 }
 
-/** A file is not the one that was expected, or is damaged. */
+/** A file is damaged or not the expected one. */
 export class IntegrityError extends LorbError {
   readonly url: string;
-  /** SHA-256 in hexadecimal digits; empty where damage was found without one to compare with. */
+  /** SHA-256 in hexadecimal digits; empty if the damage was found without an expected hash. */
   readonly expected: string;
   readonly actual: string;
 
   constructor(url: string, expected: string, actual: string, message?: string) {
-    super(message ?? `${url} is not the file that was expected: SHA-256 ${expected} expected, ${actual} found; it is not kept, so try again`);
+    super(message ?? `${url} is not the expected file: expected SHA-256 ${expected}, found ${actual}; the file was discarded, try again`);
     this.url = url;
     this.expected = expected;
     this.actual = actual;
   }
 }
 
-/** There is no room left to keep something that was to be kept. */
+/** There is no storage space left. */
 export class QuotaError extends LorbError {}
 
-/** The model is no BERT that LoRB can compute, or its files are of another format. */
+/** The model is not a BERT that LoRB supports, or its files have another format. */
 export class UnsupportedModelError extends LorbError {}
 
-/** A list, a setting or another argument is not as it has to be. */
+/** A list, a setting or another argument is invalid. */
 export class BadInputError extends LorbError {}
 
-/** An adapter's files are unsound, or it belongs to another base. */
+/** An adapter's files are invalid, or it belongs to another base. */
 export class AdapterError extends LorbError {}
 
-/** A file cannot be had: not there, refused, or the network is down. */
+/** A file could not be downloaded or read: not found, access denied, or a network failure. */
 export class SourceError extends LorbError {
   readonly url: string;
-  /** The server's answer; absent where there was none. */
+  /** The server's status code; absent if there was no response. */
   readonly status: number | undefined;
 
   constructor(url: string, message: string, status?: number, options?: ErrorOptions) {
@@ -60,7 +60,7 @@ export class SourceError extends LorbError {
   }
 }
 
-/** A wasm instance that trapped or a worker that died: it is dead, and another has to take its place. */
+/** A wasm instance trapped or a worker died. It must be replaced. */
 export class WorkerDiedError extends LorbError {}
 
 const CLASSES: Record<string, new (message: string) => Error> = {
@@ -74,14 +74,14 @@ const CLASSES: Record<string, new (message: string) => Error> = {
   WorkerDiedError,
 };
 
-/** An error as it crosses from the worker. */
+/** An error in the form in which the worker sends it. */
 export interface WireError {
   name: string;
   message: string;
 }
 
 export function toWire(error: unknown): WireError {
-  // After a trap nothing in the instance's memory can be trusted.
+  // After a trap, the memory of the instance cannot be trusted.
   if (error instanceof WebAssembly.RuntimeError || (error as Error | null)?.name === 'PanicError') {
     return { name: 'WorkerDiedError', message: `the computation failed: ${(error as Error).message}` };
   }
@@ -107,12 +107,12 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason ?? abortError();
 }
 
-/** Whether another worker may do what this one failed at. */
+/** Whether another worker may succeed where this one failed. */
 export function isLoss(error: unknown): error is DeviceLostError | WorkerDiedError {
   return error instanceof DeviceLostError || error instanceof WorkerDiedError;
 }
 
-/** A browser says "full" in several ways. */
+/** Browsers report a full disk in several ways. */
 export function isQuota(error: unknown): boolean {
   const name = (error as { name?: unknown } | null)?.name;
   return name === 'QuotaExceededError' || name === 'NS_ERROR_DOM_QUOTA_REACHED' || name === 'QuotaError';

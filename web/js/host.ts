@@ -1,4 +1,4 @@
-/** The worker's side: owns the wasm instance, does what it is asked, one thing after the other. */
+/** The worker's side: owns the wasm instance and executes requests one after the other. */
 
 import type * as Wasm from './wasm/lorb.js';
 import { abortError, BadInputError, toWire } from './errors.js';
@@ -8,7 +8,7 @@ export interface Port {
   postMessage(message: Reply, transfer?: Transferable[]): void;
 }
 
-/** How a call is watched while it runs. */
+/** Callbacks of a running call. */
 interface Call {
   done: (hypotheses: number) => void;
   isAborted: () => boolean;
@@ -25,7 +25,7 @@ export class Host {
   #model: Wasm.Model | undefined;
   #runs = new Map<number, { trainer: Wasm.Trainer; kept: number }>();
   #lastRun = 0;
-  /** The end of the line: operations on the model borrow it, so they may not overlap. */
+  /** The end of the queue. Operations borrow the model, so they must not overlap. */
   #queue: Promise<unknown> = Promise.resolve();
   #aborted = new Set<number>();
   #open = new Set<number>();
@@ -42,13 +42,13 @@ export class Host {
     }
     const { id, op, params } = request;
     this.#open.add(id);
-    // Reading text touches no model, so it need not wait for a training step's turn.
+    // Parsing text does not use the model, so it does not wait for a training step.
     const run = () => this.#answer(id, op, params);
     if (op === 'text.parse') void run();
     else this.#queue = this.#queue.then(run);
   }
 
-  /** Tells the page that nothing more will come of this instance. */
+  /** Reports to the page that this instance is dead. */
   fail(reason: string): void {
     this.#port.postMessage({ fatal: reason });
   }
@@ -79,7 +79,7 @@ export class Host {
 
   #theRun(run: number): { trainer: Wasm.Trainer; kept: number } {
     const found = this.#runs.get(run);
-    if (!found) throw new BadInputError('this run is over');
+    if (!found) throw new BadInputError('this run has ended');
     return found;
   }
 
@@ -92,7 +92,7 @@ export class Host {
 
     'base.begin': async ({ config, tokenizer, isVocab, lowercase, dtype, total }) => {
       const { BaseLoader } = await this.#wasm();
-      // A download that starts over: what came before is of another file.
+      // A restarted download: earlier bytes belong to another file.
       this.#loader?.free();
       this.#loader = undefined;
       this.#loader = new BaseLoader(config, tokenizer, isVocab, lowercase, dtype, total);
@@ -104,7 +104,7 @@ export class Host {
     'base.finish': async ({ name }) => {
       const loader = this.#loader;
       if (!loader || !this.#device) throw new BadInputError('no base is being loaded');
-      // Consumed, whether it succeeds or not.
+      // Consumed, on success and on failure.
       this.#loader = undefined;
       this.#model = await loader.finish(this.#device);
       this.#model.name = name;
@@ -169,7 +169,7 @@ export class Host {
   };
 }
 
-/** The buffers in an answer, which are handed over instead of copied: the wasm module made them for us alone. */
+/** The buffers in an answer, to transfer instead of copying: the wasm module created them for this answer only. */
 function buffers(result: unknown): Transferable[] {
   const values = Array.isArray(result) ? result : [result, ...(result && typeof result === 'object' ? Object.values(result) : [])];
   return values.filter(ArrayBuffer.isView).map((view) => view.buffer as ArrayBuffer);

@@ -1,4 +1,4 @@
-/** LoRB in the browser: re-rank N-best lists, and tune an adapter on what the user corrects, without a byte leaving the device. */
+/** LoRB in the browser: re-rank N-best lists and tune an adapter on the user's corrections. No data leaves the device. */
 
 export { Rescorer } from './rescorer.js';
 export type { Trainer } from './trainer.js';

@@ -1,11 +1,11 @@
-/** Whatever may be an N-best list, in the one form that the worker takes. */
+/** Converts all accepted forms of an N-best list to the one that the worker takes. */
 
 import { BadInputError } from './errors.js';
 import type { List } from './protocol.js';
 import { fromSpeech, isSpeechResult } from './speech.js';
 import type { Hypothesis, NBest, Utterance } from './types.js';
 
-/** Checks the shape alone; the core checks limits and says what is wrong with a score or an empty list. */
+/** Checks only the shape; the core checks limits, scores and empty lists. */
 export function toList(list: NBest, at: number): List {
   if (isSpeechResult(list)) return { id: name(at), nbest: fromSpeech(list) };
   if (Array.isArray(list)) return { id: name(at), nbest: hypotheses(list, name(at)) };

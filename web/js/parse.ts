@@ -11,7 +11,8 @@ export interface ParseOptions {
 }
 
 /**
- * Reads lists from JSON lines, plain or gzip, with the reader of the native tool: an error names file and line. Runs in a worker of its own, which needs no base and no GPU; `rescorer.parseNbest` uses the one that is there.
+ * Parses lists from JSON lines, plain or gzip, with the reader of the native tool. Errors name file and line. Runs in its own
+ * worker, which needs no base and no GPU; `rescorer.parseNbest` uses the existing worker.
  */
 export async function parseNbest(data: string | Blob, name = 'lists', { signal, worker }: ParseOptions = {}): Promise<List[]> {
   const text = await readText(data);
@@ -24,7 +25,7 @@ export async function parseNbest(data: string | Blob, name = 'lists', { signal, 
   }
 }
 
-/** The text of a file, unpacked where it begins as gzip does. */
+/** The text of a file, decompressed if it is gzip. */
 export async function readText(data: string | Blob): Promise<string> {
   if (typeof data === 'string') return data;
   const magic = new Uint8Array(await data.slice(0, 2).arrayBuffer());

@@ -1,17 +1,17 @@
-/** A file in the cache, in parts: a download cut short goes on after the last of them. */
+/** A file in the cache, in parts. An interrupted download resumes after the last part. */
 
 import type { LayeredCache } from './cache.js';
 
 export interface Kept {
-  /** Bytes of the whole file. */
+  /** Bytes of the complete file. */
   size: number;
-  /** What the server called this version: ETag or date; `null` where it said nothing that can be relied on. */
+  /** The server's version of the file (ETag or date); `null` if it sent nothing reliable. */
   version: string | null;
-  /** Bytes of each part that is kept, in order. */
+  /** Bytes of each stored part, in order. */
   parts: number[];
-  /** SHA-256 of the whole, once it was computed. */
+  /** SHA-256 of the complete file, once computed. */
   sha256: string | null;
-  /** There is no such file; an optional one that is not asked for again. */
+  /** The file does not exist; an optional file that is not requested again. */
   missing?: boolean;
 }
 
@@ -19,13 +19,13 @@ export class Parts {
   #cache: LayeredCache | null;
   #url: string;
 
-  /** `null` keeps nothing. */
+  /** `null` stores nothing. */
   constructor(cache: LayeredCache | null, url: string) {
     this.#cache = cache;
     this.#url = url;
   }
 
-  /** What is kept of the file, if anything. */
+  /** The stored index of the file, if any. */
   async read(): Promise<Kept | undefined> {
     const blob = await this.#cache?.match(this.#key('index'));
     if (!blob) return undefined;
@@ -37,13 +37,13 @@ export class Parts {
     }
   }
 
-  /** A part's bytes; `undefined` where it is gone or was cut. */
+  /** A part's bytes; `undefined` if it is missing or truncated. */
   async part(kept: Kept, at: number): Promise<Blob | undefined> {
     const blob = await this.#cache?.match(this.#key(String(at)));
     return blob?.size === kept.parts[at] ? blob : undefined;
   }
 
-  /** Adds a part, then writes the index that counts it: in this order, since either may be the last that happens. */
+  /** Adds a part, then writes the index that includes it. In this order, an interruption leaves a valid index. */
   async append(kept: Kept, part: Blob): Promise<void> {
     const at = kept.parts.length;
     kept.parts.push(part.size);
@@ -60,7 +60,7 @@ export class Parts {
     for (let at = 0; at < (kept?.parts.length ?? 0); at++) await this.#cache?.delete(this.#key(String(at)));
   }
 
-  /** Fragments are no part of a cache's keys, so the query has to tell parts from each other. */
+  /** Cache keys ignore fragments, so the query distinguishes the parts. */
   #key(part: string): string {
     const url = new URL(this.#url);
     url.searchParams.set('lorb-part', part);

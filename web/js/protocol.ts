@@ -1,4 +1,4 @@
-/** What the page and the worker say to each other. */
+/** The messages between page and worker. */
 
 import type { WireError } from './errors.js';
 import type { AdapterInfo, DeviceKind, Dtype, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from './types.js';
@@ -20,7 +20,7 @@ interface Scoring {
   batchTokens: number | undefined;
 }
 
-/** A message of a run, and the state to mirror where a newer one was kept. */
+/** A message of a run, and the state to mirror if there is a new one. */
 export interface Advanced {
   message: TrainMessage | undefined;
   step: number;
@@ -28,7 +28,7 @@ export interface Advanced {
   kept: Uint8Array | undefined;
 }
 
-/** Every operation: what it is given, and what it answers. */
+/** Every operation: parameters and result. */
 export interface Operations {
   'device.open': [{ kind: DeviceKind }, { kind: string; name: string }];
   'base.begin': [{ config: Uint8Array; tokenizer: Uint8Array; isVocab: boolean; lowercase: boolean; dtype: Dtype; total: number }, void];
@@ -63,5 +63,5 @@ export type Result<O extends Operation> = Operations[O][1];
 /** From the page. */
 export type Request = { [O in Operation]: { id: number; op: O; params: Params<O> } }[Operation] | { abort: number };
 
-/** From the worker. `fatal` is said once, when the instance is beyond help. */
+/** From the worker. `fatal` is sent once, when the instance can no longer be used. */
 export type Reply = { id: number; result: unknown } | { id: number; error: WireError } | { id: number; done: number } | { fatal: string };

@@ -1,4 +1,4 @@
-/** The page's side of a model: everything heavy happens in a worker, these are its messages. */
+/** The page's side of a model. All heavy work happens in a worker, controlled by messages. */
 
 import { loadAdapterFiles, origin } from './base.js';
 import { BadInputError, throwIfAborted } from './errors.js';
@@ -32,7 +32,7 @@ const DEVICES: readonly DeviceKind[] = ['webgpu', 'wasm'];
 const DTYPES: readonly Dtype[] = ['fp32', 'fp16', 'int8'];
 const DEFAULT_ADAPTER = 'default';
 
-/** A base with adapters, which re-ranks N-best lists and learns from corrected ones. */
+/** A base with adapters, which re-ranks N-best lists and trains on corrected ones. */
 export class Rescorer {
   /** Hub id or folder of the base. */
   readonly name: string;
@@ -48,10 +48,10 @@ export class Rescorer {
   }
 
   /**
-   * Loads a base, from the cache where it was loaded before, and starts the device.
+   * Loads a base, from the cache if it was loaded before, and starts the device.
    *
    * Throws `WebGPUNotAvailableError`, `DeviceRefusedError`, `UnsupportedModelError`, `SourceError`, `IntegrityError`,
-   * and what `loadAdapter` throws.
+   * and the errors of `loadAdapter`.
    */
   static async fromPretrained(source: Source, options: RescorerOptions = {}): Promise<Rescorer> {
     const { device = 'webgpu', dtype = 'fp32', adapter, worker, signal } = options;
@@ -64,7 +64,7 @@ export class Rescorer {
     const rescorer = new Rescorer(from.folder.name, session, options);
     try {
       if (adapter !== undefined) await rescorer.loadAdapter(adapter, signal ? { signal } : {});
-      // A GPU compiles kernels and is checked now, for the adapter that comes first.
+      // Compiles and checks the GPU's kernels now, for the first adapter.
       await session.call('model.warm-up', { adapter: rescorer.activeAdapter ?? undefined }, { signal });
     } catch (error) {
       await rescorer.dispose();
@@ -74,12 +74,12 @@ export class Rescorer {
     return rescorer;
   }
 
-  /** Where it computes, as asked for. */
+  /** The requested device. */
   get device(): DeviceKind {
     return this.#session.opened.device.kind as DeviceKind;
   }
 
-  /** The device's own name. */
+  /** The name that the device reports. */
   get deviceName(): string {
     return this.#session.opened.device.name;
   }
@@ -93,23 +93,23 @@ export class Rescorer {
     return this.#session.opened.base.hash;
   }
 
-  /** Numbers of the frozen base. */
+  /** Parameters of the frozen base. */
   get parameters(): number {
     return this.#session.opened.base.parameters;
   }
 
-  /** Name of the adapter that scores, `null` where none does. */
+  /** Name of the adapter that scores, or `null`. */
   get activeAdapter(): string | null {
     return this.#active;
   }
 
-  /** Re-ranks a list; best first. */
+  /** Re-ranks a list, best first. */
   async rescore(nbest: NBest, options: RescoreOptions = {}): Promise<Ranked[]> {
     const [ranked] = await this.#rescore([toList(nbest, 0)], options);
     return ranked!;
   }
 
-  /** Re-ranks many lists at once, in the order that is fastest. */
+  /** Re-ranks many lists at once, in the fastest order. */
   async rescoreAll(lists: readonly NBest[], options: RescoreOptions = {}): Promise<Ranked[][]> {
     return this.#rescore(toLists(lists, 'rescoreAll'), options);
   }
@@ -119,7 +119,7 @@ export class Rescorer {
     return this.#session.call('model.rescore', { adapter: this.#active, lists, weights, batchTokens }, watch(options, lists));
   }
 
-  /** The active adapter's score of every text. */
+  /** The active adapter's score for each text. */
   async score(lists: readonly (readonly string[])[], options: CallOptions = {}): Promise<number[][]> {
     if (this.#active === null) throw new BadInputError('score: no adapter is active; load one or train one');
     const texts = lists.map((list) => [...list]);
@@ -130,24 +130,24 @@ export class Rescorer {
     return scores.map((list) => Array.from(list));
   }
 
-  /** `[CLS]` of the bare base for every text: `texts.length` rows of the hidden size, row after row. */
+  /** `[CLS]` of the base without adapter for each text: `texts.length` rows of the hidden size, row by row. */
   async encode(texts: readonly string[], { batchTokens, signal }: CallOptions = {}): Promise<Float32Array> {
     return this.#session.call('model.encode', { texts: [...texts], batchTokens }, { signal });
   }
 
-  /** Tokens of every text, with `[CLS]` and `[SEP]`. */
+  /** The number of tokens of each text, including `[CLS]` and `[SEP]`. */
   async tokenCounts(texts: readonly string[], { signal }: CallOptions = {}): Promise<Uint32Array> {
     return this.#session.call('model.tokens', { texts: [...texts] }, { signal });
   }
 
-  /** WER of the first pass, of rescoring and of the best choice, with intervals. Lists without `ref` are counted apart. */
+  /** WER of the first pass, the rescored result and the oracle, with intervals. Lists without `ref` are counted separately. */
   async evaluate(utterances: readonly Utterance[], options: EvaluateOptions = {}): Promise<Report> {
     const { weights, batchTokens, seed = 0 } = options;
     const lists = toLists(utterances, 'evaluate');
     return this.#session.call('model.evaluate', { adapter: this.#active, lists, weights, seed, batchTokens }, watch(options, lists));
   }
 
-  /** Finds the weights of the combination with the first pass, and keeps them with the active adapter. */
+  /** Tunes the weights of the score combination and stores them in the active adapter. */
   async tune(utterances: readonly Utterance[], options: TuneOptions = {}): Promise<Tuned> {
     const adapter = this.#active;
     if (adapter === null) throw new BadInputError('tune: no adapter is active');
@@ -158,13 +158,13 @@ export class Rescorer {
     return tuned;
   }
 
-  /** Reads lists from JSON lines, plain or gzip; an error names the line. */
+  /** Parses lists from JSON lines, plain or gzip. Errors name the line. */
   async parseNbest(data: string | Blob, name = 'lists', { signal }: CallOptions = {}): Promise<Utterance[]> {
     return this.#session.call('text.parse', { text: await readText(data), name }, { signal });
   }
 
   /**
-   * Loads an adapter that LoRB or PEFT wrote, and activates it. Throws `AdapterError` where it is unsound or belongs to another base.
+   * Loads an adapter from LoRB or PEFT and activates it. Throws `AdapterError` if it is invalid or belongs to another base.
    */
   async loadAdapter(source: Source, options: LoadAdapterOptions = {}): Promise<AdapterInfo> {
     const { name = DEFAULT_ADAPTER, activate = true, signal } = options;
@@ -177,13 +177,13 @@ export class Rescorer {
     return info;
   }
 
-  /** Makes another loaded adapter the active one. */
+  /** Activates another loaded adapter. */
   setAdapter(name: string): void {
     if (!this.#infos.has(name)) throw new BadInputError(`no adapter named ${JSON.stringify(name)} is loaded`);
     this.#active = name;
   }
 
-  /** No adapter scores any more, and lists keep the first pass's order, until `setAdapter`. */
+  /** Deactivates the adapter: until `setAdapter`, lists keep the first-pass order. */
   disableAdapters(): void {
     this.#active = null;
   }
@@ -199,7 +199,7 @@ export class Rescorer {
     await this.#session.removeAdapter(name);
   }
 
-  /** An adapter, the active one where no name is given, as the two files of a PEFT folder. */
+  /** The two files of a PEFT directory for an adapter, by default the active one. */
   async saveAdapter(name: string | null = this.#active): Promise<AdapterFiles> {
     const bytes = name === null ? undefined : this.#session.adapterBytes(name);
     if (!bytes || !this.#infos.has(name!)) {
@@ -211,7 +211,7 @@ export class Rescorer {
     };
   }
 
-  /** A run to come; nothing happens before its `run`. */
+  /** Creates a training run. It starts with `run`. */
   createTrainer(options: TrainOptions = {}): Trainer {
     const name = options.adapter ?? DEFAULT_ADAPTER;
     return new Trainer(this.#session, { ...options, adapter: name }, async () => {
@@ -220,7 +220,7 @@ export class Rescorer {
     });
   }
 
-  /** Copies an adapter that the worker changed, with what it says of itself. */
+  /** Copies an adapter that the worker changed, and its metadata. */
   async #store(name: string): Promise<void> {
     await this.#session.mirrorAdapter(name);
     const infos = await this.#session.call('adapter.list', {});
@@ -232,7 +232,7 @@ export class Rescorer {
     return this.#session.call('model.memory', {});
   }
 
-  /** Frees the model's buffers and ends the worker. The page's own GPU devices are untouched. */
+  /** Frees the model's buffers and ends the worker. GPU devices created by the page are not affected. */
   async dispose(): Promise<void> {
     this.#infos.clear();
     this.#active = null;
@@ -249,7 +249,7 @@ function watch({ signal, onProgress }: CallOptions, lists: List[]) {
   return { signal, onDone: onProgress && ((done: number) => onProgress(done, total)) };
 }
 
-/** Without the keys that say nothing, which would hide others' values. */
+/** Without undefined keys, which would override other values. */
 function defined<T extends object>(options: T): Partial<T> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
 }

@@ -1,4 +1,4 @@
-/** A base and its adapters in a worker, with what is needed to build all of it again in another. */
+/** A base and its adapters in a worker, with everything needed to rebuild them in another. */
 
 import { loadBase, type Origin } from './base.js';
 import { Engine, type CallWatch, type WorkerFactory } from './engine.js';
@@ -19,7 +19,7 @@ export class Session {
   #engine: Engine | undefined;
   #recovering: Promise<void> | undefined;
   #disposed = false;
-  /** Every adapter as PEFT's two files: what a new worker is given. */
+  /** Every adapter as PEFT's two files, to restore in a new worker. */
   #mirror = new Map<string, AdapterBytes>();
   opened!: Opened;
 
@@ -35,7 +35,7 @@ export class Session {
     throwIfAborted(signal);
     const engine = new Engine(this.#factory);
     try {
-      // The device first: where there is none, nothing need be downloaded.
+      // Open the device first: without one, nothing needs to be downloaded.
       const device = await engine.call('device.open', { kind: this.#device }, { signal });
       const base = await loadBase(this.#origin, this.#dtype, engine);
       this.opened = { device, base };
@@ -46,7 +46,7 @@ export class Session {
     }
   }
 
-  /** An operation on the model. A lost device is replaced once; then the operation is done again. */
+  /** Runs an operation on the model. A lost device is replaced once and the operation is repeated. */
   async call<O extends Operation>(op: O, params: Params<O>, watch: CallWatch = {}): Promise<Result<O>> {
     const engine = await this.engine();
     try {
@@ -58,16 +58,16 @@ export class Session {
     }
   }
 
-  /** The living worker, or a new one in a dead one's place. */
+  /** The worker, or its replacement if it died. */
   async engine(): Promise<Engine> {
     if (this.#recovering) await this.#recovering;
-    if (this.#disposed) throw new BadInputError('this rescorer was disposed of');
+    if (this.#disposed) throw new BadInputError('this rescorer was disposed');
     const { dead } = this.#engine!;
     if (dead) await this.recover(this.#engine!, dead);
     return this.#engine!;
   }
 
-  /** Replaces `lost` by a new worker with a new device, the base and all adapters. Calls at the same time share the work. */
+  /** Replaces `lost` with a new worker, device, base and adapters. Concurrent calls share the work. */
   async recover(lost: Engine, reason: Error): Promise<void> {
     lost.terminate(reason);
     if (this.#disposed || (this.#engine !== lost && !this.#engine?.dead)) return;
@@ -78,25 +78,25 @@ export class Session {
   async #rebuild(reason: Error): Promise<void> {
     const { folder, emit } = this.#origin;
     emit({ status: 'recover', name: folder.name, reason: reason.message });
-    // The signal given for loading was for the first time.
+    // The signal passed for loading applied only to the first load.
     const { signal: _, ...options } = this.#origin.options;
     const engine = new Engine(this.#factory);
     try {
       const device = await engine.call('device.open', { kind: this.#device });
       const base = await loadBase({ ...this.#origin, options }, this.#dtype, engine);
-      if (base.hash !== this.opened.base.hash) throw new Error('the base is another by now');
+      if (base.hash !== this.opened.base.hash) throw new Error('the base has changed');
       for (const [name, bytes] of this.#mirror) await engine.call('adapter.read', { name, ...bytes });
       this.opened = { device, base };
       this.#engine = engine;
     } catch (error) {
       engine.terminate();
-      const message = `${reason.message}; starting again did not help: ${(error as Error).message}`;
+      const message = `${reason.message}; the restart failed: ${(error as Error).message}`;
       throw new DeviceLostError(message, { cause: error });
     }
     if (this.#disposed) engine.terminate();
   }
 
-  /** Puts an adapter into the worker and into the mirror. */
+  /** Loads an adapter into the worker and into the mirror. */
   async readAdapter(name: string, bytes: AdapterBytes, signal?: AbortSignal): Promise<AdapterInfo> {
     const info = await this.call('adapter.read', { name, ...bytes }, { signal });
     this.#mirror.set(name, bytes);
@@ -109,13 +109,13 @@ export class Session {
     return info;
   }
 
-  /** Takes a copy of an adapter that the worker changed. */
+  /** Copies an adapter that the worker changed. */
   async mirrorAdapter(name: string): Promise<void> {
     this.#mirror.set(name, await (await this.engine()).call('adapter.write', { name }));
   }
 
   async removeAdapter(name: string): Promise<void> {
-    // First here, so that a recovery meanwhile does not bring it back; a dead worker needs no more than that.
+    // Remove it here first, so that a concurrent recovery does not restore it; a dead worker needs nothing more.
     this.#mirror.delete(name);
     try {
       if (this.#engine && !this.#engine.dead) await this.#engine.call('adapter.remove', { name });
@@ -134,12 +134,12 @@ export class Session {
     const engine = this.#engine;
     if (!engine || engine.dead) return;
     try {
-      // Buffers are destroyed now, not whenever the browser collects what the worker leaves.
+      // Destroys buffers now, instead of when the browser collects the worker.
       await engine.call('dispose', {});
     } catch (error) {
       if (!isLoss(error)) throw error;
     } finally {
-      engine.terminate(new BadInputError('this rescorer was disposed of'));
+      engine.terminate(new BadInputError('this rescorer was disposed'));
     }
   }
 }

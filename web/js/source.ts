@@ -1,4 +1,4 @@
-/** Where files are: on a hub, under a URL, or in the caller's hands. */
+/** Locates files: on a hub, at a URL, or given by the caller. */
 
 import { BadInputError } from './errors.js';
 import type { Facts, Remote } from './download.js';
@@ -6,13 +6,13 @@ import type { FileData, LoadOptions, Source } from './types.js';
 
 export const HUB = 'https://huggingface.co';
 
-/** A folder of files, of which some may not be there. */
+/** A folder of files, some of which may not exist. */
 export interface Folder {
-  /** For events and messages. */
+  /** Name for events and messages. */
   name: string;
-  /** What adapters trained on this base name it by; its hash tells more where there is none. */
+  /** The base name that adapters trained on this base record; without one, they are identified by its hash. */
   id: string | undefined;
-  /** A file in hand, the place of one on the network, or `undefined` where it is known not to be there. */
+  /** A given file, the location of a remote one, or `undefined` if it is known not to exist. */
   locate(file: string): Blob | Remote | undefined;
 }
 
@@ -22,7 +22,7 @@ export function openFolder(source: Source, options: LoadOptions): Folder {
   return fileFolder(source);
 }
 
-/** A name, or an owner and a name; what begins like a path or has a scheme is none. */
+/** A name, or an owner and a name. Paths and URLs do not match. */
 function isHubId(source: string): boolean {
   return /^[\w-][\w.-]*(\/[\w-][\w.-]*)?$/.test(source);
 }
@@ -43,7 +43,7 @@ function hubFolder(id: string, { host = HUB, revision = 'main', sha256 }: LoadOp
   };
 }
 
-/** Sizes and hashes of a repository's files; `undefined` where the hub gives no listing, and files are asked for one by one. */
+/** Sizes and hashes of a repository's files; `undefined` if the hub provides no listing. Files are then requested one by one. */
 async function list(url: string): Promise<Map<string, Facts> | undefined> {
   try {
     const response = await fetch(url);
@@ -63,7 +63,7 @@ function urlFolder(source: string | URL, { sha256 }: LoadOptions): Folder {
     throw new BadInputError(`${JSON.stringify(source)} is neither a hub id (owner/name) nor a URL`);
   }
   if (!root.pathname.endsWith('/')) root.pathname += '/';
-  // Not the URL itself: adapters travel, and nobody else may reach this server.
+  // Not the URL itself: adapters are shared, and others may not be able to reach this server.
   const id = hubIdIn(root) ?? root.pathname.split('/').filter(Boolean).pop();
   return { name: id ?? root.host, id, locate: (file) => ({ url: new URL(file + root.search, root).href, file, sha256: sha256?.[file] }) };
 }

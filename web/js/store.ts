@@ -1,4 +1,4 @@
-/** Adapters and checkpoints on the device, in the origin's private file system. */
+/** Adapters and checkpoints on the device, in the origin private file system. */
 
 import { BadInputError, isQuota, LorbError, QuotaError } from './errors.js';
 import { sha256 } from './download.js';
@@ -6,18 +6,18 @@ import type { FileData } from './types.js';
 
 type Slot = 'a' | 'b';
 
-/** What makes a slot whole; written after all its files. */
+/** Marks a slot as complete; written after all its files. */
 interface Manifest {
-  /** Grows with every writing. */
+  /** Increases with every write. */
   sequence: number;
   files: { name: string; size: number; sha256: string }[];
 }
 
 /**
- * A folder of entries, each a handful of files under a name.
+ * A folder of entries, each with a few named files.
  *
- * An entry has two slots. Writing takes the one that is older: its manifest is removed, its files are written, its new manifest comes
- * last. A writing torn at any point leaves the other slot readable, and reading checks every file by size and SHA-256.
+ * An entry has two slots. A write replaces the older one: it removes the manifest, writes the files, and writes the new manifest last.
+ * An interrupted write leaves the other slot intact. Reading checks the size and SHA-256 of every file.
  */
 export class AdapterStore {
   #root: FileSystemDirectoryHandle;
@@ -26,13 +26,13 @@ export class AdapterStore {
     this.#root = root;
   }
 
-  /** Opens the store of that name; `root` stands in for the origin's private file system. */
+  /** Opens the store with this name; `root` replaces the origin private file system. */
   static async open(name = 'lorb', root?: FileSystemDirectoryHandle): Promise<AdapterStore> {
     const storage = root ?? (await privateFiles());
     return new AdapterStore(await storage.getDirectoryHandle(encode(name), { create: true }));
   }
 
-  /** Writes an entry, in place of one of that name. Throws `QuotaError` where there is no room; what was there stays. */
+  /** Writes or replaces an entry. Throws `QuotaError` if there is no space; the previous version stays intact. */
   async save(key: string, files: Record<string, FileData>): Promise<void> {
     if (Object.keys(files).length === 0) throw new BadInputError(`${key}: no files to save`);
     const entry = await this.#root.getDirectoryHandle(encode(key), { create: true });
@@ -41,7 +41,7 @@ export class AdapterStore {
     const sequence = Math.max(a?.sequence ?? 0, b?.sequence ?? 0) + 1;
     try {
       await remove(entry, manifestName(slot));
-      // With the folder goes whatever an earlier version had more.
+      // Removing the folder also removes files that only the earlier version had.
       await remove(entry, slot);
       const folder = await entry.getDirectoryHandle(slot, { create: true });
       const written: Manifest = { sequence, files: [] };
@@ -53,11 +53,11 @@ export class AdapterStore {
       await write(entry, manifestName(slot), new TextEncoder().encode(JSON.stringify(written)));
     } catch (error) {
       if (!isQuota(error)) throw error;
-      throw new QuotaError(`${key}: there is no room left on this device for this page's files`, { cause: error });
+      throw new QuotaError(`${key}: no storage space left for this page on this device`, { cause: error });
     }
   }
 
-  /** The newest whole version of an entry; `undefined` where there is none. */
+  /** The newest complete version of an entry, or `undefined`. */
   async load(key: string): Promise<Record<string, Blob> | undefined> {
     const entry = await this.#root.getDirectoryHandle(encode(key)).catch(absent);
     if (!entry) return undefined;
@@ -85,14 +85,14 @@ export class AdapterStore {
 
 async function privateFiles(): Promise<FileSystemDirectoryHandle> {
   if (typeof navigator === 'undefined' || !navigator.storage?.getDirectory) {
-    throw new LorbError('this page has no private file system: it needs https (or localhost) and a browser that offers it');
+    throw new LorbError('this page has no private file system: use https (or localhost) and a browser that supports it');
   }
   return navigator.storage.getDirectory();
 }
 
-/** A file's name may not hold a slash, nor be one of the two names for folders. */
+/** A file name must not contain a slash or be `.` or `..`. */
 function encode(name: string): string {
-  if (name === '') throw new BadInputError('a name is needed');
+  if (name === '') throw new BadInputError('the name is empty');
   return encodeURIComponent(name).replace(/^\.+$/, (dots) => dots.replaceAll('.', '%2E'));
 }
 
@@ -108,7 +108,7 @@ async function write(folder: FileSystemDirectoryHandle, name: string, bytes: Uin
   }
 }
 
-/** Beside the slot's folder, so that no file within can have its name. */
+/** Next to the slot's folder, so that no file in the folder can have this name. */
 function manifestName(slot: Slot): string {
   return `${slot}.json`;
 }
@@ -119,7 +119,7 @@ async function manifest(entry: FileSystemDirectoryHandle, slot: Slot): Promise<M
     const found = JSON.parse(await file.text()) as Manifest;
     return Number.isInteger(found.sequence) && Array.isArray(found.files) ? found : undefined;
   } catch (error) {
-    // No manifest, or half of one: this slot was never finished.
+    // A missing or incomplete manifest: this slot was never finished.
     if (error instanceof SyntaxError || isAbsent(error)) return undefined;
     throw error;
   }
@@ -132,7 +132,7 @@ async function read(entry: FileSystemDirectoryHandle, slot: Slot, { files }: Man
     const handle = await folder?.getFileHandle(encode(name)).catch(absent);
     const bytes = await (await handle?.getFile())?.arrayBuffer();
     if (bytes?.byteLength !== size || (await sha256(bytes)) !== expected) return undefined;
-    // A copy: a file of this system changes when its slot is written again.
+    // Copy it, because a file in this file system changes when its slot is written again.
     loaded[name] = new Blob([bytes]);
   }
   return loaded;

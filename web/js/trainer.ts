@@ -1,4 +1,4 @@
-/** A training run, as an iterator of its messages. */
+/** A training run as an iterator over its messages. */
 
 import type { Engine } from './engine.js';
 import { BadInputError, DeviceLostError, isLoss, throwIfAborted } from './errors.js';
@@ -11,7 +11,7 @@ const LORA: readonly (keyof LoraOptions)[] = ['r', 'alpha', 'dropout', 'targetMo
 
 let runs = 0;
 
-/** Made by `rescorer.createTrainer`. */
+/** Created by `rescorer.createTrainer`. */
 export class Trainer {
   #session: Session;
   #options: TrainOptions & { adapter: string };
@@ -19,7 +19,7 @@ export class Trainer {
   #state: TrainerState = 'new';
   /** Resolved by `resume`, while paused. */
   #pause: { over: Promise<void>; end: () => void } | undefined;
-  /** The run in the worker that it lives in. */
+  /** The run in the current worker. */
   #run: { engine: Engine; id: number } | undefined;
   #mirror: Uint8Array | undefined;
   #step = 0;
@@ -48,17 +48,17 @@ export class Trainer {
   }
 
   /**
-   * Trains, one message at a time: the next step is begun when the next message is asked for. When the run is over, or stopped, its
-   * best adapter is stored under `options.adapter` and active. Leaving the loop early ends the run and stores nothing.
+   * Trains, one message at a time: the next step starts when the next message is requested. When the run ends or is stopped, its best
+   * adapter is stored and activated under `options.adapter`. Leaving the loop early ends the run and stores nothing.
    */
   async *run(train: readonly Utterance[], dev: readonly Utterance[] = [], options: RunOptions = {}): AsyncGenerator<TrainMessage, void, undefined> {
-    if (this.#state !== 'new') throw new BadInputError('a trainer runs once; create another');
+    if (this.#state !== 'new') throw new BadInputError('a trainer runs only once; create another');
     const { signal, checkpoint } = options;
     throwIfAborted(signal);
     const lists = { train: toLists(train, 'train'), dev: toLists(dev, 'dev') };
     this.#state = 'running';
     this.#mirror = checkpoint;
-    // Hidden from the rescorer's list: where the run starts from, for a recovery too.
+    // Not in the rescorer's list: the adapter that the run starts from, also after a recovery.
     const start = ` run ${++runs}`;
     try {
       await this.#begin(start, signal);
@@ -71,7 +71,7 @@ export class Trainer {
       if (this.#mirror) lost.checkpoint = this.#mirror;
       throw lost;
     } finally {
-      // Left early.
+      // The caller left the loop early.
       if (['running', 'paused'].includes(this.#state)) this.#state = 'stopped';
       this.#end(start);
     }
@@ -101,7 +101,7 @@ export class Trainer {
       this.#steps = steps;
       if (kept) this.#mirror = kept;
       if (!message) return;
-      // A recovered run starts and warns a second time.
+      // A recovered run repeats the start message and its warnings.
       if (message.type === 'started' && this.#recovered) continue;
       if (message.type === 'warning') {
         if (warned.has(message.kind)) continue;
@@ -117,7 +117,7 @@ export class Trainer {
     }
   }
 
-  /** Holds the run after the step under way. */
+  /** Pauses the run after the current step. */
   pause(): void {
     if (this.#state !== 'running') return;
     this.#state = 'paused';
@@ -132,23 +132,23 @@ export class Trainer {
     this.#unpause();
   }
 
-  /** Ends the run after the step under way, and keeps its best adapter; the last message is `stopped`. */
+  /** Ends the run after the current step and keeps its best adapter. The last message is `stopped`. */
   stop(): void {
     if (this.#state !== 'running' && this.#state !== 'paused') return;
     this.#state = 'stopped';
     this.#unpause();
   }
 
-  /** The run as it stands, to go on from in another session: `run(train, dev, {checkpoint})` with the same data and settings. */
+  /** The current state of the run, to continue in another session: `run(train, dev, {checkpoint})` with the same data and settings. */
   async checkpoint(): Promise<Uint8Array> {
     try {
       if (this.#run) return await this.#run.engine.call('train.checkpoint', { run: this.#run.id });
     } catch (error) {
-      // The device is gone, which the run itself gets over; the mirror is as good, if some steps older.
+      // The device is lost, and the run will recover from it. The mirror is equivalent, but some steps older.
       if (!isLoss(error) || !this.#mirror) throw error;
     }
     if (this.#mirror) return this.#mirror;
-    throw new BadInputError('checkpoint: there is no run');
+    throw new BadInputError('checkpoint: no run has started');
   }
 
   #unpause(): void {
@@ -164,7 +164,7 @@ export class Trainer {
     signal?.removeEventListener('abort', abort);
   }
 
-  /** The adapter that the run starts from, by a name of its own. */
+  /** The adapter that the run starts from, under a private name. */
   async #begin(start: string, signal: AbortSignal | undefined): Promise<void> {
     const { from, seed } = this.#options;
     if (from === undefined) {
@@ -172,7 +172,7 @@ export class Trainer {
       return;
     }
     const given = LORA.find((key) => this.#options[key] !== undefined);
-    if (given) throw new BadInputError(`${given} cannot be changed in an adapter to go on from; leave it out, or leave out \`from\``);
+    if (given) throw new BadInputError(`${given} cannot be changed when continuing from an adapter; omit it, or omit \`from\``);
     const bytes = this.#session.adapterBytes(from);
     if (!bytes) throw new BadInputError(`no adapter named ${JSON.stringify(from)} is loaded`);
     await this.#session.readAdapter(start, bytes, signal);
@@ -205,7 +205,7 @@ export class Trainer {
     await this.#store();
   }
 
-  /** Frees the run. Nobody waits: a step that was aborted is still under way, and a dead worker has freed all of it. */
+  /** Frees the run. Nothing waits for this: an aborted step may still be running, and a dead worker has freed everything. */
   #end(start: string): void {
     const ended = this.#run?.engine.call('train.end', { run: this.#run.id });
     const removed = this.#session.removeAdapter(start);

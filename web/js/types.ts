@@ -1,30 +1,30 @@
-/** The package's own types: data, options, results, messages. Rates are fractions, scores are natural log-probabilities. */
+/** The package's types: data, options, results, messages. Rates are fractions, scores are natural log-probabilities. */
 
-/** Where to compute: WebGPU, or the CPU through WebAssembly SIMD. Neither stands in for the other unasked. */
+/** The device: WebGPU, or the CPU through WebAssembly SIMD. There is no automatic fallback. */
 export type DeviceKind = 'webgpu' | 'wasm';
 
-/** How the frozen linear layers of the base are kept. Anything but `fp32` is rounded once, on loading. */
+/** Precision of the frozen linear layers of the base. Values other than `fp32` are rounded once, on loading. */
 export type Dtype = 'fp32' | 'fp16' | 'int8';
 
-/** One guess of the recogniser. Other keys are kept, and ignored. */
+/** One hypothesis of the recogniser. Other keys are kept and ignored. */
 export interface Hypothesis {
   text: string;
-  /** First-pass log-probability, higher is better; leave it out where unknown: that is not 0. */
+  /** First-pass log-probability, higher is better; omit it when unknown, do not pass 0. */
   score?: number | null;
   [key: string]: unknown;
 }
 
-/** Something said: what was said, where known, and what the recogniser heard. One line of a JSON-lines file. */
+/** One utterance: its N-best list, and its reference if known. One line of a JSON-lines file. */
 export interface Utterance {
-  /** A name; made up from the place in the list where it is left out. */
+  /** A name; by default derived from the position in the list. */
   id?: string;
-  /** What was said. Lists without it can be rescored, not learned from. */
+  /** Reference transcript. Lists without one can be rescored but not trained on. */
   ref?: string | null;
   nbest: readonly (Hypothesis | string)[];
   [key: string]: unknown;
 }
 
-/** What the Web Speech API calls an alternative; `confidence` 0 means that there is none. */
+/** An alternative of the Web Speech API; `confidence` 0 means that there is none. */
 export interface SpeechAlternative {
   readonly transcript: string;
   readonly confidence: number;
@@ -37,48 +37,48 @@ export interface SpeechResult {
   readonly [index: number]: SpeechAlternative;
 }
 
-/** Anything that is an N-best list: texts, hypotheses, an utterance, or a result of the Web Speech API. */
+/** All accepted forms of an N-best list: texts, hypotheses, an utterance, or a result of the Web Speech API. */
 export type NBest = readonly (Hypothesis | string)[] | Utterance | SpeechResult;
 
 /** `score = first + beta * lm + gamma * words`. */
 export interface Weights {
   beta: number;
-  /** Per word, 0 where left out. */
+  /** Weight per word, 0 by default. */
   gamma?: number;
 }
 
-/** A hypothesis after rescoring; a list of these comes best first. */
+/** A hypothesis after rescoring. Lists of these are ordered best first. */
 export interface Ranked {
   text: string;
-  /** What the list is ordered by. */
+  /** The total score that orders the list. */
   score: number;
-  /** The recogniser's score, `null` where it gave none. */
+  /** The recogniser's score, `null` if it gave none. */
   first: number | null;
-  /** The adapter's score, `null` where no adapter is active: the order is then the first pass's. */
+  /** The adapter's score, `null` if no adapter is active; the list then keeps the first-pass order. */
   lm: number | null;
   /** From 1. */
   rank: number;
-  /** Place in the list that was given, from 0. */
+  /** Position in the input list, from 0. */
   index: number;
 }
 
-/** A file of a model as the page has it. */
+/** Contents of a model file. */
 export type FileData = Blob | ArrayBuffer | Uint8Array;
 
 /**
- * Where files come from: a hub id (`owner/name`), the URL of a folder (absolute, or relative and beginning with `/`, `./` or
- * `../`), files that the user picked, or files by name.
+ * The source of a model's files: a hub id (`owner/name`), the URL of a folder (absolute, or relative and starting with `/`, `./` or
+ * `../`), files that the user selected, or files by name.
  */
 export type Source = string | URL | readonly File[] | FileList | Record<string, FileData>;
 
-/** What a cache has to offer; the browser's `Cache` does. Keys are URLs. */
+/** The interface of a cache; the browser's `Cache` implements it. Keys are URLs. */
 export interface CacheLike {
   match(key: string): Promise<Response | undefined>;
   put(key: string, response: Response): Promise<void>;
   delete?(key: string): Promise<boolean>;
 }
 
-/** What is told while something is loaded, in transformers.js's shape. */
+/** Events while loading, in the shape of transformers.js. */
 export type ProgressEvent =
   | { status: 'initiate' | 'download'; name: string; file: string }
   | {
@@ -95,106 +95,106 @@ export type ProgressEvent =
       status: 'done';
       name: string;
       file: string;
-      /** Whether the file came from the cache, from the network, or was given. */
+      /** Where the file came from: the cache, the network, or the caller. */
       from: 'cache' | 'network' | 'files';
-      /** Whether its SHA-256 was compared with one known beforehand. */
+      /** Whether its SHA-256 was compared with a known one. */
       verified: boolean;
     }
-  /** The base is loaded; told once. */
+  /** The base is loaded; sent once. */
   | { status: 'ready'; name: string }
-  /** The browser refuses to keep the files: they are held in memory for this page's life alone. */
+  /** The browser does not store the files; they stay in memory until the page closes. */
   | { status: 'cache'; name: string; file: string; fallback: 'memory'; reason: string }
-  /** A connection broke and the download goes on from the byte it had reached. */
+  /** A connection broke; the download resumes at the last byte. */
   | { status: 'retry'; name: string; file: string; loaded: number; reason: string }
-  /** The device was lost, and everything is being loaded again. */
+  /** The device was lost; everything is being reloaded. */
   | { status: 'recover'; name: string; reason: string };
 
 export type ProgressCallback = (event: ProgressEvent) => void;
 
-/** What downloads can be told. */
+/** Options of downloads. */
 export interface LoadOptions {
-  /** Branch, tag or commit on the hub, `main` where left out. */
+  /** Branch, tag or commit on the hub, `main` by default. */
   revision?: string;
-  /** Another hub with the same paths; `https://huggingface.co` where left out. */
+  /** Another hub with the same paths; `https://huggingface.co` by default. */
   host?: string;
   progress_callback?: ProgressCallback;
   signal?: AbortSignal;
-  /** `null` keeps nothing; left out, the browser's Cache API is used. */
+  /** `null` disables caching; by default, the browser's Cache API is used. */
   cache?: CacheLike | null;
-  /** Files from the cache alone; a file that is not there is an error. */
+  /** Use only cached files; a missing file is an error. */
   local_files_only?: boolean;
   /** Expected SHA-256, by file name, in hexadecimal digits. */
   sha256?: Record<string, string>;
 }
 
 export interface RescorerOptions extends LoadOptions {
-  /** `webgpu` where left out. */
+  /** `webgpu` by default. */
   device?: DeviceKind;
-  /** `fp32` where left out. */
+  /** `fp32` by default. */
   dtype?: Dtype;
-  /** An adapter to load and to activate. */
+  /** An adapter to load and activate. */
   adapter?: Source;
-  /** What adapters tuned here state as their base, best a hub id. Left out, the hub id, else the folder's name. */
+  /** The base name written into adapters tuned here, preferably a hub id. By default the hub id, else the folder's name. */
   baseName?: string;
-  /** How to start the worker, where the one beside this module cannot be (a page of another origin, a bundler). */
+  /** Starts the worker, if the package's own cannot be started (another origin, a bundler). */
   worker?: () => Worker;
 }
 
 export interface CallOptions {
   signal?: AbortSignal;
-  /** Most tokens computed at once. */
+  /** Maximum number of tokens computed at once. */
   batchTokens?: number;
-  /** Hypotheses done, of how many. */
+  /** Completed hypotheses, and their total. */
   onProgress?: (done: number, total: number) => void;
 }
 
 export interface RescoreOptions extends CallOptions {
-  /** In place of the weights that travel with the adapter. */
+  /** Overrides the weights stored in the adapter. */
   weights?: Weights;
 }
 
 export interface EvaluateOptions extends RescoreOptions {
-  /** Of the bootstrap; 0 where left out. */
+  /** Seed of the bootstrap, 0 by default. */
   seed?: number;
 }
 
 export interface TuneOptions extends CallOptions {
-  /** Whether a weight per word is tuned too. */
+  /** Whether to tune gamma, the weight per word, too. */
   gamma?: boolean;
 }
 
 export interface LoadAdapterOptions extends LoadOptions {
-  /** `default` where left out. An adapter of that name is replaced. */
+  /** `default` by default. Replaces an adapter with the same name. */
   name?: string;
-  /** Whether it becomes the active one; it does where left out. */
+  /** Whether to activate it; true by default. */
   activate?: boolean;
 }
 
 export interface AdapterInfo {
   name: string;
-  /** What was trained: `lora`, `dora`, `adalora`, `full`, `bitfit`, `prefix`, `houlsby` or `head`. */
+  /** The tuning method: `lora`, `dora`, `adalora`, `full`, `bitfit`, `prefix`, `houlsby` or `head`. */
   method: string;
-  /** `null` for methods without one, as is `alpha`. */
+  /** `null` for methods without a rank; the same for `alpha`. */
   rank: number | null;
   alpha: number | null;
   dropout: number;
   rslora: boolean;
   /** Adapted encoder layers, `null` for all. */
   layers: number[] | null;
-  /** PEFT's names of the modules that low-rank terms adapt; empty for other methods. */
+  /** PEFT's names of the adapted modules; empty for methods without low-rank matrices. */
   targets: string[];
-  /** Trained numbers in it. */
+  /** Number of trainable parameters. */
   parameters: number;
-  /** `null` until they were tuned. */
+  /** `null` until tuned. */
   beta: number | null;
   gamma: number | null;
-  /** SHA-256 of the base's weights, `null` where the adapter does not say. */
+  /** SHA-256 of the base's weights, `null` if the adapter does not record it. */
   baseHash: string | null;
   baseName: string | null;
   objective: string | null;
 }
 
-/** A PEFT folder. */
+/** The two files of a PEFT directory. */
 export interface AdapterFiles {
   'adapter_config.json': Blob;
   'adapter_model.safetensors': Blob;
@@ -217,7 +217,7 @@ export interface SystemReport {
   wrong_utterances: number;
 }
 
-/** What `lorb eval --json` says, by the same names. */
+/** The output of `lorb eval --json`, with the same names. */
 export interface Report {
   utterances: number;
   without_reference: number;
@@ -233,7 +233,7 @@ export interface Report {
   weights: Weights | null;
   /** Index of the chosen hypothesis of each list. */
   choices: number[];
-  /** Hypotheses longer than the base can read, which were cut. */
+  /** Hypotheses that exceeded the base's maximum length and were truncated. */
   truncated: number;
 }
 
@@ -245,12 +245,12 @@ export interface Tuned {
   errors: number;
   errorsFirst: number;
   referenceWords: number;
-  /** Whether the best beta lies at the end of what was tried. */
+  /** Whether the best beta is at the edge of the search range. */
   atEdge: boolean;
   truncated: number;
 }
 
-/** Bytes held: by the wasm instance; by tensors on the GPU, and reserved there. `null` on the CPU. */
+/** Bytes in use: by the wasm instance; by tensors on the GPU, and reserved there. `null` on the CPU. */
 export interface Memory {
   wasm: number;
   device: number | null;
@@ -259,7 +259,7 @@ export interface Memory {
 
 export type Objective = 'mwer' | 'mwed' | 'listwise';
 
-/** Settings of an adapter, PEFT's names in camel case. */
+/** Settings of an adapter: PEFT's names in camel case. */
 export interface LoraOptions {
   r?: number;
   alpha?: number;
@@ -267,11 +267,11 @@ export interface LoraOptions {
   /** `query`, `key`, `value`, `attention.output.dense`, `intermediate.dense`, `output.dense`, `dense`, `all-linear`. */
   targetModules?: string[];
   rslora?: boolean;
-  /** Encoder layers, from 0; all where left out. */
+  /** Encoder layers, from 0; all by default. */
   layers?: number[];
 }
 
-/** Settings of a run; what is left out is as in `lorb train`. */
+/** Settings of a run; defaults are those of `lorb train`. */
 export interface TrainOptions extends LoraOptions {
   objective?: Objective;
   corWeight?: number;
@@ -291,13 +291,13 @@ export interface TrainOptions extends LoraOptions {
   firstScale?: number;
   evalsPerEpoch?: number;
   patience?: number;
-  /** Name that the trained adapter gets in the rescorer, `default` where left out; one of that name is replaced at the end. */
+  /** Name of the trained adapter in the rescorer, `default` by default. At the end, it replaces an adapter with the same name. */
   adapter?: string;
-  /** Loaded adapter to start from, whose settings are kept; a new one where left out. */
+  /** A loaded adapter to start from, with its settings; by default a new one. */
   from?: string;
 }
 
-/** The core's messages, as in `lorb train --log-json`, and those of the run around it. */
+/** The core's messages, as in `lorb train --log-json`, and additional ones of the run. */
 export type TrainMessage =
   | {
       type: 'started';
@@ -341,15 +341,15 @@ export type TrainMessage =
     }
   | { type: 'warning'; kind: string; text: string }
   | { type: 'finished'; steps: number; best_step: number | null; best_wer: number | null; stopped_early: boolean }
-  /** The device was lost; the run goes on after `step`, and `steps_lost` are done again. */
+  /** The device was lost. The run continues after `step`; `steps_lost` steps are repeated. */
   | { type: 'recovered'; step: number; steps_lost: number; reason: string }
-  /** `stop()` was called; the last message then. */
+  /** `stop()` was called; this is the last message. */
   | { type: 'stopped'; step: number; steps: number };
 
 export interface RunOptions {
-  /** Aborts the run: the iterator throws an `AbortError`, and no adapter is stored. */
+  /** Aborts the run: the iterator throws an `AbortError`, and the adapter is not stored. */
   signal?: AbortSignal;
-  /** Goes on from `trainer.checkpoint()` of the same data and settings. */
+  /** Continues from `trainer.checkpoint()` of the same data and settings. */
   checkpoint?: Uint8Array;
 }
 

@@ -2,11 +2,12 @@
 
 import type { AlignedWord } from './types.js';
 
-/** An error weighs more than all gaps together. */
+/** An error costs more than all gaps together. */
 const ERROR = 2 ** 20;
 
 /**
- * The alignment of fewest word errors, and of those the one with the fewest insertions and deletions, as the core aligns. Words are parted by white space and compared as they are.
+ * The alignment with the fewest word errors, and among those with the fewest insertions and deletions, as in the core. Words are
+ * separated by white space and compared exactly.
  */
 export function alignWords(reference: string, hypothesis: string): AlignedWord[] {
   const ref = reference.split(/\s+/).filter(Boolean);
