@@ -1,16 +1,16 @@
 /**
- * Speed in a browser, beside transformers.js on the same texts and beside the native program:
+* Speed in a browser, compared with transformers.js on the same texts and with the native program:
  *
  *     node benches/beside_transformersjs.mjs LISTS.jsonl[.gz] TRANSFORMERS ONNX [LISTS_USED [LISTS_ON_WEBGPU [SECONDS]]]
  *
- * TRANSFORMERS is a directory where `npm install --ignore-scripts @huggingface/transformers@4.3.1` ran; ONNX one that benches/export_onnx.py
- * wrote of the base that the tests use. Needs web/dist (scripts/build-web.sh) and a release build; runs one contender after the other, each in a
- * browser of its own, and prints a table in Markdown. LISTS_USED is 20 by default; on WebGPU, which is computed in software here, 2; a
- * contender that takes longer than SECONDS, 600 by default, is given up.
+* TRANSFORMERS is a directory in which `npm install --ignore-scripts @huggingface/transformers@4.3.1` was run. ONNX is the output directory
+ * of benches/export_onnx.py for the base of the tests. Needs web/dist (scripts/build-web.sh) and a release build. Runs the contenders one
+ * after the other, each in a separate browser, and prints a Markdown table. LISTS_USED is 20 by default, and 2 on WebGPU, which runs in
+ * software here. A contender that takes longer than SECONDS (600 by default) is stopped.
  *
- * "Cold start" is a new page with the base in its cache: from the call that loads to the first list scored. The encoder pass
- * scores every list, tokenizer included, after one that does not count; transformers.js gets a list as one padded batch, and its
- * last hidden state stays where it is but for [CLS]. Below the table stands how far the two are apart in [CLS] of the bare base.
+* "Cold start" is the time in a new page, with the base in its cache, from the load call to the first scored list. The encoder pass
+ * scores every list, including tokenization, after one uncounted pass. transformers.js gets each list as one padded batch, and only
+ * [CLS] of its last hidden state is read back. Below the table, the script prints the difference in [CLS] of the base without adapter.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -45,7 +45,7 @@ const places = {
 };
 const server = await serve(files(BLANK, places));
 
-/** In the page: loads, scores the first list, which is all where the cache is to be filled; then all of them twice, and tunes for three epochs. */
+/** In the page: loads and scores the first list (and stops, if only the cache is to be filled), then scores all twice and tunes for three epochs. */
 async function ours({ device, lists, fill }) {
   const { Rescorer } = await import('/lorb/index.js');
   const texts = lists.map(({ nbest }) => nbest.map(({ text }) => text));
@@ -100,7 +100,7 @@ async function measure(work, device, lists) {
   const limit = setTimeout(() => ((late = true), browser.close()), 1000 * Number(seconds));
   try {
     const { page, context } = await open(browser, server.root);
-    // The first visit fills the cache; a page of the same profile is the second.
+    // The first visit fills the cache; the second uses the same profile.
     await page.evaluate(work, { device, lists: lists.slice(0, 1), fill: true });
     await page.close();
     const second = await context.newPage();
@@ -114,13 +114,13 @@ async function measure(work, device, lists) {
   }
 }
 
-/** Greatest difference of two rows of rows. */
+/** Maximum difference between two matrices. */
 function apart(a, b) {
   if (a.length !== b.length) throw new Error(`${a.length} numbers and ${b.length}`);
   return a.reduce((most, value, at) => Math.max(most, Math.abs(value - b[at])), 0);
 }
 
-/** Hypotheses a second as the program itself prints them. */
+/** Hypotheses per second, as printed by the program. */
 function native(device) {
   const directory = mkdtempSync(join(tmpdir(), 'lorb-speed-'));
   const run = (...args) => {
@@ -160,7 +160,7 @@ try {
       }
     }
     const numbers = found.length === 2 ? `${apart(...found).toExponential(1)} over ${found[0].length} numbers` : 'not compared';
-    notes.push(`greatest difference of [CLS] on ${device}: ${numbers}`);
+    notes.push(`maximum difference of [CLS] on ${device}: ${numbers}`);
   }
   for (const device of ['cpu', 'software']) {
     const { pass, tuning } = native(device);

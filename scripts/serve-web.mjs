@@ -1,10 +1,10 @@
 /**
- * Serves www/dist as a host should: media types, Content-Security-Policy, ETag, byte ranges.
+* Serves www/dist as a production host should: media types, Content-Security-Policy, ETag, byte ranges.
  *
  *     node scripts/serve-web.mjs [--port 8080] [--host 127.0.0.1] [--root www/dist] [--base [NAME=]DIR]...
  *
  * --base offers a Hugging Face directory (config.json, tokenizer.json, model.safetensors) as models/NAME/, so that the page
- * needs no other server. Port 0 takes a free one; the address is printed.
+ * needs no other server. Port 0 selects a free port. The address is printed.
  */
 import { createReadStream, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -37,15 +37,15 @@ const { values } = parseArgs({
 const root = resolve(values.root);
 if (!stat(join(root, 'index.html'))) fail(`${root} has no index.html: build the page with scripts/build-web.sh`);
 
-/** Folders offered under models/, by name. */
+/** Folders served under models/, by name. */
 const models = new Map(values.base.map(named));
 
 function named(given) {
   const at = given.indexOf('=');
   const folder = resolve(at < 0 ? given : given.slice(at + 1));
   const name = at < 0 ? basename(folder) : given.slice(0, at);
-  if (!/^[\w.-]+$/.test(name)) fail(`--base ${given}: ${JSON.stringify(name)} is no name of letters, digits, dots and dashes`);
-  if (!stat(join(folder, 'config.json'))) fail(`--base ${given}: has no config.json`);
+  if (!/^[\w.-]+$/.test(name)) fail(`--base ${given}: ${JSON.stringify(name)} is not a valid name; use letters, digits, dots and dashes`);
+  if (!stat(join(folder, 'config.json'))) fail(`--base ${given}: no config.json found`);
   return [name, folder];
 }
 
@@ -66,7 +66,7 @@ function listing() {
   return Buffer.from(JSON.stringify([...models].map(entry)));
 }
 
-/** The file that a path names, if it names one. */
+/** The file at a path, if it exists. */
 function locate(pathname) {
   const parts = pathname.split('/').filter(Boolean);
   const model = parts[0] === 'models' ? models.get(parts[1]) : undefined;
@@ -76,7 +76,7 @@ function locate(pathname) {
   return stat(path)?.isDirectory() ? join(path, 'index.html') : path;
 }
 
-/** First and last byte asked for; `undefined` for the whole, `null` where there is no such range. */
+/** First and last requested byte; `undefined` for the whole file, `null` for an invalid range. */
 function range(header, size) {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? '');
   if (!match || (match[1] === '' && match[2] === '')) return undefined;

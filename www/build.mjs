@@ -1,7 +1,7 @@
 /**
- * Assembles the page in www/dist: its own files, the built package as ./lorb/, part of the samples as JSON.
+* Assembles the page in www/dist: its own files, the built package as ./lorb/, and part of the samples as JSON.
  *
- *     node www/build.mjs [PACKAGE]      PACKAGE: folder of the built package, web/dist where left out
+ *     node www/build.mjs [PACKAGE]      PACKAGE: folder of the built package, web/dist by default
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
@@ -25,9 +25,9 @@ mkdirSync(join(dist, 'models'));
 for (const name of ['app', 'css', 'adapters', 'icon.svg']) cpSync(join(here, name), join(dist, name), { recursive: true });
 cpSync(built, join(dist, 'lorb'), { recursive: true, dereference: true });
 writeFileSync(join(dist, 'index.html'), readFileSync(join(here, 'index.html'), 'utf8').replace('@CSP@', policy));
-// Static hosts that know this file send the headers too.
+// Some static hosts read this file and send the headers.
 writeFileSync(join(dist, '_headers'), `/*\n${Object.entries(headers).map(([name, value]) => `  ${name}: ${value}\n`).join('')}`);
-// Models that a server offers beside the page; scripts/serve-web.mjs answers with its own.
+// Models offered by the server; scripts/serve-web.mjs returns its own list.
 writeFileSync(join(dist, 'models', 'index.json'), '[]\n');
 
 const { alignWords } = await import(pathToFileURL(join(built, 'words.js')).href);
@@ -44,7 +44,7 @@ function writeData(name, value) {
   writeFileSync(join(dist, 'data', `${name}.json`), JSON.stringify(value));
 }
 
-/** Lists of the repository, with what the page needs of them. */
+/** Lists from the repository, with the fields that the page needs. */
 function lists(domain, split) {
   const text = gunzipSync(readFileSync(join(root, 'samples', domain, `${split}.jsonl.gz`))).toString();
   return text.trim().split('\n').map((line) => {
@@ -53,7 +53,7 @@ function lists(domain, split) {
   });
 }
 
-/** Lists with a better guess than the first one, those that hold the right one first; every fourth is one whose first guess is right. */
+/** Lists with a better hypothesis than the first one, starting with those that contain the reference; in every fourth list the first is correct. */
 function chosen(test) {
   const errors = (list, text) => alignWords(list.ref, text).filter(({ op }) => op !== 'equal').length;
   const fewest = (list) => Math.min(...list.nbest.map(({ text }) => errors(list, text)));
@@ -62,7 +62,7 @@ function chosen(test) {
   return mendable.slice(0, COUNTS.mendable).flatMap((list, at) => (at % 3 === 2 ? [list, right[(at - 2) / 3]] : [list]));
 }
 
-/** The worker that keeps the page for visits without a network knows its files by name, and their state by a hash. */
+/** The service worker has a list of the page's files, and a hash of their contents. */
 function writeWorker() {
   const files = readdirSync(dist, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && !/\.(d\.ts|map|br|gz)$|^_headers$/.test(entry.name))

@@ -1,6 +1,6 @@
-/** What the page may do: run its own modules and wasm, and ask for its own files and those of the hub that the model comes from. */
+/** The page's Content-Security-Policy: run its own modules and wasm, request its own files and those of the hub. */
 
-/** The hub, and where it redirects the large files to. */
+/** The hub, and the hosts to which it redirects large files. */
 const HUB = ['https://huggingface.co', 'https://*.huggingface.co', 'https://*.hf.co'];
 
 export const policy = [
@@ -14,7 +14,7 @@ export const policy = [
   "form-action 'none'",
 ].join('; ');
 
-/** The same with what counts in a header alone. */
+/** The same, with directives that work only in a header. */
 export const headers = {
   'Content-Security-Policy': `${policy}; frame-ancestors 'none'`,
   'X-Content-Type-Options': 'nosniff',

@@ -1,4 +1,4 @@
-/** Service worker: keeps the page for visits without a network. The network is asked first; models have a cache of their own. */
+/** Service worker: makes the page available offline. It tries the network first; the package caches models separately. */
 
 const VERSION = '@VERSION@';
 const FILES = ['@FILES@'];

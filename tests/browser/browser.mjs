@@ -1,16 +1,16 @@
-// A headless Chromium with WebGPU in software, and a page in it that must not complain.
+// A headless Chromium with software WebGPU, and a page in it that must not report errors.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 
-// The browser tests' packages are those of the npm package's own development.
+// The browser tests use the development packages of the npm package.
 export const require = createRequire(new URL('../../web/package.json', import.meta.url));
 const { chromium } = require('playwright-core');
 
-/** Nothing outside is asked for, whatever the browser would like to look up. */
+/** Blocks all requests of the browser to other hosts. */
 const QUIET = ['--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic'];
-/** Google's software implementation of Vulkan comes with Chromium. */
+/** Chromium includes SwiftShader, a software implementation of Vulkan. */
 const WEBGPU = [
   '--enable-unsafe-webgpu',
   '--use-webgpu-adapter=swiftshader',
@@ -25,13 +25,13 @@ function executable() {
     try {
       return execFileSync('which', [name], { encoding: 'utf8' }).trim();
     } catch {
-      // The next name.
+      // Try the next name.
     }
   }
-  throw new Error('no Chromium is installed; LORB_CHROMIUM names one');
+  throw new Error('Chromium not found; set LORB_CHROMIUM to its path');
 }
 
-/** Starts a browser; without WebGPU where told so. */
+/** Starts a browser, optionally without WebGPU. */
 export async function launch({ webgpu = true, args = [] } = {}) {
   return chromium.launch({
     executablePath: executable(),
@@ -39,7 +39,7 @@ export async function launch({ webgpu = true, args = [] } = {}) {
   });
 }
 
-/** Opens an address in a page of its own profile; `complaints` collects what the console and the page say of errors. */
+/** Opens a URL in a page with a new profile; `complaints` collects errors and warnings of the console and the page. */
 export async function open(browser, address, options = {}) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
@@ -53,7 +53,7 @@ export async function open(browser, address, options = {}) {
   return { page, context, complaints };
 }
 
-/** No complaint, but those that a test is about. */
+/** Asserts that there are no errors except those that the test expects. */
 export function quiet(complaints, expected = []) {
   const others = complaints.filter((complaint) => !expected.some((pattern) => pattern.test(complaint)));
   assert.deepEqual(others, []);

@@ -1,4 +1,4 @@
-// The page stays smooth while the worker computes.
+// The page stays responsive while the worker computes.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,7 +9,7 @@ import { stage } from './stage.mjs';
 
 const staged = stage();
 
-test('the page keeps its frames while lists are re-ranked and an adapter is tuned on the CPU', async (t) => {
+test('the page keeps its frame rate while it re-ranks lists and tunes an adapter on the CPU', async (t) => {
   const { page, context, complaints } = await staged.visit();
   const answer = await page.evaluate(async (given) => {
     const rescorer = await window.lorb.Rescorer.fromPretrained('/minilm', { device: 'wasm', adapter: '/golden/minilm/adapter' });
@@ -40,10 +40,10 @@ test('the page keeps its frames while lists are re-ranked and an adapter is tune
   const rate = (1000 * (frames.length - 1)) / (frames.at(-1) - frames[0]);
   const gaps = frames.slice(1).map((now, at) => now - frames[at]).sort((a, b) => a - b);
   const [median, longest] = [gaps[gaps.length >> 1], gaps.at(-1)];
-  t.diagnostic(`${rate.toFixed(1)} frames a second, half of them within ${median.toFixed(1)} ms, all within ${longest.toFixed(0)} ms; long tasks: ${JSON.stringify(tasks)}`);
-  // The median, since a busy machine may take a frame from anybody.
+  t.diagnostic(`${rate.toFixed(1)} frames per second, half of them within ${median.toFixed(1)} ms, all within ${longest.toFixed(0)} ms; long tasks: ${JSON.stringify(tasks)}`);
+  // Use the median, because a busy machine may drop single frames.
   assert.ok(median < 1.1 * (1000 / 60), `half of the frames took ${median} ms and more`);
-  // Were anything heavy done here, it would be nearly all of the time.
+  // Heavy work on this thread would take nearly all of the time.
   const blocked = tasks.reduce((sum, duration) => sum + duration, 0);
   assert.ok(blocked < 0.05 * milliseconds, `${blocked} ms of ${milliseconds} in long tasks`);
   quiet(complaints);

@@ -1,4 +1,4 @@
-// Downloads as a browser does them: kept, resumed, refused, and without WebGPU.
+// Downloads in a real browser: cached, resumed, rejected, and without WebGPU.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -19,7 +19,7 @@ afterEach(() => {
   staged.server.requests.length = 0;
 });
 
-/** Loads a base in the page: what was told, how it ended, and a score. */
+/** Loads a base in the page and returns the events, the outcome and a score. */
 function load(page, folder, options = {}) {
   return page.evaluate(
     async ([folder, options]) => {
@@ -55,7 +55,7 @@ test('a second visit needs no network for the base', async () => {
   assert.equal(first.hash, sha256(readFileSync(join(root, 'tests/golden/tiny/model.safetensors'))));
   await page.reload();
   await page.waitForFunction('window.lorb');
-  // The worker and the wasm module are the page's own; a site keeps those as it likes.
+  // The site decides how to cache the worker and the wasm module.
   staged.server.faults.down = true;
   staged.server.faults.hurt = (path) => path.startsWith('/golden/');
   staged.server.requests.length = 0;
@@ -68,7 +68,7 @@ test('a second visit needs no network for the base', async () => {
   await context.close();
 });
 
-test('loading MiniLM holds at most one and a half times its size in wasm memory', async (t) => {
+test('loading MiniLM takes at most 1.5 times its size in wasm memory', async (t) => {
   const { page, context, complaints } = await staged.visit();
   const size = readFileSync(join(minilm(), 'model.safetensors')).length;
   const loaded = await load(page, '/minilm');
@@ -79,7 +79,7 @@ test('loading MiniLM holds at most one and a half times its size in wasm memory'
   await context.close();
 });
 
-test('a download that is cut is resumed, now and in a later visit', async () => {
+test('an interrupted download resumes, now and in a later visit', async () => {
   const { page, context, complaints } = await staged.visit();
   staged.server.faults.cutAfter = 9 << 20;
   staged.server.faults.hurt = weights;
@@ -93,14 +93,14 @@ test('a download that is cut is resumed, now and in a later visit', async () => 
   assert.equal(whole.hash, sha256(readFileSync(join(minilm(), 'model.safetensors'))));
   const ranges = staged.server.requests.filter(({ path }) => weights(path)).map(({ range }) => Number(/\d+/.exec(range ?? '0')[0]));
   assert.equal(ranges.length, 3);
-  // What had arrived but was not read yet when the connection broke, Chromium throws away: a whole part was read at least.
+  // Chromium discards bytes that were received but not yet read when the connection broke. At least one part was read.
   assert.ok(ranges[1] >= 4 << 20 && ranges[1] <= 9 << 20 && ranges[1] === retry.loaded, `${ranges}`);
   assert.ok(ranges[2] >= 28 << 20, `${ranges}`);
   quiet(complaints, [/ERR_CONTENT_LENGTH_MISMATCH|ERR_INCOMPLETE_CHUNKED|Failed to load resource/]);
   await context.close();
 });
 
-test('a corrupt download is refused and not kept', async () => {
+test('a corrupt download is rejected and not cached', async () => {
   const { page, context, complaints } = await staged.visit();
   const expected = 'ab'.repeat(32);
   staged.server.faults.linked = `"${expected}"`;
@@ -117,7 +117,7 @@ test('a corrupt download is refused and not kept', async () => {
   await context.close();
 });
 
-test('a full disk falls back to memory and says so', async () => {
+test('a full disk falls back to memory with an event', async () => {
   const { page, context, complaints } = await staged.visit();
   const session = await context.newCDPSession(page);
   await session.send('Storage.overrideQuotaForOrigin', { origin: staged.server.root, quotaSize: 6 << 20 });
@@ -126,7 +126,7 @@ test('a full disk falls back to memory and says so', async () => {
   const told = first.events.filter(({ status }) => status === 'cache');
   assert.equal(told.length, 1);
   assert.equal(told[0].fallback, 'memory');
-  // The same page goes on without the network.
+  // The same page continues without the network.
   staged.server.faults.down = true;
   staged.server.faults.hurt = (path) => path.startsWith('/minilm/');
   const second = await load(page, '/minilm');
@@ -136,7 +136,7 @@ test('a full disk falls back to memory and says so', async () => {
   await context.close();
 });
 
-test('what is not there, or no model, is said by name', async () => {
+test('errors name missing files and unsupported models', async () => {
   const { page, context, complaints } = await staged.visit();
   assert.equal((await load(page, '/golden')).error.name, 'UnsupportedModelError');
   assert.equal((await load(page, '/nowhere')).error.name, 'UnsupportedModelError');
@@ -147,7 +147,7 @@ test('what is not there, or no model, is said by name', async () => {
   await context.close();
 });
 
-test('without WebGPU, webgpu is an error and wasm computes', async () => {
+test('without WebGPU, the device webgpu is an error and wasm works', async () => {
   const without = await launch({ webgpu: false });
   try {
     const { page, complaints } = await open(without, staged.server.root);

@@ -1,4 +1,4 @@
-// The native tool, whose numbers the browser's are held to.
+// The native tool; browser results are compared with its results.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,7 +28,7 @@ export function rescored(model, adapter, lists) {
   });
 }
 
-/** A directory that is gone after the test. */
+/** A temporary directory, deleted after the test. */
 export function scratch(test) {
   const directory = mkdtempSync(join(tmpdir(), 'lorb-browser-'));
   test.after(() => rmSync(directory, { recursive: true, force: true }));

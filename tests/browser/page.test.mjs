@@ -1,4 +1,4 @@
-// The demonstration as a visitor meets it: what it asks for, what it says, and that everybody can use it.
+// End-to-end tests of the demonstration page: its requests, its messages, and its accessibility.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -41,13 +41,13 @@ after(async () => {
   server?.kill();
 });
 
-/** A page of the demonstration, with everything it asked for. */
+/** Opens the page and records its requests. */
 async function visit(options = {}, to = address) {
   const opened = await open(browser, 'about:blank', options);
   const requests = [];
   opened.page.on('request', (request) => requests.push(request.url()));
   await opened.page.addInitScript(() => {
-    // A recogniser with result objects as browsers make them: no arrays, confidence for the first alternative alone.
+    // A fake recogniser with results like those of browsers: not arrays, and only the first alternative has a confidence.
     class StandIn {
       start() {
         const said = [' turn of the lights in the kitchen', ' turn off the lights in the kitchen', ' turn off the light in the kitchen'];
@@ -126,7 +126,7 @@ test('load, dictate, correct, tune, compare and keep, on the CPU', async (t) => 
   await picture(page, 'compared');
   assert.deepEqual(await faults(page), []);
 
-  // What is downloaded is what the native tool reads.
+  // The native tool can read the download.
   const got = [];
   page.on('download', (download) => got.push(download));
   await page.click('#keep-pair');
@@ -143,7 +143,7 @@ test('load, dictate, correct, tune, compare and keep, on the CPU', async (t) => 
   await context.close();
 });
 
-test('a second visit works without any server', async () => {
+test('a second visit works without a server', async () => {
   const own = await start();
   try {
     const { page, context, complaints } = await visit({ viewport: SIZES.phone, reducedMotion: 'reduce' }, own.address);

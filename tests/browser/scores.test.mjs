@@ -1,4 +1,4 @@
-// Scores in the browser are those of the native tool.
+// Scores in the browser equal those of the native tool.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -12,12 +12,12 @@ import { stage } from './stage.mjs';
 const TOLERANCE = 1e-4;
 const staged = stage();
 
-/** Greatest difference of two rescorings, list by list, hypothesis by hypothesis. */
+/** Maximum difference between two rescorings, by list and hypothesis. */
 function difference(ours, native) {
   let greatest = 0;
   for (const [at, list] of native.entries()) {
     assert.equal(ours[at].length, list.nbest.length);
-    // Equal totals may come in any order, so texts are looked up; equal texts have equal scores.
+    // Equal totals may come in any order, so look up texts; equal texts have equal scores.
     for (const { text, lm } of list.nbest) {
       const found = ours[at].find((ranked) => ranked.text === text);
       greatest = Math.max(greatest, Math.abs(found.lm - lm));
@@ -34,7 +34,7 @@ for (const [base, device, folder] of [
   ['minilm', 'webgpu', '/minilm'],
   ['minilm', 'wasm', '/minilm'],
 ]) {
-  test(`${base} on ${device}: rescoring is the native tool's`, async (t) => {
+  test(`${base} on ${device}: rescoring equals the native tool's`, async (t) => {
     const { page, context, complaints } = await staged.visit();
     const given = lists(base);
     const answer = await page.evaluate(
@@ -60,10 +60,10 @@ for (const [base, device, folder] of [
     const greatest = difference(answer.ranked, native);
     t.diagnostic(`greatest difference ${greatest.toExponential(1)} on ${answer.deviceName}; memory ${JSON.stringify(answer.memory)}`);
     assert.ok(greatest < TOLERANCE, `${greatest}`);
-    // One list alone, and the scores alone, say the same as all together.
+    // A single list, and scores without ranking, give the same results as all lists together.
     answer.single.forEach(({ lm }, at) => assert.ok(Math.abs(lm - answer.ranked[0][at].lm) < TOLERANCE));
     for (const { index, lm } of answer.single) assert.ok(Math.abs(answer.raw[0][index] - lm) < TOLERANCE);
-    // Without an adapter, the first pass's order stands and nothing claims a score.
+    // Without an adapter, the first-pass order is kept and there are no scores.
     const best = Math.max(...given[0].nbest.map(({ score }) => score));
     assert.equal(answer.first[0].score, best);
     assert.ok(answer.first.every(({ lm }) => lm === null));
@@ -74,7 +74,7 @@ for (const [base, device, folder] of [
   });
 }
 
-test('half and quarter precision stay close to full, which is the native score', async (t) => {
+test('f16 and int8 scores are close to f32, which equals the native score', async (t) => {
   const { page, context, complaints } = await staged.visit();
   const given = lists('tiny');
   const scores = await page.evaluate(async (given) => {
@@ -102,14 +102,14 @@ test('half and quarter precision stay close to full, which is the native score',
   await context.close();
 });
 
-test('a list of the core and the page: reading, aligning, speech', async () => {
+test('core and page agree on parsing, alignment and speech results', async () => {
   const { page, context, complaints } = await staged.visit();
   const answer = await page.evaluate(async (given) => {
     const { parseNbest, alignWords, Rescorer } = window.lorb;
     const text = given.map((list) => JSON.stringify(list)).join('\n');
     const parsed = await parseNbest(new Blob([text]), 'mine.jsonl');
     const refused = await parseNbest(`${text}\n{"id":"x"}`, 'mine.jsonl').catch(({ name, message }) => ({ name, message }));
-    // The page's own alignment is held to the core's.
+    // The page's alignment equals the core's.
     const { default: init, ...core } = await import('/lorb/wasm/lorb.js');
     await init();
     const pairs = given.filter(({ ref }) => ref !== undefined).flatMap(({ ref, nbest }) => nbest.map(({ text }) => [ref, text]));

@@ -1,4 +1,4 @@
-// The package, the golden bases and a blank page, from one server whose answers can be spoilt.
+// Serves the package, the golden bases and a blank page from one server that can inject faults.
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
@@ -15,7 +15,7 @@ const BLANK = `<!doctype html><html lang="en"><title>LoRB</title><link rel="icon
   window.lorb = lorb;
 </script>`;
 
-/** The directory of MiniLM, which tests/run.sh fetches. */
+/** The directory of MiniLM, which tests/run.sh downloads. */
 export function minilm() {
   return process.env.LORB_MINILM ?? execFileSync('sh', [join(root, 'scripts/fetch-minilm.sh')], { encoding: 'utf8' }).trim();
 }
@@ -26,7 +26,7 @@ export async function site() {
   return serve(files(BLANK, places));
 }
 
-/** What `serve` finds: a page at `/`, and files of folders by their prefix. */
+/** The files to serve: a page at `/`, and folders by prefix. */
 export function files(page, places) {
   return (path) => {
     if (path === '/') return Buffer.from(page);
@@ -45,7 +45,7 @@ function exists(file) {
   }
 }
 
-/** The lists that golden numbers are of. */
+/** The lists of the golden files. */
 export function lists(base) {
   const lines = readFileSync(join(root, 'tests/golden', base, 'lists.jsonl'), 'utf8').trim().split('\n');
   return lines.map((line) => JSON.parse(line));

@@ -1,11 +1,11 @@
-// What a file of tests acts on: the package's site, and a browser.
+// The fixture of a test file: the package's site and a browser.
 
 import { after, before } from 'node:test';
 
 import { launch, open } from './browser.mjs';
 import { site } from './site.mjs';
 
-/** Has `server` and `browser` from before a file's first test until after its last; `visit` opens a page of the one in the other. */
+/** Starts `server` and `browser` before a file's first test and stops them after its last; `visit` opens a page. */
 export function stage() {
   const stage = { visit: (options) => open(stage.browser, stage.server.root, options) };
   before(async () => {

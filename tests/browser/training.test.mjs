@@ -1,4 +1,4 @@
-// Training in the browser is the native tool's, adapters go both ways, and a lost device costs a few steps.
+// Training in the browser equals the native tool's, adapters are interchangeable, and a lost device costs a few steps.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -12,12 +12,12 @@ import { stage } from './stage.mjs';
 
 const tiny = join(root, 'tests/golden/tiny');
 const file = join(tiny, 'lists.jsonl');
-/** Twenty steps of a list each; both dropout and correlation take part. */
+/** Twenty steps with one list each, with dropout and the correlation term. */
 const OPTIONS = { batchTokens: 40, epochs: 5, r: 4, alpha: 8, dropout: 0.1, corWeight: 0.1, seed: 7 };
 const FLAGS = '--batch-tokens 40 --epochs 5 --lora-r 4 --lora-alpha 8 --lora-dropout 0.1 --cor-weight 0.1 --seed 7'.split(' ');
 const staged = stage();
 
-/** Puts helpers into a page: a worker whose devices can be destroyed, and files as base64. */
+/** Adds helpers to a page: a worker whose devices can be destroyed, and files as base64. */
 async function prepare(page) {
   await page.evaluate(() => {
     window.workers = [];
@@ -56,10 +56,10 @@ async function prepare(page) {
 
 const steps = (messages) => messages.filter(({ type }) => type === 'step');
 
-// A software rasteriser takes a second or more for a step, so the long run there is shorter, but for LORB_LONG_RUN=1.
+// A software adapter takes a second or more per step, so its long run is shorter, unless LORB_LONG_RUN=1.
 for (const [device, epochs] of [['webgpu', process.env.LORB_LONG_RUN ? 125 : 15], ['wasm', 125]]) {
   const more = 4 * epochs;
-  test(`twenty steps on ${device} have the native losses, adapters go both ways, memory stays flat over ${more}`, async (t) => {
+  test(`twenty steps on ${device} have the native losses, adapters are interchangeable, memory stays flat over ${more}`, async (t) => {
     const { page, context, complaints } = await staged.visit();
     await prepare(page);
     const native = train(t, tiny, file, ['--dev', file, ...FLAGS]);
@@ -95,7 +95,7 @@ for (const [device, epochs] of [['webgpu', process.env.LORB_LONG_RUN ? 125 : 15]
       assert.equal(ours[at].tokens, tokens);
       assert.equal(ours[at].lr, lr);
     }
-    t.diagnostic(`greatest difference of the losses ${greatest.toExponential(1)}`);
+    t.diagnostic(`maximum difference of the losses ${greatest.toExponential(1)}`);
     assert.ok(greatest < 1e-3, `${greatest}`);
     assert.deepEqual(answer.messages.map(({ type }) => type), native.messages.map(({ type }) => type));
     assert.deepEqual(Object.keys(answer.messages[0]).sort(), Object.keys(native.messages[0]).sort());
@@ -103,7 +103,7 @@ for (const [device, epochs] of [['webgpu', process.env.LORB_LONG_RUN ? 125 : 15]
     const directory = writeFiles(scratch(t), answer.files);
     same(answer.ours, rescored(tiny, directory, file), t, 'tuned here, scored natively');
     same(answer.theirs, rescored(tiny, native.output, file), t, 'tuned natively, scored here');
-    // The name of the folder, not the address of this server.
+    // The folder's name, not this server's URL.
     assert.equal(JSON.parse(Buffer.from(answer.files['adapter_config.json'], 'base64')).base_model_name_or_path, 'tiny');
     assert.equal(answer.info.rank, 4);
     assert.ok(Number.isFinite(answer.info.beta));
@@ -111,7 +111,7 @@ for (const [device, epochs] of [['webgpu', process.env.LORB_LONG_RUN ? 125 : 15]
     const { memory, seconds } = answer;
     const [early, late] = [memory[1], memory.at(-1)];
     const between = 0.8 * more;
-    t.diagnostic(`${(more / seconds).toFixed(1)} steps a second; bytes after a fifth of ${more} steps and after all: ${JSON.stringify([early, late])}`);
+    t.diagnostic(`${(more / seconds).toFixed(1)} steps per second; bytes after a fifth of ${more} steps and after all: ${JSON.stringify([early, late])}`);
     assert.equal(memory.length, 10);
     assert.ok(early.wasm > 0);
     assert.equal(late.wasm, early.wasm);
@@ -134,7 +134,7 @@ function same(ours, native, t, what) {
   assert.ok(greatest < 1e-4, `${what}: ${greatest}`);
 }
 
-test('a device destroyed in the middle of training costs a few steps, a second time in a run ends it', async (t) => {
+test('a device destroyed during training costs a few steps; a second loss ends the run', async (t) => {
   const { page, context, complaints } = await staged.visit();
   await prepare(page);
   const native = train(t, tiny, file, ['--dev', file, ...FLAGS]);
@@ -185,7 +185,7 @@ test('a device destroyed in the middle of training costs a few steps, a second t
   assert.match(recovered[0].reason, /lost|destroyed/i);
   assert.equal(recovered[0].step, 8);
   assert.ok(recovered[0].steps_lost >= 3, `${recovered[0].steps_lost}`);
-  // After that, the run is the undisturbed one, which is the native one.
+  // After that, the run equals the uninterrupted one and the native one.
   const expected = steps(native.messages);
   const last = steps(messages).slice(-12);
   assert.deepEqual(last.map(({ step }) => step), Array.from({ length: 12 }, (_, at) => at + 9));
@@ -209,7 +209,7 @@ test('a device destroyed in the middle of training costs a few steps, a second t
   await context.close();
 });
 
-test('a run is aborted, paused, stopped and gone on with', async () => {
+test('a run can be aborted, paused, stopped and resumed', async () => {
   const { page, context, complaints } = await staged.visit();
   const answer = await page.evaluate(
     async ([options, given]) => {
@@ -264,15 +264,15 @@ test('a run is aborted, paused, stopped and gone on with', async () => {
   assert.equal(answer.calls.abort, 'AbortError');
   assert.ok(answer.paused >= 290);
   assert.deepEqual(answer.stopped, ['stopped', 10, 'default']);
-  // Bit for bit, on the CPU.
+  // Bit for bit on the CPU.
   assert.deepEqual(answer.losses, answer.plain);
-  // Where no dev lists tuned one, the beta that goes with first-pass scores as they are.
+  // Without dev lists, beta is the one for unscaled first-pass scores.
   assert.equal(answer.beta, 4);
   quiet(complaints);
   await context.close();
 });
 
-test('an adapter and a checkpoint survive in the private file system', async () => {
+test('an adapter and a checkpoint persist in the origin private file system', async () => {
   const { page, context, complaints } = await staged.visit();
   const write = ([options, given]) =>
     (async () => {

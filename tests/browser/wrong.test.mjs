@@ -1,4 +1,4 @@
-// A GPU that computes wrongly is refused before anybody sees a result.
+// A GPU that returns wrong results is refused before any result is returned.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,7 +9,7 @@ import { stage } from './stage.mjs';
 
 const staged = stage();
 
-/** Opens the tiny base where `from` reads `to` in every shader, trains for a step, and tells how far it came. */
+/** Opens the tiny base with `from` replaced by `to` in every shader, trains for a step, and returns how far it got. */
 function spoiled(page, [from, to]) {
   return page.evaluate(
     async ([from, to, given]) => {
@@ -49,13 +49,13 @@ function spoiled(page, [from, to]) {
   );
 }
 
-test('a wrong kernel of rescoring refuses the device on loading, one of training at its first step', async (t) => {
+test('a faulty rescoring kernel is detected on loading, a faulty training kernel at the first step', async (t) => {
   const { page, context, complaints } = await staged.visit();
   page.setDefaultTimeout(180_000);
   const [head, optimiser, sound] = [
     ['scores[row] = score + head', 'scores[row] = score - head'],
     ['* p.weight_decay) - way', '* p.weight_decay) + way'],
-    ['no shader says this', ''],
+    ['text in no shader', ''],
   ];
   const first = await spoiled(page, head);
   assert.equal(first.name, 'DeviceRefusedError', JSON.stringify(first));

@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => server.close());
 
-/** Collects what the sink is given, in pieces since it was last begun. */
+/** Collects the chunks written to the sink since its last `begin`. */
 function gather() {
   const got = { begun: [], pieces: [] };
   const sink = {
@@ -48,7 +48,7 @@ async function fetchWhole(options) {
 const statuses = () => events.map(({ status }) => status);
 const done = () => events.find(({ status }) => status === 'done');
 
-test('a file arrives in parts, with progress, and the second time without the network', async () => {
+test('a file is downloaded in parts with progress, and the second time comes from the cache', async () => {
   const cache = fakeCache();
   const first = await fetchWhole({ cache });
   assert.ok(first.bytes.equals(big));
@@ -63,12 +63,12 @@ test('a file arrives in parts, with progress, and the second time without the ne
   server.faults.down = true;
   const second = await fetchWhole({ cache, localOnly: true });
   assert.ok(second.bytes.equals(big));
-  // Held against the hash of the first time.
+  // Compared with the hash of the first download.
   assert.deepEqual(done(), { status: 'done', name: 'm', file: 'big.bin', from: 'cache', verified: true });
   assert.equal(server.requests.length, 1);
 });
 
-test('a connection that breaks is taken up at the byte it had reached', async () => {
+test('a broken connection resumes at the last byte', async () => {
   server.faults.cutAfter = PART_BYTES + 1000;
   const { bytes, got } = await fetchWhole();
   assert.ok(bytes.equals(big));
@@ -81,14 +81,14 @@ test('a connection that breaks is taken up at the byte it had reached', async ()
   assert.match(resumed.ifRange, /^"/);
 });
 
-test('without a cache too', async () => {
+test('a broken connection resumes without a cache too', async () => {
   server.faults.cutAfter = PART_BYTES + 1000;
   const { bytes } = await fetchWhole({ cache: null });
   assert.ok(bytes.equals(big));
   assert.ok(server.requests[1].range);
 });
 
-test('an aborted download goes on where it was, in a later visit', async () => {
+test('an aborted download resumes in a later visit', async () => {
   const cache = fakeCache();
   const controller = new AbortController();
   const { sink } = gather();
@@ -104,7 +104,7 @@ test('an aborted download goes on where it was, in a later visit', async () => {
   assert.ok(Number(/\d+/.exec(server.requests[1].range)[0]) >= PART_BYTES, server.requests[1].range);
 });
 
-test('bytes of a part that was not full are kept too', async () => {
+test('an incomplete part is cached too', async () => {
   const cache = fakeCache();
   const controller = new AbortController();
   const { sink } = gather();
@@ -116,7 +116,7 @@ test('bytes of a part that was not full are kept too', async () => {
     controller.abort();
   };
   const context = { name: 'm', cache: layered, emit, signal: controller.signal, localOnly: false };
-  // Slow enough for progress to be told within the second part.
+  // Slow enough for a progress event within the second part.
   server.faults.cutAfter = 2 * PART_BYTES - 1000;
   await assert.rejects(new Download({ url: `${server.root}/big.bin`, file: 'big.bin' }, context).run(sink), { name: 'AbortError' });
   await fetchWhole({ cache });
@@ -124,7 +124,7 @@ test('bytes of a part that was not full are kept too', async () => {
   assert.ok(reached > 0 && start >= reached, `${start} after ${reached}`);
 });
 
-test('across origins, where If-Range is not sent, the answer tells of the change', async () => {
+test('across origins, without If-Range, the response reveals a change', async () => {
   globalThis.location = { origin: 'http://elsewhere.example' };
   try {
     server.faults.cutAfter = PART_BYTES + 1000;
@@ -146,7 +146,7 @@ test('across origins, where If-Range is not sent, the answer tells of the change
   }
 });
 
-test('a file that changed meanwhile is fetched from its beginning', async () => {
+test('a file that changed is downloaded from the start', async () => {
   const cache = fakeCache();
   server.faults.cutAfter = PART_BYTES + 1000;
   const other = randomBytes(big.length);
@@ -163,7 +163,7 @@ test('a file that changed meanwhile is fetched from its beginning', async () => 
   assert.equal(got.begun.length, 2);
 });
 
-test('so is one from a server that knows no ranges', async () => {
+test('a server without range support sends the file from the start', async () => {
   server.faults.cutAfter = PART_BYTES + 1000;
   server.faults.noRanges = true;
   const { bytes, got } = await fetchWhole();
@@ -171,7 +171,7 @@ test('so is one from a server that knows no ranges', async () => {
   assert.equal(got.begun.length, 2);
 });
 
-test('without a version or a hash, bytes of two answers are not put together', async () => {
+test('without a version or a hash, bytes of two responses are not combined', async () => {
   server.faults.cutAfter = PART_BYTES + 1000;
   server.faults.noEtag = true;
   const { bytes } = await fetchWhole();
@@ -179,7 +179,7 @@ test('without a version or a hash, bytes of two answers are not put together', a
   assert.deepEqual(server.requests.map(({ range }) => range), [undefined, undefined]);
 });
 
-test('a kept part that is longer than the file is now', async () => {
+test('a cached part that is longer than the current file is discarded', async () => {
   const cache = fakeCache();
   server.faults.cutAfter = PART_BYTES + 1000;
   server.faults.status = undefined;
@@ -192,7 +192,7 @@ test('a kept part that is longer than the file is now', async () => {
   assert.ok(bytes.equals(big.subarray(0, 100)));
 });
 
-test('a server that fails a while is asked again, one that goes on failing is not', async () => {
+test('temporary server errors are retried, permanent ones are not', async () => {
   server.faults.status = [503, 429, 500];
   const { bytes } = await fetchWhole();
   assert.ok(bytes.equals(big));
@@ -208,7 +208,7 @@ test('a server that fails a while is asked again, one that goes on failing is no
   assert.ok(server.faults.status.length > 10);
 });
 
-test('what is missing or forbidden is said once', async () => {
+test('missing and forbidden files fail without a retry', async () => {
   await assert.rejects(fetchWhole({ file: 'none.bin' }), { name: 'SourceError', status: 404 });
   server.faults.status = [403];
   await assert.rejects(fetchWhole(), { name: 'SourceError', status: 403 });
@@ -216,7 +216,7 @@ test('what is missing or forbidden is said once', async () => {
   assert.equal(server.requests.length, 2);
 });
 
-test('an optional file that is missing is not asked for twice', async () => {
+test('a missing optional file is requested only once', async () => {
   const cache = fakeCache();
   const context = { name: 'm', cache: new LayeredCache(cache, () => {}), emit: () => {}, signal: undefined, localOnly: false };
   const remote = { url: `${server.root}/none.json`, file: 'none.json' };
@@ -225,7 +225,7 @@ test('an optional file that is missing is not asked for twice', async () => {
   assert.equal(server.requests.length, 1);
 });
 
-test('a file that is not the expected one is an IntegrityError and is not kept', async () => {
+test('an unexpected file is an IntegrityError and is not cached', async () => {
   const cache = fakeCache();
   const expected = hash(big);
   const bent = Buffer.from(big);
@@ -244,7 +244,7 @@ test('a file that is not the expected one is an IntegrityError and is not kept',
   assert.equal(done().verified, true);
 });
 
-test('the hash may come from the listing or from a header', async () => {
+test('the hash comes from the listing or from a header', async () => {
   const bent = Buffer.from(big);
   bent[0] ^= 1;
   const facts = async () => ({ size: big.length, sha256: hash(bent) });
@@ -258,13 +258,13 @@ test('the hash may come from the listing or from a header', async () => {
   await assert.rejects(fetchWhole({ facts: async () => null }), { name: 'SourceError', status: 404 });
 });
 
-test('a part that rots in the cache is found by the hash of the first time', async () => {
+test('a corrupt cached part is detected by the hash of the first download', async () => {
   const cache = fakeCache();
   await fetchWhole({ cache });
   const key = [...cache.entries.keys()].find((key) => key.includes('lorb-part=1'));
   cache.entries.get(key)[5] ^= 1;
   await assert.rejects(fetchWhole({ cache }), { name: 'IntegrityError' });
-  // And one that was cut, by its length: it is fetched again.
+  // A truncated part is detected by its length and downloaded again.
   await fetchWhole({ cache });
   cache.entries.set(key, cache.entries.get(key).subarray(0, 10));
   assert.ok((await fetchWhole({ cache })).bytes.equals(big));
@@ -272,7 +272,7 @@ test('a part that rots in the cache is found by the hash of the first time', asy
   assert.ok((await fetchWhole({ cache })).bytes.equals(big));
 });
 
-test('bytes that the reader refuses are told from a damaged file', async () => {
+test('invalid contents are distinguished from a damaged file', async () => {
   const refusal = new Error('no BERT');
   for (const [sha256, name] of [[hash(big), 'Error'], [hash(Buffer.from('other')), 'IntegrityError']]) {
     const cache = fakeCache();
@@ -287,7 +287,7 @@ test('bytes that the reader refuses are told from a damaged file', async () => {
   }
 });
 
-test('a full cache falls back to memory, says so once, and the page goes on without the network', async () => {
+test('a full cache falls back to memory with one event, and the page works without the network', async () => {
   const cache = fakeCache({ room: PART_BYTES + 1000 });
   const { bytes } = await fetchWhole({ cache });
   assert.ok(bytes.equals(big));
@@ -298,7 +298,7 @@ test('a full cache falls back to memory, says so once, and the page goes on with
   assert.ok((await fetchWhole({ cache })).bytes.equals(big));
 });
 
-test('a file whose length nobody tells is gathered first', async () => {
+test('a file of unknown length is collected first', async () => {
   server.faults.noLength = true;
   for (const cache of [fakeCache(), null]) {
     const { bytes, got } = await fetchWhole({ cache });

@@ -1,4 +1,4 @@
-// The part of a Cache that the package uses, in a map; `room` is how many bytes it takes.
+// The subset of Cache that the package uses, as a map; `room` is its capacity in bytes.
 
 export function fakeCache({ room = Infinity } = {}) {
   const entries = new Map();

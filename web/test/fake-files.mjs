@@ -1,5 +1,5 @@
-// The part of a private file system that the package uses. `control.operationsLeft` is how many changes succeed before a crash,
-// `control.room` how many bytes a file may have.
+// The subset of the private file system that the package uses. `control.operationsLeft` is the number of changes before a
+// crash, `control.room` the maximum size of a file.
 
 export function fakeFolder() {
   const control = { operationsLeft: Infinity, room: Infinity };
@@ -32,7 +32,7 @@ export function fakeFolder() {
   class DirectoryHandle {
     entries = new Map();
     async #get(name, { create = false } = {}, Kind) {
-      if (/[/\\]|^\.\.?$|^$/.test(name)) throw new TypeError(`${name} is no name`);
+      if (/[/\\]|^\.\.?$|^$/.test(name)) throw new TypeError(`${name} is not a valid name`);
       let entry = this.entries.get(name);
       if (entry && !(entry instanceof Kind)) throw new DOMException('of another kind', 'TypeMismatchError');
       if (!entry) {

@@ -1,4 +1,4 @@
-// The wasm module's shape over arithmetic that is easy to foresee: a text's score is the adapter's factor times its length.
+// A fake of the wasm module with predictable arithmetic: a text's score is the adapter's factor times its length.
 
 import { createHash } from 'node:crypto';
 
@@ -12,7 +12,7 @@ export function fakeWasm(control = {}) {
 
   class GpuDevice {
     static async open(kind) {
-      if (kind === 'webgpu' && control.noGpu) throw named('WebGPUNotAvailableError', 'no WebGPU here');
+      if (kind === 'webgpu' && control.noGpu) throw named('WebGPUNotAvailableError', 'WebGPU is not available');
       control.opens++;
       control.live++;
       const device = new GpuDevice();
@@ -36,7 +36,7 @@ export function fakeWasm(control = {}) {
     }
     push(chunk) {
       if (control.refuseByte !== undefined && chunk.includes(control.refuseByte)) {
-        throw named('UnsupportedModelError', `byte ${control.refuseByte} is no weight`);
+        throw named('UnsupportedModelError', `byte ${control.refuseByte} is not a weight`);
       }
       control.pushed.push(chunk.length);
       this.#bytes += chunk.length;
@@ -62,7 +62,7 @@ export function fakeWasm(control = {}) {
       return { name, rank: 8, alpha: 16, targets: ['query'], parameters: 1, beta, gamma: 0, baseHash: this.hash, factor };
     }
     async warmUp(adapter) {
-      if (control.refuses) throw named('DeviceRefusedError', 'the GPU computes wrongly');
+      if (control.refuses) throw named('DeviceRefusedError', 'the GPU returns wrong results');
       (control.warmed ??= []).push(adapter);
     }
     tokenCounts(texts) {
@@ -91,7 +91,7 @@ export function fakeWasm(control = {}) {
       return this.#info(adapter).factor * text.length;
     }
     async #lists(lists, done, isAborted) {
-      // wasm-bindgen refuses a second borrow.
+      // wasm-bindgen does not allow a second borrow.
       if (this.busy) throw new Error('recursive use of an object');
       this.busy = true;
       try {
@@ -183,7 +183,7 @@ export function fakeWasm(control = {}) {
       }
       if (this.step === 2 && !this.warned) {
         this.warned = true;
-        return { type: 'warning', kind: 'no_development_set', text: 'nothing tells' };
+        return { type: 'warning', kind: 'no_development_set', text: 'no dev lists' };
       }
       this.step++;
       this.factor += 1;
@@ -218,7 +218,7 @@ export function fakeWasm(control = {}) {
         try {
           return JSON.parse(line);
         } catch {
-          throw named('BadInputError', `${name}:${at + 1}: no JSON`);
+          throw named('BadInputError', `${name}:${at + 1}: not JSON`);
         }
       }),
   };

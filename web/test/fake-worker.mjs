@@ -1,4 +1,4 @@
-// A worker that is a host in the same thread: messages are cloned and arrive later, as between threads.
+// A worker in the same thread: messages are cloned and arrive later, as between threads.
 
 import { Host } from '../dist/host.js';
 

@@ -23,7 +23,7 @@ async function open(control = {}, options = {}, source = model()) {
   return { rescorer, log };
 }
 
-test('a base of files is loaded, rescores and is disposed of', async () => {
+test('a base from files loads, rescores and can be disposed', async () => {
   const control = {};
   const events = [];
   const { rescorer, log } = await open(control, { dtype: 'fp16', adapter: adapter(2), progress_callback: (event) => events.push(event) });
@@ -49,7 +49,7 @@ test('a base of files is loaded, rescores and is disposed of', async () => {
   await assert.rejects(rescorer.rescore(['a']), { name: 'BadInputError' });
 });
 
-test('a base without an adapter is warmed up too, and a device that is refused then is given back', async () => {
+test('loading without an adapter warms up too, and a refused device is released', async () => {
   const control = {};
   const { rescorer } = await open(control);
   assert.deepEqual(control.warmed, [undefined]);
@@ -59,7 +59,7 @@ test('a base without an adapter is warmed up too, and a device that is refused t
   assert.deepEqual([refusing.models, refusing.live], [0, 0]);
 });
 
-test('adapters are swapped on one base', async () => {
+test('adapters can be swapped on one base', async () => {
   const { rescorer } = await open();
   await rescorer.loadAdapter(adapter(2), { name: 'two' });
   await rescorer.loadAdapter(adapter(3), { name: 'three', activate: false });
@@ -83,7 +83,7 @@ test('adapters are swapped on one base', async () => {
   await rescorer.dispose();
 });
 
-test('bad arguments are refused before anything is loaded', async () => {
+test('invalid arguments are rejected before anything is loaded', async () => {
   const worker = () => assert.fail('no worker is needed');
   for (const options of [{ device: 'cuda' }, { dtype: 'fp8' }]) {
     await assert.rejects(Rescorer.fromPretrained(model(), { ...options, worker }), { name: 'BadInputError' });
@@ -93,12 +93,12 @@ test('bad arguments are refused before anything is loaded', async () => {
   }
 });
 
-test('no WebGPU is said before anything is downloaded', async () => {
+test('missing WebGPU is reported before anything is downloaded', async () => {
   const control = { noGpu: true };
   await assert.rejects(open(control, { device: 'webgpu' }, 'owner/never-asked'), lorb.WebGPUNotAvailableError);
 });
 
-test('a model that is none is refused with what is missing', async () => {
+test('an unsupported model is rejected with the missing file', async () => {
   const without = (file) => Object.fromEntries(Object.entries(model()).filter(([name]) => name !== file));
   await assert.rejects(open({}, {}, without('config.json')), /no config\.json/);
   await assert.rejects(open({}, {}, without('tokenizer.json')), /neither tokenizer\.json nor vocab\.txt/);
@@ -107,7 +107,7 @@ test('a model that is none is refused with what is missing', async () => {
   await assert.rejects(open({}, { sha256: { 'model.safetensors': 'ab' } }), lorb.IntegrityError);
 });
 
-test('a vocabulary stands in for tokenizer.json', async () => {
+test('vocab.txt replaces tokenizer.json', async () => {
   for (const [settings, lowercase] of [[undefined, true], [{ do_lower_case: false }, false]]) {
     const { 'tokenizer.json': _, ...rest } = model();
     const control = {};
@@ -118,7 +118,7 @@ test('a vocabulary stands in for tokenizer.json', async () => {
   }
 });
 
-test('adapters state the hub id of their base, its folder or the name given, and never a URL', async () => {
+test('adapters record the hub id of their base, its folder or the given name, but never a URL', async () => {
   const files = (root) => ({
     [`${root}/config.json`]: Buffer.from('{"model_type":"bert"}'),
     [`${root}/tokenizer.json`]: Buffer.from('{}'),
@@ -141,7 +141,7 @@ test('adapters state the hub id of their base, its folder or the name given, and
   await server.close();
 });
 
-test('a base comes from a hub, with the hash it lists, and from the cache the next time', async () => {
+test('a base comes from the hub, with the listed hash, and from the cache the next time', async () => {
   const root = '/owner/tiny/resolve/v1';
   const tree = [
     { path: 'config.json', size: 3 },
@@ -170,7 +170,7 @@ test('a base comes from a hub, with the hash it lists, and from the cache the ne
   server.faults.down = false;
   server.files[`${root}/model.safetensors`] = Buffer.from(weights).fill(8, 17, 18);
   await assert.rejects(open({}, { ...options, cache: fakeCache() }, 'owner/tiny'), lorb.IntegrityError);
-  // Also where the damage is noticed as such on the way.
+  // Also if the worker detects the damage.
   await assert.rejects(open({ refuseByte: 8 }, { ...options, cache: fakeCache() }, 'owner/tiny'), lorb.IntegrityError);
   server.files['/api/models/owner/tiny/tree/v1'] = Buffer.from(JSON.stringify(tree.slice(0, 2)));
   await assert.rejects(open({}, { ...options, cache: fakeCache() }, 'owner/tiny'), lorb.UnsupportedModelError);
@@ -188,14 +188,14 @@ test('loading and calls can be aborted', async () => {
   const options = { signal: controller.signal, onProgress: (done, total) => (seen.push([done, total]), done >= 4 && controller.abort()) };
   await assert.rejects(rescorer.rescoreAll(lists, options), { name: 'AbortError' });
   assert.deepEqual(seen, [[2, 100], [4, 100]]);
-  // The worker stopped as well, and takes the next call.
+  // The worker stopped too, and accepts the next call.
   assert.equal((await rescorer.rescore(['a']))[0].lm, 1);
   assert.equal(control.sawAbort, true);
   await assert.rejects(rescorer.rescore(['a'], { signal: AbortSignal.abort() }), { name: 'AbortError' });
   await rescorer.dispose();
 });
 
-test('a device lost while scoring is replaced, with base and adapters, and the call done again', async () => {
+test('a device lost while scoring is replaced, with base and adapters, and the call is repeated', async () => {
   const control = {};
   const events = [];
   const { rescorer, log } = await open(control, { progress_callback: (event) => events.push(event) });
@@ -221,7 +221,7 @@ test('a device lost while scoring is replaced, with base and adapters, and the c
   await rescorer.dispose();
 });
 
-test('lists are read by the core, packed or plain', async () => {
+test('the core parses lists, gzipped or plain', async () => {
   const worker = workerFactory(fakeWasm());
   const line = '{"id":"u","nbest":[{"text":"a"}]}\n';
   assert.equal((await lorb.parseNbest(line, 'x', { worker }))[0].id, 'u');
@@ -230,7 +230,7 @@ test('lists are read by the core, packed or plain', async () => {
   await assert.rejects(lorb.parseNbest(line + '{', 'my.jsonl', { worker }), (error) => error instanceof lorb.BadInputError && /my\.jsonl:2/.test(error.message));
 });
 
-test('errors cross from the worker as what they are', () => {
+test('errors keep their class when they cross from the worker', () => {
   for (const name of ['WebGPUNotAvailableError', 'DeviceRefusedError', 'DeviceLostError', 'QuotaError', 'UnsupportedModelError', 'BadInputError', 'AdapterError']) {
     const there = Object.assign(new Error('what'), { name });
     const here = fromWire(structuredClone(toWire(there)));

@@ -1,4 +1,4 @@
-// A file server with the faults of real ones.
+// A file server with injectable faults.
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -7,8 +7,8 @@ const TYPES = { html: 'text/html', js: 'text/javascript', mjs: 'text/javascript'
 
 /**
  * Serves `files`, a path's bytes or a function from path to bytes. `faults` may be changed at any time: `cutAfter` (bytes of the next
- * answer, once), `status` (statuses of the next answers), `noRanges`, `noEtag`, `noLength`, `hubLike` (the ETag is a SHA-256), `linked`
- * (the hub's own header), `down`. `hurt` tells which paths they concern.
+ * response, once), `status` (statuses of the next responses), `noRanges`, `noEtag`, `noLength`, `hubLike` (the ETag is a SHA-256), `linked`
+ * (the hub's own header), `down`. `hurt` selects the affected paths.
  */
 export async function serve(files) {
   const faults = { hurt: () => true };

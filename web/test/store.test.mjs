@@ -7,7 +7,7 @@ import { fakeFolder } from './fake-files.mjs';
 const text = async (files) => Object.fromEntries(await Promise.all(Object.entries(files).map(async ([name, blob]) => [name, await blob.text()])));
 const bytes = (string) => new TextEncoder().encode(string);
 
-test('what is saved is loaded, listed, replaced and deleted', async () => {
+test('entries can be saved, loaded, listed, replaced and deleted', async () => {
   const { root } = fakeFolder();
   const store = await AdapterStore.open('lorb', root);
   assert.equal(await store.load('kitchen'), undefined);
@@ -26,7 +26,7 @@ test('what is saved is loaded, listed, replaced and deleted', async () => {
   await assert.rejects(store.save('', { x: bytes('') }), { name: 'BadInputError' });
 });
 
-test('a writing torn at any operation leaves the version before', async () => {
+test('an interrupted write leaves the previous version', async () => {
   let torn = 0;
   for (let operations = 0; ; operations++) {
     const { root, control } = fakeFolder();
@@ -42,14 +42,14 @@ test('a writing torn at any operation leaves the version before', async () => {
     }
     torn++;
     assert.deepEqual(found, { x: 'two', y: 'two' }, `torn after ${operations} operations`);
-    // And the next writing heals it.
+    // The next write repairs the slot.
     await store.save('k', { x: bytes('four'), y: bytes('four') });
     assert.deepEqual(await text(await store.load('k')), { x: 'four', y: 'four' });
   }
   assert.ok(torn >= 6, `torn at ${torn} places`);
 });
 
-test('a file that rots is not taken for sound', async () => {
+test('a corrupt file is detected', async () => {
   const { root, files } = fakeFolder();
   const store = await AdapterStore.open('lorb', root);
   await store.save('k', { x: bytes('one') });
@@ -62,7 +62,7 @@ test('a file that rots is not taken for sound', async () => {
   assert.deepEqual(await store.list(), []);
 });
 
-test('a full device is a QuotaError, and what was there stays', async () => {
+test('a full device is a QuotaError, and existing entries stay intact', async () => {
   const { root, control } = fakeFolder();
   const store = await AdapterStore.open('lorb', root);
   await store.save('k', { x: bytes('one') });
@@ -71,6 +71,6 @@ test('a full device is a QuotaError, and what was there stays', async () => {
   assert.deepEqual(await text(await store.load('k')), { x: 'one' });
 });
 
-test('a page without the file system says so', async () => {
+test('a page without the file system reports that', async () => {
   await assert.rejects(AdapterStore.open(), /private file system/);
 });

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { alignWords, fromSpeech } from '../dist/index.js';
 import { toList, toLists } from '../dist/lists.js';
 
-/** As browsers make them: no arrays, and nothing that can be enumerated but numbers. */
+/** Results like those of browsers: not arrays, with only numbers as enumerable keys. */
 class StandInResult {
   constructor(isFinal, alternatives) {
     this.isFinal = isFinal;
@@ -37,7 +37,7 @@ test('lists come as texts, hypotheses or utterances', () => {
   assert.deepEqual(toLists([['a'], { nbest: ['b'] }], 'train').map(({ id }) => id), ['list-1', 'list-2']);
 });
 
-test('what is no list is refused by name', () => {
+test('invalid lists are rejected by name', () => {
   const bad = [
     [undefined, /list-1: expected/],
     [{}, /list-1: expected/],

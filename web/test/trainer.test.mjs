@@ -27,12 +27,12 @@ async function all(messages, look = () => {}) {
 const steps = (messages) => messages.filter(({ type }) => type === 'step').map(({ step }) => step);
 const upTo = (n, from = 1) => Array.from({ length: n - from + 1 }, (_, at) => from + at);
 
-test('a run tells its steps, stores its best adapter and activates it', async () => {
+test('a run reports its steps, stores its best adapter and activates it', async () => {
   const { rescorer, log, control } = await open();
   const trainer = rescorer.createTrainer({ r: 4, epochs: 20, seed: 5, adapter: 'mine', corWeight: 0.1 });
   assert.equal(trainer.state, 'new');
   const seen = await all(trainer.run(train), (message) => {
-    // By the time the last message is seen, the adapter is there.
+    // The adapter is available when the last message arrives.
     if (message.type === 'finished') assert.equal(rescorer.activeAdapter, 'mine');
   });
   assert.deepEqual(steps(seen), upTo(20));
@@ -51,7 +51,7 @@ test('a run tells its steps, stores its best adapter and activates it', async ()
   await rescorer.dispose();
 });
 
-test('pause holds, resume goes on, stop ends and keeps', async () => {
+test('a run can be paused, resumed, and stopped with its best adapter', async () => {
   const { rescorer } = await open({ stepMs: 1 });
   const trainer = rescorer.createTrainer();
   const seen = await all(trainer.run(train), async ({ type, step }) => {
@@ -81,7 +81,7 @@ test('pause holds, resume goes on, stop ends and keeps', async () => {
   await rescorer.dispose();
 });
 
-test('a rescorer rescores while it trains', async () => {
+test('a rescorer can rescore while it trains', async () => {
   const { rescorer } = await open();
   await all(rescorer.createTrainer({ seed: 1 }).run(train));
   const before = (await rescorer.rescore(['a']))[0].lm;
@@ -123,7 +123,7 @@ test('leaving the loop ends the run', async () => {
   await rescorer.dispose();
 });
 
-test('a run goes on from a checkpoint and from another adapter', async () => {
+test('a run continues from a checkpoint and from another adapter', async () => {
   const { rescorer } = await open();
   const trainer = rescorer.createTrainer();
   let checkpoint;
@@ -142,7 +142,7 @@ test('a run goes on from a checkpoint and from another adapter', async () => {
   await rescorer.dispose();
 });
 
-test('a lost device costs the steps since the last mirror, and the run comes out the same', async () => {
+test('a lost device costs the steps since the last mirror, and the result is the same', async () => {
   for (const loss of [{ lostAt: [13] }, { trapAt: 13 }]) {
     const { rescorer, control } = await open(loss);
     const trainer = rescorer.createTrainer();
@@ -159,14 +159,14 @@ test('a lost device costs the steps since the last mirror, and the run comes out
   }
 });
 
-test('a device lost before anything was mirrored costs the beginning', async () => {
+test('a device lost before the first mirror restarts the run', async () => {
   const { rescorer } = await open({ lostAt: [3] });
   const seen = await all(rescorer.createTrainer().run(train));
   assert.deepEqual(steps(seen), [...upTo(3), ...upTo(20)]);
   await rescorer.dispose();
 });
 
-test('a device lost by another call is the same to the run', async () => {
+test('a run survives a device lost in another call', async () => {
   const { rescorer, control } = await open();
   await all(rescorer.createTrainer({ adapter: 'first' }).run(train));
   const seen = await all(rescorer.createTrainer().run(train), async ({ type, step }, before) => {
@@ -178,7 +178,7 @@ test('a device lost by another call is the same to the run', async () => {
   await rescorer.dispose();
 });
 
-test('a checkpoint asked for while the device is gone is the mirrored one, and the run goes on', async () => {
+test('a checkpoint requested while the device is lost is the mirrored one, and the run continues', async () => {
   const { rescorer, control } = await open();
   await all(rescorer.createTrainer({ adapter: 'first' }).run(train));
   const trainer = rescorer.createTrainer();
@@ -194,7 +194,7 @@ test('a checkpoint asked for while the device is gone is the mirrored one, and t
   await rescorer.dispose();
 });
 
-test('a second loss is a DeviceLostError with the state that is kept', async () => {
+test('a second loss is a DeviceLostError with the last saved state', async () => {
   const { rescorer } = await open({ lostAt: [10, 17] });
   const trainer = rescorer.createTrainer();
   const seen = [];
@@ -213,7 +213,7 @@ test('a second loss is a DeviceLostError with the state that is kept', async () 
   await rescorer.dispose();
 });
 
-test('what is wrong with the data or the loss ends the run as it is', async () => {
+test('errors in the data or the loss end the run unchanged', async () => {
   const { rescorer } = await open({ badLossAt: 4 });
   await assert.rejects(all(rescorer.createTrainer().run([{ nbest: ['a', 'b'] }])), { name: 'BadInputError' });
   const trainer = rescorer.createTrainer();

@@ -1,4 +1,4 @@
-// What the worker believes of the wasm module, held to what wasm-bindgen wrote. Compiling is the test.
+// Compares the worker's type declarations with those of wasm-bindgen. Compiling this file is the test.
 
 import type * as Built from '../dist/wasm/lorb.js';
 import type * as Believed from '../js/wasm/lorb.js';

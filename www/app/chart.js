@@ -1,4 +1,4 @@
-/** The run as two small charts on one axis of steps: loss above, dev WER below. */
+/** The run as two small charts over steps: loss above, dev WER below. */
 
 import { svg } from './dom.js';
 import { percent } from './format.js';
@@ -58,7 +58,7 @@ export class RunChart {
     this.#soon();
   }
 
-  /** One drawing a frame at most. */
+  /** Draws at most once per frame. */
   #soon() {
     if (this.#drawn) return;
     this.#drawn = requestAnimationFrame(() => {
@@ -102,7 +102,7 @@ export class RunChart {
     const [low, high] = padded([first, oracle, ...this.#evaluations.map(({ wer }) => wer)], 0.005);
     const y = (/** @type {number} */ value) => top + HEIGHT * (1 - (value - low) / (high - low));
     scale(figure, width, low, high, y, (value) => percent(value, 0));
-    for (const [value, name] of /** @type {[number, string][]} */ ([[first, 'recogniser'], [oracle, 'best possible']])) {
+    for (const [value, name] of /** @type {[number, string][]} */ ([[first, 'recogniser'], [oracle, 'oracle']])) {
       figure.append(svg('line', { class: 'bound', x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }), text(width - RIGHT, y(value) - 4, name, 'end'));
     }
     figure.append(line('wer', this.#evaluations.map(({ step, wer }) => `${x(step).toFixed(1)},${y(wer).toFixed(1)}`)));
@@ -111,14 +111,14 @@ export class RunChart {
 
   #summary() {
     const last = this.#losses.at(-1);
-    if (!last) return 'Chart of the run, empty so far.';
+    if (!last) return 'Chart of the run, still empty.';
     const best = this.#evaluations.filter(({ best }) => best).at(-1);
-    const wer = best && this.#bounds ? ` Dev word error rate ${percent(best.wer)} at best, ${percent(this.#bounds.first)} before, ${percent(this.#bounds.oracle)} possible.` : '';
+    const wer = best && this.#bounds ? ` Best dev word error rate ${percent(best.wer)}, first pass ${percent(this.#bounds.first)}, oracle ${percent(this.#bounds.oracle)}.` : '';
     return `Chart of the run: loss ${this.#losses[0]?.loss.toFixed(3)} at first, ${last.loss.toFixed(3)} at step ${last.step} of ${this.#steps}.${wer}`;
   }
 }
 
-/** Bounds with some air. @param {number[]} values @param {number} least */
+/** Bounds with a margin. @param {number[]} values @param {number} least */
 function padded(values, least) {
   if (values.length === 0) return /** @type {[number, number]} */ ([0, 1]);
   const [low, high] = [Math.min(...values), Math.max(...values)];

@@ -1,4 +1,4 @@
-/** The lines that take an adapter elsewhere. */
+/** Commands that use an adapter in other tools. */
 
 /** @param {string} base @param {string} folder */
 export function nativeCommand(base, folder) {

@@ -1,4 +1,4 @@
-/** Before and after on lists that the adapter never saw. */
+/** Before and after on held-out lists. */
 
 import { box, button, el, get, select, svg } from './dom.js';
 import { marked, wordErrors } from './difference.js';
@@ -61,15 +61,15 @@ async function compare() {
 
 /** @param {Report} report @returns {(Node | string)[]} */
 function verdict({ first_pass: before, rescored, relative_gain: gain, relative_gain_interval: interval, utterances, weights }) {
-  if (!rescored || gain === null || before.wer === null) return ['These lists say nothing: they hold no word that was said.'];
+  if (!rescored || gain === null || before.wer === null) return ['These lists have no reference words.'];
   const rates = el('strong', {}, `${percent(before.wer)} → ${percent(rescored.wer)}`);
   const lists = ` on ${plural(utterances, 'list')}`;
-  if (weights?.beta === 0 && !weights.gamma) return ['Word error rate ', rates, `${lists}: the dev lists gave this adapter no say (its weight is 0). It learned too little; give it more lists or passes.`];
+  if (weights?.beta === 0 && !weights.gamma) return ['Word error rate ', rates, `${lists}: tuning on the dev lists set this adapter's weight to 0, because it did not reduce the errors. Train it on more lists or for more epochs.`];
   if (!interval) return ['Word error rate ', rates, `${lists}.`];
   const range = `95 % interval ${percent(interval.low, 0)} to ${percent(interval.high, 0)}`;
   if (interval.low > 0) return ['Word error rate ', rates, `${lists}: ${percent(gain, 0)} fewer errors (${range}).`];
-  if (interval.high < 0) return ['Word error rate ', rates, `${lists}: ${percent(-gain, 0)} more errors (gain: ${range}). This adapter does harm here.`];
-  return ['Word error rate ', rates, `${lists}. That may be chance: the gain’s ${range}.`];
+  if (interval.high < 0) return ['Word error rate ', rates, `${lists}: ${percent(-gain, 0)} more errors (gain: ${range}). This adapter makes these lists worse.`];
+  return ['Word error rate ', rates, `${lists}. The difference is not significant (gain: ${range}).`];
 }
 
 /** @param {Report} report */
@@ -78,7 +78,7 @@ function showBars({ first_pass: before, rescored, oracle }) {
   const rows = [
     { name: 'Recogniser', kind: 'first', system: before },
     { name: 'With the adapter', kind: 'rescored', system: rescored ?? before },
-    { name: 'Best possible choice', kind: 'oracle', system: oracle },
+    { name: 'Oracle', kind: 'oracle', system: oracle },
   ];
   const width = Math.max(240, where.clientWidth);
   const height = rows.length * ROW + 20;
@@ -97,7 +97,7 @@ function showBars({ first_pass: before, rescored, oracle }) {
       svg('text', { class: 'value', x: x(high) + 8, y: y + 31 }, percent(system.wer)),
     );
   });
-  drawing.append(svg('text', { x: 0, y: height - 4 }, 'Word error rate; the lines are 95 % intervals of a bootstrap over lists.'));
+  drawing.append(svg('text', { x: 0, y: height - 4 }, 'Word error rate; the lines are 95 % bootstrap intervals over lists.'));
   where.replaceChildren(drawing);
 }
 
@@ -119,7 +119,7 @@ function showExamples(lists, { choices }) {
   if (worse.length) where.append(el('details', {}, el('summary', {}, `${plural(worse.length, 'list')} worse`), pairs(worse)));
 }
 
-/** The recogniser's choice: the best score, the first of equals. @param {List} list */
+/** The recogniser's choice: the best score; the first of equal ones. @param {List} list */
 function best(list) {
   const scored = list.nbest.every(({ score }) => typeof score === 'number');
   const first = list.nbest.reduce((top, guess) => (scored && (guess.score ?? 0) > (top.score ?? 0) ? guess : top), list.nbest[0] ?? { text: '' });

@@ -1,4 +1,4 @@
-/** Teach it, the first half: something is heard, the visitor corrects it, the pair becomes a lesson. */
+/** Teach it, part one: the user corrects a recognised utterance, and the pair becomes training data. */
 
 import { announce, area, box, button, el, get } from './dom.js';
 import { marked } from './difference.js';
@@ -14,10 +14,10 @@ import { changed, given, state } from './state.js';
 
 /** @type {List[]} */
 let kept = [];
-/** What is being corrected. @type {List | null} */
+/** The list being corrected. @type {List | null} */
 let current = null;
 let nextSample = 0;
-/** Ends the listening under way. @type {(() => void) | null} */
+/** Stops listening. @type {(() => void) | null} */
 let stop = null;
 
 /** @returns {readonly List[]} */
@@ -31,8 +31,8 @@ export function startCorrections() {
   const possible = recogniser() !== undefined;
   button('dictate').disabled = !possible;
   box('dictate-note').textContent = possible
-    ? 'Dictation uses your browser’s own recogniser, which may send the audio to the browser’s maker. That part is the browser’s; LoRB sees text only and sends nothing.'
-    : 'This browser offers pages no speech recogniser, so use the samples: utterances with a recogniser’s real mistakes.';
+    ? 'Dictation uses your browser’s own recogniser, which may send the audio to the browser’s vendor. LoRB receives only text and sends nothing.'
+    : 'This browser has no speech recogniser for pages. Use the samples instead: utterances with real recognition errors.';
   button('dictate').addEventListener('click', dictate);
   button('next-sample').addEventListener('click', () => void sample());
   get('correct-form', HTMLFormElement).addEventListener('submit', (event) => {
@@ -60,7 +60,7 @@ function dictate() {
         heard.textContent = '';
         const guesses = fromSpeech(spoken).filter(({ text }) => text !== '');
         const distinct = guesses.filter(({ text }, at) => guesses.findIndex((other) => other.text === text) === at);
-        if (distinct.length === 1) fault = 'The browser gave one guess alone; there is nothing to choose from, so little to learn.';
+        if (distinct.length === 1) fault = 'The browser returned only one guess. There is nothing to re-rank, so this adds little.';
         if (distinct.length) void correct({ id: `dictated-${Date.now()}`, nbest: distinct });
       },
       onFault: (text) => (fault = text),
@@ -84,7 +84,7 @@ function listening(on) {
 
 async function sample() {
   try {
-    // The later ones: the first lists are those that "Learn from" offers.
+    // The later lists: the first ones are offered as training data.
     const lists = (await samples('assistant', 'train')).filter((list) => list.ref && list.nbest[0]?.text !== list.ref);
     const list = lists[nextSample++ % lists.length];
     if (list) await correct({ ...list, id: `${list.id}-mine` }, list.ref ?? '');
@@ -93,7 +93,7 @@ async function sample() {
   }
 }
 
-/** @param {List} list @param {string} [truth] what a sample's speaker said */
+/** @param {List} list @param {string} [truth] reference of a sample */
 async function correct(list, truth) {
   const { ref: _, ...heard } = list;
   current = heard;
@@ -102,7 +102,7 @@ async function correct(list, truth) {
     try {
       order = (await state.rescorer.rescore(heard, given())).map(({ text }) => text);
     } catch {
-      // The recogniser's order serves as well.
+      // Without LoRB, use the recogniser's order.
     }
   }
   const text = area('correct-text');
@@ -118,7 +118,7 @@ async function correct(list, truth) {
   guesses[0]?.setAttribute('aria-pressed', 'true');
   box('correct-guesses').replaceChildren(...guesses);
   text.value = truth ?? order[0] ?? '';
-  box('dictate-live').textContent = truth ? `A sample: the speaker said “${truth}”, and the text below says so already.` : '';
+  box('dictate-live').textContent = truth ? `A sample: the speaker said “${truth}”. The text below is already correct.` : '';
   box('correct-form').hidden = false;
   text.focus({ preventScroll: true });
 }
@@ -132,7 +132,7 @@ function close() {
 function add() {
   const ref = area('correct-text').value.trim().replace(/\s+/g, ' ');
   if (!current || ref === '') return;
-  // Recognisers differ in case; what they wrote decides how a reference is read.
+  // Recognisers differ in letter case; follow that of their output.
   const lower = current.nbest.every(({ text }) => text === text.toLowerCase());
   kept = [...kept, { ...current, ref: lower ? ref.toLowerCase() : ref }];
   store();
@@ -142,13 +142,13 @@ function add() {
 }
 
 function clear() {
-  if (!confirm(`Forget all ${kept.length} corrections?`)) return;
+  if (!confirm(`Delete all ${kept.length} corrections?`)) return;
   kept = [];
   store();
 }
 
 function store() {
-  if (!remember('lessons', kept)) announce('This browser keeps nothing; the corrections are gone when you close the page.');
+  if (!remember('lessons', kept)) announce('This browser cannot store the corrections. They are lost when you close the page.');
   show();
   changed('lessons');
 }
@@ -158,7 +158,7 @@ function show() {
   box('lessons-empty').hidden = kept.length > 0;
   box('lessons-row').hidden = kept.length === 0;
   const rows = kept.map((list, at) => {
-    const remove = el('button', { type: 'button', class: 'link', 'aria-label': `Forget “${list.ref}”` }, 'Forget');
+    const remove = el('button', { type: 'button', class: 'link', 'aria-label': `Delete “${list.ref}”` }, 'Delete');
     remove.addEventListener('click', () => {
       kept = kept.filter((_, other) => other !== at);
       store();

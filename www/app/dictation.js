@@ -1,4 +1,4 @@
-/** The browser's own recogniser (Web Speech API), where there is one. */
+/** The browser's speech recogniser (Web Speech API), if available. */
 
 /** @import {SpeechResult} from '../lorb/index.js' */
 
@@ -10,12 +10,12 @@
 
 /** @type {Record<string, string>} */
 const FAULTS = {
-  'not-allowed': 'The microphone is not allowed for this page.',
-  'service-not-allowed': 'This browser does not let the page use its recogniser.',
-  'audio-capture': 'There is no microphone.',
-  network: 'The browser’s recogniser needs a network and has none.',
+  'not-allowed': 'This page has no permission to use the microphone.',
+  'service-not-allowed': 'This browser does not allow the page to use its recogniser.',
+  'audio-capture': 'No microphone was found.',
+  network: 'The browser’s recogniser needs a network connection.',
   'no-speech': 'Nothing was heard.',
-  'language-not-supported': 'The browser’s recogniser does not know this language.',
+  'language-not-supported': 'The browser’s recogniser does not support this language.',
 };
 
 /** @returns {(new () => Recognition) | undefined} */
@@ -24,7 +24,7 @@ export function recogniser() {
 }
 
 /**
- * Listens to one utterance. Returns what stops it.
+* Listens to one utterance. Returns a function that stops it.
  * @param {{onPartial(text: string): void, onResult(result: SpeechResult): void, onFault(text: string): void, onEnd(): void}} on
  */
 export function listen({ onPartial, onResult, onFault, onEnd }) {
@@ -42,7 +42,7 @@ export function listen({ onPartial, onResult, onFault, onEnd }) {
     else onPartial(result[0]?.transcript ?? '');
   };
   recognition.onerror = ({ error }) => {
-    if (error !== 'aborted') onFault(FAULTS[error] ?? `The browser’s recogniser says “${error}”.`);
+    if (error !== 'aborted') onFault(FAULTS[error] ?? `The browser’s recogniser reported “${error}”.`);
   };
   recognition.onend = onEnd;
   recognition.start();

@@ -1,10 +1,10 @@
-/** A text with the words marked that differ from another. */
+/** Marks the words of a text that differ from another text. */
 
 import { el } from './dom.js';
 import { alignWords } from './package.js';
 
 /**
- * `text` as an element, its words marked that `against` lacks; what is left out is shown as a gap.
+* `text` as an element, with the words marked that `against` lacks. Deleted words are shown as gaps.
  * @param {string} text
  * @param {string} against
  * @param {'bad' | 'good'} kind
@@ -15,7 +15,7 @@ export function marked(text, against, kind) {
   words.forEach((word, at) => {
     if (at > 0) line.append(' ');
     if (word.op === 'equal') line.append(word.hyp ?? '');
-    else if (word.op === 'delete') line.append(el('mark', { class: kind, title: `left out: ${word.ref}` }, gap(word.ref ?? '')));
+    else if (word.op === 'delete') line.append(el('mark', { class: kind, title: `deleted: ${word.ref}` }, gap(word.ref ?? '')));
     else line.append(el('mark', { class: kind }, word.hyp ?? ''));
   });
   return line;
@@ -24,7 +24,7 @@ export function marked(text, against, kind) {
 /** @param {string} word */
 function gap(word) {
   const shown = el('span', { 'aria-hidden': 'true' }, '␣');
-  const spoken = el('span', { class: 'visually-hidden' }, `(${word} left out)`);
+  const spoken = el('span', { class: 'visually-hidden' }, `(${word} deleted)`);
   const both = el('span');
   both.append(shown, spoken);
   return both;

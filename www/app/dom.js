@@ -1,7 +1,7 @@
-/** Elements: found by id, made, announced. */
+/** DOM helpers: find, create, announce. */
 
 /**
- * The element of that id, which the page has to have.
+* The element with this id; an error if it is missing.
  * @template {HTMLElement} T
  * @param {string} id
  * @param {new () => T} type
@@ -56,7 +56,7 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Says something to screen readers that the eye sees anyway. @param {string} text */
+/** Announces visible changes to screen readers. @param {string} text */
 export function announce(text) {
   box('live').textContent = text;
 }

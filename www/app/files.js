@@ -1,4 +1,4 @@
-/** Files for the visitor: a download, and a zip that only stores. */
+/** Downloads, and zip archives without compression. */
 
 import { el } from './dom.js';
 
@@ -9,11 +9,11 @@ export function saveBlob(blob, name) {
   document.body.append(link);
   link.click();
   link.remove();
-  // The download has to have begun before its source goes.
+  // Revoke the URL only after the download has started.
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-/** A name fit for a file. @param {string} name */
+/** A valid file name. @param {string} name */
 export function fileName(name) {
   return name.trim().toLowerCase().replace(/[^\w-]+/g, '-') || 'adapter';
 }
@@ -32,7 +32,7 @@ export function crc32(bytes) {
 }
 
 /**
- * A zip archive (PKWARE's APPNOTE 6.3.10, method 0) of files below 4 GB in all. Dated 1980-01-01, so that equal files give equal bytes.
+ * A zip archive (PKWARE's APPNOTE 6.3.10, method 0) of files below 4 GB in total. All dates are 1980-01-01, so that equal files give equal archives.
  * @param {[name: string, data: Blob][]} files
  */
 export async function zip(files) {

@@ -1,4 +1,4 @@
-/** Numbers as people read them. */
+/** Human-readable numbers. */
 
 /** @param {number} bytes */
 export function size(bytes) {
@@ -12,7 +12,7 @@ export function percent(rate, digits = 1) {
   return rate === null || rate === undefined ? '–' : `${(100 * rate).toFixed(digits)} %`;
 }
 
-/** With a sign, and a real minus. @param {number} value @param {number} [digits] */
+/** With a sign, using the typographic minus. @param {number} value @param {number} [digits] */
 export function signed(value, digits = 1) {
   const text = Math.abs(value).toFixed(digits);
   if (Number(text) === 0) return text;

@@ -1,4 +1,4 @@
-/** Keep it: names, facts, downloads and commands of an adapter. */
+/** Keep it: name, properties, downloads and commands of an adapter. */
 
 import { box, button, el, fill, get, input, select } from './dom.js';
 import { startCompare } from './compare.js';
@@ -57,7 +57,7 @@ function acceptDrops() {
   });
 }
 
-/** @param {() => Promise<string>} work what it says is shown */
+/** @param {() => Promise<string>} work its result is shown */
 function act(work) {
   const said = box('keep-said');
   said.textContent = '';
@@ -88,7 +88,7 @@ function show() {
   const facts = [
     ['Rank, alpha', current.rank === null ? 'none' : `${current.rank}, ${current.alpha}`],
     ['Adapted', current.targets.join(', ')],
-    ['Trained numbers', current.parameters.toLocaleString('en')],
+    ['Trainable parameters', current.parameters.toLocaleString('en')],
     ['Weights', current.beta === null ? 'not tuned' : `β ${current.beta.toFixed(2)}, γ ${signed(current.gamma ?? 0, 2)}`],
   ];
   box('keep-facts').replaceChildren(...facts.map(([name = '', value = '']) => el('div', {}, el('dt', {}, name), el('dd', {}, value))));
@@ -108,7 +108,7 @@ function isReadyMade(name) {
 
 /** @returns {Promise<AdapterFiles>} */
 async function files() {
-  if (!state.rescorer || !chosen) throw new Error('no adapter is chosen');
+  if (!state.rescorer || !chosen) throw new Error('no adapter is selected');
   return state.rescorer.saveAdapter(chosen);
 }
 
@@ -116,14 +116,14 @@ async function saveZip() {
   const both = await files();
   const folder = fileName(chosen);
   saveBlob(await zip([[`${folder}/${CONFIG}`, both[CONFIG]], [`${folder}/${WEIGHTS}`, both[WEIGHTS]]]), `${folder}.zip`);
-  return `${folder}.zip is in your downloads.`;
+  return `Saved ${folder}.zip to your downloads.`;
 }
 
 async function savePair() {
   const both = await files();
   saveBlob(both[CONFIG], CONFIG);
   saveBlob(both[WEIGHTS], WEIGHTS);
-  return 'Both files are in your downloads; put them into one folder.';
+  return 'Saved both files to your downloads. Put them into one folder.';
 }
 
 async function rename() {
@@ -131,7 +131,7 @@ async function rename() {
   const to = input('keep-name').value.trim();
   const from = chosen;
   if (!rescorer || to === from || to === '') return '';
-  if (adapters().some(({ name }) => name === to)) throw new Error(`there is an adapter named “${to}” already.`);
+  if (adapters().some(({ name }) => name === to)) throw new Error(`an adapter named “${to}” already exists.`);
   const both = await files();
   const active = rescorer.activeAdapter;
   await rescorer.loadAdapter({ ...both }, { name: to, activate: active === from });
@@ -140,7 +140,7 @@ async function rename() {
   changed('adapters');
   await keepAdapter(to, both);
   await dropAdapter(from);
-  return `It is called “${to}” now.`;
+  return `Renamed to “${to}”.`;
 }
 
 async function remove() {
@@ -152,7 +152,7 @@ async function remove() {
   if (active === name) activate(adapters()[0]?.name ?? null);
   changed('adapters');
   await dropAdapter(name);
-  return `“${name}” is deleted.`;
+  return `Deleted “${name}”.`;
 }
 
 /** @param {FileList | null} list */
@@ -160,14 +160,14 @@ async function bring(list) {
   const { rescorer } = state;
   const [config, weights] = [CONFIG, WEIGHTS].map((wanted) => [...(list ?? [])].find(({ name }) => name === wanted));
   if (!rescorer) return '';
-  if (!config || !weights) throw new Error(`choose both files together, ${CONFIG} and ${WEIGHTS}.`);
+  if (!config || !weights) throw new Error(`select both files together: ${CONFIG} and ${WEIGHTS}.`);
   const taken = new Set(adapters().map(({ name }) => name));
   let name = 'brought';
-  for (let number = 2; taken.has(name); number++) name = `brought ${number}`;
+  for (let number = 2; taken.has(name); number++) name = `loaded ${number}`;
   const loaded = await rescorer.loadAdapter({ [CONFIG]: config, [WEIGHTS]: weights }, { name });
   changed('adapters');
   await keepAdapter(name, { [CONFIG]: config, [WEIGHTS]: weights });
-  return loaded.beta === null ? `“${name}” is loaded. It has no weight beside the recogniser’s score yet, so 1 is taken.` : `“${name}” is loaded and kept on this device.`;
+  return loaded.beta === null ? `Loaded “${name}”. It has no tuned weight for its score yet, so LoRB uses 1.` : `Loaded “${name}” and stored it on this device.`;
 }
 
 /** @param {HTMLButtonElement} copy */

@@ -1,4 +1,4 @@
-/** What a run learns from: sample lists, the visitor's corrections, or both. */
+/** Training data of a run: sample lists, the user's corrections, or both. */
 
 import { plural } from './format.js';
 import { lessons } from './corrections.js';
@@ -7,9 +7,9 @@ import { samples } from './samples.js';
 /** @import {List} from './types.js' */
 /** @typedef {{train: List[], dev: List[], domain: string}} Lessons */
 
-/** Of the visitor's own, every fourth is kept apart to choose the best state by. */
+/** Every fourth correction is held out as dev data to select the best checkpoint. */
 const DEV_EVERY = 4;
-/** Fewer than these give nothing to choose by. */
+/** The least number of corrections that allows this. */
 const FEWEST = 8;
 
 /** @returns {[value: string, label: string][]} */
@@ -23,18 +23,18 @@ export function choices() {
     ['dictation:60', 'Dictation samples, 60 lists'],
   ];
   if (own > 0) offered.unshift(['own+assistant:200', `Your ${plural(own, 'correction')} and 200 assistant samples`]);
-  if (own >= FEWEST) offered.unshift(['own', `Your ${own} corrections alone`]);
+  if (own >= FEWEST) offered.unshift(['own', `Only your ${own} corrections`]);
   return offered;
 }
 
-/** What stands below the choice. @param {string} choice */
+/** The text below the selection. @param {string} choice */
 export function describe(choice) {
   const own = lessons().length;
-  if (choice === 'own') return `Every fourth correction is kept apart to judge the run by. With ${own}, expect a small gain at best.`;
+  if (choice === 'own') return `Every fourth correction is held out to evaluate the run. With ${own} corrections, expect at most a small gain.`;
   const count = Number(choice.split(':')[1]);
   const more = choice.startsWith('own') ? `, and ${own} of your own` : '';
-  const wish = own > 0 && own < FEWEST ? ` ${FEWEST - own} more of yours, and they can stand alone.` : '';
-  return `${count} sample lists of ten guesses each${more}; 60 others judge the run.${wish}`;
+  const wish = own > 0 && own < FEWEST ? ` ${FEWEST - own} more corrections, and you can train only on them.` : '';
+  return `${count} sample lists of ten guesses each${more}; 60 others are held out to evaluate the run.${wish}`;
 }
 
 /** @param {string} choice @returns {Promise<Lessons>} */

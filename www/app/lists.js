@@ -1,15 +1,15 @@
-/** Lists that the visitor brings: pasted or dropped. */
+/** The user's own lists: pasted or dropped. */
 
 import { parseNbest } from './package.js';
 import { state } from './state.js';
 
 /** @import {List} from './types.js' */
 
-/** Larger files are for the native tool. */
+/** Use the native tool for larger files. */
 const MOST_BYTES = 64e6;
 
 /**
- * Pasted text: JSON lines, or one guess a line with a score after a tab.
+* Pasted text: JSON lines, or one guess per line with an optional score after a tab.
  * @param {string} text
  * @param {string} ref
  * @returns {Promise<List[]>}
@@ -20,16 +20,16 @@ export async function pasted(text, ref) {
   const nbest = text.split('\n').filter((line) => line.trim() !== '').map((line, at) => {
     const [guess = '', number] = line.split('\t');
     const score = number === undefined || number.trim() === '' ? undefined : Number(number);
-    if (score !== undefined && !Number.isFinite(score)) throw input(`Line ${at + 1}: “${number}” after the tab is no number.`);
+    if (score !== undefined && !Number.isFinite(score)) throw input(`Line ${at + 1}: “${number}” after the tab is not a number.`);
     return { text: guess.trim(), ...(score === undefined ? {} : { score }) };
   });
-  if (nbest.length > 200) throw input(`${nbest.length} guesses; a list holds 200 at most.`);
+  if (nbest.length > 200) throw input(`${nbest.length} guesses; a list can have at most 200.`);
   return [{ id: 'pasted', nbest, ...(ref.trim() ? { ref: ref.trim() } : {}) }];
 }
 
 /** @param {File} file @returns {Promise<List[]>} */
 export async function dropped(file) {
-  if (file.size > MOST_BYTES) throw input(`${file.name} has more than 64 MB; the native tool reads files of any size.`);
+  if (file.size > MOST_BYTES) throw input(`${file.name} is larger than 64 MB. The native tool reads files of any size.`);
   return read(file, file.name);
 }
 

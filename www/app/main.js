@@ -1,4 +1,4 @@
-/** Starts the parts of the page. */
+/** Initialises all parts of the page. */
 
 import { startKeep } from './keep.js';
 import { startModel } from './model.js';
@@ -14,5 +14,5 @@ startTeach();
 startKeep();
 void startModel();
 
-// A browser without service workers, or one that forbids them, only lacks the page when offline.
+// Without service workers, the page works, but not offline.
 navigator.serviceWorker?.register('offline.js').catch(() => {});

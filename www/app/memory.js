@@ -1,4 +1,4 @@
-/** Small things that stay on this device. A browser that forbids it only forgets them. */
+/** Small values in local storage. If the browser forbids it, they are lost. */
 
 const PREFIX = 'lorb.';
 
@@ -12,7 +12,7 @@ export function recall(key, otherwise) {
   }
 }
 
-/** Whether it could be kept. @param {string} key @param {unknown} value */
+/** Returns whether the value could be stored. @param {string} key @param {unknown} value */
 export function remember(key, value) {
   try {
     localStorage.setItem(PREFIX + key, JSON.stringify(value));

@@ -19,7 +19,7 @@ const FILES = 'files';
 
 /** @type {import('./source.js').Served[]} */
 let offers = [];
-/** Sizes that the hub told, by id. @type {Map<string, number>} */
+/** Sizes reported by the hub, by id. @type {Map<string, number>} */
 const asked = new Map();
 /** @type {AbortController | null} */
 let loading = null;
@@ -49,7 +49,7 @@ export async function startModel() {
   await Promise.all([findGpu(), describe()]);
 }
 
-/** Says plainly where there is no WebGPU, and takes the CPU then. */
+/** Reports missing WebGPU and falls back to the CPU. */
 async function findGpu() {
   const gpu = /** @type {{requestAdapter(): Promise<unknown>} | undefined} */ (Reflect.get(navigator, 'gpu'));
   const adapter = await gpu?.requestAdapter().catch(() => null);
@@ -59,14 +59,14 @@ async function findGpu() {
   const option = device.options[0];
   if (option) {
     option.disabled = true;
-    option.textContent = 'GPU: none to be had';
+    option.textContent = 'No GPU available';
   }
   const why = !isSecureContext
     ? 'WebGPU needs a page served over https or from localhost.'
     : gpu
-      ? 'The browser knows WebGPU but found no GPU for it.'
-      : 'This browser has no WebGPU.';
-  notify(box('model-notices'), { headline: 'LoRB will compute on the CPU.', detail: `${why} The numbers are the same; tuning takes several times as long.`, key: 'gpu' });
+      ? 'The browser supports WebGPU but found no GPU.'
+      : 'This browser does not support WebGPU.';
+  notify(box('model-notices'), { headline: 'LoRB uses the CPU.', detail: `${why} Results are the same; tuning takes several times as long.`, key: 'gpu' });
 }
 
 /** @returns {Choice | null} */
@@ -87,7 +87,7 @@ function choice() {
   return { source: id, name: id, bytes: knownBytes(id) ?? asked.get(id) ?? null, folder: hubFolder(id) };
 }
 
-/** Says what a click would fetch, before it does. */
+/** Shows what a click would download. */
 async function describe() {
   const value = select('model-source').value;
   box('model-id-row').hidden = value !== OTHER;
@@ -100,11 +100,11 @@ async function describe() {
   start.disabled = chosen === null;
   if (!chosen) {
     start.textContent = 'Start';
-    note.textContent = value === FILES ? 'Choose the three files of a BERT. They are read here and sent nowhere.' : 'The id of a BERT with model.safetensors, such as google-bert/bert-base-uncased.';
+    note.textContent = value === FILES ? 'Select the three files of a BERT. They stay on this device.' : 'The id of a BERT with model.safetensors, such as google-bert/bert-base-uncased.';
     return;
   }
   const kept = chosen.folder ? await keptWeights(chosen.folder) : { kept: 0, whole: true };
-  const amount = chosen.bytes === null ? 'size not asked yet' : size(chosen.bytes);
+  const amount = chosen.bytes === null ? 'unknown size' : size(chosen.bytes);
   const dtype = rounding(select('model-dtype').value, select('model-device').value);
   if (kept.whole) {
     start.textContent = 'Start';
@@ -113,23 +113,23 @@ async function describe() {
   }
   start.textContent = chosen.bytes === null ? 'Download and start' : `Download ${size(Math.max(0, chosen.bytes - kept.kept))} and start`;
   const host = new URL(chosen.folder ?? document.baseURI).host;
-  const before = kept.kept > 0 ? ` ${size(kept.kept)} of it are here already.` : '';
+  const before = kept.kept > 0 ? ` ${size(kept.kept)} of it is already here.` : '';
   const room = await freeRoom(chosen.bytes);
-  note.textContent = `One download of ${amount} from ${host}, kept in this browser for the next visit.${before}${dtype}${room}`;
+  note.textContent = `Downloads ${amount} from ${host} once and stores it in this browser for the next visit.${before}${dtype}${room}`;
 }
 
-/** What the choice of bits does. @param {string} dtype @param {string} device */
+/** Explains the precision. @param {string} dtype @param {string} device */
 function rounding(dtype, device) {
   if (dtype === 'fp32') return '';
-  const saved = device === 'wasm' ? 'on the CPU that saves no memory' : `the linear layers take ${dtype === 'fp16' ? 'half' : 'a quarter of'} the memory`;
-  return ` Rounded to ${dtype === 'fp16' ? 16 : 8} bit on loading: the download is the same, ${saved}.`;
+  const saved = device === 'wasm' ? 'this saves no memory on the CPU' : `the linear layers take ${dtype === 'fp16' ? 'half' : 'a quarter of'} the memory`;
+  return ` Weights are rounded to ${dtype === 'fp16' ? 16 : 8} bits on loading: the download is the same, ${saved}.`;
 }
 
 /** @param {number | null} bytes */
 async function freeRoom(bytes) {
   const { quota, usage } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
   if (bytes === null || quota === undefined || usage === undefined || quota - usage > bytes) return '';
-  return ` The browser has room for ${size(quota - usage)} only, so it will be kept in memory until you close the page.`;
+  return ` The browser has space for only ${size(quota - usage)}, so the model stays in memory until you close the page.`;
 }
 
 async function measure() {
@@ -184,12 +184,12 @@ async function load() {
     const named = rescorer.deviceName.startsWith('GPU') ? '' : ` (${rescorer.deviceName})`;
     const where = device === 'webgpu' ? `the GPU${named}` : 'the CPU';
     const { wasm, device: held } = await rescorer.memory();
-    const numbers = `${(rescorer.parameters / 1e6).toFixed(1)} million numbers on ${where}`;
-    show('ready', device === 'webgpu' ? 'Ready on GPU' : 'Ready on CPU', `${numbers}, ${size(wasm + (held ?? 0))} held, started in ${seconds.toFixed(1)} s.`);
+    const numbers = `${(rescorer.parameters / 1e6).toFixed(1)} million parameters on ${where}`;
+    show('ready', device === 'webgpu' ? 'Ready on GPU' : 'Ready on CPU', `${numbers}, ${size(wasm + (held ?? 0))} of memory, started in ${seconds.toFixed(1)} s.`);
     box('model-title').textContent = chosen.name === 'BASE' ? 'Your model' : (chosen.name.split('/').pop() ?? chosen.name);
     announce('The model is ready.');
   } catch (error) {
-    show(aborted(error) ? 'idle' : 'failed', aborted(error) ? 'No model' : 'Not loaded', aborted(error) ? 'Cancelled. What has arrived is kept.' : explain(error).headline);
+    show(aborted(error) ? 'idle' : 'failed', aborted(error) ? 'No model' : 'Not loaded', aborted(error) ? 'Cancelled. The downloaded part is kept.' : explain(error).headline);
     notifyError(notices, error);
   } finally {
     loading = null;
@@ -199,7 +199,7 @@ async function load() {
   }
 }
 
-/** Puts the ready-made adapters and the kept ones into a model. @param {Rescorer} rescorer */
+/** Loads the ready-made and the stored adapters. @param {Rescorer} rescorer */
 async function shelve(rescorer) {
   const notices = box('model-notices');
   if (rescorer.hash === MINILM_HASH) {
@@ -211,17 +211,17 @@ async function shelve(rescorer) {
       }
     }
   } else {
-    notify(notices, { headline: 'The ready-made adapters belong to all-MiniLM-L6-v2. With this model, teach one first.', key: 'ready-made' });
+    notify(notices, { headline: 'The ready-made adapters belong to all-MiniLM-L6-v2. For this model, train an adapter first.', key: 'ready-made' });
   }
   const kept = await keptAdapters().catch((error) => {
-    notify(notices, { headline: 'Kept adapters cannot be read: this browser keeps no private files here.', detail: String(error) });
+    notify(notices, { headline: 'Stored adapters cannot be read: this browser has no private file system for this page.', detail: String(error) });
     return /** @type {[string, Record<string, Blob>][]} */ ([]);
   });
   for (const [name, files] of kept) {
     try {
       await rescorer.loadAdapter(files, { name, activate: false });
     } catch (error) {
-      notify(notices, { headline: `“${name}” stays on the shelf: it does not fit this model.`, detail: explain(error).detail });
+      notify(notices, { headline: `“${name}” was not loaded: it does not fit this model.`, detail: explain(error).detail });
     }
   }
   const first = rescorer.adapters()[0];
@@ -233,13 +233,13 @@ async function unload() {
   state.rescorer = null;
   await rescorer?.dispose();
   box('model-title').textContent = 'First, a language model';
-  show('idle', 'No model', 'Unloaded; the download is still on this device.');
+  show('idle', 'No model', 'Unloaded. The download is still on this device.');
   changed('model');
   await describe();
   button('model-load').focus();
 }
 
-/** After a device was lost for good, nothing of the model is left to use. */
+/** After a device is lost for good, the model can no longer be used. */
 export async function modelLost() {
   await unload();
   show('failed', 'Not loaded', 'The device was lost.');

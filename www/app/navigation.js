@@ -1,4 +1,4 @@
-/** Which part of the page is read, marked in the bar. */
+/** Marks the visible section in the navigation bar. */
 
 export function startNavigation() {
   const links = [...document.querySelectorAll('.bar nav a')];

@@ -1,19 +1,19 @@
-/** What went wrong or is worth knowing, in words that say what to do. */
+/** Errors and notes, with advice on what to do. */
 
 import { el } from './dom.js';
 
-/** Headline by the error's name; the package's own message stands below it. @type {Record<string, string>} */
+/** Headline by error name; the package's own message is shown below it. @type {Record<string, string>} */
 const HEADLINES = {
-  WebGPUNotAvailableError: 'There is no WebGPU here. Choose “CPU” above: it gives the same numbers, only slower.',
-  DeviceRefusedError: 'This GPU did not compute rightly or lacks something, so LoRB does not use it. Choose “CPU” above.',
-  DeviceLostError: 'The GPU went away and starting it again did not help. What was tuned so far is kept: load the model again and resume.',
-  WorkerDiedError: 'The computation broke off. Load the model again; kept adapters and the unfinished run are still there.',
-  IntegrityError: 'The download arrived damaged and was thrown away. Try again.',
-  QuotaError: 'This device has no room left for the page. Free some space, or forget adapters you no longer need.',
+  WebGPUNotAvailableError: 'WebGPU is not available. Choose “CPU” above: results are the same, but slower.',
+  DeviceRefusedError: 'This GPU returns wrong results or lacks a required feature, so LoRB does not use it. Choose “CPU” above.',
+  DeviceLostError: 'The GPU was lost and could not be restarted. The run is stored: load the model again and resume.',
+  WorkerDiedError: 'The computation crashed. Load the model again. Stored adapters and the unfinished run are intact.',
+  IntegrityError: 'The download was damaged and has been discarded. Try again.',
+  QuotaError: 'There is no storage space left for this page. Free some space, or delete adapters you no longer need.',
   UnsupportedModelError: 'This model cannot be used: LoRB needs a BERT with config.json, a tokenizer and model.safetensors.',
-  SourceError: 'The model could not be fetched.',
-  AdapterError: 'This adapter does not fit.',
-  BadInputError: 'That cannot be used as it is.',
+  SourceError: 'The model could not be downloaded.',
+  AdapterError: 'This adapter is invalid or belongs to another model.',
+  BadInputError: 'The input is invalid.',
 };
 
 /** @param {unknown} error */
@@ -31,7 +31,7 @@ export function explain(error) {
 }
 
 /**
- * Shows a notice until it is dismissed; one with the same key takes its place.
+* Shows a notice until it is dismissed or replaced by one with the same key.
  * @param {HTMLElement} where
  * @param {{kind?: 'note' | 'problem' | 'good', headline: string, detail?: string, key?: string}} what
  */

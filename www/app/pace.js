@@ -1,18 +1,18 @@
-/** How fast a run goes, without the time that it stood still. */
+/** The speed of a run, without pauses. */
 
-/** Steps over which the rate is taken. */
+/** Number of steps over which the rate is averaged. */
 const WINDOW = 16;
 
 export class Pace {
-  /** Seconds of work at each of the last steps. @type {number[]} */
+  /** Working time in seconds at each of the last steps. @type {number[]} */
   #marks = [];
-  /** Seconds of work that ended before `#since`. */
+  /** Working time in seconds before `#since`. */
   #worked = 0;
   /** @type {number | null} */
   #since = null;
   #steps = 0;
 
-  /** @returns {number} seconds worked */
+  /** @returns {number} working time in seconds */
   get worked() {
     return this.#worked + (this.#since === null ? 0 : (performance.now() - this.#since) / 1000);
   }
@@ -31,13 +31,13 @@ export class Pace {
     this.#marks = [...this.#marks, this.worked].slice(-WINDOW - 1);
   }
 
-  /** Steps a second of late, `null` while unknown. */
+  /** Recent steps per second, `null` if unknown. */
   rate() {
     const [first, last] = [this.#marks[0], this.#marks.at(-1)];
     return first === undefined || last === undefined || last <= first ? null : (this.#marks.length - 1) / (last - first);
   }
 
-  /** Seconds that so many more steps take, evaluations included, as it went so far. @param {number} steps */
+  /** Estimated seconds for this many more steps, including evaluations. @param {number} steps */
   left(steps) {
     return this.#steps < 2 ? null : (steps * this.worked) / this.#steps;
   }

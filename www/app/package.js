@@ -1,2 +1,2 @@
-/** The package, as the page uses it; one place that knows where it lies. */
+/** Imports the package. Only this file knows its location. */
 export { AdapterStore, Rescorer, alignWords, fromSpeech, parseNbest } from '../lorb/index.js';

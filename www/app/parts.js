@@ -1,4 +1,4 @@
-/** What a score is made of: first + beta·lm + gamma·words, each against the mean of its list. */
+/** The terms of a score: first + beta·lm + gamma·words, each relative to the mean of its list. */
 
 import { el, svg } from './dom.js';
 import { signed } from './format.js';
@@ -10,14 +10,14 @@ import { signed } from './format.js';
 /** @type {Record<Part, {short: string, long: string}>} */
 export const NAMES = {
   first: { short: 'Recogniser', long: 'recogniser' },
-  lm: { short: 'Adapter', long: 'adapter, beta times its score' },
-  words: { short: 'Words', long: 'words, gamma times their number' },
+  lm: { short: 'Adapter', long: 'adapter: beta times its score' },
+  words: { short: 'Words', long: 'words: gamma times their number' },
 };
 /** @type {Part[]} */
 const ORDER = ['first', 'lm', 'words'];
 
 /**
- * The parts of every score in nats. Only differences within a list order it, so the mean is taken off.
+* The terms of every score, in nats. Only differences within a list affect its order, so the mean is subtracted.
  * @param {Ranked[]} ranked
  * @param {{beta: number, gamma: number} | null} weights
  * @returns {Parts[]}
@@ -33,19 +33,19 @@ export function centred(ranked, weights) {
   return raw.map((parts) => ({ first: parts.first - means.first, lm: parts.lm - means.lm, words: parts.words - means.words }));
 }
 
-/** The parts that a score has: a weight of 0 makes none. @param {{gamma: number} | null} weights @returns {Part[]} */
+/** The terms of a score: those whose weight is not 0. @param {{gamma: number} | null} weights @returns {Part[]} */
 export function present(weights) {
   if (!weights) return ['first'];
   return weights.gamma === 0 ? ['first', 'lm'] : ['first', 'lm', 'words'];
 }
 
-/** The longest bar of a list. @param {Parts[]} all */
+/** The longest bar in a list. @param {Parts[]} all */
 export function reach(all) {
   return Math.max(1e-9, ...all.flatMap((parts) => ORDER.map((part) => Math.abs(parts[part]))));
 }
 
 /**
- * Small bars about the list's mean: to the right in favour of the guess, to the left against it.
+* Small bars around the list's mean: to the right in favour of the guess, to the left against it.
  * @param {Parts} parts
  * @param {number} longest
  * @param {Part[]} which

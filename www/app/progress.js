@@ -1,4 +1,4 @@
-/** The package's progress events as one bar and one line. */
+/** Shows the package's progress events as a bar and a line of text. */
 
 import { box, get } from './dom.js';
 import { duration, size } from './format.js';
@@ -6,10 +6,10 @@ import { notify } from './notices.js';
 
 /** @import {LoadEvent} from './types.js' */
 
-/** Seconds over which the speed is taken. */
+/** Seconds over which the speed is averaged. */
 const WINDOW = 4;
 
-/** @param {number | null} expected bytes of all files, where known */
+/** @param {number | null} expected bytes of all files, if known */
 export function watchLoading(expected) {
   const bar = get('model-bar', HTMLProgressElement);
   const line = box('model-progress-text');
@@ -33,11 +33,11 @@ export function watchLoading(expected) {
     const speed = now > first.at ? (loaded - first.loaded) / (now - first.at) : 0;
     bar.value = (100 * loaded) / total;
     const parts = [`${network ? 'Downloading' : 'Reading'} ${size(loaded)} of ${size(total)}`];
-    if (network && speed > 0 && loaded < total) parts.push(`${size(speed)} a second`, `${duration((total - loaded) / speed)} left`);
+    if (network && speed > 0 && loaded < total) parts.push(`${size(speed)}/s`, `${duration((total - loaded) / speed)} left`);
     line.textContent = parts.join(' · ');
     if (loaded >= total) {
       bar.removeAttribute('value');
-      line.textContent = 'Checking and handing it to the device…';
+      line.textContent = 'Checking the file and copying it to the device…';
     }
   };
 
@@ -49,11 +49,11 @@ export function watchLoading(expected) {
       files.set(event.file, event);
       draw();
     }
-    if (event.status === 'retry') line.textContent = `The connection broke; going on from ${size(event.loaded)}…`;
+    if (event.status === 'retry') line.textContent = `The connection broke; resuming at ${size(event.loaded)}…`;
     if (event.status === 'cache') {
-      const headline = 'The browser will not keep the model; it stays in memory until you close the page.';
+      const headline = 'The browser cannot store the model; it stays in memory until you close the page.';
       notify(notices, { headline, detail: event.reason });
     }
-    if (event.status === 'recover') notify(notices, { headline: 'The GPU was lost and is being started again.', detail: event.reason, key: 'recover' });
+    if (event.status === 'recover') notify(notices, { headline: 'The GPU was lost and is being restarted.', detail: event.reason, key: 'recover' });
   };
 }

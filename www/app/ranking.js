@@ -1,4 +1,4 @@
-/** The guesses of one list, in order; they glide to their new places. */
+/** Shows the guesses of one list in order, with animated moves. */
 
 import { el, stillness } from './dom.js';
 import { marked, wordErrors } from './difference.js';
@@ -51,18 +51,18 @@ function row(list, guess, at, rescored, scores) {
   const item = el('li', { class: `guess${at === 0 ? ' top' : ''}${rescored ? '' : ' plain'}`, 'data-index': String(guess.index) }, place, text);
   if (list.ref) {
     const errors = wordErrors(list.ref, guess.text);
-    item.append(el('p', { class: errors === 0 ? 'errors none' : 'errors' }, errors === 0 ? '✓ as said' : `${errors} ${errors === 1 ? 'word' : 'words'} off`));
+    item.append(el('p', { class: errors === 0 ? 'errors none' : 'errors' }, errors === 0 ? '✓ correct' : `${errors} wrong ${errors === 1 ? 'word' : 'words'}`));
   } else item.append(el('span'));
   item.append(scores);
   return item;
 }
 
-/** What the bars mean. @param {HTMLElement} where @param {{beta: number, gamma: number} | null} weights @param {boolean} reference */
+/** The legend of the bars. @param {HTMLElement} where @param {{beta: number, gamma: number} | null} weights @param {boolean} reference */
 export function showLegend(where, weights, reference) {
   const keys = present(weights).map((part) => el('span', {}, el('span', { class: 'swatch', 'data-part': part }), NAMES[part].long));
   const words = !weights || weights.gamma === 0 ? '' : ` ${weights.gamma < 0 ? '−' : '+'} ${Math.abs(weights.gamma).toFixed(2)} × words`;
-  const formula = weights ? `Score = recogniser + ${weights.beta.toFixed(2)} × adapter${words}.` : 'No adapter is at work: the order is the recogniser’s.';
-  const meaning = `Bars show each part against the list’s mean, in nats: to the right speaks for a guess. Marked words ${reference ? 'are not what was said' : 'differ from the recogniser’s first guess'}.`;
+  const formula = weights ? `Score = recogniser + ${weights.beta.toFixed(2)} × adapter${words}.` : 'No adapter is active: this is the recogniser’s order.';
+  const meaning = `Bars show each term relative to the list’s mean, in nats; bars to the right favour a guess. Marked words ${reference ? 'are wrong' : 'differ from the recogniser’s first guess'}.`;
   where.replaceChildren(...keys, el('span', { class: 'whole-line' }, `${formula} ${meaning}`));
 }
 

@@ -1,4 +1,4 @@
-/** One training run on the screen: drives the package's iterator, keeps checkpoints, shows what comes. */
+/** One training run: drives the package's iterator, stores checkpoints, shows progress. */
 
 import { RunChart } from './chart.js';
 import { announce, box, get } from './dom.js';
@@ -33,7 +33,7 @@ export class Run {
   #pace = new Pace();
   #chart;
   #keptAt = performance.now();
-  /** Whether this browser refused to keep a checkpoint. */
+  /** Whether this browser refused to store a checkpoint. */
   #unkept = false;
 
   /** @param {Rescorer} rescorer @param {RunNotes} notes @param {Uint8Array | undefined} checkpoint */
@@ -47,7 +47,7 @@ export class Run {
     showRate(notes);
   }
 
-  /** Shows a kept run as it stood. @param {RunNotes} notes */
+  /** Shows a stored run. @param {RunNotes} notes */
   static replay(notes) {
     const chart = freshChart();
     for (const message of notes.history) chart.push(message);
@@ -59,21 +59,21 @@ export class Run {
     return this.#trainer.state === 'paused';
   }
 
-  /** Pauses, or goes on. */
+  /** Pauses or resumes. */
   toggle() {
     if (this.paused) {
       this.#trainer.resume();
       this.#pace.go();
-      say('Going on.');
+      say('Resumed.');
     } else {
       this.#trainer.pause();
       this.#pace.hold();
-      say('Paused after the step under way.');
+      say('Pausing after the current step.');
     }
   }
 
   stop() {
-    say('Stopping; the best state so far becomes the adapter.');
+    say('Stopping. The best checkpoint so far becomes the adapter.');
     this.#trainer.stop();
   }
 
@@ -105,8 +105,8 @@ export class Run {
     switch (message.type) {
       case 'started': {
         const { usable, utterances, hypotheses, trainable, base_parameters: base } = message;
-        const skipped = utterances > usable ? ` ${utterances - usable} of ${utterances} lists teach nothing: all their guesses are equally wrong, or nobody said what was right.` : '';
-        say(`${plural(usable, 'list')}, ${plural(hypotheses, 'guess', 'guesses')}; ${plural(trainable, 'trained number')}, ${percent(trainable / base, 2)} of the model.${skipped}`);
+        const skipped = utterances > usable ? ` ${utterances - usable} of ${utterances} lists were skipped: all guesses have the same number of errors, or there is no reference.` : '';
+        say(`${plural(usable, 'list')}, ${plural(hypotheses, 'guess', 'guesses')}; ${plural(trainable, 'trainable parameter')}, ${percent(trainable / base, 2)} of the model.${skipped}`);
         this.#notes.steps = message.steps;
         showStep(message.done, message.steps);
         break;
@@ -123,23 +123,23 @@ export class Run {
       }
       case 'evaluated':
         box('run-wer').textContent = percent(message.wer);
-        announce(`Step ${message.step}: dev word error rate ${percent(message.wer)}, ${percent(message.wer_first)} before.`);
+        announce(`Step ${message.step}: dev word error rate ${percent(message.wer)}, first pass ${percent(message.wer_first)}.`);
         break;
       case 'warning':
-        notify(box('run-notices'), { headline: 'A note from the trainer', detail: message.text, key: message.kind });
+        notify(box('run-notices'), { headline: 'Warning', detail: message.text, key: message.kind });
         break;
       case 'recovered': {
         this.#notes.history = this.#notes.history.filter((kept) => !('step' in kept) || kept.step <= message.step);
-        const lost = message.steps_lost === 0 ? 'nothing was lost' : `${plural(message.steps_lost, 'step')} had to be done again`;
-        notify(box('run-notices'), { headline: `The GPU went away and is back; ${lost}.`, detail: message.reason, key: 'recovered' });
+        const lost = message.steps_lost === 0 ? 'nothing was lost' : `${plural(message.steps_lost, 'step')} had to be repeated`;
+        notify(box('run-notices'), { headline: `The GPU was lost and has been restarted; ${lost}.`, detail: message.reason, key: 'recovered' });
         showStep(message.step, this.#notes.steps);
         break;
       }
       case 'stopped':
-        say(`Stopped at step ${message.step} of ${message.steps}; the best state so far is the adapter.`);
+        say(`Stopped at step ${message.step} of ${message.steps}. The best checkpoint so far is the adapter.`);
         break;
       case 'finished': {
-        const best = message.best_step === null ? '' : `, the best at step ${message.best_step} with ${percent(message.best_wer)} dev WER`;
+        const best = message.best_step === null ? '' : `. The best checkpoint is step ${message.best_step}, with ${percent(message.best_wer)} dev WER`;
         say(`Done in ${duration(this.#pace.worked)}${best}.`);
         box('run-left').textContent = 'done';
         break;
@@ -147,18 +147,18 @@ export class Run {
     }
   }
 
-  /** Writes a checkpoint now and then, and whenever the run is paused, so that a closed page loses little. @param {TrainMessage} message */
+  /** Writes a checkpoint periodically and whenever the run is paused, so that closing the page loses little. @param {TrainMessage} message */
   async #keep(message) {
     if (this.#unkept || (message.type !== 'step' && message.type !== 'evaluated')) return;
     if (!this.paused && performance.now() - this.#keptAt < 1000 * KEEP_EVERY) return;
     this.#keptAt = performance.now();
     try {
       await keepRun(this.#notes, await this.#trainer.checkpoint());
-      if (this.paused) say(`Paused at step ${this.#notes.step}. The run is kept on this device; the page may be closed.`);
+      if (this.paused) say(`Paused at step ${this.#notes.step}. The run is stored on this device; you can close the page.`);
     } catch (error) {
       if (!(error instanceof Error) || error.name === 'DeviceLostError' || error.name === 'WorkerDiedError') throw error;
       this.#unkept = true;
-      notify(box('run-notices'), { headline: 'This browser cannot keep the run: keep the page open until it is done.', detail: error.message, key: 'unkept' });
+      notify(box('run-notices'), { headline: 'This browser cannot store the run: keep the page open until it is done.', detail: error.message, key: 'unkept' });
     }
   }
 
@@ -168,14 +168,14 @@ export class Run {
     await dropRun().catch(() => {});
     try {
       await keepAdapter(name, await this.#rescorer.saveAdapter(name));
-      notify(box('run-notices'), { kind: 'good', headline: `“${name}” is ready and kept on this device. Compare it below, or try it above.`, key: 'ready' });
+      notify(box('run-notices'), { kind: 'good', headline: `“${name}” is ready and stored on this device. Compare it below, or try it above.`, key: 'ready' });
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error);
-      notify(box('run-notices'), { headline: `“${name}” is ready, but this browser cannot keep it: download it before you close the page.`, detail, key: 'ready' });
+      notify(box('run-notices'), { headline: `“${name}” is ready, but this browser cannot store it: download it before you close the page.`, detail, key: 'ready' });
     }
   }
 
-  /** A run whose device is gone for good can still go on after the model is loaded anew. @param {unknown} error */
+  /** If the device is lost for good, the run can continue after the model is reloaded. @param {unknown} error */
   async #rescue(error) {
     if (!(error instanceof Error) || error.name !== 'DeviceLostError') return;
     const checkpoint = /** @type {{checkpoint?: Uint8Array}} */ (error).checkpoint;
@@ -190,7 +190,7 @@ function showStep(step, steps) {
   get('run-bar', HTMLProgressElement).value = steps ? (100 * step) / steps : 0;
 }
 
-/** The newest dev WER. @param {RunNotes} notes */
+/** The latest dev WER. @param {RunNotes} notes */
 function showRate({ history }) {
   const last = history.findLast((message) => message.type === 'evaluated');
   box('run-wer').textContent = last?.type === 'evaluated' ? percent(last.wer) : '–';

@@ -2,7 +2,7 @@
 
 /** @import {List} from './types.js' */
 
-/** SHA-256 of all-MiniLM-L6-v2's weights, which the ready-made adapters belong to. */
+/** SHA-256 of the weights of all-MiniLM-L6-v2, the base of the ready-made adapters. */
 export const MINILM_HASH = '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db';
 
 /** @type {Record<string, string>} */

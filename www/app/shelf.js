@@ -1,4 +1,4 @@
-/** Adapters and the unfinished run, kept in this origin's private files. */
+/** Stores adapters and the unfinished run in the origin private file system. */
 
 import { AdapterStore } from './package.js';
 
@@ -34,7 +34,7 @@ export async function keptAdapters() {
 }
 
 /**
- * A run that can go on: its settings, its data and its checkpoint.
+* A run that can be resumed: settings, data and checkpoint.
  * @typedef {{base: string, options: import('./types.js').TrainOptions, train: import('./types.js').List[], dev: import('./types.js').List[],
  *   step: number, steps: number, history: import('./types.js').TrainMessage[]}} RunNotes
  */

@@ -1,4 +1,4 @@
-/** Where the model may come from, how large it is, and whether it is on this device already. */
+/** Sources of the model, their size, and whether they are already on this device. */
 
 import { recall, remember } from './memory.js';
 
@@ -9,10 +9,10 @@ export const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
 const HUB = 'https://huggingface.co';
 const NEEDED = ['config.json', 'tokenizer.json', 'model.safetensors'];
 
-/** What is fetched of all-MiniLM-L6-v2: config, tokenizer, weights. */
+/** Bytes to download for all-MiniLM-L6-v2: config, tokenizer, weights. */
 const MINILM_BYTES = 612 + 466_247 + 90_868_376;
 
-/** Models that this server offers beside the page. @returns {Promise<Served[]>} */
+/** Models that this server offers in addition to the page. @returns {Promise<Served[]>} */
 export async function served() {
   try {
     const response = await fetch('models/index.json');
@@ -20,7 +20,7 @@ export async function served() {
     remember('served', offered);
     return offered;
   } catch {
-    // Offline, what was fetched before is still on this device.
+    // Offline, earlier downloads are still on this device.
     return recall('served', []);
   }
 }
@@ -35,12 +35,12 @@ export function isHubId(id) {
   return /^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(id);
 }
 
-/** Bytes known without asking anybody. @param {string} id */
+/** Size if known without a request. @param {string} id */
 export function knownBytes(id) {
   return id === MINILM ? MINILM_BYTES : null;
 }
 
-/** Asks the hub, so only when the visitor says so. @param {string} id */
+/** Requests the size from the hub, so only when the user asks for it. @param {string} id */
 export async function askHub(id) {
   const response = await fetch(`${HUB}/api/models/${id}/tree/main`);
   if (!response.ok) throw new Error(response.status === 401 || response.status === 404 ? `the hub has no public model ${id}` : `the hub answered ${response.status}`);
@@ -51,7 +51,7 @@ export async function askHub(id) {
   return NEEDED.reduce((sum, file) => sum + (sizes.get(file) ?? 0), 0);
 }
 
-/** Bytes of the weights that the package's cache holds. @param {string} folder URL of the model's folder, with a slash at its end */
+/** Bytes of the weights in the package's cache. @param {string} folder URL of the model's folder, with a slash at its end */
 export async function keptWeights(folder) {
   try {
     if (!(await caches.has('lorb'))) return { kept: 0, whole: false };

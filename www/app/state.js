@@ -1,15 +1,15 @@
-/** What the parts of the page share, and how they hear of each other. */
+/** State shared by the parts of the page, and its change notifications. */
 
 /** @import {AdapterInfo, List} from './types.js' */
 
 export const state = {
   /** @type {import('../lorb/index.js').Rescorer | null} */
   rescorer: null,
-  /** How a command line names the loaded base. */
+  /** Name of the loaded base in a command line. */
   baseName: '',
-  /** What keeps the worker from other work. @type {'tuning' | 'comparing' | null} */
+  /** The operation that occupies the worker. @type {'tuning' | 'comparing' | null} */
   busy: null,
-  /** Lists of the file that the visitor dropped. @type {List[]} */
+  /** Lists from the user's file. @type {List[]} */
   file: [],
   fileName: '',
 };
@@ -39,7 +39,7 @@ export function occupy(what) {
   changed('busy');
 }
 
-/** The weights of the active adapter's score, `null` where none is active. One that PEFT wrote has none yet: 1 is taken then. */
+/** The active adapter's weights, `null` if none is active. Adapters from PEFT have no tuned weights; beta is then 1. */
 export function weights() {
   const info = adapters().find(({ name }) => name === state.rescorer?.activeAdapter);
   return info ? { beta: info.beta ?? 1, gamma: info.gamma ?? 0 } : null;
@@ -51,7 +51,7 @@ export function given() {
   return taken ? { weights: taken } : {};
 }
 
-/** Makes an adapter the active one, or none. @param {string | null} name */
+/** Activates an adapter, or none. @param {string | null} name */
 export function activate(name) {
   if (!state.rescorer) return;
   if (name === null) state.rescorer.disableAdapters();

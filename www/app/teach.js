@@ -1,4 +1,4 @@
-/** Teach it, the second half: settings, the run's buttons, and what it says. */
+/** Teach it, part two: settings, the run's buttons and messages. */
 
 import { announce, box, button, fill, get, input, select } from './dom.js';
 import { startCorrections } from './corrections.js';
@@ -12,7 +12,7 @@ import { on, state } from './state.js';
 /** @import {TrainOptions} from './types.js' */
 /** @import {RunNotes} from './shelf.js' */
 
-/** Small batches, since the lists are few and steps are what they lack. @param {number} lists */
+/** Small batches, because few lists would otherwise give too few steps. @param {number} lists */
 const batchTokens = (lists) => (lists < 100 ? 512 : 1024);
 
 /** @type {Run | null} */
@@ -53,14 +53,14 @@ async function findUnfinished() {
   try {
     unfinished = await keptRun();
   } catch {
-    // A browser without private files keeps no run.
+    // A browser without a private file system stores no run.
     unfinished = undefined;
   }
   if (unfinished && !run) {
     const { notes } = unfinished;
     box('run').hidden = false;
     Run.replay(notes);
-    box('run-said').textContent = `“${notes.options.adapter}” stopped at step ${notes.step} of ${notes.steps} when the page was closed. ${state.rescorer ? '' : 'Load the model to go on.'}`;
+    box('run-said').textContent = `“${notes.options.adapter}” stopped at step ${notes.step} of ${notes.steps} when the page was closed. ${state.rescorer ? '' : 'Load the model to continue.'}`;
   }
   controls();
 }
@@ -84,7 +84,7 @@ async function begin() {
   if (!state.rescorer || state.busy) return;
   const options = settings();
   if (Object.values(READY_MADE).includes(options.adapter ?? '')) {
-    notify(box('run-notices'), { kind: 'problem', headline: `“${options.adapter}” is a ready-made adapter’s name; take another.`, key: 'error' });
+    notify(box('run-notices'), { kind: 'problem', headline: `“${options.adapter}” is the name of a ready-made adapter; choose another.`, key: 'error' });
     box('run').hidden = false;
     return input('tune-name').focus();
   }
@@ -120,7 +120,7 @@ async function start(notes, checkpoint) {
   button('tune-pause').focus({ preventScroll: true });
   try {
     await running;
-    announce('The run is over.');
+    announce('The run has ended.');
   } catch (error) {
     notifyError(box('run-notices'), error);
     box('run-said').textContent = explain(error).headline;
@@ -145,7 +145,7 @@ function controls() {
   button('tune-start').disabled = !state.rescorer || state.busy !== null;
   button('tune-start').textContent = state.rescorer ? 'Tune' : 'Tune: load the model first';
   button('tune-pause').hidden = button('tune-stop').hidden = !running;
-  button('tune-pause').textContent = run?.paused ? 'Go on' : 'Pause';
+  button('tune-pause').textContent = run?.paused ? 'Resume' : 'Pause';
   button('tune-resume').hidden = button('tune-discard').hidden = !waiting;
   button('tune-resume').disabled = !state.rescorer || state.busy !== null;
   const fields = get('tune-form', HTMLFormElement).querySelectorAll('input, select');

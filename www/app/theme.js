@@ -1,10 +1,10 @@
-/** Colours: as the system says, or light or dark as the visitor chose. */
+/** Colour theme: system, light or dark. */
 
 import { button } from './dom.js';
 import { recall, remember } from './memory.js';
 
 const ORDER = ['system', 'light', 'dark'];
-const SPOKEN = { system: 'as the system', light: 'light', dark: 'dark' };
+const SPOKEN = { system: 'system', light: 'light', dark: 'dark' };
 
 /** @param {string} theme */
 function apply(theme) {
@@ -20,7 +20,7 @@ export function startTheme() {
   if (!ORDER.includes(theme)) theme = 'system';
   apply(theme);
   button('theme').addEventListener('click', () => {
-    // The first press shows a change: away from what the system has.
+    // The first click switches away from the system's theme, so that it has a visible effect.
     const dark = matchMedia('(prefers-color-scheme: dark)').matches;
     const order = dark ? ['system', 'light', 'dark'] : ['system', 'dark', 'light'];
     theme = order[(order.indexOf(theme) + 1) % order.length] ?? 'system';

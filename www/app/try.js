@@ -12,9 +12,9 @@ import { activate, adapters, changed, given, on, state, weights } from './state.
 
 /** @import {List, Ranked} from './types.js' */
 
-/** Milliseconds after which waiting is worth a word. */
+/** Milliseconds before a waiting message is shown. */
 const SLOW = 400;
-/** Most lists that the picker shows. */
+/** Maximum number of lists in the picker. */
 const MOST_SHOWN = 200;
 const NOTES = {
   assistant: 'Commands to a voice assistant: synthetic voices, a real recogniser’s ten best guesses.',
@@ -28,7 +28,7 @@ let shown = [];
 let current = null;
 /** The order by the recogniser and by LoRB. @type {{before: Ranked[], after: Ranked[] | null}} */
 let orders = { before: [], after: null };
-/** Only the newest request may show its answer. */
+/** Only the result of the latest request is shown. */
 let turn = 0;
 
 export function startTry() {
@@ -78,7 +78,7 @@ function takeFile(file) {
 async function take(read, name) {
   try {
     const lists = await read();
-    if (lists.length === 0) throw new Error(`${name || 'That'} holds no list.`);
+    if (lists.length === 0) throw new Error(`${name || 'The input'} contains no lists.`);
     state.file = lists;
     state.fileName = name;
     changed('file');
@@ -98,14 +98,14 @@ async function openDomain() {
     const lists = await samples(domain, 'try');
     if (checked('domain') === domain) list(lists, NOTES[domain]);
   } catch (error) {
-    box('try-domain-note').textContent = `The samples could not be fetched. ${explain(error).detail}`;
+    box('try-domain-note').textContent = `The samples could not be loaded. ${explain(error).detail}`;
   }
 }
 
 /** @param {List[]} lists @param {string} note */
 function list(lists, note) {
   shown = lists.slice(0, MOST_SHOWN);
-  const more = lists.length > shown.length ? ` The first ${MOST_SHOWN} are shown.` : '';
+  const more = lists.length > shown.length ? ` Showing the first ${MOST_SHOWN}.` : '';
   box('try-domain-note').textContent = note + more;
   const rows = shown.map((utterance, at) => {
     const radio = el('input', { type: 'radio', name: 'list', value: String(at), checked: at === 0, onchange: () => open(at) });
@@ -120,7 +120,7 @@ function list(lists, note) {
 
 /** @param {number} errors */
 function describe(errors) {
-  return errors === 0 ? 'heard right' : `${plural(errors, 'word')} off`;
+  return errors === 0 ? 'correct' : plural(errors, 'wrong word');
 }
 
 /** @param {number} at */
@@ -198,10 +198,10 @@ function verdict(rescored) {
     return;
   }
   const from = first.index === best.index ? 0 : orders.before.findIndex(({ index }) => index === best.index);
-  const moved = from === 0 ? 'LoRB keeps the recogniser’s first guess' : `LoRB lifts guess ${from + 1} to the top`;
+  const moved = from === 0 ? 'LoRB keeps the recogniser’s first guess' : `LoRB moves guess ${from + 1} to the top`;
   if (!current.ref) return line.append(`${moved}.`);
   const [was, is] = [wordErrors(current.ref, first.text), wordErrors(current.ref, best.text)];
-  const change = is < was ? el('strong', {}, `${was} → ${is} wrong ${is === 1 ? 'word' : 'words'}`) : is > was ? `${was} → ${is} wrong words: worse, this time` : is === 0 ? 'right before and after' : `${plural(is, 'wrong word')}, as before`;
+  const change = is < was ? el('strong', {}, `${was} → ${is} wrong ${is === 1 ? 'word' : 'words'}`) : is > was ? `${was} → ${is} wrong words: worse in this case` : is === 0 ? 'correct before and after' : `${plural(is, 'wrong word')}, as before`;
   line.append(`${moved}: `, change, '.');
 }
 
@@ -210,11 +210,11 @@ function hint() {
   const text = !current
     ? 'Paste guesses or drop a file on the left, and they appear here.'
     : !state.rescorer
-      ? 'This is the recogniser’s own order. Load the model above to see LoRB’s.'
+      ? 'This is the recogniser’s order. Load the model above to see LoRB’s.'
       : state.busy
-        ? 'The model is busy; the new order comes when it is free.'
+        ? 'The model is busy; the new order appears when it is free.'
         : state.rescorer.activeAdapter === null
-          ? 'No adapter is chosen, so the order stays the recogniser’s.'
+          ? 'No adapter is selected, so this is the recogniser’s order.'
           : '';
   line.textContent = text;
   line.hidden = text === '';
@@ -239,7 +239,7 @@ async function rescoreFile() {
     const all = await rescorer.rescoreAll(state.file, { ...given(), onProgress });
     const lines = state.file.map((utterance, at) => JSON.stringify({ ...utterance, nbest: all[at]?.map(({ index, lm, score }) => ({ ...utterance.nbest[index], lm, total: score })) }));
     const guesses = all.reduce((sum, ranked) => sum + ranked.length, 0);
-    said.textContent = `${plural(guesses, 'guess', 'guesses')} in ${((performance.now() - started) / 1000).toFixed(1)} s; the new lists are in your downloads.`;
+    said.textContent = `${plural(guesses, 'guess', 'guesses')} in ${((performance.now() - started) / 1000).toFixed(1)} s; saved the new lists to your downloads.`;
     saveBlob(new Blob([`${lines.join('\n')}\n`], { type: 'application/jsonl' }), `rescored-${state.fileName.replace(/\.gz$/, '') || 'lists.jsonl'}`);
   } catch (error) {
     said.textContent = explain(error).detail;

@@ -1,7 +1,7 @@
 /**
  * Types of the page.
  *
- * @typedef {{id: string, ref?: string | null, nbest: {text: string, score?: number | null}[]}} List an utterance as the page has it
+ * @typedef {{id: string, ref?: string | null, nbest: {text: string, score?: number | null}[]}} List an utterance in the page
  * @typedef {import('../lorb/index.js').Ranked} Ranked
  * @typedef {import('../lorb/index.js').Report} Report
  * @typedef {import('../lorb/index.js').AdapterInfo} AdapterInfo
