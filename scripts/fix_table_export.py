@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes a wasm module export its table of JavaScript values again.
 
-binaryen 108, the one that Debian has, reads the export of a second table as one of the first. A module of wasm-bindgen
-has two, of functions and of JavaScript's values, and exports the latter. Other modules are left as they are.
+binaryen 108, the version in Debian, reads the export of a second table as an export of the first. wasm-bindgen modules
+have two tables, one of functions and one of JavaScript values, and export the latter. Other modules are not changed.
 
     python3 scripts/fix_table_export.py module.wasm
 """
@@ -15,7 +15,7 @@ TABLE, EXTERNREF = 1, 0x6F
 
 
 def number(data: bytes, at: int) -> tuple[int, int]:
-    """A LEB128 number and where it ends."""
+    """A LEB128 number and its end position."""
     value = shift = 0
     while True:
         byte = data[at]
@@ -48,7 +48,7 @@ def table_types(data: bytes, at: int) -> list[int]:
 
 
 def table_exports(data: bytes, at: int) -> list[int]:
-    """Where the index of each exported table stands."""
+    """The position of the index of each exported table."""
     count, at = number(data, at)
     places = []
     for _ in range(count):
@@ -66,7 +66,7 @@ def main() -> int:
     found = dict(sections(data))
     types, places = table_types(data, found[TABLES]), table_exports(data, found[EXPORTS])
     if types.count(EXTERNREF) != 1 or len(places) != 1 or len(types) > 127:
-        print(f"{path}: tables {types}, {len(places)} of them exported: not what wasm-bindgen writes", file=sys.stderr)
+        print(f"{path}: tables {types}, {len(places)} of them exported: not a wasm-bindgen module", file=sys.stderr)
         return 1
     data[places[0]] = types.index(EXTERNREF)
     path.write_bytes(data)

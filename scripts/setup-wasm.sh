@@ -4,9 +4,9 @@
 #
 #     cargo +"$(sh scripts/setup-wasm.sh)" check --release -p lorb-web --target wasm32-unknown-unknown
 #
-# rustup adds the target where it can. Where it cannot download (LORB_WASM_FROM_DEBIAN=1 pretends so), Debian's
-# package rustc-web and the library sources beside it are used: they have no wasm32 library, so it is built once,
-# in about a minute, and linked into rustup as the toolchain "lorb-wasm". Needs root then.
+# rustup adds the target if it can. If it cannot download it (LORB_WASM_FROM_DEBIAN=1 simulates that), the script uses
+# Debian's package rustc-web and its library sources. They have no wasm32 library, so the script builds it once, in about
+# a minute, and links it into rustup as the toolchain "lorb-wasm". That needs root.
 set -eu
 
 target=wasm32-unknown-unknown
@@ -40,7 +40,7 @@ ln -s /usr/lib/rustlib/src "$home/lib/rustlib/src"
 printf '#!/bin/sh\nexec /usr/bin/rustc --sysroot "%s" "$@"\n' "$home" > "$home/bin/rustc"
 chmod +x "$home/bin/rustc"
 
-# An empty library: what cargo builds for it is the standard library.
+# An empty library: building it makes cargo build the standard library.
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/src"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Prints what each crate has in a wasm module that still has its names, as cargo leaves it:
+"""Prints the code size of each crate in a wasm module with names, as cargo writes it:
 
     python3 scripts/wasm_crates.py TARGET/wasm32-unknown-unknown/web/lorb_web.wasm [ROWS]
 
-A function counts for the crate that defines it, and a method of a trait for the crate of its type: what a crate's generic code comes to in the
-hands of another is the former's. Data, which has no names, is one line.
+A function counts for the crate that defines it, and a trait method for the crate of its type, wherever generic code is
+instantiated. Data has no names and is one line.
 """
 
 import collections
@@ -17,7 +17,7 @@ FUNCTION, TABLE, MEMORY, GLOBAL = range(4)
 
 
 class Reader:
-    """Numbers, names and bytes one after the other."""
+    """Reads numbers, names and bytes in sequence."""
 
     def __init__(self, data: bytes):
         self.data, self.at = data, 0

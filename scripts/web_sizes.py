@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what the npm package weighs, raw and as brotli sends it, and fails where web/budget.json is exceeded."""
+"""Prints the size of the npm package, raw and compressed with brotli, and fails if it exceeds web/budget.json."""
 
 import json
 import pathlib

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Adapters between LoRB and PEFT, both ways, judged by their scores on all-MiniLM-L6-v2. Makes a Python environment with
-# PyTorch, Transformers and PEFT once (6 GB, some minutes), of the versions in tests/golden/requirements.txt.
+# Exchanges adapters between LoRB and PEFT in both directions and compares their scores on all-MiniLM-L6-v2. Creates a
+# Python environment with PyTorch, Transformers and PEFT once (6 GB, a few minutes), from tests/golden/requirements.txt.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -35,7 +35,7 @@ for method in \
     "--lr 1e-2 --method prefix --prefix-length 7"
 do
     rm -rf "$work/adapter"
-    # Small batches and high rates: a few steps that move the scores well above the tolerance.
+    # Small batches and high learning rates, so that a few steps change the scores well above the tolerance.
     # shellcheck disable=SC2086 # The method is several words.
     lorb train --quiet --device cpu --model "$base" --train "$work/train.jsonl" --dev "$work/dev.jsonl" \
         --output "$work/adapter" $method --epochs 1 --batch-tokens 512 --evals-per-epoch 1 > /dev/null
@@ -54,7 +54,7 @@ for options in \
 do
     number=$((number + 1))
     made=$work/peft-$number
-    # The options hold several words; none of them is a file name pattern.
+    # The options are several words; none of them is a glob pattern.
     set -f
     # shellcheck disable=SC2086
     "$python" tests/golden/peft_roundtrip.py make --base "$base" --output "$made" --seed $number $options

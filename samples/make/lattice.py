@@ -1,4 +1,4 @@
-"""N best distinct texts of a PocketSphinx word lattice, acoustic and language score apart.
+"""N best distinct texts of a PocketSphinx word lattice, with separate acoustic and language scores.
 
 PocketSphinx's own nbest() ranks paths on which silences count as words and gives one combined score. Here the
 lattice (HTK text format, as written by Lattice.write_htk) is searched by A* with its exact completion score as the

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the sample data anew: sentences, speech, recognition, N-best lists, then prints the WER tables.
+# Regenerates the sample data: sentences, speech, recognition, N-best lists, then prints the WER tables.
 #   samples/make/make.sh [OUTPUT_FOLDER]      (default: samples; some 20 CPU minutes)
 # Programs: flite, sox. Python packages: requirements.txt. PYTHON, SEED, JOBS may be set.
 set -eu

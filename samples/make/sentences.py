@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draw distinct sentences from a grammar and split them by text.
 
-Output: one TSV a split (`id TAB text`). Same grammar, seed and sizes, same bytes.
+Output: one TSV per split (`id TAB text`). Same grammar, seed and sizes, same bytes.
 """
 import argparse
 import random

@@ -1,4 +1,4 @@
-"""`python -m unittest` in this folder: the lattice search against the enumeration of every path."""
+"""`python -m unittest` in this folder: compares the lattice search with an enumeration of all paths."""
 import random
 import tempfile
 import unittest

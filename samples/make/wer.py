@@ -2,8 +2,8 @@
 """Word error rates of N-best files (.jsonl or .jsonl.gz) as a Markdown table.
 
 1-best: the first of each list. Oracle: the hypothesis with the fewest errors. Random: the expected WER of a
-hypothesis drawn uniformly from each list; if the lists meant nothing it would equal the 1-best's. am, lm: the
-hypothesis with the best acoustic or language score alone. In list: the reference itself is in the list.
+hypothesis drawn uniformly from each list; for uninformative lists it would equal the 1-best's. am, lm: the
+hypothesis with the best acoustic or language score only. In list: the reference itself is in the list.
 """
 import argparse
 import gzip
@@ -52,7 +52,7 @@ def row(name, records):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--by", choices=["voice", "channel"], help="one row a value over all files together")
+    parser.add_argument("--by", choices=["voice", "channel"], help="one row per value, over all files together")
     args = parser.parse_args()
     groups = {}
     for path in args.files:

@@ -1,4 +1,4 @@
-"""The texts and N-best lists of the golden files, and the vocabulary of the tiny base. All of it is our own."""
+"""The texts and N-best lists of the golden files, and the vocabulary of the tiny base. All of it was written for LoRB."""
 
 WORDS = """the a an to in on at of and or for with from is are was it this that my your me you we please turn off lights light
 kitchen bedroom living room hall set timer alarm minutes minute hours hour ten two three five seven morning evening
@@ -18,7 +18,7 @@ def vocabulary():
 
 
 def texts(limit):
-    """Texts to encode; `limit` is the base's position limit, which two of them reach or pass."""
+    """Texts to encode; `limit` is the base's position limit, which two of them reach or exceed."""
     words = [w for w in WORDS.split() if len(w) > 1]
     long = [words[(7 * i) % len(words)] for i in range(limit + 40)]
     return [
@@ -36,7 +36,7 @@ def texts(limit):
 
 def lists():
     """Six lists of 1 to 7 hypotheses: repeats within and across lists, an empty hypothesis, one list without scores,
-    and two (single hypothesis, equal errors) that training leaves out."""
+    and two (single hypothesis, equal errors) that training skips."""
     def utterance(id, ref, *hyps):
         return {"id": id, "ref": ref, "nbest": [{"text": t} if s is None else {"text": t, "score": s} for t, s in hyps]}
     return [

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the golden files beside this script: what PyTorch, Transformers and PEFT compute on fixed inputs.
+"""Generates the golden files next to this script: results of PyTorch, Transformers and PEFT on fixed inputs.
 
     pip install -r requirements.txt && python make_golden.py [tiny] [minilm] [--minilm DIR] [--output DIR]
 
 Everything is computed in float64 from the float32 weights on disk and stored as float32 (JSON numbers keep float64);
-the same is computed in float32 as well, and index.json says by how much that differs. See README.md for the contents.
+index.json records how much the same computation in float32 differs. See README.md for the contents.
 """
 import argparse
 import hashlib
@@ -49,7 +49,7 @@ ADAPTERS = {
     },
     "minilm": {"adapter": dict(r=2, lora_alpha=16, target_modules=ALL_TARGETS)},
 }
-# Standard deviation of lora_B, of the head's weight, and the head's bias: large enough that each part moves the scores.
+# Standard deviation of lora_B, of the head's weight, and the head's bias: large enough that each part changes the scores.
 SIZES = {"tiny": (0.15, 0.25, -1.5), "minilm": (0.03, 0.15, -1.5)}
 NAMES = {"tiny": "tiny", "minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
@@ -59,7 +59,7 @@ def write_json(path, value):
 
 
 def write_json_rows(path, rows):
-    """A JSON array with one element a line."""
+    """A JSON array with one element per line."""
     body = ",\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
     path.write_text(f"[\n{body}\n]\n", encoding="utf-8")
 
@@ -82,7 +82,7 @@ def normal(rng, shape, std, mean=0.0):
 
 
 def make_tiny_base(out):
-    """A random BERT of our own in the Hugging Face layout; every bias is non-zero so that a forgotten one shows."""
+    """A random BERT in the Hugging Face layout; all biases are non-zero, so that a missing one is detected."""
     vocab = inputs.vocabulary()
     (out / "vocab.txt").write_text("".join(p + "\n" for p in vocab), encoding="utf-8")
     ids = {p: i for i, p in enumerate(vocab)}
@@ -159,7 +159,7 @@ class Rescorer(torch.nn.Module):
         self.to(dtype).eval()
 
     def trained(self):
-        """Trained parameters by the adapter file's keys, in the file's order."""
+        """Trainable parameters by the adapter file's keys, in the file's order."""
         named = {n.replace(".default.", "."): p for n, p in self.bert.named_parameters() if p.requires_grad}
         named |= {PREFIX + "score." + n: p for n, p in self.score.named_parameters()}
         return dict(sorted(named.items()))
@@ -181,7 +181,7 @@ def cls_vectors(bert, token_ids):
 
 
 class Encoder:
-    """Text -> ids with the base's own tokenizer.json, cut at the position limit with [SEP] kept."""
+    """Text -> ids with the base's own tokenizer.json, truncated at the position limit, keeping [SEP]."""
 
     def __init__(self, base):
         self.tok = Tokenizer.from_file(str(base / "tokenizer.json"))
@@ -198,7 +198,7 @@ class Encoder:
 
 
 class Lists:
-    """The N-best lists as tensors: flat hypotheses, and where each list lies among them."""
+    """The N-best lists as tensors: flat hypotheses, and the range of each list."""
 
     def __init__(self, lists, encode):
         self.lists = lists
@@ -266,10 +266,10 @@ def trajectory(model, lists):
 
 
 def worst(a, b):
-    """Largest relative difference of norms over tensors of the same name, and where.
+    """Largest relative difference of norms over tensors of the same name, and its tensor.
 
-    Tensors that are zero but for rounding are left out: the gradient of score.bias is, wherever a shift of all scores
-    does not change the objective (all but MWED)."""
+Tensors that are zero except for rounding are skipped: the gradient of score.bias is one wherever adding a constant to
+    all scores does not change the objective (all except MWED)."""
     floor = 1e-9 * norm(b.values())
     rel = {k: (torch.linalg.norm(a[k].double() - b[k].double()) / torch.linalg.norm(b[k].double())).item()
            for k in b if torch.linalg.norm(b[k]).item() > floor}
@@ -330,7 +330,7 @@ def make(kind, base, out):
     steps, after, final = trajectory(Rescorer(base, directory, torch.float64), lists)
     steps32, _, final32 = trajectory(Rescorer(base, directory, torch.float32), lists)
     start = load_file(directory / "adapter_model.safetensors")
-    # AdamW divides the rounding that is score.bias's gradient here by its own size, so its way is noise: not compared.
+    # The gradient of score.bias is rounding error here, and AdamW divides it by its own size. The result is noise, not compared.
     moved = {k: v - start[k] for k, v in final.items() if not k.endswith("score.bias")}
     differences["trajectory_loss"] = max(abs(a["loss"] - b["loss"]) for a, b in zip(steps, steps32))
     differences["trajectory_change"] = worst({k: v - start[k] for k, v in final32.items()}, moved)

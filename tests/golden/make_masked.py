@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the golden files of pseudo-log-likelihood, in masked/: the tiny base with a random masked-language head.
+"""Generates the golden files of pseudo-log-likelihood, in masked/: the tiny base with a random masked-language-model head.
 
     python make_masked.py [--output DIR]
 
-Every token of a text but [CLS] and [SEP] is masked in turn, where it stands; its log probability is that of
+Every token of a text except [CLS] and [SEP] is masked in turn, in its place; its log probability is that of
 Transformers' BertForMaskedLM. See README.md for the contents.
 """
 import argparse
@@ -17,7 +17,7 @@ from transformers import BertForMaskedLM
 
 
 def make_base(tiny, out):
-    """The tiny base's encoder under a head of our own, as Transformers writes it."""
+    """The tiny base's encoder with a random head, as Transformers writes it."""
     model = BertForMaskedLM(transformers.BertConfig.from_pretrained(tiny))
     model.bert.load_state_dict(golden.load_base(tiny, torch.float32).state_dict())
     model.tie_weights()
@@ -35,7 +35,7 @@ def make_base(tiny, out):
 
 
 def log_probabilities(model, ids, mask):
-    """Of each token between [CLS] and [SEP] with that token masked."""
+    """The log probability of each token between [CLS] and [SEP] with that token masked."""
     count = len(ids) - 2
     if count == 0:
         return torch.zeros(0, dtype=torch.float64)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the golden files of the methods beside LoRA, in methods/: gradients and scores by PyTorch on the tiny base.
+"""Generates the golden files of the methods other than LoRA, in methods/: gradients and scores by PyTorch on the tiny base.
 
     python make_methods.py [--output DIR]
 
-A method is what is trained: here as a function that readies a BertModel and returns its trained tensors by name. See
-README.md for the contents.
+A method is a function that prepares a BertModel and returns its trainable tensors by name. See README.md for the
+contents.
 """
 import argparse
 import json
@@ -84,7 +84,7 @@ METHODS = {f.__name__: f for f in (head, bitfit, full, houlsby, prefix, dora, ad
 
 
 class Rescorer(nn.Module):
-    """The base with what a method trains, and the score head."""
+    """The base with the trainable tensors of a method, and the score head."""
 
     def __init__(self, base, method, dtype, seed):
         super().__init__()
@@ -99,7 +99,7 @@ class Rescorer(nn.Module):
             for name, p in self.tensors.items():
                 p.requires_grad_(True)
                 own = method in ("bitfit", "full") and not name.startswith("score.") or "magnitude" in name
-                # What is the base's moves a little; what is new is large enough to move the scores.
+                # Base tensors change a little; new ones are large enough to change the scores.
                 p.copy_(p + golden.normal(rng, tuple(p.shape), 0.02) if own else golden.normal(rng, tuple(p.shape), 0.3))
         self.to(dtype).eval()
 
@@ -126,7 +126,7 @@ def write_adapter(model, out, prefix):
 
 
 def orthogonality(tensors):
-    """What AdaLoRA adds to the loss, before its weight: as in PEFT, the mean over all A and B."""
+    """AdaLoRA's regulariser before its weight: as in PEFT, the mean over all A and B."""
     off = lambda gram: torch.linalg.norm(gram - torch.eye(len(gram), dtype=gram.dtype))
     terms = [off(p @ p.T) for k, p in tensors.items() if "lora_A" in k]
     terms += [off(p.T @ p) for k, p in tensors.items() if "lora_B" in k]

@@ -1,29 +1,29 @@
-"""The training objectives, written once more in PyTorch as the yardstick for the Rust ones.
+"""The training objectives in PyTorch, as the reference for the Rust ones.
 
 Scores are log-probabilities (higher is better), errors are word errors. Per list, with N hypotheses:
 
-  s_i     = first_i + lm_i                       first_i = 0 where no hypothesis of the list has a score
+  s_i     = first_i + lm_i                       first_i = 0 if no hypothesis of the list has a score
   P       = softmax(s)
   MWER    = sum_i P_i (e_i - mean e)
   MWED    = - sum_i D_i log Q_i,  D = softmax(e), Q = softmax(s / T), T = sum_i s_i / sum_i e_i
   LISTWISE= - sum_i t_i log P_i,  t = (1 - eps) uniform over {i : e_i = min e} + eps / N, eps = 0.1
 
 MWED is RescoreBERT's (arXiv 2202.01094): there D = softmax(e), Q = softmax(c / T), T = sum c / sum e over costs
-c = -s. Since c / T = c sum(e) / sum(c) = s sum(e) / sum(s), the sign cancels and the form above is the same number for
-the same list. T is part of the graph (the loss does not change when all s are scaled), and |T| is held at 1e-3 or more
-with its sign kept, as a constant where it is held; the cost side's T = 0 counts as positive. For ordinary negative
-log-probabilities T < 0, so that s / T grows with the cost and Q lines up with D.
+c = -s. Since c / T = c sum(e) / sum(c) = s sum(e) / sum(s), the sign cancels and the form above gives the same value for
+the same list. T is part of the graph (scaling all s does not change the loss). |T| is clamped to at least 1e-3 with its
+sign preserved, and is a constant where it is clamped; T = 0 on the cost side counts as positive. For negative
+log-probabilities T < 0, so s / T grows with the cost and Q matches D.
 
-A list whose errors are all equal (this covers sum e = 0 and N = 1) is no part of the batch: the objective is the mean
-over the other lists, and the correlation sees their texts alone.
+Lists whose errors are all equal (this includes sum e = 0 and N = 1) are not part of the batch: the objective is the mean
+over the other lists, and the correlation uses only their texts.
 
-Correlation: G [n, d] holds one [CLS] vector for each distinct text of the batch,
+Correlation: G [n, d] has one [CLS] vector per distinct text of the batch,
 
   z = (G - mean) / max(std, 1e-5)   by column, std with n - 1
   R = z^T z / (n - 1)
   COR = || R - I ||_F / sqrt(d (d - 1))          0 for n < 2
 
-that is, the root mean square of the off-diagonal correlations (the diagonal of R is 1 where std is not held), so one
+that is, the root mean square of the off-diagonal correlations (the diagonal of R is 1 where std is not clamped), so a
 weight means the same at any d. n independent samples of independent columns give about 1 / sqrt(n - 1), never 0.
 """
 import torch
@@ -68,7 +68,7 @@ PER_LIST = {"mwer": mwer, "mwed": mwed, "listwise": listwise}
 
 
 def batch(name, scores, errors):
-    """Mean of the objective over the lists that have something to choose."""
+    """Mean of the objective over the lists with different error counts."""
     used = [PER_LIST[name](s, e) for s, e in zip(scores, errors) if usable(e.tolist())]
     return torch.stack(used).mean()
 
@@ -85,7 +85,7 @@ def word_errors(reference, hypothesis):
 
 
 def direct_cases():
-    """Objectives on given numbers, without a model: value and gradient in float64."""
+    """Objectives on given values, without a model: value and gradient in float64."""
     lists = {
         "ordinary": ([[-12.5, -12.9, -13.25, -15.0], [-3.5, -3.0]], [[2, 1, 0, 3], [0, 1]]),
         "ties_and_repeats": ([[-4.0, -4.0, -6.5, -5.0, -5.0]], [[1, 1, 0, 0, 4]]),

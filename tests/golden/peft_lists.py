@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Between N-best lists, as `lorb rescore` reads and writes them, and the texts and scores of peft_roundtrip.py.
+"""Converts between N-best lists of `lorb rescore` and the texts and scores of peft_roundtrip.py.
 
     peft_lists.py scores LISTS               rescored lists -> JSON lines {"text", "lm"}, each text once
     peft_lists.py lists SCORES               JSON lines with "text" -> one N-best list of these texts

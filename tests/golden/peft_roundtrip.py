@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Adapters between LoRB and PEFT, in both directions, checked by their scores.
+"""Exchanges adapters between LoRB and PEFT in both directions and compares their scores.
 
     peft_roundtrip.py check --base DIR --adapter DIR --scores FILE [--tolerance 1e-4]
-        Loads an adapter that LoRB wrote with PeftModel.from_pretrained, once on a plain BertModel with the head applied
-        by hand and once on a BertModel that has a linear layer `score` (not for a prefix, beside which PEFT keeps no
-        module), and compares the scores of every text with those in FILE. Exit code 1 when one differs.
+Loads an adapter from LoRB with PeftModel.from_pretrained, once on a plain BertModel with the head applied
+        manually and once on a BertModel with a linear layer `score` (not for a prefix, for which PEFT stores no other
+        module), and compares the score of every text with FILE. Exit code 1 if one differs.
 
     peft_roundtrip.py make --base DIR --output DIR [--seed 0] [--rank 4] [--targets NAME ..] [--pattern REGEX] [--wrap]
-        Makes an adapter with PEFT alone, all of its values random, so that it changes the scores, and the file
-        expected.jsonl of texts and scores beside it. --wrap puts the encoder under the name `bert`, as models with heads
-        have it; --pattern gives target_modules as a regular expression.
+Creates an adapter with PEFT, with random values so that it changes the scores, and the file expected.jsonl
+        with texts and scores. --wrap names the encoder `bert`, as models with heads do; --pattern sets target_modules to
+        a regular expression.
 
 FILE holds JSON lines {"text": "...", "lm": -1.25}. Scores are the head's output at [CLS]. Made for the versions in
-requirements.txt beside this file.
+requirements.txt in this folder.
 """
 
 import argparse
@@ -40,7 +40,7 @@ TEXTS = [
 
 
 class Scorer(BertModel):
-    """A BertModel with the score head as a module of its own."""
+    """A BertModel with the score head as a separate module."""
 
     def __init__(self, config):
         super().__init__(config, add_pooling_layer=False)
@@ -51,7 +51,7 @@ class Scorer(BertModel):
 
 
 class Wrapped(torch.nn.Module):
-    """The encoder under the name `bert`, the head beside it."""
+    """The encoder under the name `bert`, and the head."""
 
     def __init__(self, base):
         super().__init__()
@@ -65,7 +65,7 @@ class Wrapped(torch.nn.Module):
 
 @torch.no_grad()
 def score_each(base, texts, score):
-    """Scores text by text, so that padding can play no part."""
+    """Scores text by text, so that padding has no effect."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     limit = BertModel.config_class.from_pretrained(base).max_position_embeddings
     options = dict(return_tensors="pt", truncation=True, max_length=limit, padding=False)
@@ -108,7 +108,7 @@ def check(args):
     moved = max(abs(a - b) for a, b in zip(unadapted, expected))
     print(f"the adapter moves the scores by up to {moved:.2e}")
     if moved <= 10 * args.tolerance:
-        print("  too little: agreement would say nothing about the adapter")
+        print("  too little: agreement would prove nothing about the adapter")
         right = False
     sys.exit(0 if right else 1)
 
@@ -121,7 +121,7 @@ def check_whole(args, texts, expected, tensors):
 
 
 def all_loaded(model, tensors, head):
-    """PEFT passes over keys that it finds no module for; here each must have arrived, and nothing beside them."""
+    """PEFT ignores keys without a module; check that every key was loaded, and nothing else."""
     arrived = {}
     for name, value in model.state_dict().items():
         if any(part in name for part in ("lora_", ".modules_to_save.", "prompt_encoder.")):
@@ -133,7 +133,7 @@ def all_loaded(model, tensors, head):
         sys.exit(f"PEFT and the file disagree on tensors: {sorted(arrived.keys() ^ wanted.keys())[:6]}")
     for name, value in wanted.items():
         if not torch.equal(arrived[name], value):
-            sys.exit(f"PEFT did not load {name} as it stands in the file")
+            sys.exit(f"PEFT loaded {name} with values that differ from the file")
 
 
 def make(args):
@@ -151,7 +151,7 @@ def make(args):
     with torch.no_grad():
         for name, value in model.named_parameters():
             if "lora_" in name or "modules_to_save" in name:
-                # Large enough that the adapter changes every score well above the tolerance.
+                # Large enough to change every score well above the tolerance.
                 value.copy_(torch.randn_like(value) * 0.05)
     model.save_pretrained(args.output)
     scores = score_each(args.base, TEXTS, model.base_model.model.scores)
