@@ -1,13 +1,13 @@
-//! Where the numbers are computed: a GPU through wgpu, the CPU path, or a software rasteriser.
+//! The device to compute on: a GPU through wgpu, the CPU path, or a software adapter.
 //!
-//! Graphics APIs are asked in the platform's order, Vulkan, Metal or DX12. A software rasteriser (llvmpipe, SwiftShader)
-//! runs the GPU's code on the CPU, slower than the CPU path, and is for tests: it is never taken unless asked for.
+//! Graphics APIs are tried in the platform's order: Vulkan, Metal or DX12. A software adapter (llvmpipe, SwiftShader)
+//! runs the GPU's code on the CPU. It is slower than the CPU path, is meant for tests, and is used only on request.
 //!
 //! A device on which LoRB's kernels give wrong results is refused: see [`crate::ops::probe`].
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use burn::backend::{Backend, Dispatch};
 use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
@@ -16,18 +16,19 @@ use burn::tensor::{Device, DeviceKind, read_sync};
 use crate::model::watch_faults;
 use crate::ops::probe::{Extent, ProbeError, RUNTIME, probe, runs_own_kernels};
 use crate::ops::wgsl::{Extensions, offer};
+use crate::remedy::Remedy;
 
-/// What the user asks for.
+/// Which device the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// A GPU where there is one, else the CPU path.
+    /// A GPU if there is one, otherwise the CPU path.
     #[default]
     Auto,
-    /// A GPU; an error where there is none.
+    /// A GPU; an error if there is none.
     Gpu,
     /// The CPU path.
     Cpu,
-    /// A software rasteriser; an error where there is none.
+    /// A software adapter; an error if there is none.
     Software,
 }
 
@@ -56,14 +57,14 @@ impl FromStr for DeviceChoice {
     }
 }
 
-/// What was taken.
+/// The kind of a selected device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SelectedKind {
     /// A GPU through wgpu.
     Gpu,
     /// The CPU path.
     Cpu,
-    /// A software rasteriser through wgpu.
+    /// A software adapter through wgpu.
     Software,
 }
 
@@ -76,32 +77,46 @@ pub struct Selected {
     pub name: String,
     /// What it is.
     pub kind: SelectedKind,
-    /// Why `auto` did not take a GPU, where it did not.
-    pub note: Option<String>,
-    /// Whether there is a GPU that `auto` could not take: `note` is a warning then.
-    pub refused: bool,
+    /// Why `auto` selected the CPU path, if it did.
+    pub fallback: Option<Fallback>,
 }
 
-/// Why no device can be had.
+/// Why [`DeviceChoice::Auto`] selected the CPU path.
+#[derive(Debug, Clone)]
+pub enum Fallback {
+    /// There is no GPU.
+    NoGpu,
+    /// There is a GPU, but it cannot be used: worth a warning.
+    Refused(Arc<DeviceError>),
+}
+
+impl fmt::Display for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoGpu => f.write_str("no GPU was found"),
+            Self::Refused(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// The word is none of the choices.
+    /// The name is not one of the choices.
     #[error("unknown device {name:?}; choose auto, gpu, cpu or software")]
     UnknownChoice {
-        /// The word as given.
+        /// The name as given.
         name: String,
     },
     /// No adapter of the kind asked for.
-    #[error(
-        "no {wanted} was found through Vulkan, Metal or DX12 ({found}); `lorb doctor` lists what there is"
-    )]
+    #[error("no {wanted} was found through Vulkan, Metal or DX12 ({found})")]
     NoAdapter {
-        /// GPU or software rasteriser.
+        /// GPU or software adapter.
         wanted: &'static str,
         /// What was found instead.
         found: String,
     },
-    /// The adapter is there, but cannot be opened.
+    /// The adapter exists, but cannot be opened.
     #[error("{name} cannot be opened: {source}")]
     Init {
         /// The adapter.
@@ -109,7 +124,7 @@ pub enum DeviceError {
         /// What wgpu said.
         source: WgpuInitError,
     },
-    /// The runtime compiles to another shader language than WGSL, so it would not take LoRB's kernels.
+    /// burn's runtime compiles to a shader language other than WGSL, so it cannot run LoRB's kernels.
     #[error(
         "{name} runs on {found}, but LoRB's kernels need {RUNTIME}; build without burn's features `vulkan` and `metal`"
     )]
@@ -119,10 +134,9 @@ pub enum DeviceError {
         /// The runtime that was set up.
         found: String,
     },
-    /// The adapter cannot multiply on matrix units as the experimental kernels do.
+    /// The adapter lacks the matrix units that the experimental kernels need.
     #[error(
-        "{name} has no cooperative matrices of 16 by 16 f16 with sums in f32 in subgroups of 32 (it has {found}); \
-         leave out --cooperative-matrix"
+        "{name} has no cooperative matrices of 16 by 16 f16 with sums in f32 in subgroups of 32 (it has {found})"
     )]
     NoCooperativeMatrices {
         /// The device.
@@ -130,17 +144,29 @@ pub enum DeviceError {
         /// What it has instead.
         found: String,
     },
-    /// The adapter gives wrong results.
-    #[error(
-        "{name} computes wrongly: {source}; update its driver, or compute with --device cpu; \
-         `lorb doctor` checks every kernel"
-    )]
+    /// The adapter returns wrong results.
+    #[error("{name} returns wrong results: {source}")]
     Wrong {
         /// The adapter.
         name: String,
         /// What is wrong.
         source: ProbeError,
     },
+}
+
+impl DeviceError {
+    /// What may help, the best first.
+    #[must_use]
+    pub fn remedies(&self) -> &'static [Remedy] {
+        use Remedy::{CheckKernels, ListAdapters, NoMatrixUnits, UpdateDriver, UseCpu};
+        match self {
+            Self::UnknownChoice { .. } | Self::Runtime { .. } => &[],
+            Self::NoAdapter { .. } => &[ListAdapters],
+            Self::Init { .. } => &[UpdateDriver, UseCpu],
+            Self::NoCooperativeMatrices { .. } => &[NoMatrixUnits],
+            Self::Wrong { .. } => &[UpdateDriver, UseCpu, CheckKernels],
+        }
+    }
 }
 
 /// An adapter as wgpu describes it.
@@ -157,14 +183,7 @@ pub struct AdapterReport {
 }
 
 impl AdapterReport {
-    /// Whether it is hardware made for this.
-    #[must_use]
-    pub fn is_gpu(&self) -> bool {
-        use wgpu::DeviceType::{DiscreteGpu, IntegratedGpu, VirtualGpu};
-        matches!(self.info.device_type, DiscreteGpu | IntegratedGpu | VirtualGpu)
-    }
-
-    /// Whether it is a program on the CPU.
+    /// Whether it runs on the CPU.
     #[must_use]
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
@@ -223,8 +242,8 @@ pub fn adapters() -> Vec<AdapterReport> {
 /// the CPU path. Asked twice for the same one, it gives the same one.
 ///
 /// # Errors
-/// [`DeviceError`]; with [`DeviceChoice::Auto`] never, since the CPU path is always there, and `note` then says why it
-/// was taken.
+/// [`DeviceError`]. Never with [`DeviceChoice::Auto`]: the CPU path is always available, and `fallback` then says why it
+/// was selected.
 pub fn select(choice: DeviceChoice) -> Result<Selected, DeviceError> {
     find(choice, probed)
 }
@@ -277,7 +296,7 @@ fn find(choice: DeviceChoice, accept: Accept) -> Result<Selected, DeviceError> {
             let all = adapters();
             let Some(adapter) = all.iter().find(|adapter| adapter.is_software()) else {
                 return Err(DeviceError::NoAdapter {
-                    wanted: "software rasteriser",
+                    wanted: "software adapter",
                     found: listed(&all),
                 });
             };
@@ -286,9 +305,9 @@ fn find(choice: DeviceChoice, accept: Accept) -> Result<Selected, DeviceError> {
         DeviceChoice::Auto => Ok(match gpu(&adapters(), accept) {
             Ok(selected) => selected,
             Err(DeviceError::NoAdapter { .. }) => {
-                Selected { note: Some("no GPU was found".to_owned()), ..cpu() }
+                Selected { fallback: Some(Fallback::NoGpu), ..cpu() }
             }
-            Err(error) => Selected { note: Some(error.to_string()), refused: true, ..cpu() },
+            Err(error) => Selected { fallback: Some(Fallback::Refused(Arc::new(error))), ..cpu() },
         }),
     }
 }
@@ -298,8 +317,7 @@ fn cpu() -> Selected {
         device: Device::flex(),
         name: "CPU".to_owned(),
         kind: SelectedKind::Cpu,
-        note: None,
-        refused: false,
+        fallback: None,
     }
 }
 
@@ -370,7 +388,7 @@ fn open(
     }
     let subgroups = setup.device.features().contains(wgpu::Features::SUBGROUP);
     offer(&device, Extensions { subgroups, ..Extensions::NONE });
-    let selected = Selected { device, name, kind: selected, note: None, refused: false };
+    let selected = Selected { device, name, kind: selected, fallback: None };
     all.push(Opened { key, selected, matrices: adapter.cooperative(), verdict: None });
     accept(all.last_mut().expect("just pushed"))
 }
@@ -379,19 +397,31 @@ fn open(
 mod tests {
     use super::*;
     use crate::ops::probe::Fault;
+    use crate::test_gpu;
 
     #[test]
     fn matrix_units_are_refused_where_there_are_none() {
-        let error = use_cooperative_matrices(&cpu()).unwrap_err().to_string();
-        assert!(error.starts_with("CPU has no cooperative matrices of 16 by 16"), "{error}");
-        assert!(error.ends_with("leave out --cooperative-matrix"), "{error}");
-        for adapter in adapters().iter().filter(|adapter| adapter.is_software()) {
-            assert!(adapter.cooperative().is_err(), "{}", adapter.name());
+        let error = use_cooperative_matrices(&cpu()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("CPU has no cooperative matrices of 16 by 16"), "{text}");
+        assert_eq!(error.remedies(), [Remedy::NoMatrixUnits]);
+    }
+
+    #[test]
+    fn software_adapters_have_no_matrix_units() {
+        let all = adapters();
+        let software: Vec<_> = all.iter().filter(|adapter| adapter.is_software()).collect();
+        if software.is_empty() {
+            return test_gpu::not_run("no software adapter");
+        }
+        for adapter in software {
+            let found = adapter.cooperative().expect_err("llvmpipe has none");
+            assert!(found.contains("kinds of product"), "{}: {found}", adapter.name());
         }
     }
 
     #[test]
-    fn a_device_that_computes_wrongly_is_refused_every_time_with_what_to_do() {
+    fn a_device_with_wrong_results_is_refused_every_time_with_what_to_do() {
         let error = ProbeError {
             operation: "gelu".to_owned(),
             result: "output".to_owned(),
@@ -405,17 +435,20 @@ mod tests {
             verdict: Some(Err(error)),
         };
         for _ in 0..2 {
-            let text = probed(&mut opened).expect_err("refused").to_string();
+            let error = probed(&mut opened).expect_err("refused");
             assert_eq!(
-                text,
-                "Card (Vulkan) computes wrongly: the output of gelu is all zero (kernel gelu_forward); \
-                 update its driver, or compute with --device cpu; `lorb doctor` checks every kernel"
+                error.to_string(),
+                "Card (Vulkan) returns wrong results: the output of gelu is all zero (kernel gelu_forward)"
+            );
+            assert_eq!(
+                error.remedies(),
+                [Remedy::UpdateDriver, Remedy::UseCpu, Remedy::CheckKernels]
             );
         }
     }
 
     #[test]
-    fn a_device_that_computes_rightly_is_probed_once() {
+    fn a_device_with_correct_results_is_probed_once() {
         let mut opened = Opened {
             key: (DeviceKind::Cpu, wgpu::Backend::Vulkan),
             selected: cpu(),

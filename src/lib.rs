@@ -13,6 +13,10 @@ pub mod model;
 pub mod nbest;
 pub mod ops;
 pub mod packed;
+pub mod remedy;
 pub mod score;
 pub mod study;
+#[cfg(test)]
+#[path = "../tests/common/gpu.rs"]
+mod test_gpu;
 pub mod train;

@@ -15,7 +15,7 @@ const RELATIVE: f64 = 1e-4;
 
 /// On a rasteriser as it is, and on one with the least that WebGPU promises.
 fn gpus() -> Vec<Device> {
-    [common::software_gpu(), common::least_gpu()].into_iter().flatten().collect()
+    [common::gpu::software(), common::gpu::least()].into_iter().flatten().collect()
 }
 
 fn batch() -> PackedBatch {

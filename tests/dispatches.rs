@@ -2,10 +2,13 @@
 //!
 //! Alone in its file: the count is the whole process's.
 
+#[path = "common/gpu.rs"]
+mod gpu;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::{Device, DeviceKind, Tensor};
+use burn::tensor::{Device, Tensor};
 use cubecl::logging::{LaunchObservation, LaunchObserver};
 use lorb::base::BertConfig;
 use lorb::bench::{Shape, random_weights};
@@ -42,20 +45,6 @@ fn tally(names: &[&'static str]) -> BTreeMap<&'static str, usize> {
     counts
 }
 
-fn gpu() -> Option<Device> {
-    // burn panics where no adapter is found.
-    let found = std::panic::catch_unwind(|| {
-        let device = Device::wgpu(DeviceKind::Cpu);
-        Tensor::<1>::zeros([1], &device).into_data();
-        device
-    });
-    match found {
-        Ok(device) => Some(device),
-        Err(_) if std::env::var_os("LORB_ALLOW_NO_GPU").is_some() => None,
-        Err(_) => panic!("no software GPU; install mesa-vulkan-drivers or set LORB_ALLOW_NO_GPU=1"),
-    }
-}
-
 /// The kernels of a training pass forward, and backward, through a base of so many layers, of sequences of 2 to
 /// `longest` tokens.
 fn launches(layers: usize, rank: usize, longest: u32, device: &Device) -> [Vec<&'static str>; 2] {
@@ -89,7 +78,7 @@ fn launches(layers: usize, rank: usize, longest: u32, device: &Device) -> [Vec<&
 
 #[test]
 fn a_layer_stays_within_its_dispatches() {
-    let Some(device) = gpu() else { return };
+    let Some(device) = gpu::software() else { return };
     for (name, tuning) in [("GPU", Tuning::GPU), ("software", Tuning::SOFTWARE)] {
         // Ranks whose low-rank term may be computed with the product; batches of few rows and of more.
         for (rank, longest) in [(1, 8), (1, 20), (8, 8), (8, 20), (16, 8), (16, 20)] {

@@ -47,7 +47,7 @@ fn tiny_on_the_cpu() {
 
 #[test]
 fn tiny_on_a_software_gpu() {
-    common::software_gpu().inspect(|gpu| check(&common::tiny(), gpu));
+    common::gpu::software().inspect(|gpu| check(&common::tiny(), gpu));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn minilm_on_the_cpu() {
 
 #[test]
 fn minilm_on_a_software_gpu() {
-    if let (Some(case), Some(gpu)) = (common::minilm(), common::software_gpu()) {
+    if let (Some(case), Some(gpu)) = (common::minilm(), common::gpu::software()) {
         check(&case, &gpu);
     }
 }

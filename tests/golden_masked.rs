@@ -65,7 +65,7 @@ fn the_cpu_path_gives_transformers_numbers() {
 
 #[test]
 fn the_kernels_give_transformers_numbers() {
-    if let Some(device) = common::software_gpu() {
+    if let Some(device) = common::gpu::software() {
         check(&device);
     }
 }

@@ -195,7 +195,7 @@ fn methods_on_the_cpu() {
 
 #[test]
 fn methods_on_a_software_gpu() {
-    common::software_gpu().inspect(check);
+    common::gpu::software().inspect(check);
 }
 
 /// What PEFT wrote is what the gradients were computed with.

@@ -312,12 +312,12 @@ fn tiny_on_the_cpu() {
 
 #[test]
 fn tiny_on_a_software_gpu() {
-    common::software_gpu().inspect(check_tiny);
+    common::gpu::software().inspect(check_tiny);
 }
 
 #[test]
 fn tiny_within_the_limits_of_every_webgpu_device() {
-    common::least_gpu().inspect(check_tiny);
+    common::gpu::least().inspect(check_tiny);
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn minilm_on_the_cpu() {
 
 #[test]
 fn minilm_on_a_software_gpu() {
-    if let (Some(case), Some(gpu)) = (common::minilm(), common::software_gpu()) {
+    if let (Some(case), Some(gpu)) = (common::minilm(), common::gpu::software()) {
         check_minilm(&case, &gpu);
     }
 }

@@ -9,6 +9,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# Tests that do not run for lack of a GPU or of the base write a line here.
+LORB_NOT_RUN=$(mktemp)
+export LORB_NOT_RUN
+trap 'rm -f "$LORB_NOT_RUN"' EXIT
+
 step() {
     printf '\n== %s\n' "$*"
 }
@@ -48,6 +53,9 @@ cargo build --release
 npm --prefix web test
 node --test --test-concurrency=1 tests/browser/*.test.mjs
 
+step "the example for Whisper"
+PYTHONDONTWRITEBYTECODE=1 python3 examples/test_whisper_nbest.py
+
 step "examples in the documentation"
 cargo test --release --workspace --doc
 
@@ -56,4 +64,10 @@ if cargo nextest --version > /dev/null 2>&1; then
     cargo nextest run --release --workspace
 else
     cargo test --release --workspace --all-targets
+fi
+
+if [ -s "$LORB_NOT_RUN" ]; then
+    step "tests that did not run"
+    cat "$LORB_NOT_RUN"
+    echo "NOT RUN: $(wc -l < "$LORB_NOT_RUN") tests"
 fi

@@ -1,6 +1,7 @@
 //! How a measurement fails.
 
 use crate::model::ModelError;
+use crate::remedy::Remedy;
 
 /// Why something could not be measured.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -8,10 +9,8 @@ pub enum BenchError {
     /// The model, its base or the device.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A result is no number, so the time it took says nothing.
-    #[error(
-        "{what} gave {value} on seeded input: this device computes wrongly; `--device cpu` does not depend on it"
-    )]
+    /// A result is not finite, so its time means nothing.
+    #[error("{what} gave {value} on seeded input: the device returns wrong results")]
     NotFinite {
         /// What was measured.
         what: &'static str,
@@ -21,4 +20,17 @@ pub enum BenchError {
     /// Training was asked for after rescoring.
     #[error("rescoring has merged the adapter into the base; measure training before it")]
     Merged,
+}
+
+impl BenchError {
+    /// What may help, the best first. Those against a failed device are with its [`DeviceFault`].
+    ///
+    /// [`DeviceFault`]: crate::model::DeviceFault
+    #[must_use]
+    pub fn remedies(&self) -> &'static [Remedy] {
+        match self {
+            Self::NotFinite { .. } => &[Remedy::UpdateDriver, Remedy::UseCpu, Remedy::CheckKernels],
+            Self::Model(_) | Self::Merged => &[],
+        }
+    }
 }

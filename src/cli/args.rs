@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use lorb::device::{DeviceChoice, Selected, SelectedKind, select};
+use lorb::device::{DeviceChoice, Fallback, Selected, SelectedKind, select};
 use lorb::ops::Precision;
 
-use super::error::CliError;
+use super::error::{CliError, chain};
 use super::input::Reading;
 
 /// The base.
@@ -69,16 +69,23 @@ impl RunArgs {
         let selected = select(choice)
             .map_err(|error| CliError::at(format_args!("--device {choice}"), &error))?;
         if !self.quiet {
-            let why = selected.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-            eprintln!("device: {}{why}", selected.name);
-        }
-        if let Some(note) = selected.note.as_ref().filter(|_| self.quiet && selected.refused) {
-            eprintln!("warning: computing on the CPU: {note}");
+            eprintln!("device: {}{}", selected.name, why(&selected));
+        } else if let Some(Fallback::Refused(_)) = selected.fallback {
+            eprintln!("warning: computing on the CPU{}", why(&selected));
         }
         if selected.kind == SelectedKind::Software && !self.quiet {
-            eprintln!("note: a software rasteriser is slower than --device cpu");
+            eprintln!("note: a software adapter is slower than --device cpu");
         }
         Ok(selected)
+    }
+}
+
+/// Why `auto` selected the CPU: a colon and the reason, or nothing.
+pub fn why(selected: &Selected) -> String {
+    match &selected.fallback {
+        None => String::new(),
+        Some(Fallback::Refused(error)) => format!(": {}", chain(&**error)),
+        Some(fallback @ Fallback::NoGpu) => format!(": {fallback}"),
     }
 }
 

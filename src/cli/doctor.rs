@@ -13,7 +13,7 @@ use lorb::device::{
 use lorb::ops::probe::{Checked, Extent, examine, runs_own_kernels};
 use lorb::ops::wgsl::kernel::ALL;
 
-use super::args::words;
+use super::args::{why, words};
 use super::error::CliError;
 use super::output;
 
@@ -90,7 +90,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), CliError> {
         }
         _ => select(args.device).map_err(|error| CliError::at(&flag, &error))?,
     };
-    let why = taken.note.map(|note| format!(": {note}")).unwrap_or_default();
+    let why = why(&taken);
     output::print(&format!("\n{flag} takes {}{why}\n", taken.name))?;
     wrong.map_or(Ok(()), |wrong| Err(CliError::at(&flag, &wrong)))
 }
@@ -165,7 +165,7 @@ fn describe(text: &mut String, adapter: &AdapterReport) {
         &format!(
             "{:?}{}",
             info.device_type,
-            if adapter.is_software() { " (software rasteriser)" } else { "" }
+            if adapter.is_software() { " (software adapter)" } else { "" }
         ),
     );
     line(text, "graphics API", &format!("{:?}", info.backend));

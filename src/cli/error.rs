@@ -1,28 +1,34 @@
-//! What the user is told when a command fails: one line, and an exit code.
+//! Errors of commands: a message of one line with what to do about it, and an exit code.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::Path;
 
+use lorb::bench::BenchError;
+use lorb::device::DeviceError;
+use lorb::model::DeviceFault;
+use lorb::remedy::Remedy;
+
 /// A command's failure.
 #[derive(Debug)]
 pub enum CliError {
-    /// A flag has a value that cannot be: exit code 2, as for clap's own errors.
+    /// A flag has an invalid value: exit code 2, as for clap's own errors.
     Usage(String),
     /// Anything else: exit code 1.
     Failed(String),
-    /// Whoever read the output went away, which is their right: exit code 0, no message.
+    /// The reader closed the pipe: exit code 0, no message.
     BrokenPipe,
 }
 
 impl CliError {
     /// A failure with its whole chain of causes; `at` names the flag or file.
-    pub fn at(at: impl fmt::Display, error: &(dyn std::error::Error + 'static)) -> Self {
+    pub fn at(at: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
         Self::Failed(format!("{at}: {}", chain(error)))
     }
 
     /// An invalid value of a flag.
-    pub fn flag(flag: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+    pub fn flag(flag: &str, error: &(dyn Error + 'static)) -> Self {
         Self::Usage(format!("{flag}: {}", chain(error)))
     }
 
@@ -59,18 +65,53 @@ impl CliError {
     }
 }
 
-/// An error and what caused it, without saying twice what an outer message already quotes.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+/// An error, its causes, and what may help. A cause that an outer message already quotes is not repeated.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
+    for cause in causes(error).skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
         }
-        source = cause.source();
     }
-    text
+    match causes(error)
+        .find_map(|cause| Remedy::join(remedies(cause), |remedy| Some(phrase(remedy))))
+    {
+        Some(advice) => format!("{text}; {advice}"),
+        None => text,
+    }
+}
+
+/// An error and what caused it, the outermost first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// What the library suggests against an error.
+fn remedies(error: &(dyn Error + 'static)) -> &'static [Remedy] {
+    if let Some(fault) = error.downcast_ref::<DeviceFault>() {
+        fault.remedies()
+    } else if let Some(error) = error.downcast_ref::<DeviceError>() {
+        error.remedies()
+    } else if let Some(error) = error.downcast_ref::<BenchError>() {
+        error.remedies()
+    } else {
+        &[]
+    }
+}
+
+/// A remedy as flags and commands.
+fn phrase(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::SmallerBatches => "lower --batch-tokens",
+        Remedy::GradientCheckpointing => "train with --recompute",
+        Remedy::LowerPrecision => "use --precision f16 or int8",
+        Remedy::UseCpu => "use --device cpu",
+        Remedy::Retry => "try again",
+        Remedy::UpdateDriver => "update the driver",
+        Remedy::NoMatrixUnits => "omit --cooperative-matrix",
+        Remedy::ListAdapters => "run `lorb doctor` to list the adapters",
+        Remedy::CheckKernels => "run `lorb doctor` to check every kernel",
+    }
 }
 
 /// The system's words without the number behind them.
@@ -79,5 +120,63 @@ fn plain(error: &io::Error) -> String {
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_lowercase(),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lorb::bench::BenchError;
+    use lorb::model::{FaultKind, ModelError};
+    use lorb::train::TrainError;
+
+    use super::*;
+
+    fn fault(kind: FaultKind) -> DeviceFault {
+        DeviceFault { kind, message: "said so".into() }
+    }
+
+    #[test]
+    fn a_failed_device_comes_with_flags_however_deep_it_is() {
+        let model = ModelError::Device(fault(FaultKind::Limit));
+        let expected =
+            "a limit of the device is exceeded (said so); lower --batch-tokens or use --device cpu";
+        assert_eq!(chain(&model), expected);
+        assert_eq!(chain(&TrainError::Model(model.clone())), expected);
+        assert_eq!(chain(&BenchError::Model(model)), expected);
+        let training = TrainError::Device { fault: fault(FaultKind::OutOfMemory), kept: 8 };
+        assert_eq!(
+            chain(&training),
+            "the device is out of memory (said so); the run is kept as of step 8; lower --batch-tokens, train with \
+             --recompute, use --precision f16 or int8, or use --device cpu"
+        );
+    }
+
+    #[test]
+    fn wrong_results_and_missing_adapters_name_the_doctor() {
+        let wrong = BenchError::NotFinite { what: "a training step", value: f32::NAN };
+        assert_eq!(
+            chain(&wrong),
+            "a training step gave NaN on seeded input: the device returns wrong results; update the driver, use \
+             --device cpu, or run `lorb doctor` to check every kernel"
+        );
+        let none = DeviceError::NoAdapter { wanted: "GPU", found: "none".into() };
+        assert!(chain(&none).ends_with("(none); run `lorb doctor` to list the adapters"));
+        assert_eq!(chain(&ModelError::Stopped), "stopped");
+    }
+
+    #[test]
+    fn every_flag_in_a_remedy_exists() {
+        use clap::CommandFactory;
+        let program = crate::cli::Cli::command();
+        let flags: Vec<String> = program
+            .get_subcommands()
+            .flat_map(|command| command.get_arguments().filter_map(clap::Arg::get_long))
+            .map(|long| format!("--{long}"))
+            .collect();
+        for remedy in Remedy::ALL {
+            for word in phrase(remedy).split_whitespace().filter(|word| word.starts_with("--")) {
+                assert!(flags.iter().any(|flag| flag == word), "{word} of {remedy:?}");
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use lorb::score::Weights;
 use lorb::train::{Message, TrainConfig, TrainError, TrainInputs, Trainer};
 
 use super::engine::Engine;
-use super::error::CliError;
+use super::error::{CliError, chain};
 use super::input::Utterances;
 use super::source::NamedBase;
 use super::train_args::{TrainArgs, method_error};
@@ -220,7 +220,7 @@ impl Place {
         }
         let (step, steps) = (trainer.step(), trainer.steps());
         let command = resume_command(std::env::args(), None);
-        CliError::Failed(format!("interrupted at step {step} of {steps}; go on with: {command}"))
+        CliError::Failed(format!("interrupted at step {step} of {steps}; resume with: {command}"))
     }
 
     /// A run that stopped by itself.
@@ -242,7 +242,7 @@ impl Place {
     fn lost(&self, trainer: &Trainer, error: &TrainError) -> CliError {
         let TrainError::Device { fault, kept: kept @ 1.. } = error else {
             return match error {
-                TrainError::Device { fault, .. } => CliError::Failed(format!("training: {fault}")),
+                TrainError::Device { fault, .. } => CliError::at("training", fault),
                 _ => CliError::at("training", error),
             };
         };
@@ -256,8 +256,9 @@ impl Place {
         // A run goes on with the same batches or not at all, but layers may be recomputed.
         let more = (fault.kind == FaultKind::OutOfMemory).then_some("--recompute");
         let (steps, command) = (trainer.steps(), resume_command(std::env::args(), more));
+        let fault = chain(fault);
         let text =
-            format!("training: {fault}; step {kept} of {steps} is saved, go on with: {command}");
+            format!("training: {fault}; step {kept} of {steps} is saved, resume with: {command}");
         CliError::Failed(text)
     }
 
@@ -362,7 +363,7 @@ mod tests {
         }
         let text = lost(&trainer, FaultKind::Lost);
         assert!(text.starts_with("training: the device was lost (gone)"), "{text}");
-        let saved = format!("step 8 of {} is saved, go on with: ", trainer.steps());
+        let saved = format!("step 8 of {} is saved, resume with: ", trainer.steps());
         assert!(text.contains(&saved) && text.ends_with(" --resume"), "{text}");
         assert!(lost(&trainer, FaultKind::OutOfMemory).ends_with(" --resume --recompute"));
         let bytes = fs::read(&place.checkpoint).expect("a checkpoint");

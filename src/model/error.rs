@@ -70,8 +70,8 @@ pub enum ModelError {
     },
     /// The device failed while computing or handing over a result.
     #[error("{0}")]
-    Device(DeviceFault),
-    /// Whoever asked for scores wants no more of them.
+    Device(#[source] DeviceFault),
+    /// The request was cancelled.
     #[error("stopped")]
     Stopped,
     /// The model's score of a text is no number.

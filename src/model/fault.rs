@@ -17,6 +17,7 @@ use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, Tensor};
 
 use super::error::ModelError;
+use crate::remedy::Remedy;
 
 /// The kind of a device's failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,32 +43,32 @@ pub struct DeviceFault {
 
 impl fmt::Display for DeviceFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, message } = self;
-        match kind {
-            FaultKind::OutOfMemory => write!(
-                f,
-                "the device is out of memory ({message}); take smaller batches (--batch-tokens), recompute layers in \
-                 training (--recompute), or use the CPU (--device cpu)"
-            ),
-            FaultKind::Lost => {
-                write!(
-                    f,
-                    "the device was lost ({message}); try again, or use the CPU (--device cpu)"
-                )
-            }
-            FaultKind::Limit => write!(
-                f,
-                "a limit of the device is exceeded ({message}); take smaller batches (--batch-tokens), or use the CPU \
-                 (--device cpu)"
-            ),
-            FaultKind::Runtime => {
-                write!(f, "the device failed ({message}); try again, or use the CPU (--device cpu)")
-            }
-        }
+        let what = match self.kind {
+            FaultKind::OutOfMemory => "the device is out of memory",
+            FaultKind::Lost => "the device was lost",
+            FaultKind::Limit => "a limit of the device is exceeded",
+            FaultKind::Runtime => "the device failed",
+        };
+        write!(f, "{what} ({})", self.message)
     }
 }
 
+impl std::error::Error for DeviceFault {}
+
 impl DeviceFault {
+    /// What may help, the best first.
+    #[must_use]
+    pub fn remedies(&self) -> &'static [Remedy] {
+        use Remedy::{GradientCheckpointing, LowerPrecision, Retry, SmallerBatches, UseCpu};
+        match self.kind {
+            FaultKind::OutOfMemory => {
+                &[SmallerBatches, GradientCheckpointing, LowerPrecision, UseCpu]
+            }
+            FaultKind::Limit => &[SmallerBatches, UseCpu],
+            FaultKind::Lost | FaultKind::Runtime => &[Retry, UseCpu],
+        }
+    }
+
     /// From what the runtime says. It has types for these, but burn hands on their text alone.
     fn from_text(text: &str) -> Self {
         let message = one_line(text);

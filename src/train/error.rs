@@ -26,6 +26,7 @@ pub enum TrainError {
     #[error("{fault}; the run is kept as of step {kept}")]
     Device {
         /// How it failed.
+        #[source]
         fault: DeviceFault,
         /// The step that is kept, 0 for the beginning.
         kept: usize,

@@ -9,43 +9,48 @@ import { stage } from './stage.mjs';
 
 const staged = stage();
 
-test('the page keeps its frame rate while it re-ranks lists and tunes an adapter on the CPU', async (t) => {
+test('the page draws as many frames while the package computes as while any other worker is busy', async (t) => {
   const { page, context, complaints } = await staged.visit();
-  const answer = await page.evaluate(async (given) => {
-    const rescorer = await window.lorb.Rescorer.fromPretrained('/minilm', { device: 'wasm', adapter: '/golden/minilm/adapter' });
-    const tasks = [];
-    const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)));
-    observer.observe({ type: 'longtask' });
-    const frames = [];
-    let running = true;
-    requestAnimationFrame(function frame(now) {
-      frames.push(now);
-      if (running) requestAnimationFrame(frame);
-    });
-    const began = performance.now();
-    const until = async (milliseconds, work) => {
+  const { other, ours } = await page.evaluate(async (given) => {
+    /** Frames a second, and the fraction of time in long tasks, while `work` is repeated. */
+    const watch = async (milliseconds, work) => {
+      const tasks = [];
+      const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)));
+      observer.observe({ type: 'longtask' });
+      const frames = [];
+      let running = true;
+      requestAnimationFrame(function frame(now) {
+        frames.push(now);
+        if (running) requestAnimationFrame(frame);
+      });
+      const began = performance.now();
       while (performance.now() - began < milliseconds) await work();
+      running = false;
+      observer.disconnect();
+      const seconds = (performance.now() - began) / 1000;
+      const blocked = tasks.reduce((sum, duration) => sum + duration, 0) / 1000 / seconds;
+      return { rate: frames.length / seconds, blocked };
     };
-    await until(2000, () => rescorer.rescoreAll(given, { weights: { beta: 1 } }));
+
+    // What this browser does on this machine beside a worker that only keeps a core busy.
+    const spinning = new Worker(URL.createObjectURL(new Blob(['for (;;);'])));
+    const other = await watch(2000, () => new Promise((done) => setTimeout(done, 100)));
+    spinning.terminate();
+
+    const rescorer = await window.lorb.Rescorer.fromPretrained('/minilm', { device: 'wasm', adapter: '/golden/minilm/adapter' });
+    const rescoring = await watch(2000, () => rescorer.rescoreAll(given, { weights: { beta: 1 } }));
     const run = rescorer.createTrainer({ epochs: 1000 }).run(given);
-    await until(4000, () => run.next());
+    const training = await watch(2000, () => run.next());
     await run.return();
-    running = false;
-    observer.disconnect();
-    const milliseconds = performance.now() - began;
     await rescorer.dispose();
-    return { milliseconds, tasks, frames };
+    return { other, ours: { rescoring, training } };
   }, lists('minilm'));
-  const { milliseconds, tasks, frames } = answer;
-  const rate = (1000 * (frames.length - 1)) / (frames.at(-1) - frames[0]);
-  const gaps = frames.slice(1).map((now, at) => now - frames[at]).sort((a, b) => a - b);
-  const [median, longest] = [gaps[gaps.length >> 1], gaps.at(-1)];
-  t.diagnostic(`${rate.toFixed(1)} frames per second, half of them within ${median.toFixed(1)} ms, all within ${longest.toFixed(0)} ms; long tasks: ${JSON.stringify(tasks)}`);
-  // Use the median, because a busy machine may drop single frames.
-  assert.ok(median < 1.1 * (1000 / 60), `half of the frames took ${median} ms and more`);
-  // Heavy work on this thread would take nearly all of the time.
-  const blocked = tasks.reduce((sum, duration) => sum + duration, 0);
-  assert.ok(blocked < 0.05 * milliseconds, `${blocked} ms of ${milliseconds} in long tasks`);
+  t.diagnostic(JSON.stringify({ other, ...ours }));
+  for (const [what, { rate, blocked }] of Object.entries(ours)) {
+    assert.ok(rate > 0.75 * other.rate, `${what}: ${rate} frames per second, and ${other.rate} beside a worker that only spins`);
+    // If the page itself computed, this would be nearly 1.
+    assert.ok(blocked < other.blocked + 0.05, `${what}: ${blocked} of the time in long tasks, and ${other.blocked} beside a worker that only spins`);
+  }
   quiet(complaints);
   await context.close();
 });

@@ -9,6 +9,8 @@ mod bench;
 mod commands;
 mod doctor;
 mod export;
+#[path = "../common/gpu.rs"]
+mod gpu;
 mod sandbox;
 mod study;
 mod training;

@@ -1,10 +1,11 @@
 //! What the tests against PyTorch's numbers share: bases, devices and golden files.
 #![allow(dead_code, reason = "every test file uses a part")]
 
+pub mod gpu;
+
 use std::path::{Path, PathBuf};
 
-use burn::tensor::wgpu::{WgpuSetup, wgpu};
-use burn::tensor::{Device, DeviceKind, Tensor};
+use burn::tensor::Device;
 use lorb::base::{Base, BaseFiles, TensorFile, TokenizerFile};
 
 /// The directory of golden files.
@@ -56,12 +57,15 @@ pub fn tiny() -> Case {
 
 /// all-MiniLM-L6-v2, in the directory that `LORB_MINILM` names.
 ///
-/// Fails where it is not set, unless `LORB_ALLOW_NO_MINILM` is: a check that did not run must not
-/// look as if it had passed.
+/// # Panics
+/// If it is not set, unless `LORB_ALLOW_NO_MINILM` is: a test that did not run must not look as if it had passed.
 pub fn minilm() -> Option<Case> {
     match std::env::var_os("LORB_MINILM") {
         Some(directory) => Some(Case { name: "minilm", directory: directory.into() }),
-        None if std::env::var_os("LORB_ALLOW_NO_MINILM").is_some() => None,
+        None if std::env::var_os("LORB_ALLOW_NO_MINILM").is_some() => {
+            gpu::report_not_run("LORB_MINILM is not set");
+            None
+        }
         None => panic!(
             "set LORB_MINILM to the directory that scripts/fetch-minilm.sh prints, or LORB_ALLOW_NO_MINILM=1"
         ),
@@ -71,47 +75,4 @@ pub fn minilm() -> Option<Case> {
 /// The CPU path.
 pub fn cpu() -> Device {
     Device::flex()
-}
-
-/// The GPU path on a software rasteriser.
-///
-/// Fails where there is none, unless `LORB_ALLOW_NO_GPU` is set.
-pub fn software_gpu() -> Option<Device> {
-    // burn panics where no adapter is found.
-    let found = std::panic::catch_unwind(|| {
-        let device = Device::wgpu(DeviceKind::Cpu);
-        Tensor::<1>::zeros([1], &device).into_data();
-        device
-    });
-    match found {
-        Ok(device) => Some(device),
-        Err(_) if std::env::var_os("LORB_ALLOW_NO_GPU").is_some() => None,
-        Err(_) => panic!("no software GPU; install mesa-vulkan-drivers or set LORB_ALLOW_NO_GPU=1"),
-    }
-}
-
-/// The same, held to the limits and the features that every WebGPU device offers.
-pub fn least_gpu() -> Option<Device> {
-    software_gpu()?;
-    let instance = wgpu::Instance::default();
-    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::VULKAN));
-    let adapter = adapters
-        .into_iter()
-        .find(|adapter| adapter.get_info().device_type == wgpu::DeviceType::Cpu)
-        .expect("the software GPU is a Vulkan one");
-    let wanted = wgpu::DeviceDescriptor {
-        required_limits: wgpu::Limits::default(),
-        ..wgpu::DeviceDescriptor::default()
-    };
-    let (device, queue) =
-        pollster::block_on(adapter.request_device(&wanted)).expect("a device of default limits");
-    let limits = device.limits();
-    assert_eq!(
-        (limits.max_compute_workgroup_storage_size, limits.max_storage_buffers_per_shader_stage),
-        (16 * 1024, 8),
-        "more than the least would prove nothing"
-    );
-    let backend = adapter.get_info().backend;
-    let setup = WgpuSetup { instance, adapter, device, queue, backend };
-    Some(Device::wgpu_options().setup(setup).init().expect("a device of ours"))
 }

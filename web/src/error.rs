@@ -1,4 +1,4 @@
-//! Errors by the names of the package's classes, in words that suit a page.
+//! Errors under the names of the package's classes, with what to do in the package's own options.
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use lorb::adapter::AdapterError;
 use lorb::base::{BaseError, TensorFault};
 use lorb::model::{DeviceFault, FaultKind, ModelError};
 use lorb::nbest::NbestError;
+use lorb::remedy::Remedy;
 use lorb::train::{CheckpointError, TrainError};
 
 /// An error as JavaScript gets it.
@@ -67,20 +68,30 @@ impl From<ModelError> for WebError {
 }
 
 impl From<DeviceFault> for WebError {
-    fn from(DeviceFault { kind, message }: DeviceFault) -> Self {
-        match kind {
-            FaultKind::OutOfMemory => Self::lorb(format_args!(
-                "the GPU is out of memory ({message}); take smaller batches (batchTokens), recompute layers in \
-                 training (recompute), a smaller dtype, or the device 'wasm'"
-            )),
-            FaultKind::Limit => Self::lorb(format_args!(
-                "a limit of the GPU is exceeded ({message}); take smaller batches (batchTokens) or the device 'wasm'"
-            )),
-            // What fails for no known reason is in no better state than what is gone.
-            FaultKind::Lost | FaultKind::Runtime => {
-                Self::new("DeviceLostError", format_args!("the GPU was lost ({message})"))
-            }
+    fn from(fault: DeviceFault) -> Self {
+        let name = match fault.kind {
+            FaultKind::OutOfMemory | FaultKind::Limit => "LorbError",
+            // After an unknown failure the device cannot be relied on either.
+            FaultKind::Lost | FaultKind::Runtime => "DeviceLostError",
+        };
+        match Remedy::join(fault.remedies(), phrase) {
+            Some(advice) => Self::new(name, format_args!("{fault}; {advice}")),
+            None => Self::new(name, fault),
         }
+    }
+}
+
+/// A remedy as options of the package.
+fn phrase(remedy: Remedy) -> Option<&'static str> {
+    match remedy {
+        Remedy::SmallerBatches => Some("lower batchTokens"),
+        Remedy::GradientCheckpointing => Some("train with recompute"),
+        Remedy::LowerPrecision => Some("use a smaller dtype"),
+        Remedy::UseCpu => Some("use the device 'wasm'"),
+        Remedy::Retry => Some("open the model again"),
+        Remedy::UpdateDriver => Some("update browser and driver"),
+        // Only for programs on the command line.
+        Remedy::NoMatrixUnits | Remedy::ListAdapters | Remedy::CheckKernels => None,
     }
 }
 
@@ -126,13 +137,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_told_of_its_own_settings_and_never_of_flags() {
+    fn a_failed_device_comes_with_options_and_never_with_flags() {
         let kinds = [FaultKind::OutOfMemory, FaultKind::Lost, FaultKind::Limit, FaultKind::Runtime];
         for kind in kinds {
             let fault = DeviceFault { kind, message: "said so".into() };
             let error = WebError::from(TrainError::Device { fault, kept: 24 });
             assert!(error.message.contains("said so") && error.message.contains("step 24"));
             assert!(!error.message.contains("--"), "{}", error.message);
+            assert!(error.message.contains("use the device 'wasm'"), "{}", error.message);
             let lost = matches!(kind, FaultKind::Lost | FaultKind::Runtime);
             assert_eq!(error.name == "DeviceLostError", lost, "{kind:?}");
         }

@@ -1,11 +1,12 @@
 //! The probe itself: what it covers, what it accepts, and that it catches a wrong kernel.
 
 use burn::tensor::wgpu::wgpu;
-use burn::tensor::{Device, DeviceKind, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use super::*;
 use crate::ops::wgsl::Extensions;
 use crate::ops::wgsl::kernel::ALL;
+use crate::test_gpu::software as gpu;
 
 fn named() -> Vec<&'static str> {
     let all = cases();
@@ -90,21 +91,6 @@ fn one_wrong_number_is_found_and_its_kernels_are_named() {
         "{text}"
     );
     assert!(text.contains("by 1.0e-1, where "), "{text}");
-}
-
-/// The device to test on; `None` only where the environment allows that.
-fn gpu() -> Option<Device> {
-    // burn panics where no adapter is found.
-    let found = std::panic::catch_unwind(|| {
-        let device = Device::wgpu(DeviceKind::Cpu);
-        Tensor::<1>::zeros([1], &device).into_data();
-        device
-    });
-    match found {
-        Ok(device) => Some(device),
-        Err(_) if std::env::var_os("LORB_ALLOW_NO_GPU").is_some() => None,
-        Err(_) => panic!("no GPU adapter; install mesa-vulkan-drivers or set LORB_ALLOW_NO_GPU=1"),
-    }
 }
 
 #[test]

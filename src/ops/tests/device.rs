@@ -1,71 +1,20 @@
 //! The devices of the tests, and tensors on them.
 
-use std::sync::OnceLock;
-
 use burn::backend::TensorMetadata;
-use burn::tensor::wgpu::{WgpuSetup, wgpu};
-use burn::tensor::{DType, Device, DeviceKind, Shape, Tensor};
+use burn::tensor::wgpu::wgpu;
+use burn::tensor::{DType, Device, Shape, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::poison::poisoned;
 use super::support::read;
 use crate::ops::{Precision, Storage, Weights};
-
-/// A software rasteriser, or whatever adapter burn takes for one. `None` only where the environment
-/// allows that: a check that did not run must not look as if it had passed.
-pub(super) fn gpu() -> Option<Device> {
-    // burn panics where no adapter is found.
-    let found = std::panic::catch_unwind(|| {
-        let device = Device::wgpu(DeviceKind::Cpu);
-        Tensor::<1>::zeros([1], &device).into_data();
-        device
-    });
-    match found {
-        Ok(device) => Some(device),
-        Err(_) if std::env::var_os("LORB_ALLOW_NO_GPU").is_some() => None,
-        Err(_) => panic!("no GPU adapter; install mesa-vulkan-drivers or set LORB_ALLOW_NO_GPU=1"),
-    }
-}
+pub(super) use crate::test_gpu::{least as least_gpu, software as gpu};
 
 /// What its adapter has beyond WebGPU's base; burn asks for all of it.
 pub(super) fn features() -> wgpu::Features {
     let adapters = crate::device::adapters();
     adapters.iter().find(|adapter| adapter.is_software()).expect("it is in use").features
-}
-
-/// The same, held to the limits and the features that every WebGPU device offers.
-pub(super) fn least_gpu() -> Option<Device> {
-    static LEAST: OnceLock<Device> = OnceLock::new();
-    gpu()?;
-    Some(LEAST.get_or_init(restricted).clone())
-}
-
-fn restricted() -> Device {
-    let instance = wgpu::Instance::default();
-    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::VULKAN));
-    let adapter = adapters
-        .into_iter()
-        .find(|adapter| adapter.get_info().device_type == wgpu::DeviceType::Cpu)
-        .expect("the software GPU is a Vulkan one");
-    let wanted = wgpu::DeviceDescriptor {
-        required_limits: wgpu::Limits::default(),
-        ..wgpu::DeviceDescriptor::default()
-    };
-    let (device, queue) =
-        pollster::block_on(adapter.request_device(&wanted)).expect("a device of default limits");
-    assert_eq!(
-        (
-            device.limits().max_compute_workgroup_storage_size,
-            device.limits().max_storage_buffers_per_shader_stage,
-            device.features().contains(wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP),
-        ),
-        (16 * 1024, 8, false),
-        "more than the least would prove nothing"
-    );
-    let backend = adapter.get_info().backend;
-    let setup = WgpuSetup { instance, adapter, device, queue, backend };
-    Device::wgpu_options().setup(setup).init().expect("a device of ours")
 }
 
 /// Where the kernels' own buffers are.

@@ -5,40 +5,13 @@ use burn::tensor::{Device, Tensor};
 
 use super::tiny::{Setup, base, finish, lists};
 use crate::model::{Encoder, FaultKind, ModelError, TrainableTensors, watch_faults};
+use crate::remedy::Remedy;
+use crate::test_gpu::separate;
 use crate::train::{Message, TrainConfig, TrainError};
 
-/// A device of its own on the software rasteriser, watched, and the handle to spoil it with.
-///
-/// `None` only where the environment allows that there is none.
+/// A device of its own, watched, and the handle to destroy it with.
 fn own_device() -> Option<(Device, wgpu::Device)> {
-    // One runtime serves a kind of device; a setup of one's own makes another.
-    let found = pollster::block_on(async {
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-            backends: wgpu::Backends::VULKAN,
-            ..wgpu::InstanceDescriptor::new_without_display_handle()
-        });
-        let adapters = instance.enumerate_adapters(wgpu::Backends::VULKAN).await;
-        let cpu = |adapter: &wgpu::Adapter| adapter.get_info().device_type == wgpu::DeviceType::Cpu;
-        let adapter = adapters.into_iter().find(cpu)?;
-        let descriptor = wgpu::DeviceDescriptor {
-            required_limits: adapter.limits(),
-            required_features: adapter.features() - wgpu::Features::all_experimental_mask(),
-            ..wgpu::DeviceDescriptor::default()
-        };
-        let (device, queue) = adapter.request_device(&descriptor).await.expect("a device");
-        let backend = adapter.get_info().backend;
-        Some(burn::tensor::wgpu::WgpuSetup { instance, adapter, device, queue, backend })
-    });
-    match found {
-        Some(setup) => {
-            let handle = setup.device.clone();
-            let device = Device::wgpu_options().setup(setup).init().expect("a runtime");
-            watch_faults(&device, &handle);
-            Some((device, handle))
-        }
-        None if std::env::var_os("LORB_ALLOW_NO_GPU").is_some() => None,
-        None => panic!("no software GPU; install mesa-vulkan-drivers or set LORB_ALLOW_NO_GPU=1"),
-    }
+    separate().inspect(|(device, handle)| watch_faults(device, handle))
 }
 
 fn setup(device: &Device) -> Setup {
@@ -134,5 +107,5 @@ fn an_error_that_belongs_to_no_call_fails_the_next_reading() {
     let error = score().unwrap_err();
     let ModelError::Device(fault) = &error else { panic!("{error}") };
     assert_eq!(fault.kind, FaultKind::Limit, "{error}");
-    assert!(error.to_string().contains("--batch-tokens"), "{error}");
+    assert_eq!(fault.remedies(), [Remedy::SmallerBatches, Remedy::UseCpu]);
 }

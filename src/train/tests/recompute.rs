@@ -1,9 +1,10 @@
 //! Training that runs every layer twice gives what training that keeps everything gives.
 
-use burn::tensor::{Device, DeviceKind, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use super::tiny::{Setup, finish, lists};
 use crate::model::{Encoder, LoraConfig, Target};
+use crate::test_gpu;
 use crate::train::data::TrainData;
 use crate::train::{Pass, TrainConfig};
 
@@ -69,16 +70,7 @@ fn a_batch_gives_the_same_bits_on_the_cpu() {
 
 #[test]
 fn a_batch_gives_the_same_but_for_rounding_on_the_gpu_path() {
-    let found = std::panic::catch_unwind(|| {
-        let device = Device::wgpu(DeviceKind::Cpu);
-        Tensor::<1>::zeros([1], &device).into_data();
-        device
-    });
-    let device = match found {
-        Ok(device) => device,
-        Err(_) if std::env::var_os("LORB_ALLOW_NO_GPU").is_some() => return,
-        Err(_) => panic!("no GPU adapter; install mesa-vulkan-drivers or set LORB_ALLOW_NO_GPU=1"),
-    };
+    let Some(device) = test_gpu::software() else { return };
     for setup in cases() {
         let expected = batch(&setup, &device, false);
         let found = batch(&setup, &device, true);

@@ -1,0 +1,32 @@
+// The example for Node.js gives the golden scores. Here, because it needs the built wasm module.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { root } from './site.mjs';
+
+test('the example for Node.js re-ranks with the golden scores', (t) => {
+  const work = mkdtempSync(join(tmpdir(), 'lorb-node-'));
+  t.after(() => rmSync(work, { recursive: true, force: true }));
+  cpSync(join(root, 'examples/node'), work, { recursive: true });
+  rmSync(join(work, 'node_modules'), { recursive: true, force: true });
+  mkdirSync(join(work, 'node_modules'));
+  symlinkSync(join(root, 'web'), join(work, 'node_modules/lorb'), 'junction');
+
+  const tiny = join(root, 'tests/golden/tiny');
+  const golden = JSON.parse(readFileSync(join(tiny, 'scores.json'), 'utf8'));
+  // PEFT wrote this adapter, so it comes without weights.
+  const args = [join(work, 'rescore.mjs'), tiny, join(tiny, 'adapter'), '1'];
+  const output = execFileSync(process.execPath, args, { input: readFileSync(join(tiny, 'lists.jsonl')), encoding: 'utf8' });
+  const lines = output.trim().split('\n').map((line) => JSON.parse(line));
+  assert.equal(lines.length, golden.length);
+  for (const [at, { id, nbest }] of lines.entries()) {
+    assert.equal(id, golden[at].id);
+    assert.equal(nbest.length, golden[at].lm.length);
+    for (const { index, lm } of nbest) assert.ok(Math.abs(lm - golden[at].lm[index]) < 1e-4, `${id}, hypothesis ${index}: ${lm}`);
+  }
+});
