@@ -1,6 +1,8 @@
-//! Composes every variant of every kernel in `shaders/`, validates it, and writes down for the
-//! launch code what the shader says of itself: workgroup size, buffers, parameters, constants.
+//! Composes every variant of every kernel in `shaders/`, validates it, and generates the Rust that launches
+//! need: workgroup size, buffers, parameters and constants of each variant, and which variant is which.
 
+#[path = "build/axes.rs"]
+mod axes;
 #[path = "build/compose.rs"]
 mod compose;
 #[path = "build/emit.rs"]
@@ -26,17 +28,18 @@ fn main() {
 }
 
 fn generate(shaders: &Path) -> Result<String, String> {
+    let description = axes::Description::read(shaders)?;
     let mut files = compose::Files::new(shaders);
     let mut kernels = Vec::new();
-    for (name, variants) in compose::variants(shaders)? {
+    for (name, kernel) in description.kernels()? {
         let mut reflected = Vec::new();
-        for variant in variants {
-            let parts = files.parts(&name, &variant)?;
+        for variant in description.variants(name, kernel)? {
+            let parts = files.parts(name, &variant)?;
             let source: String = parts.iter().map(|part| files.text(part)).collect();
-            reflected.push(reflect::reflect(&name, variant, parts, &source)?);
+            reflected.push(reflect::reflect(name, variant, parts, &source)?);
         }
-        kernels.push((name, reflected));
+        kernels.push(emit::Kernel { name, axes: &kernel.axes, variants: reflected });
     }
-    files.every_kernel_has_variants(&kernels)?;
-    emit::emit(&files, &kernels)
+    files.every_kernel_is_described(&kernels)?;
+    emit::emit(&files, &description, &kernels)
 }

@@ -1,28 +1,26 @@
-//! From `variants.json` and the files it names to the text of each variant.
+//! From the texts in `shaders/` and a variant's constants to the text of that variant.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::reflect::Reflected;
+use crate::emit::Kernel;
 
-/// One entry of `variants.json`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One variant of a kernel.
+#[derive(Clone, Debug)]
 pub struct Variant {
+    /// Unique among all variants.
     pub name: String,
+    /// The value of each axis of its kernel.
+    pub values: Vec<String>,
     /// WGSL extensions, for `enable` lines.
-    #[serde(default)]
     pub enable: Vec<String>,
     /// Shared files beyond those that the kernel itself names.
-    #[serde(default, rename = "use")]
     pub uses: Vec<String>,
     /// Constants: a whole number becomes a u32, a fraction an f32.
-    #[serde(default, rename = "const")]
-    pub constants: Map<String, Value>,
+    pub constants: BTreeMap<String, Value>,
 }
 
 impl Variant {
@@ -46,17 +44,10 @@ impl Variant {
 /// A piece of a variant's text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
-    /// Lines of this variant alone.
+    /// Lines that only this variant has.
     Head(String),
     /// A file by its path below `shaders/`, without its extension.
     File(String),
-}
-
-/// Every kernel with its variants, by name.
-pub fn variants(shaders: &Path) -> Result<BTreeMap<String, Vec<Variant>>, String> {
-    let path = shaders.join("variants.json");
-    let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 /// The shader files read so far: path below `shaders/` to text without comments and `#use` lines.
@@ -122,18 +113,14 @@ impl Files {
         Ok(())
     }
 
-    /// A kernel's file that `variants.json` does not list would be dead, and go unnoticed.
-    pub fn every_kernel_has_variants(
-        &self,
-        kernels: &[(String, Vec<Reflected>)],
-    ) -> Result<(), String> {
+    /// A kernel that `variants.json` does not describe would be dead, and go unnoticed.
+    pub fn every_kernel_is_described(&self, kernels: &[Kernel<'_>]) -> Result<(), String> {
         let entries = fs::read_dir(&self.root).map_err(|e| e.to_string())?;
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let listed =
-                kernels.iter().any(|(name, variants)| *name == stem && !variants.is_empty());
-            if path.extension().is_some_and(|extension| extension == "wgsl") && !listed {
-                return Err(format!("{}: not listed in variants.json", path.display()));
+            let described = kernels.iter().any(|kernel| kernel.name == stem);
+            if path.extension().is_some_and(|extension| extension == "wgsl") && !described {
+                return Err(format!("{}: not described in variants.json", path.display()));
             }
         }
         Ok(())

@@ -2,21 +2,37 @@
 
 use std::fmt::Write;
 
+use crate::axes::{Axis, Description};
 use crate::compose::{Files, Part};
 use crate::reflect::Reflected;
 
-pub fn emit(files: &Files, kernels: &[(String, Vec<Reflected>)]) -> Result<String, String> {
+/// A kernel with what its variants were found to be.
+pub struct Kernel<'a> {
+    pub name: &'a str,
+    /// Names of its axes.
+    pub axes: &'a [String],
+    pub variants: Vec<Reflected>,
+}
+
+pub fn emit(
+    files: &Files,
+    description: &Description,
+    kernels: &[Kernel<'_>],
+) -> Result<String, String> {
     let mut code = String::new();
     for (path, text) in files.texts() {
         writeln!(code, "const {}: &str = {text:?};", file_constant(path))
             .map_err(|e| e.to_string())?;
     }
-    for (name, variants) in kernels {
-        kernel(&mut code, name, variants)?;
+    for (name, axis) in description.axes.iter().filter(|(_, axis)| axis.rust.is_none()) {
+        code += &enumeration(name, axis);
+    }
+    for each in kernels {
+        kernel(&mut code, description, each)?;
     }
     let all: Vec<String> = kernels
         .iter()
-        .flat_map(|(name, variants)| {
+        .flat_map(|Kernel { name, variants, .. }| {
             variants.iter().map(move |v| format!("&{name}::{}", static_name(v)))
         })
         .collect();
@@ -29,7 +45,93 @@ pub fn emit(files: &Files, kernels: &[(String, Vec<Reflected>)]) -> Result<Strin
     Ok(code)
 }
 
-fn kernel(code: &mut String, name: &str, variants: &[Reflected]) -> Result<(), String> {
+/// The enum of an axis, with a function for each whole number that all its values have.
+fn enumeration(name: &str, axis: &Axis) -> String {
+    let variants: String =
+        axis.values.iter().map(|v| format!("    /// {}\n    {},\n", v.doc, v.name)).collect();
+    let names: Vec<String> = axis.values.iter().map(|v| format!("Self::{}", v.name)).collect();
+    let mut functions = String::new();
+    for setting in axis.values[0].settings.keys() {
+        let of = |setting| axis.values.iter().map(move |v| v.settings.get(setting)?.as_u64());
+        if let Some(numbers) = of(setting).collect::<Option<Vec<u64>>>() {
+            let arms: String =
+                names.iter().zip(numbers).map(|(n, v)| format!("{n} => {v},")).collect();
+            functions += &format!(
+                "    /// `{setting}` in `shaders/variants.json`.\n    #[must_use]\n    \
+                 pub const fn {setting}(self) -> u32 {{ match self {{ {arms} }} }}\n"
+            );
+        }
+    }
+    format!(
+        "/// {doc}\n#[derive(Clone, Copy, Debug, PartialEq, Eq)]\npub enum {name} {{\n{variants}}}\n\
+         impl {name} {{\n    /// All of them.\n    pub const ALL: [Self; {count}] = [{all}];\n{functions}}}\n",
+        doc = axis.doc,
+        count = names.len(),
+        all = names.join(", "),
+    )
+}
+
+/// The function that finds a variant by the values of its axes. It returns an option where some combinations do
+/// not exist.
+fn lookup(description: &Description, kernel: &Kernel<'_>) -> String {
+    let axes: Vec<(String, &Axis)> =
+        kernel.axes.iter().map(|name| (name.clone(), &description.axes[name])).collect();
+    let ty = |name: &str, axis: &Axis| match &axis.rust {
+        Some(path) => path.clone(),
+        None => format!("super::{name}"),
+    };
+    let list = |items: Vec<String>| items.join(", ");
+    let tuple = |items: Vec<String>| match items.as_slice() {
+        [one] => one.clone(),
+        _ => format!("({})", items.join(", ")),
+    };
+    let argument = |name: &str| {
+        let mut snake = String::new();
+        for letter in name.chars() {
+            if letter.is_uppercase() && !snake.is_empty() {
+                snake.push('_');
+            }
+            snake.extend(letter.to_lowercase());
+        }
+        snake
+    };
+    let arguments =
+        list(axes.iter().map(|(n, a)| format!("{}: {}", argument(n), ty(n, a))).collect());
+    let combinations: usize = axes.iter().map(|(_, axis)| axis.values.len()).product();
+    let total = combinations == kernel.variants.len();
+    let some = |found: String| if total { found } else { format!("Some({found})") };
+    let arms: String = kernel
+        .variants
+        .iter()
+        .map(|v| {
+            let pattern =
+                axes.iter().zip(&v.variant.values).map(|((name, axis), value)| {
+                    match axis.rust.as_deref() {
+                        Some("bool") => value.clone(),
+                        _ => format!("{}::{value}", ty(name, axis)),
+                    }
+                });
+            format!("{} => {}, ", tuple(pattern.collect()), some(format!("&{}", static_name(v))))
+        })
+        .collect();
+    let (result, rest) =
+        if total { ("&'static Kernel", "") } else { ("Option<&'static Kernel>", "_ => None") };
+    let body = match kernel.variants.as_slice() {
+        [one] if axes.is_empty() => format!("&{}", static_name(one)),
+        _ => {
+            let values = tuple(axes.iter().map(|(name, _)| argument(name)).collect());
+            format!("match {values} {{ {arms}{rest} }}")
+        }
+    };
+    format!(
+        "    /// The variant of these values{}.\n    #[must_use]\n    \
+         pub fn variant({arguments}) -> {result} {{ {body} }}\n",
+        if total { "" } else { ", where there is one" },
+    )
+}
+
+fn kernel(code: &mut String, description: &Description, kernel: &Kernel<'_>) -> Result<(), String> {
+    let Kernel { name, variants, .. } = kernel;
     let first = variants.first().ok_or_else(|| format!("{name}: no variant"))?;
     if let Some(other) =
         variants.iter().find(|v| v.buffers != first.buffers || v.params != first.params)
@@ -68,11 +170,12 @@ fn kernel(code: &mut String, name: &str, variants: &[Reflected]) -> Result<(), S
     );
     let written = list(first.buffers.iter().map(|(_, w)| w.to_string()).collect());
     let statics: String = variants.iter().map(|v| variant(name, v, &written)).collect();
+    let variant = lookup(description, kernel);
     write!(
         code,
         "/// `shaders/{name}.wgsl`.\n\
          pub mod {name} {{\n    use super::{{Call, Kernel}};\n\
-         {statics}\
+         {statics}{variant}\
          \x20   /// What a launch is given.\n    pub struct Arguments<'a, T> {{\n{buffer_fields}{param_fields}    }}\n\
          \x20   impl<'a, T> Call<'a, T> for Arguments<'a, T> {{\n\
          \x20       const NAME: &'static str = {name:?};\n\
@@ -92,7 +195,7 @@ fn variant(kernel: &str, v: &Reflected, written: &str) -> String {
         })
         .collect();
     format!(
-        "    /// Variant `{name}`.\n    pub static {constant}: Kernel = Kernel {{ name: {name:?}, entry: {kernel:?}, \
+        "    /// Variant `{name}`.\n    pub(super) static {constant}: Kernel = Kernel {{ name: {name:?}, entry: {kernel:?}, \
          workgroup: {workgroup:?}, written: &[{written}], constants: &{constants:?}, parts: &[{parts}] }};\n",
         name = v.variant.name,
         constant = static_name(v),

@@ -1,7 +1,7 @@
 //! The objectives that training can minimise over N-best lists.
 //!
 //! A new objective is a variant here, with its row of [`Objective::info`], its targets and its loss, and a
-//! variant of `shaders/list_loss.wgsl` named `list_loss_<name>`.
+//! case of `shaders/list_loss.wgsl` with its line in `shaders/variants.json`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::cases::Case;
-use crate::ops::wgsl::list_loss_variant;
+use crate::ops::wgsl::kernel::list_loss;
 use crate::ops::{self, AdamW, AdamWStep, Lists, Objective};
 
 pub(super) fn training() -> Vec<Case> {
@@ -34,7 +34,7 @@ fn loss(objective: Objective) -> Case {
         sums: LENGTHS.iter().map(|&length| [-9.0 * length as f32, 3.0]).collect(),
     };
     let name = format!("list_loss {objective:?}, {} lists of {TEXTS} texts", lists.len());
-    let kernel = list_loss_variant(objective);
+    let kernel = list_loss::variant(objective);
     let inputs = [("scores", [TEXTS, 1], &["list_loss_backward"] as &[_])];
     Case::new(name, &[kernel.name], &inputs, move |_, i| {
         ops::list_loss(i[0].clone().flatten(0, 1), &lists).reshape([1, 1])

@@ -1,14 +1,14 @@
-//! Attention within segments, and of `[CLS]` alone.
+//! Attention within segments, and attention of `[CLS]` only.
 
 use burn_cubecl::tensor::CubeTensor;
 
 use super::kernel::{
-    Groups, Kernel, attention, attention_backward, attention_cls, attention_cls_backward,
+    Groups, Head, attention, attention_backward, attention_cls, attention_cls_backward,
 };
 use super::launch::{aligned, dims, empty, launch, upload};
 use crate::ops::Segments;
 
-/// Segments as the shaders want them.
+/// Segments in the form that the shaders read.
 #[derive(Clone)]
 pub(super) struct SegmentBuffers {
     /// First row of each segment, and the end of the last.
@@ -18,7 +18,7 @@ pub(super) struct SegmentBuffers {
 }
 
 impl SegmentBuffers {
-    /// Those of `segments` on the device of `like`, uploaded once a batch.
+    /// Those of `segments` on the device of `like`, uploaded once per batch.
     pub fn of(segments: &Segments, like: &CubeTensor) -> Self {
         let make = || Self::upload(segments, like);
         match segments.on_device(make) {
@@ -42,16 +42,11 @@ impl SegmentBuffers {
 /// Widest head that the shaders hold in registers.
 pub const WIDEST_HEAD: usize = 128;
 
-/// Variants for heads of up to 16, 32, 64 and 128 numbers.
-type ByHead = [&'static Kernel; 4];
-
-/// The variant for a head: the exact one where the head has just its size and all tensors begin at
-/// quads, else the smallest that it fits.
-fn choose(head: u32, guarded: ByHead, exact: ByHead, tensors: &[&CubeTensor]) -> &'static Kernel {
-    let sizes = [16, 32, 64, 128];
-    let fit = sizes.iter().position(|&size| head <= size).expect("checked by the caller");
-    let quads = tensors.iter().all(|tensor| aligned(tensor));
-    if head == sizes[fit] && quads { exact[fit] } else { guarded[fit] }
+/// The axes of the variant for a head: the smallest that it fits, and whether the head has just its size and
+/// all tensors begin at quads.
+fn choose(head: u32, tensors: &[&CubeTensor]) -> (Head, bool) {
+    let fit = Head::ALL.into_iter().find(|fit| head <= fit.size()).expect("checked by the caller");
+    (fit, head == fit.size() && tensors.iter().all(|tensor| aligned(tensor)))
 }
 
 /// Head width, and the factor on its scores.
@@ -72,22 +67,8 @@ pub(super) fn attention(
     let out = empty([rows as usize, columns as usize / 3], qkv);
     let log_sums = empty([rows as usize, heads], qkv);
     let bounds = SegmentBuffers::of(segments, qkv).bounds;
-    let kernel = choose(
-        head,
-        [
-            &shader::ATTENTION_16,
-            &shader::ATTENTION_32,
-            &shader::ATTENTION_64,
-            &shader::ATTENTION_128,
-        ],
-        [
-            &shader::ATTENTION_16_EXACT,
-            &shader::ATTENTION_32_EXACT,
-            &shader::ATTENTION_64_EXACT,
-            &shader::ATTENTION_128_EXACT,
-        ],
-        &[qkv],
-    );
+    let (fit, exact) = choose(head, &[qkv]);
+    let kernel = shader::variant(fit, exact);
     let call = shader::Arguments {
         qkv,
         bounds: &bounds,
@@ -116,22 +97,8 @@ pub(super) fn attention_backward(
     let (head, scale) = head_and_scale(columns / 3, count);
     let dqkv = empty([rows as usize, columns as usize], qkv);
     let bounds = SegmentBuffers::of(segments, qkv).bounds;
-    let kernel = choose(
-        head,
-        [
-            &shader::ATTENTION_BACKWARD_16,
-            &shader::ATTENTION_BACKWARD_32,
-            &shader::ATTENTION_BACKWARD_64,
-            &shader::ATTENTION_BACKWARD_128,
-        ],
-        [
-            &shader::ATTENTION_BACKWARD_16_EXACT,
-            &shader::ATTENTION_BACKWARD_32_EXACT,
-            &shader::ATTENTION_BACKWARD_64_EXACT,
-            &shader::ATTENTION_BACKWARD_128_EXACT,
-        ],
-        &[g, qkv, out],
-    );
+    let (fit, exact) = choose(head, &[g, qkv, out]);
+    let kernel = shader::variant(fit, exact);
     let call = shader::Arguments {
         g,
         qkv,
@@ -162,22 +129,8 @@ pub(super) fn attention_cls(
     let out = empty([sequences as usize, width as usize], q);
     let log_sums = empty([sequences as usize, heads], q);
     let offsets = SegmentBuffers::of(segments, q).offsets;
-    let kernel = choose(
-        head,
-        [
-            &shader::ATTENTION_CLS_16,
-            &shader::ATTENTION_CLS_32,
-            &shader::ATTENTION_CLS_64,
-            &shader::ATTENTION_CLS_128,
-        ],
-        [
-            &shader::ATTENTION_CLS_16_EXACT,
-            &shader::ATTENTION_CLS_32_EXACT,
-            &shader::ATTENTION_CLS_64_EXACT,
-            &shader::ATTENTION_CLS_128_EXACT,
-        ],
-        &[q, kv],
-    );
+    let (fit, exact) = choose(head, &[q, kv]);
+    let kernel = shader::variant(fit, exact);
     let call = shader::Arguments {
         q,
         kv,
@@ -209,22 +162,8 @@ pub(super) fn attention_cls_backward(
     let dq = empty([sequences as usize, width as usize], q);
     let dkv = empty([rows as usize, columns as usize], q);
     let offsets = SegmentBuffers::of(segments, q).offsets;
-    let kernel = choose(
-        head,
-        [
-            &shader::ATTENTION_CLS_BACKWARD_16,
-            &shader::ATTENTION_CLS_BACKWARD_32,
-            &shader::ATTENTION_CLS_BACKWARD_64,
-            &shader::ATTENTION_CLS_BACKWARD_128,
-        ],
-        [
-            &shader::ATTENTION_CLS_BACKWARD_16_EXACT,
-            &shader::ATTENTION_CLS_BACKWARD_32_EXACT,
-            &shader::ATTENTION_CLS_BACKWARD_64_EXACT,
-            &shader::ATTENTION_CLS_BACKWARD_128_EXACT,
-        ],
-        &[g, q, kv],
-    );
+    let (fit, exact) = choose(head, &[g, q, kv]);
+    let kernel = shader::variant(fit, exact);
     let call = shader::Arguments {
         g,
         q,

@@ -88,4 +88,12 @@ mod tests {
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
         assert!(ALL.iter().all(|kernel| kernel.name.starts_with(kernel.entry)));
     }
+
+    /// A changed axis in `shaders/variants.json` easily adds or removes more variants than intended.
+    #[test]
+    fn the_number_of_variants_is_known() {
+        assert_eq!(ALL.len(), 193);
+        let of = |entry| ALL.iter().filter(|kernel| kernel.entry == entry).count();
+        assert_eq!(["linear", "lora_linear", "lora_grads", "attention"].map(of), [12, 30, 8, 8]);
+    }
 }

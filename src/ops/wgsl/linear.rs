@@ -4,13 +4,13 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::kernel::{
-    self, Groups, Kernel, linear, linear_backward, linear_cooperative, linear_gelu,
+    Groups, Kernel, LowRank, Tile, linear, linear_backward, linear_cooperative, linear_gelu,
     linear_weight_grad, lora_down, lora_grads, lora_grads_scaled, lora_linear,
     lora_linear_backward, lora_linear_gelu, lora_up_backward,
 };
 use super::launch::{aligned, count, dims, empty, launch};
 use super::tuning::{Processor, tuning};
-use crate::ops::{Activation, Kept, LoraPlan, Precision, Storage};
+use crate::ops::{Activation, Kept, LoraPlan, Storage};
 
 /// Below so many tiles of 64 by 64, smaller tiles keep more of a GPU busy.
 const FEW_TILES: u32 = 64;
@@ -32,19 +32,6 @@ const MOST_FUSED: u32 = 16;
 /// No such block: the shaders' mark for an output block without a low-rank term.
 const NO_SLOT: u32 = u32::MAX;
 
-/// The tiles that a product is computed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tile {
-    /// 32 by 32 of any sizes.
-    Any,
-    /// 32 by 32, in quads.
-    Small,
-    /// 64 by 64, in quads.
-    Large,
-    /// 128 by 128, in quads.
-    Wide,
-}
-
 impl Tile {
     /// The one for an output of these sizes. `quads`: whether everything divides by four and begins at
     /// quads.
@@ -60,63 +47,11 @@ impl Tile {
             Processor::Software => Self::Large,
         }
     }
-
-    /// Rows, and columns.
-    fn size(self) -> u32 {
-        match self {
-            Self::Any | Self::Small => 32,
-            Self::Large => 64,
-            Self::Wide => 128,
-        }
-    }
 }
 
-/// What decides between the variants of a product.
-#[derive(Clone, Copy, Debug)]
-struct Variant {
-    /// Name of the kernel.
-    kernel: &'static str,
-    /// How the base weight is kept.
-    precision: Precision,
-    /// Largest rank of `x A^T` computed with the product, where it is.
-    fused: Option<u32>,
-    tile: Tile,
-}
-
-impl Variant {
-    /// Name in `shaders/variants.json`.
-    fn name(&self) -> String {
-        let fused = self.fused.map_or_else(String::new, |rank| format!("_fused{rank}"));
-        let shape = match self.tile {
-            Tile::Any => "",
-            Tile::Small => "_vec4_small",
-            Tile::Large => "_vec4",
-            Tile::Wide => "_vec4_wide",
-        };
-        format!("{}_{}{fused}{shape}", self.kernel, self.precision)
-    }
-
-    fn find(&self) -> &'static Kernel {
-        named(&self.name())
-    }
-}
-
-/// The variant of a name.
-fn named(name: &str) -> &'static Kernel {
-    let found = kernel::ALL.iter().find(|kernel| kernel.name == name);
-    found.unwrap_or_else(|| panic!("shaders/variants.json has no {name}"))
-}
-
-/// The variant of a product without low-rank term in its tile, for an output on the device of `like`.
-fn variant(
-    kernel: &'static str,
-    storage: Storage,
-    quads: bool,
-    [rows, columns]: [u32; 2],
-    like: &CubeTensor,
-) -> &'static Kernel {
-    let tile = Tile::choose(tuning(like).processor, quads, rows, columns);
-    Variant { kernel, precision: storage.precision, fused: None, tile }.find()
+/// The tile of a product without low-rank term, for an output on the device of `like`.
+fn tile(quads: bool, [rows, columns]: [u32; 2], like: &CubeTensor) -> Tile {
+    Tile::choose(tuning(like).processor, quads, rows, columns)
 }
 
 /// One workgroup for each tile of the output.
@@ -166,9 +101,9 @@ pub(super) fn linear_forward(
     let quads = in_quads(&[inputs, outputs], &[x, w, bias]);
     let scales = storage.scales() as u32;
     let y = empty([rows as usize, outputs as usize], x);
+    let tile = tile(quads, [rows, outputs], x);
     if quads && keep == Keep::Nothing && tuning(x).extensions.cooperative_matrices {
-        let gelu = if activation == Activation::Gelu { "_gelu" } else { "" };
-        let kernel = named(&format!("linear_cooperative{gelu}_{}", storage.precision));
+        let kernel = linear_cooperative::variant(activation, storage.precision);
         let call =
             linear_cooperative::Arguments { x, w, bias, y: &y, rows, inputs, outputs, scales };
         launch(kernel, &call, tiles(kernel, rows, outputs));
@@ -176,13 +111,13 @@ pub(super) fn linear_forward(
     }
     match activation {
         Activation::Identity => {
-            let kernel = variant("linear", storage, quads, [rows, outputs], x);
+            let kernel = linear::variant(storage.precision, tile);
             let call = linear::Arguments { x, w, bias, y: &y, rows, inputs, outputs, scales };
             launch(kernel, &call, tiles(kernel, rows, outputs));
             (y.clone(), y)
         }
         Activation::Gelu => {
-            let kernel = variant("linear_gelu", storage, quads, [rows, outputs], x);
+            let kernel = linear_gelu::variant(storage.precision, tile);
             let pre = keep.memory(rows, outputs, x);
             let call = linear_gelu::Arguments {
                 x,
@@ -206,7 +141,7 @@ pub(super) fn linear_forward(
 pub(super) fn linear_backward(g: &CubeTensor, w: &CubeTensor, storage: Storage) -> CubeTensor {
     let ((rows, outputs), inputs) = (dims(g), storage.inputs as u32);
     let quads = in_quads(&[inputs, outputs], &[g, w]);
-    let kernel = variant("linear_backward", storage, quads, [rows, inputs], g);
+    let kernel = linear_backward::variant(storage.precision, tile(quads, [rows, inputs], g));
     let dx = empty([rows as usize, inputs as usize], g);
     let scales = storage.scales() as u32;
     let call = linear_backward::Arguments { g, w, dx: &dx, rows, inputs, outputs, scales };
@@ -218,11 +153,8 @@ pub(super) fn linear_backward(g: &CubeTensor, w: &CubeTensor, storage: Storage) 
 pub(super) fn weight_grad(g: &CubeTensor, x: &CubeTensor) -> CubeTensor {
     let ((rows, outputs), (_, inputs)) = (dims(g), dims(x));
     let quads = in_quads(&[inputs, outputs], &[g, x]);
-    let kernel = match Tile::choose(Processor::Gpu, quads, outputs, inputs) {
-        Tile::Any => &linear_weight_grad::LINEAR_WEIGHT_GRAD,
-        Tile::Small => &linear_weight_grad::LINEAR_WEIGHT_GRAD_VEC4_SMALL,
-        Tile::Large | Tile::Wide => &linear_weight_grad::LINEAR_WEIGHT_GRAD_VEC4,
-    };
+    let tile = Tile::choose(Processor::Gpu, quads, outputs, inputs);
+    let kernel = linear_weight_grad::variant(tile).expect("a GPU is given no wide tiles");
     let dw = empty([outputs as usize * inputs as usize], g);
     let call = linear_weight_grad::Arguments { g, x, dw: &dw, rows, inputs, outputs };
     launch(kernel, &call, tiles(kernel, outputs, inputs));
@@ -244,7 +176,7 @@ pub(super) fn down(x: &CubeTensor, factors: &CubeTensor, plan: &LoraPlan) -> Cub
     let u = empty([rows as usize, stacked_rank as usize], x);
     let call = lora_down::Arguments { x, factors, u: &u, rows, inputs, stacked_rank };
     let groups = Groups::linear(rows.div_ceil(8) * stacked_rank.div_ceil(8));
-    launch(&lora_down::LORA_DOWN, &call, groups);
+    launch(lora_down::variant(), &call, groups);
     u
 }
 
@@ -290,15 +222,15 @@ pub(super) fn lora_linear_forward(
     let y = empty([rows as usize, outputs as usize], x);
     let (adapted, [slot_0, slot_1, slot_2]) = (plan.adapted.len() as u32, slots(plan));
     let (scale, scales) = (plan.scale, storage.scales() as u32);
-    let variant = |kernel| Variant {
-        kernel,
-        precision: storage.precision,
-        fused: fused.then_some(if rank <= 8 { 8 } else { MOST_FUSED }),
-        tile,
+    let low_rank = match fused {
+        false => LowRank::Given,
+        true if rank <= 8 => LowRank::Fused8,
+        true => LowRank::Fused16,
     };
+    let missing = "only products of unaligned sizes are not fused";
     match activation {
         Activation::Identity => {
-            let kernel = variant("lora_linear").find();
+            let kernel = lora_linear::variant(storage.precision, low_rank, tile).expect(missing);
             let call = lora_linear::Arguments {
                 x,
                 w,
@@ -322,7 +254,8 @@ pub(super) fn lora_linear_forward(
             (y.clone(), y, u)
         }
         Activation::Gelu => {
-            let kernel = variant("lora_linear_gelu").find();
+            let kernel =
+                lora_linear_gelu::variant(storage.precision, low_rank, tile).expect(missing);
             let pre = keep.memory(rows, outputs, x);
             let call = lora_linear_gelu::Arguments {
                 x,
@@ -380,21 +313,21 @@ pub(super) fn lora_grads(
         scale,
     };
     let groups = Groups::linear(rows.div_ceil(8) * adapted * rank.div_ceil(8));
-    launch(&lora_up_backward::LORA_UP_BACKWARD, &call, groups);
+    launch(lora_up_backward::variant(), &call, groups);
 
     let dfactors = empty([count(factors) as usize], g);
     let of_a = inputs.div_ceil(16) * (adapted * rank).div_ceil(8);
     let of_b = adapted * width.div_ceil(16) * rank.div_ceil(8);
     let groups = Groups::linear(of_a + of_b);
     let sizes = [inputs, outputs, width];
-    let variant = |entry: &str, tensors: &[&CubeTensor]| {
-        let quads = if in_quads(&sizes, tensors) { "_vec4" } else { "" };
-        named(&format!("{entry}{quads}{}", if rows <= FEW_ROWS { "_few" } else { "" }))
-    };
+    let (quads, few) = (|tensors: &[&CubeTensor]| in_quads(&sizes, tensors), rows <= FEW_ROWS);
     match x {
         Kept::Rows(kept) | Kept::Gelu(kept) => {
-            let gelu = matches!(x, Kept::Gelu(_));
-            let kernel = variant(if gelu { "lora_grads_gelu" } else { "lora_grads" }, &[g, kept]);
+            let before = match x {
+                Kept::Gelu(_) => Activation::Gelu,
+                _ => Activation::Identity,
+            };
+            let kernel = lora_grads::variant(before, quads(&[g, kept]), few);
             let call = lora_grads::Arguments {
                 g,
                 kept,
@@ -415,7 +348,8 @@ pub(super) fn lora_grads(
             launch(kernel, &call, groups);
         }
         Kept::Scaled(normalised, gamma, beta) => {
-            let kernel = variant("lora_grads_scaled", &[g, normalised, gamma, beta]);
+            let quads = quads(&[g, normalised, gamma, beta]);
+            let kernel = lora_grads_scaled::variant(quads, few);
             let call = lora_grads_scaled::Arguments {
                 g,
                 normalised,
@@ -452,7 +386,7 @@ pub(super) fn lora_linear_backward(
 ) -> CubeTensor {
     let ((rows, outputs), inputs) = (dims(g), storage.inputs as u32);
     let quads = in_quads(&[inputs, outputs, plan.width as u32], &[g, w, factors]);
-    let kernel = variant("lora_linear_backward", storage, quads, [rows, inputs], g);
+    let kernel = lora_linear_backward::variant(storage.precision, tile(quads, [rows, inputs], g));
     let dx = empty([rows as usize, inputs as usize], g);
     let call = lora_linear_backward::Arguments {
         g,
@@ -473,24 +407,33 @@ pub(super) fn lora_linear_backward(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::Precision;
 
     #[test]
     fn every_variant_that_can_be_asked_for_exists() {
-        let plain = ["linear", "linear_gelu", "linear_backward", "lora_linear_backward"];
-        let adapted = ["lora_linear", "lora_linear_gelu"];
-        for precision in [Precision::F32, Precision::F16, Precision::Int8] {
-            for tile in [Tile::Any, Tile::Small, Tile::Large, Tile::Wide] {
-                for kernel in plain.into_iter().chain(adapted) {
-                    Variant { kernel, precision, fused: None, tile }.find();
-                }
+        use Precision::{F16, F32, Int8};
+        for quads in [false, true] {
+            for rows in [1, 4096] {
+                let tile = Tile::choose(Processor::Gpu, quads, rows, 4096);
+                assert!(linear_weight_grad::variant(tile).is_some(), "{tile:?}");
             }
-            for gelu in ["", "_gelu"] {
-                named(&format!("linear_cooperative{gelu}_{precision}"));
-            }
-            for tile in [Tile::Small, Tile::Large, Tile::Wide] {
-                for (kernel, rank) in adapted.into_iter().flat_map(|k| [(k, 8), (k, 16)]) {
-                    let found = Variant { kernel, precision, fused: Some(rank), tile }.find();
-                    assert_eq!(found.constant("TILE"), tile.size());
+        }
+        let plan = LoraPlan { adapted: vec![0], width: 128, rank: 8, scale: 1.0 };
+        for tile in Tile::ALL {
+            let fused = [Processor::Gpu, Processor::Software].map(|p| fuses(p, tile, 128, &plan));
+            assert_eq!(fused, [tile != Tile::Any; 2]);
+            for (low_rank, precision) in LowRank::ALL
+                .into_iter()
+                .flat_map(|low_rank| [F32, F16, Int8].map(|p| (low_rank, p)))
+            {
+                let found = [
+                    lora_linear::variant(precision, low_rank, tile),
+                    lora_linear_gelu::variant(precision, low_rank, tile),
+                ];
+                let exists = fused[0] || low_rank == LowRank::Given;
+                for kernel in found {
+                    assert_eq!(kernel.is_some(), exists, "{precision} {low_rank:?} {tile:?}");
+                    assert!(kernel.is_none_or(|kernel| kernel.constant("TILE") == tile.size()));
                 }
             }
         }

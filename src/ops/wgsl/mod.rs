@@ -31,7 +31,6 @@ pub use launch::{dispatches, launched};
 use linear::Keep;
 #[cfg(test)]
 pub(super) use linear::in_quads;
-pub(super) use training::list_loss_variant;
 pub use tuning::{Extensions, Processor, Tuning, offer, tuned_for, with_tuning};
 
 /// Whether the operations of the model run on our kernels where they can.

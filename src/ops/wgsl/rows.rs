@@ -5,7 +5,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::attention::SegmentBuffers;
 use super::kernel::{
-    Groups, Kernel, add_layer_norm, add_layer_norm_backward, add_layer_norm_infer,
+    Groups, Kernel, RowGroup, add_layer_norm, add_layer_norm_backward, add_layer_norm_infer,
     embed_layer_norm, gather_cls, gelu_backward, gelu_forward, scatter_cls, score_head,
     score_head_backward,
 };
@@ -17,30 +17,22 @@ use crate::ops::Segments;
 const WIDE: u32 = 1024;
 const FEW_ROWS: u32 = 512;
 
-/// The variants of a kernel that takes rows.
-struct ByRow {
-    /// Several rows to a workgroup.
-    narrow: &'static Kernel,
-    /// A whole workgroup for a row.
-    wide: &'static Kernel,
-    /// A row for a small workgroup that has subgroups.
-    subgroup: &'static Kernel,
+/// How rows on the device of `like` are shared out. A software adapter gains nothing from many threads per row,
+/// nor from subgroups.
+fn row_group(rows: u32, width: u32, like: &CubeTensor) -> RowGroup {
+    let tuning = tuning(like);
+    let busy = width < WIDE && rows >= FEW_ROWS;
+    match tuning.processor {
+        Processor::Software => RowGroup::Narrow,
+        Processor::Gpu if !busy => RowGroup::Wide,
+        Processor::Gpu if tuning.extensions.subgroups => RowGroup::Subgroup,
+        Processor::Gpu => RowGroup::Narrow,
+    }
 }
 
-impl ByRow {
-    /// The one for rows on the device of `like`, and its workgroups. A software rasteriser gains
-    /// nothing from many threads to a row, nor from subgroups.
-    fn choose(&self, rows: u32, width: u32, like: &CubeTensor) -> (&'static Kernel, Groups) {
-        let tuning = tuning(like);
-        let busy = width < WIDE && rows >= FEW_ROWS;
-        let kernel = match tuning.processor {
-            Processor::Software => self.narrow,
-            Processor::Gpu if !busy => self.wide,
-            Processor::Gpu if tuning.extensions.subgroups => self.subgroup,
-            Processor::Gpu => self.narrow,
-        };
-        (kernel, Groups::linear(rows.div_ceil(kernel.constant("ROWS"))))
-    }
+/// One workgroup for each block of rows.
+fn by_rows(kernel: &Kernel, rows: u32) -> Groups {
+    Groups::linear(rows.div_ceil(kernel.constant("ROWS")))
 }
 
 /// One workgroup for each block of elements.
@@ -73,13 +65,8 @@ pub(super) fn embed_layer_norm(
         places,
         epsilon,
     };
-    let variants = ByRow {
-        narrow: &shader::EMBED_LAYER_NORM,
-        wide: &shader::EMBED_LAYER_NORM_WIDE,
-        subgroup: &shader::EMBED_LAYER_NORM_SUBGROUP,
-    };
-    let (kernel, groups) = variants.choose(rows, width, words);
-    launch(kernel, &call, groups);
+    let kernel = shader::variant(row_group(rows, width, words));
+    launch(kernel, &call, by_rows(kernel, rows));
     y
 }
 
@@ -94,13 +81,8 @@ pub(super) fn add_layer_norm(
     let (rows, width) = dims(x);
     let y = empty([rows as usize, width as usize], x);
     let call = shader::Arguments { x, residual, gamma, beta, y: &y, rows, width, epsilon };
-    let variants = ByRow {
-        narrow: &shader::ADD_LAYER_NORM_INFER,
-        wide: &shader::ADD_LAYER_NORM_INFER_WIDE,
-        subgroup: &shader::ADD_LAYER_NORM_INFER_SUBGROUP,
-    };
-    let (kernel, groups) = variants.choose(rows, width, x);
-    launch(kernel, &call, groups);
+    let kernel = shader::variant(row_group(rows, width, x));
+    launch(kernel, &call, by_rows(kernel, rows));
     y
 }
 
@@ -129,13 +111,8 @@ pub(super) fn add_layer_norm_forward(
         width,
         epsilon,
     };
-    let variants = ByRow {
-        narrow: &shader::ADD_LAYER_NORM,
-        wide: &shader::ADD_LAYER_NORM_WIDE,
-        subgroup: &shader::ADD_LAYER_NORM_SUBGROUP,
-    };
-    let (kernel, groups) = variants.choose(rows, width, x);
-    launch(kernel, &call, groups);
+    let kernel = shader::variant(row_group(rows, width, x));
+    launch(kernel, &call, by_rows(kernel, rows));
     (y, normalised, inverse_deviation)
 }
 
@@ -149,13 +126,8 @@ pub(super) fn add_layer_norm_backward(
     let (rows, width) = dims(g);
     let dx = empty([rows as usize, width as usize], g);
     let call = shader::Arguments { g, normalised, inverse_deviation, gamma, dx: &dx, rows, width };
-    let variants = ByRow {
-        narrow: &shader::ADD_LAYER_NORM_BACKWARD,
-        wide: &shader::ADD_LAYER_NORM_BACKWARD_WIDE,
-        subgroup: &shader::ADD_LAYER_NORM_BACKWARD_SUBGROUP,
-    };
-    let (kernel, groups) = variants.choose(rows, width, g);
-    launch(kernel, &call, groups);
+    let kernel = shader::variant(row_group(rows, width, g));
+    launch(kernel, &call, by_rows(kernel, rows));
     dx
 }
 
@@ -168,7 +140,7 @@ fn same_shape(like: &CubeTensor) -> CubeTensor {
 pub(super) fn gelu(x: &CubeTensor) -> CubeTensor {
     let y = same_shape(x);
     let call = gelu_forward::Arguments { x, y: &y, count: count(x) };
-    let kernel = &gelu_forward::GELU_FORWARD;
+    let kernel = gelu_forward::variant();
     launch(kernel, &call, by_block(kernel, count(x)));
     y
 }
@@ -176,7 +148,7 @@ pub(super) fn gelu(x: &CubeTensor) -> CubeTensor {
 pub(super) fn gelu_backward(g: &CubeTensor, x: &CubeTensor) -> CubeTensor {
     let dx = same_shape(x);
     let call = gelu_backward::Arguments { g, x, dx: &dx, count: count(x) };
-    let kernel = &gelu_backward::GELU_BACKWARD;
+    let kernel = gelu_backward::variant();
     launch(kernel, &call, by_block(kernel, count(x)));
     dx
 }
@@ -186,7 +158,7 @@ pub(super) fn gather_cls(x: &CubeTensor, segments: &Segments) -> CubeTensor {
     let y = empty([sequences as usize, width as usize], x);
     let offsets = SegmentBuffers::of(segments, x).offsets;
     let call = gather_cls::Arguments { x, offsets: &offsets, y: &y, segments: sequences, width };
-    let kernel = &gather_cls::GATHER_CLS;
+    let kernel = gather_cls::variant();
     launch(kernel, &call, by_block(kernel, sequences * width));
     y
 }
@@ -197,8 +169,8 @@ pub(super) fn scatter_cls(g: &CubeTensor, segments: &Segments) -> CubeTensor {
     let offsets = SegmentBuffers::of(segments, g).offsets;
     let call =
         scatter_cls::Arguments { g, offsets: &offsets, dx: &dx, rows, segments: sequences, width };
-    let kernel = &scatter_cls::SCATTER_CLS;
-    launch(kernel, &call, Groups::linear(rows.div_ceil(kernel.constant("ROWS"))));
+    let kernel = scatter_cls::variant();
+    launch(kernel, &call, by_rows(kernel, rows));
     dx
 }
 
@@ -206,8 +178,8 @@ pub(super) fn score_head(cls: &CubeTensor, head: &CubeTensor) -> CubeTensor {
     let (rows, width) = dims(cls);
     let scores = empty([rows as usize], cls);
     let call = score_head::Arguments { cls, head, scores: &scores, rows, width };
-    let kernel = &score_head::SCORE_HEAD;
-    launch(kernel, &call, Groups::linear(rows.div_ceil(kernel.constant("ROWS"))));
+    let kernel = score_head::variant();
+    launch(kernel, &call, by_rows(kernel, rows));
     scores
 }
 
@@ -221,7 +193,7 @@ pub(super) fn score_head_backward(
     let (dcls, dhead) = (same_shape(cls), empty([width as usize + 1], cls));
     let call =
         score_head_backward::Arguments { g, cls, head, dcls: &dcls, dhead: &dhead, rows, width };
-    let kernel = &score_head_backward::SCORE_HEAD_BACKWARD;
+    let kernel = score_head_backward::variant();
     let of_cls = (rows * width).div_ceil(kernel.constant("BLOCK"));
     let of_head = (width + 1).div_ceil(kernel.constant("COLUMNS"));
     launch(kernel, &call, Groups::linear(of_cls + of_head));

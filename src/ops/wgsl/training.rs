@@ -3,23 +3,11 @@
 use burn_cubecl::tensor::CubeTensor;
 
 use super::kernel::{
-    ALL, Groups, Kernel, adamw, correlation_backward, correlation_finish, correlation_matrix,
+    Groups, adamw, correlation_backward, correlation_finish, correlation_matrix,
     correlation_standardise, cut, global_norm, list_loss, list_loss_backward, pack,
 };
 use super::launch::{count, dims, empty, launch, upload};
-use crate::ops::{AdamWStep, Lists, Objective};
-
-/// The variant of `shaders/list_loss.wgsl` for an objective.
-///
-/// # Panics
-/// When there is none; the probe's tests launch every objective.
-pub(in crate::ops) fn list_loss_variant(objective: Objective) -> &'static Kernel {
-    let suits = |kernel: &&Kernel| {
-        kernel.name.strip_prefix("list_loss_").is_some_and(|name| name == objective.name())
-    };
-    let found = ALL.iter().copied().find(suits);
-    found.unwrap_or_else(|| panic!("shaders/list_loss.wgsl has no variant for {objective}"))
-}
+use crate::ops::{AdamWStep, Lists};
 
 /// The loss of each list, `[U]`, and the slope of each hypothesis, `[L]`.
 pub(super) fn list_losses(scores: &CubeTensor, lists: &Lists) -> (CubeTensor, CubeTensor) {
@@ -29,7 +17,7 @@ pub(super) fn list_losses(scores: &CubeTensor, lists: &Lists) -> (CubeTensor, Cu
     let (rows, offsets) = (upload(&lists.rows, scores), upload(&lists.offsets, scores));
     let (terms, sums) = (upload(&words(&lists.terms), scores), upload(&words(&lists.sums), scores));
     let (losses, slopes) = (empty([lists.len()], scores), empty([lists.rows.len()], scores));
-    let kernel = list_loss_variant(lists.objective);
+    let kernel = list_loss::variant(lists.objective);
     let call = list_loss::Arguments {
         scores,
         rows: &rows,
@@ -54,7 +42,7 @@ pub(super) fn list_loss_backward(
 ) -> CubeTensor {
     let rows = upload(&lists.rows, g);
     let dscores = empty([texts], g);
-    let kernel = &list_loss_backward::LIST_LOSS_BACKWARD;
+    let kernel = list_loss_backward::variant();
     let call = list_loss_backward::Arguments {
         upstream: g,
         rows: &rows,
@@ -73,11 +61,11 @@ pub(super) fn correlation(cls: &CubeTensor) -> (CubeTensor, CubeTensor, CubeTens
     let (rows, width) = dims(cls);
     let d = width as usize;
     let (z, scales) = (empty([rows as usize, d], cls), empty([d, 2], cls));
-    let kernel = &correlation_standardise::CORRELATION_STANDARDISE;
+    let kernel = correlation_standardise::variant();
     let call = correlation_standardise::Arguments { cls, z: &z, scales: &scales, rows, width };
     launch(kernel, &call, Groups::linear(width.div_ceil(kernel.constant("COLUMNS"))));
 
-    let kernel = &correlation_matrix::CORRELATION_MATRIX;
+    let kernel = correlation_matrix::variant();
     let tiles = width.div_ceil(kernel.constant("TILE")).pow(2);
     let (off, partials) = (empty([d, d], cls), empty([tiles as usize], cls));
     let call = correlation_matrix::Arguments { z: &z, off: &off, partials: &partials, rows, width };
@@ -86,7 +74,7 @@ pub(super) fn correlation(cls: &CubeTensor) -> (CubeTensor, CubeTensor, CubeTens
     let value = empty([1], cls);
     let call =
         correlation_finish::Arguments { partials: &partials, value: &value, count: tiles, width };
-    launch(&correlation_finish::CORRELATION_FINISH, &call, Groups::linear(1));
+    launch(correlation_finish::variant(), &call, Groups::linear(1));
     (value, z, scales, off)
 }
 
@@ -100,7 +88,7 @@ pub(super) fn correlation_backward(
 ) -> CubeTensor {
     let (rows, width) = dims(z);
     let dcls = empty([rows as usize, width as usize], z);
-    let kernel = &correlation_backward::CORRELATION_BACKWARD;
+    let kernel = correlation_backward::variant();
     let tile = kernel.constant("TILE");
     let call = correlation_backward::Arguments {
         upstream: g,
@@ -157,19 +145,20 @@ fn write_parts(flat: &CubeTensor, parts: &[&CubeTensor; 6], offsets: [usize; 6])
         offset5: offset(5),
     };
     let total: u32 = (0..6).map(length).sum();
-    launch(&pack::PACK, &call, Groups::linear(total.div_ceil(pack::PACK.constant("BLOCK"))));
+    let kernel = pack::variant();
+    launch(kernel, &call, Groups::linear(total.div_ceil(kernel.constant("BLOCK"))));
 }
 
-/// `flat` with six vectors at their places.
 /// A copy of the `len` elements from `offset` on.
 pub(super) fn cut(flat: &CubeTensor, offset: usize, len: usize) -> CubeTensor {
     let y = empty([len], flat);
     let call = cut::Arguments { flat, y: &y, offset: offset as u32, length: len as u32 };
-    let blocks = (len as u32).div_ceil(cut::CUT.constant("BLOCK"));
-    launch(&cut::CUT, &call, Groups::linear(blocks));
+    let kernel = cut::variant();
+    launch(kernel, &call, Groups::linear((len as u32).div_ceil(kernel.constant("BLOCK"))));
     y
 }
 
+/// `flat` with six vectors at their places.
 pub(super) fn pack(flat: CubeTensor, parts: &[CubeTensor; 6], offsets: [usize; 6]) -> CubeTensor {
     let flat = owned(flat);
     write_parts(&flat, &parts.each_ref(), offsets);
@@ -184,9 +173,10 @@ pub(super) fn adamw(
 ) -> [CubeTensor; 4] {
     let [parameters, first, second] = [parameters, first, second].map(owned);
     let elements = count(g);
-    let partials = empty([global_norm::GLOBAL_NORM.constant("PARTIALS") as usize], g);
+    let kernel = global_norm::variant();
+    let partials = empty([kernel.constant("PARTIALS") as usize], g);
     let call = global_norm::Arguments { g, partials: &partials, count: elements };
-    launch(&global_norm::GLOBAL_NORM, &call, Groups::linear(count(&partials)));
+    launch(kernel, &call, Groups::linear(count(&partials)));
     let norm = empty([1], g);
     let adam = &step.settings;
     let [correction1, correction2] = step.corrections();
@@ -209,7 +199,7 @@ pub(super) fn adamw(
         rest2: (1.0 - adam.beta2) as f32,
         clip_norm: adam.clip_norm as f32,
     };
-    let kernel = &adamw::ADAMW;
+    let kernel = adamw::variant();
     launch(kernel, &call, Groups::linear(elements.div_ceil(kernel.constant("BLOCK")).max(1)));
     [parameters, first, second, norm]
 }

@@ -1,6 +1,6 @@
 //! Every variant of every kernel, launched by itself on poisoned outputs, against the truth in f64.
 //!
-//! A test runs all variants that `shaders/variants.json` lists for its kernel, whatever launch code
+//! A test runs all variants that `shaders/variants.json` describes for its kernel, whatever launch code
 //! would choose, at odd sizes where the variant takes them, and fails where one of them did not run. Left
 //! out are those that want what the adapter does not have: software has no cooperative matrices.
 

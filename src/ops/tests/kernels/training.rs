@@ -234,7 +234,7 @@ pub(super) fn global_norm(bench: &Bench) {
 }
 
 pub(super) fn adamw(bench: &Bench) {
-    let count = shaders::global_norm::GLOBAL_NORM.constant("PARTIALS") as usize;
+    let count = shaders::global_norm::variant().constant("PARTIALS") as usize;
     for kernel in bench.variants("adamw") {
         for (i, len) in bench.sizes(LENGTHS.into_iter().enumerate()) {
             let mut source = Source::new(88);
