@@ -77,6 +77,11 @@ impl Rescorer {
         self.adapters.remove(name).is_some()
     }
 
+    /// Forgets all adapters.
+    pub fn remove_adapters(&mut self) {
+        self.adapters.clear();
+    }
+
     /// The adapter of this name.
     ///
     /// # Errors
