@@ -2,14 +2,14 @@
 //   g'  = g min(1, clip_norm / (norm + 1e-6))     norm = sqrt(sum of partials); clip_norm 0: g
 //   m   = beta1 m + rest1 g'                                 v = beta2 v + rest2 g'^2
 //   x   = x (1 - lr weight_decay) - lr (m / correction1) / (sqrt(v / correction2) + epsilon)
-// with correction = 1 - beta^step and rest = 1 - beta, which the host takes in f64. A norm
-// that is not finite changes nothing but `norm`.
+// with correction = 1 - beta^step and rest = 1 - beta, which the host computes in f64. A non-finite
+// norm changes only `norm`.
 //
 // g, parameters (x), first (m), second (v) [count]; partials [256], of `global_norm`; norm [1];
-// schedule [3]: lr, correction1, correction2. They change at every step, and uniform parameters that differ
-// are kept by the runtime, each for itself.
+// schedule [3]: lr, correction1, correction2. They change at every step, and the runtime keeps a buffer
+// for every distinct set of uniform parameters.
 //
-// Dispatch: BLOCK = 1024 elements for a workgroup; ceil(count / BLOCK), at least one. Each sums
+// Dispatch: BLOCK = 1024 elements per workgroup; ceil(count / BLOCK), at least one. Each sums
 // the partials again, which saves a dispatch. Numerics: f32.
 #use elements
 #use row_sum
@@ -38,7 +38,7 @@ fn adamw(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     let index = linear_group(group, groups);
     let size = sqrt(row_sum(partials[thread], thread));
     if (index == 0u && thread == 0u) { norm[0] = size; }
-    // By its bits: a compiler may take it that no number is NaN or infinite.
+    // Test the bits: a compiler may assume that no number is NaN or infinite.
     if ((bitcast<u32>(size) & 0x7f800000u) == 0x7f800000u) { return; }
     var factor = 1.0;
     if (p.clip_norm > 0.0) { factor = min(1.0, p.clip_norm / (size + 1e-6)); }

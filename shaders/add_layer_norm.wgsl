@@ -1,13 +1,13 @@
-// Sum of two rows, normalised, with what the backward step wants:
+// Sum of two rows, normalised, with saved activations for the backward step:
 //   v = x + residual, n = (v - mean v) / sqrt(mean (v - mean v)^2 + epsilon), y = n gamma + beta
 //
 // x, residual, y, normalised (n) [rows, width]; gamma, beta [width]; inverse_deviation [rows]
 //
-// Dispatch: LANES threads for a row, ROWS = THREADS / LANES rows for a workgroup;
-// ceil(rows / ROWS) of them.
+// Dispatch: LANES threads per row, ROWS = THREADS / LANES rows per workgroup;
+// ceil(rows / ROWS) workgroups.
 //
 // LANES, SIDE: variant; 64 lanes for many rows, 256 for few or wide ones. Numerics: f32; the deviations
-// are squared after the mean is known, so a large mean costs no digits.
+// are squared after the mean is known, so a large mean loses no precision.
 #use layer_norm
 
 struct Params { rows: u32, width: u32, epsilon: f32 }

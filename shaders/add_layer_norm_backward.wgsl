@@ -1,12 +1,12 @@
-// Gradient of `add_layer_norm` by x, and equally by residual. With h = g gamma and n = normalised:
+// Gradient of `add_layer_norm` with respect to x, which is also that of residual. With h = g gamma, n = normalised:
 //   dx = (h - mean h - n mean(h n)) inverse_deviation           means over a row
 //
 // g, normalised, dx [rows, width]; inverse_deviation [rows]; gamma [width]
 //
-// Dispatch: LANES threads for a row, ROWS = THREADS / LANES rows for a workgroup;
-// ceil(rows / ROWS) of them.
+// Dispatch: LANES threads per row, ROWS = THREADS / LANES rows per workgroup;
+// ceil(rows / ROWS) workgroups.
 //
-// THREADS, LANES, SIDE: variant. Numerics: f32. The second reading of a row comes from the cache.
+// THREADS, LANES, SIDE: variant. Numerics: f32. The second read of a row hits the cache.
 #use grid
 
 struct Params { rows: u32, width: u32 }

@@ -1,10 +1,10 @@
-// `add_layer_norm` without what only its backward step wants:
+// `add_layer_norm` without saved activations:
 //   v = x + residual, y = (v - mean v) / sqrt(mean (v - mean v)^2 + epsilon) gamma + beta
 //
 // x, residual, y [rows, width]; gamma, beta [width]
 //
-// Dispatch: LANES threads for a row, ROWS = THREADS / LANES rows for a workgroup;
-// ceil(rows / ROWS) of them.
+// Dispatch: LANES threads per row, ROWS = THREADS / LANES rows per workgroup;
+// ceil(rows / ROWS) workgroups.
 //
 // THREADS, LANES, SIDE: variant. Numerics: as `add_layer_norm`, bit for bit.
 #use layer_norm

@@ -3,16 +3,16 @@
 //   out[i]         = sum_j w[i, j] v[j] / sum_j w[i, j]
 //   log_sums[i, h] = log(sum_j w[i, j])
 //
-// qkv [rows, 3 H]: queries, keys, values side by side; H = heads * head
+// qkv [rows, 3 H]: queries, keys, values next to each other; H = heads * head
 // bounds [rows]: first row and end row of each row's segment, ascending
 // out [rows, H], log_sums [rows, heads]
 //
 // Dispatch: one workgroup for ROWS rows and one head, index block * heads + head;
-// ceil(rows / ROWS) * heads workgroups. A thread keeps one query and its sum in registers; the
-// keys and values of all segments that the rows touch pass through workgroup memory.
+// ceil(rows / ROWS) * heads workgroups. A thread holds one query and its sum in registers; the
+// keys and values of all segments of the rows are staged in workgroup memory.
 //
 // HEAD, KEYS: variant. Numerics: f32; the largest score so far is subtracted before exp, so scores
-// of any finite size are safe. Four keys are taken at a time, to rescale the sum once for four.
+// of any finite size are safe. Four keys are processed at a time, so that the sum is rescaled once per four.
 #use grid
 
 struct Params { rows: u32, heads: u32, head: u32, scale: f32 }
@@ -25,14 +25,14 @@ struct Params { rows: u32, heads: u32, head: u32, scale: f32 }
 
 const ROWS: u32 = 64u;
 const QUADS: u32 = HEAD / 4u;
-// One quad more than a row holds, so that rows of different segments lie in different banks.
+// One quad of padding per row, so that rows of different segments are in different banks.
 const STRIDE: u32 = QUADS + 1u;
 const LOWEST: f32 = -1e30;
 
 var<workgroup> keys: array<vec4<f32>, KEYS * STRIDE>;
 var<workgroup> values: array<vec4<f32>, KEYS * STRIDE>;
 
-// A quad of head h in a row's queries (part 0), keys (1) or values (2).
+// A quad of head h from a row's queries (part 0), keys (1) or values (2).
 fn load_qkv(row: u32, part: u32, h: u32, quad: u32) -> vec4<f32> {
     let i = ((3u * row + part) * p.heads + h) * p.head + 4u * quad;
     if (EXACT) { return vec4<f32>(qkv[i / 4u]); }
@@ -61,7 +61,7 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
     let first = bounds[start].x;
     let end = bounds[min(start + ROWS, p.rows) - 1u].y;
 
-    // A thread without a row has an empty segment, and only helps to stage.
+    // A thread without a row has an empty segment and only helps with staging.
     let row = start + thread;
     var segment = vec2<u32>(0u);
     var q: array<vec4<f32>, QUADS>;
@@ -85,7 +85,7 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
         workgroupBarrier();
         let stop = min(segment.y, tile + count);
         for (var j = max(segment.x, tile); j < stop; j += 4u) {
-            // Past the end the last key stands in, with weight 0.
+            // Past the end, use the last key with weight 0.
             let four = vec4<u32>(j, j + 1u, j + 2u, j + 3u);
             let at = (min(four, vec4<u32>(stop - 1u)) - tile) * STRIDE;
             var scores = vec4<f32>(0.0);

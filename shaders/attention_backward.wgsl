@@ -1,4 +1,4 @@
-// Gradient of `attention` by qkv. With w[i, j] = exp(scale * dot(q[i], k[j]) - log_sums[i]) and
+// Gradient of `attention` with respect to qkv. With w[i, j] = exp(scale * dot(q[i], k[j]) - log_sums[i]) and
 // d[i, j] = w[i, j] (dot(g[i], v[j]) - dot(g[i], out[i])), within a segment and per head:
 //   dq[i] = scale * sum_j d[i, j] k[j]
 //   dk[j] = scale * sum_i d[i, j] q[i]
@@ -9,10 +9,10 @@
 //
 // Dispatch: one workgroup for ROWS rows, one head and one of the parts dq, dk, dv, index
 // (block * heads + head) * 3 + part; ceil(rows / ROWS) * heads * 3 workgroups. A thread keeps its
-// own row and its gradient in registers; the rows it is paired with pass through workgroup memory.
-// Three parts compute some products twice, but need no atomics and fit in registers.
+// own row and its gradient in registers; the rows it is paired with are staged in workgroup memory.
+// The three parts compute some products twice, but need no atomics and fit in registers.
 //
-// HEAD, KEYS: variant. Numerics: f32; the exponent is at most 0 but for rounding.
+// HEAD, KEYS: variant. Numerics: f32; the exponent is at most 0, except for rounding.
 #use grid
 
 struct Params { rows: u32, heads: u32, head: u32, scale: f32 }
@@ -27,7 +27,7 @@ struct Params { rows: u32, heads: u32, head: u32, scale: f32 }
 
 const ROWS: u32 = 64u;
 const QUADS: u32 = HEAD / 4u;
-// One quad more than a row holds, so that rows of different segments lie in different banks.
+// One quad of padding per row, so that rows of different segments are in different banks.
 const STRIDE: u32 = QUADS + 1u;
 const DQ: u32 = 0u;
 const DK: u32 = 1u;
@@ -38,7 +38,7 @@ var<workgroup> left: array<vec4<f32>, KEYS * STRIDE>;
 var<workgroup> right: array<vec4<f32>, KEYS * STRIDE>;
 var<workgroup> stats: array<vec2<f32>, KEYS>;
 
-// A quad of head h in a row's queries (part 0), keys (1) or values (2).
+// A quad of head h from a row's queries (part 0), keys (1) or values (2).
 fn load_qkv(row: u32, part: u32, h: u32, quad: u32) -> vec4<f32> {
     let i = ((3u * row + part) * p.heads + h) * p.head + 4u * quad;
     if (EXACT) { return vec4<f32>(qkv[i / 4u]); }
@@ -96,7 +96,7 @@ fn attention_backward(
     let first = bounds[start].x;
     let end = bounds[min(start + ROWS, p.rows) - 1u].y;
 
-    // A thread without a row has an empty segment, and only helps to stage.
+    // A thread without a row has an empty segment and only helps with staging.
     let row = start + thread;
     var segment = vec2<u32>(0u);
     var own_left: array<vec4<f32>, QUADS>;
@@ -145,7 +145,7 @@ fn attention_backward(
         workgroupBarrier();
         let stop = min(segment.y, tile + count);
         for (var j = max(segment.x, tile); j < stop; j += 4u) {
-            // Past the end the last row stands in, with weight 0.
+            // Past the end, use the last row with weight 0.
             let four = vec4<u32>(j, j + 1u, j + 2u, j + 3u);
             let near = min(four, vec4<u32>(stop - 1u)) - tile;
             let at = near * STRIDE;

@@ -3,13 +3,13 @@
 //   out[s]         = sum_j w[s, j] v[j] / sum_j w[s, j]
 //   log_sums[s, h] = log(sum_j w[s, j])
 //
-// q [segments, H], kv [rows, 2 H]: keys and values side by side; H = heads * head
+// q [segments, H], kv [rows, 2 H]: keys and values next to each other; H = heads * head
 // offsets [segments + 1]: first row of each segment, and the end of the last
 // out [segments, H], log_sums [segments, heads]
 //
 // Dispatch: one workgroup for one segment and one head, index segment * heads + head;
-// segments * heads workgroups. Keys and values are read along the rows, neighbouring threads
-// taking neighbouring quads; each thread sums the values of every PARTS-th row for its quad.
+// segments * heads workgroups. Neighbouring threads read neighbouring quads of the rows of keys
+// and values; each thread sums the values of every PARTS-th row for its quad.
 //
 // HEAD, KEYS: variant. Numerics: f32; the largest score so far is subtracted before exp.
 #use grid
@@ -43,7 +43,7 @@ fn load_q(segment: u32, h: u32, quad: u32) -> vec4<f32> {
     return x;
 }
 
-// A quad of head h in a row's keys (part 0) or values (1).
+// A quad of head h from a row's keys (part 0) or values (1).
 fn load_kv(row: u32, part: u32, h: u32, quad: u32) -> vec4<f32> {
     let i = ((2u * row + part) * p.heads + h) * p.head + 4u * quad;
     if (EXACT) { return vec4<f32>(kv[i / 4u]); }
@@ -72,7 +72,7 @@ fn attention_cls(
     let segment = index / p.heads;
     if (segment >= p.segments) { return; }
     let end = offsets[segment + 1u];
-    // THREADS is a multiple of QUADS: a thread keeps its quad of a head from row to row.
+    // THREADS is a multiple of QUADS: a thread has the same quad of a head in every row.
     let quad = thread % QUADS;
     let query = load_q(segment, h, quad);
     var sum = vec4<f32>(0.0);

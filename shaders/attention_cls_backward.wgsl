@@ -1,15 +1,15 @@
-// Gradients of `attention_cls` by q and by kv. With w[j] = exp(scale * dot(q, k[j]) - log_sum),
+// Gradients of `attention_cls` with respect to q and kv. With w[j] = exp(scale * dot(q, k[j]) - log_sum),
 // d[j] = w[j] (dot(g, v[j]) - sum_i w[i] dot(g, v[i])), over the rows of a segment and per head:
 //   dq = scale * sum_j d[j] k[j],   dk[j] = scale * d[j] q,   dv[j] = w[j] g
-// The inner sum equals dot(g, out); taking it from the weights spares the buffer of out.
+// The inner sum equals dot(g, out); computing it from the weights saves the buffer of out.
 //
 // g, q, dq [segments, H]; kv, dkv [rows, 2 H]: keys and values side by side; H = heads * head
 // log_sums [segments, heads]; offsets [segments + 1]: first row of each segment, end of the last
 //
 // Dispatch: one workgroup for one segment and one head, index segment * heads + head;
-// segments * heads workgroups. A segment of more than KEYS rows is gone through twice.
+// segments * heads workgroups. A segment with more than KEYS rows is processed in two passes.
 //
-// HEAD, KEYS: variant. Numerics: f32; the exponent is at most 0 but for rounding.
+// HEAD, KEYS: variant. Numerics: f32; the exponent is at most 0, except for rounding.
 #use grid
 
 struct Params { segments: u32, heads: u32, head: u32, scale: f32 }
@@ -27,7 +27,7 @@ const THREADS: u32 = 64u;
 const QUADS: u32 = HEAD / 4u;
 const PARTS: u32 = THREADS / QUADS;
 
-// Of each row of a tile: dot(q, k) and dot(g, v) by quads, then the weight and dot(g, v).
+// For each row of a tile: dot(q, k) and dot(g, v) by quads, then the weight and dot(g, v).
 var<workgroup> products: array<vec2<f32>, KEYS * QUADS>;
 var<workgroup> pairs: array<vec2<f32>, KEYS>;
 var<workgroup> sums: array<vec4<f32>, THREADS>;
@@ -48,7 +48,7 @@ fn load_single(of_g: bool, segment: u32, h: u32, quad: u32) -> vec4<f32> {
     return x;
 }
 
-// A quad of head h in a row's keys (part 0) or values (1).
+// A quad of head h from a row's keys (part 0) or values (1).
 fn load_kv(row: u32, part: u32, h: u32, quad: u32) -> vec4<f32> {
     let i = ((2u * row + part) * p.heads + h) * p.head + 4u * quad;
     if (EXACT) { return vec4<f32>(kv[i / 4u]); }
@@ -105,7 +105,7 @@ fn attention_cls_backward(
     if (segment >= p.segments) { return; }
     let first = offsets[segment];
     let end = offsets[segment + 1u];
-    // THREADS is a multiple of QUADS: a thread keeps its quad of a head from row to row.
+    // THREADS is a multiple of QUADS: a thread has the same quad of a head in every row.
     let quad = thread % QUADS;
     let query = load_single(false, segment, h, quad);
     let grad = load_single(true, segment, h, quad);
@@ -120,7 +120,7 @@ fn attention_cls_backward(
     var sum = vec4<f32>(0.0);
     for (var tile = first; tile < end; tile += KEYS) {
         let count = min(KEYS, end - tile);
-        // With a single tile, `pairs` still holds it.
+        // A single tile is still in `pairs`.
         if (end - first > KEYS) { weigh(tile, count, h, thread, log_sum, query, grad); }
         for (var j = thread / QUADS; j < count; j += PARTS) {
             let pair = pairs[j];

@@ -1,7 +1,7 @@
-// Gradient of the correlation term by cls. With c = 2 / (width (width - 1) value (rows - 1)) the
-// gradient by z is dz = c z off. Through the standardisation it is, by column,
+// Gradient of the correlation term with respect to cls. With c = 2 / (width (width - 1) value (rows - 1)),
+// the gradient with respect to z is dz = c z off. Through the standardisation it is, by column,
 //   dcls = (dz - mean dz - z sum(dz z) / (rows - 1)) / deviation
-// where the last term counts only if the deviation moves with cls.
+// where the last term applies only if the deviation is not clamped.
 // z has mean 0, so mean dz = 0; and sum_i dz z = c (rows - 1) sum_k off[k] R[k] with R = off + I, so
 //   dcls = upstream * factor * c * (z off - z moves q) / deviation
 //   q[j] = sum_k off[k, j]^2 + off[j, j]
@@ -11,8 +11,7 @@
 // Dispatch: a workgroup for TILE rows and TILE columns of dcls, index block row * blocks + block with
 // blocks = ceil(width / TILE); ceil(rows / TILE) * blocks of them.
 //
-// TILE = 64. Numerics: f32. Where the value is held at its
-// least, the gradient is 0.
+// TILE = 64. Numerics: f32. Where the value is clamped to its minimum, the gradient is 0.
 #use grid
 #use square_tile
 
@@ -47,7 +46,7 @@ fn correlation_backward(@builtin(workgroup_id) group: vec3<u32>,
     if (top >= p.rows) { return; }
     let down = thread / 16u;
     let along = thread % 16u;
-    // Not an array, whose elements a loop may push out of the registers.
+    // Not an array: a loop may spill its elements from the registers.
     var s0 = vec4<f32>(0.0);
     var s1 = s0;
     var s2 = s0;
@@ -73,7 +72,7 @@ fn correlation_backward(@builtin(workgroup_id) group: vec3<u32>,
     var sums = array<vec4<f32>, EACH>(s0, s1, s2, s3);
     let divisor = f32(p.width) * f32(p.width - 1u) * value[0] * f32(p.rows - 1u);
     var c = 0.0;
-    // Just above the root of the smallest normal number.
+    // Just above the square root of the smallest normal number.
     if (value[0] > 1.1e-19) { c = upstream[0] * p.factor * 2.0 / divisor; }
     for (var j = 0u; j < EACH; j++) {
         let column = side + j * 16u + along;

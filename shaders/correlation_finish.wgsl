@@ -1,5 +1,5 @@
 // Value of the correlation term, the root mean square of `off` outside its diagonal:
-//   value = sqrt(sum of partials / (width (width - 1)))       1.2e-38 at least under the root
+//   value = sqrt(sum of partials / (width (width - 1)))       at least 1.2e-38 under the root
 //
 // partials [count], of `correlation_matrix`; value [1]. width is 2 or more.
 //

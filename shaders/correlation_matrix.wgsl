@@ -37,7 +37,7 @@ fn correlation_matrix(@builtin(workgroup_id) group: vec3<u32>,
     let side = index % blocks * TILE;
     let down = thread / 16u;
     let along = thread % 16u;
-    // Not an array, whose elements a loop may push out of the registers.
+    // Not an array: a loop may spill its elements from the registers.
     var s0 = vec4<f32>(0.0);
     var s1 = s0;
     var s2 = s0;

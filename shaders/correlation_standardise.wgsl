@@ -1,8 +1,8 @@
 // Columns of cls to mean 0 and deviation 1, the first step of the correlation term:
 //   z = (cls - mean) / max(deviation, 1e-5)        by column, deviation with rows - 1
 //
-// cls, z [rows, width]; scales [width]: one over the divisor, and 1 where it is the deviation, 0 where
-// it is held and does not move with cls. rows is 2 or more.
+// cls, z [rows, width]; scales [width]: one over the divisor, and 1 if the divisor is the deviation, 0 if
+// it is clamped and therefore constant. rows is 2 or more.
 //
 // Dispatch: COLUMNS = 16 columns for a workgroup; ceil(width / COLUMNS) of them. Numerics: f32; the
 // deviations are squared after the mean is known.
@@ -16,7 +16,7 @@ struct Params { rows: u32, width: u32 }
 @group(0) @binding(2) var<storage, read_write> scales: array<vec2<f32>>;
 @group(0) @binding(3) var<uniform> p: Params;
 
-// The variance is held instead of its root: at a constant column the root has no derivative.
+// Clamp the variance, not its root: the root has no derivative at a constant column.
 const MIN_VARIANCE: f32 = 1e-10;
 
 @compute @workgroup_size(THREADS)

@@ -1,8 +1,8 @@
-// Copies a part of a flat tensor that does not begin where a binding may: y[i] = flat[offset + i].
+// Copies a part of a flat tensor that is not aligned for a binding: y[i] = flat[offset + i].
 //
 // flat [offset + length or more], y [length].
 //
-// Dispatch: BLOCK = 1024 elements of y for a workgroup; ceil(length / BLOCK) of them.
+// Dispatch: BLOCK = 1024 elements of y per workgroup; ceil(length / BLOCK) of them.
 #use elements
 
 struct Params { offset: u32, length: u32 }

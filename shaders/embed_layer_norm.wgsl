@@ -5,10 +5,10 @@
 // words [vocabulary, width], positions [places, width], types [1 or more, width], gamma, beta [width]
 // ids [2 rows]: the tokens of all rows, then their places; y [rows, width]
 //
-// Dispatch: LANES threads for a row, ROWS = THREADS / LANES rows for a workgroup;
-// ceil(rows / ROWS) of them.
+// Dispatch: LANES threads per row, ROWS = THREADS / LANES rows per workgroup;
+// ceil(rows / ROWS) workgroups.
 //
-// THREADS, LANES, SIDE: variant. An id outside its table reads the table's last row. Numerics: f32.
+// THREADS, LANES, SIDE: variant. An id outside its table reads the last row. Numerics: f32.
 #use layer_norm
 
 struct Params { rows: u32, width: u32, vocabulary: u32, places: u32, epsilon: f32 }
@@ -22,7 +22,7 @@ struct Params { rows: u32, width: u32, vocabulary: u32, places: u32, epsilon: f3
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 @group(0) @binding(7) var<uniform> p: Params;
 
-// Where the word and the position of the caller's row begin.
+// Start of the word and the position embedding of the caller's row.
 var<private> word: u32;
 var<private> position: u32;
 
@@ -35,7 +35,7 @@ fn embed_layer_norm(@builtin(workgroup_id) group: vec3<u32>,
                     @builtin(num_workgroups) groups: vec3<u32>,
                     @builtin(local_invocation_index) thread: u32) {
     let row = linear_group(group, groups) * ROWS + thread / LANES;
-    // A row past the end reads nothing else. A negative id is a large one without its sign.
+    // A row past the end reads nothing else. A negative id becomes a large unsigned one.
     let known = min(row, p.rows - 1u);
     word = min(u32(ids[known]), p.vocabulary - 1u) * p.width;
     position = min(u32(ids[p.rows + known]), p.places - 1u) * p.width;

@@ -3,7 +3,7 @@
 // x [rows, width]; offsets [segments + 1]: first row of each segment, and the end of the last
 // y [segments, width]
 //
-// Dispatch: BLOCK = 1024 elements of y for a workgroup; ceil(segments width / BLOCK) of them.
+// Dispatch: BLOCK = 1024 elements of y per workgroup; ceil(segments width / BLOCK) of them.
 #use elements
 
 struct Params { segments: u32, width: u32 }

@@ -2,7 +2,7 @@
 //
 // x, y [count]
 //
-// Dispatch: BLOCK = 1024 elements for a workgroup; ceil(count / BLOCK) of them. Numerics: f32.
+// Dispatch: BLOCK = 1024 elements per workgroup; ceil(count / BLOCK) of them. Numerics: f32.
 #use elements
 #use gelu
 

@@ -2,8 +2,8 @@
 //
 // g [count]; partials [256]
 //
-// Dispatch: always 256 workgroups; thread i of all takes elements i, i + 65536, ... Numerics: f32; a
-// number that is not finite makes its sum not finite.
+// Dispatch: always 256 workgroups; global thread i sums elements i, i + 65536, ... Numerics: f32; a
+// non-finite element makes its sum non-finite.
 #use row_sum
 
 struct Params { count: u32 }

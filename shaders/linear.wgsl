@@ -12,7 +12,7 @@ struct Params {
     rows: u32,
     inputs: u32,
     outputs: u32,
-    // Word of w at which the scales of int8 weights begin; unused for others.
+    // Word of w at which the scales of int8 weights start; unused for other precisions.
     scales: u32,
 }
 

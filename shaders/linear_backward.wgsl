@@ -1,4 +1,4 @@
-// dx = g W: gradient of a linear layer by its input.
+// dx = g W: gradient of a linear layer with respect to its input.
 //
 //   g [rows, outputs], W [outputs, inputs] (f32, f16 or int8: see shared/weight_*.wgsl),
 //   dx [rows, inputs].
@@ -12,7 +12,7 @@ struct Params {
     rows: u32,
     inputs: u32,
     outputs: u32,
-    // Word of w at which the scales of int8 weights begin; unused for others.
+    // Word of w at which the scales of int8 weights start; unused for other precisions.
     scales: u32,
 }
 

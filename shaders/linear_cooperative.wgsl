@@ -3,14 +3,14 @@
 //   x [rows, inputs], W [outputs, inputs] (f32, f16 or int8: see shared/weight_*.wgsl), bias [outputs];
 //   y [rows, outputs]; inputs and outputs are multiples of four.
 //
-// Experimental: cooperative matrices are an extension of wgpu's. It wants a device that multiplies
-// 16 by 16 matrices of f16 with sums in f32, and whose subgroups have 32 invocations.
+// Experimental: cooperative matrices are a wgpu extension. The device must multiply 16 by 16 matrices
+// of f16 with sums in f32, and have subgroups of 32 invocations.
 //
 // Dispatch: one workgroup of 128 threads, four subgroups, for TILE x TILE outputs: ceil(rows / TILE) *
 // ceil(outputs / TILE) of them, columns fastest. The workgroup walks along the inner dimension in
-// steps of STEP, staging both factors; each subgroup owns a quarter of the tile, four matrices.
+// steps of STEP, staging both factors; each subgroup computes a quarter of the tile, four matrices.
 //
-// Numerics: x and W past 65504 overflow f16.
+// Numerics: values of x and W above 65504 overflow f16.
 #use grid
 #use linear_io
 #use gelu
@@ -19,7 +19,7 @@ struct Params {
     rows: u32,
     inputs: u32,
     outputs: u32,
-    // Word of w at which the scales of int8 weights begin; unused for others.
+    // Word of w at which the scales of int8 weights start; unused for other precisions.
     scales: u32,
 }
 
@@ -32,8 +32,7 @@ struct Params {
 const THREADS: u32 = 128u;
 const TILE: u32 = 64u;
 const STEP: u32 = 32u;
-// Elements from one row of a staged factor to the next, and of a result: more than there are, against
-// bank conflicts.
+// Row strides of a staged factor and of a result, padded to avoid bank conflicts.
 const PITCH: u32 = STEP + 8u;
 const RESULT_PITCH: u32 = 20u;
 
@@ -60,8 +59,8 @@ fn stage(row: u32, column: u32, k: u32, thread: u32) {
     }
 }
 
-// Stores the matrix that each subgroup has put into `result`, of those `down` and `across` in its
-// quarter. By all threads, whichever subgroups they are of.
+// Stores the matrix (`down`, `across`) that each subgroup wrote to `result`. All threads take part, from
+// any subgroup.
 fn finish(row: u32, column: u32, down: u32, across: u32, thread: u32) {
     workgroupBarrier();
     for (var i = thread; i < 256u; i += THREADS) {
@@ -93,7 +92,7 @@ fn linear_cooperative(
     let tiles = (p.outputs + TILE - 1u) / TILE;
     let row = index / tiles * TILE;
     let column = index % tiles * TILE;
-    // A workgroup past the last tile goes on, and stores nothing: matrices want uniform control flow.
+    // A workgroup past the last tile continues but stores nothing: matrices need uniform control flow.
     var sums_00 = coop_mat16x16<f32, C>();
     var sums_01 = coop_mat16x16<f32, C>();
     var sums_10 = coop_mat16x16<f32, C>();
@@ -106,7 +105,7 @@ fn linear_cooperative(
         stage(row, column, k, thread);
         workgroupBarrier();
         for (var i = 0u; i < STEP; i += 16u) {
-            // Rows of x lie along rows, rows of W are columns of the right factor.
+            // Rows of x are rows of the left factor, rows of W are columns of the right factor.
             let a_top = coopLoadT<coop_mat16x16<f16, A>>(&left[top + i], PITCH);
             let a_bottom = coopLoadT<coop_mat16x16<f16, A>>(&left[bottom + i], PITCH);
             let b_near = coopLoad<coop_mat16x16<f16, B>>(&right[near + i], PITCH);

@@ -1,7 +1,7 @@
 // y = GELU(pre), pre = x W^T + bias: a linear layer and the exact GELU.
 //
 //   x [rows, inputs], W [outputs, inputs] (f32, f16 or int8: see shared/weight_*.wgsl), bias [outputs];
-//   y [rows, outputs], pre [rows, outputs], written where `keep` is not 0, for the backward step.
+//   y [rows, outputs], pre [rows, outputs], written for the backward step if `keep` is not 0.
 //
 // Dispatch: one workgroup of 64 threads for TILE x TILE outputs (shared/product.wgsl):
 // ceil(rows / TILE) * ceil(outputs / TILE) of them, columns fastest. Sums in f32.
@@ -14,9 +14,9 @@ struct Params {
     rows: u32,
     inputs: u32,
     outputs: u32,
-    // Word of w at which the scales of int8 weights begin; unused for others.
+    // Word of w at which the scales of int8 weights start; unused for other precisions.
     scales: u32,
-    // Whether pre is written; where not, it may be of any size.
+    // Whether pre is written; if not, it may have any size.
     keep: u32,
 }
 

@@ -1,4 +1,4 @@
-// dW = g^T x: gradient of a linear layer by its weights.
+// dW = g^T x: gradient of a linear layer with respect to its weights.
 //
 //   g [rows, outputs], x [rows, inputs]; dw [outputs, inputs].
 //
@@ -51,7 +51,7 @@ fn right_patch(row: u32) -> mat4x4<f32> {
         x_quad(at.y + 2u, at.x), x_quad(at.y + 3u, at.x));
 }
 
-// Stores four neighbours of a row of dw.
+// Stores four neighbouring elements of a row of dw.
 fn finish(row: u32, column: u32, v: vec4<f32>) {
     if (row >= p.outputs || column >= p.inputs) {
         return;

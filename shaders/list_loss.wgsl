@@ -1,17 +1,17 @@
-// Objective of each list of hypotheses, and its derivative by each hypothesis's score. With
-// s_i = first_i + beta * scores[rows_i], P = softmax(s) and t the terms' second halves:
-//   mwer      loss =   sum_i t_i P_i               t = errors less their mean
+// Objective of each list of hypotheses, and its derivative with respect to each hypothesis's score. With
+// s_i = first_i + beta * scores[rows_i], P = softmax(s) and t the second half of `terms`:
+//   mwer      loss =   sum_i t_i P_i               t = errors - mean(errors)
 //   mwed      loss = - sum_i t_i log Q_i           Q = softmax(-s / T), T = - sum s / sum errors
 //   listwise  loss = - sum_i t_i log P_i
-// |T| is held at 1e-3 or more, with its sign, as a constant; else T moves with the scores.
+// |T| is clamped to at least 1e-3 with its sign; where clamped it is a constant, else it depends on the scores.
 //
-// scores [texts]; rows [hypotheses]: the text of each; terms [hypotheses]: first pass less the highest
-// of its list, and t; sums [lists]: sum of the first pass as it is, and of the errors; offsets
+// scores [texts]; rows [hypotheses]: the text of each; terms [hypotheses]: first pass minus the maximum
+// of its list, and t; sums [lists]: sum of the unshifted first pass, and of the errors; offsets
 // [lists + 1]: first hypothesis of each list, and the end; losses [lists]; slopes [hypotheses]
 //
-// Dispatch: a workgroup of 64 for a list; `lists` of them.
+// Dispatch: one workgroup of 64 threads per list; `lists` of them.
 //
-// OBJECTIVE: variant. Numerics: f32; no exponent is above 0.
+// OBJECTIVE: variant. Numerics: f32; all exponents are at most 0.
 #use grid
 #use row_sum
 
@@ -70,7 +70,7 @@ fn list_loss(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
     var most = -3.4e38;
     for (var i = start; i < end; i += THREADS) { most = max(most, logit(i, sharp)); }
     most = group_max(most, thread);
-    // Sum of the powers and, of t, what the objective wants: t times power, or t.
+    // Sum of the exponentials, and the objective's sum over t: t times exponential, or t.
     var sum = vec2<f32>(0.0);
     for (var i = start; i < end; i += THREADS) {
         let power = exp(logit(i, sharp) - most);
@@ -79,7 +79,7 @@ fn list_loss(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
     sum = row_sum(sum, thread);
     let average = sum.y / sum.x;
     let log_sum = log(sum.x);
-    // The loss, and the derivative by 1 / T times T, up to sign.
+    // The loss, and T times the derivative with respect to 1 / T, up to sign.
     var out = vec2<f32>(0.0);
     for (var i = start; i < end; i += THREADS) {
         let z = logit(i, sharp) - most;

@@ -1,10 +1,10 @@
-// Gradient of the lists' losses by the scores of the distinct texts:
+// Gradient of the list losses with respect to the scores of the distinct texts:
 //   dscores[s] = upstream[0] * factor * sum over hypotheses i with rows[i] = s of slopes[i]
 //
 // upstream [1]; rows, slopes [hypotheses]; dscores [texts]
 //
-// Dispatch: a thread for a text, 64 for a workgroup; ceil(texts / 64) of them. All hypotheses pass
-// through workgroup memory, so the sums need no atomics and have one order. Numerics: f32.
+// Dispatch: one thread per text, 64 per workgroup; ceil(texts / 64) workgroups. All hypotheses are staged
+// in workgroup memory, so the sums need no atomics and have a fixed order. Numerics: f32.
 #use grid
 
 struct Params { hypotheses: u32, texts: u32, factor: f32 }

@@ -1,7 +1,7 @@
-// As `lora_grads`, of an input that a normalisation gave, from its normalised rows: x = n gamma + beta.
+// As `lora_grads`, for an input that is the output of a normalisation: x = n gamma + beta.
 //
 //   g [rows, outputs], outputs in at most three blocks of `width`; normalised (n) [rows, inputs]; gamma,
-//   beta [inputs]; u, v [rows, adapted * rank], v holding the scale; dfactors: dA
+//   beta [inputs]; u, v [rows, adapted * rank], v includes the scale; dfactors: dA
 //   [adapted * rank, inputs], then dB [adapted * width, rank].
 //
 // Dispatch and numerics: as `lora_grads`. x is computed as `add_layer_norm` does.
@@ -14,7 +14,7 @@ struct Params {
     width: u32,
     rank: u32,
     adapted: u32,
-    // Position of block 0, 1 and 2 among the adapted; 0xffffffff where it is not.
+    // Index of block 0, 1 and 2 among the adapted blocks; 0xffffffff if not adapted.
     slot_0: u32,
     slot_1: u32,
     slot_2: u32,
@@ -30,7 +30,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> dfactors: array<f32>;
 @group(0) @binding(7) var<uniform> p: Params;
 
-// What is past the row's end is not used.
+// Elements past the row's end are not used.
 fn x_quad(row: u32, column: u32) -> vec4<f32> {
     let at = quad_items(row * p.inputs + column, (row + 1u) * p.inputs - 1u);
     let c = quad_items(column, p.inputs - 1u);

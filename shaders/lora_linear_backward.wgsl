@@ -1,4 +1,4 @@
-// dx = g W + v A: gradient of an adapted linear layer by its input.
+// dx = g W + v A: gradient of an adapted linear layer with respect to its input.
 //
 //   g [rows, outputs], W [outputs, inputs] (f32, f16 or int8: see shared/weight_*.wgsl),
 //   A [stacked_rank, inputs] at the start of `factors`, v [rows, stacked_rank] the gradient of x A^T;
@@ -13,7 +13,7 @@ struct Params {
     rows: u32,
     inputs: u32,
     outputs: u32,
-    // Word of w at which the scales of int8 weights begin; unused for others.
+    // Word of w at which the scales of int8 weights start; unused for other precisions.
     scales: u32,
     // Adapted blocks times rank.
     stacked_rank: u32,
@@ -45,7 +45,7 @@ fn a_quad(i: u32, k: u32) -> vec4<f32> {
     return join(factors[at.x], factors[at.y], factors[at.z], factors[at.w]);
 }
 
-// v A as further inner indices of the product.
+// v A, as additional inner indices of the product.
 fn add_low_rank(sums: ptr<function, Sums>) {
     for (var i = 0u; i < p.stacked_rank; i += STEP) {
         let left = patch_place(LEFT_ACROSS) + vec2(tile_row, i);

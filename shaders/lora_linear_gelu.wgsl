@@ -2,12 +2,12 @@
 // pre[:, block] += scale * (x A^T) B^T for each adapted block.
 //
 //   x [rows, inputs], W [outputs, inputs] (f32, f16 or int8: see shared/weight_*.wgsl), bias [outputs];
-//   factors: A [adapted * rank, inputs], then B [adapted * width, rank], both of the adapted of the at
-//   most three blocks of `width` columns, ascending; u = x A^T [rows, adapted * rank];
-//   y [rows, outputs], pre [rows, outputs], written where `keep` is not 0, for the backward step.
+//   factors: A [adapted * rank, inputs], then B [adapted * width, rank], for the adapted blocks in ascending
+//   order (of at most three blocks of `width` columns); u = x A^T [rows, adapted * rank];
+//   y [rows, outputs], pre [rows, outputs], written for the backward step if `keep` is not 0.
 //
-// u is read, or, in the variants with lora_fused, computed here and written. Those take ranks up to
-// 8 * EXTRA and a width that is a multiple of TILE.
+// u is an input, or, in the variants with lora_fused, computed and written here. These support ranks up to
+// 8 * EXTRA and widths that are multiples of TILE.
 //
 // Dispatch: one workgroup of 64 threads for TILE x TILE outputs (shared/product.wgsl):
 // ceil(rows / TILE) * ceil(outputs / TILE) of them, columns fastest. Sums in f32.
@@ -19,19 +19,19 @@ struct Params {
     rows: u32,
     inputs: u32,
     outputs: u32,
-    // Word of w at which the scales of int8 weights begin; unused for others.
+    // Word of w at which the scales of int8 weights start; unused for other precisions.
     scales: u32,
-    // Columns of an output block, rank of an adapted one, and how many are adapted.
+    // Columns of an output block, rank of an adapted one, and number of adapted blocks.
     width: u32,
     rank: u32,
     adapted: u32,
-    // Position of block 0, 1 and 2 among the adapted; 0xffffffff where it is not.
+    // Index of block 0, 1 and 2 among the adapted blocks; 0xffffffff if not adapted.
     slot_0: u32,
     slot_1: u32,
     slot_2: u32,
     // Factor on the low-rank term.
     scale: f32,
-    // Whether pre is written; where not, it may be of any size.
+    // Whether pre is written; if not, it may have any size.
     keep: u32,
 }
 

@@ -15,11 +15,11 @@ struct Params {
     width: u32,
     rank: u32,
     adapted: u32,
-    // Position of block 0, 1 and 2 among the adapted; 0xffffffff where it is not.
+    // Index of block 0, 1 and 2 among the adapted blocks; 0xffffffff if not adapted.
     slot_0: u32,
     slot_1: u32,
     slot_2: u32,
-    // Element of factors at which B begins: adapted * rank * inputs.
+    // Element of factors at which B starts: adapted * rank * inputs.
     b_start: u32,
     scale: f32,
 }

@@ -1,10 +1,10 @@
 // Copies up to six tensors to their places in a flat one:
 //   flat[offset_k + i] = s_k[i]        i < length_k
 //
-// s0 to s5 [length_k or more], flat. A length of 0 leaves a source out; what no source covers stays.
+// s0 to s5 [length_k or more], flat. Sources of length 0 are skipped; elements that no source covers are unchanged.
 //
-// Dispatch: BLOCK = 1024 elements for a workgroup, of the sources laid end to end;
-// ceil(sum of the lengths / BLOCK) of them.
+// Dispatch: BLOCK = 1024 elements of the concatenated sources per workgroup;
+// ceil(sum of the lengths / BLOCK) workgroups.
 #use elements
 
 struct Params {
@@ -21,7 +21,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> flat: array<f32>;
 @group(0) @binding(7) var<uniform> p: Params;
 
-// Element `at` of the sources laid end to end.
+// Element `at` of the concatenated sources.
 fn copy(at: u32) {
     var i = at;
     if (i < p.length0) { flat[p.offset0 + i] = s0[i]; return; }

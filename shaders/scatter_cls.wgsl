@@ -3,8 +3,8 @@
 // g [segments, width]; offsets [segments + 1]: first row of each segment, and the end of the last
 // dx [rows, width]
 //
-// Dispatch: LANES = 64 threads for a row, 4 rows for a workgroup; ceil(rows / 4) of them. The segment
-// of a row is found by halving.
+// Dispatch: LANES = 64 threads per row, 4 rows per workgroup; ceil(rows / 4) workgroups. The segment
+// of a row is found by binary search.
 #use grid
 
 struct Params { rows: u32, segments: u32, width: u32 }

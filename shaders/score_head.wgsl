@@ -2,7 +2,7 @@
 //
 // cls [rows, width]; head [width + 1]: w, then b; scores [rows]
 //
-// Dispatch: LANES = 64 threads for a row, 4 rows for a workgroup; ceil(rows / 4) of them.
+// Dispatch: LANES = 64 threads per row, 4 rows per workgroup; ceil(rows / 4) workgroups.
 // Numerics: f32.
 #use grid
 #use row_sum

@@ -35,7 +35,7 @@ fn score_head_backward(@builtin(workgroup_id) group: vec3<u32>,
     }
     let column = (index - blocks) * COLUMNS + thread % COLUMNS;
     var sum = 0.0;
-    // b is the factor of a column of ones.
+    // b multiplies a column of ones.
     for (var row = thread / COLUMNS; row < p.rows; row += SLICES) {
         var x = 1.0;
         if (column < p.width) { x = cls[row * p.width + column]; }

@@ -1,5 +1,5 @@
-// Sums over columns: a workgroup of 256 holds COLUMNS columns, SLICES threads to each, which take every
-// SLICES-th row. Neighbouring threads hold neighbouring columns.
+// Sums over columns: a workgroup of 256 has COLUMNS columns with SLICES threads each, which sum every
+// SLICES-th row. Neighbouring threads have neighbouring columns.
 const THREADS: u32 = 256u;
 const COLUMNS: u32 = 16u;
 const SLICES: u32 = 16u;

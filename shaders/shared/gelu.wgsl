@@ -1,7 +1,7 @@
 #use erf
 // The exact GELU, x Phi(x), with Phi(x) = (1 + erf(x / sqrt 2)) / 2, and its derivative.
 
-// Phi by the tail on the side of x, so that no digits cancel for negative x.
+// Phi from the tail on the side of x, to avoid cancellation for negative x.
 fn normal_cdf(x: f32) -> f32 {
     let tail = 0.5 * erfc_positive(abs(x) * 0.70710678);
     return select(tail, 1.0 - tail, x > 0.0);

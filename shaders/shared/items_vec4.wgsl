@@ -1,9 +1,9 @@
-// Matrices read and written four elements at a time: every width is a multiple of four, so
-// four elements from a multiple of four on are one item, and lie in one row.
+// Matrices read and written four elements at a time: all widths are multiples of four, so four aligned
+// elements are one item and belong to one row.
 alias Item = vec4<f32>;
 const PER_ITEM: u32 = 4u;
 
-// As in items_f32. The four items are one; compilers read it once.
+// As in items_f32. The four items are the same one; compilers read it once.
 fn quad_items(first: u32, last: u32) -> vec4<u32> {
     return vec4(first / 4u);
 }

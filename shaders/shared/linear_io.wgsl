@@ -1,5 +1,5 @@
-// What the forward kernels read beside the weight and what they write, of `x`, `bias`, `y` and `p` as
-// they declare them.
+// Reads and writes of the forward kernels, except for the weight. They use `x`, `bias`, `y` and `p` as
+// declared by the kernel.
 
 // Elements (row, k .. k + 3) of x; zero outside.
 fn x_quad(row: u32, k: u32) -> vec4<f32> {
@@ -15,7 +15,7 @@ fn bias_quad(column: u32) -> vec4<f32> {
     return join(bias[at.x], bias[at.y], bias[at.z], bias[at.w]);
 }
 
-// Stores four neighbours of a row of y.
+// Stores four neighbouring elements of a row of y.
 fn store_y(row: u32, column: u32, v: vec4<f32>) {
     if (row >= p.rows || column >= p.outputs) {
         return;

@@ -1,5 +1,5 @@
 #use product
-// The product g W for the backward kernels, of `g`, `w`, `dx` and `p` as they declare them.
+// The product g W of the backward kernels. Uses `g`, `w`, `dx` and `p` as declared by the kernel.
 const LEFT_ACROSS: bool = true;
 const RIGHT_ACROSS: bool = false;
 
@@ -24,7 +24,7 @@ fn right_patch(o: u32) -> mat4x4<f32> {
         weight_quad(at.y + 2u, at.x), weight_quad(at.y + 3u, at.x));
 }
 
-// Stores four neighbours of a row of dx.
+// Stores four neighbouring elements of a row of dx.
 fn finish(row: u32, column: u32, v: vec4<f32>) {
     if (row >= p.rows || column >= p.inputs) {
         return;

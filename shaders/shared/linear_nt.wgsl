@@ -1,6 +1,6 @@
 #use product
 #use linear_io
-// The product x W^T for the forward kernels, of `x`, `w`, `bias`, `y` and `p` as they declare them.
+// The product x W^T of the forward kernels. Uses `x`, `w`, `bias`, `y` and `p` as declared by the kernel.
 const LEFT_ACROSS: bool = true;
 const RIGHT_ACROSS: bool = true;
 

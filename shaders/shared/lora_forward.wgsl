@@ -1,8 +1,8 @@
 #use linear_nt
 #use slots
-// The low-rank term of the forward kernels, added to the tile's sums as further inner indices:
-// u, times scale * B of the block that a column lies in. A variant uses lora_given, which reads
-// u, or lora_fused, which computes it.
+// The low-rank term of the forward kernels, added to the tile's sums as additional inner indices:
+// u, times scale * B of the block of a column. A variant uses lora_given, which reads u, or lora_fused,
+// which computes it.
 
 // Element (row, i) of u, i < adapted * rank; zero outside.
 fn u_element(row: u32, i: u32) -> f32 {
@@ -17,10 +17,10 @@ fn u_rows(row: u32, i: u32) -> vec4<f32> {
     return vec4(u_element(row, i), u_element(row + 1u, i), u_element(row + 2u, i), u_element(row + 3u, i));
 }
 
-// scale * B for an output column and column i of u; zero where they are of different blocks.
+// scale * B for an output column and column i of u; zero if they belong to different blocks.
 fn b_element(column: u32, i: u32) -> f32 {
     let slot = slot_of(column / p.width);
-    // Without a branch: sixteen of them in the loop below take SwiftShader's compiler minutes and gigabytes.
+    // No branch here: sixteen of them in the loop below take SwiftShader's compiler minutes and gigabytes.
     let inside = (column < p.outputs) & (slot != NO_SLOT) & (i / p.rank == slot);
     let place = p.adapted * p.rank * p.inputs + (slot * p.width + column % p.width) * p.rank + i % p.rank;
     let at = select(0u, place, inside);

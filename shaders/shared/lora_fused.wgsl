@@ -1,6 +1,6 @@
 #use lora_forward
-// The low-rank term where every workgroup computes its u, x A^T, as extra columns of the product; its
-// tile lies in one block.
+// The low-rank term if every workgroup computes its u, x A^T, as extra columns of the product. A tile
+// belongs to one block.
 
 // Elements (column's row of A, k .. k + 3) for the block of this tile; zero outside.
 fn extra_quad(i: u32, k: u32) -> vec4<f32> {
@@ -22,7 +22,7 @@ fn store_u(row: u32, i: u32, values: vec4<f32>) {
     if (row + 3u < p.rows) { u[at + 3u * stride] = values.w; }
 }
 
-// Puts the extra columns from 8 * turn on into the left tile, as its inner indices from `at` on.
+// Copies the extra columns from 8 * turn on into the left tile, as its inner indices from `at` on.
 fn stage_extra_sums(sums: ptr<function, Sums>, turn: u32, at: u32) {
     let quads = extra_sums(sums, turn);
     let place = (at + thread % 8u) * PITCH + thread / 8u;
@@ -54,8 +54,8 @@ fn store_extra_sums(sums: ptr<function, Sums>, turn: u32, slot: u32) {
     }
 }
 
-// The extra columns become the left tile, as many as it has inner indices at a time, and go to memory
-// from the first tile of the block.
+// The extra columns become the left tile, as many at a time as it has inner indices. The first tile of the
+// block writes them to memory.
 fn add_fused(sums: ptr<function, Sums>, slot: u32) {
     for (var first = 0u; first < p.rank; first += STEP) {
         stage_extra_sums(sums, first / 8u, 0u);

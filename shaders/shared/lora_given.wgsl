@@ -1,8 +1,8 @@
 #use lora_forward
 #use no_extra
-// The low-rank term with u = x A^T given.
+// The low-rank term with u = x A^T as input.
 
-// Over the slots of the blocks that the tile's columns, from `column` on, lie in.
+// Sums over the slots of the blocks of the tile's columns, from `column` on.
 fn add_given(sums: ptr<function, Sums>, column: u32) {
     var first = NO_SLOT;
     var end = 0u;

@@ -1,15 +1,15 @@
 #use grid
 #use slots
-// dA = v^T x and dB_j = scale * g[:, block_j]^T u_j, of `g`, `u`, `v`, `dfactors` and `p` as the kernels
-// declare them, and of x, four neighbours of which they give by `x_quad(row, column)`.
+// dA = v^T x and dB_j = scale * g[:, block_j]^T u_j. Uses `g`, `u`, `v`, `dfactors` and `p` as declared by the
+// kernel, which also defines `x_quad(row, column)`, four neighbouring elements of x.
 //
 // One workgroup of THREADS (64 or 256: variant) for 16 columns of x or of a block of g by 8 columns of v
 // or of u_j, over all rows: ceil(inputs / 16) * ceil(adapted * rank / 8) of them for dA, columns fastest
 // in v; then adapted * ceil(width / 16) * ceil(rank / 8) for dB. Each of LANES threads takes every LANES-th
-// row, then sums of 16 threads, and those of their four groups, are added.
+// row; then sums of 16 threads are added, and the sums of their four groups.
 const LANES: u32 = THREADS / 4u;
 
-// Of each of the 16 elements of a thread's sums, those of all threads, turned by the element against
+// For each of the 16 elements of a thread's sums, the values of all threads, rotated by the element to avoid
 // bank conflicts.
 var<workgroup> partial: array<f32, 16u * THREADS>;
 
@@ -66,7 +66,7 @@ fn sum_threads(thread: u32, sum: mat4x4<f32>) -> f32 {
     return total;
 }
 
-// What workgroup `index` computes.
+// Computes the part of workgroup `index`.
 fn gradients(index: u32, thread: u32) {
     let stacked = p.adapted * p.rank;
     let a_chunks = (stacked + 7u) / 8u;
@@ -134,14 +134,14 @@ fn gradient_of_b(slot: u32, first_column: u32, first: u32, thread: u32) {
     }
 }
 
-// dA at row i and a column, if there.
+// Stores dA at row i and a column, if inside.
 fn store_a(i: u32, column: u32, value: f32) {
     if (i < p.adapted * p.rank && column < p.inputs) {
         dfactors[i * p.inputs + column] = value;
     }
 }
 
-// dB of a slot at a row and column i, if there.
+// Stores dB of a slot at a row and column i, if inside.
 fn store_b(slot: u32, i: u32, row: u32, value: f32) {
     if (i < p.rank && row < p.width) {
         let start = p.adapted * p.rank * p.inputs + slot * p.width * p.rank;

@@ -1,39 +1,38 @@
 #use grid
 // A matrix product by tiles. One workgroup of 64 threads computes TILE rows by TILE columns of the
 // output (TILE 32, 64 or 128) and walks along the inner dimension in steps of 1024 / TILE. For each
-// step every thread loads one 4 by 4 patch of either factor, a step ahead of its use, and the
-// patches meet in workgroup memory, where threads read four rows or columns at once. A thread
-// of the 8 by 8 owns rows 4 y .. + 3 and columns 4 x .. + 3 of the tile, and the same again
-// every 32 further.
+// step, every thread loads one 4 by 4 patch of each factor, a step before its use, and stages it in
+// workgroup memory, where threads read four rows or columns at once. A thread of the 8 by 8 owns rows
+// 4 y .. + 3 and columns 4 x .. + 3 of the tile, and the same again at every offset of 32.
 //
-// A variant uses `sums`, or `sums_wide` for TILE 128: they hold a thread's sums, multiply staged tiles,
-// and hand out what came of it.
+// A variant uses `sums`, or `sums_wide` for TILE 128. They hold a thread's sums, multiply staged tiles, and
+// return the results.
 //
-// The file that uses it gives `left_patch(k)` and `right_patch(k)`, which load this thread's patch for
+// The including file defines `left_patch(k)` and `right_patch(k)`, which load this thread's patch for
 // inner indices from k on (column i of the matrix is inner index i, its entries are four rows or
 // columns of the output, zero outside), LEFT_ACROSS and RIGHT_ACROSS, and `extra_quad(i, k)`.
-// EXTRA is how many times 8 further columns the product has; see `Sums`.
+// The product has 8 * EXTRA extra columns; see `Sums`.
 const STEP: u32 = 1024u / TILE;
-// Quads from one inner index of a tile to the next: one more than there are, against bank conflicts.
+// Stride in quads between inner indices of a tile, padded by one to avoid bank conflicts.
 const PITCH: u32 = TILE / 4u + 1u;
 
 var<workgroup> left_tile: array<vec4<f32>, STEP * PITCH>;
 var<workgroup> right_tile: array<vec4<f32>, STEP * PITCH>;
 var<workgroup> extra_tile: array<f32, STEP * 8u * max(EXTRA, 1u)>;
 
-// Where this thread's tile starts, and the thread.
+// The start of this workgroup's tile, and the thread.
 var<private> tile_row: u32;
 var<private> tile_column: u32;
 var<private> thread: u32;
 
-// Finds the tile of this workgroup; columns vary fastest. False where there is none.
+// Finds the tile of this workgroup; columns vary fastest. False if there is none.
 fn find_tile(index: u32, thread_index: u32, rows: u32, columns: u32) -> bool {
     let across = (columns + TILE - 1u) / TILE;
     let first_row = index / across * TILE;
     tile_row = first_row;
     tile_column = first_column(index, columns);
     thread = thread_index;
-    // Not of the private variable, which counts as different from thread to thread.
+    // Not from the private variable, which is not uniform across threads.
     return first_row < rows;
 }
 
@@ -42,8 +41,8 @@ fn first_column(index: u32, columns: u32) -> u32 {
     return index % ((columns + TILE - 1u) / TILE) * TILE;
 }
 
-// This thread's place in a patch grid: x the first row or column in the tile, y the first inner index.
-// Across: the matrix is contiguous along the inner dimension, so neighbours load along it.
+// This thread's position in a patch grid: x the first row or column in the tile, y the first inner index.
+// Across: the matrix is contiguous along the inner dimension, so neighbouring threads load along it.
 fn patch_place(across: bool) -> vec2<u32> {
     if (across) {
         return 4u * vec2(thread / (STEP / 4u), thread % (STEP / 4u));
@@ -86,7 +85,7 @@ fn outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
 }
 
-// The whole product over `inner` indices. Leaves the tiles free to be staged again.
+// The whole product over `inner` indices. Afterwards the tiles can be staged again.
 fn product(inner: u32, with_extra: bool) -> Sums {
     var sums: Sums;
     var left = left_patch(0u);

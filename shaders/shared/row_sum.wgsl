@@ -1,5 +1,5 @@
-// Sums over rows of LANES = SIDE^2 neighbouring threads, of which a workgroup holds THREADS / LANES.
-// The kernel says `alias Sum`, THREADS, LANES and SIDE.
+// Sums over rows of LANES = SIDE^2 neighbouring threads; a workgroup has THREADS / LANES rows.
+// The kernel defines `alias Sum`, THREADS, LANES and SIDE.
 var<workgroup> of_threads: array<Sum, THREADS>;
 var<workgroup> of_sides: array<Sum, THREADS / SIDE>;
 

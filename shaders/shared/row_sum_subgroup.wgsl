@@ -1,5 +1,5 @@
-// As row_sum, for a device with subgroups and one row to a workgroup: THREADS is LANES, and SIDE is not
-// used. The kernel says `alias Sum` and THREADS.
+// As row_sum, for a device with subgroups and one row per workgroup: THREADS is LANES, and SIDE is not
+// used. The kernel defines `alias Sum` and THREADS.
 var<workgroup> of_threads: array<Sum, THREADS>;
 
 // Sum of `value` over all threads of the workgroup. Every subgroup adds up the whole row, each of its

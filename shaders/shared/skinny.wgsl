@@ -1,9 +1,9 @@
 #use grid
 // Products with few output columns: a workgroup of 64 threads computes 8 rows by 8 columns over
-// one long inner dimension. A thread takes every 64th inner index, so that neighbours read
-// neighbours, and sums all 64 outputs for it; the threads' sums meet in workgroup memory.
+// one long inner dimension. A thread sums all 64 outputs over every 64th inner index, so that neighbouring
+// threads read neighbouring elements; the threads' sums are added in workgroup memory.
 //
-// The file that uses it gives `left(row, k)` and `right(k, column)`, for rows and columns that exist.
+// The including file defines `left(row, k)` and `right(k, column)`, for existing rows and columns.
 var<workgroup> partial: array<f32, 4096>;
 
 // Sums of 8 rows for one column.
@@ -16,7 +16,7 @@ fn extend(sum: Column, low: vec4<f32>, high: vec4<f32>, b: f32) -> Column {
     return Column(sum.low + low * b, sum.high + high * b);
 }
 
-// Sums stand turned by the thread, against bank conflicts.
+// Sums are rotated by the thread index to avoid bank conflicts.
 fn put(thread: u32, column: u32, sum: Column) {
     let start = thread * 64u;
     let at = column * 8u + thread;
@@ -31,7 +31,7 @@ fn put(thread: u32, column: u32, sum: Column) {
 }
 
 // Output (row + thread % 8, column + thread / 8) of the product over `inner` indices. Rows and
-// columns past the last repeat it.
+// columns past the last one repeat it.
 fn skinny_product(thread: u32, row: u32, rows: u32, column: u32, columns: u32, inner: u32) -> f32 {
     var c0: Column;
     var c1: Column;

@@ -1,4 +1,4 @@
-// Where the factors of an output block stand among those of the adapted blocks.
+// The index of an output block's factors among those of the adapted blocks.
 const NO_SLOT: u32 = 0xffffffffu;
 
 fn slot_of(block: u32) -> u32 {

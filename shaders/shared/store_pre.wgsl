@@ -1,4 +1,4 @@
-// Stores four neighbours of a row of `pre`, the values before GELU.
+// Stores four neighbouring elements of a row of `pre`, the values before GELU.
 fn store_pre(row: u32, column: u32, v: vec4<f32>) {
     if (row >= p.rows || column >= p.outputs) {
         return;

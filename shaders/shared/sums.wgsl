@@ -14,7 +14,7 @@ struct Sums {
     e11: vec4<f32>,
 }
 
-// Adds `count` inner indices of the staged tiles; the extra columns where asked.
+// Adds `count` inner indices of the staged tiles, and the extra columns if requested.
 fn multiply(sums: ptr<function, Sums>, count: u32, with_extra: bool) {
     let x = thread % 8u;
     let y = thread / 8u;
@@ -52,7 +52,7 @@ fn extra_sums(sums: ptr<function, Sums>, turn: u32) -> mat4x4<f32> {
     return mat4x4<f32>((*sums).e01, (*sums).e11, none, none);
 }
 
-// Hands each four neighbouring outputs to `finish(row, column, values)`.
+// Passes every four neighbouring outputs to `finish(row, column, values)`.
 fn finish_all(sums: Sums) {
     let row = tile_row + 4u * (thread / 8u);
     let column = tile_column + 4u * (thread % 8u);

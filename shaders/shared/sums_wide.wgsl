@@ -1,6 +1,6 @@
-// Sums of a product's tile, TILE 128: 16 by 16 for a thread. That is more than the registers of a GPU
-// hold, but a software rasteriser, to which a read of workgroup memory costs many times a
-// multiplication, reads less often with them.
+// Sums of a product's tile, TILE 128: 16 by 16 for a thread. A GPU does not have enough registers for that.
+// On a software adapter, a read of workgroup memory costs much more than a multiplication, and this tile
+// needs fewer reads.
 
 // m_ab holds quad a of the thread's rows as columns of the matrix, quad b of its columns.
 struct Sums {
@@ -31,7 +31,7 @@ struct Sums {
     e31: vec4<f32>,
 }
 
-// Adds `count` inner indices of the staged tiles; the extra columns where asked.
+// Adds `count` inner indices of the staged tiles, and the extra columns if requested.
 fn multiply(sums: ptr<function, Sums>, count: u32, with_extra: bool) {
     for (var k = 0u; k < count; k++) {
         let row = k * PITCH + thread / 8u;
@@ -85,7 +85,7 @@ fn extra_sums(sums: ptr<function, Sums>, turn: u32) -> mat4x4<f32> {
     return mat4x4<f32>((*sums).e01, (*sums).e11, (*sums).e21, (*sums).e31);
 }
 
-// Hands each four neighbouring outputs to `finish(row, column, values)`.
+// Passes every four neighbouring outputs to `finish(row, column, values)`.
 fn finish_all(sums: Sums) {
     let row = tile_row + 4u * (thread / 8u);
     let column = tile_column + 4u * (thread % 8u);

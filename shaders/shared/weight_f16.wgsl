@@ -1,5 +1,5 @@
-// Weights in f16, two in a word: element i of the flat [outputs, inputs] is half i % 2 of
-// word i / 2. Needs no shader-f16.
+// Weights in f16, two per word: element i of the flat [outputs, inputs] is half i % 2 of
+// word i / 2. Does not need shader-f16.
 alias Word = u32;
 
 fn weight(i: u32) -> f32 {

@@ -1,4 +1,4 @@
-// Weights in eight bits, four in a word: element i of the flat [outputs, inputs] is the signed
+// Weights in eight bits, four per word: element i of the flat [outputs, inputs] is the signed
 // byte i % 4 of word i / 4, times the f32 scale of its output, word `p.scales + o`.
 alias Word = u32;
 
