@@ -1,6 +1,6 @@
 //! Adapters as PEFT directories: `adapter_config.json` and `adapter_model.safetensors`, in bytes.
 //!
-//! Tensors are named as PEFT names them for a BertModel: `base_model.model.<module>.lora_A.weight`
+//! Tensors are named as PEFT names them for the bare encoder: `base_model.model.<module>.lora_A.weight`
 //! `[r, in]` and `.lora_B.weight` `[out, r]`; the score head is saved whole, as `modules_to_save`
 //! does: `base_model.model.score.weight` `[1, H]` and `.bias` `[1]`. What LoRB adds lies in the
 //! metadata under `lorb`. Prefixes are described in `prefix`, methods that

@@ -1,8 +1,7 @@
 //! Methods that PEFT has no format for: the score head alone, biases, bottlenecks, the whole encoder.
 //!
 //! The two files have the same names. `adapter_config.json` says `"lorb_method"` and its settings;
-//! the weights are named as Transformers names a BertModel's, bottlenecks as modules `adapter`
-//! beside the `dense` that they follow.
+//! the weights are named as Transformers names the encoder's, bottlenecks by the architecture's table.
 
 use serde_json::{Map, Value, json};
 

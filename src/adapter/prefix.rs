@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::settings::{flag, refuse_the_rest, strings, text, whole};
 use super::{AdapterError, AdapterMeta, SECTION};
-use crate::base::{BertConfig, TensorFile};
+use crate::base::{Architecture, BertConfig, TensorFile};
 use crate::model::{Adapter, Layout, Method, SCORE_HEAD, Slot, SlotKind};
 
 /// PEFT's name of the method.
@@ -24,13 +24,13 @@ fn head_name(kind: SlotKind) -> String {
 }
 
 /// Column of the prompt at which a slot's begin, in widths of the base: `2 l`, and one more for values.
-fn column(slot: &Slot, layers: usize) -> Option<usize> {
+fn column(slot: &Slot, architecture: &Architecture) -> Option<usize> {
     let value = match slot.kind {
         SlotKind::PrefixKey => 0,
         SlotKind::PrefixValue => 1,
         _ => return None,
     };
-    let layer = (0..layers).find(|l| slot.module == format!("encoder.layer.{l}.attention.self"))?;
+    let (layer, _) = architecture.split(&slot.module)?;
     Some(2 * layer + value)
 }
 
@@ -45,7 +45,7 @@ pub(super) fn tensors(adapter: &Adapter) -> Vec<Tensor> {
     let (mut prompt, mut tensors) = (vec![0.0; length * width], Vec::new());
     for slot in slots {
         let values = adapter.values(slot);
-        match column(slot, blocks / 2) {
+        match column(slot, adapter.layout.architecture()) {
             Some(column) => {
                 let rows = prompt.chunks_exact_mut(width).zip(values.chunks_exact(hidden));
                 rows.for_each(|(row, values)| {
@@ -154,7 +154,7 @@ fn fill(
     let prompt = file.read(PROMPT)?.data;
     let (hidden, layers) = (base.hidden_size, base.num_hidden_layers);
     for slot in layout.slots() {
-        let values = match column(slot, layers) {
+        let values = match column(slot, base.architecture) {
             Some(column) => {
                 let rows = prompt.chunks_exact(2 * layers * hidden);
                 rows.flat_map(|row| row[column * hidden..][..hidden].to_vec()).collect()

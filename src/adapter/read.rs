@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::selection::{Module, split};
 use super::settings::{self, Settings};
 use super::{AdapterError, AdapterFiles, AdapterMeta, PREFIX, SECTION, plain, prefix, tensor_name};
-use crate::base::{BertConfig, TensorFile};
+use crate::base::{Architecture, BertConfig, TensorFile};
 use crate::model::{Adapter, LoraConfig, LoraVariant, SCORE_HEAD, SlotKind, Target};
 
 /// What to do where an adapter leaves a choice.
@@ -44,7 +44,7 @@ pub fn read_with(
     if map.get("peft_type").and_then(|kind| kind.as_str()) == Some(prefix::PEFT_TYPE) {
         return prefix::read(map, &files.weights, base);
     }
-    let settings = Settings::from_map(map)?;
+    let settings = Settings::from_map(map, base.architecture)?;
     let selected = settings.selection.modules(base)?;
     let file = TensorFile::open(files.weights.as_slice())?;
     let mut meta = match file.metadata().get(SECTION) {
@@ -52,7 +52,7 @@ pub fn read_with(
         None => AdapterMeta::default(),
     };
     meta.base_name.clone_from(&settings.base_name);
-    let found = Found::in_file(&file, settings.variant)?;
+    let found = Found::in_file(&file, settings.variant, base.architecture)?;
     let modules = match selected {
         Some(selected) => {
             found.within(&selected, base)?;
@@ -113,20 +113,24 @@ struct Found {
 }
 
 impl Found {
-    fn in_file(file: &TensorFile<&[u8]>, variant: LoraVariant) -> Result<Self, AdapterError> {
+    fn in_file(
+        file: &TensorFile<&[u8]>,
+        variant: LoraVariant,
+        architecture: &Architecture,
+    ) -> Result<Self, AdapterError> {
         let mut names: BTreeMap<(String, SlotKind), String> = BTreeMap::new();
         for stored in file.entries().keys() {
-            let Some((module, kind)) = parse(stored, variant) else {
+            let Some((module, kind)) = parse(stored, variant, architecture) else {
                 return Err(unused(
                     stored,
                     "LoRB knows LoRA tensors of the encoder and a linear layer `score`",
                 ));
             };
-            if module == "pooler.dense" {
+            if architecture.pooler == Some(module.as_str()) {
                 check_pooler(file, stored, kind)?;
                 continue;
             }
-            if module != SCORE_HEAD && Target::of_module(&module).is_none() {
+            if module != SCORE_HEAD && Target::of_module(architecture, &module).is_none() {
                 return Err(unused(stored, &format!("LoRB adapts no module `{module}`")));
             }
             if let Some(first) = names.insert((module, kind), stored.clone()) {
@@ -138,8 +142,11 @@ impl Found {
 
     /// The adapted modules; each must have its place in the base.
     fn modules(&self, base: &BertConfig) -> Result<BTreeSet<Module>, AdapterError> {
-        let modules: BTreeSet<_> =
-            self.names.keys().filter_map(|(m, _)| Target::of_module(m)).collect();
+        let modules: BTreeSet<_> = self
+            .names
+            .keys()
+            .filter_map(|(m, _)| Target::of_module(base.architecture, m))
+            .collect();
         if modules.is_empty() {
             let what =
                 "is a pattern, and the weights hold no LoRA tensor that says what it matched";
@@ -152,7 +159,7 @@ impl Found {
     /// Refuses a tensor of a module that is not selected, or that the base lacks.
     fn within(&self, selected: &BTreeSet<Module>, base: &BertConfig) -> Result<(), AdapterError> {
         for ((module, _), stored) in &self.names {
-            let Some(place) = Target::of_module(module) else { continue };
+            let Some(place) = Target::of_module(base.architecture, module) else { continue };
             if place.0 >= base.num_hidden_layers {
                 return Err(unused(
                     stored,
@@ -170,16 +177,19 @@ impl Found {
     }
 }
 
-/// Module and kind of a tensor's name. A model that wraps the encoder as `bert` puts that before
-/// its modules.
-fn parse(stored: &str, variant: LoraVariant) -> Option<(String, SlotKind)> {
+/// Module and kind of a tensor's name. A model with a head puts the encoder's attribute before its modules.
+fn parse(
+    stored: &str,
+    variant: LoraVariant,
+    architecture: &Architecture,
+) -> Option<(String, SlotKind)> {
     let name = stored.strip_prefix(PREFIX)?;
     match name {
         "score.weight" => return Some((SCORE_HEAD.to_owned(), SlotKind::HeadWeight)),
         "score.bias" => return Some((SCORE_HEAD.to_owned(), SlotKind::HeadBias)),
         _ => {}
     }
-    let name = name.strip_prefix("bert.").unwrap_or(name);
+    let name = architecture.without_attribute(name);
     let kinds = match variant {
         LoraVariant::AdaLora { .. } => [
             (".lora_A", SlotKind::LoraA),

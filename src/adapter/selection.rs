@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::AdapterError;
 use super::settings::strings;
-use crate::base::BertConfig;
+use crate::base::{Architecture, BertConfig};
 use crate::model::{LoraConfig, ModelError, Target};
 
 /// One linear layer of one encoder layer.
@@ -22,9 +22,12 @@ pub(super) enum Selection {
 }
 
 impl Selection {
-    pub(super) fn from_settings(map: &mut Map<String, Value>) -> Result<Self, AdapterError> {
+    pub(super) fn from_settings(
+        map: &mut Map<String, Value>,
+        architecture: &Architecture,
+    ) -> Result<Self, AdapterError> {
         let layers = layers(map.shift_remove("layers_to_transform"))?;
-        check_pattern(map.shift_remove("layers_pattern"))?;
+        check_pattern(map.shift_remove("layers_pattern"), architecture)?;
         let (targets, excluded) =
             (map.shift_remove("target_modules"), map.shift_remove("exclude_modules"));
         let by_pattern = matches!(&targets, Some(Value::String(s)) if s != "all-linear");
@@ -65,16 +68,14 @@ impl Selection {
         let Self::Lists { targets, excluded, layers } = self else {
             return Ok(None);
         };
-        let ends = |name: &str, entry: &str| {
-            name.strip_suffix(entry).is_some_and(|head| head.ends_with('.'))
-        };
-        // In a model that wraps the encoder as `bert`, full names begin with that.
-        let same = |name: &str, entry: &str| name == entry.strip_prefix("bert.").unwrap_or(entry);
+        let architecture = base.architecture;
+        // In a model with a head, full names begin with the encoder's attribute.
+        let same = |name: &str, entry: &str| name == architecture.without_attribute(entry);
         let chosen = |layer: usize| layers.as_ref().is_none_or(|l| l.contains(&layer));
         let mut found = BTreeSet::new();
         for layer in 0..base.num_hidden_layers {
             for target in Target::ALL {
-                let name = target.module(layer);
+                let name = target.module(architecture, layer);
                 let selected = targets.iter().any(|entry| {
                     entry == "all-linear"
                         || same(&name, entry)
@@ -95,7 +96,11 @@ impl Selection {
             return Err(ModelError::Lora { setting: "layers_to_transform", what }.into());
         }
         if found.is_empty() {
-            return Err(ModelError::UnknownTarget { name: targets.join(", ") }.into());
+            let known = architecture.linears().map(|linear| linear.peft).join(", ");
+            let name = architecture.name;
+            let given = targets.join(", ");
+            let what = format!("selects {given}, but {name}'s linear layers are {known}");
+            return Err(AdapterError::setting("target_modules", what));
         }
         Ok(Some(found))
     }
@@ -119,18 +124,19 @@ fn layers(value: Option<Value>) -> Result<Option<Vec<usize>>, AdapterError> {
     }
 }
 
-/// BERT's layers stand under `layer`; with another pattern PEFT would adapt nothing.
-fn check_pattern(value: Option<Value>) -> Result<(), AdapterError> {
+/// With another pattern than the list of layers PEFT would adapt nothing.
+fn check_pattern(value: Option<Value>, architecture: &Architecture) -> Result<(), AdapterError> {
+    let expected = architecture.layers_pattern();
     let sound = match &value {
         None | Some(Value::Null) => true,
-        Some(Value::String(pattern)) => pattern.is_empty() || pattern == "layer",
-        Some(Value::Array(list)) => list.is_empty() || list.iter().any(|p| p == "layer"),
+        Some(Value::String(pattern)) => pattern.is_empty() || pattern == expected,
+        Some(Value::Array(list)) => list.is_empty() || list.iter().any(|p| p == expected),
         Some(_) => false,
     };
     match value {
         Some(value) if !sound => Err(AdapterError::setting(
             "layers_pattern",
-            format!("is {value}; in a BERT it is \"layer\""),
+            format!("is {value}; in this base it is {expected:?}"),
         )),
         _ => Ok(()),
     }
@@ -146,7 +152,9 @@ pub(super) fn split(
     for &layer in &layers {
         for &target in &targets {
             if !modules.contains(&(layer, target)) {
-                return Err(AdapterError::Uneven { module: target.module(layer) });
+                return Err(AdapterError::Uneven {
+                    module: target.module(base.architecture, layer),
+                });
             }
         }
     }
@@ -155,10 +163,20 @@ pub(super) fn split(
 }
 
 /// `target_modules` and `exclude_modules` that select exactly the adapter's targets in PEFT.
-pub(super) fn names(config: &LoraConfig) -> (Vec<&'static str>, Vec<&'static str>) {
-    let targets = config.targets.iter().map(|t| t.peft_name()).collect();
-    // `output.dense` ends the name of the attention's output too.
-    let both = config.targets.contains(&Target::Output)
-        && !config.targets.contains(&Target::AttentionOutput);
-    (targets, if both { vec![Target::AttentionOutput.path()] } else { Vec::new() })
+pub(super) fn names(
+    config: &LoraConfig,
+    architecture: &Architecture,
+) -> (Vec<&'static str>, Vec<&'static str>) {
+    let name = |target: &Target| target.name_in(architecture);
+    let targets: Vec<_> = config.targets.iter().map(|target| name(target).peft).collect();
+    // BERT's `output.dense` ends the name of the attention's output too.
+    let matched = |path: &str| targets.iter().any(|entry| ends(path, entry));
+    let others = Target::ALL.into_iter().filter(|target| !config.targets.contains(target));
+    let excluded = others.map(|target| name(&target).path).filter(|path| matched(path)).collect();
+    (targets, excluded)
+}
+
+/// Whether a module's name ends in an entry after a dot.
+fn ends(name: &str, entry: &str) -> bool {
+    name.strip_suffix(entry).is_some_and(|head| head.ends_with('.'))
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::AdapterError;
 use super::selection::Selection;
+use crate::base::Architecture;
 use crate::model::LoraVariant;
 
 /// The settings of an adapter, before they are held against a base.
@@ -35,7 +36,10 @@ const HARMLESS: [&str; 11] = [
 ];
 
 impl Settings {
-    pub(super) fn from_map(mut map: Map<String, Value>) -> Result<Self, AdapterError> {
+    pub(super) fn from_map(
+        mut map: Map<String, Value>,
+        architecture: &Architecture,
+    ) -> Result<Self, AdapterError> {
         let adalora = match map.shift_remove("peft_type") {
             Some(Value::String(kind)) if kind == "LORA" => false,
             Some(Value::String(kind)) if kind == "ADALORA" => true,
@@ -73,7 +77,7 @@ impl Settings {
             dropout: number(&mut map, "lora_dropout")?.unwrap_or(0.0),
             rslora: flag(&mut map, "use_rslora")?.unwrap_or(false),
             variant,
-            selection: Selection::from_settings(&mut map)?,
+            selection: Selection::from_settings(&mut map, architecture)?,
             base_name,
         };
         refuse_the_rest(map)?;

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::selection::names;
 use super::{AdapterError, AdapterFiles, AdapterMeta, SECTION, plain, prefix, tensor_name};
-use crate::base::{TensorFault, write_f32};
+use crate::base::{Architecture, TensorFault, write_f32};
 use crate::model::{Adapter, LoraConfig, LoraVariant, Method, SCORE_HEAD, Slot};
 
 /// Writes an adapter, its score head and its metadata. Equal input gives equal bytes.
 ///
-/// The files load with `PeftModel.from_pretrained` on a BertModel, with or without a linear layer
-/// `score`.
+/// The files load with `PeftModel.from_pretrained` on the bare encoder (`BertModel`, `DistilBertModel`), with
+/// or without a linear layer `score`.
 ///
 /// # Errors
 /// [`AdapterError::Tensor`] names a tensor with a NaN or an infinity, [`AdapterError::Unwritable`]
@@ -58,7 +58,7 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
     )
     .map_err(AdapterError::Unwritable)?;
     let config = match &adapter.method {
-        Method::Lora(lora) => lora_config(lora, meta)?,
+        Method::Lora(lora) => lora_config(lora, adapter.layout.architecture(), meta)?,
         Method::Prefix { .. } => prefix::config(adapter, meta),
         method => plain::config(method, meta),
     };
@@ -69,11 +69,15 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
 }
 
 /// `adapter_config.json`: keys in PEFT's (alphabetical) order.
-fn lora_config(lora: &LoraConfig, meta: &AdapterMeta) -> Result<Value, AdapterError> {
+fn lora_config(
+    lora: &LoraConfig,
+    architecture: &Architecture,
+    meta: &AdapterMeta,
+) -> Result<Value, AdapterError> {
+    let (targets, excluded) = names(lora, architecture);
     if let LoraVariant::AdaLora { target_rank } = lora.variant {
-        return adalora_config(lora, target_rank, meta);
+        return adalora_config(lora, target_rank, targets, excluded, meta);
     }
-    let (targets, excluded) = names(lora);
     Ok(json!({
         "alpha_pattern": {},
         "base_model_name_or_path": meta.base_name,
@@ -103,9 +107,10 @@ fn lora_config(lora: &LoraConfig, meta: &AdapterMeta) -> Result<Value, AdapterEr
 fn adalora_config(
     lora: &LoraConfig,
     target_rank: usize,
+    targets: Vec<&str>,
+    excluded: Vec<&str>,
     meta: &AdapterMeta,
 ) -> Result<Value, AdapterError> {
-    let (targets, excluded) = names(lora);
     Ok(json!({
         "base_model_name_or_path": meta.base_name,
         "bias": "none",

@@ -1,16 +1,23 @@
-//! `config.json` of a BERT: read, judged, and reduced to what the encoder needs.
+//! `config.json` of a base: read, checked, and reduced to what the encoder needs.
 
 use serde_json::{Map, Value};
 
 use super::BaseError;
+use super::arch::{Architecture, ConfigKeys};
 
 /// Largest value that a size in `config.json` may have. It keeps products of sizes far from
 /// overflow; the largest BERT published has 24 layers of 1024, so nothing real comes near.
 const SIZE_LIMIT: u64 = 1 << 24;
 
-/// Sizes and constants of a BERT encoder, as `config.json` states them, checked.
+/// The activation of the feed-forward layer that the kernels compute: GELU by the error function.
+const ACTIVATION: &str = "gelu";
+
+/// Sizes and constants of an encoder, as `config.json` states them, checked. The fields are named as in
+/// BERT's file, whatever the keys of the architecture are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BertConfig {
+    /// What the base calls its parts.
+    pub architecture: &'static Architecture,
     /// Word pieces in the vocabulary: rows of the token embedding.
     pub vocab_size: usize,
     /// Width of the hidden state, a multiple of the number of heads.
@@ -21,26 +28,19 @@ pub struct BertConfig {
     pub num_attention_heads: usize,
     /// Width of the feed-forward layer.
     pub intermediate_size: usize,
-    /// Longest sequence in tokens, `[CLS]` and `[SEP]` included.
+    /// Rows of the position embedding.
     pub max_position_embeddings: usize,
-    /// Rows of the token type embedding. LoRB uses type 0 alone.
+    /// Rows of the token type embedding, of which LoRB uses row 0; 0 where the architecture has none.
     pub type_vocab_size: usize,
     /// Epsilon of every LayerNorm, added to the variance.
     pub layer_norm_eps: f64,
-    /// Id of `[PAD]`. LoRB packs without padding; the id is kept for the record.
-    pub pad_token_id: usize,
-    /// `model_type` of the file: `bert`.
-    pub model_type: String,
-    /// Activation of the feed-forward layer: `gelu`, computed with the error function.
-    pub hidden_act: String,
 }
 
 impl BertConfig {
-    /// Reads `config.json` and checks that it describes a BERT that LoRB computes exactly.
+    /// Reads `config.json` and checks that it describes an encoder that LoRB computes exactly.
     ///
-    /// Values that the file leaves out take the defaults of BERT-base, as Transformers does; the
-    /// four sizes that give the architecture its shape (`vocab_size`, `hidden_size`,
-    /// `num_hidden_layers`, `num_attention_heads`) and `intermediate_size` must be there, since a
+    /// Values that the file leaves out take the defaults of Transformers; the sizes that give the encoder
+    /// its shape (vocabulary, hidden and feed-forward width, layers and heads) must be there, since a
     /// guess would only fail later and less clearly.
     ///
     /// # Errors
@@ -52,29 +52,21 @@ impl BertConfig {
         let Value::Object(map) = value else {
             return Err(BaseError::ConfigJson("expected a JSON object".into()));
         };
-        let model_type = model_type(&map)?;
-        refuse_variants(&map)?;
-        let hidden_act = text(&map, "hidden_act")?.unwrap_or("gelu").to_owned();
-        if hidden_act != "gelu" {
-            return Err(config(
-                "hidden_act",
-                format!(
-                    "is {hidden_act:?}; LoRB computes \"gelu\" (with the error function) alone"
-                ),
-            ));
-        }
+        let architecture = architecture(&map)?;
+        let keys = &architecture.keys;
+        refuse_variants(&map, keys)?;
+        let types = keys.token_types.map(|key| whole(&map, key)).transpose()?;
+        let epsilon = keys.norm_epsilon.map(|key| number(&map, key)).transpose()?;
         let config = Self {
-            vocab_size: required(&map, "vocab_size")?,
-            hidden_size: required(&map, "hidden_size")?,
-            num_hidden_layers: required(&map, "num_hidden_layers")?,
-            num_attention_heads: required(&map, "num_attention_heads")?,
-            intermediate_size: required(&map, "intermediate_size")?,
-            max_position_embeddings: whole(&map, "max_position_embeddings")?.unwrap_or(512),
-            type_vocab_size: whole(&map, "type_vocab_size")?.unwrap_or(2),
-            layer_norm_eps: number(&map, "layer_norm_eps")?.unwrap_or(1e-12),
-            pad_token_id: whole(&map, "pad_token_id")?.unwrap_or(0),
-            model_type,
-            hidden_act,
+            architecture,
+            vocab_size: required(&map, keys.vocab_size)?,
+            hidden_size: required(&map, keys.hidden_size)?,
+            num_hidden_layers: required(&map, keys.layers)?,
+            num_attention_heads: required(&map, keys.heads)?,
+            intermediate_size: required(&map, keys.intermediate_size)?,
+            max_position_embeddings: whole(&map, keys.positions)?.unwrap_or(512),
+            type_vocab_size: types.map_or(0, |stated| stated.unwrap_or(2)),
+            layer_norm_eps: epsilon.flatten().unwrap_or(1e-12),
         };
         config.check()?;
         Ok(config)
@@ -85,16 +77,17 @@ impl BertConfig {
     /// # Errors
     /// [`BaseError::Config`] names the key at fault.
     pub fn check(&self) -> Result<(), BaseError> {
+        let keys = &self.architecture.keys;
         let sizes = [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("intermediate_size", self.intermediate_size),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("type_vocab_size", self.type_vocab_size),
+            (keys.vocab_size, self.vocab_size),
+            (keys.hidden_size, self.hidden_size),
+            (keys.layers, self.num_hidden_layers),
+            (keys.heads, self.num_attention_heads),
+            (keys.intermediate_size, self.intermediate_size),
+            (keys.positions, self.max_position_embeddings),
         ];
-        for (key, value) in sizes {
+        let types = keys.token_types.map(|key| (key, self.type_vocab_size));
+        for (key, value) in sizes.into_iter().chain(types) {
             if value == 0 || value as u64 > SIZE_LIMIT {
                 return Err(config(key, format!("is {value}; expected 1 to {SIZE_LIMIT}")));
             }
@@ -102,38 +95,39 @@ impl BertConfig {
         // Every layer costs a bounded amount of bookkeeping before the first tensor is looked for.
         if self.num_hidden_layers > 1024 {
             return Err(config(
-                "num_hidden_layers",
+                keys.layers,
                 format!("is {}; expected at most 1024", self.num_hidden_layers),
             ));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(config(
-                "num_attention_heads",
+                keys.heads,
                 format!(
-                    "is {}, which does not divide hidden_size {}",
-                    self.num_attention_heads, self.hidden_size
+                    "is {}, which does not divide {} {}",
+                    self.num_attention_heads, keys.hidden_size, self.hidden_size
                 ),
             ));
         }
-        if self.max_position_embeddings < 2 {
-            return Err(config(
-                "max_position_embeddings",
-                "is 1; [CLS] and [SEP] alone need 2".into(),
-            ));
+        let least = 2 + self.architecture.first_position;
+        if self.max_position_embeddings < least {
+            let found = self.max_position_embeddings;
+            let what =
+                format!("is {found}; an empty text takes {least} with its two special tokens");
+            return Err(config(keys.positions, what));
         }
         if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps <= 0.1) {
             return Err(config(
-                "layer_norm_eps",
+                keys.norm_epsilon.unwrap_or("layer_norm_eps"),
                 format!("is {}; expected above 0, at most 0.1", self.layer_norm_eps),
             ));
         }
         Ok(())
     }
 
-    /// Width of one attention head: `hidden_size / num_attention_heads`.
+    /// Longest text in tokens, the special tokens at both ends included.
     #[must_use]
-    pub fn head_size(&self) -> usize {
-        self.hidden_size / self.num_attention_heads
+    pub fn max_tokens(&self) -> usize {
+        self.max_position_embeddings - self.architecture.first_position
     }
 }
 
@@ -141,48 +135,35 @@ fn config(key: &'static str, what: String) -> BaseError {
     BaseError::Config { key, what }
 }
 
-fn model_type(map: &Map<String, Value>) -> Result<String, BaseError> {
-    let stated = text(map, "model_type")?;
-    let name = match stated {
-        Some(name) => name.to_owned(),
-        None if architectures(map).any(|a| a.starts_with("Bert")) => "bert".to_owned(),
-        None => return Err(config("model_type", "is missing; LoRB takes \"bert\"".into())),
-    };
-    let why = match name.as_str() {
-        "bert" => return Ok(name),
-        "roberta" | "xlm-roberta" | "camembert" => {
-            "its positions start behind the padding id and its tokens are byte pieces, so a BERT would misread it"
-        }
-        "distilbert" => "its layers carry other names and it has no token types",
-        "albert" => "its layers share one set of weights and its embedding is factorised",
-        "electra" => "its embedding may be projected, and its score is trained on another task",
-        "deberta" | "deberta-v2" => "its attention is disentangled from the positions",
-        "modernbert" | "nomic_bert" => {
-            "its positions are rotary and its feed-forward layer is gated"
-        }
-        "mpnet" => "its attention adds relative position biases",
-        _ => "LoRB knows the architecture of BERT alone",
-    };
-    Err(BaseError::Architecture { model_type: name, why: why.to_owned() })
+fn architecture(map: &Map<String, Value>) -> Result<&'static Architecture, BaseError> {
+    match text(map, "model_type")? {
+        Some(name) => Architecture::of_model_type(name).ok_or_else(|| BaseError::Architecture {
+            model_type: name.to_owned(),
+            why: Architecture::reason(name),
+            known: Architecture::known_model_types(),
+        }),
+        None => classes(map).find_map(Architecture::of_class).ok_or_else(|| {
+            let known = Architecture::known_model_types();
+            config("model_type", format!("is missing; LoRB reads {known}"))
+        }),
+    }
 }
 
-fn architectures(map: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    map.get("architectures")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
+fn classes(map: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let classes = map.get("architectures").and_then(Value::as_array);
+    classes.into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// Refuses switches of `config.json` that change what the encoder computes.
-fn refuse_variants(map: &Map<String, Value>) -> Result<(), BaseError> {
-    if let Some(kind) = text(map, "position_embedding_type")?
-        && kind != "absolute"
-    {
-        return Err(config(
-            "position_embedding_type",
-            format!("is {kind:?}; LoRB computes \"absolute\" alone"),
-        ));
+fn refuse_variants(map: &Map<String, Value>, keys: &ConfigKeys) -> Result<(), BaseError> {
+    if let Some(kind) = text(map, keys.activation)?.filter(|kind| *kind != ACTIVATION) {
+        let what =
+            format!("is {kind:?}; LoRB computes only {ACTIVATION:?} (by the error function)");
+        return Err(config(keys.activation, what));
+    }
+    if let Some(kind) = text(map, "position_embedding_type")?.filter(|kind| *kind != "absolute") {
+        let what = format!("is {kind:?}; LoRB computes only \"absolute\"");
+        return Err(config("position_embedding_type", what));
     }
     for key in ["is_decoder", "add_cross_attention"] {
         match map.get(key) {

@@ -17,15 +17,17 @@ pub enum BaseError {
         /// What is wrong with it.
         what: String,
     },
-    /// The model is no BERT.
+    /// The architecture is none that LoRB computes.
     #[error(
-        "config.json: model_type {model_type:?} is not supported: {why}. Take a base of model_type \"bert\""
+        "config.json: model_type {model_type:?} is not supported: {why}. Use a base of model_type {known}"
     )]
     Architecture {
         /// The model type stated.
         model_type: String,
-        /// Why it does not load as a BERT.
-        why: String,
+        /// Why LoRB does not compute it.
+        why: &'static str,
+        /// The model types that LoRB computes.
+        known: String,
     },
     /// The tokenizer file cannot be read, or does not suit the base.
     #[error("tokenizer: {0}")]

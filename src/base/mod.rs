@@ -1,6 +1,7 @@
-//! A pretrained BERT in bytes: configuration, tokenizer and tensors, all checked before anything is
+//! A pretrained encoder in bytes: configuration, tokenizer and tensors, all checked before anything is
 //! computed.
 
+pub mod arch;
 mod config;
 mod error;
 mod origin;
@@ -13,6 +14,7 @@ mod tokenizer;
 mod weights;
 mod write;
 
+pub use arch::Architecture;
 pub use config::BertConfig;
 pub use error::BaseError;
 pub use origin::Origin;
@@ -38,7 +40,7 @@ pub struct BaseFiles<'a> {
     pub weights: Vec<u8>,
 }
 
-/// A BERT ready to be built into an encoder.
+/// A base ready to be built into an encoder.
 #[derive(Debug, Clone)]
 pub struct Base {
     /// Sizes and constants.

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use half::f16;
 use safetensors::Dtype;
 
-use super::survey::{Role, Survey, is_linear, survey};
+use super::arch::Architecture;
+use super::survey::{Role, Survey, survey};
 use super::tensor_file::{Header, LENGTH, damaged, widen};
 use super::{BaseError, BaseWeights, BertConfig, Origin, TensorEntry, TensorFault};
 use crate::packed::{Elements, Packed, Precision, quantise};
@@ -103,6 +104,7 @@ fn take_header(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Result<Option<Header>, 
 /// The tensors under way.
 #[derive(Debug)]
 struct Tensors {
+    architecture: &'static Architecture,
     precision: Precision,
     /// Those whose bytes are still to come, the one under way first.
     coming: VecDeque<(String, TensorEntry, Role)>,
@@ -118,6 +120,7 @@ impl Tensors {
     fn new(header: Header, config: &BertConfig, precision: Precision) -> Result<Self, BaseError> {
         let Survey { parts, ignored } = survey(&header, config)?;
         Ok(Self {
+            architecture: config.architecture,
             precision,
             coming: parts.into(),
             under_way: None,
@@ -131,8 +134,10 @@ impl Tensors {
 
     fn push(&mut self, mut bytes: &[u8]) -> Result<(), BaseError> {
         while let Some((stored, entry, role)) = self.coming.front() {
-            let arrival =
-                self.under_way.get_or_insert_with(|| Arrival::new(entry, role, self.precision));
+            let (architecture, precision) = (self.architecture, self.precision);
+            let arrival = self
+                .under_way
+                .get_or_insert_with(|| Arrival::new(entry, role, architecture, precision));
             let (taken, rest) = bytes.split_at(bytes.len().min(arrival.left));
             arrival.push(taken, stored)?;
             bytes = rest;
@@ -185,7 +190,7 @@ impl Tensors {
             let inputs = shape.last().copied().unwrap_or(1);
             tensors.insert(name, (shape, Packed::from_elements(elements, inputs)));
         }
-        Ok(BaseWeights::new(tensors, self.ignored, self.entries, self.origin))
+        Ok(BaseWeights::new(self.architecture, tensors, self.ignored, self.entries, self.origin))
     }
 }
 
@@ -223,14 +228,19 @@ struct Arrival {
 const STRIDE: usize = 4096;
 
 impl Arrival {
-    fn new(entry: &TensorEntry, role: &Role, precision: Precision) -> Self {
+    fn new(
+        entry: &TensorEntry,
+        role: &Role,
+        architecture: &Architecture,
+        precision: Precision,
+    ) -> Self {
         let count = entry.shape.iter().product();
         let full = || Sink::Full(Vec::with_capacity(count));
         let sink = match role {
             Role::None => Sink::Nothing,
             Role::Scales(_) => full(),
             Role::Tensor(_) if entry.dtype == Dtype::I8 => Sink::Bytes(Vec::with_capacity(count)),
-            Role::Tensor(name) if is_linear(name, &entry.shape) => match precision {
+            Role::Tensor(name) if architecture.is_linear(name, &entry.shape) => match precision {
                 Precision::F32 => full(),
                 Precision::F16 => Sink::Half(Vec::with_capacity(count)),
                 Precision::Int8 => Sink::Rows {

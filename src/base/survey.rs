@@ -29,18 +29,13 @@ pub(super) struct Survey {
     pub ignored: Vec<String>,
 }
 
-/// Whether a tensor is the weight of a linear layer, which may be kept in fewer bits.
-pub(super) fn is_linear(name: &str, shape: &[usize]) -> bool {
-    name.starts_with("encoder.") && name.ends_with(".weight") && shape.len() == 2
-}
-
 /// Checks names, shapes and types of all tensors.
 pub(super) fn survey(header: &Header, config: &BertConfig) -> Result<Survey, BaseError> {
     let expected: BTreeMap<String, Vec<usize>> = expected_tensors(config).into_iter().collect();
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     let mut others = Vec::new();
     for stored in header.entries.keys() {
-        let name = plain_name(stored);
+        let name = config.architecture.plain_name(stored);
         if !expected.contains_key(&name) {
             others.push((stored, name));
             continue;
@@ -59,7 +54,7 @@ pub(super) fn survey(header: &Header, config: &BertConfig) -> Result<Survey, Bas
     let in_8_bits = |name: &str| {
         let shape = expected.get(name)?;
         let entry = entry_of(name).filter(|entry| entry.dtype == Dtype::I8)?;
-        is_linear(name, shape).then_some(entry)
+        config.architecture.is_linear(name, shape).then_some(entry)
     };
     let mut roles: BTreeMap<&str, Role> = BTreeMap::new();
     let mut ignored = Vec::new();
@@ -84,7 +79,7 @@ pub(super) fn survey(header: &Header, config: &BertConfig) -> Result<Survey, Bas
     }
     for (name, shape) in expected_tensors(config) {
         let Some(stored) = found.get(&name) else {
-            return Err(BaseError::MissingTensor { hint: near_miss(header, &name), name });
+            return Err(BaseError::MissingTensor { hint: near_miss(header, &name, config), name });
         };
         let entry = &header.entries[stored];
         check_shape(stored, entry, &shape)?;
@@ -120,7 +115,7 @@ fn masked_head<'a>(
     others: &[(&'a String, String)],
     config: &BertConfig,
 ) -> Vec<&'a String> {
-    let find = |(name, shape): &(&str, Vec<usize>)| {
+    let find = |(name, shape): &(String, Vec<usize>)| {
         let (stored, _) = others.iter().find(|(_, plain)| plain == name)?;
         let entry = &header.entries[*stored];
         (entry.shape == *shape && entry.check_dtype(stored).is_ok()).then_some(*stored)
@@ -139,36 +134,24 @@ fn check_shape(stored: &str, entry: &TensorEntry, expected: &[usize]) -> Result<
     })
 }
 
-/// The name as BertModel has it: without the prefix of models with heads, and with today's names of
-/// LayerNorm.
-fn plain_name(stored: &str) -> String {
-    let name = stored.strip_prefix("bert.").unwrap_or(stored);
-    for (old, new) in
-        [("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")]
-    {
-        if let Some(head) = name.strip_suffix(old) {
-            return format!("{head}{new}");
-        }
-    }
-    name.to_owned()
-}
-
-/// Lets pass what lies beside the encoder; a tensor of the encoder itself must be known.
+/// Lets pass what is not part of the encoder; a tensor of the encoder itself must be known.
 fn refuse_unknown(stored: &str, name: &str, config: &BertConfig) -> Result<(), BaseError> {
-    let buffer = matches!(name, "embeddings.position_ids" | "embeddings.token_type_ids");
-    if buffer || !(name.starts_with("embeddings.") || name.starts_with("encoder.")) {
+    if !config.architecture.is_of_encoder(name) {
         return Ok(());
     }
-    let hint = format!("num_hidden_layers is {}", config.num_hidden_layers);
+    let hint = format!("{} is {}", config.architecture.keys.layers, config.num_hidden_layers);
     Err(BaseError::Unexpected { name: stored.to_owned(), hint })
 }
 
 /// What the file holds under another prefix in place of a missing tensor, to put into the message.
-fn near_miss(header: &Header, name: &str) -> String {
+fn near_miss(header: &Header, name: &str, config: &BertConfig) -> String {
     let tail = format!(".{name}");
     match header.entries.keys().find(|k| k.ends_with(&tail)) {
         Some(other) => {
-            format!(", though `{other}` is there; LoRB reads names with the prefix `bert.` or none")
+            let prefix = config.architecture.attribute;
+            format!(
+                ", though `{other}` is there; LoRB reads names with the prefix `{prefix}.` or none"
+            )
         }
         None => String::new(),
     }

@@ -1,4 +1,4 @@
-//! The base's WordPiece tokenizer.
+//! The base's tokenizer.
 
 #[cfg(any(target_family = "wasm", test))]
 mod bert;
@@ -10,7 +10,7 @@ mod tests;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 
-use super::{BaseError, BertConfig};
+use super::{BaseError, BertConfig, arch};
 
 #[cfg(target_family = "wasm")]
 use bert::Bert as Inner;
@@ -31,7 +31,7 @@ pub enum TokenizerFile<'a> {
 /// A tokenised text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
-    /// `[CLS]`, word pieces, `[SEP]`: 2 to `max_position_embeddings` ids below `vocab_size`.
+    /// `[CLS]`, word pieces, `[SEP]`: 2 to `max_tokens` ids below `vocab_size`.
     pub ids: Vec<u32>,
     /// Whether word pieces were cut off at the end to fit.
     pub truncated: bool,
@@ -41,8 +41,9 @@ pub struct Encoded {
 #[derive(Debug, Clone)]
 pub struct BertTokenizer {
     inner: Inner,
-    cls: u32,
-    sep: u32,
+    tokens: &'static arch::Tokenizer,
+    start: u32,
+    end: u32,
     limit: usize,
 }
 
@@ -51,29 +52,32 @@ impl BertTokenizer {
     /// are dropped: LoRB packs without padding and cuts at the base's own limit.
     ///
     /// # Errors
-    /// [`BaseError::Tokenizer`] when the file is malformed or knows no `[CLS]` and `[SEP]`,
+    /// [`BaseError::Tokenizer`] when the file is malformed or lacks the tokens around a text,
     /// [`BaseError::VocabularyTooLarge`] when an id has no row in the token embedding.
     pub fn from_file(file: TokenizerFile<'_>, config: &BertConfig) -> Result<Self, BaseError> {
+        let tokens = &config.architecture.tokenizer;
         let inner = match file {
             TokenizerFile::Json(bytes) => Inner::from_json(bytes)
                 .map_err(|e| BaseError::Tokenizer(format!("tokenizer.json cannot be read: {e}")))?,
-            TokenizerFile::Vocab(bytes, lowercase) => {
-                Inner::from_vocab(VocabTxt::read(bytes, lowercase)?).map_err(fault)?
-            }
+            TokenizerFile::Vocab(bytes, lowercase) => match tokens.kind {
+                arch::TokenizerKind::WordPiece => {
+                    Inner::from_vocab(VocabTxt::read(bytes, lowercase, tokens)?).map_err(fault)?
+                }
+            },
         };
-        let (cls, sep) = frame(&inner)?;
+        let (start, end) = frame(&inner, tokens)?;
         // The largest id; among equals the first name, so that the message is always the same.
         let last = inner.vocabulary().into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0)));
         match last {
             Some((token, id)) if id as usize >= config.vocab_size => {
                 Err(BaseError::VocabularyTooLarge { token, id, vocab_size: config.vocab_size })
             }
-            Some(_) => Ok(Self { inner, cls, sep, limit: config.max_position_embeddings }),
+            Some(_) => Ok(Self { inner, tokens, start, end, limit: config.max_tokens() }),
             None => Err(BaseError::Tokenizer("the vocabulary is empty".into())),
         }
     }
 
-    /// Tokenises one text as Transformers does, `[CLS]` before and `[SEP]` behind it. An empty text
+    /// Tokenises one text as Transformers does, with `[CLS]` before and `[SEP]` after it. An empty text
     /// gives these two.
     ///
     /// # Errors
@@ -84,9 +88,9 @@ impl BertTokenizer {
         let room = self.limit - 2;
         let kept = &pieces[..pieces.len().min(room)];
         let mut ids = Vec::with_capacity(kept.len() + 2);
-        ids.push(self.cls);
+        ids.push(self.start);
         ids.extend_from_slice(kept);
-        ids.push(self.sep);
+        ids.push(self.end);
         Ok(Encoded { ids, truncated: pieces.len() > room })
     }
 
@@ -95,7 +99,7 @@ impl BertTokenizer {
     /// # Errors
     /// [`BaseError::Tokenizer`] when the vocabulary has no such token.
     pub fn mask(&self) -> Result<u32, BaseError> {
-        token_id(&self.inner, "[MASK]")
+        token_id(&self.inner, self.tokens.mask)
     }
 
     /// Word pieces known, added tokens included.
@@ -119,35 +123,38 @@ struct VocabTxt {
 }
 
 impl VocabTxt {
-    fn read(bytes: &[u8], lowercase: bool) -> Result<Self, BaseError> {
+    fn read(bytes: &[u8], lowercase: bool, tokens: &arch::Tokenizer) -> Result<Self, BaseError> {
         let vocab = WordPiece::read_bytes(bytes)
             .map_err(|e| BaseError::Tokenizer(format!("vocab.txt cannot be read: {e}")))?;
-        let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-        for token in &special[1..4] {
-            if !vocab.contains_key(*token) {
+        let arch::Tokenizer { padding, unknown, start, end, mask, .. } = *tokens;
+        let special = [padding, unknown, start, end, mask];
+        for token in [unknown, start, end] {
+            if !vocab.contains_key(token) {
                 return Err(BaseError::Tokenizer(format!("vocab.txt has no line {token}")));
             }
         }
         let present = special.iter().filter(|token| vocab.contains_key(**token));
         let special = present.map(ToString::to_string).collect();
         let model =
-            WordPiece::builder().vocab(vocab).unk_token("[UNK]".into()).build().map_err(fault)?;
+            WordPiece::builder().vocab(vocab).unk_token(unknown.into()).build().map_err(fault)?;
         // Accents are stripped where text is lower-cased (`None`), as BERT was trained.
         let normalizer = BertNormalizer::new(true, true, None, lowercase);
         Ok(Self { model, normalizer, special })
     }
 }
 
-/// The ids put before and behind a text: what the file's template adds to an empty text, else
-/// `[CLS]` and `[SEP]`.
-fn frame(tokenizer: &Inner) -> Result<(u32, u32), BaseError> {
+/// The ids put before and after a text: what the file's template adds to an empty text, else the
+/// architecture's own.
+fn frame(tokenizer: &Inner, tokens: &arch::Tokenizer) -> Result<(u32, u32), BaseError> {
     let empty = tokenizer.frame().map_err(fault)?;
     match *empty {
-        [cls, sep] => Ok((cls, sep)),
-        [] => Ok((token_id(tokenizer, "[CLS]")?, token_id(tokenizer, "[SEP]")?)),
+        [start, end] => Ok((start, end)),
+        [] => Ok((token_id(tokenizer, tokens.start)?, token_id(tokenizer, tokens.end)?)),
         ref other => Err(BaseError::Tokenizer(format!(
-            "its template adds {} tokens to a text; BERT's adds [CLS] and [SEP]",
-            other.len()
+            "its template adds {} tokens to a text; expected {} and {}",
+            other.len(),
+            tokens.start,
+            tokens.end
         ))),
     }
 }

@@ -1,7 +1,8 @@
-//! The encoder's tensors in `model.safetensors`, by the names of Transformers' BertModel.
+//! The encoder's tensors in `model.safetensors`, by the names of its architecture in Transformers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::arch::{Architecture, MaskedHeadNames};
 use super::stream::WeightStream;
 use super::{BaseError, BertConfig, HostTensor, Origin, TensorEntry};
 use crate::packed::{Packed, Precision};
@@ -11,57 +12,59 @@ use crate::packed::{Packed, Precision};
 #[must_use]
 pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-    let mut tensors = vec![
-        ("embeddings.word_embeddings.weight".to_owned(), vec![config.vocab_size, hidden]),
-        (
-            "embeddings.position_embeddings.weight".to_owned(),
-            vec![config.max_position_embeddings, hidden],
-        ),
-        (
-            "embeddings.token_type_embeddings.weight".to_owned(),
-            vec![config.type_vocab_size, hidden],
-        ),
+    let architecture = config.architecture;
+    let (embeddings, layer) = (&architecture.embeddings, &architecture.layer);
+    let tables = [
+        (Some(embeddings.words), config.vocab_size),
+        (Some(embeddings.positions), config.max_position_embeddings),
+        (embeddings.types, config.type_vocab_size),
     ];
-    let mut pair = |name: String, weight: Vec<usize>| {
+    let mut tensors = Vec::new();
+    for (module, rows) in tables {
+        tensors.extend(module.map(|module| (format!("{module}.weight"), vec![rows, hidden])));
+    }
+    let mut pair = |module: String, weight: Vec<usize>| {
         let bias = vec![weight[0]];
-        tensors.push((format!("{name}.weight"), weight));
-        tensors.push((format!("{name}.bias"), bias));
+        tensors.push((format!("{module}.weight"), weight));
+        tensors.push((format!("{module}.bias"), bias));
     };
-    pair("embeddings.LayerNorm".to_owned(), vec![hidden]);
-    for layer in 0..config.num_hidden_layers {
-        let parts = [
-            ("attention.self.query", vec![hidden, hidden]),
-            ("attention.self.key", vec![hidden, hidden]),
-            ("attention.self.value", vec![hidden, hidden]),
-            ("attention.output.dense", vec![hidden, hidden]),
-            ("attention.output.LayerNorm", vec![hidden]),
-            ("intermediate.dense", vec![inner, hidden]),
-            ("output.dense", vec![hidden, inner]),
-            ("output.LayerNorm", vec![hidden]),
-        ];
-        for (part, weight) in parts {
-            pair(format!("encoder.layer.{layer}.{part}"), weight);
+    pair(embeddings.norm.to_owned(), vec![hidden]);
+    let parts = [
+        (layer.query.path, vec![hidden, hidden]),
+        (layer.key.path, vec![hidden, hidden]),
+        (layer.value.path, vec![hidden, hidden]),
+        (layer.attention_output.path, vec![hidden, hidden]),
+        (layer.attention_norm, vec![hidden]),
+        (layer.intermediate.path, vec![inner, hidden]),
+        (layer.output.path, vec![hidden, inner]),
+        (layer.output_norm, vec![hidden]),
+    ];
+    for index in 0..config.num_hidden_layers {
+        for (path, weight) in &parts {
+            pair(architecture.module(index, path), weight.clone());
         }
     }
     tensors
 }
 
-/// The tensors of BERT's masked-language head, which not every base has. The rows that tokens are told
-/// apart by are the word embeddings, as in every BERT that ties the two.
-pub(super) fn masked_head_tensors(config: &BertConfig) -> [(&'static str, Vec<usize>); 5] {
+/// The tensors of the masked-language head, which not every base has. The rows that tokens are told
+/// apart by are the word embeddings, as in every base that ties the two.
+pub(super) fn masked_head_tensors(config: &BertConfig) -> [(String, Vec<usize>); 5] {
     let hidden = config.hidden_size;
+    let MaskedHeadNames { dense, norm, bias } = config.architecture.masked_head;
     [
-        ("cls.predictions.transform.dense.weight", vec![hidden, hidden]),
-        ("cls.predictions.transform.dense.bias", vec![hidden]),
-        ("cls.predictions.transform.LayerNorm.weight", vec![hidden]),
-        ("cls.predictions.transform.LayerNorm.bias", vec![hidden]),
-        ("cls.predictions.bias", vec![config.vocab_size]),
+        (format!("{dense}.weight"), vec![hidden, hidden]),
+        (format!("{dense}.bias"), vec![hidden]),
+        (format!("{norm}.weight"), vec![hidden]),
+        (format!("{norm}.bias"), vec![hidden]),
+        (bias.to_owned(), vec![config.vocab_size]),
     ]
 }
 
 /// The encoder's tensors in host memory, checked against the configuration.
 #[derive(Debug, Clone)]
 pub struct BaseWeights {
+    architecture: &'static Architecture,
     tensors: BTreeMap<String, (Vec<usize>, Packed)>,
     taken: BTreeSet<String>,
     ignored: Vec<String>,
@@ -73,9 +76,9 @@ impl BaseWeights {
     /// Opens `model.safetensors` and checks that it holds every tensor of the encoder in the right
     /// shape, in f32, f16 or bf16, or linear weights in 8 bits as LoRB writes them, finite throughout.
     ///
-    /// Names may carry the prefix `bert.`; `LayerNorm.gamma` and `LayerNorm.beta` of old files
-    /// stand for weight and bias. A masked-language head is kept where it is whole; other heads, the
-    /// pooler and stored position ids are left aside, see [`BaseWeights::ignored`].
+    /// Names may carry the prefix of models with a head (`bert.`); BERT's old endings `LayerNorm.gamma` and
+    /// `LayerNorm.beta` stand for weight and bias. A masked-language head is kept where it is whole; other
+    /// heads, the pooler and stored position ids are left aside, see [`BaseWeights::ignored`].
     ///
     /// # Errors
     /// [`BaseError`] names the first tensor at fault. A tensor of the encoder that the
@@ -89,12 +92,13 @@ impl BaseWeights {
     }
 
     pub(super) fn new(
+        architecture: &'static Architecture,
         tensors: BTreeMap<String, (Vec<usize>, Packed)>,
         ignored: Vec<String>,
         entries: BTreeMap<String, TensorEntry>,
         origin: Option<Origin>,
     ) -> Self {
-        Self { tensors, taken: BTreeSet::new(), ignored, entries, origin }
+        Self { architecture, tensors, taken: BTreeSet::new(), ignored, entries, origin }
     }
 
     /// Hands a tensor over in full; each can be taken once.
@@ -145,18 +149,16 @@ impl BaseWeights {
         Ok(tensor)
     }
 
-    /// Drops what a base of fewer layers has not.
+    /// Drops the layers after the first `count`.
     pub(super) fn keep_layers(&mut self, count: usize) {
-        let layer = |name: &str| -> Option<usize> {
-            name.strip_prefix("encoder.layer.")?.split('.').next()?.parse().ok()
-        };
+        let layer = |name: &str| self.architecture.split(name).map(|(layer, _)| layer);
         self.tensors.retain(|name, _| layer(name).is_none_or(|layer| layer < count));
     }
 
-    /// Whether the file has BERT's masked-language head, whole and not taken yet.
+    /// Whether the file has the masked-language head, whole and not taken yet.
     #[must_use]
     pub fn has_masked_head(&self) -> bool {
-        self.tensors.contains_key("cls.predictions.bias")
+        self.tensors.contains_key(self.architecture.masked_head.bias)
     }
 
     /// Names in the file that are not used: other heads, pooler, stored position ids.

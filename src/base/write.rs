@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use half::f16;
 
-use super::survey::{SCALES, is_linear};
+use super::survey::SCALES;
 use super::{BaseError, BaseWeights, BertConfig, Origin, expected_tensors};
 use crate::packed::{Elements, Packed, Precision};
 
@@ -28,7 +28,7 @@ impl BaseWeights {
         for (name, shape) in expected_tensors(config) {
             let weight = self.take_packed(&name)?;
             let wanted = match shape.len() {
-                2 if is_linear(&name, &shape) => precision,
+                2 if config.architecture.is_linear(&name, &shape) => precision,
                 2 if precision != Precision::F32 => Precision::F16,
                 _ => Precision::F32,
             };

@@ -22,7 +22,7 @@ pub(super) fn synthetic(base: &BertConfig, tokens: usize, seed: u64) -> TrainDat
     while lists.is_empty() || made < tokens {
         let members: Vec<usize> = (0..HYPOTHESES)
             .map(|_| {
-                let length = (SHORTEST + below(SPREAD)).min(base.max_position_embeddings);
+                let length = (SHORTEST + below(SPREAD)).min(base.max_tokens());
                 sequences.push((0..length).map(|_| below(base.vocab_size) as u32).collect());
                 made += length;
                 sequences.len() - 1

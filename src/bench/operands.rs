@@ -151,7 +151,7 @@ impl Bench<'_> {
             Op::Embed => {
                 let words = source.draw([self.base.vocab_size, hidden]);
                 let places = source.draw([self.base.max_position_embeddings, hidden]);
-                let types = source.draw([self.base.type_vocab_size, hidden]);
+                let types = source.draw([self.base.type_vocab_size.max(1), hidden]);
                 let (gamma, beta) = (source.draw([hidden]), source.draw([hidden]));
                 let ids = [self.batch.tokens.as_slice(), &self.batch.positions].concat();
                 let ids = Tensor::<1, Int>::from_ints(ids.as_slice(), &device);

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use crate::base::arch::BERT;
 use crate::base::{BaseError, BaseWeights, BertConfig, expected_tensors};
 
 /// Standard deviation of the weights, BERT's `initializer_range`.
@@ -36,6 +37,7 @@ impl Shape {
             Self::Tiny => (2, 64, 4, 128, 200, 64),
         };
         BertConfig {
+            architecture: &BERT,
             vocab_size: words,
             hidden_size: hidden,
             num_hidden_layers: layers,
@@ -44,9 +46,6 @@ impl Shape {
             max_position_embeddings: positions,
             type_vocab_size: 2,
             layer_norm_eps: 1e-12,
-            pad_token_id: 0,
-            model_type: "bert".to_owned(),
-            hidden_act: "gelu".to_owned(),
         }
     }
 }
@@ -74,10 +73,10 @@ pub(super) fn uniform(rng: &mut ChaCha8Rng, limit: f64) -> impl Iterator<Item = 
     })
 }
 
-/// Weights as BERT is initialised, but uniform: deviation 0.02, biases 0, LayerNorm's weights 1.
+/// Weights as BERT is initialised, but uniform: deviation 0.02, biases 0, weights of layer norms 1.
 ///
 /// # Errors
-/// [`BaseError`] when `config` is none of a BERT that LoRB reads.
+/// [`BaseError`] when `config` describes no base that LoRB reads.
 pub fn random_weights(config: &BertConfig, seed: u64) -> Result<BaseWeights, BaseError> {
     config.check()?;
     let tensors = expected_tensors(config);
@@ -97,7 +96,7 @@ pub fn random_weights(config: &BertConfig, seed: u64) -> Result<BaseWeights, Bas
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for (name, shape) in &tensors {
         let count = shape.iter().product();
-        if name.ends_with("LayerNorm.weight") {
+        if is_norm_weight(name, shape) {
             bytes.extend(std::iter::repeat_n(1f32.to_le_bytes(), count).flatten());
         } else if name.ends_with(".bias") {
             bytes.resize(bytes.len() + 4 * count, 0);
@@ -108,6 +107,11 @@ pub fn random_weights(config: &BertConfig, seed: u64) -> Result<BaseWeights, Bas
         }
     }
     BaseWeights::open(bytes, config)
+}
+
+/// The weights of layer norms are the only ones that are vectors.
+fn is_norm_weight(name: &str, shape: &[usize]) -> bool {
+    name.ends_with(".weight") && shape.len() == 1
 }
 
 #[cfg(test)]
@@ -133,7 +137,7 @@ mod tests {
             assert_eq!(tensor.shape, shape);
             let square = tensor.data.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
             let size = (square / tensor.data.len() as f64).sqrt();
-            if name.ends_with("LayerNorm.weight") {
+            if is_norm_weight(&name, &shape) {
                 assert!(tensor.data.iter().all(|&x| x == 1.0), "{name}");
             } else if name.ends_with(".bias") {
                 assert_eq!(size, 0.0, "{name}");

@@ -14,7 +14,7 @@ use super::input::Reading;
 /// The base.
 #[derive(Args, Debug, Clone)]
 pub struct BaseArgs {
-    /// Pretrained BERT: a directory with config.json, model.safetensors and tokenizer.json or
+    /// Pretrained BERT or DistilBERT: a directory with config.json, model.safetensors and tokenizer.json or
     /// vocab.txt, or a Hugging Face hub id
     #[arg(long, value_name = "DIR|ID")]
     pub model: String,

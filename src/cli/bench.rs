@@ -26,7 +26,7 @@ pub struct BenchArgs {
     /// Sizes of a base of random numbers: all-MiniLM-L6-v2, BERT-base, or one for tests
     #[arg(long, default_value_t = Shape::MiniLm, value_parser = words::<Shape>(&["minilm", "bert-base", "tiny"]), conflicts_with = "model")]
     shape: Shape,
-    /// A pretrained BERT in place of a random one: a directory or a Hugging Face hub id
+    /// A pretrained base in place of a random one: a directory or a Hugging Face hub id
     #[arg(long, value_name = "DIR|ID")]
     model: Option<String>,
     /// Branch, tag or commit on the hub [default: main]

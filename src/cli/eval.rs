@@ -128,7 +128,7 @@ fn choose(
     let Some((engine, weights)) = rescoring else {
         return Ok(vec![None; chunk.len()]);
     };
-    Ok(engine.rescore(chunk, *weights)?.iter().map(|list| Some(list.choice())).collect())
+    Ok(engine.choose(chunk, *weights)?.into_iter().map(Some).collect())
 }
 
 fn names(args: &EvalArgs) -> String {

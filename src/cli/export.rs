@@ -16,7 +16,7 @@ pub struct ExportArgs {
     /// Write a base for the web: small to download, read by LoRB in a browser and on the command line
     #[arg(long, required = true)]
     web: bool,
-    /// Pretrained BERT: a directory with config.json, model.safetensors and tokenizer.json or
+    /// Pretrained BERT or DistilBERT: a directory with config.json, model.safetensors and tokenizer.json or
     /// vocab.txt, or a Hugging Face hub id
     #[arg(long, value_name = "DIR|ID")]
     model: String,
@@ -37,7 +37,8 @@ pub struct ExportArgs {
 pub fn run(args: &ExportArgs) -> Result<(), CliError> {
     check_directory(&args.output)?;
     let paths = source::locate(&args.model, args.revision.as_deref(), args.quiet)?;
-    let Base { config, mut weights, hash, .. } = source::read_located(&paths, &args.model)?;
+    let named = source::load(&args.model, args.revision.as_deref(), args.quiet)?;
+    let Base { config, mut weights, hash, .. } = named.base;
     let weights = weights
         .write(&config, args.precision, &hash)
         .map_err(|error| CliError::at(format_args!("--model {}", args.model), &error))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lorb::adapter::{self, AdapterFiles, AdapterMeta, ReadOptions};
-use lorb::base::{TensorEntry, TensorFile, expected_tensors};
+use lorb::base::{Architecture, TensorEntry, TensorFile, expected_tensors};
 use lorb::model::{Layout, LoraConfig, LoraVariant, Method};
 
 use super::args::ReadArgs;
@@ -54,6 +54,7 @@ fn base_text(path: &Path) -> Result<String, CliError> {
     let mut text = String::new();
     line(&mut text, "base", &name);
     line(&mut text, "sha256", &base.hash);
+    line(&mut text, "architecture", config.architecture.name);
     line(&mut text, "layers", &config.num_hidden_layers.to_string());
     line(&mut text, "hidden size", &config.hidden_size.to_string());
     line(&mut text, "heads", &config.num_attention_heads.to_string());
@@ -83,8 +84,13 @@ fn adapter_text(path: &Path, base: Option<&NamedBase>) -> Result<String, CliErro
     line(&mut text, "adapter", &path.display().to_string());
     match base {
         Some(NamedBase { base, name }) => {
-            let options = ReadOptions::default();
-            let (adapter, meta) = adapter_dir::parse(&files, path, "adapter", base, options)?;
+            let (adapter, meta) = adapter_dir::read(
+                path,
+                "adapter",
+                &base.config,
+                &base.hash,
+                ReadOptions::default(),
+            )?;
             line(&mut text, "base", name);
             let fits = if meta.base_hash.is_some() {
                 "yes"
@@ -92,7 +98,7 @@ fn adapter_text(path: &Path, base: Option<&NamedBase>) -> Result<String, CliErro
                 "by its shapes; it remembers no hash"
             };
             line(&mut text, "trained on this base", fits);
-            method(&mut text, &adapter.method);
+            method(&mut text, &adapter.method, base.config.architecture);
             let frozen = count(expected_tensors(&base.config).iter().map(|(_, s)| s.as_slice()));
             let trained = adapter.layout.len();
             let share = percent(trained, frozen);
@@ -115,11 +121,12 @@ fn adapter_text(path: &Path, base: Option<&NamedBase>) -> Result<String, CliErro
 }
 
 /// The method and what is set of it.
-fn method(text: &mut String, method: &Method) {
+fn method(text: &mut String, method: &Method, architecture: &Architecture) {
     line(text, "method", method.kind().name());
     match method {
         Method::Lora(lora) => {
-            let targets: Vec<String> = lora.targets.iter().map(ToString::to_string).collect();
+            let targets: Vec<&str> =
+                lora.targets.iter().map(|target| target.name_in(architecture).peft).collect();
             line(text, "rank", &lora.rank.to_string());
             if let LoraVariant::AdaLora { target_rank } = lora.variant {
                 line(text, "rank kept", &format!("{target_rank} on average"));
@@ -183,12 +190,10 @@ fn tensors(text: &mut String, entries: &BTreeMap<String, TensorEntry>) {
 
 /// A name with `*` in place of the layer's number, and that number.
 fn general(name: &str) -> (String, Option<&str>) {
-    let parts =
-        name.split_once(".layer.").and_then(|(head, rest)| Some((head, rest.split_once('.')?)));
-    match parts {
-        Some((head, (layer, tail))) => (format!("{head}.layer.*.{tail}"), Some(layer)),
-        None => (name.to_owned(), None),
-    }
+    let mut parts: Vec<&str> = name.split('.').collect();
+    let place = parts.iter().position(|part| part.parse::<usize>().is_ok());
+    let layer = place.map(|at| std::mem::replace(&mut parts[at], "*"));
+    (parts.join("."), layer)
 }
 
 fn count<'a>(shapes: impl Iterator<Item = &'a [usize]>) -> usize {

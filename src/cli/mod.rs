@@ -36,7 +36,7 @@ use clap::{Parser, Subcommand};
 
 use error::CliError;
 
-/// Adapts a frozen BERT to a speech domain and re-ranks N-best lists with it.
+/// Adapts a frozen BERT or DistilBERT to a speech domain and re-ranks N-best lists with it.
 #[derive(Parser)]
 #[command(name = "lorb", version, propagate_version = true, max_term_width = 100)]
 struct Cli {

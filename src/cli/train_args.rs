@@ -130,7 +130,8 @@ pub struct LoraArgs {
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub lora_dropout: Option<f32>,
     /// Linear layers to adapt, by PEFT's names: query, key, value, attention.output.dense,
-    /// intermediate.dense, output.dense (both output layers), dense, all-linear [default: query,value]
+    /// intermediate.dense, output.dense (both output layers), dense, all-linear, or by those of
+    /// another architecture, such as q_lin [default: query,value]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub lora_target_modules: Option<Vec<String>>,
     /// Encoder layers to adapt, counted from 0 [default: all]

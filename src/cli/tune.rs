@@ -5,14 +5,14 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use lorb::score::{TunePoint, Tuned, tune};
+use lorb::score::{ScoredList, TunePoint, Tuned, tune};
 
 use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs};
 use super::engine::{Engine, next_chunk};
 use super::error::CliError;
 use super::input::Utterances;
 use super::progress::Meter;
-use super::{interrupt, output};
+use super::{adapter_dir, interrupt, output};
 
 #[derive(Args)]
 pub struct TuneArgs {
@@ -50,7 +50,8 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
         let all = chunk.len();
         chunk.retain(|utterance| utterance.reference.is_some());
         without += (all - chunk.len()) as u64;
-        lists.extend(engine.scored_lists(&chunk)?);
+        let scores = engine.score(&chunk)?;
+        lists.extend(chunk.iter().zip(&scores).filter_map(|(u, lm)| ScoredList::new(u, lm)));
         let rate = done as f64 / meter.seconds();
         meter.update(input.bytes_read(), || format!("{done} utterances, {rate:.0}/s"));
     }
@@ -67,7 +68,8 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
         return Err(CliError::Failed(message.into()));
     }
     warn(&input, &engine, without, &tuned);
-    engine.store_weights(&args.adapter, tuned.weights)?;
+    engine.meta.weights = Some(tuned.weights);
+    adapter_dir::write(&args.adapter, &engine.adapter, &engine.meta)?;
     output::print(&table(&tuned, args.gamma))
 }
 

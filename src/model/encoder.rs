@@ -19,7 +19,7 @@ use super::error::ModelError;
 use super::trainable::{
     Bottleneck, LayerTensors, LinearTensors, NormTensors, Place, TrainableTensors,
 };
-use crate::base::{BaseWeights, BertConfig};
+use crate::base::{Architecture, BaseWeights, BertConfig};
 use crate::ops::{self, Activation, Precision, Rows, Segments, Storage, Weights};
 use crate::packed::Packed;
 
@@ -64,8 +64,11 @@ struct Layer {
 struct Embeddings {
     words: Tensor<2>,
     positions: Tensor<2>,
+    /// Of which row 0 is used.
     types: Tensor<2>,
     norm: LayerNorm,
+    /// Row of `positions` that the first token takes.
+    first_position: usize,
 }
 
 /// What the model says of a batch.
@@ -77,7 +80,7 @@ pub struct Forward {
     pub scores: Tensor<1>,
 }
 
-/// A frozen BERT on a device.
+/// A frozen base on a device.
 #[derive(Clone, Debug)]
 pub struct Encoder {
     embeddings: Embeddings,
@@ -94,8 +97,9 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn matrix(&mut self, name: &str) -> Result<Tensor<2>, ModelError> {
-        let tensor = self.weights.take(name)?;
+    /// An embedding, `[rows, H]`.
+    fn table(&mut self, module: &str) -> Result<Tensor<2>, ModelError> {
+        let tensor = self.weights.take(&format!("{module}.weight"))?;
         Ok(Tensor::from_data(TensorData::new(tensor.data, tensor.shape), &self.device))
     }
 
@@ -133,10 +137,16 @@ impl Loader<'_> {
         })
     }
 
-    fn layer(&mut self, index: usize, last: bool) -> Result<Layer, ModelError> {
-        let name = |path: &str| format!("encoder.layer.{index}.{path}");
+    fn layer(
+        &mut self,
+        architecture: &Architecture,
+        index: usize,
+        last: bool,
+    ) -> Result<Layer, ModelError> {
+        let names = &architecture.layer;
+        let name = |path: &str| architecture.module(index, path);
         let [query, key, value] =
-            ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
+            [names.query, names.key, names.value].map(|linear| name(linear.path));
         let projections = if last {
             let query = self.linear([query])?;
             Projections::Split { query, key_value: self.linear([key, value])? }
@@ -145,11 +155,11 @@ impl Loader<'_> {
         };
         Ok(Layer {
             projections,
-            attention_output: self.linear([name("attention.output.dense")])?,
-            attention_norm: self.norm(&name("attention.output.LayerNorm"))?,
-            intermediate: self.linear([name("intermediate.dense")])?,
-            output: self.linear([name("output.dense")])?,
-            output_norm: self.norm(&name("output.LayerNorm"))?,
+            attention_output: self.linear([name(names.attention_output.path)])?,
+            attention_norm: self.norm(&name(names.attention_norm))?,
+            intermediate: self.linear([name(names.intermediate.path)])?,
+            output: self.linear([name(names.output.path)])?,
+            output_norm: self.norm(&name(names.output_norm))?,
         })
     }
 }
@@ -181,15 +191,22 @@ impl Encoder {
     ) -> Result<Self, ModelError> {
         let epsilon = config.layer_norm_eps as f32;
         let mut loader = Loader { weights, device: device.clone().inner(), precision, epsilon };
+        let names = &config.architecture.embeddings;
         let embeddings = Embeddings {
-            words: loader.matrix("embeddings.word_embeddings.weight")?,
-            positions: loader.matrix("embeddings.position_embeddings.weight")?,
-            types: loader.matrix("embeddings.token_type_embeddings.weight")?,
-            norm: loader.norm("embeddings.LayerNorm")?,
+            words: loader.table(names.words)?,
+            positions: loader.table(names.positions)?,
+            // A row of zeros adds nothing, and the kernel stays the same.
+            types: match names.types {
+                Some(module) => loader.table(module)?,
+                None => Tensor::zeros([1, config.hidden_size], &loader.device),
+            },
+            norm: loader.norm(names.norm)?,
+            first_position: config.architecture.first_position,
         };
         let count = config.num_hidden_layers;
-        let layers: Result<_, ModelError> =
-            (0..count).map(|index| loader.layer(index, index + 1 == count)).collect();
+        let layers: Result<_, ModelError> = (0..count)
+            .map(|index| loader.layer(config.architecture, index, index + 1 == count))
+            .collect();
         Ok(Self { embeddings, layers: layers?, heads: config.num_attention_heads })
     }
 
@@ -244,10 +261,11 @@ impl Encoder {
         // A prefix counts as tokens that came before, as in Transformers. Of a text that fills all
         // positions by itself, the last tokens share the last one.
         let last = self.embeddings.positions.dims()[0] as i32 - 1;
-        let place = |position: &i32| (position + trainable.prefix_length as i32).min(last);
+        let first = (self.embeddings.first_position + trainable.prefix_length) as i32;
+        let place = |position: &i32| (position + first).min(last);
         let positions = batch.positions.iter().map(place);
         let ids: Vec<i32> = batch.tokens.iter().copied().chain(positions).collect();
-        let Embeddings { words, positions, types, norm } = &self.embeddings;
+        let Embeddings { words, positions, types, norm, .. } = &self.embeddings;
         let trained = &trainable.embeddings;
         let [words, positions, types] =
             [(words, trained.words), (positions, trained.positions), (types, trained.types)].map(

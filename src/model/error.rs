@@ -3,6 +3,7 @@
 use super::fault::DeviceFault;
 use super::method::MethodKind;
 use crate::base::BaseError;
+use crate::base::arch::{ARCHITECTURES, BERT};
 
 /// Why a model cannot be built or run.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -10,10 +11,11 @@ pub enum ModelError {
     /// The base lacks something, or something in it is wrong.
     #[error(transparent)]
     Base(#[from] BaseError),
-    /// A target module that no layer of BERT has.
+    /// A target module that no architecture has.
     #[error(
-        "target module {name:?} matches no linear layer of BERT; use any of query, key, value, attention.output.dense, \
-         intermediate.dense, output.dense (both output layers), dense (the last three), all-linear"
+        "target module {name:?} matches no linear layer; use any of query, key, value, attention.output.dense, \
+         intermediate.dense, output.dense (both output layers), dense (the last three), all-linear{}",
+        other_names()
     )]
     UnknownTarget {
         /// The name as given.
@@ -80,18 +82,15 @@ pub enum ModelError {
         /// `NaN`, `inf` or `-inf`.
         value: f32,
     },
-    /// Pseudo-log-likelihood was asked of a base that was loaded without its masked-language head.
-    #[error("the base was loaded without its masked-language head")]
-    NoMaskedHead,
-    /// One text of the lists being scored is at fault.
-    #[error("list {}, hypothesis {}: {error}", list + 1, hypothesis + 1)]
-    Text {
-        /// Index of the list, from 0.
-        list: usize,
-        /// Index of the hypothesis in the list, from 0.
-        hypothesis: usize,
-        /// What is wrong with it.
-        #[source]
-        error: Box<ModelError>,
-    },
+}
+
+/// Names of target modules beside BERT's, for messages.
+fn other_names() -> String {
+    let others = ARCHITECTURES.iter().filter(|known| ***known != BERT);
+    others
+        .map(|known| {
+            let names = known.linears().map(|linear| linear.peft).join(", ");
+            format!("; or {}'s names of the six: {names}", known.name)
+        })
+        .collect()
 }

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::error::ModelError;
 use super::lora::{LoraVariant, Target};
 use super::method::{Method, MethodKind};
-use crate::base::{BaseWeights, BertConfig, HostTensor};
+use crate::base::{Architecture, BaseWeights, BertConfig, HostTensor};
 
 /// Module name of the score head, as PEFT saves it.
 pub const SCORE_HEAD: &str = "score";
@@ -45,7 +45,7 @@ pub enum SlotKind {
 /// One tensor in the flat vector, row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
-    /// `encoder.layer.0.attention.self.query` and the like, or `score`.
+    /// The architecture's name of the module, such as `encoder.layer.0.attention.self.query`, or `score`.
     pub module: String,
     /// Which tensor of the module.
     pub kind: SlotKind,
@@ -82,6 +82,7 @@ impl Slot {
 /// groups; the embeddings before all layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
+    architecture: &'static Architecture,
     slots: Vec<Slot>,
     len: usize,
 }
@@ -93,7 +94,7 @@ impl Layout {
     /// [`ModelError::Lora`] or [`ModelError::Method`] when a setting does not suit the base.
     pub fn new(base: &BertConfig, method: &Method) -> Result<Self, ModelError> {
         method.validate(base)?;
-        let mut layout = Self { slots: Vec::new(), len: 0 };
+        let mut layout = Self { architecture: base.architecture, slots: Vec::new(), len: 0 };
         let hidden = base.hidden_size;
         let layers = match method {
             Method::Lora(lora) => lora.layer_indices(base)?,
@@ -107,7 +108,7 @@ impl Layout {
             [&[Target::AttentionOutput], &[Target::Intermediate], &[Target::Output]];
         for layer in layers {
             if let Method::Prefix { length } = method {
-                let module = format!("encoder.layer.{layer}.attention.self");
+                let module = base.architecture.module(layer, base.architecture.layer.attention);
                 layout.push(module.clone(), SlotKind::PrefixKey, vec![*length, hidden]);
                 layout.push(module, SlotKind::PrefixValue, vec![*length, hidden]);
             }
@@ -115,8 +116,17 @@ impl Layout {
             let projections: &[&[Target]] = if is_last { &last } else { &inner };
             for group in projections.iter().chain(&rest) {
                 layout.push_group(base, method, layer, group);
-                if let [target @ (Target::AttentionOutput | Target::Output)] = group {
-                    layout.push_behind(base, method, layer, *target);
+                let names = &base.architecture.layer;
+                match group {
+                    [Target::AttentionOutput] => {
+                        let names = [names.attention_bottleneck, names.attention_norm];
+                        layout.push_behind(base, method, layer, names);
+                    }
+                    [Target::Output] => {
+                        let names = [names.output_bottleneck, names.output_norm];
+                        layout.push_behind(base, method, layer, names);
+                    }
+                    _ => {}
                 }
             }
         }
@@ -126,18 +136,20 @@ impl Layout {
     }
 
     fn push_embeddings(&mut self, base: &BertConfig, method: &Method) {
+        let names = &base.architecture.embeddings;
         if *method == Method::Full {
             let tables = [
-                ("word", base.vocab_size),
-                ("position", base.max_position_embeddings),
-                ("token_type", base.type_vocab_size),
+                (Some(names.words), base.vocab_size),
+                (Some(names.positions), base.max_position_embeddings),
+                (names.types, base.type_vocab_size),
             ];
-            for (table, rows) in tables {
-                let module = format!("embeddings.{table}_embeddings");
-                self.push(module, SlotKind::Weight, vec![rows, base.hidden_size]);
+            for (module, rows) in tables {
+                let Some(module) = module else { continue };
+                let shape = vec![rows, base.hidden_size];
+                self.push(module.to_owned(), SlotKind::Weight, shape);
             }
         }
-        self.push_norm(base, method, "embeddings.LayerNorm");
+        self.push_norm(base, method, names.norm);
     }
 
     /// What is trained of a layer normalisation.
@@ -155,7 +167,11 @@ impl Layout {
         let mut all = |kind, shape: &dyn Fn((usize, usize)) -> Vec<usize>| {
             for target in group {
                 if method.lora().is_none_or(|lora| lora.targets.contains(target)) {
-                    self.push(target.module(layer), kind, shape(target.features(base)));
+                    self.push(
+                        target.module(base.architecture, layer),
+                        kind,
+                        shape(target.features(base)),
+                    );
                 }
             }
         };
@@ -178,25 +194,24 @@ impl Layout {
         }
     }
 
-    /// What is trained behind an output layer: a bottleneck, or the normalisation.
-    fn push_behind(&mut self, base: &BertConfig, method: &Method, layer: usize, target: Target) {
-        let module = target.bottleneck(layer);
+    /// What is trained behind an output layer: a bottleneck, or the layer norm.
+    fn push_behind(&mut self, base: &BertConfig, method: &Method, layer: usize, names: [&str; 2]) {
+        let [bottleneck, norm] = names.map(|path| base.architecture.module(layer, path));
         if let Method::Houlsby { width } = *method {
             for (part, shape) in
                 [("down", [width, base.hidden_size]), ("up", [base.hidden_size, width])]
             {
-                let module = format!("{module}.{part}");
+                let module = format!("{bottleneck}.{part}");
                 self.push(module.clone(), SlotKind::Weight, shape.to_vec());
                 self.push(module, SlotKind::Bias, vec![shape[0]]);
             }
         }
-        let norm = module.replace(".adapter", ".LayerNorm");
         self.push_norm(base, method, &norm);
     }
 
     /// The same modules with low-rank terms of another rank.
     pub(super) fn with_rank(&self, rank: usize) -> Self {
-        let mut layout = Self { slots: Vec::new(), len: 0 };
+        let mut layout = Self { architecture: self.architecture, slots: Vec::new(), len: 0 };
         for slot in &self.slots {
             let shape = match slot.kind {
                 SlotKind::LoraA => vec![rank, slot.shape[1]],
@@ -212,6 +227,12 @@ impl Layout {
         let slot = Slot { module, kind, offset: self.len, shape };
         self.len += slot.size();
         self.slots.push(slot);
+    }
+
+    /// The architecture of the base, by which modules are named.
+    #[must_use]
+    pub fn architecture(&self) -> &'static Architecture {
+        self.architecture
     }
 
     /// Every slot, by ascending offset, without gaps.

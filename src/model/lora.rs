@@ -5,23 +5,25 @@ use std::fmt;
 
 use super::error::ModelError;
 use crate::base::BertConfig;
+use crate::base::arch::{ARCHITECTURES, Architecture, BERT, LinearName};
 
 /// A linear layer that LoRA can adapt, one in every encoder layer.
 ///
-/// The order is the order of computation; layouts and files follow it.
+/// The order is the order of computation; layouts and files follow it. Names are BERT's; those of another
+/// architecture come from its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
-    /// `attention.self.query`, `[H, H]`.
+    /// Query projection, `[H, H]`.
     Query,
-    /// `attention.self.key`, `[H, H]`.
+    /// Key projection, `[H, H]`.
     Key,
-    /// `attention.self.value`, `[H, H]`.
+    /// Value projection, `[H, H]`.
     Value,
-    /// `attention.output.dense`, `[H, H]`.
+    /// Output projection of the attention, `[H, H]`.
     AttentionOutput,
-    /// `intermediate.dense`, `[I, H]`.
+    /// First feed-forward layer, `[I, H]`.
     Intermediate,
-    /// `output.dense`, `[H, I]`.
+    /// Second feed-forward layer, `[H, I]`.
     Output,
 }
 
@@ -36,53 +38,33 @@ impl Target {
         Self::Output,
     ];
 
-    /// Path of the module inside one encoder layer, as Transformers names it.
+    /// What an architecture calls the layer: its path within an encoder layer, and its usual name in PEFT.
     #[must_use]
-    pub fn path(self) -> &'static str {
+    pub fn name_in(self, architecture: &Architecture) -> LinearName {
+        let layer = &architecture.layer;
         match self {
-            Self::Query => "attention.self.query",
-            Self::Key => "attention.self.key",
-            Self::Value => "attention.self.value",
-            Self::AttentionOutput => "attention.output.dense",
-            Self::Intermediate => "intermediate.dense",
-            Self::Output => "output.dense",
-        }
-    }
-
-    /// The usual short name in PEFT's `target_modules`. `output.dense` matches both output layers
-    /// there.
-    #[must_use]
-    pub fn peft_name(self) -> &'static str {
-        match self {
-            Self::Query => "query",
-            Self::Key => "key",
-            Self::Value => "value",
-            other => other.path(),
+            Self::Query => layer.query,
+            Self::Key => layer.key,
+            Self::Value => layer.value,
+            Self::AttentionOutput => layer.attention_output,
+            Self::Intermediate => layer.intermediate,
+            Self::Output => layer.output,
         }
     }
 
     /// Name of the module in layer `layer`, such as `encoder.layer.0.attention.self.query`.
     #[must_use]
-    pub fn module(self, layer: usize) -> String {
-        format!("encoder.layer.{layer}.{}", self.path())
-    }
-
-    /// Name of the module in which a bottleneck behind this linear layer lies, such as
-    /// `encoder.layer.0.output.adapter`.
-    #[must_use]
-    pub(super) fn bottleneck(self, layer: usize) -> String {
-        let module = self.module(layer);
-        format!("{}.adapter", module.strip_suffix(".dense").unwrap_or(&module))
+    pub fn module(self, architecture: &Architecture, layer: usize) -> String {
+        architecture.module(layer, self.name_in(architecture).path)
     }
 
     /// Layer and target of a module name, the inverse of [`Target::module`]; `None` for any other
     /// module.
     #[must_use]
-    pub fn of_module(module: &str) -> Option<(usize, Self)> {
-        let (layer, path) = module.strip_prefix("encoder.layer.")?.split_once('.')?;
-        // `parse` alone would take "+1" and "01", which are no module names.
-        let index: usize = layer.parse().ok().filter(|n: &usize| n.to_string() == layer)?;
-        Self::ALL.into_iter().find(|t| t.path() == path).map(|t| (index, t))
+    pub fn of_module(architecture: &Architecture, module: &str) -> Option<(usize, Self)> {
+        let (layer, path) = architecture.split(module)?;
+        let target = Self::ALL.into_iter().find(|t| t.name_in(architecture).path == path)?;
+        Some((layer, target))
     }
 
     /// `(out, in)` features of the linear layer: the shape of its weight.
@@ -99,23 +81,25 @@ impl Target {
     ///
     /// As in PEFT, an entry matches every module whose path ends in it after a dot: `output.dense`
     /// stands for both output layers, `dense` for those and the intermediate one. `all-linear`
-    /// stands for all six.
+    /// stands for all six. BERT's names serve for every base; those of another architecture, such as
+    /// `q_lin`, stand for the same layers.
     ///
     /// # Errors
     /// [`ModelError::UnknownTarget`] when it matches none.
     pub fn matching(name: &str) -> Result<BTreeSet<Self>, ModelError> {
-        let found: BTreeSet<Self> = Self::ALL
-            .into_iter()
-            .filter(|t| {
-                name == "all-linear"
-                    || t.path() == name
-                    || t.path().strip_suffix(name).is_some_and(|s| s.ends_with('.'))
-            })
-            .collect();
-        if name.is_empty() || found.is_empty() {
-            return Err(ModelError::UnknownTarget { name: name.to_owned() });
-        }
-        Ok(found)
+        let in_architecture = |architecture: &Architecture| -> BTreeSet<Self> {
+            let matches = |target: &Self| {
+                let path = target.name_in(architecture).path;
+                path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            };
+            Self::ALL.into_iter().filter(matches).collect()
+        };
+        let found = match name {
+            "" => None,
+            "all-linear" => Some(Self::ALL.into()),
+            _ => ARCHITECTURES.into_iter().map(in_architecture).find(|found| !found.is_empty()),
+        };
+        found.ok_or_else(|| ModelError::UnknownTarget { name: name.to_owned() })
     }
 
     /// The targets that a list of names stands for: the union of what each matches.
@@ -142,7 +126,7 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.peft_name())
+        f.write_str(self.name_in(&BERT).peft)
     }
 }
 
@@ -288,7 +272,8 @@ mod tests {
     use super::*;
 
     fn names(name: &str) -> Vec<&'static str> {
-        Target::matching(name).unwrap().into_iter().map(Target::path).collect()
+        let targets = Target::matching(name).unwrap().into_iter();
+        targets.map(|target| target.name_in(&BERT).path).collect()
     }
 
     #[test]
@@ -302,6 +287,13 @@ mod tests {
             ["attention.output.dense", "intermediate.dense", "output.dense"]
         );
         assert_eq!(names("all-linear").len(), 6);
+        for (name, target) in [
+            ("q_lin", Target::Query),
+            ("attention.out_lin", Target::AttentionOutput),
+            ("lin2", Target::Output),
+        ] {
+            assert_eq!(Target::matching(name), Ok([target].into()));
+        }
     }
 
     #[test]
@@ -321,8 +313,11 @@ mod tests {
 
     #[test]
     fn modules_and_targets_map_both_ways() {
-        for target in Target::ALL {
-            assert_eq!(Target::of_module(&target.module(11)), Some((11, target)));
+        for architecture in ARCHITECTURES {
+            for target in Target::ALL {
+                let module = target.module(architecture, 11);
+                assert_eq!(Target::of_module(architecture, &module), Some((11, target)));
+            }
         }
         for bad in [
             "encoder.layer.01.output.dense",
@@ -330,7 +325,7 @@ mod tests {
             "pooler.dense",
             "encoder.layer.1",
         ] {
-            assert_eq!(Target::of_module(bad), None, "{bad}");
+            assert_eq!(Target::of_module(&BERT, bad), None, "{bad}");
         }
     }
 

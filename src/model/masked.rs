@@ -26,7 +26,7 @@ use crate::packed::Packed;
 /// Most logits computed at a time, so that a buffer of them stays within what every GPU grants.
 const LOGITS: usize = 1 << 24;
 
-/// BERT's masked-language head: `log softmax(LayerNorm(gelu(x D^T + d)) E^T + e)` with the word
+/// The masked-language head of a base: `log softmax(LayerNorm(gelu(x D^T + d)) E^T + e)` with the word
 /// embeddings E.
 #[derive(Clone, Debug)]
 pub struct MaskedHead {
@@ -52,15 +52,16 @@ impl MaskedHead {
     ) -> Result<Self, ModelError> {
         let device = encoder.device();
         let mut vector = |name: &str| -> Result<Tensor<1>, ModelError> {
-            let tensor = weights.take(&format!("cls.predictions.{name}"))?;
+            let tensor = weights.take(name)?;
             let length = tensor.data.len();
             Ok(Tensor::from_data(TensorData::new(tensor.data, [length]), &device))
         };
-        let bias = vector("transform.dense.bias")?;
-        let gamma = vector("transform.LayerNorm.weight")?;
-        let beta = vector("transform.LayerNorm.bias")?;
-        let word_bias = vector("bias")?;
-        let dense: Packed = weights.take_packed("cls.predictions.transform.dense.weight")?;
+        let names = &config.architecture.masked_head;
+        let bias = vector(&format!("{}.bias", names.dense))?;
+        let gamma = vector(&format!("{}.weight", names.norm))?;
+        let beta = vector(&format!("{}.bias", names.norm))?;
+        let word_bias = vector(names.bias)?;
+        let dense: Packed = weights.take_packed(&format!("{}.weight", names.dense))?;
         let hidden = config.hidden_size;
         let storage =
             Storage { outputs: config.vocab_size, inputs: hidden, precision: Precision::F32 };

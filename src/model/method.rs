@@ -101,7 +101,7 @@ impl Method {
         };
         match self {
             Self::Lora(lora) => lora.validate(base),
-            Self::Prefix { length } => sound("length", *length, base.max_position_embeddings),
+            Self::Prefix { length } => sound("length", *length, base.max_tokens()),
             Self::Houlsby { width } => sound("width", *width, base.hidden_size),
             Self::Head | Self::BitFit | Self::Full => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! The rescoring model: BERT's encoder with low-rank terms, and a score head on `[CLS]`.
+//! The rescoring model: a frozen encoder with low-rank terms, and a score head on `[CLS]`.
 //!
 //! - `batch`: token sequences end to end, without padding;
 //! - `method`, `lora`: what is trained of a base, or beside it;

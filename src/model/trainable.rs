@@ -306,21 +306,26 @@ impl Cutter<'_> {
     }
 
     fn embeddings(&mut self) -> EmbeddingTensors {
-        let mut table =
-            |name: &str| self.slot(&format!("embeddings.{name}_embeddings"), SlotKind::Weight);
-        let [words, positions, types] = ["word", "position", "token_type"].map(&mut table);
-        EmbeddingTensors { words, positions, types, norm: self.norm("embeddings.LayerNorm") }
+        let names = &self.base.architecture.embeddings;
+        EmbeddingTensors {
+            words: self.slot(names.words, SlotKind::Weight),
+            positions: self.slot(names.positions, SlotKind::Weight),
+            types: names.types.and_then(|module| self.slot(module, SlotKind::Weight)),
+            norm: self.norm(names.norm),
+        }
     }
 
     fn layer(&mut self, layer: usize) -> LayerTensors {
         use Target::{AttentionOutput, Intermediate, Key, Output, Query, Value};
+        let architecture = self.base.architecture;
+        let names = &architecture.layer;
         let mut trainable = LayerTensors {
             prefix: self.prefix(layer),
             attention_output: self.linear(layer, &[AttentionOutput]),
-            attention_norm: self.norm(&format!("encoder.layer.{layer}.attention.output.LayerNorm")),
+            attention_norm: self.norm(&architecture.module(layer, names.attention_norm)),
             intermediate: self.linear(layer, &[Intermediate]),
             output: self.linear(layer, &[Output]),
-            output_norm: self.norm(&format!("encoder.layer.{layer}.output.LayerNorm")),
+            output_norm: self.norm(&architecture.module(layer, names.output_norm)),
             ..LayerTensors::default()
         };
         if layer + 1 == self.base.num_hidden_layers {
@@ -333,7 +338,8 @@ impl Cutter<'_> {
     }
 
     fn prefix(&mut self, layer: usize) -> Option<[Place; 2]> {
-        let module = format!("encoder.layer.{layer}.attention.self");
+        let architecture = self.base.architecture;
+        let module = architecture.module(layer, architecture.layer.attention);
         let keys = self.slot(&module, SlotKind::PrefixKey)?;
         self.slot(&module, SlotKind::PrefixValue).map(|values| [keys, values])
     }
@@ -346,12 +352,14 @@ impl Cutter<'_> {
     }
 
     fn linear(&mut self, layer: usize, targets: &[Target]) -> LinearTensors {
+        let architecture = self.base.architecture;
         let bottleneck = match targets {
-            [target @ (Target::AttentionOutput | Target::Output)] => {
-                self.bottleneck(&target.bottleneck(layer))
-            }
+            [Target::AttentionOutput] => Some(architecture.layer.attention_bottleneck),
+            [Target::Output] => Some(architecture.layer.output_bottleneck),
             _ => None,
         };
+        let bottleneck =
+            bottleneck.and_then(|path| self.bottleneck(&architecture.module(layer, path)));
         LinearTensors {
             low_rank: self.low_rank(layer, targets),
             weight: self.group(layer, targets, SlotKind::Weight),
@@ -362,7 +370,8 @@ impl Cutter<'_> {
 
     /// The tensors of one kind of all targets, which are trained together or not at all.
     fn group(&mut self, layer: usize, targets: &[Target], kind: SlotKind) -> Option<Place> {
-        let find = |target: &Target| self.layout.find(&target.module(layer), kind);
+        let architecture = self.base.architecture;
+        let find = |target: &Target| self.layout.find(&target.module(architecture, layer), kind);
         let offset = find(targets.first()?)?.offset;
         let len = targets.iter().filter_map(find).map(|slot| slot.size()).sum();
         Some(self.cut(offset, len))
@@ -371,7 +380,8 @@ impl Cutter<'_> {
     fn low_rank(&mut self, layer: usize, targets: &[Target]) -> Option<LowRank> {
         let lora = self.lora?;
         let offset = |target: Target, kind| {
-            self.layout.find(&target.module(layer), kind).map(|slot| slot.offset)
+            let module = target.module(self.base.architecture, layer);
+            self.layout.find(&module, kind).map(|slot| slot.offset)
         };
         let adapted: Vec<usize> =
             (0..targets.len()).filter(|&i| offset(targets[i], SlotKind::LoraA).is_some()).collect();

@@ -13,6 +13,7 @@ use super::data::TrainData;
 use super::dev::DevData;
 use super::error::CheckpointError;
 use super::state::{Counters, HostParts, Snapshot};
+use crate::base::arch::BERT;
 use crate::base::{TensorFile, write_f32};
 use crate::model::{LoraConfig, LoraVariant, Method};
 
@@ -72,7 +73,7 @@ impl Identity {
 }
 
 fn insert_lora(map: &mut Map<String, Value>, lora: &LoraConfig) {
-    let targets: Vec<&str> = lora.targets.iter().map(|target| target.path()).collect();
+    let targets: Vec<&str> = lora.targets.iter().map(|target| target.name_in(&BERT).path).collect();
     map.insert("LoRA r".into(), json!(lora.rank));
     map.insert("LoRA alpha".into(), json!(lora.alpha));
     map.insert("LoRA dropout".into(), json!(lora.dropout));

@@ -38,7 +38,7 @@ export class IntegrityError extends LorbError {
 /** There is no storage space left. */
 export class QuotaError extends LorbError {}
 
-/** The model is not a BERT that LoRB supports, or its files have another format. */
+/** The model is not a BERT or DistilBERT that LoRB supports, or its files have another format. */
 export class UnsupportedModelError extends LorbError {}
 
 /** A list, a setting or another argument is invalid. */

@@ -60,15 +60,6 @@ export interface Ranked {
   rank: number;
   /** Position in the input list, from 0. */
   index: number;
-  /** Whether the text exceeds the base's position limit, so that only its beginning was scored. */
-  truncated: boolean;
-}
-
-/** How much of a base's weights is stored. */
-export interface Stored {
-  bytes: number;
-  /** Whether there is nothing left to download. */
-  whole: boolean;
 }
 
 /** Contents of a model file. */
@@ -157,12 +148,7 @@ export interface CallOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-export interface AdapterCallOptions extends CallOptions {
-  /** Name of the loaded adapter to use; the active one if omitted. `null` means the first pass. */
-  adapter?: string | null;
-}
-
-export interface RescoreOptions extends AdapterCallOptions {
+export interface RescoreOptions extends CallOptions {
   /** Overrides the weights stored in the adapter. */
   weights?: Weights;
 }
@@ -172,7 +158,7 @@ export interface EvaluateOptions extends RescoreOptions {
   seed?: number;
 }
 
-export interface TuneOptions extends AdapterCallOptions {
+export interface TuneOptions extends CallOptions {
   /** Whether to tune gamma, the weight per word, too. */
   gamma?: boolean;
 }
@@ -262,8 +248,6 @@ export interface Tuned {
   /** Whether the best beta is at the edge of the search range. */
   atEdge: boolean;
   truncated: number;
-  /** The adapter with these weights. */
-  adapter: AdapterInfo;
 }
 
 /** Bytes in use: by the wasm instance; by tensors on the GPU, and reserved there. `null` on the CPU. */

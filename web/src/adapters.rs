@@ -1,20 +1,19 @@
 //! Adapters in and out of a model.
 
 use js_sys::{Object, Reflect, Uint8Array};
-use lorb::adapter::AdapterFiles;
+use lorb::adapter::{AdapterFiles, AdapterMeta, read, write};
 use lorb::model::Adapter;
-use lorb::rescorer::LoadedAdapter;
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{from_js, to_js};
 use crate::error::WebError;
-use crate::model::Model;
+use crate::model::{Loaded, Model};
 use crate::options::AdapterOptions;
 
-/// What a page learns about an adapter.
-pub fn info(name: &str, loaded: &LoadedAdapter) -> Value {
-    let LoadedAdapter { adapter: Adapter { method, layout, .. }, meta, .. } = loaded;
+/// What a page is told of an adapter.
+pub fn info(name: &str, loaded: &Loaded) -> Value {
+    let Loaded { adapter: Adapter { method, layout, .. }, meta, .. } = loaded;
     let lora = method.lora();
     let targets: Option<Vec<String>> =
         lora.map(|lora| lora.targets.iter().map(ToString::to_string).collect());
@@ -36,12 +35,6 @@ pub fn info(name: &str, loaded: &LoadedAdapter) -> Value {
     })
 }
 
-impl Model {
-    fn info(&self, name: &str) -> Result<Value, WebError> {
-        Ok(info(name, self.shared.snapshot().adapter(name)?))
-    }
-}
-
 #[wasm_bindgen]
 impl Model {
     /// Loads the two files of a PEFT directory under a name.
@@ -56,10 +49,9 @@ impl Model {
         weights: Vec<u8>,
     ) -> Result<JsValue, JsValue> {
         let files = AdapterFiles { config, weights };
-        self.shared
-            .change(|rescorer| rescorer.read_adapter(name, &files))
-            .map_err(WebError::from)?;
-        Ok(to_js(&self.info(name)?)?)
+        let (adapter, meta) = read(&files, &self.shared.config).map_err(WebError::from)?;
+        meta.check_base(&self.shared.hash).map_err(WebError::from)?;
+        Ok(to_js(&info(name, &self.shared.put(name, adapter, meta)))?)
     }
 
     /// Makes a new adapter under a name: `{r, alpha, dropout, targetModules, rslora, layers, seed}`, all of
@@ -71,19 +63,31 @@ impl Model {
     pub fn init_adapter(&self, name: &str, options: JsValue) -> Result<JsValue, JsValue> {
         let options: AdapterOptions = from_js(&options, "options")?;
         let config = options.config().map_err(WebError::from)?;
-        let added = self.shared.change(|rescorer| {
-            let adapter = rescorer.new_adapter(config, options.seed)?;
-            rescorer.add_adapter(name, adapter, rescorer.new_meta())
-        });
-        added.map_err(WebError::from)?;
-        Ok(to_js(&self.info(name)?)?)
+        let adapter =
+            Adapter::init(&self.shared.config, config, options.seed).map_err(WebError::from)?;
+        let meta = AdapterMeta {
+            base_hash: Some(self.shared.hash.clone()),
+            base_name: self.shared.name.borrow().clone(),
+            ..AdapterMeta::default()
+        };
+        Ok(to_js(&info(name, &self.shared.put(name, adapter, meta)))?)
     }
 
     /// Forgets an adapter; `false` if there is none of the name.
     #[wasm_bindgen(js_name = removeAdapter)]
     #[must_use]
     pub fn remove_adapter(&self, name: &str) -> bool {
-        self.shared.change(|rescorer| rescorer.remove_adapter(name))
+        self.shared.adapters.borrow_mut().remove(name).is_some()
+    }
+
+    /// What is known of each adapter, by name.
+    ///
+    /// # Errors
+    /// None but a value that cannot be handed over.
+    pub fn adapters(&self) -> Result<JsValue, JsValue> {
+        let adapters = self.shared.adapters.borrow();
+        let all: Vec<Value> = adapters.iter().map(|(name, loaded)| info(name, loaded)).collect();
+        Ok(to_js(&all)?)
     }
 
     /// `{config, weights}`: the two files of a PEFT directory.
@@ -92,7 +96,8 @@ impl Model {
     /// `AdapterError` when a value is not finite.
     #[wasm_bindgen(js_name = writeAdapter)]
     pub fn write_adapter(&self, name: &str) -> Result<JsValue, JsValue> {
-        let files = self.shared.snapshot().write_adapter(name).map_err(WebError::from)?;
+        let loaded = self.shared.adapter(name)?;
+        let files = write(&loaded.adapter, &loaded.meta).map_err(WebError::from)?;
         let object = Object::new();
         for (key, bytes) in [("config", &files.config), ("weights", &files.weights)] {
             Reflect::set(&object, &key.into(), &Uint8Array::from(bytes.as_slice()))?;

@@ -9,8 +9,6 @@
 #![warn(missing_docs)]
 
 mod error;
-#[cfg(any(target_arch = "wasm32", test))]
-mod objects;
 mod options;
 
 #[cfg(target_arch = "wasm32")]

@@ -11,12 +11,11 @@ lorb rescore --model ${base} \\
 export function peftSnippet(base, folder) {
   return `from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, BertModel
+from transformers import AutoModel, AutoTokenizer
 
 base = "${base}"
-bert = BertModel.from_pretrained(
-    base, add_pooling_layer=False)
-model = PeftModel.from_pretrained(bert, "${folder}").eval()
+encoder = AutoModel.from_pretrained(base)
+model = PeftModel.from_pretrained(encoder, "${folder}").eval()
 head = load_file("${folder}/adapter_model.safetensors")
 w = head["base_model.model.score.weight"]
 b = head["base_model.model.score.bias"]

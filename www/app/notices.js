@@ -10,7 +10,7 @@ const HEADLINES = {
   WorkerDiedError: 'The computation crashed. Load the model again. Stored adapters and the unfinished run are intact.',
   IntegrityError: 'The download was damaged and has been discarded. Try again.',
   QuotaError: 'There is no storage space left for this page. Free some space, or delete adapters you no longer need.',
-  UnsupportedModelError: 'This model cannot be used: LoRB needs a BERT with config.json, a tokenizer and model.safetensors.',
+  UnsupportedModelError: 'This model cannot be used: LoRB needs a BERT or DistilBERT with config.json, a tokenizer and model.safetensors.',
   SourceError: 'The model could not be downloaded.',
   AdapterError: 'This adapter is invalid or belongs to another model.',
   BadInputError: 'The input is invalid.',

@@ -1,4 +1,5 @@
 use super::{TINY_CONFIG, tiny_config};
+use crate::base::arch::BERT;
 use crate::base::{BaseError, BertConfig};
 
 /// The tiny configuration with one key set, or removed with `None`.
@@ -16,8 +17,8 @@ fn sizes_are_read() {
     let config = tiny_config();
     assert_eq!((config.vocab_size, config.hidden_size, config.num_hidden_layers), (14, 8, 2));
     assert_eq!(
-        (config.intermediate_size, config.max_position_embeddings, config.head_size()),
-        (12, 10, 4)
+        (config.intermediate_size, config.num_attention_heads, config.max_tokens()),
+        (12, 2, 10)
     );
     assert_eq!(config.layer_norm_eps, 1e-12);
 }
@@ -27,21 +28,25 @@ fn what_bert_leaves_out_takes_its_default() {
     assert_eq!(with("max_position_embeddings", None).unwrap().max_position_embeddings, 512);
     assert_eq!(with("type_vocab_size", None).unwrap().type_vocab_size, 2);
     assert_eq!(with("layer_norm_eps", None).unwrap().layer_norm_eps, 1e-12);
-    assert_eq!(with("hidden_act", None).unwrap().hidden_act, "gelu");
-    assert_eq!(with("model_type", None).unwrap().model_type, "bert");
+    assert_eq!(with("hidden_act", None).unwrap(), tiny_config());
+    assert_eq!(with("model_type", None).unwrap().architecture, &BERT);
 }
 
 #[test]
 fn other_architectures_are_named_with_the_reason() {
-    for name in
-        ["roberta", "distilbert", "albert", "electra", "deberta-v2", "modernbert", "mpnet", "gpt2"]
+    for name in ["roberta", "albert", "electra", "deberta-v2", "modernbert", "mpnet", "gpt2", "new"]
     {
         let error = with("model_type", Some(name.into())).unwrap_err();
         assert!(
             matches!(&error, BaseError::Architecture { model_type, .. } if model_type == name),
             "{error}"
         );
-        assert!(error.to_string().contains(name), "{error}");
+        let message = error.to_string();
+        assert!(message.contains(name), "{message}");
+        assert!(
+            message.ends_with(r#"Use a base of model_type "bert" or "distilbert""#),
+            "{message}"
+        );
     }
 }
 

@@ -19,6 +19,15 @@ pub(crate) const TINY_CONFIG: &str = r#"{"model_type": "bert", "architectures": 
     "max_position_embeddings": 10, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu",
     "position_embedding_type": "absolute", "pad_token_id": 0, "is_decoder": false}"#;
 
+/// The same sizes as a DistilBERT.
+pub(crate) fn distil_config() -> BertConfig {
+    BertConfig::from_json(DISTIL_CONFIG.as_bytes()).unwrap()
+}
+
+pub(super) const DISTIL_CONFIG: &str = r#"{"model_type": "distilbert", "architectures": ["DistilBertForMaskedLM"],
+    "vocab_size": 14, "dim": 8, "n_layers": 2, "n_heads": 2, "hidden_dim": 12, "max_position_embeddings": 10,
+    "activation": "gelu", "attention_dropout": 0.1, "sinusoidal_pos_embds": false, "pad_token_id": 0}"#;
+
 pub(super) const TINY_VOCAB: &str =
     "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nplay\n##ing\nthe\nsong\n.\nA\na\ncafe\ncafé\n";
 

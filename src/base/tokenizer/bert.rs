@@ -87,7 +87,7 @@ struct Special {
 impl Bert {
     pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
         let file: File = serde_json::from_slice(bytes)
-            .map_err(|error| format!("{error} (BERT's own kind of tokenizer is read here)"))?;
+            .map_err(|error| format!("{error} (only BERT's own kind of tokenizer is read here)"))?;
         if let Some(version) = file.version.filter(|version| version != "1.0") {
             return Err(format!("its version is {version}; 1.0 is read").into());
         }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::VocabTxt;
 use super::bert::Bert;
 use super::general::General;
+use crate::base::arch;
 
 const GOLDEN: &str = include_str!("../../../tests/golden/tiny/tokenizer.json");
 
@@ -86,7 +87,8 @@ fn a_vocabulary_gives_the_same_ids() {
     let lines =
         "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nturn\noff\nthe\nlight\n##s\ncafe\ncafé\n,\nis\n";
     for lowercase in [true, false] {
-        let read = || VocabTxt::read(lines.as_bytes(), lowercase).unwrap();
+        let tokens = &arch::BERT.tokenizer;
+        let read = || VocabTxt::read(lines.as_bytes(), lowercase, tokens).unwrap();
         let (general, bert) =
             (General::from_vocab(read()).unwrap(), Bert::from_vocab(read()).unwrap());
         assert_eq!(bert.vocabulary(), general.vocabulary());

@@ -104,7 +104,7 @@ fn without_masked_head(config: &StudyConfig, base: &str) -> Result<(), CliError>
         let asked = grid.methods.iter().find(|method| is_masked(method));
         if let Some(method) = asked.filter(|_| bases.iter().any(|name| name == base)) {
             return Err(CliError::Failed(format!(
-                "grid {}: methods: {method:?} needs a base with a masked-language head (cls.predictions), \
+                "grid {}: methods: {method:?} needs a base with a masked-language head, \
                  which {base} lacks; leave the method out, or name a base as it was pretrained",
                 at + 1
             )));

@@ -7,7 +7,6 @@ use crate::nbest::{Hypothesis, Utterance};
 
 mod combine;
 mod edit;
-mod ranking;
 mod report;
 mod statistics;
 mod tune;

@@ -1,0 +1,276 @@
+//! Architectures as tables: what a base calls its tensors and its settings, and how it differs from BERT.
+//!
+//! Everything that reads or writes a name of a tensor or of a module asks the table of the base's
+//! architecture ([`BertConfig::architecture`](super::BertConfig::architecture)). A new one takes a file here
+//! and a line in [`ARCHITECTURES`], as long as it computes what BERT does:
+//!
+//! ```text
+//! x = LayerNorm(word + position (+ type 0))
+//! x = LayerNorm(x + attention(x))                  for every layer: multi-head, over the whole text
+//! x = LayerNorm(x + W2 gelu(W1 x + b1) + b2)       with GELU by the error function
+//! ```
+//!
+//! with learned absolute positions. Rotary positions, gated feed-forward layers and normalisation before
+//! the sublayers (ModernBERT) need kernels of their own and do not fit a table.
+
+mod bert;
+mod distilbert;
+#[cfg(test)]
+mod tests;
+
+pub use bert::BERT;
+pub use distilbert::DISTILBERT;
+
+/// Every architecture that LoRB computes.
+pub static ARCHITECTURES: [&Architecture; 2] = [&BERT, &DISTILBERT];
+
+/// Architectures that are asked for but not computed, and why.
+const UNSUPPORTED: [(&[&str], &str); 7] = [
+    (
+        &["roberta", "xlm-roberta", "camembert"],
+        "its positions begin after the padding id and its tokens are byte pieces",
+    ),
+    (&["albert"], "its layers share one set of weights and its embedding is factorised"),
+    (&["electra"], "its embedding may be projected, and it was pretrained on another task"),
+    (&["deberta", "deberta-v2"], "its attention is disentangled from the positions"),
+    (&["modernbert", "nomic_bert"], "its positions are rotary and its feed-forward layer is gated"),
+    (&["mpnet"], "its attention adds relative position biases"),
+    (&["gpt2", "llama", "qwen2", "qwen3"], "it reads a text from left to right only"),
+];
+
+/// What a base of one architecture calls its parts.
+///
+/// Names of modules are those of the bare encoder in Transformers (`BertModel`, `DistilBertModel`); a
+/// module's tensors are `<module>.weight` and `<module>.bias`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Architecture {
+    /// Name for messages and documents.
+    pub name: &'static str,
+    /// Values of `model_type` in `config.json`.
+    pub model_types: &'static [&'static str],
+    /// What the class names in `architectures` begin with, for a `config.json` without `model_type`.
+    pub class: &'static str,
+    /// Keys of `config.json`.
+    pub keys: ConfigKeys,
+    /// Attribute that holds the encoder in a model with a head: tensors may have this prefix and a dot.
+    pub attribute: &'static str,
+    /// First parts of the names of all tensors of the encoder: one that is not known here is an error.
+    pub roots: &'static [&'static str],
+    /// Tensors below the roots that are no parameters.
+    pub buffers: &'static [&'static str],
+    /// Endings of tensor names in old files, and what they became.
+    pub renamed: &'static [(&'static str, &'static str)],
+    /// Row of the position embedding that the first token takes.
+    pub first_position: usize,
+    /// Modules of the embeddings.
+    pub embeddings: EmbeddingNames,
+    /// The list of encoder layers: layer `i` is the module `<layers>.<i>`.
+    pub layers: &'static str,
+    /// Modules within a layer.
+    pub layer: LayerNames,
+    /// A linear layer behind the encoder that PEFT adapts along with it and that LoRB's score does not use.
+    pub pooler: Option<&'static str>,
+    /// The masked-language head.
+    pub masked_head: MaskedHeadNames,
+    /// The tokenizer.
+    pub tokenizer: Tokenizer,
+}
+
+/// Keys of `config.json`, by what they mean in BERT's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfigKeys {
+    /// Rows of the word embedding.
+    pub vocab_size: &'static str,
+    /// Width of the hidden state.
+    pub hidden_size: &'static str,
+    /// Number of encoder layers.
+    pub layers: &'static str,
+    /// Number of attention heads.
+    pub heads: &'static str,
+    /// Width of the feed-forward layer.
+    pub intermediate_size: &'static str,
+    /// Rows of the position embedding; 512 where it is left out.
+    pub positions: &'static str,
+    /// Rows of the token type embedding, 2 where it is left out; `None` where there is no such embedding.
+    pub token_types: Option<&'static str>,
+    /// Epsilon of every layer norm, 1e-12 where it is left out or where there is no such key.
+    pub norm_epsilon: Option<&'static str>,
+    /// Activation of the feed-forward layer, `gelu` where it is left out.
+    pub activation: &'static str,
+}
+
+/// Modules of the embeddings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmbeddingNames {
+    /// Word embedding, `[V, H]`.
+    pub words: &'static str,
+    /// Position embedding, `[positions, H]`.
+    pub positions: &'static str,
+    /// Token type embedding, `[types, H]`, of which LoRB uses row 0; `None` where there is none.
+    pub types: Option<&'static str>,
+    /// Layer norm of the sum.
+    pub norm: &'static str,
+}
+
+/// A linear layer of every encoder layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinearName {
+    /// Module within the layer.
+    pub path: &'static str,
+    /// Its usual name in PEFT's `target_modules`: an end of the path, after a dot.
+    pub peft: &'static str,
+}
+
+/// Modules within an encoder layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerNames {
+    /// Attention as a whole, which a prefix belongs to.
+    pub attention: &'static str,
+    /// Query projection, `[H, H]`.
+    pub query: LinearName,
+    /// Key projection, `[H, H]`.
+    pub key: LinearName,
+    /// Value projection, `[H, H]`.
+    pub value: LinearName,
+    /// Output projection of the attention, `[H, H]`.
+    pub attention_output: LinearName,
+    /// Where LoRB puts the bottleneck behind that projection; the base has no such module.
+    pub attention_bottleneck: &'static str,
+    /// Layer norm after the attention.
+    pub attention_norm: &'static str,
+    /// First feed-forward layer, `[I, H]`.
+    pub intermediate: LinearName,
+    /// Second feed-forward layer, `[H, I]`.
+    pub output: LinearName,
+    /// Where LoRB puts the bottleneck behind that layer; the base has no such module.
+    pub output_bottleneck: &'static str,
+    /// Layer norm after the feed-forward layers.
+    pub output_norm: &'static str,
+}
+
+/// The masked-language head: `softmax(E LayerNorm(gelu(D x + d)) + e)`, with E the word embedding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaskedHeadNames {
+    /// The linear layer D, `[H, H]`.
+    pub dense: &'static str,
+    /// The layer norm.
+    pub norm: &'static str,
+    /// The tensor e, `[V]`.
+    pub bias: &'static str,
+}
+
+/// How text becomes ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tokenizer {
+    /// The model behind a vocabulary file.
+    pub kind: TokenizerKind,
+    /// Padding.
+    pub padding: &'static str,
+    /// A word that the vocabulary cannot spell.
+    pub unknown: &'static str,
+    /// Start of a text; the score head reads its last hidden state.
+    pub start: &'static str,
+    /// End of a text.
+    pub end: &'static str,
+    /// A hidden token.
+    pub mask: &'static str,
+}
+
+/// The model behind a tokenizer's vocabulary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenizerKind {
+    /// Longest known pieces first, continued with `##`; `vocab.txt` has one on each line.
+    WordPiece,
+}
+
+impl Architecture {
+    /// The architecture of a `model_type`.
+    #[must_use]
+    pub fn of_model_type(model_type: &str) -> Option<&'static Self> {
+        ARCHITECTURES.into_iter().find(|known| known.model_types.contains(&model_type))
+    }
+
+    /// The architecture of a class of Transformers, such as `BertForMaskedLM`.
+    #[must_use]
+    pub fn of_class(class: &str) -> Option<&'static Self> {
+        ARCHITECTURES.into_iter().find(|known| class.starts_with(known.class))
+    }
+
+    /// Why a `model_type` is refused.
+    pub(super) fn reason(model_type: &str) -> &'static str {
+        let found = UNSUPPORTED.iter().find(|(types, _)| types.contains(&model_type));
+        found.map_or("LoRB does not know this architecture", |(_, why)| why)
+    }
+
+    /// The values of `model_type` that LoRB reads, quoted, for messages.
+    #[must_use]
+    pub fn known_model_types() -> String {
+        let types = ARCHITECTURES.iter().flat_map(|known| known.model_types);
+        types.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or ")
+    }
+
+    /// Name of a module of an encoder layer, such as `encoder.layer.0.output.dense`.
+    #[must_use]
+    pub fn module(&self, layer: usize, path: &str) -> String {
+        format!("{}.{layer}.{path}", self.layers)
+    }
+
+    /// Layer and path of a name, the inverse of [`module`](Self::module); `None` outside the layers.
+    #[must_use]
+    pub fn split<'a>(&self, name: &'a str) -> Option<(usize, &'a str)> {
+        let (layer, path) = name.strip_prefix(self.layers)?.strip_prefix('.')?.split_once('.')?;
+        // `parse` alone would take "+1" and "01", which name no layer.
+        let index = layer.parse().ok().filter(|index: &usize| index.to_string() == layer)?;
+        Some((index, path))
+    }
+
+    /// The linear layers of an encoder layer, in order of computation.
+    #[must_use]
+    pub fn linears(&self) -> [LinearName; 6] {
+        let LayerNames { query, key, value, attention_output, intermediate, output, .. } =
+            self.layer;
+        [query, key, value, attention_output, intermediate, output]
+    }
+
+    /// The name of a module or tensor without [`attribute`](Self::attribute).
+    #[must_use]
+    pub fn without_attribute<'a>(&self, name: &'a str) -> &'a str {
+        let rest = name.strip_prefix(self.attribute).and_then(|rest| rest.strip_prefix('.'));
+        rest.unwrap_or(name)
+    }
+
+    /// Name of a stored tensor in the bare encoder: without [`attribute`](Self::attribute), and with
+    /// today's endings.
+    pub(super) fn plain_name(&self, stored: &str) -> String {
+        let name = self.without_attribute(stored);
+        for (old, new) in self.renamed {
+            if let Some(head) = name.strip_suffix(old) {
+                return format!("{head}{new}");
+            }
+        }
+        name.to_owned()
+    }
+
+    /// Whether a tensor of this name is part of the encoder, whether it is known or not.
+    pub(super) fn is_of_encoder(&self, name: &str) -> bool {
+        let below = |root: &str| name.strip_prefix(root).is_some_and(|rest| rest.starts_with('.'));
+        self.roots.iter().any(|root| below(root)) && !self.buffers.contains(&name)
+    }
+
+    /// Whether a tensor is the weight of a linear layer, which may be kept in fewer bits.
+    pub(super) fn is_linear(&self, name: &str, shape: &[usize]) -> bool {
+        self.split(name).is_some() && name.ends_with(".weight") && shape.len() == 2
+    }
+
+    /// The module of a list of layers as PEFT's `layers_pattern` names it.
+    #[must_use]
+    pub fn layers_pattern(&self) -> &'static str {
+        self.layers.rsplit('.').next().unwrap_or(self.layers)
+    }
+}
+
+impl std::fmt::Debug for Architecture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}

@@ -1,0 +1,75 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::base::tests::distil_config;
+use crate::base::{BaseError, BertConfig, expected_tensors};
+
+#[test]
+fn a_model_type_belongs_to_one_architecture() {
+    let types: Vec<_> = ARCHITECTURES.iter().flat_map(|known| known.model_types).collect();
+    assert_eq!(types.len(), types.iter().collect::<BTreeSet<_>>().len());
+    for known in ARCHITECTURES {
+        for name in known.model_types {
+            assert_eq!(Architecture::of_model_type(name), Some(known));
+            assert!(UNSUPPORTED.iter().all(|(types, _)| !types.contains(name)), "{name}");
+        }
+        assert_eq!(Architecture::of_class(&format!("{}ForMaskedLM", known.class)), Some(known));
+    }
+    assert_eq!(Architecture::of_class("RobertaModel"), None);
+}
+
+#[test]
+fn names_are_consistent() {
+    for known in ARCHITECTURES {
+        for LinearName { path, peft } in known.linears() {
+            let module = known.module(11, path);
+            assert_eq!(known.split(&module), Some((11, path)));
+            assert!(path == peft || path.ends_with(&format!(".{peft}")), "{path} {peft}");
+            assert!(known.is_of_encoder(&module), "{module}");
+            assert!(known.is_linear(&format!("{module}.weight"), &[8, 8]));
+            assert!(!known.is_linear(&format!("{module}.bias"), &[8]));
+        }
+        let pefts: BTreeSet<_> = known.linears().map(|linear| linear.peft).into();
+        assert_eq!(pefts.len(), 6, "{known:?}");
+        for other in [known.masked_head.bias, known.masked_head.dense, "score"] {
+            assert!(!known.is_of_encoder(other), "{other}");
+        }
+        let wrapped = format!("{}.{}", known.attribute, known.embeddings.words);
+        assert_eq!(known.without_attribute(&wrapped), known.embeddings.words);
+    }
+    for bad in ["encoder.layer.01.x", "encoder.layer.+1.x", "encoder.layer.1", "pooler.dense"] {
+        assert_eq!(BERT.split(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn distilbert_reads_its_own_keys() {
+    let config = distil_config();
+    assert_eq!(config.architecture, &DISTILBERT);
+    assert_eq!((config.hidden_size, config.intermediate_size), (8, 12));
+    assert_eq!((config.num_hidden_layers, config.num_attention_heads), (2, 2));
+    assert_eq!((config.type_vocab_size, config.layer_norm_eps), (0, 1e-12));
+    for (text, key) in [
+        (r#"{"model_type": "distilbert", "vocab_size": 14, "hidden_size": 8}"#, "dim"),
+        (
+            r#"{"model_type": "distilbert", "vocab_size": 14, "dim": 9, "n_layers": 1, "n_heads": 2,
+                "hidden_dim": 8}"#,
+            "n_heads",
+        ),
+        (r#"{"model_type": "distilbert", "activation": "relu"}"#, "activation"),
+    ] {
+        match BertConfig::from_json(text.as_bytes()) {
+            Err(BaseError::Config { key: found, .. }) => assert_eq!(found, key),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn distilbert_has_no_token_types() {
+    // Words, positions and a norm in the embeddings, 16 tensors a layer.
+    let tensors = expected_tensors(&distil_config());
+    assert_eq!(tensors.len(), 4 + 2 * 16);
+    assert!(tensors.iter().all(|(name, _)| !name.contains("type")));
+    assert!(tensors.iter().any(|(name, _)| name == "transformer.layer.1.attention.q_lin.weight"));
+}
