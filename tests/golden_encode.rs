@@ -41,13 +41,13 @@ fn check(case: &Case, device: &Device) {
 }
 
 #[test]
-fn tiny_on_the_cpu() {
-    check(&common::tiny(), &common::cpu());
+fn small_bases_on_the_cpu() {
+    common::bases().iter().for_each(|case| check(case, &common::cpu()));
 }
 
 #[test]
-fn tiny_on_a_software_gpu() {
-    common::gpu::software().inspect(|gpu| check(&common::tiny(), gpu));
+fn small_bases_on_a_software_gpu() {
+    common::gpu::software().inspect(|gpu| common::bases().iter().for_each(|case| check(case, gpu)));
 }
 
 #[test]

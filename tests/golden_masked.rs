@@ -1,4 +1,4 @@
-//! Pseudo-log-likelihood against Transformers' BertForMaskedLM, on the CPU path and on the kernels.
+//! Pseudo-log-likelihood against Transformers' BertForMaskedLM and DistilBertForMaskedLM, on the CPU path and on the kernels.
 
 mod common;
 
@@ -13,7 +13,8 @@ use lorb::model::{
 /// Largest difference of a token's log probability; float32 in PyTorch itself is off by 3e-6.
 const TOKEN: f64 = 2e-5;
 
-fn base() -> Base {
+/// The tiny BERT under a masked-language head.
+fn bert() -> Base {
     let (config, tokenizer) =
         (common::read("tiny/config.json"), common::read("tiny/tokenizer.json"));
     let weights = common::read("masked/model.safetensors");
@@ -22,8 +23,13 @@ fn base() -> Base {
 }
 
 /// Scores texts, counting passes through the encoder.
-fn judge(device: &Device, texts: &[&str], batch_tokens: usize) -> (MaskedScores, usize) {
-    let Base { config, tokenizer, mut weights, .. } = base();
+fn judge(
+    base: Base,
+    device: &Device,
+    texts: &[&str],
+    batch_tokens: usize,
+) -> (MaskedScores, usize) {
+    let Base { config, tokenizer, mut weights, .. } = base;
     assert!(weights.has_masked_head());
     let encoder = Encoder::new(&config, &mut weights, device).expect("an encoder");
     let head = MaskedHead::new(&config, &mut weights, &encoder).expect("a head");
@@ -43,11 +49,16 @@ fn judge(device: &Device, texts: &[&str], batch_tokens: usize) -> (MaskedScores,
 }
 
 fn check(device: &Device) {
-    let rows = common::json("masked/pll.json");
+    check_base(&bert, "masked/pll.json", device);
+    check_base(&|| common::distil().base(), "distil/pll.json", device);
+}
+
+fn check_base(base: &dyn Fn() -> Base, expected: &str, device: &Device) {
+    let rows = common::json(expected);
     let rows = rows.as_array().expect("rows");
     let texts: Vec<&str> = rows.iter().map(|row| row["text"].as_str().expect("a text")).collect();
     for batch_tokens in [1, 300] {
-        let (found, _) = judge(device, &texts, batch_tokens);
+        let (found, _) = judge(base(), device, &texts, batch_tokens);
         for (row, pll) in rows.iter().zip(&found.pll) {
             let tokens = row["tokens"].as_array().expect("tokens").len();
             let off = (pll - row["pll"].as_f64().expect("a number")).abs();
@@ -73,7 +84,7 @@ fn the_kernels_give_transformers_numbers() {
 #[test]
 fn texts_that_differ_in_a_word_share_the_pass_that_masks_it() {
     let texts = ["turn off the light", "turn off the lights", "turn off the light", ""];
-    let (scores, passes) = judge(&common::cpu(), &texts, 300);
+    let (scores, passes) = judge(bert(), &common::cpu(), &texts, 300);
     assert_eq!(passes, 4 + 4 - 1);
     assert_eq!(scores.pll[0], scores.pll[2]);
     assert_ne!(scores.pll[0], scores.pll[1]);

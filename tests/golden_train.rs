@@ -290,13 +290,14 @@ fn check_trajectory(case: &Case, device: &Device) {
 
 const ALL: [&str; 4] = ["mwer", "mwed", "mwer_cor", "listwise"];
 
-fn check_tiny(device: &Device) {
-    let case = common::tiny();
-    check_scores(&case, "adapter", "", device);
-    check_scores(&case, "adapter_rslora", "_rslora", device);
-    check_gradients(&case, "adapter", "", &ALL, device);
-    check_gradients(&case, "adapter_rslora", "_rslora", &["mwer_cor"], device);
-    check_trajectory(&case, device);
+fn check_small(device: &Device) {
+    for case in common::bases() {
+        check_scores(&case, "adapter", "", device);
+        check_scores(&case, "adapter_rslora", "_rslora", device);
+        check_gradients(&case, "adapter", "", &ALL, device);
+        check_gradients(&case, "adapter_rslora", "_rslora", &["mwer_cor"], device);
+        check_trajectory(&case, device);
+    }
 }
 
 fn check_minilm(case: &Case, device: &Device) {
@@ -306,18 +307,18 @@ fn check_minilm(case: &Case, device: &Device) {
 }
 
 #[test]
-fn tiny_on_the_cpu() {
-    check_tiny(&common::cpu());
+fn small_bases_on_the_cpu() {
+    check_small(&common::cpu());
 }
 
 #[test]
-fn tiny_on_a_software_gpu() {
-    common::gpu::software().inspect(check_tiny);
+fn small_bases_on_a_software_gpu() {
+    common::gpu::software().inspect(check_small);
 }
 
 #[test]
-fn tiny_within_the_limits_of_every_webgpu_device() {
-    common::gpu::least().inspect(check_tiny);
+fn small_bases_within_the_limits_of_every_webgpu_device() {
+    common::gpu::least().inspect(check_small);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Exchanges adapters between LoRB and PEFT in both directions and compares their scores on all-MiniLM-L6-v2. Creates a
-# Python environment with PyTorch, Transformers and PEFT once (6 GB, a few minutes), from tests/golden/requirements.txt.
+# Exchanges adapters between LoRB and PEFT in both directions and compares their scores on all-MiniLM-L6-v2 and on the
+# small DistilBERT of the golden files. Creates a Python environment with PyTorch, Transformers and PEFT once (6 GB, a few
+# minutes), from tests/golden/requirements.txt.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -23,43 +24,58 @@ lorb() {
     cargo run --release --quiet -- "$@"
 }
 
-echo "== LoRB's adapter in PEFT"
 gzip -dc samples/assistant/train.jsonl.gz | head -n 80 > "$work/train.jsonl"
 gzip -dc samples/assistant/dev.jsonl.gz | head -n 20 > "$work/dev.jsonl"
 head -n 5 "$work/dev.jsonl" > "$work/few.jsonl"
-for method in \
-    "--lr 3e-3 --lora-target-modules query,value" \
-    "--lr 3e-3 --lora-target-modules all-linear" \
-    "--lr 3e-3 --method dora" \
-    "--lr 5e-2 --method adalora" \
-    "--lr 1e-2 --method prefix --prefix-length 7"
-do
+
+# LoRB's adapter in PEFT: to_peft BASE OPTION...
+to_peft() {
+    in=$1
+    shift
     rm -rf "$work/adapter"
     # Small batches and high learning rates, so that a few steps change the scores well above the tolerance.
-    # shellcheck disable=SC2086 # The method is several words.
-    lorb train --quiet --device cpu --model "$base" --train "$work/train.jsonl" --dev "$work/dev.jsonl" \
-        --output "$work/adapter" $method --epochs 1 --batch-tokens 512 --evals-per-epoch 1 > /dev/null
-    lorb rescore --quiet --device cpu --model "$base" --adapter "$work/adapter" "$work/few.jsonl" > "$work/rescored.jsonl"
+    lorb train --quiet --device cpu --model "$in" --train "$work/train.jsonl" --dev "$work/dev.jsonl" \
+        --output "$work/adapter" "$@" --epochs 1 --batch-tokens 512 --evals-per-epoch 1 > /dev/null
+    lorb rescore --quiet --device cpu --model "$in" --adapter "$work/adapter" "$work/few.jsonl" > "$work/rescored.jsonl"
     "$python" tests/golden/peft_lists.py scores "$work/rescored.jsonl" > "$work/scores.jsonl"
-    "$python" tests/golden/peft_roundtrip.py check --base "$base" --adapter "$work/adapter" --scores "$work/scores.jsonl"
-done
+    "$python" tests/golden/peft_roundtrip.py check --base "$in" --adapter "$work/adapter" --scores "$work/scores.jsonl"
+}
 
-echo "== PEFT's adapter in LoRB"
+# PEFT's adapter in LoRB: from_peft BASE OPTION...
 number=0
-for options in \
-    "" \
-    "--wrap --targets query value" \
-    "--rslora --layers 1 4 --targets query output.dense" \
-    "--pattern .*layer\.[0-3]\..*(key|intermediate\.dense)"
-do
+from_peft() {
+    in=$1
+    shift
     number=$((number + 1))
     made=$work/peft-$number
-    # The options are several words; none of them is a glob pattern.
-    set -f
-    # shellcheck disable=SC2086
-    "$python" tests/golden/peft_roundtrip.py make --base "$base" --output "$made" --seed $number $options
-    set +f
+    "$python" tests/golden/peft_roundtrip.py make --base "$in" --output "$made" --seed $number "$@"
     "$python" tests/golden/peft_lists.py lists "$made/expected.jsonl" > "$work/lists.jsonl"
-    lorb rescore --quiet --device cpu --model "$base" --adapter "$made" --beta 1 "$work/lists.jsonl" > "$work/rescored.jsonl"
+    lorb rescore --quiet --device cpu --model "$in" --adapter "$made" --beta 1 "$work/lists.jsonl" > "$work/rescored.jsonl"
     "$python" tests/golden/peft_lists.py compare "$made/expected.jsonl" "$work/rescored.jsonl"
-done
+}
+
+echo "== BERT: LoRB's adapter in PEFT"
+to_peft "$base" --lr 3e-3 --lora-target-modules query,value
+to_peft "$base" --lr 3e-3 --lora-target-modules all-linear
+to_peft "$base" --lr 3e-3 --method dora
+to_peft "$base" --lr 5e-2 --method adalora
+to_peft "$base" --lr 1e-2 --method prefix --prefix-length 7
+
+echo "== BERT: PEFT's adapter in LoRB"
+from_peft "$base"
+from_peft "$base" --wrap --targets query value
+from_peft "$base" --rslora --layers 1 4 --targets query output.dense
+from_peft "$base" --pattern '.*layer\.[0-3]\..*(key|intermediate\.dense)'
+
+distil=tests/golden/distil
+echo "== DistilBERT: LoRB's adapter in PEFT"
+to_peft "$distil" --lr 3e-2 --lora-target-modules query,value
+to_peft "$distil" --lr 3e-2 --lora-target-modules all-linear
+to_peft "$distil" --lr 3e-2 --method dora
+to_peft "$distil" --lr 5e-2 --method adalora
+
+echo "== DistilBERT: PEFT's adapter in LoRB"
+from_peft "$distil"
+from_peft "$distil" --wrap --targets q_lin v_lin
+from_peft "$distil" --rslora --layers 1 --targets k_lin ffn.lin2
+from_peft "$distil" --pattern '.*layer\.[01]\..*(v_lin|lin1)'

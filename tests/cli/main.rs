@@ -1,6 +1,7 @@
 //! The command line as a user meets it: what it prints, where, with which exit code, and what it
 //! leaves on disk.
 
+mod architectures;
 mod bad_adapter;
 mod bad_base;
 mod bad_lists;

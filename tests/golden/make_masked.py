@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Generates the golden files of pseudo-log-likelihood, in masked/: the tiny base with a random masked-language-model head.
+"""Generates the golden files of pseudo-log-likelihood: the tiny BERT with a random masked-language head in masked/, and
+distil/pll.json of the tiny DistilBERT, whose model.safetensors has a head.
 
-    python make_masked.py [--output DIR]
+    python make_masked.py [tiny] [distil] [--output DIR]
 
-Every token of a text except [CLS] and [SEP] is masked in turn, in its place; its log probability is that of
-Transformers' BertForMaskedLM. See README.md for the contents.
+Every token of a text except [CLS] and [SEP] is masked in turn, in its place; its log probability is that of Transformers'
+BertForMaskedLM or DistilBertForMaskedLM. See README.md for the contents.
 """
 import argparse
 from pathlib import Path
@@ -13,7 +14,7 @@ import make_golden as golden  # first: it sets up the environment
 import numpy as np
 import torch
 import transformers
-from transformers import BertForMaskedLM
+from transformers import AutoModelForMaskedLM, BertForMaskedLM
 
 
 def make_base(tiny, out):
@@ -47,21 +48,13 @@ def log_probabilities(model, ids, mask):
     return torch.log_softmax(logits, -1)[torch.arange(count), torch.tensor(ids)[at]].double()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "masked")
-    out = parser.parse_args().output
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    torch.use_deterministic_algorithms(True)
-    tiny = Path(__file__).parent / "tiny"
-    out.mkdir(parents=True, exist_ok=True)
-    make_base(tiny, out)
-    config = transformers.BertConfig.from_pretrained(tiny)
+def judge(base, tokenizer, out):
+    """Writes pll.json for the base in `base`, which has a head."""
+    config = transformers.AutoConfig.from_pretrained(tokenizer)
     config._attn_implementation = "eager"
-    single = BertForMaskedLM.from_pretrained(out, config=config).eval()
-    double = BertForMaskedLM.from_pretrained(out, config=config).double().eval()
-    encode = golden.Encoder(tiny)
+    single = AutoModelForMaskedLM.from_pretrained(base, config=config).eval()
+    double = AutoModelForMaskedLM.from_pretrained(base, config=config).double().eval()
+    encode = golden.Encoder(tokenizer)
     mask = encode.tok.token_to_id("[MASK]")
     rows, worst = [], 0.0
     texts = golden.inputs.texts(config.max_position_embeddings)
@@ -72,7 +65,27 @@ def main():
         worst = max(worst, (found - found32).abs().max().item() if len(found) else 0.0)
         rows.append({"text": text, "pll": found.sum().item(), "tokens": [round(v, 9) for v in found.tolist()]})
     golden.write_json_rows(out / "pll.json", rows)
-    print(len(rows), "texts; float32 differs by", worst, "a token")
+    print(out.name, len(rows), "texts; float32 differs by", worst, "a token")
+
+
+def main():
+    here = Path(__file__).parent
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bases", nargs="*", default=["tiny", "distil"], help="tiny, distil; both by default")
+    parser.add_argument("--output", type=Path, default=here)
+    args = parser.parse_args()
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    torch.use_deterministic_algorithms(True)
+    if "tiny" in args.bases:
+        out = args.output / "masked"
+        out.mkdir(parents=True, exist_ok=True)
+        make_base(here / "tiny", out)
+        judge(out, here / "tiny", out)
+    if "distil" in args.bases:
+        out = args.output / "distil"
+        out.mkdir(parents=True, exist_ok=True)
+        judge(here / "distil", here / "distil", out)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Generates the golden files of the methods other than LoRA, in methods/: gradients and scores by PyTorch on the tiny base.
+"""Generates the golden files of the methods other than LoRA, by PyTorch on the tiny bases: gradients and scores of the BERT in
+methods/, of the DistilBERT in distil/methods/.
 
-    python make_methods.py [--output DIR]
+    python make_methods.py [tiny] [distil] [--output DIR]
 
-A method is a function that prepares a BertModel and returns its trainable tensors by name. See README.md for the
-contents.
+A method is a function that prepares an encoder and returns its trainable tensors by name. See
+README.md for the contents.
 """
 import argparse
+import functools
 import json
 import random
 from pathlib import Path
@@ -19,6 +21,7 @@ from peft import AdaLoraConfig, LoraConfig, PrefixTuningConfig, get_peft_model
 from peft.tuners.adalora.layer import RankAllocator
 from torch import nn
 
+OUTPUTS = {"tiny": "methods", "distil": "distil/methods"}
 WIDTH = 5  # of a bottleneck
 LENGTH = 3  # of a prefix
 
@@ -46,33 +49,78 @@ def full(bert):
     return bert, dict(bert.named_parameters())
 
 
+# Where the layers are, and in each the two linear layers that a bottleneck comes behind, by model_type.
+BEHIND = {"bert": ("encoder.layer", {"attention.output": "dense", "output": "dense"}),
+          "distilbert": ("transformer.layer", {"attention": "out_lin", "ffn": "lin2"})}
+
+
 def houlsby(bert):
     trained = {}
-    for number, layer in enumerate(bert.encoder.layer):
-        for path, part in (("attention.output", layer.attention.output), ("output", layer.output)):
-            bottleneck = Bottleneck(bert.config.hidden_size)
-            part.dense = nn.Sequential(part.dense, bottleneck)
-            trained |= {f"encoder.layer.{number}.{path}.adapter.{name}": p for name, p in bottleneck.named_parameters()}
+    layers, behind = BEHIND[bert.config.model_type]
+    for number, layer in enumerate(bert.get_submodule(layers)):
+        for path, linear in behind.items():
+            part, bottleneck = layer.get_submodule(path), Bottleneck(bert.config.hidden_size)
+            setattr(part, linear, nn.Sequential(getattr(part, linear), bottleneck))
+            trained |= {f"{layers}.{number}.{path}.adapter.{name}": p for name, p in bottleneck.named_parameters()}
     return bert, trained
 
 
 def prefix(bert):
-    """PEFT's own: BERT counts the prefix as past, so texts begin at position LENGTH."""
+    """PEFT's own: BERT counts the prefix as past, so texts begin at position LENGTH. DistilBERT takes no past keys and
+    values, so PEFT cannot run it there; PrefixedDistil computes the same."""
+    if bert.config.model_type == "distilbert":
+        model = PrefixedDistil(bert)
+        return model, {"prompt_embeddings": model.prompt}
     config = PrefixTuningConfig(num_virtual_tokens=LENGTH, task_type="FEATURE_EXTRACTION")
     model = get_peft_model(bert, config)
     return model, {"prompt_embeddings": model.prompt_encoder["default"].embedding.weight}
 
 
+class PrefixedDistil(nn.Module):
+    """A DistilBERT with keys and values of LENGTH tokens before those of every layer, as columns of one tensor in the
+    order that PEFT has for BERT: a layer's keys, then its values. Texts begin at position LENGTH."""
+
+    def __init__(self, bert):
+        super().__init__()
+        self.bert, self.config = bert, bert.config
+        self.prompt = nn.Parameter(torch.zeros(LENGTH, 2 * bert.config.n_layers * bert.config.dim))
+        for number, layer in enumerate(bert.transformer.layer):
+            layer.attention.forward = functools.partial(self.attend, layer.attention, number)
+
+    def attend(self, attention, number, hidden_states, attention_mask=None, **_):
+        count, heads = len(hidden_states), attention.n_heads
+        keys, values = self.prompt.chunk(2 * self.config.n_layers, dim=1)[2 * number : 2 * number + 2]
+        split = lambda x: x.unflatten(-1, (heads, -1)).transpose(1, 2)
+        before = lambda rows, x: split(torch.cat([rows.expand(count, -1, -1), x], 1))
+        query = split(attention.q_lin(hidden_states))
+        keys, values = before(keys, attention.k_lin(hidden_states)), before(values, attention.v_lin(hidden_states))
+        scores = query @ keys.transpose(2, 3) * attention.scaling
+        if attention_mask is not None:
+            # The same rows for every token: the prefix is never hidden.
+            scores = scores + nn.functional.pad(attention_mask, (LENGTH, 0))
+        context = (scores.softmax(-1) @ values).transpose(1, 2).flatten(2)
+        return attention.out_lin(context), None
+
+    def forward(self, input_ids, attention_mask):
+        last = self.config.max_position_embeddings - 1
+        positions = (torch.arange(input_ids.shape[1]) + LENGTH).clamp(max=last)[None]
+        return self.bert(input_ids=input_ids, attention_mask=attention_mask, position_ids=positions)
+
+
 def dora(bert):
-    settings = golden.ADAPTERS["tiny"]["adapter"]
+    settings = adapter_settings(bert)
     model = get_peft_model(bert, LoraConfig(lora_dropout=0.0, bias="none", use_dora=True, **settings))
     plain = lambda name: name.removeprefix(golden.PREFIX).replace(".default.", ".").replace(
         "lora_magnitude_vector.weight", "lora_magnitude_vector")
     return model, {plain(name): p for name, p in model.named_parameters() if p.requires_grad}
 
 
+def adapter_settings(bert):
+    return golden.ADAPTERS[{"bert": "tiny", "distilbert": "distil"}[bert.config.model_type]]["adapter"]
+
+
 def adalora(bert):
-    settings = golden.ADAPTERS["tiny"]["adapter"]
+    settings = adapter_settings(bert)
     config = AdaLoraConfig(init_r=4, target_r=2, lora_alpha=settings["lora_alpha"], total_step=12, tinit=2, tfinal=3,
                            target_modules=settings["target_modules"])
     model = get_peft_model(bert, config)
@@ -111,7 +159,7 @@ class Rescorer(nn.Module):
         return self.score(cls).squeeze(-1), cls
 
 
-def write_adapter(model, out, prefix):
+def write_adapter(model, out, name, prefix):
     """The directory that PEFT writes, and the score head as it would write it with modules_to_save."""
     model.bert.save_pretrained(out)
     (out / "README.md").unlink(missing_ok=True)
@@ -119,7 +167,7 @@ def write_adapter(model, out, prefix):
     tensors |= {f"{prefix}score.{name}": p for name, p in model.score.named_parameters()}
     golden.save(tensors, out / "adapter_model.safetensors")
     config = json.loads((out / "adapter_config.json").read_text())
-    config |= {"base_model_name_or_path": "tiny", "modules_to_save": ["score"]}
+    config |= {"base_model_name_or_path": name, "modules_to_save": ["score"]}
     if "target_modules" in config:
         config["target_modules"] = sorted(config["target_modules"])  # PEFT writes a set, in no fixed order
     golden.write_json(out / "adapter_config.json", config)
@@ -168,8 +216,8 @@ def make(method, number, base, out):
     lists = golden.Lists(golden.inputs.lists(), golden.Encoder(base))
     double, single = (Rescorer(base, method, dtype, 200 + number) for dtype in (torch.float64, torch.float32))
     golden.save(single.trained(), out / "values.safetensors")
-    if method in ("prefix", "dora", "adalora"):
-        write_adapter(single, out / "adapter", {"prefix": "base_model."}.get(method, golden.PREFIX))
+    if hasattr(single.bert, "save_pretrained") and method in ("prefix", "dora", "adalora"):
+        write_adapter(single, out / "adapter", base.name, {"prefix": "base_model."}.get(method, golden.PREFIX))
     found, found32 = (golden.gradients(model, lists, ["mwer_cor"])["mwer_cor"] for model in (double, single))
     golden.save(found["gradients"], out / "gradients.safetensors")
     if method == "adalora":
@@ -179,7 +227,8 @@ def make(method, number, base, out):
         golden.save({k: p.grad for k, p in double.trained().items() if "lora_E" not in k and "lora_" in k},
                     out / "orthogonality.safetensors")
         golden.write_json(out / "orthogonality.json", {"value": regulariser.item()})
-        golden.write_json(out / "allocation.json", allocation())
+        if base.name == "tiny":  # it does not depend on the base
+            golden.write_json(out / "allocation.json", allocation())
     golden.write_json(out / "index.json", {
         "method": method,
         "settings": {"houlsby": {"width": WIDTH}, "prefix": {"length": LENGTH}}.get(method, {}),
@@ -192,19 +241,21 @@ def make(method, number, base, out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "methods")
-    output = parser.parse_args().output
+    parser.add_argument("bases", nargs="*", default=list(OUTPUTS), help="tiny, distil; both by default")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent)
+    args = parser.parse_args()
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(2)
     torch.use_deterministic_algorithms(True)
     random.seed(0)
     torch.manual_seed(0)
-    base = Path(__file__).parent / "tiny"
-    for number, method in enumerate(METHODS):
-        make(method, number, base, output / method)
-        index = json.loads((output / method / "index.json").read_text())
-        print(method, index["parameters"], index["total"], index["float32_differs_by"])
+    for base in args.bases:
+        output = args.output / OUTPUTS[base]
+        for number, method in enumerate(METHODS):
+            make(method, number, Path(__file__).parent / base, output / method)
+            index = json.loads((output / method / "index.json").read_text())
+            print(base, method, index["parameters"], index["total"], index["float32_differs_by"])
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 """Exchanges adapters between LoRB and PEFT in both directions and compares their scores.
 
     peft_roundtrip.py check --base DIR --adapter DIR --scores FILE [--tolerance 1e-4]
-Loads an adapter from LoRB with PeftModel.from_pretrained, once on a plain BertModel with the head applied
-        manually and once on a BertModel with a linear layer `score` (not for a prefix, for which PEFT stores no other
+        Loads an adapter from LoRB with PeftModel.from_pretrained, once on the bare encoder with the head applied
+        manually and once on an encoder with a linear layer `score` (not for a prefix, for which PEFT stores no other
         module), and compares the score of every text with FILE. Exit code 1 if one differs.
 
     peft_roundtrip.py make --base DIR --output DIR [--seed 0] [--rank 4] [--targets NAME ..] [--pattern REGEX] [--wrap]
-Creates an adapter with PEFT, with random values so that it changes the scores, and the file expected.jsonl
-        with texts and scores. --wrap names the encoder `bert`, as models with heads do; --pattern sets target_modules to
-        a regular expression.
+        Creates an adapter with PEFT, with random values so that it changes the scores, and the file expected.jsonl
+        with texts and scores. --wrap names the encoder as models with heads do (`bert`); --pattern sets target_modules
+        to a regular expression.
 
 FILE holds JSON lines {"text": "...", "lm": -1.25}. Scores are the head's output at [CLS]. Made for the versions in
 requirements.txt in this folder.
@@ -23,9 +23,17 @@ import sys
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, BertModel
+from transformers import AutoConfig, AutoTokenizer, BertModel, DistilBertModel
 
-TARGETS = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
+# By model_type: the bare encoder, the options that leave out its pooler, and the names of all linear layers.
+ENCODERS = {
+    "bert": (
+        BertModel,
+        {"add_pooling_layer": False},
+        ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"],
+    ),
+    "distilbert": (DistilBertModel, {}, ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]),
+}
 TEXTS = [
     "play the next song",
     "pay the next song",
@@ -39,35 +47,47 @@ TEXTS = [
 ]
 
 
-class Scorer(BertModel):
-    """A BertModel with the score head as a separate module."""
+def bare(base):
+    """The encoder as a user loads it for PEFT."""
+    encoder, options, _ = ENCODERS[AutoConfig.from_pretrained(base).model_type]
+    return encoder.from_pretrained(base, **options)
 
-    def __init__(self, config):
-        super().__init__(config, add_pooling_layer=False)
-        self.score = torch.nn.Linear(config.hidden_size, 1)
 
-    def scores(self, inputs):
-        return self.score(self(**inputs).last_hidden_state[:, 0]).squeeze(-1)
+def scorer(base):
+    """The encoder with the score head as a separate module."""
+    encoder, options, _ = ENCODERS[AutoConfig.from_pretrained(base).model_type]
+
+    class Scorer(encoder):
+        def __init__(self, config):
+            super().__init__(config, **options)
+            self.score = torch.nn.Linear(config.hidden_size, 1)
+
+        def scores(self, inputs):
+            return self.score(self(**inputs).last_hidden_state[:, 0]).squeeze(-1)
+
+    return Scorer.from_pretrained(base)
 
 
 class Wrapped(torch.nn.Module):
-    """The encoder under the name `bert`, and the head."""
+    """The encoder under its name in models with heads, and the head."""
 
     def __init__(self, base):
         super().__init__()
-        self.bert = BertModel.from_pretrained(base, add_pooling_layer=False)
-        self.config = self.bert.config
+        encoder = bare(base)
+        self.config = encoder.config
+        self.name = encoder.base_model_prefix
+        self.add_module(self.name, encoder)
         self.score = torch.nn.Linear(self.config.hidden_size, 1)
 
     def scores(self, inputs):
-        return self.score(self.bert(**inputs).last_hidden_state[:, 0]).squeeze(-1)
+        return self.score(getattr(self, self.name)(**inputs).last_hidden_state[:, 0]).squeeze(-1)
 
 
 @torch.no_grad()
 def score_each(base, texts, score):
     """Scores text by text, so that padding has no effect."""
     tokenizer = AutoTokenizer.from_pretrained(base)
-    limit = BertModel.config_class.from_pretrained(base).max_position_embeddings
+    limit = AutoConfig.from_pretrained(base).max_position_embeddings
     options = dict(return_tensors="pt", truncation=True, max_length=limit, padding=False)
     return [score(tokenizer(text, **options)).item() for text in texts]
 
@@ -91,20 +111,19 @@ def check(args):
     head = "base_model.score" if prefix else "base_model.model.score"
     weight, bias = tensors[f"{head}.weight"], tensors[f"{head}.bias"]
 
-    plain = BertModel.from_pretrained(args.base, add_pooling_layer=False)
-    plain = PeftModel.from_pretrained(plain, args.adapter).eval()
+    plain = PeftModel.from_pretrained(bare(args.base), args.adapter).eval()
     all_loaded(plain, tensors, head=False)
 
     def by_hand(inputs):
         return plain(**inputs).last_hidden_state[:, 0] @ weight.T + bias
 
-    right = compare("BertModel, head by hand", texts, score_each(args.base, texts, by_hand), expected, args.tolerance)
+    right = compare("bare encoder, head by hand", texts, score_each(args.base, texts, by_hand), expected, args.tolerance)
 
     if not prefix:
         right &= check_whole(args, texts, expected, tensors)
 
-    bare = BertModel.from_pretrained(args.base, add_pooling_layer=False).eval()
-    unadapted = score_each(args.base, texts, lambda i: bare(**i).last_hidden_state[:, 0] @ weight.T + bias)
+    base = bare(args.base).eval()
+    unadapted = score_each(args.base, texts, lambda i: base(**i).last_hidden_state[:, 0] @ weight.T + bias)
     moved = max(abs(a - b) for a, b in zip(unadapted, expected))
     print(f"the adapter moves the scores by up to {moved:.2e}")
     if moved <= 10 * args.tolerance:
@@ -114,10 +133,10 @@ def check(args):
 
 
 def check_whole(args, texts, expected, tensors):
-    whole = PeftModel.from_pretrained(Scorer.from_pretrained(args.base), args.adapter).eval()
+    whole = PeftModel.from_pretrained(scorer(args.base), args.adapter).eval()
     all_loaded(whole, tensors, head=True)
     found = score_each(args.base, texts, whole.base_model.model.scores)
-    return compare("BertModel with `score`", texts, found, expected, args.tolerance)
+    return compare("encoder with `score`", texts, found, expected, args.tolerance)
 
 
 def all_loaded(model, tensors, head):
@@ -138,11 +157,11 @@ def all_loaded(model, tensors, head):
 
 def make(args):
     torch.manual_seed(args.seed)
-    model = Wrapped(args.base) if args.wrap else Scorer.from_pretrained(args.base)
+    model = Wrapped(args.base) if args.wrap else scorer(args.base)
     settings = LoraConfig(
         r=args.rank,
         lora_alpha=args.alpha,
-        target_modules=args.pattern or args.targets,
+        target_modules=args.pattern or args.targets or ENCODERS[model.config.model_type][2],
         modules_to_save=["score"],
         use_rslora=args.rslora,
         layers_to_transform=args.layers,
@@ -179,7 +198,7 @@ def main():
     making.add_argument("--seed", type=int, default=0)
     making.add_argument("--rank", type=int, default=4)
     making.add_argument("--alpha", type=float, default=8)
-    making.add_argument("--targets", nargs="+", default=TARGETS)
+    making.add_argument("--targets", nargs="+", help="all linear layers by default")
     making.add_argument("--pattern")
     making.add_argument("--layers", nargs="+", type=int)
     making.add_argument("--rslora", action="store_true")

@@ -1,0 +1,113 @@
+//! Bases of another architecture than BERT's: a DistilBERT from one end to the other.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::Sandbox;
+
+const RESCORE: &str = "rescore -q --device cpu --model base";
+const TRAIN: &str = "train -q --device cpu --model base --train lists.jsonl --dev lists.jsonl --output new --epochs 1";
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_distilbert_is_inspected() {
+    let sandbox = Sandbox::of("distil");
+    let base = sandbox.run("inspect base").done();
+    assert!(base.contains("architecture             DistilBERT"), "{base}");
+    assert!(base.contains("positions                40"), "{base}");
+    let adapter = sandbox.run("inspect adapter --model base").done();
+    assert!(adapter.contains("q_lin, k_lin, v_lin, out_lin, lin1, lin2"), "{adapter}");
+}
+
+#[test]
+fn a_distilbert_rescores_as_pytorch_does() {
+    let sandbox = Sandbox::of("distil");
+    let output = sandbox.run(&format!("{RESCORE} --adapter adapter --beta 1 lists.jsonl")).done();
+    let expected = json(&String::from_utf8(sandbox.golden("distil/scores.json")).unwrap());
+    let given = sandbox.text("lists.jsonl");
+    let mut compared = 0;
+    for ((before, after), golden) in
+        given.lines().zip(output.lines()).zip(expected.as_array().unwrap())
+    {
+        let (before, after) = (json(before), json(after));
+        let texts = before["nbest"].as_array().unwrap();
+        for (hypothesis, lm) in texts.iter().zip(golden["lm"].as_array().unwrap()) {
+            let list = after["nbest"].as_array().unwrap();
+            let found = list.iter().find(|h| h["text"] == hypothesis["text"]).unwrap();
+            let off = found["lm"].as_f64().unwrap() - lm.as_f64().unwrap();
+            assert!(off.abs() < 1e-4, "{hypothesis}: {} for {lm}", found["lm"]);
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 26);
+}
+
+#[test]
+fn an_adapter_of_a_distilbert_has_the_names_of_peft() {
+    let sandbox = Sandbox::of("distil");
+    let mut written = Vec::new();
+    // LoRB's names and PEFT's stand for the same layers.
+    for targets in ["query,value", "q_lin,v_lin"] {
+        let words = format!("{TRAIN} --overwrite --lora-target-modules {targets}");
+        let table = sandbox.run(&words).done();
+        let report = sandbox.run("eval -q --device cpu --model base --adapter new lists.jsonl");
+        assert!(table.ends_with(&report.done()), "{table}");
+        let config = json(&sandbox.text("new/adapter_config.json"));
+        assert_eq!(config["target_modules"], json!(["q_lin", "v_lin"]));
+        assert_eq!(config["exclude_modules"], Value::Null);
+        written.push(sandbox.read("new/adapter_model.safetensors"));
+    }
+    assert_eq!(written[0], written[1]);
+    let tensors = sandbox.run("inspect new --model base").done();
+    for part in ["lora_A", "lora_B"] {
+        let name = format!("base_model.model.transformer.layer.*.attention.q_lin.{part}.weight");
+        assert!(tensors.contains(&name), "{tensors}");
+    }
+    sandbox.run(&format!("{RESCORE} --adapter new lists.jsonl")).done();
+}
+
+#[test]
+fn every_method_trains_a_distilbert() {
+    let sandbox = Sandbox::of("distil");
+    for (method, flags) in [
+        ("dora", "--lora-target-modules all-linear"),
+        ("adalora", ""),
+        ("full", ""),
+        ("bitfit", ""),
+        ("prefix", "--prefix-length 2"),
+        ("houlsby", "--adapter-width 3"),
+        ("head", ""),
+    ] {
+        let table = sandbox.run(&format!("{TRAIN} --overwrite --method {method} {flags}")).done();
+        let report = sandbox.run("eval -q --device cpu --model base --adapter new lists.jsonl");
+        assert!(table.ends_with(&report.done()), "{method}: {table}");
+        let tensors = sandbox.run("inspect new --model base").done();
+        assert!(!tensors.contains("token_type"), "{method}: {tensors}");
+    }
+}
+
+#[test]
+fn a_distilbert_is_exported() {
+    let sandbox = Sandbox::of("distil");
+    sandbox.run("export --web -q --model base --precision int8 -o small").done();
+    let base = sandbox.run("inspect small").done();
+    assert!(base.contains("transformer.layer.*.ffn.lin1.weight_scale"), "{base}");
+    sandbox
+        .run("rescore -q --device cpu --model small --adapter adapter --beta 1 lists.jsonl")
+        .done();
+}
+
+#[test]
+fn an_adapter_of_another_architecture_is_refused() {
+    let sandbox = Sandbox::of("distil");
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        sandbox.write(&format!("foreign/{file}"), sandbox.golden(&format!("tiny/adapter/{file}")));
+    }
+    sandbox.refuses(
+        &format!("{RESCORE} --adapter foreign --beta 1 lists.jsonl"),
+        1,
+        "but DistilBERT's linear layers are q_lin, k_lin, v_lin, out_lin, lin1, lin2",
+    );
+}
