@@ -1,6 +1,6 @@
 //! Which operations a pass consists of.
 //!
-//! The lists below follow `model::encoder` and, for what is differentiated, `ops::autodiff`: a
+//! The lists below follow `model::encoder` and, for what is differentiated, the `step.rs` of each operation: a
 //! gradient is computed where something before it is trained, and nowhere else. So the first layer
 //! has no gradient by its input, and the layers before the first adapted one have no backward pass.
 //! Dropout is left out, and so is the correlation term: both are off by default.
@@ -66,7 +66,7 @@ pub struct Product {
     pub low_rank: Option<LowRank>,
 }
 
-/// What a linear layer's backward step reads its input from; see [`Kept`](crate::ops::Kept).
+/// What a linear layer's backward step reads its input from; see `ops::SavedInput`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The input.

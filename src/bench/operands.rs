@@ -8,7 +8,12 @@ use rand_chacha::rand_core::SeedableRng;
 use super::op::{self, Op, Product};
 use super::shape::uniform;
 use super::{Bench, SEED};
-use crate::ops::{self, Activation, Kept, LoraPlan, LorbOps, Precision, Segments, Weights};
+use crate::ops::{
+    self, Activation, AddLayerNormInputs, AttentionKernels, AttentionSaved, ClsAttentionSaved,
+    ClsRowsKernels, FrozenLinear, GeluKernels, LayerNormKernels, LayerNormSaved, LinearInputs,
+    LinearKernels, LoraBackward, LoraGradInputs, LoraInputs, LoraLinearKernels, LoraPlan,
+    Precision, SavedInput, ScoreHeadInputs, ScoreHeadKernels, Segments, Weights,
+};
 use crate::train::{self, AdamW, ListBatch, ListView, Moments};
 
 /// Bound of the numbers in the tensors: small, so that no sum leaves its range.
@@ -71,29 +76,30 @@ impl Linear {
         match (&self.low_rank, kept) {
             (None, false) => ops::linear(x.clone(), w, bias, *activation).into_values(),
             (Some((factors, plan, _)), false) => {
-                ops::lora_linear(x.clone(), w, bias, factors, plan, *activation).into_values()
+                let layer = FrozenLinear { weight: w, bias, activation: *activation };
+                ops::lora_linear(x.clone(), layer, factors, plan).into_values()
             }
             (None, true) => {
-                let (x, words) = (x.clone().into_dispatch(), w.words.clone().into_dispatch());
-                let bias = bias.clone().into_dispatch();
-                first(Dispatch::base_linear_forward(x, words, bias, w.storage, *activation).0)
+                let inputs = LinearInputs {
+                    x: x.clone().into_dispatch(),
+                    w: w.words.clone().into_dispatch(),
+                    bias: bias.clone().into_dispatch(),
+                    storage: w.storage,
+                    activation: *activation,
+                };
+                first(Dispatch::base_linear_forward(inputs).y)
             }
             (Some((factors, plan, _)), true) => {
-                let (x, words) = (x.clone().into_dispatch(), w.words.clone().into_dispatch());
-                let [bias, factors] = [bias, factors].map(|t| t.clone().into_dispatch());
-                let (plan, storage) = (plan.clone(), w.storage);
-                first(
-                    Dispatch::lora_linear_forward(
-                        x,
-                        words,
-                        bias,
-                        factors,
-                        plan,
-                        storage,
-                        *activation,
-                    )
-                    .0,
-                )
+                let inputs = LoraInputs {
+                    x: x.clone().into_dispatch(),
+                    w: w.words.clone().into_dispatch(),
+                    bias: bias.clone().into_dispatch(),
+                    factors: factors.clone().into_dispatch(),
+                    plan: plan.clone(),
+                    storage: w.storage,
+                    activation: *activation,
+                };
+                first(Dispatch::lora_linear_forward(inputs).y)
             }
         }
     }
@@ -106,7 +112,8 @@ impl Linear {
             // Of the size of x A^T, and so is its gradient.
             Some((factors, plan, v)) => {
                 let (v, factors) = (v.clone().into_dispatch(), factors.clone().into_dispatch());
-                first(Dispatch::lora_linear_backward(g, w, v, factors, plan.clone(), storage))
+                let inputs = LoraBackward { w, v, factors, plan: plan.clone(), storage };
+                first(Dispatch::lora_linear_backward(g, inputs))
             }
         }
     }
@@ -117,13 +124,13 @@ impl Linear {
         let [g, x, u] = [&self.g, &self.x, u].map(|tensor| tensor.clone().into_dispatch());
         let [factors, gamma, beta] =
             [factors, gamma, beta].map(|tensor| tensor.clone().into_dispatch());
-        let kept = match from {
-            op::Source::Rows => Kept::Rows(x),
-            op::Source::Gelu => Kept::Gelu(x),
-            op::Source::Normalised => Kept::Scaled(x, gamma, beta),
+        let saved = match from {
+            op::Source::Rows => SavedInput::Whole(x),
+            op::Source::Gelu => SavedInput::BeforeGelu(x),
+            op::Source::Normalised => SavedInput::Normalised { rows: x, gamma, beta },
         };
-        let (_, grads) = Dispatch::lora_grads(g, kept, u, factors, plan.clone());
-        row(Tensor::from_dispatch(grads))
+        let inputs = LoraGradInputs { saved, u, factors, plan: plan.clone() };
+        row(Tensor::from_dispatch(Dispatch::lora_grads(g, inputs).factors))
     }
 }
 
@@ -156,7 +163,7 @@ impl Bench<'_> {
                 let ids = [self.batch.tokens.as_slice(), &self.batch.positions].concat();
                 let ids = Tensor::<1, Int>::from_ints(ids.as_slice(), &device);
                 Box::new(move || {
-                    let tables = [&words, &places, &types];
+                    let tables = ops::Tables { words: &words, positions: &places, types: &types };
                     ops::embed_layer_norm(tables, &gamma, &beta, ids.clone(), epsilon)
                 })
             }
@@ -181,20 +188,20 @@ impl Bench<'_> {
                 let qkv = source.draw([tokens, 3 * hidden]);
                 Box::new(move || {
                     let qkv = qkv.clone().into_dispatch();
-                    first(Dispatch::packed_attention_forward(qkv, segments.clone(), heads).0)
+                    first(Dispatch::packed_attention_forward(qkv, segments.clone(), heads).out)
                 })
             }
             Op::AttentionBackward => {
                 let (g, qkv) = (source.draw([tokens, hidden]), source.draw([tokens, 3 * hidden]));
                 let input = qkv.clone().into_dispatch();
-                let (out, sums) =
-                    Dispatch::packed_attention_forward(input, segments.clone(), heads);
-                let (out, sums) = (first(out), first(sums));
+                let forward = Dispatch::packed_attention_forward(input, segments.clone(), heads);
+                let (out, sums) = (first(forward.out), first(forward.log_sums));
                 Box::new(move || {
-                    let [g, qkv, out, sums] =
+                    let [g, qkv, out, log_sums] =
                         [&g, &qkv, &out, &sums].map(|tensor| tensor.clone().into_dispatch());
                     let segments = segments.clone();
-                    first(Dispatch::packed_attention_backward(g, qkv, out, sums, segments, heads))
+                    let saved = AttentionSaved { qkv, out, log_sums, segments, heads };
+                    first(Dispatch::packed_attention_backward(g, saved))
                 })
             }
             Op::AttentionCls { kept } => {
@@ -205,23 +212,22 @@ impl Bench<'_> {
                         return ops::attention_cls(q.clone(), kv.clone(), &segments, heads);
                     }
                     let [q, kv] = [&q, &kv].map(|tensor| tensor.clone().into_dispatch());
-                    first(Dispatch::attention_cls_forward(q, kv, segments.clone(), heads).0)
+                    first(Dispatch::attention_cls_forward(q, kv, segments.clone(), heads).out)
                 })
             }
             Op::AttentionClsBackward => {
                 let [g, q] = [0, 1].map(|_| source.draw([sequences, hidden]));
                 let kv = source.draw([tokens, 2 * hidden]);
                 let [query, input] = [&q, &kv].map(|tensor| tensor.clone().into_dispatch());
-                let (out, sums) =
+                let forward =
                     Dispatch::attention_cls_forward(query, input, segments.clone(), heads);
-                let (out, sums) = (first(out), first(sums));
+                let (out, sums) = (first(forward.out), first(forward.log_sums));
                 Box::new(move || {
-                    let [g, q, kv, out, sums] =
+                    let [g, q, kv, out, log_sums] =
                         [&g, &q, &kv, &out, &sums].map(|tensor| tensor.clone().into_dispatch());
                     let segments = segments.clone();
-                    let (dq, _) =
-                        Dispatch::attention_cls_backward(g, q, kv, out, sums, segments, heads);
-                    first(dq)
+                    let saved = ClsAttentionSaved { q, kv, out, log_sums, segments, heads };
+                    first(Dispatch::attention_cls_backward(g, saved).q)
                 })
             }
             Op::AddLayerNorm { rows, kept } => {
@@ -236,17 +242,19 @@ impl Bench<'_> {
                     }
                     let [x, residual] = [&x, &residual].map(|t| t.clone().into_dispatch());
                     let [gamma, beta] = [&gamma, &beta].map(|t| t.clone().into_dispatch());
-                    first(Dispatch::add_layer_norm_forward(x, residual, gamma, beta, epsilon).0)
+                    let inputs = AddLayerNormInputs { x, residual, gamma, beta, epsilon };
+                    first(Dispatch::add_layer_norm_forward(inputs).y)
                 })
             }
             Op::AddLayerNormBackward { rows } => {
                 let [g, normalised] = [0, 1].map(|_| source.draw([*rows, hidden]));
                 let (inverse, gamma) = (source.draw([*rows, 1]), source.draw([hidden]));
                 Box::new(move || {
-                    let [g, normalised, inverse] =
+                    let [g, normalised, inverse_deviation] =
                         [&g, &normalised, &inverse].map(|t| t.clone().into_dispatch());
                     let gamma = gamma.clone().into_dispatch();
-                    first(Dispatch::add_layer_norm_backward(g, normalised, inverse, gamma))
+                    let saved = LayerNormSaved { normalised, inverse_deviation, gamma };
+                    first(Dispatch::add_layer_norm_backward(g, saved))
                 })
             }
             Op::GeluBackward { rows } => {
@@ -279,7 +287,8 @@ impl Bench<'_> {
                 let head = source.draw([hidden + 1]);
                 Box::new(move || {
                     let (g, cls) = (g.clone().into_dispatch(), cls.clone().into_dispatch());
-                    first(Dispatch::score_head_backward(g, cls, head.clone().into_dispatch()).0)
+                    let inputs = ScoreHeadInputs { cls, head: head.clone().into_dispatch() };
+                    first(Dispatch::score_head_backward(g, inputs).cls)
                 })
             }
             Op::Loss { .. } => {

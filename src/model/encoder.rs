@@ -20,7 +20,9 @@ use super::trainable::{
     Bottleneck, LayerTensors, LinearTensors, NormTensors, Place, TrainableTensors,
 };
 use crate::base::{Architecture, BaseWeights, BertConfig};
-use crate::ops::{self, Activation, Precision, Rows, Segments, Storage, Weights};
+use crate::ops::{
+    self, Activation, Activations, FrozenLinear, Precision, Segments, Storage, Weights,
+};
 use crate::packed::Packed;
 
 use prefix::Prefixed;
@@ -239,7 +241,7 @@ impl Encoder {
         dropout: Option<u64>,
     ) -> Forward {
         let stages = self.stages(batch, dropout);
-        let embedded = Rows::from(stages.embed(trainable));
+        let embedded = Activations::from(stages.embed(trainable));
         let x = (0..stages.layers()).fold(embedded, |x, layer| stages.layer(layer, x, trainable));
         stages.score(x.into_values(), trainable)
     }
@@ -275,7 +277,7 @@ impl Encoder {
                 },
             );
         ops::embed_layer_norm(
-            [&words, &positions, &types],
+            ops::Tables { words: &words, positions: &positions, types: &types },
             trained.norm.gamma.map_or(&norm.gamma, |place| trainable.at(place)),
             trained.norm.beta.map_or(&norm.beta, |place| trainable.at(place)),
             Tensor::<1, Int>::from_ints(ids.as_slice(), &device),
@@ -314,7 +316,7 @@ impl Stages<'_> {
     /// # Panics
     /// When there is no such layer.
     #[must_use]
-    pub fn layer(&self, index: usize, x: Rows, trainable: &TrainableTensors) -> Rows {
+    pub fn layer(&self, index: usize, x: Activations, trainable: &TrainableTensors) -> Activations {
         let device = self.encoder.device();
         let prefixed = (trainable.prefix_length > 0).then(|| {
             self.prefixed
@@ -386,7 +388,7 @@ impl Run<'_> {
 
 impl Layer {
     /// `[T, H]` to `[T, H]`; to `[S, H]`, the rows of `[CLS]`, where the projections are split.
-    fn forward(&self, x: Rows, own: &LayerTensors, run: &mut Run<'_>) -> Rows {
+    fn forward(&self, x: Activations, own: &LayerTensors, run: &mut Run<'_>) -> Activations {
         let (residual, context) = match &self.projections {
             Projections::Fused(projections) => {
                 let residual = x.values().clone();
@@ -410,7 +412,7 @@ impl Layer {
 }
 
 impl Linear {
-    fn forward(&self, x: Rows, own: &LinearTensors, run: &mut Run<'_>) -> Tensor<2> {
+    fn forward(&self, x: Activations, own: &LinearTensors, run: &mut Run<'_>) -> Tensor<2> {
         let y = self.activated(x, Activation::Identity, own, run).into_values();
         match &own.bottleneck {
             Some(bottleneck) => through(bottleneck, y, run.trainable),
@@ -420,11 +422,11 @@ impl Linear {
 
     fn activated(
         &self,
-        x: Rows,
+        x: Activations,
         activation: Activation,
         own: &LinearTensors,
         run: &mut Run<'_>,
-    ) -> Rows {
+    ) -> Activations {
         let Some(low_rank) = &own.low_rank else {
             let trained = own.weight.map(|place| Weights {
                 words: run.trainable.at(place).clone(),
@@ -437,7 +439,8 @@ impl Linear {
         let (factors, plan) = (&run.trainable.factors(low_rank), &low_rank.plan);
         if let Some(magnitude) = low_rank.magnitude {
             let without = bias.zeros_like();
-            let y = ops::lora_linear(x, weight, &without, factors, plan, Activation::Identity);
+            let layer = FrozenLinear { weight, bias: &without, activation: Activation::Identity };
+            let y = ops::lora_linear(x, layer, factors, plan);
             let turned = self.turned(run.trainable.at(magnitude), factors, plan);
             let y = y.into_values() * turned + bias.clone().unsqueeze();
             return match activation {
@@ -446,12 +449,13 @@ impl Linear {
             }
             .into();
         }
+        let layer = FrozenLinear { weight, bias, activation };
         match run.dropout.mask(x.values()) {
-            None => ops::lora_linear(x, weight, bias, factors, plan, activation),
+            None => ops::lora_linear(x, layer, factors, plan),
             Some(mask) => {
                 let x = x.into_values();
-                let low = x.clone() * mask;
-                ops::lora_linear_apart(x, low, weight, bias, factors, plan, activation)
+                let dropped = x.clone() * mask;
+                ops::lora_linear_with_dropout(x, dropped, layer, factors, plan)
             }
         }
     }
@@ -459,7 +463,7 @@ impl Linear {
 
 /// `y + up(gelu(down(y)))`.
 fn through(bottleneck: &Bottleneck, y: Tensor<2>, trainable: &TrainableTensors) -> Tensor<2> {
-    let linear = |x: Rows, [weight, bias]: [Place; 2], activation| {
+    let linear = |x: Activations, [weight, bias]: [Place; 2], activation| {
         let (weight, bias) = (trainable.at(weight).clone(), trainable.at(bias));
         let outputs = bias.dims()[0];
         let inputs = weight.dims()[0] / outputs;
@@ -477,7 +481,7 @@ impl LayerNorm {
         residual: Tensor<2>,
         own: &NormTensors,
         trainable: &TrainableTensors,
-    ) -> Rows {
+    ) -> Activations {
         let gamma = own.gamma.map_or(&self.gamma, |place| trainable.at(place));
         let beta = own.beta.map_or(&self.beta, |place| trainable.at(place));
         ops::add_layer_norm(x, residual, gamma, beta, self.epsilon)

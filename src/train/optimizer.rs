@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::ops::{self, AdamW, AdamWStep};
+use crate::ops::{self, AdamW, AdamWState, AdamWStep};
 
 /// Moving averages of the gradient and of its square, `[P]` each.
 #[derive(Clone, Debug)]
@@ -40,7 +40,9 @@ pub struct Updated {
 pub fn step(settings: AdamW, p: Tensor<1>, g: Tensor<1>, moments: Moments, lr: f64) -> Updated {
     let steps = moments.steps + 1;
     let step = AdamWStep { settings, lr, step: steps };
-    let [parameters, first, second, norm] = ops::adamw(p, g, moments.first, moments.second, step);
+    let Moments { first, second, .. } = moments;
+    let state = AdamWState { parameters: p, first, second };
+    let (AdamWState { parameters, first, second }, norm) = ops::adamw(state, g, step);
     Updated { parameters, moments: Moments { first, second, steps }, norm }
 }
 

@@ -15,7 +15,7 @@ use super::data::TrainData;
 use super::objective::{ListBatch, ListView};
 use crate::base::BertConfig;
 use crate::model::{Encoder, Forward, Layout, Method, PackedBatch, Stages, TrainableTensors};
-use crate::ops::Rows;
+use crate::ops::Activations;
 
 /// Weight of AdaLoRA's regulariser, PEFT's.
 const ORTHOGONALITY: f64 = 0.5;
@@ -168,7 +168,7 @@ fn at_once(
     more: impl FnOnce(&TrainableTensors) -> Option<Gradients>,
 ) -> (Loss, Tensor<1>) {
     let trainable = trainable.track();
-    let embedded = Rows::from(stages.embed(&trainable));
+    let embedded = Activations::from(stages.embed(&trainable));
     let x = (0..stages.layers()).fold(embedded, |x, at| stages.layer(at, x, &trainable));
     let loss = loss(stages.score(x.into_values(), &trainable));
     let parts: Vec<Gradients> =

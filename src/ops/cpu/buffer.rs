@@ -7,10 +7,10 @@ use burn::backend::TensorMetadata;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, TensorData};
 
-pub(super) type Float = FloatTensor<Flex>;
+pub(in crate::ops) type Float = FloatTensor<Flex>;
 
 /// The elements in row-major order; copied only where the tensor is a strided view.
-pub(super) fn values(tensor: &Float) -> Cow<'_, [f32]> {
+pub(in crate::ops) fn values(tensor: &Float) -> Cow<'_, [f32]> {
     match tensor.as_slice::<f32>() {
         Some(slice) => Cow::Borrowed(slice),
         None => {
@@ -22,12 +22,12 @@ pub(super) fn values(tensor: &Float) -> Cow<'_, [f32]> {
 }
 
 /// Non-negative integers, whichever width the backend keeps them in.
-pub(super) fn indices(tensor: IntTensor<Flex>) -> Vec<usize> {
+pub(in crate::ops) fn indices(tensor: IntTensor<Flex>) -> Vec<usize> {
     tensor.into_data().iter::<i64>().map(|index| index as usize).collect()
 }
 
 /// Takes the elements out, without a copy where nobody else holds the tensor.
-pub(super) fn into_values(tensor: Float) -> Vec<f32> {
+pub(in crate::ops) fn into_values(tensor: Float) -> Vec<f32> {
     match tensor.into_data().try_into_vec::<f32>() {
         Ok(values) => values,
         Err(error) => unreachable!("the CPU path computes in f32: {error:?}"),
@@ -35,18 +35,18 @@ pub(super) fn into_values(tensor: Float) -> Vec<f32> {
 }
 
 /// A matrix of `values` in row-major order.
-pub(super) fn matrix(values: Vec<f32>, rows: usize, columns: usize) -> Float {
+pub(in crate::ops) fn matrix(values: Vec<f32>, rows: usize, columns: usize) -> Float {
     Float::from_data(TensorData::new(values, [rows, columns]))
 }
 
 /// A vector of `values`.
-pub(super) fn vector(values: Vec<f32>) -> Float {
+pub(in crate::ops) fn vector(values: Vec<f32>) -> Float {
     let len = values.len();
     Float::from_data(TensorData::new(values, [len]))
 }
 
 /// Rows and columns of a matrix.
-pub(super) fn dims(tensor: &Float) -> (usize, usize) {
+pub(in crate::ops) fn dims(tensor: &Float) -> (usize, usize) {
     let [rows, columns] = tensor.shape().dims();
     (rows, columns)
 }

@@ -4,7 +4,7 @@
 ///
 /// Cody and Waite's reduction by powers of two, and the polynomial of Cephes' `expf`.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(in crate::ops) fn exp(x: f32) -> f32 {
     // Adding and taking away 1.5 * 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
@@ -25,7 +25,7 @@ pub(super) fn exp(x: f32) -> f32 {
 ///
 /// The rational approximation on [-4, 4] that Eigen uses: odd numerator, even denominator.
 #[inline(always)]
-pub(super) fn erf(x: f32) -> f32 {
+pub(in crate::ops) fn erf(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
     let s = x * x;
     let p = -2.726_142_3e-10;

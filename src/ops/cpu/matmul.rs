@@ -4,7 +4,7 @@ use super::parallel;
 
 /// A matrix in memory: elements, and the distances from one row and one column to the next.
 #[derive(Clone, Copy)]
-pub(super) struct View<'a> {
+pub(in crate::ops) struct View<'a> {
     pub data: &'a [f32],
     pub row_stride: usize,
     pub column_stride: usize,
@@ -82,7 +82,7 @@ fn product(
 }
 
 /// `dst += scale * lhs rhs` on this core, into the first `n` of every `stride` columns.
-pub(super) fn add_product(
+pub(in crate::ops) fn add_product(
     dst: &mut [f32],
     stride: usize,
     shape: [usize; 3],
@@ -94,7 +94,12 @@ pub(super) fn add_product(
 }
 
 /// `lhs rhs` as a new row-major matrix, on all cores, for few rows and a long inner dimension.
-pub(super) fn long_product(shape: [usize; 3], lhs: View, rhs: View, scale: f32) -> Vec<f32> {
+pub(in crate::ops) fn long_product(
+    shape: [usize; 3],
+    lhs: View,
+    rhs: View,
+    scale: f32,
+) -> Vec<f32> {
     #[cfg(not(target_arch = "wasm32"))]
     let parallelism = gemm::Parallelism::Rayon(0);
     #[cfg(target_arch = "wasm32")]
@@ -107,7 +112,7 @@ pub(super) fn long_product(shape: [usize; 3], lhs: View, rhs: View, scale: f32) 
 
 /// `x rhs` for a tall row-major `x [rows, k]`, on all cores; `epilogue` finishes each chunk of
 /// rows `(first row, chunk)` while it is in the cache.
-pub(super) fn tall_product(
+pub(in crate::ops) fn tall_product(
     x: &[f32],
     [n, k]: [usize; 2],
     rhs: View,

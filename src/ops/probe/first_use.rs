@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use burn::tensor::Device;
 
-use super::cases::{Case, cases};
-use super::{Checked, Fault, ProbeError, check, unaltered, wgsl};
+use super::{Case, Checked, Fault, ProbeError, cases, check, unaltered, wgsl};
 
 /// Checks each kernel once, when it was launched for the first time, for a device whose start may not
 /// wait until many kernels are compiled. One for each device, on the thread that uses it.

@@ -7,7 +7,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::ops::{Precision, Segments, Weights};
 
 /// Draws tensors for one device, in a fixed order.
-pub(super) struct Source {
+pub(in crate::ops) struct Source {
     generator: ChaCha8Rng,
     /// The device, without autodiff.
     pub device: Device,
@@ -42,7 +42,7 @@ impl Source {
 }
 
 /// Segments of these lengths, end to end.
-pub(super) fn segments(lengths: &[usize]) -> Segments {
+pub(in crate::ops) fn segments(lengths: &[usize]) -> Segments {
     let mut offsets = vec![0];
     for length in lengths {
         offsets.push(offsets[offsets.len() - 1] + length);

@@ -5,11 +5,10 @@
 //! `lorb doctor` runs all the cases, opening a device the few of [`Extent::Quick`]. In a browser, where a
 //! kernel may take a second to compile, [`FirstUse`] runs each case when its kernels are used.
 
-mod cases;
+mod case;
 mod compare;
 mod first_use;
 mod inputs;
-mod training;
 
 #[cfg(test)]
 mod tests;
@@ -17,10 +16,11 @@ mod tests;
 use burn::backend::{Backend, Dispatch};
 use burn::tensor::{Device, Tensor};
 
-use cases::{Case, cases};
+pub(in crate::ops) use case::{Case, Names, kernel};
 pub use first_use::FirstUse;
-use inputs::Source;
+pub(in crate::ops) use inputs::{Source, segments};
 
+use super::cases;
 use super::wgsl::{self, Tuning};
 
 /// The runtime that takes WGSL, as burn names it.

@@ -9,16 +9,16 @@ use burn_cubecl::tensor::CubeTensor;
 use super::poison::poisoned;
 use super::support::read;
 use crate::ops::{Precision, Storage, Weights};
-pub(super) use crate::test_gpu::{least as least_gpu, software as gpu};
+pub(in crate::ops) use crate::test_gpu::{least as least_gpu, software as gpu};
 
 /// What its adapter has beyond WebGPU's base; burn asks for all of it.
-pub(super) fn features() -> wgpu::Features {
+pub(in crate::ops) fn features() -> wgpu::Features {
     let adapters = crate::device::adapters();
     adapters.iter().find(|adapter| adapter.is_software()).expect("it is in use").features
 }
 
 /// Where the kernels' own buffers are.
-pub(super) struct Gpu {
+pub(in crate::ops) struct Gpu {
     like: CubeTensor,
     device: Device,
 }
@@ -78,7 +78,7 @@ fn primitive<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
 }
 
 /// The elements.
-pub(super) fn host(tensor: &CubeTensor) -> Vec<f64> {
+pub(in crate::ops) fn host(tensor: &CubeTensor) -> Vec<f64> {
     let values = read::<CubeBackend>(tensor.clone());
     assert_eq!(values.len(), tensor.shape().num_elements());
     values

@@ -8,8 +8,9 @@ use burn_cubecl::tensor::CubeTensor;
 use super::device::gpu;
 use super::support::{Source, of_lengths};
 use crate::ops::wgsl::kernel::{ALL, Kernel};
-use crate::ops::wgsl::{Tuning, in_quads, launched, with_tuning};
-use crate::ops::{self, Activation, LoraPlan, Weights};
+use crate::ops::wgsl::product::in_quads;
+use crate::ops::wgsl::{Tuning, launched, with_tuning};
+use crate::ops::{self, Activation, Activations, FrozenLinear, LoraPlan, Weights};
 
 const TUNINGS: [Tuning; 2] = [Tuning::GPU, Tuning::SOFTWARE];
 
@@ -51,10 +52,11 @@ fn whole([t, k, o]: [usize; 3], device: &Device) {
 /// An adapted layer of two blocks, forward and backward; and of what GELU and a normalisation gave.
 fn adapted([t, k, width]: [usize; 3], device: &Device) {
     let plan = LoraPlan { adapted: vec![1], width, rank: 3, scale: 0.5 };
-    let of = |x: ops::Rows, activation| {
+    let of = |x: Activations, activation| {
         let (w, bias) = (Weights::from(drawn([2 * width, k], device)), drawn([2 * width], device));
         let factors = tracked([3 * (k + width)], device);
-        ops::lora_linear(x, &w, &bias, &factors, &plan, activation).into_values().backward();
+        let layer = FrozenLinear { weight: &w, bias: &bias, activation };
+        ops::lora_linear(x, layer, &factors, &plan).into_values().backward();
     };
     let x = || tracked([t, k], device);
     of(x().into(), Activation::Gelu);

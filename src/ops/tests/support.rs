@@ -1,4 +1,4 @@
-//! Seeded inputs and odd shapes.
+//! Seeded inputs, odd shapes, and comparisons.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, TensorMetadata};
@@ -9,10 +9,10 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::tolerance::Tolerance;
 use crate::ops::{Lists, LoraPlan, Objective, Segments};
 
-pub(super) type Float = FloatTensor<Flex>;
+pub(in crate::ops) type Float = FloatTensor<Flex>;
 
 /// Lengths of the segments of a packed batch: one token, odd lengths, a long one, many.
-pub(super) fn segmentations() -> Vec<Segments> {
+pub(in crate::ops) fn segmentations() -> Vec<Segments> {
     let many: Vec<usize> = (0..200).map(|i| 1 + i * 7 % 23).collect();
     [vec![1], vec![2], vec![3, 1, 17], vec![31, 33, 5], vec![127, 1, 129], vec![512], many]
         .iter()
@@ -20,7 +20,7 @@ pub(super) fn segmentations() -> Vec<Segments> {
         .collect()
 }
 
-pub(super) fn of_lengths(lengths: &[usize]) -> Segments {
+pub(in crate::ops) fn of_lengths(lengths: &[usize]) -> Segments {
     let offsets = std::iter::once(0).chain(lengths.iter().scan(0, |end, length| {
         *end += length;
         Some(*end)
@@ -29,7 +29,7 @@ pub(super) fn of_lengths(lengths: &[usize]) -> Segments {
 }
 
 /// Fused, partly fused and single plans for blocks of `width` columns.
-pub(super) fn plans(width: usize) -> Vec<(usize, LoraPlan)> {
+pub(in crate::ops) fn plans(width: usize) -> Vec<(usize, LoraPlan)> {
     let plan =
         |adapted: &[usize], rank| LoraPlan { adapted: adapted.to_vec(), width, rank, scale: 0.5 };
     vec![
@@ -42,7 +42,7 @@ pub(super) fn plans(width: usize) -> Vec<(usize, LoraPlan)> {
 }
 
 /// Lists of these lengths over `texts` texts, with errors and first-pass scores that differ.
-pub(super) fn lists(objective: Objective, lengths: &[usize], texts: usize) -> Lists {
+pub(in crate::ops) fn lists(objective: Objective, lengths: &[usize], texts: usize) -> Lists {
     let hypotheses: usize = lengths.iter().sum();
     let ends = lengths.iter().scan(0, |end, length| {
         *end += *length as u32;
@@ -60,7 +60,7 @@ pub(super) fn lists(objective: Objective, lengths: &[usize], texts: usize) -> Li
 }
 
 /// Uniform values in [-1, 1), reproducible.
-pub(super) struct Source(ChaCha8Rng);
+pub(in crate::ops) struct Source(ChaCha8Rng);
 
 impl Source {
     pub fn new(seed: u64) -> Self {
@@ -89,14 +89,19 @@ impl Source {
     }
 }
 
+/// Numbers as f32 holds them.
+pub(in crate::ops) fn rounded(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|value| f64::from(*value as f32)).collect()
+}
+
 /// The elements as f64, from any backend.
-pub(super) fn read<B: Backend>(tensor: FloatTensor<B>) -> Vec<f64> {
+pub(in crate::ops) fn read<B: Backend>(tensor: FloatTensor<B>) -> Vec<f64> {
     let data = pollster::block_on(B::float_into_data(tensor)).expect("the tensor can be read");
     data.iter::<f64>().collect()
 }
 
 /// Fails where shapes or elements differ, or where everything is zero.
-pub(super) fn assert_close<B: Backend, C: Backend>(
+pub(in crate::ops) fn assert_close<B: Backend, C: Backend>(
     what: &str,
     expected: FloatTensor<B>,
     found: FloatTensor<C>,

@@ -102,12 +102,12 @@ fn pack(mut words: Vec<u32>) -> Vec<u64> {
 }
 
 /// A tensor whose elements lie one after the other in the order of its shape.
-pub(super) fn contiguous(tensor: CubeTensor) -> CubeTensor {
+pub(in crate::ops) fn contiguous(tensor: CubeTensor) -> CubeTensor {
     into_contiguous(tensor)
 }
 
 /// An f32 tensor with whatever the memory holds, on the device of `like`.
-pub(super) fn empty<const D: usize>(shape: [usize; D], like: &CubeTensor) -> CubeTensor {
+pub(in crate::ops) fn empty<const D: usize>(shape: [usize; D], like: &CubeTensor) -> CubeTensor {
     // In tests the memory holds NaN, so that what a kernel leaves unwritten shows.
     #[cfg(test)]
     use crate::ops::tests::poison::poisoned as fresh;
@@ -122,7 +122,7 @@ pub(super) fn empty<const D: usize>(shape: [usize; D], like: &CubeTensor) -> Cub
 }
 
 /// A tensor of words from the host, on the device of `like`.
-pub(super) fn upload(words: &[u32], like: &CubeTensor) -> CubeTensor {
+pub(in crate::ops) fn upload(words: &[u32], like: &CubeTensor) -> CubeTensor {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let handle = like.client.create_from_slice(&bytes);
     let shape = Shape::new([words.len()]);
@@ -130,17 +130,33 @@ pub(super) fn upload(words: &[u32], like: &CubeTensor) -> CubeTensor {
 }
 
 /// Rows and columns of a matrix.
-pub(super) fn dims(tensor: &CubeTensor) -> (u32, u32) {
+pub(in crate::ops) fn dims(tensor: &CubeTensor) -> (u32, u32) {
     let shape = tensor.shape();
     (shape[0] as u32, shape[1] as u32)
 }
 
 /// Elements of a tensor.
-pub(super) fn count(tensor: &CubeTensor) -> u32 {
+pub(in crate::ops) fn count(tensor: &CubeTensor) -> u32 {
     tensor.shape().num_elements() as u32
 }
 
 /// Whether a tensor begins where quads of floats may begin.
-pub(super) fn aligned(tensor: &CubeTensor) -> bool {
+pub(in crate::ops) fn aligned(tensor: &CubeTensor) -> bool {
     tensor.handle.offset_start.unwrap_or(0).is_multiple_of(16)
+}
+
+/// A tensor of the shape of `like`, which is a matrix.
+pub(in crate::ops) fn same_shape(like: &CubeTensor) -> CubeTensor {
+    let shape = like.shape();
+    empty([shape[0], shape[1]], like)
+}
+
+/// One workgroup for each block of elements.
+pub(in crate::ops) fn by_block(kernel: &Kernel, elements: u32) -> Groups {
+    Groups::linear(elements.div_ceil(kernel.constant("BLOCK")))
+}
+
+/// One workgroup for each block of rows.
+pub(in crate::ops) fn by_rows(kernel: &Kernel, rows: u32) -> Groups {
+    Groups::linear(rows.div_ceil(kernel.constant("ROWS")))
 }

@@ -94,7 +94,7 @@ pub fn tuned_for(device: &Device) -> Tuning {
 }
 
 /// What suits the device of a tensor.
-pub(super) fn tuning(like: &CubeTensor) -> Tuning {
+pub(in crate::ops) fn tuning(like: &CubeTensor) -> Tuning {
     GIVEN.get().unwrap_or_else(|| of(&like.device))
 }
 

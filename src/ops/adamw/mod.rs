@@ -1,0 +1,77 @@
+//! AdamW on all parameters, with clipping of the gradient.
+
+mod cpu;
+mod settings;
+mod wgsl;
+
+#[cfg(test)]
+mod composed;
+#[cfg(test)]
+pub(in crate::ops) mod tests;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
+use burn::tensor::Tensor;
+
+pub use settings::{AdamW, AdamWStep};
+pub(in crate::ops) use wgsl::cases;
+
+/// What a step moves, `[P]` each.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct OptimizerState<B: Backend> {
+    /// The parameters.
+    pub parameters: FloatTensor<B>,
+    /// Moving average of the gradient.
+    pub first: FloatTensor<B>,
+    /// Moving average of its square.
+    pub second: FloatTensor<B>,
+}
+
+/// What a step gives.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct OptimizerUpdate<B: Backend> {
+    /// The new state. A gradient whose norm is not finite may leave anything in it.
+    #[extension_type]
+    pub state: OptimizerState<B>,
+    /// Norm of the gradient before clipping, `[1]`.
+    pub norm: FloatTensor<B>,
+}
+
+/// The optimiser.
+#[backend_extension(Cube, Flex)]
+pub(crate) trait AdamWKernels: Backend {
+    /// One step along the gradient `g [P]`.
+    fn adamw(
+        #[extension_type] state: OptimizerState<Self>,
+        g: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> OptimizerUpdate<Self>;
+}
+
+/// What [`adamw`] moves, `[P]` each.
+#[derive(Clone, Debug)]
+pub struct AdamWState {
+    /// The parameters.
+    pub parameters: Tensor<1>,
+    /// Moving average of the gradient.
+    pub first: Tensor<1>,
+    /// Moving average of its square.
+    pub second: Tensor<1>,
+}
+
+/// One step along the gradient `g [P]`; returns the new state, and the norm of the gradient before clipping,
+/// `[1]`. A gradient whose norm is not finite may leave anything in the state.
+pub fn adamw(state: AdamWState, g: Tensor<1>, step: AdamWStep) -> (AdamWState, Tensor<1>) {
+    let state = OptimizerState {
+        parameters: state.parameters.into_dispatch(),
+        first: state.first.into_dispatch(),
+        second: state.second.into_dispatch(),
+    };
+    let OptimizerUpdate { state, norm } = Dispatch::adamw(state, g.into_dispatch(), step);
+    let state = AdamWState {
+        parameters: Tensor::from_dispatch(state.parameters),
+        first: Tensor::from_dispatch(state.first),
+        second: Tensor::from_dispatch(state.second),
+    };
+    (state, Tensor::from_dispatch(norm))
+}

@@ -1,0 +1,139 @@
+//! Multi-head attention within the segments of a packed batch, of all rows or of the first of each segment.
+
+mod composed;
+mod cpu;
+mod probe;
+mod step;
+mod wgsl;
+
+#[cfg(test)]
+pub(in crate::ops) mod tests;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
+use burn::tensor::Tensor;
+
+use super::Segments;
+use super::operands::operands;
+pub(in crate::ops) use probe::cases;
+pub use wgsl::WIDEST_HEAD;
+
+/// What a forward pass gives for training: N is the number of queries.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct AttentionForward<B: Backend> {
+    /// The output, `[N, H]`.
+    pub out: FloatTensor<B>,
+    /// The log of each softmax's denominator, `[N, heads]`.
+    pub log_sums: FloatTensor<B>,
+}
+
+/// What the backward pass of [`Attention::packed_attention`] takes.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct AttentionSaved<B: Backend> {
+    /// Queries, keys and values, `[T, 3H]`.
+    pub qkv: FloatTensor<B>,
+    /// See [`AttentionForward::out`].
+    pub out: FloatTensor<B>,
+    /// See [`AttentionForward::log_sums`].
+    pub log_sums: FloatTensor<B>,
+    /// The sequences.
+    pub segments: Segments,
+    /// Number of heads.
+    pub heads: usize,
+}
+
+operands!(AttentionSaved { qkv, out, log_sums; with segments, heads });
+
+/// What the backward pass of [`Attention::attention_cls`] takes.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct ClsAttentionSaved<B: Backend> {
+    /// One query for each segment, `[S, H]`.
+    pub q: FloatTensor<B>,
+    /// Keys and values, `[T, 2H]`.
+    pub kv: FloatTensor<B>,
+    /// See [`AttentionForward::out`].
+    pub out: FloatTensor<B>,
+    /// See [`AttentionForward::log_sums`].
+    pub log_sums: FloatTensor<B>,
+    /// The sequences.
+    pub segments: Segments,
+    /// Number of heads.
+    pub heads: usize,
+}
+
+operands!(ClsAttentionSaved { q, kv, out, log_sums; with segments, heads });
+
+/// Gradients of [`Attention::attention_cls`].
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct ClsAttentionGrads<B: Backend> {
+    /// By the queries, `[S, H]`.
+    pub q: FloatTensor<B>,
+    /// By keys and values, `[T, 2H]`.
+    pub kv: FloatTensor<B>,
+}
+
+/// `softmax(q k^T / sqrt(H / heads)) v`.
+#[backend_extension(Cube, Flex, Autodiff)]
+pub(crate) trait Attention: Backend {
+    /// Of all rows: `qkv [T, 3H]` holds query, key and value side by side; returns `[T, H]`.
+    fn packed_attention(
+        qkv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> FloatTensor<Self>;
+
+    /// Of one query per segment, for a last layer of which only `[CLS]` is wanted: `q [S, H]`,
+    /// `kv [T, 2H]`; returns `[S, H]`.
+    fn attention_cls(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> FloatTensor<Self>;
+}
+
+/// Forward passes for training, and gradients.
+#[backend_extension(Cube, Flex)]
+pub(crate) trait AttentionKernels: Backend {
+    /// [`Attention::packed_attention`] with what its gradient takes.
+    fn packed_attention_forward(
+        qkv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> AttentionForward<Self>;
+
+    /// Its gradient by `qkv`, from that of the output, `g [T, H]`.
+    fn packed_attention_backward(
+        g: FloatTensor<Self>,
+        #[extension_type] saved: AttentionSaved<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// [`Attention::attention_cls`] with what its gradient takes.
+    fn attention_cls_forward(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        segments: Segments,
+        heads: usize,
+    ) -> AttentionForward<Self>;
+
+    /// Its gradients, from that of the output, `g [S, H]`.
+    fn attention_cls_backward(
+        g: FloatTensor<Self>,
+        #[extension_type] saved: ClsAttentionSaved<Self>,
+    ) -> ClsAttentionGrads<Self>;
+}
+
+/// Attention of all rows: `qkv [T, 3H]` holds query, key and value side by side; returns `[T, H]`.
+pub fn attention(qkv: Tensor<2>, segments: &Segments, heads: usize) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::packed_attention(qkv.into_dispatch(), segments.clone(), heads))
+}
+
+/// Attention of one query per segment, `q [S, H]`, to keys and values `kv [T, 2H]`; returns `[S, H]`.
+pub fn attention_cls(q: Tensor<2>, kv: Tensor<2>, segments: &Segments, heads: usize) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::attention_cls(
+        q.into_dispatch(),
+        kv.into_dispatch(),
+        segments.clone(),
+        heads,
+    ))
+}

@@ -1,0 +1,186 @@
+//! The kernels, against the truth.
+
+use burn_cubecl::tensor::CubeTensor;
+
+use super::truth::Attention;
+use crate::ops::Segments;
+use crate::ops::tests::kernels::{Bench, check, compare, kernel_tests};
+use crate::ops::tests::support::{Source, of_lengths, rounded};
+use crate::ops::wgsl::kernel::{self as shaders, Groups, Kernel};
+use crate::ops::wgsl::launch::launch;
+
+kernel_tests!(
+    attention: SOFTMAX,
+    attention_backward: SOFTMAX,
+    attention_cls: SOFTMAX,
+    attention_cls_backward: SOFTMAX,
+);
+
+/// Segments of a token, of odd lengths, the longest that BERT takes, and the texts of a list of 200.
+fn segmentations() -> Vec<Segments> {
+    let list: Vec<usize> = (0..200).map(|i| 1 + i % 5).collect();
+    let all = [vec![33, 1, 101], vec![1], vec![3, 1, 17, 31, 2], vec![127, 129], vec![512], list];
+    all.iter().map(|lengths| of_lengths(lengths)).collect()
+}
+
+/// Heads and their width: what an exact variant is for; else odd widths up to the variant's own.
+fn heads(kernel: &Kernel) -> Vec<(usize, usize)> {
+    let most = kernel.constant("HEAD") as usize;
+    if kernel.name.ends_with("_exact") {
+        vec![(2, most)]
+    } else {
+        vec![(3, most / 2 + 1), (1, most - 1)]
+    }
+}
+
+/// Each segmentation with one of the variant's heads, the long ones with one head.
+fn cases(kernel: &Kernel) -> Vec<(Segments, usize, usize)> {
+    let heads = heads(kernel);
+    let choose = |(i, segments): (usize, Segments)| {
+        let (count, head) = heads[i % heads.len()];
+        (segments.clone(), if segments.rows() > 500 { 1 } else { count }, head)
+    };
+    segmentations().into_iter().enumerate().map(choose).collect()
+}
+
+/// Inputs whose scores differ, so that a softmax is not the mean of all values.
+fn spread(source: &mut Source, count: usize) -> Vec<f64> {
+    source.exact(count).into_iter().map(|value| 2.0 * value).collect()
+}
+
+fn bounds(bench: &Bench, segments: &Segments) -> CubeTensor {
+    let pairs = segments.ranges().flat_map(|range| {
+        let pair = [range.start as u32, range.end as u32];
+        range.flat_map(move |_| pair)
+    });
+    bench.gpu.words(&pairs.collect::<Vec<_>>())
+}
+
+fn scale(head: usize) -> f32 {
+    1.0 / (head as f32).sqrt()
+}
+
+fn blocks(kernel: &Kernel, rows: usize, heads: usize) -> u32 {
+    (rows as u32).div_ceil(kernel.constant("ROWS")) * heads as u32
+}
+
+fn attention(bench: &Bench) {
+    for kernel in bench.variants("attention") {
+        for (segments, heads, head) in bench.sizes(cases(kernel)) {
+            let (t, h) = (segments.rows(), heads * head);
+            let what = format!("{} segments of {t} rows, {heads} heads of {head}", segments.len());
+            let qkv = spread(&mut Source::new(51), t * 3 * h);
+            let (out, log_sums) = (bench.gpu.output([t, h]), bench.gpu.output([t, heads]));
+            let call = shaders::attention::Arguments {
+                qkv: &bench.gpu.floats([t, 3 * h], &qkv),
+                bounds: &bounds(bench, &segments),
+                out: &out,
+                log_sums: &log_sums,
+                rows: t as u32,
+                heads: heads as u32,
+                head: head as u32,
+                scale: scale(head),
+            };
+            launch(kernel, &call, Groups::linear(blocks(kernel, t, heads)));
+            let expected = Attention { segments: &segments, heads, head }.whole(&qkv);
+            check(kernel, &format!("output, {what}"), &expected.0, &out);
+            check(kernel, &format!("log-sums, {what}"), &expected.1, &log_sums);
+        }
+    }
+}
+
+fn attention_backward(bench: &Bench) {
+    for kernel in bench.variants("attention_backward") {
+        for (segments, heads, head) in bench.sizes(cases(kernel)) {
+            let (t, h) = (segments.rows(), heads * head);
+            let what = format!("{} segments of {t} rows, {heads} heads of {head}", segments.len());
+            let mut source = Source::new(52);
+            let (qkv, g) = (spread(&mut source, t * 3 * h), source.exact(t * h));
+            let truth = Attention { segments: &segments, heads, head };
+            let (out, logs) = truth.whole(&qkv);
+            let (out, logs) = (rounded(&out), rounded(&logs));
+            let dqkv = bench.gpu.output([t, 3 * h]);
+            let call = shaders::attention_backward::Arguments {
+                g: &bench.gpu.floats([t, h], &g),
+                qkv: &bench.gpu.floats([t, 3 * h], &qkv),
+                out: &bench.gpu.floats([t, h], &out),
+                log_sums: &bench.gpu.floats([t, heads], &logs),
+                bounds: &bounds(bench, &segments),
+                dqkv: &dqkv,
+                rows: t as u32,
+                heads: heads as u32,
+                head: head as u32,
+                scale: scale(head),
+            };
+            launch(kernel, &call, Groups::linear(3 * blocks(kernel, t, heads)));
+            check(kernel, &what, &truth.whole_backward(&g, &qkv, &out, &logs), &dqkv);
+        }
+    }
+}
+
+fn attention_cls(bench: &Bench) {
+    for kernel in bench.variants("attention_cls") {
+        for (segments, heads, head) in bench.sizes(cases(kernel)) {
+            let (t, s, h) = (segments.rows(), segments.len(), heads * head);
+            let what = format!("{s} segments of {t} rows, {heads} heads of {head}");
+            let mut source = Source::new(53);
+            let (q, kv) = (spread(&mut source, s * h), spread(&mut source, t * 2 * h));
+            let (out, log_sums) = (bench.gpu.output([s, h]), bench.gpu.output([s, heads]));
+            let call = shaders::attention_cls::Arguments {
+                q: &bench.gpu.floats([s, h], &q),
+                kv: &bench.gpu.floats([t, 2 * h], &kv),
+                offsets: &bench.gpu.words(segments.offsets()),
+                out: &out,
+                log_sums: &log_sums,
+                segments: s as u32,
+                heads: heads as u32,
+                head: head as u32,
+                scale: scale(head),
+            };
+            launch(kernel, &call, Groups::linear((s * heads) as u32));
+            let expected = Attention { segments: &segments, heads, head }.cls(&q, &kv);
+            check(kernel, &format!("output, {what}"), &expected.0, &out);
+            check(kernel, &format!("log-sums, {what}"), &expected.1, &log_sums);
+        }
+    }
+}
+
+fn attention_cls_backward(bench: &Bench) {
+    for kernel in bench.variants("attention_cls_backward") {
+        for (segments, heads, head) in bench.sizes(cases(kernel)) {
+            let (t, s, h) = (segments.rows(), segments.len(), heads * head);
+            let what = format!("{s} segments of {t} rows, {heads} heads of {head}");
+            let mut source = Source::new(54);
+            let (q, kv) = (spread(&mut source, s * h), spread(&mut source, t * 2 * h));
+            let g = source.exact(s * h);
+            let truth = Attention { segments: &segments, heads, head };
+            let logs = rounded(&truth.cls(&q, &kv).1);
+            let (dq, dkv) = (bench.gpu.output([s, h]), bench.gpu.output([t, 2 * h]));
+            let call = shaders::attention_cls_backward::Arguments {
+                g: &bench.gpu.floats([s, h], &g),
+                q: &bench.gpu.floats([s, h], &q),
+                kv: &bench.gpu.floats([t, 2 * h], &kv),
+                log_sums: &bench.gpu.floats([s, heads], &logs),
+                offsets: &bench.gpu.words(segments.offsets()),
+                dq: &dq,
+                dkv: &dkv,
+                segments: s as u32,
+                heads: heads as u32,
+                head: head as u32,
+                scale: scale(head),
+            };
+            launch(kernel, &call, Groups::linear((s * heads) as u32));
+            let expected = truth.cls_backward(&g, &q, &kv, &logs);
+            // A single key leaves a query nothing to choose: its gradient is zero then.
+            let check_dq = if segments.longest() > 1 {
+                check
+            } else {
+                |k: &_, w: &_, e: &_, f: &_| {
+                    compare(k, w, e, f);
+                }
+            };
+            check_dq(kernel, &format!("dq, {what}"), &expected.0, &dq);
+            check(kernel, &format!("dkv, {what}"), &expected.1, &dkv);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The sum of three embeddings, normalised: `LN(words[token] + positions[position] + types[0])`.
+
+mod composed;
+mod cpu;
+mod step;
+mod wgsl;
+
+#[cfg(test)]
+pub(in crate::ops) mod tests;
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
+use burn::tensor::{Int, Tensor};
+
+pub(in crate::ops) use wgsl::{cases, subgroup_cases};
+
+/// What it takes.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct EmbedInputs<B: Backend> {
+    /// Embeddings of the vocabulary, `[V, H]`.
+    pub words: FloatTensor<B>,
+    /// Of the positions, `[P, H]`.
+    pub positions: FloatTensor<B>,
+    /// Of the token types, of which the first is taken, `[N, H]`.
+    pub types: FloatTensor<B>,
+    /// Scale, `[H]`.
+    pub gamma: FloatTensor<B>,
+    /// Shift, `[H]`.
+    pub beta: FloatTensor<B>,
+    /// The tokens, then their positions, `[2T]`.
+    pub ids: IntTensor<B>,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+/// The embedding. Its gradient is that of a layer normalisation, and sums of rows by burn's operations.
+#[backend_extension(Cube, Flex, Autodiff)]
+pub(crate) trait Embed: Backend {
+    /// The normalised sums, `[T, H]`.
+    fn embed_layer_norm(#[extension_type] inputs: EmbedInputs<Self>) -> FloatTensor<Self>;
+}
+
+/// Tables of words, positions and token types.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables<'a> {
+    /// Embeddings of the vocabulary, `[V, H]`.
+    pub words: &'a Tensor<2>,
+    /// Of the positions, `[P, H]`.
+    pub positions: &'a Tensor<2>,
+    /// Of the token types, of which the first is taken, `[N, H]`.
+    pub types: &'a Tensor<2>,
+}
+
+/// `LN(words[token] + positions[position] + types[0])` with `gamma` and `beta` `[H]`; `ids [2T]` holds the
+/// tokens, then their positions. Returns `[T, H]`.
+pub fn embed_layer_norm(
+    tables: Tables<'_>,
+    gamma: &Tensor<1>,
+    beta: &Tensor<1>,
+    ids: Tensor<1, Int>,
+    epsilon: f32,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::embed_layer_norm(EmbedInputs {
+        words: tables.words.clone().into_dispatch(),
+        positions: tables.positions.clone().into_dispatch(),
+        types: tables.types.clone().into_dispatch(),
+        gamma: gamma.clone().into_dispatch(),
+        beta: beta.clone().into_dispatch(),
+        ids: ids.into_dispatch(),
+        epsilon,
+    }))
+}

@@ -1,0 +1,106 @@
+//! Flat vectors: windows on them, and vectors joined to one.
+
+mod cpu;
+mod step;
+mod wgsl;
+
+#[cfg(test)]
+pub(in crate::ops) mod tests;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{
+    Backend, BackendTensor, Dispatch, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind,
+    ExtensionType, backend_extension,
+};
+use burn::tensor::{Slice, Tensor};
+
+pub(in crate::ops) use wgsl::{cases, owned};
+
+/// Vectors, and where each begins in a flat one.
+#[derive(Clone, Debug)]
+pub(crate) struct Pieces<B: Backend>(pub Vec<(usize, FloatTensor<B>)>);
+
+/// burn derives this for structs of a fixed number of tensors only.
+impl<B: Backend> ExtensionType<B> for Pieces<B> {
+    type Target = Pieces<Dispatch>;
+
+    fn map_to_dispatch<F>(self, map_kind: F, autodiff: DispatchAutodiffContext) -> Pieces<Dispatch>
+    where
+        F: Fn(BackendTensor<B>) -> DispatchTensorKind,
+    {
+        let wrap =
+            |tensor| DispatchTensor { kind: map_kind(BackendTensor::Float(tensor)), autodiff };
+        Pieces(self.0.into_iter().map(|(at, tensor)| (at, wrap(tensor))).collect())
+    }
+
+    fn map_from_dispatch<F>(target: Pieces<Dispatch>, unwrap_kind: F) -> Self
+    where
+        F: Fn(DispatchTensor) -> BackendTensor<B>,
+    {
+        Self(target.0.into_iter().map(|(at, tensor)| (at, unwrap_kind(tensor).float())).collect())
+    }
+
+    fn routing_tensor(target: &Pieces<Dispatch>) -> Option<&DispatchTensor> {
+        target.0.first().map(|(_, tensor)| tensor)
+    }
+
+    fn routing_float_tensor(target: &Pieces<Dispatch>) -> Option<&DispatchTensor> {
+        Self::routing_tensor(target)
+    }
+
+    fn autodiff_context(target: &Pieces<Dispatch>) -> DispatchAutodiffContext {
+        let contexts = target.0.iter().map(|(_, tensor)| tensor.autodiff);
+        contexts.fold(DispatchAutodiffContext::Disabled, DispatchAutodiffContext::merge)
+    }
+}
+
+/// Cutting.
+#[backend_extension(Cube, Flex, Autodiff)]
+pub(crate) trait FlatVector: Backend {
+    /// Elements `offset..offset + len` of `flat [P]`, without a copy where the device can do that. Not
+    /// differentiable by `flat`.
+    fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self>;
+}
+
+/// Joining.
+#[backend_extension(Cube, Flex)]
+pub(crate) trait FlatVectorKernels: Backend {
+    /// Writes every piece to its place in `flat [P]`.
+    fn pack(flat: FloatTensor<Self>, #[extension_type] pieces: Pieces<Self>) -> FloatTensor<Self>;
+}
+
+/// Elements `offset..offset + len`, composed of burn's operations.
+fn composed_cut<B: Backend>(flat: FloatTensor<B>, offset: usize, len: usize) -> FloatTensor<B> {
+    B::float_slice(flat, &[Slice::from(offset..offset + len)])
+}
+
+/// Elements `offset..offset + len` of `flat`, without a copy where the device can do that. Not
+/// differentiable by `flat`.
+pub fn cut(flat: &Tensor<1>, offset: usize, len: usize) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::cut(flat.clone().into_dispatch(), offset, len))
+}
+
+/// One vector of `len` elements from pieces and where they begin; they cover it without overlap.
+///
+/// # Panics
+/// When there is no piece.
+pub fn join(pieces: &[(usize, Tensor<1>)], len: usize) -> Tensor<1> {
+    let flat = Tensor::<1>::empty([len], &pieces[0].1.device());
+    let pieces = pieces.iter().map(|(at, piece)| (*at, piece.clone().into_dispatch())).collect();
+    Tensor::from_dispatch(Dispatch::pack(flat.into_dispatch(), Pieces(pieces)))
+}
+
+/// Vectors end to end, to be read at once.
+///
+/// # Panics
+/// When there is none.
+pub fn end_to_end(pieces: Vec<Tensor<1>>) -> Tensor<1> {
+    let mut len = 0;
+    let mut place = |piece: Tensor<1>| {
+        let at = len;
+        len += piece.dims()[0];
+        (at, piece)
+    };
+    let pieces: Vec<_> = pieces.into_iter().map(&mut place).collect();
+    join(&pieces, len)
+}

@@ -1,0 +1,111 @@
+//! Residual and layer normalisation: `LN(x + residual) = n gamma + beta`, where n has the mean 0 and the
+//! (biased) variance 1 in each row.
+
+pub(in crate::ops) mod composed;
+mod cpu;
+mod step;
+mod wgsl;
+
+#[cfg(test)]
+pub(in crate::ops) mod tests;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
+use burn::tensor::Tensor;
+
+use super::Activations;
+use super::operands::operands;
+use super::saved::Output;
+pub(in crate::ops) use cpu::{add, normalise, scale_and_shift};
+pub(in crate::ops) use step::norm_grads;
+pub(in crate::ops) use wgsl::{cases, row_group, subgroup_cases};
+
+/// What it takes.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct AddLayerNormInputs<B: Backend> {
+    /// `[T, H]`.
+    pub x: FloatTensor<B>,
+    /// Added to x, `[T, H]`.
+    pub residual: FloatTensor<B>,
+    /// Scale, `[H]`.
+    pub gamma: FloatTensor<B>,
+    /// Shift, `[H]`.
+    pub beta: FloatTensor<B>,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+operands!(AddLayerNormInputs { x, residual, gamma, beta; with epsilon });
+
+/// What the forward pass gives for training.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct AddLayerNormForward<B: Backend> {
+    /// The output, `[T, H]`.
+    pub y: FloatTensor<B>,
+    /// The rows before gamma, `[T, H]`.
+    pub normalised: FloatTensor<B>,
+    /// One over each row's standard deviation, `[T, 1]`.
+    pub inverse_deviation: FloatTensor<B>,
+}
+
+/// What the backward pass takes.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct LayerNormSaved<B: Backend> {
+    /// See [`AddLayerNormForward::normalised`].
+    pub normalised: FloatTensor<B>,
+    /// See [`AddLayerNormForward::inverse_deviation`].
+    pub inverse_deviation: FloatTensor<B>,
+    /// Scale, `[H]`.
+    pub gamma: FloatTensor<B>,
+}
+
+operands!(LayerNormSaved { normalised, inverse_deviation, gamma });
+
+/// The normalisation.
+#[backend_extension(Cube, Flex, Autodiff)]
+pub(crate) trait LayerNorm: Backend {
+    /// `LN(x + residual)`, `[T, H]`.
+    fn add_layer_norm(#[extension_type] inputs: AddLayerNormInputs<Self>) -> Output<Self>;
+}
+
+/// Its forward pass for training, and its gradient.
+#[backend_extension(Cube, Flex)]
+pub(crate) trait LayerNormKernels: Backend {
+    /// The output with what its gradient takes.
+    fn add_layer_norm_forward(
+        #[extension_type] inputs: AddLayerNormInputs<Self>,
+    ) -> AddLayerNormForward<Self>;
+
+    /// Gradient by x, and equally by the residual, from that of the output, `g [T, H]`.
+    fn add_layer_norm_backward(
+        g: FloatTensor<Self>,
+        #[extension_type] saved: LayerNormSaved<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// `n gamma + beta`: the output from its normalised rows `n [T, H]`.
+    fn scale_rows(
+        n: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// Sum over the rows of `x [T, O]`, `[O]`: from a gradient, that by a bias or a shift.
+    fn column_sums(x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// `LN(x + residual)` of rows `[T, H]`, with `gamma` and `beta` `[H]`.
+pub fn add_layer_norm(
+    x: Tensor<2>,
+    residual: Tensor<2>,
+    gamma: &Tensor<1>,
+    beta: &Tensor<1>,
+    epsilon: f32,
+) -> Activations {
+    Activations::new(Dispatch::add_layer_norm(AddLayerNormInputs {
+        x: x.into_dispatch(),
+        residual: residual.into_dispatch(),
+        gamma: gamma.clone().into_dispatch(),
+        beta: beta.clone().into_dispatch(),
+        epsilon,
+    }))
+}

@@ -1,0 +1,115 @@
+//! Linear layers, optionally followed by GELU: `activation(x w^T + bias)`.
+
+mod activation;
+pub(in crate::ops) mod composed;
+mod cpu;
+mod probe;
+mod step;
+mod wgsl;
+
+#[cfg(test)]
+pub(in crate::ops) mod tests;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
+use burn::tensor::Tensor;
+
+use super::operands::operands;
+use super::saved::{Output, SavedInput};
+use super::{Activations, Precision, Storage, Weights};
+pub use activation::Activation;
+pub(in crate::ops) use cpu::{
+    activate as cpu_activate, dense as cpu_dense, fill_rows, input_grad as cpu_input_grad,
+};
+pub(in crate::ops) use probe::{cases, tiled};
+pub(in crate::ops) use step::{activated, before_activation, through_activation};
+pub(in crate::ops) use wgsl::{activate, dense, input_grad};
+
+/// What a layer takes.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct LinearInputs<B: Backend> {
+    /// `[T, K]`.
+    pub x: FloatTensor<B>,
+    /// The weight `[O, K]`, as `storage` says.
+    pub w: FloatTensor<B>,
+    /// `[O]`.
+    pub bias: FloatTensor<B>,
+    /// How the weight is stored.
+    pub storage: Storage,
+    /// What is applied to the product.
+    pub activation: Activation,
+}
+
+operands!(LinearInputs { x, w, bias; with storage, activation });
+
+/// What the forward pass gives for training, `[T, O]` each.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) struct LinearForward<B: Backend> {
+    /// The output.
+    pub y: FloatTensor<B>,
+    /// What the activation was applied to.
+    pub before: FloatTensor<B>,
+}
+
+/// The layer.
+#[backend_extension(Cube, Flex, Autodiff)]
+pub(crate) trait Linear: Backend {
+    /// The output, `[T, O]`; `saved` is x as a backward step saves it.
+    fn base_linear(
+        #[extension_type] inputs: LinearInputs<Self>,
+        #[extension_type] saved: SavedInput<Self>,
+    ) -> Output<Self>;
+}
+
+/// Its forward pass for training, and its gradients.
+#[backend_extension(Cube, Flex)]
+pub(crate) trait LinearKernels: Backend {
+    /// The output with what its gradient takes.
+    fn base_linear_forward(#[extension_type] inputs: LinearInputs<Self>) -> LinearForward<Self>;
+
+    /// `g w`: gradient of `x w^T + bias` by `x`; `g [T, O]`, returns `[T, K]`.
+    fn base_linear_backward(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        storage: Storage,
+    ) -> FloatTensor<Self>;
+
+    /// `g^T x`, row-major: gradient of `x w^T + bias` by a `w` that is trained; `g [T, O]`, `x [T, K]`,
+    /// returns `[O * K]`.
+    fn weight_grad(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// `activation(x w^T + bias)`: `x [T, K]`, `w [O, K]`, `bias [O]`; returns `[T, O]`.
+pub fn linear(
+    x: impl Into<Activations>,
+    w: &Weights,
+    bias: &Tensor<1>,
+    activation: Activation,
+) -> Activations {
+    let (x, saved) = x.into().into_parts();
+    let inputs = LinearInputs {
+        x,
+        w: w.words.clone().into_dispatch(),
+        bias: bias.clone().into_dispatch(),
+        storage: w.storage,
+        activation,
+    };
+    Activations::new(Dispatch::base_linear(inputs, saved))
+}
+
+/// `x y^T` in full precision: `[n, k]` and `[m, k]` to `[n, m]`.
+pub fn product(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+    let [outputs, inputs] = y.dims();
+    let storage = Storage { outputs, inputs, precision: Precision::F32 };
+    let none = Tensor::zeros([outputs], &x.device().inner());
+    let y = Weights { words: y.flatten(0, 1), storage };
+    linear(x, &y, &none, Activation::Identity).into_values()
+}
+
+/// `x y` in full precision, without tracking: `[n, k]` and the flat `[k, m]` to `[n, m]`.
+pub fn product_of(x: Tensor<2>, y: Tensor<1>) -> Tensor<2> {
+    let ([_, outputs], [len]) = (x.dims(), y.dims());
+    let storage = Storage { outputs, inputs: len / outputs, precision: Precision::F32 };
+    let product = Dispatch::base_linear_backward(x.into_dispatch(), y.into_dispatch(), storage);
+    Tensor::from_dispatch(product)
+}

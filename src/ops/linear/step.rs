@@ -1,0 +1,101 @@
+//! Linear layers, differentiated.
+
+use burn::backend::autodiff::{
+    Autodiff,
+    checkpoint::strategy::CheckpointStrategy,
+    ops::{Backward, OpsKind},
+};
+use burn::backend::tensor::FloatTensor;
+
+use super::{Activation, Linear, LinearForward, LinearInputs};
+use crate::ops::differentiate::{Tracked, backward_step, untracked};
+use crate::ops::operands::Tensors;
+use crate::ops::saved::{Output, SavedInput};
+use crate::ops::{Kernels, Precision, Storage, wgsl};
+
+/// Gradient of what an activation was applied to, from that of its result; `before` is saved only where
+/// there is an activation.
+pub(in crate::ops) fn through_activation<B: Kernels>(
+    g: FloatTensor<B>,
+    before: Option<FloatTensor<B>>,
+) -> FloatTensor<B> {
+    match before {
+        Some(before) => B::gelu_exact_backward(g, before),
+        None => g,
+    }
+}
+
+/// What the backward step of an activation needs.
+pub(in crate::ops) fn before_activation<B: Kernels>(
+    before: FloatTensor<B>,
+    activation: Activation,
+) -> Option<FloatTensor<B>> {
+    match activation {
+        Activation::Identity => None,
+        Activation::Gelu => Some(before),
+    }
+}
+
+/// An output, which the next layer saves as what its activation was applied to, where there is one.
+pub(in crate::ops) fn activated<B: Kernels, C: CheckpointStrategy>(
+    y: Tracked<B, C>,
+    before: Option<FloatTensor<B>>,
+) -> Output<Autodiff<B, C>> {
+    match before {
+        Some(before) if wgsl::recomputes_inputs() => {
+            Output { values: y, saved: SavedInput::BeforeGelu(untracked::<B, C>(before)) }
+        }
+        _ => Output::whole(y),
+    }
+}
+
+/// What the backward pass takes.
+#[derive(Clone, Debug)]
+struct LinearSaved<B: Kernels> {
+    /// x, where the weight is trained.
+    input: Option<SavedInput<B>>,
+    w: FloatTensor<B>,
+    storage: Storage,
+    /// What the activation was applied to, where there is one.
+    before: Option<FloatTensor<B>>,
+}
+
+backward_step!(LinearStep<3>, LinearSaved<B>, |g, saved, [to_x, to_w, to_bias], grads| {
+    let LinearSaved { input, w, storage, before } = saved;
+    let g = through_activation::<B>(g, before);
+    if let (Some(w), Some(input)) = (to_w, input) {
+        grads.register::<B>(w.id, B::weight_grad(g.clone(), input.input()));
+    }
+    if let Some(bias) = to_bias {
+        grads.register::<B>(bias.id, B::column_sums(g.clone()));
+    }
+    if let Some(x) = to_x {
+        grads.register::<B>(x.id, B::base_linear_backward(g, w, storage));
+    }
+});
+
+impl<B: Kernels, C: CheckpointStrategy> Linear for Autodiff<B, C> {
+    fn base_linear(inputs: LinearInputs<Self>, saved: SavedInput<Self>) -> Output<Self> {
+        let (storage, activation) = (inputs.storage, inputs.activation);
+        let trained = inputs.w.is_tracked();
+        assert!(
+            !trained || storage.precision == Precision::F32,
+            "a weight that is trained is kept in full precision"
+        );
+        let nodes = [inputs.x.node(), inputs.w.node(), inputs.bias.node()];
+        let inputs: LinearInputs<B> = inputs.map(&|tensor| tensor.into_primitive());
+        let saved: SavedInput<B> = saved.map(&|tensor| tensor.into_primitive());
+        match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let (input, w) = (trained.then_some(saved), inputs.w.clone());
+                let LinearForward { y, before } = B::base_linear_forward(inputs);
+                let before = before_activation::<B>(before, activation);
+                let y = step.finish(LinearSaved { input, w, storage, before: before.clone() }, y);
+                activated(y, before)
+            }
+            OpsKind::UnTracked(step) => {
+                Output::whole(step.finish(B::base_linear(inputs, saved).values))
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! All that computes linear layers compared.
+
+pub(in crate::ops) mod kernels;
+pub(in crate::ops) mod truth;
+
+use burn::backend::TensorMetadata;
+use burn::backend::{Flex, ops::FloatTensorOps};
+use burn::tensor::{Device, Tensor};
+
+use super::{Activation, Linear, LinearInputs, LinearKernels, composed, linear};
+use crate::ops::gelu::composed_gelu;
+use crate::ops::layer_norm::composed::column_sums as composed_column_sums;
+use crate::ops::saved::SavedInput;
+use crate::ops::tests::cpu_path::{SIZES, same, words};
+use crate::ops::tests::directions::{Case, host, vector};
+use crate::ops::tests::gpu::frozen;
+use crate::ops::tests::support::Source;
+use crate::ops::tests::{finite_differences, gpu};
+use crate::ops::{Precision, Weights};
+pub(in crate::ops) use kernels::KERNELS;
+
+pub(in crate::ops) const PRECISIONS: [Precision; 3] =
+    [Precision::F32, Precision::F16, Precision::Int8];
+pub(in crate::ops) const ACTIVATIONS: [Activation; 2] = [Activation::Identity, Activation::Gelu];
+
+/// A frozen weight, and the numbers that it stands for.
+pub(in crate::ops) struct Frozen {
+    values: Vec<f32>,
+    shape: [usize; 2],
+    precision: Precision,
+    pub bias: Vec<f64>,
+}
+
+impl Frozen {
+    pub fn new(shape: [usize; 2], precision: Precision) -> Self {
+        let mut source = Source::new(92);
+        let values = source.exact(shape[0] * shape[1]).iter().map(|value| *value as f32).collect();
+        Self { values, shape, precision, bias: source.exact(shape[0]) }
+    }
+
+    pub fn on(&self, device: &Device) -> (Weights, Tensor<1>) {
+        let weights = Weights::new(&self.values, self.shape, self.precision, device);
+        (weights, vector(&self.bias, device))
+    }
+
+    /// The CPU keeps the rounded numbers in full.
+    pub fn numbers(&self) -> Vec<f64> {
+        let words = self.on(&Device::flex()).0.words;
+        host(words.reshape([1, self.values.len()]))
+    }
+}
+
+/// What follows a layer, in f64.
+pub(in crate::ops) fn apply(activation: Activation, before: Vec<f64>) -> Vec<f64> {
+    if activation == Activation::Gelu { truth::activated(&before) } else { before }
+}
+
+#[test]
+fn cpu_path() {
+    let mut source = Source::new(11);
+    for (i, t) in SIZES.into_iter().chain([1030]).enumerate() {
+        let (k, o) = (SIZES[(i + 3) % 8], SIZES[(i + 5) % 8]);
+        let (x, w, bias) = (source.f32([t, k]), source.f32([o, k]), source.f32([o]));
+        let (g, (stored, storage)) = (source.f32([t, o]), words(&w));
+        let inputs = |activation| LinearInputs::<Flex> {
+            x: x.clone(),
+            w: stored.clone(),
+            bias: bias.clone(),
+            storage,
+            activation,
+        };
+        let saved = SavedInput::Whole(x.clone());
+        let expected = composed::linear::<Flex>(x.clone(), w.clone(), bias.clone());
+        let found = Flex::base_linear(inputs(Activation::Identity), saved).values;
+        same(&format!("linear {t} {k} {o}"), expected.clone(), found);
+        let found = Flex::base_linear_forward(inputs(Activation::Gelu));
+        same(&format!("before gelu {t} {k} {o}"), expected.clone(), found.before);
+        let expected = composed_gelu::<Flex>(expected);
+        same(&format!("linear and gelu {t} {k} {o}"), expected, found.y);
+        same(
+            &format!("linear backward {t} {k} {o}"),
+            composed::linear_backward::<Flex>(g.clone(), w.clone()),
+            Flex::base_linear_backward(g.clone(), stored.clone(), storage),
+        );
+        same(
+            &format!("gradient by the weight {t} {k} {o}"),
+            composed::weight_grad::<Flex>(g.clone(), x.clone()),
+            Flex::weight_grad(g, x.clone()),
+        );
+    }
+}
+
+#[test]
+fn composed_gradient() {
+    let mut source = Source::new(1);
+    let inputs = [source.f64([5, 7]), source.f64([3, 7]), source.f64([3])];
+    finite_differences::check(
+        "linear",
+        &inputs,
+        |i| composed::linear::<Flex>(i[0].clone(), i[1].clone(), i[2].clone()),
+        |g, i| {
+            let dw = composed::weight_grad::<Flex>(g.clone(), i[0].clone());
+            let dw = Flex::float_reshape(dw, i[1].shape());
+            let dbias = composed_column_sums::<Flex>(g.clone());
+            vec![composed::linear_backward::<Flex>(g, i[1].clone()), dw, dbias]
+        },
+    );
+}
+
+#[test]
+fn gpu_path() {
+    for activation in [Activation::Identity, Activation::Gelu] {
+        for (t, k, o) in [(1, 3, 2), (17, 31, 33), (129, 33, 127), (65, 68, 132), (1500, 64, 384)] {
+            gpu::compare(&format!("linear {t} {k} {o} {activation:?}"), &[[t, k]], |device, i| {
+                let (w, bias) = (frozen(1, [o, k], device), frozen(2, [o], device));
+                linear(i[0].clone(), &Weights::from(w), &bias, activation).into_values()
+            });
+        }
+    }
+}
+
+#[test]
+fn gpu_path_with_fewer_bits() {
+    for precision in [Precision::F16, Precision::Int8] {
+        // Odd sizes, quads in small tiles, quads in large ones.
+        for (t, k, width) in [(17, 31, 33), (33, 36, 64), (1500, 32, 448)] {
+            let values: Vec<f32> =
+                Source::new(1).values(width * k).into_iter().map(|value| value as f32).collect();
+            for activation in ACTIVATIONS {
+                let what = format!("{precision} {t} {k} {width} {activation:?}");
+                gpu::compare(&what, &[[t, k]], |device, i| {
+                    let w = Weights::new(&values, [width, k], precision, device);
+                    let bias = frozen(2, [width], device);
+                    linear(i[0].clone(), &w, &bias, activation).into_values()
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn gpu_gradient() {
+    // Odd sizes, quads, and quads in large tiles.
+    let sizes =
+        [[1, 3, 2], [17, 31, 33], [129, 127, 1], [33, 2, 129], [31, 36, 132], [1500, 8, 400]];
+    for size @ [t, k, o] in sizes {
+        for precision in PRECISIONS {
+            let frozen = Frozen::new([o, k], precision);
+            let w = frozen.numbers();
+            for activation in ACTIVATIONS {
+                Case {
+                    name: format!("linear {size:?} {precision} {activation:?}"),
+                    kernel: "linear_gelu",
+                    shapes: vec![[t, k]],
+                    truth: Box::new(|i| {
+                        apply(activation, truth::linear(&i[0], &w, &frozen.bias, size))
+                    }),
+                    operation: Box::new(|device, i| {
+                        let (w, bias) = frozen.on(device);
+                        linear(i[0].clone(), &w, &bias, activation).into_values()
+                    }),
+                }
+                .check();
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Launches `linear*.wgsl`.
+
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::Shape;
+use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::{Activation, Linear, LinearForward, LinearInputs, LinearKernels, composed};
+use crate::ops::gelu::composed_gelu;
+use crate::ops::saved::{Output, SavedInput};
+use crate::ops::wgsl::kernel::{
+    Tile, linear, linear_backward, linear_cooperative, linear_gelu, linear_weight_grad,
+};
+use crate::ops::wgsl::kernel_or_composed;
+use crate::ops::wgsl::launch::{dims, empty, launch};
+use crate::ops::wgsl::product::{Keep, in_quads, tile, tiles};
+use crate::ops::wgsl::tuning::{Processor, tuning};
+use crate::ops::{Precision, Storage};
+
+impl Linear for CubeBackend {
+    fn base_linear(inputs: LinearInputs<Self>, saved: SavedInput<Self>) -> Output<Self> {
+        drop(saved);
+        let forward = |inputs| forward(&inputs, Keep::Nothing);
+        Output::whole(kernel_or_composed(inputs, forward, composed_forward).y)
+    }
+}
+
+impl LinearKernels for CubeBackend {
+    fn base_linear_forward(inputs: LinearInputs<Self>) -> LinearForward<Self> {
+        kernel_or_composed(inputs, |inputs| forward(&inputs, Keep::Before), composed_forward)
+    }
+
+    fn base_linear_backward(
+        g: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        storage: Storage,
+    ) -> FloatTensor<Self> {
+        kernel_or_composed(
+            (g, w),
+            |(g, w)| input_grad(&g, &w, storage),
+            |(g, w)| composed::linear_backward::<Self>(g, dense(w, storage)),
+        )
+    }
+
+    fn weight_grad(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        kernel_or_composed(
+            (g, x),
+            |(g, x)| weight_grad(&g, &x),
+            |(g, x)| composed::weight_grad::<Self>(g, x),
+        )
+    }
+}
+
+fn composed_forward(inputs: LinearInputs<CubeBackend>) -> LinearForward<CubeBackend> {
+    let LinearInputs { x, w, bias, storage, activation } = inputs;
+    activate(composed::linear::<CubeBackend>(x, dense(w, storage), bias), activation)
+}
+
+/// A layer's output from what its activation is applied to.
+pub(in crate::ops) fn activate(
+    before: CubeTensor,
+    activation: Activation,
+) -> LinearForward<CubeBackend> {
+    let y = match activation {
+        Activation::Identity => before.clone(),
+        Activation::Gelu => composed_gelu::<CubeBackend>(before.clone()),
+    };
+    LinearForward { y, before }
+}
+
+/// A weight as a matrix, for burn's own operations.
+pub(in crate::ops) fn dense(words: CubeTensor, storage: Storage) -> CubeTensor {
+    let Storage { outputs, inputs, precision } = storage;
+    assert_eq!(precision, Precision::F32, "only our kernels read weights of fewer bits");
+    CubeBackend::float_reshape(words, Shape::new([outputs, inputs]))
+}
+
+/// The layer. What its activation was applied to is meaningless where it is not kept.
+fn forward(inputs: &LinearInputs<CubeBackend>, keep: Keep) -> LinearForward<CubeBackend> {
+    let &LinearInputs { ref x, ref w, ref bias, storage, activation } = inputs;
+    let ((rows, inputs), outputs) = (dims(x), storage.outputs as u32);
+    let quads = in_quads(&[inputs, outputs], &[x, w, bias]);
+    let scales = storage.scales() as u32;
+    let y = empty([rows as usize, outputs as usize], x);
+    let tile = tile(quads, [rows, outputs], x);
+    if quads && keep == Keep::Nothing && tuning(x).extensions.cooperative_matrices {
+        let kernel = linear_cooperative::variant(activation, storage.precision);
+        let call =
+            linear_cooperative::Arguments { x, w, bias, y: &y, rows, inputs, outputs, scales };
+        launch(kernel, &call, tiles(kernel, rows, outputs));
+        return LinearForward { y: y.clone(), before: y };
+    }
+    match activation {
+        Activation::Identity => {
+            let kernel = linear::variant(storage.precision, tile);
+            let call = linear::Arguments { x, w, bias, y: &y, rows, inputs, outputs, scales };
+            launch(kernel, &call, tiles(kernel, rows, outputs));
+            LinearForward { y: y.clone(), before: y }
+        }
+        Activation::Gelu => {
+            let kernel = linear_gelu::variant(storage.precision, tile);
+            let pre = keep.memory(rows, outputs, x);
+            let call = linear_gelu::Arguments {
+                x,
+                w,
+                bias,
+                pre: &pre,
+                y: &y,
+                rows,
+                inputs,
+                outputs,
+                scales,
+                keep: keep.flag(),
+            };
+            launch(kernel, &call, tiles(kernel, rows, outputs));
+            LinearForward { y, before: pre }
+        }
+    }
+}
+
+/// `g w`.
+pub(in crate::ops) fn input_grad(g: &CubeTensor, w: &CubeTensor, storage: Storage) -> CubeTensor {
+    let ((rows, outputs), inputs) = (dims(g), storage.inputs as u32);
+    let quads = in_quads(&[inputs, outputs], &[g, w]);
+    let kernel = linear_backward::variant(storage.precision, tile(quads, [rows, inputs], g));
+    let dx = empty([rows as usize, inputs as usize], g);
+    let scales = storage.scales() as u32;
+    let call = linear_backward::Arguments { g, w, dx: &dx, rows, inputs, outputs, scales };
+    launch(kernel, &call, tiles(kernel, rows, inputs));
+    dx
+}
+
+/// `g^T x`, row-major.
+fn weight_grad(g: &CubeTensor, x: &CubeTensor) -> CubeTensor {
+    let ((rows, outputs), (_, inputs)) = (dims(g), dims(x));
+    let quads = in_quads(&[inputs, outputs], &[g, x]);
+    let tile = Tile::choose(Processor::Gpu, quads, outputs, inputs);
+    let kernel = linear_weight_grad::variant(tile).expect("a GPU is given no wide tiles");
+    let dw = empty([outputs as usize * inputs as usize], g);
+    let call = linear_weight_grad::Arguments { g, x, dw: &dw, rows, inputs, outputs };
+    launch(kernel, &call, tiles(kernel, outputs, inputs));
+    dw
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_has_a_variant_for_every_gradient_by_a_weight() {
+        for quads in [false, true] {
+            for rows in [1, 4096] {
+                let tile = Tile::choose(Processor::Gpu, quads, rows, 4096);
+                assert!(linear_weight_grad::variant(tile).is_some(), "{tile:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Linear layers with a low-rank term, differentiated. Their base weight and bias are frozen.
+
+use burn::backend::autodiff::{
+    Autodiff,
+    checkpoint::strategy::CheckpointStrategy,
+    ops::{Backward, OpsKind},
+};
+use burn::backend::tensor::FloatTensor;
+
+use super::{LoraBackward, LoraForward, LoraGradInputs, LoraInputs, LoraLinear, LoraPlan};
+use crate::ops::differentiate::{backward_step, frozen};
+use crate::ops::linear::{activated, before_activation, through_activation};
+use crate::ops::operands::Tensors;
+use crate::ops::saved::{Output, SavedInput};
+use crate::ops::{Kernels, Storage};
+
+/// What a backward pass takes.
+#[derive(Clone, Debug)]
+struct LoraSaved<B: Kernels> {
+    /// Input of the low-rank path.
+    input: SavedInput<B>,
+    u: FloatTensor<B>,
+    w: FloatTensor<B>,
+    factors: FloatTensor<B>,
+    /// What the activation was applied to, where there is one.
+    before: Option<FloatTensor<B>>,
+    plan: LoraPlan,
+    storage: Storage,
+}
+
+/// What a backward pass takes of the inputs.
+struct Layer<B: Kernels> {
+    w: FloatTensor<B>,
+    factors: FloatTensor<B>,
+    plan: LoraPlan,
+    storage: Storage,
+}
+
+impl<B: Kernels> Layer<B> {
+    fn of(inputs: &LoraInputs<B>) -> Self {
+        let LoraInputs { w, factors, plan, storage, .. } = inputs;
+        Self { w: w.clone(), factors: factors.clone(), plan: plan.clone(), storage: *storage }
+    }
+
+    fn saved(
+        self,
+        input: SavedInput<B>,
+        u: FloatTensor<B>,
+        before: Option<FloatTensor<B>>,
+    ) -> LoraSaved<B> {
+        let Self { w, factors, plan, storage } = self;
+        LoraSaved { input, u, w, factors, before, plan, storage }
+    }
+}
+
+backward_step!(LoraLinearStep<2>, LoraSaved<B>, |g, saved, [to_x, to_factors], grads| {
+    let LoraSaved { input, u, w, factors, before, plan, storage } = saved;
+    let g = through_activation::<B>(g, before);
+    let inputs = LoraGradInputs { saved: input, u, factors: factors.clone(), plan: plan.clone() };
+    let by = B::lora_grads(g.clone(), inputs);
+    if let Some(x) = to_x {
+        let inputs = LoraBackward { w, v: by.u, factors, plan, storage };
+        grads.register::<B>(x.id, B::lora_linear_backward(g, inputs));
+    }
+    if let Some(factors) = to_factors {
+        grads.register::<B>(factors.id, by.factors);
+    }
+});
+
+backward_step!(DropoutStep<3>, LoraSaved<B>, |g, saved, [to_x, to_dropped, to_factors], grads| {
+    let LoraSaved { input, u, w, factors, before, plan, storage } = saved;
+    let g = through_activation::<B>(g, before);
+    let inputs = LoraGradInputs { saved: input, u, factors: factors.clone(), plan: plan.clone() };
+    let by = B::lora_grads(g.clone(), inputs);
+    if let Some(x) = to_x {
+        grads.register::<B>(x.id, B::base_linear_backward(g, w, storage));
+    }
+    if let Some(dropped) = to_dropped {
+        grads.register::<B>(dropped.id, B::lora_down_backward(by.u, factors, plan));
+    }
+    if let Some(factors) = to_factors {
+        grads.register::<B>(factors.id, by.factors);
+    }
+});
+
+impl<B: Kernels, C: CheckpointStrategy> LoraLinear for Autodiff<B, C> {
+    fn lora_linear(inputs: LoraInputs<Self>, saved: SavedInput<Self>) -> Output<Self> {
+        let nodes = [inputs.x.node(), inputs.factors.node()];
+        let inputs = frozen_base::<B, C>(inputs);
+        let saved: SavedInput<B> = saved.map(&|tensor| tensor.into_primitive());
+        match LoraLinearStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let (layer, activation) = (Layer::of(&inputs), inputs.activation);
+                let LoraForward { y, before, u } = B::lora_linear_forward(inputs);
+                let before = before_activation::<B>(before, activation);
+                let y = step.finish(layer.saved(saved, u, before.clone()), y);
+                activated(y, before)
+            }
+            OpsKind::UnTracked(step) => {
+                Output::whole(step.finish(B::lora_linear(inputs, saved).values))
+            }
+        }
+    }
+
+    fn lora_linear_with_dropout(
+        inputs: LoraInputs<Self>,
+        dropped: FloatTensor<Self>,
+    ) -> Output<Self> {
+        let nodes = [inputs.x.node(), dropped.node(), inputs.factors.node()];
+        let inputs = frozen_base::<B, C>(inputs);
+        let dropped = dropped.into_primitive();
+        match DropoutStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let (layer, activation) = (Layer::of(&inputs), inputs.activation);
+                let LoraForward { y, before, u } =
+                    B::lora_linear_with_dropout_forward(inputs, dropped.clone());
+                let before = before_activation::<B>(before, activation);
+                let y = step.finish(layer.saved(SavedInput::Whole(dropped), u, before.clone()), y);
+                activated(y, before)
+            }
+            OpsKind::UnTracked(step) => {
+                Output::whole(step.finish(B::lora_linear_with_dropout(inputs, dropped).values))
+            }
+        }
+    }
+}
+
+/// The inputs without tracking; base weight and bias must not have been tracked.
+fn frozen_base<B: Kernels, C: CheckpointStrategy>(
+    inputs: LoraInputs<Autodiff<B, C>>,
+) -> LoraInputs<B> {
+    let LoraInputs { x, w, bias, factors, plan, storage, activation } = inputs;
+    let [w, bias] = frozen::<B, C, _>([w, bias]);
+    let (x, factors) = (x.into_primitive(), factors.into_primitive());
+    LoraInputs { x, w, bias, factors, plan, storage, activation }
+}

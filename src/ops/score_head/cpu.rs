@@ -1,0 +1,21 @@
+//! The score head on the CPU: small enough to be composed.
+
+use burn::backend::Flex;
+use burn::backend::tensor::FloatTensor;
+
+use super::{ScoreHead, ScoreHeadGrads, ScoreHeadInputs, ScoreHeadKernels, composed};
+
+impl ScoreHead for Flex {
+    fn score_head(inputs: ScoreHeadInputs<Self>) -> FloatTensor<Self> {
+        composed::score_head(inputs)
+    }
+}
+
+impl ScoreHeadKernels for Flex {
+    fn score_head_backward(
+        g: FloatTensor<Self>,
+        inputs: ScoreHeadInputs<Self>,
+    ) -> ScoreHeadGrads<Self> {
+        composed::score_head_backward(g, inputs)
+    }
+}

@@ -1,0 +1,37 @@
+//! The sequences of a batch on a device.
+
+use burn_cubecl::tensor::CubeTensor;
+
+use super::launch::upload;
+use crate::ops::Segments;
+
+/// Segments as the shaders read them.
+#[derive(Clone)]
+pub(in crate::ops) struct SegmentBuffers {
+    /// First row of each segment, and the end of the last.
+    pub offsets: CubeTensor,
+    /// For each row the first row and the end of its segment.
+    pub bounds: CubeTensor,
+}
+
+impl SegmentBuffers {
+    /// Those of `segments` on the device of `like`, uploaded once a batch.
+    pub fn of(segments: &Segments, like: &CubeTensor) -> Self {
+        let make = || Self::upload(segments, like);
+        match segments.on_device(make) {
+            Some(buffers) if buffers.offsets.device == like.device => buffers.clone(),
+            _ => make(),
+        }
+    }
+
+    fn upload(segments: &Segments, like: &CubeTensor) -> Self {
+        let bounds: Vec<u32> = segments
+            .ranges()
+            .flat_map(|range| {
+                let pair = [range.start as u32, range.end as u32];
+                std::iter::repeat_n(pair, range.len()).flatten()
+            })
+            .collect();
+        Self { offsets: upload(segments.offsets(), like), bounds: upload(&bounds, like) }
+    }
+}
