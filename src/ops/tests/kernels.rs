@@ -1,8 +1,8 @@
 //! Every variant of every kernel, launched by itself on poisoned outputs, against the truth in f64.
 //!
 //! A test runs all variants that `shaders/variants.json` describes for its kernel, whatever launch code
-//! would choose, at odd sizes where the variant takes them, and fails where one of them did not run. Left
-//! out are those that want what the adapter does not have: software has no cooperative matrices.
+//! would choose, at odd sizes where the variant takes them, and fails where one of them did not run. Variants that
+//! want what the adapter does not have (software has no cooperative matrices) are reported as not run.
 
 use burn::tensor::wgpu::wgpu::Features;
 use burn_cubecl::tensor::CubeTensor;
@@ -79,6 +79,13 @@ pub(in crate::ops) use kernel_tests;
 pub(in crate::ops) fn run(name: &str, test: fn(&Bench)) {
     let Some(device) = gpu() else { return };
     let bench = Bench { gpu: Gpu::new(device), features: features(), once: false };
+    // Nothing but the build has checked those.
+    let lacking: Vec<_> =
+        variants(name).filter(|kernel| !bench.features.contains(wanted(kernel))).collect();
+    if let Some(first) = lacking.first() {
+        let (count, wanted) = (lacking.len(), wanted(first));
+        crate::test_gpu::report_not_run(&format!("{count} variants want {wanted:?}"));
+    }
     every_variant(name, test, &bench);
 }
 

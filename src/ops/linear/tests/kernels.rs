@@ -110,7 +110,7 @@ pub(in crate::ops) fn check_kept(
     assert!(host(found).iter().all(|value| value.is_nan()), "{}: {what} is written", kernel.name);
 }
 
-/// Runs only where the adapter has cooperative matrices, and says where it has none.
+/// Runs only where the adapter has cooperative matrices.
 fn linear_cooperative(bench: &Bench) {
     let mut source = Source::new(35);
     for kernel in bench.variants("linear_cooperative") {
