@@ -14,6 +14,7 @@ pub mod nbest;
 pub mod ops;
 pub mod packed;
 pub mod remedy;
+pub mod rescorer;
 pub mod score;
 pub mod study;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use lorb::adapter::{
     self, AdapterError, AdapterFiles, AdapterMeta, CONFIG_FILE, ReadOptions, WEIGHTS_FILE,
 };
-use lorb::base::BertConfig;
+use lorb::base::Base;
 use lorb::model::Adapter;
 
 use super::error::CliError;
@@ -31,19 +31,18 @@ pub fn read_files(directory: &Path, flag: &str) -> Result<AdapterFiles, CliError
     Ok(AdapterFiles { config: read(CONFIG_FILE)?, weights: read(WEIGHTS_FILE)? })
 }
 
-/// Reads an adapter and checks that it belongs to the base of this hash.
-pub fn read(
+/// Checks the files read from `directory` against a base.
+pub fn parse(
+    files: &AdapterFiles,
     directory: &Path,
     flag: &str,
-    base: &BertConfig,
-    hash: &str,
+    base: &Base,
     options: ReadOptions,
 ) -> Result<(Adapter, AdapterMeta), CliError> {
-    let files = read_files(directory, flag)?;
     let fault =
         |error: AdapterError| CliError::at(format_args!("{flag} {}", directory.display()), &error);
-    let (adapter, meta) = adapter::read_with(&files, base, options).map_err(fault)?;
-    meta.check_base(hash).map_err(fault)?;
+    let (adapter, meta) = adapter::read_with(files, &base.config, options).map_err(fault)?;
+    meta.check_base(&base.hash).map_err(fault)?;
     Ok((adapter, meta))
 }
 

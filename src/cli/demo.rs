@@ -4,12 +4,11 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use lorb::adapter::AdapterMeta;
-use lorb::base::Base;
-use lorb::model::{Adapter, Encoder, LoraConfig, Target};
+use lorb::model::{Adapter, LoraConfig, Target};
 use lorb::nbest::{JsonLines, Utterance};
+use lorb::rescorer::Rescorer;
 use lorb::score::{Report, Weights, best as best_of, first_pass, word_errors};
-use lorb::train::{TrainConfig, TrainInputs, Trainer};
+use lorb::train::TrainConfig;
 
 use super::args::RunArgs;
 use super::engine::Engine;
@@ -17,7 +16,7 @@ use super::error::CliError;
 use super::source::NamedBase;
 use super::train_args::method_error;
 use super::train_run::{Ended, Stopped, Watcher, drive};
-use super::{adapter_dir, demo_base, difference, interrupt, output, train};
+use super::{adapter_dir, demo_base, difference, interrupt, output};
 
 /// Corrected utterances shown.
 const SHOWN: usize = 6;
@@ -103,45 +102,31 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     let quiet = args.run.quiet;
     let NamedBase { base, name } =
         demo_base::load(args.model.as_deref(), args.revision.as_deref(), quiet)?;
-    let Base { config: sizes, tokenizer, mut weights, hash } = base;
     let lora = LoraConfig { targets: Target::ALL.into(), ..LoraConfig::default() };
-    let adapter = Adapter::init(&sizes, lora, config.seed).map_err(|error| method_error(&error))?;
+    let start = Adapter::init(&base.config, lora, config.seed);
+    let start = start.map_err(|error| method_error(&error))?;
     let device = args.run.open_device()?.device;
-    let encoder = Encoder::new(&sizes, &mut weights, &device)
+    let mut rescorer = Rescorer::new(base, &device)
         .map_err(|error| CliError::at(format_args!("--model {name}"), &error))?;
-    drop(weights);
+    rescorer.set_name(Some(name));
 
-    let inputs = TrainInputs {
-        encoder: encoder.clone(),
-        base: &sizes,
-        base_hash: &hash,
-        tokenizer: &tokenizer,
-        adapter,
-        train: &train_lists,
-        dev: &dev_lists,
-    };
+    let run = rescorer.run(start, &train_lists, &dev_lists, config, None);
+    let mut run = run.map_err(|error| CliError::at("training", &error))?;
     let training = |error| CliError::at("training", &error);
-    let mut trainer = Trainer::new(inputs, config.clone()).map_err(training)?;
     interrupt::listen();
-    match drive(&mut trainer, Watcher::new(quiet, None), |_, _| Ok(())) {
+    match drive(&mut run.trainer, Watcher::new(quiet, None), |_, _| Ok(())) {
         Ok(Ended::Finished) => {}
         Ok(Ended::Interrupted) => return Err(CliError::Failed("interrupted".into())),
         Err(Stopped::Cli(error)) => return Err(error),
         Err(Stopped::Training(error)) => return Err(training(error)),
     }
-    let meta = AdapterMeta {
-        base_hash: Some(hash),
-        base_name: Some(name),
-        objective: Some(config.objective.to_string()),
-        ..AdapterMeta::default()
-    };
-    let (adapter, meta) = train::best(&trainer, meta, config.beta)?;
+    let trained = run.best().map_err(training)?;
+    drop(run);
     if let Some(directory) = &args.output {
-        adapter_dir::write(directory, &adapter, &meta)?;
+        adapter_dir::write(directory, &trained.adapter, &trained.meta)?;
     }
-    let weights = meta.weights.unwrap_or_default();
-    let mut engine = Engine::new(&sizes, adapter, meta, encoder, tokenizer);
-    show(args, &mut engine, weights)
+    let weights = trained.weights;
+    show(args, &mut Engine::trained(rescorer, trained)?, weights)
 }
 
 /// The settings of the demonstration.
@@ -165,10 +150,10 @@ fn show(args: &DemoArgs, engine: &mut Engine, weights: Weights) -> Result<(), Cl
     let mut corrected = Vec::new();
     for domain in Domain::ALL {
         let test = lists(domain.sample().test)?;
-        let report = engine.evaluate(&test, weights)?;
-        text.push_str(&row(domain.name(), &report));
+        let evaluated = engine.evaluate(&test, weights)?;
+        text.push_str(&row(domain.name(), &evaluated.report));
         if domain == args.domain {
-            corrected = corrections(&test, &engine.choose(&test, weights)?);
+            corrected = corrections(&test, &evaluated.choices);
         }
     }
     let count = corrected.len();

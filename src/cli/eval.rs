@@ -128,7 +128,7 @@ fn choose(
     let Some((engine, weights)) = rescoring else {
         return Ok(vec![None; chunk.len()]);
     };
-    Ok(engine.choose(chunk, *weights)?.into_iter().map(Some).collect())
+    Ok(engine.rescore(chunk, *weights)?.iter().map(|list| Some(list.choice())).collect())
 }
 
 fn names(args: &EvalArgs) -> String {

@@ -37,8 +37,7 @@ pub struct ExportArgs {
 pub fn run(args: &ExportArgs) -> Result<(), CliError> {
     check_directory(&args.output)?;
     let paths = source::locate(&args.model, args.revision.as_deref(), args.quiet)?;
-    let named = source::load(&args.model, args.revision.as_deref(), args.quiet)?;
-    let Base { config, mut weights, hash, .. } = named.base;
+    let Base { config, mut weights, hash, .. } = source::read_located(&paths, &args.model)?;
     let weights = weights
         .write(&config, args.precision, &hash)
         .map_err(|error| CliError::at(format_args!("--model {}", args.model), &error))?;

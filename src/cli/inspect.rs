@@ -84,13 +84,8 @@ fn adapter_text(path: &Path, base: Option<&NamedBase>) -> Result<String, CliErro
     line(&mut text, "adapter", &path.display().to_string());
     match base {
         Some(NamedBase { base, name }) => {
-            let (adapter, meta) = adapter_dir::read(
-                path,
-                "adapter",
-                &base.config,
-                &base.hash,
-                ReadOptions::default(),
-            )?;
+            let options = ReadOptions::default();
+            let (adapter, meta) = adapter_dir::parse(&files, path, "adapter", base, options)?;
             line(&mut text, "base", name);
             let fits = if meta.base_hash.is_some() {
                 "yes"

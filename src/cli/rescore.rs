@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lorb::nbest::{Utterance, write_jsonl};
-use lorb::score::{Weights, combine};
+use lorb::nbest::write_jsonl;
 
 use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs, WeightArgs};
 use super::engine::{Engine, next_chunk};
@@ -46,17 +45,18 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
     let mut meter = Meter::new(args.run.quiet, input.total_bytes());
     let (mut done, mut hypotheses, mut changed) = (0_u64, 0_u64, 0_u64);
     loop {
-        let mut chunk = next_chunk(&mut input)?;
+        let chunk = next_chunk(&mut input)?;
         if chunk.is_empty() {
             break;
         }
-        let scores = engine.score(&chunk)?;
-        for (utterance, lm) in chunk.iter_mut().zip(&scores) {
-            changed += u64::from(reorder(utterance, lm, weights));
-            sink.write_with(|out| write_jsonl(&mut { out }, utterance))?;
+        let ranked = engine.rescore(&chunk, weights)?;
+        done += chunk.len() as u64;
+        for (utterance, ranked) in chunk.into_iter().zip(&ranked) {
+            changed += u64::from(utterance.hypotheses[0].text != ranked.hypotheses[0].text);
+            let utterance = ranked.apply(utterance);
+            sink.write_with(|out| write_jsonl(&mut { out }, &utterance))?;
             hypotheses += utterance.hypotheses.len() as u64;
         }
-        done += chunk.len() as u64;
         let rate = done as f64 / meter.seconds();
         meter.update(input.bytes_read(), || format!("{done} utterances, {rate:.0}/s"));
     }
@@ -73,25 +73,4 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
         );
     }
     Ok(())
-}
-
-/// Key under which an `lm` of the first pass stands once the model's own takes that name.
-const FIRST_LM: &str = "first_lm";
-
-/// Adds `lm` and `total` to every hypothesis and puts the best total first; equal ones keep their
-/// order. Tells whether the first text changed.
-fn reorder(utterance: &mut Utterance, lm: &[f64], weights: Weights) -> bool {
-    let totals = combine(utterance, lm, weights);
-    for ((hypothesis, &lm), &total) in utterance.hypotheses.iter_mut().zip(lm).zip(&totals) {
-        // An `lm` without a `total` is the recogniser's, not that of an earlier rescoring.
-        if let (Some(first_lm), None) = (hypothesis.lm, hypothesis.total) {
-            hypothesis.extra.entry(FIRST_LM).or_insert_with(|| first_lm.into());
-        }
-        hypothesis.lm = Some(lm);
-        hypothesis.total = Some(total);
-    }
-    let before = utterance.hypotheses[0].text.clone();
-    let total = |h: &lorb::nbest::Hypothesis| h.total.unwrap_or(f64::NEG_INFINITY);
-    utterance.hypotheses.sort_by(|a, b| total(b).total_cmp(&total(a)));
-    before != utterance.hypotheses[0].text
 }

@@ -39,12 +39,16 @@ pub struct NamedBase {
 
 /// Loads what `--model` names: a directory, or else a hub id.
 pub fn load(model: &str, revision: Option<&str>, quiet: bool) -> Result<NamedBase, CliError> {
-    let paths = locate(model, revision, quiet)?;
-    let base = read(&paths).map_err(|error| match error {
+    let base = read_located(&locate(model, revision, quiet)?, model)?;
+    Ok(NamedBase { base, name: model.to_owned() })
+}
+
+/// Reads the files that [`locate`] found for `model`.
+pub fn read_located(paths: &BasePaths, model: &str) -> Result<Base, CliError> {
+    read(paths).map_err(|error| match error {
         Fault::File(error) => error,
         Fault::Base(error) => CliError::at(format_args!("--model {model}"), &error),
-    })?;
-    Ok(NamedBase { base, name: model.to_owned() })
+    })
 }
 
 /// Finds the files, fetching them from the hub where `model` is no directory.

@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use lorb::adapter::{AdapterMeta, ReadOptions};
-use lorb::base::Base;
-use lorb::model::{Adapter, Encoder, FaultKind};
-use lorb::score::Weights;
-use lorb::train::{Message, TrainConfig, TrainError, TrainInputs, Trainer};
+use lorb::adapter::ReadOptions;
+use lorb::model::{Adapter, FaultKind};
+use lorb::rescorer::{Rescorer, RescorerError, Run};
+use lorb::train::{Message, TrainError, Trainer};
 
 use super::engine::Engine;
 use super::error::{CliError, chain};
@@ -30,16 +29,16 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
 
     let NamedBase { base, name } =
         source::load(&args.base.model, args.base.revision.as_deref(), args.run.quiet)?;
-    let Base { config: sizes, tokenizer, mut weights, hash } = base;
-    let adapter = match &args.method.lora.init_adapter {
+    let start = match &args.method.lora.init_adapter {
         None => {
-            let method = args.method.method(&sizes)?;
-            Adapter::init_on(&sizes, &weights, method, config.seed)
+            let method = args.method.method(&base.config)?;
+            Adapter::init_on(&base.config, &base.weights, method, config.seed)
                 .map_err(|error| method_error(&error))?
         }
         Some(start) => {
-            let options = ReadOptions { new_head: Some(config.seed) };
-            adapter_dir::read(start, "--init-adapter", &sizes, &hash, options)?.0
+            let (flag, options) = ("--init-adapter", ReadOptions { new_head: Some(config.seed) });
+            let files = adapter_dir::read_files(start, flag)?;
+            adapter_dir::parse(&files, start, flag, &base, options)?.0
         }
     };
     let (train_lists, dev_lists) = (train.collect()?, dev.collect()?);
@@ -51,34 +50,21 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     let checkpoint = place.checkpoint_to_resume()?;
     let device = args.run.open_device()?.device;
     let precision = args.base.precision.precision;
-    let encoder = Encoder::with_precision(&sizes, &mut weights, precision, &device)
+    let mut rescorer = Rescorer::with_precision(base, precision, &device)
         .map_err(|error| CliError::at(format_args!("--model {name}"), &error))?;
-    drop(weights);
+    rescorer.set_name(Some(name));
 
-    let inputs = TrainInputs {
-        encoder: encoder.clone(),
-        base: &sizes,
-        base_hash: &hash,
-        tokenizer: &tokenizer,
-        adapter,
-        train: &train_lists,
-        dev: &dev_lists,
-    };
-    let mut trainer = match &checkpoint {
-        None => Trainer::new(inputs, config.clone()),
-        Some(bytes) => Trainer::resume(inputs, config.clone(), bytes),
-    }
-    .map_err(|error| place.error(&error))?;
+    let run = rescorer.run(start, &train_lists, &dev_lists, config, checkpoint.as_deref());
+    let mut run = run.map_err(|error| match &error {
+        RescorerError::Train(error) => place.error(error),
+        _ => CliError::at("training", &error),
+    })?;
     drop(train_lists);
     interrupt::listen_with("finishing the step under way; Ctrl-C again ends at once");
     let watcher = Watcher::new(args.run.quiet, log);
     let every = args.keeping.checkpoint_every;
-    let (mut beta, mut held) = (config.beta, None);
-    let ended = drive(&mut trainer, watcher, |trainer, message| match message {
-        Message::Started { first_scale, .. } => {
-            beta = rescoring_beta(&config, *first_scale);
-            Ok(())
-        }
+    let mut held = None;
+    let ended = drive(&mut run.trainer, watcher, |trainer, message| match message {
         Message::Evaluated { .. } => place.save(trainer),
         Message::Step { step, .. } => {
             held = held.max(device.memory_pool_usage().map(|usage| usage.bytes_reserved));
@@ -86,19 +72,14 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
         }
         _ => Ok(()),
     });
-    let meta = AdapterMeta {
-        base_hash: Some(hash),
-        base_name: Some(name),
-        objective: Some(config.objective.to_string()),
-        ..AdapterMeta::default()
-    };
     match ended {
         Ok(Ended::Finished) => {}
-        Ok(Ended::Interrupted) => return Err(place.interrupted(&mut trainer)),
-        Err(stopped) => return Err(place.stopped(&trainer, meta, beta, stopped)),
+        Ok(Ended::Interrupted) => return Err(place.interrupted(&mut run.trainer)),
+        Err(stopped) => return Err(place.stopped(&run, stopped)),
     }
-    let (adapter, meta) = best(&trainer, meta, beta)?;
-    adapter_dir::write(&place.directory, &adapter, &meta)?;
+    let trained = run.best().map_err(|error| CliError::at("training", &error))?;
+    drop(run);
+    adapter_dir::write(&place.directory, &trained.adapter, &trained.meta)?;
     place.remove_checkpoint()?;
     if !args.run.quiet {
         eprintln!("adapter written to {}", place.directory.display());
@@ -109,27 +90,9 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     if dev_lists.is_empty() {
         return Ok(());
     }
-    let weights = meta.weights.unwrap_or_default();
-    let mut engine = Engine::new(&sizes, adapter, meta, encoder, tokenizer);
-    let report = engine.evaluate(&dev_lists, weights)?;
+    let weights = trained.weights;
+    let report = Engine::trained(rescorer, trained)?.evaluate(&dev_lists, weights)?.report;
     output::print(&format!("dev lists, with beta {:.4} tuned on them\n{report}", weights.beta))
-}
-
-/// The weight for rescoring that training's own weights come to: there the first pass counts 1.
-fn rescoring_beta(config: &TrainConfig, first_scale: f64) -> f64 {
-    config.beta / first_scale
-}
-
-/// The best adapter so far and what travels with it. `beta` is stored where no dev lists tuned one.
-pub fn best(
-    trainer: &Trainer,
-    meta: AdapterMeta,
-    beta: f64,
-) -> Result<(Adapter, AdapterMeta), CliError> {
-    let (adapter, tuned) =
-        pollster::block_on(trainer.best()).map_err(|error| CliError::at("training", &error))?;
-    let weights = tuned.unwrap_or(Weights { beta, gamma: 0.0 });
-    Ok((adapter, AdapterMeta { weights: Some(weights), ..meta }))
 }
 
 /// The output directory.
@@ -224,17 +187,11 @@ impl Place {
     }
 
     /// A run that stopped by itself.
-    fn stopped(
-        &self,
-        trainer: &Trainer,
-        meta: AdapterMeta,
-        beta: f64,
-        stopped: Stopped,
-    ) -> CliError {
+    fn stopped(&self, run: &Run, stopped: Stopped) -> CliError {
         match stopped {
             Stopped::Cli(error) => error,
-            Stopped::Training(error @ TrainError::Device { .. }) => self.lost(trainer, &error),
-            Stopped::Training(error) => self.failed(trainer, meta, beta, &error),
+            Stopped::Training(error @ TrainError::Device { .. }) => self.lost(&run.trainer, &error),
+            Stopped::Training(error) => self.failed(run, &error),
         }
     }
 
@@ -263,18 +220,10 @@ impl Place {
     }
 
     /// A run that cannot go on. What it reached is kept where an evaluation vouches for it.
-    fn failed(
-        &self,
-        trainer: &Trainer,
-        meta: AdapterMeta,
-        beta: f64,
-        error: &TrainError,
-    ) -> CliError {
-        let evaluated = pollster::block_on(trainer.best()).is_ok_and(|(_, tuned)| tuned.is_some());
-        let kept = evaluated
-            && best(trainer, meta, beta)
-                .and_then(|(adapter, meta)| adapter_dir::write(&self.directory, &adapter, &meta))
-                .is_ok();
+    fn failed(&self, run: &Run, error: &TrainError) -> CliError {
+        let kept = run.best().is_ok_and(|best| {
+            best.evaluated && adapter_dir::write(&self.directory, &best.adapter, &best.meta).is_ok()
+        });
         if kept {
             let place = self.directory.display();
             eprintln!("note: the adapter of the best evaluation before that is in {place}");
@@ -308,9 +257,10 @@ mod tests {
     use std::path::Path;
 
     use burn::tensor::Device;
-    use lorb::base::{BaseFiles, TokenizerFile};
+    use lorb::base::{Base, BaseFiles, TokenizerFile};
     use lorb::model::{DeviceFault, LoraConfig};
     use lorb::nbest::JsonLines;
+    use lorb::train::TrainConfig;
 
     use super::*;
 
@@ -326,49 +276,42 @@ mod tests {
             tokenizer: TokenizerFile::Json(&golden("tokenizer.json")),
             weights: golden("model.safetensors"),
         });
-        let Base { config: sizes, tokenizer, mut weights, hash } = base.expect("a base");
         let lists = golden("lists.jsonl");
         let lists: Result<Vec<_>, _> = JsonLines::new(lists.as_slice(), "lists").collect();
         let lists = lists.expect("lists");
-        let encoder = Encoder::new(&sizes, &mut weights, &Device::flex()).expect("an encoder");
+        let rescorer = Rescorer::new(base.expect("a base"), &Device::flex()).expect("a rescorer");
         let config = TrainConfig { batch_tokens: 40, epochs: 5, ..TrainConfig::default() };
-        let inputs = || TrainInputs {
-            encoder: encoder.clone(),
-            base: &sizes,
-            base_hash: &hash,
-            tokenizer: &tokenizer,
-            adapter: Adapter::init(&sizes, LoraConfig::default(), 0).expect("an adapter"),
-            train: &lists,
-            dev: &[],
+        let start = |checkpoint: Option<&[u8]>| {
+            let adapter = rescorer.new_adapter(LoraConfig::default(), 0).expect("an adapter");
+            rescorer.run(adapter, &lists, &[], config.clone(), checkpoint).expect("a run")
         };
-        let mut trainer = Trainer::new(inputs(), config.clone()).expect("a trainer");
+        let mut run = start(None);
         let folder = tempfile::tempdir().expect("a folder");
         let directory = folder.path().join("new");
         let checkpoint = directory.join(CHECKPOINT_FILE);
         let place = Place { directory, checkpoint, resume: false };
-        let lost = |trainer: &Trainer, kind| {
+        let lost = |run: &Run, kind| {
             let fault = DeviceFault { kind, message: "gone".to_owned() };
-            let stopped = TrainError::Device { fault, kept: trainer.kept_step() }.into();
-            let error = place.stopped(trainer, AdapterMeta::default(), 1.0, stopped);
+            let stopped = TrainError::Device { fault, kept: run.trainer.kept_step() }.into();
+            let error = place.stopped(run, stopped);
             assert_eq!(error.code(), 1);
             error.message().expect("a message")
         };
 
-        let text = lost(&trainer, FaultKind::OutOfMemory);
+        let text = lost(&run, FaultKind::OutOfMemory);
         assert!(text.contains("out of memory (gone)") && text.contains("--recompute"), "{text}");
         assert!(!text.contains("--resume") && !place.directory.exists(), "{text}");
 
-        while trainer.step() < 9 {
-            pollster::block_on(trainer.next()).expect("a step").expect("the run goes on");
+        while run.trainer.step() < 9 {
+            pollster::block_on(run.trainer.next()).expect("a step").expect("the run goes on");
         }
-        let text = lost(&trainer, FaultKind::Lost);
+        let text = lost(&run, FaultKind::Lost);
         assert!(text.starts_with("training: the device was lost (gone)"), "{text}");
-        let saved = format!("step 8 of {} is saved, resume with: ", trainer.steps());
+        let saved = format!("step 8 of {} is saved, resume with: ", run.trainer.steps());
         assert!(text.contains(&saved) && text.ends_with(" --resume"), "{text}");
-        assert!(lost(&trainer, FaultKind::OutOfMemory).ends_with(" --resume --recompute"));
+        assert!(lost(&run, FaultKind::OutOfMemory).ends_with(" --resume --recompute"));
         let bytes = fs::read(&place.checkpoint).expect("a checkpoint");
-        let again = Trainer::resume(inputs(), config, &bytes).expect("a sound checkpoint");
-        assert_eq!(again.step(), 8);
+        assert_eq!(start(Some(&bytes)).trainer.step(), 8);
     }
 
     #[test]

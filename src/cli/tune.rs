@@ -5,14 +5,14 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use lorb::score::{ScoredList, TunePoint, Tuned, tune};
+use lorb::score::{TunePoint, Tuned, tune};
 
 use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs};
 use super::engine::{Engine, next_chunk};
 use super::error::CliError;
 use super::input::Utterances;
 use super::progress::Meter;
-use super::{adapter_dir, interrupt, output};
+use super::{interrupt, output};
 
 #[derive(Args)]
 pub struct TuneArgs {
@@ -50,8 +50,7 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
         let all = chunk.len();
         chunk.retain(|utterance| utterance.reference.is_some());
         without += (all - chunk.len()) as u64;
-        let scores = engine.score(&chunk)?;
-        lists.extend(chunk.iter().zip(&scores).filter_map(|(u, lm)| ScoredList::new(u, lm)));
+        lists.extend(engine.scored_lists(&chunk)?);
         let rate = done as f64 / meter.seconds();
         meter.update(input.bytes_read(), || format!("{done} utterances, {rate:.0}/s"));
     }
@@ -68,8 +67,7 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
         return Err(CliError::Failed(message.into()));
     }
     warn(&input, &engine, without, &tuned);
-    engine.meta.weights = Some(tuned.weights);
-    adapter_dir::write(&args.adapter, &engine.adapter, &engine.meta)?;
+    engine.store_weights(&args.adapter, tuned.weights)?;
     output::print(&table(&tuned, args.gamma))
 }
 

@@ -82,6 +82,20 @@ pub enum ModelError {
         /// `NaN`, `inf` or `-inf`.
         value: f32,
     },
+    /// Pseudo-log-likelihood was asked of a base that was loaded without its masked-language head.
+    #[error("the base was loaded without its masked-language head")]
+    NoMaskedHead,
+    /// One text of the lists being scored is at fault.
+    #[error("list {}, hypothesis {}: {error}", list + 1, hypothesis + 1)]
+    Text {
+        /// Index of the list, from 0.
+        list: usize,
+        /// Index of the hypothesis in the list, from 0.
+        hypothesis: usize,
+        /// What is wrong with it.
+        #[source]
+        error: Box<ModelError>,
+    },
 }
 
 /// Names of target modules beside BERT's, for messages.

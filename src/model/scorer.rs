@@ -60,8 +60,16 @@ impl Sequences {
 pub struct Scored {
     /// Score of the rescoring model per list and hypothesis, in the order given; higher is better.
     pub lm: Vec<Vec<f64>>,
-    /// Hypotheses that were cut at the base's position limit.
-    pub truncated: usize,
+    /// Whether a hypothesis was truncated at the base's position limit, in the same order.
+    pub truncated: Vec<Vec<bool>>,
+}
+
+impl Scored {
+    /// Number of truncated hypotheses.
+    #[must_use]
+    pub fn truncated_count(&self) -> usize {
+        self.truncated.iter().flatten().filter(|&&truncated| truncated).count()
+    }
 }
 
 /// Scores texts with an adapted encoder.
@@ -94,8 +102,8 @@ impl<'a> Scorer<'a> {
     /// `progress` is told the number of hypotheses done, of all lists together, after each batch.
     ///
     /// # Errors
-    /// [`ModelError::Base`] when a text cannot be tokenised, [`ModelError::Device`] when the device
-    /// fails, [`ModelError::ScoreNotFinite`] when the model gives a NaN or an infinity.
+    /// [`ModelError::Device`] when the device fails, [`ModelError::Text`] when a text cannot be tokenised
+    /// or its score is NaN or infinite.
     pub async fn score(
         &self,
         lists: &[Vec<&str>],
@@ -118,23 +126,27 @@ impl<'a> Scorer<'a> {
         mut progress: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Scored, ModelError> {
         let mut distinct = Sequences::new();
-        let mut truncated = 0;
+        let mut truncated = Vec::with_capacity(lists.len());
         let mut places = Vec::with_capacity(lists.len());
-        for list in lists {
-            let mut row = Vec::with_capacity(list.len());
-            for text in list {
-                let encoded = self.tokenizer.encode(text)?;
-                truncated += usize::from(encoded.truncated);
+        for (at, list) in lists.iter().enumerate() {
+            let (mut row, mut cut) =
+                (Vec::with_capacity(list.len()), Vec::with_capacity(list.len()));
+            for (hypothesis, text) in list.iter().enumerate() {
+                let encoded = self.tokenizer.encode(text);
+                let encoded = encoded.map_err(|error| in_text(at, hypothesis, error.into()))?;
+                cut.push(encoded.truncated);
                 row.push(distinct.intern(encoded.ids));
             }
             places.push(row);
+            truncated.push(cut);
         }
         let (sequences, counts) = distinct.into_parts();
         let mut done = 0;
         let mut scores = vec![0.0; sequences.len()];
         let Self { encoder, trainable, batch_tokens, .. } = *self;
         let scored = |members: &[usize], values: &[f32]| {
-            put(&mut scores, members, values)?;
+            put(&mut scores, members, values)
+                .map_err(|(place, error)| first_of(&places, place, error))?;
             done += members.iter().map(|&place| counts[place]).sum::<usize>();
             Ok(progress(done))
         };
@@ -162,7 +174,7 @@ pub async fn score_sequences(
 ) -> Result<Vec<f64>, ModelError> {
     let mut scores = vec![0.0; sequences.len()];
     let scored = |members: &[usize], values: &[f32]| {
-        put(&mut scores, members, values)?;
+        put(&mut scores, members, values).map_err(|(_, error)| error)?;
         done(members);
         Ok(ControlFlow::Continue(()))
     };
@@ -170,14 +182,32 @@ pub async fn score_sequences(
     Ok(scores)
 }
 
+/// An error of one text, by its index among the lists and within its list.
+fn in_text(list: usize, hypothesis: usize, error: ModelError) -> ModelError {
+    ModelError::Text { list, hypothesis, error: Box::new(error) }
+}
+
+/// An error of a sequence as one of the first text that it stands for.
+fn first_of(places: &[Vec<usize>], sequence: usize, error: ModelError) -> ModelError {
+    let found = places.iter().enumerate().find_map(|(list, row)| {
+        let hypothesis = row.iter().position(|&place| place == sequence)?;
+        Some((list, hypothesis))
+    });
+    match found {
+        Some((list, hypothesis)) => in_text(list, hypothesis, error),
+        None => error,
+    }
+}
+
 fn scores_of(_: &[usize], out: Forward) -> Tensor<1> {
     out.scores
 }
 
-fn put(scores: &mut [f64], members: &[usize], values: &[f32]) -> Result<(), ModelError> {
+/// Stores the scores of a batch. An error comes with the index of its sequence.
+fn put(scores: &mut [f64], members: &[usize], values: &[f32]) -> Result<(), (usize, ModelError)> {
     for (&at, &value) in members.iter().zip(values) {
         if !value.is_finite() {
-            return Err(ModelError::ScoreNotFinite { value });
+            return Err((at, ModelError::ScoreNotFinite { value }));
         }
         scores[at] = f64::from(value);
     }

@@ -125,6 +125,19 @@ mod tests {
         assert_eq!(align_words("a", ""), [AlignedWord::Delete { reference: "a" }]);
     }
 
+    /// The package's `alignWords` is tested against the same file.
+    #[test]
+    fn steps_are_those_of_the_shared_cases() {
+        let cases: Vec<serde_json::Value> =
+            serde_json::from_str(include_str!("../../tests/shared/alignments.json")).unwrap();
+        assert!(cases.len() > 5);
+        for case in cases {
+            let text = |key: &str| case[key].as_str().unwrap();
+            let steps = align_words(text("ref"), text("hyp"));
+            assert_eq!(serde_json::to_value(steps).unwrap(), case["steps"], "{case}");
+        }
+    }
+
     #[test]
     fn the_counts_are_those_of_word_errors() {
         // All pairs of texts of up to four words out of three.

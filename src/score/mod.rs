@@ -5,6 +5,7 @@
 //! | `edit` | word-level edit distance and [`ErrorCounts`] |
 //! | `align` | which words of a hypothesis are wrong |
 //! | `combine` | first pass + beta * lm + gamma * words, [`Weights`], [`best`] |
+//! | `ranking` | a list in the order of its scores, [`RankedList`], and how it is written back |
 //! | `lists` | [`ScoredList`]: one list reduced to the numbers that tuning needs |
 //! | `tune` | the weights with the fewest errors on a development set |
 //! | `bootstrap` | percentile intervals over utterances |
@@ -18,6 +19,7 @@ mod bootstrap;
 mod combine;
 mod edit;
 mod lists;
+mod ranking;
 mod report;
 mod significance;
 mod table;
@@ -28,6 +30,7 @@ pub use bootstrap::{Bootstrap, Interval, RESAMPLES, bootstrap};
 pub use combine::{Weights, best, combine, first_pass, word_count};
 pub use edit::{ErrorCounts, edit_counts, word_errors};
 pub use lists::ScoredList;
+pub use ranking::{ModelScores, Ranked, RankedList};
 pub use report::{Evaluation, Report, SystemReport};
 pub use significance::{MatchedPairs, matched_pairs};
 pub use tune::{TunePoint, Tuned, tune};

@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 use super::calibrate::first_scale;
 use super::config::TrainConfig;
 use super::error::TrainError;
-use crate::base::BertTokenizer;
+use crate::base::{BertTokenizer, Encoded};
 use crate::digest::hex;
-use crate::model::{ModelError, Sequences};
+use crate::model::Sequences;
 use crate::nbest::Utterance;
 use crate::score::{first_pass, word_errors};
 
@@ -62,7 +62,7 @@ impl TrainData {
     ///
     /// # Errors
     /// [`TrainError::NoUsableList`] when nothing is left to train on, [`TrainError::ScoreNotFinite`]
-    /// when a first-pass score is no number, [`TrainError::Model`] when a text cannot be tokenised.
+    /// when a first-pass score is no number, [`TrainError::Text`] when a text cannot be tokenised.
     pub fn prepare(
         utterances: &[Utterance],
         tokenizer: &BertTokenizer,
@@ -87,7 +87,7 @@ impl TrainData {
             }
             let mut sequences = Vec::with_capacity(kept.len());
             for at in &kept {
-                let encoded = tokenizer.encode(text(at)).map_err(ModelError::from)?;
+                let encoded = encode(tokenizer, utterance, *at)?;
                 counts.truncated += usize::from(encoded.truncated);
                 sequences.push(distinct.intern(encoded.ids));
             }
@@ -139,6 +139,17 @@ pub(super) fn check_scores(utterance: &Utterance) -> Result<(), TrainError> {
         }),
         None => Ok(()),
     }
+}
+
+/// Tokenises one hypothesis; an error names it.
+pub(super) fn encode(
+    tokenizer: &BertTokenizer,
+    utterance: &Utterance,
+    hypothesis: usize,
+) -> Result<Encoded, TrainError> {
+    let encoded = tokenizer.encode(&utterance.hypotheses[hypothesis].text);
+    let id = || utterance.id.clone();
+    encoded.map_err(|error| TrainError::Text { id: id(), hypothesis, error })
 }
 
 /// Indices of the `limit` highest scores, ascending; of equal scores the earlier ones.

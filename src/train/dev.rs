@@ -2,7 +2,7 @@
 
 use sha2::Sha256;
 
-use super::data::{check_scores, hash_list};
+use super::data::{check_scores, encode, hash_list};
 use super::error::TrainError;
 use crate::base::BertTokenizer;
 use crate::digest::hex;
@@ -30,7 +30,7 @@ impl DevData {
     ///
     /// # Errors
     /// [`TrainError::NoDevReference`] when there is no reference word in all of them,
-    /// [`TrainError::ScoreNotFinite`] when a first-pass score is no number, [`TrainError::Model`]
+    /// [`TrainError::ScoreNotFinite`] when a first-pass score is no number, [`TrainError::Text`]
     /// when a text cannot be tokenised.
     pub fn prepare(
         utterances: &[Utterance],
@@ -49,9 +49,8 @@ impl DevData {
             check_scores(utterance)?;
             let mut row = Vec::new();
             if list.errors.windows(2).any(|pair| pair[0] != pair[1]) {
-                for hypothesis in &utterance.hypotheses {
-                    let encoded = tokenizer.encode(&hypothesis.text).map_err(ModelError::from)?;
-                    row.push(distinct.intern(encoded.ids));
+                for hypothesis in 0..utterance.hypotheses.len() {
+                    row.push(distinct.intern(encode(tokenizer, utterance, hypothesis)?.ids));
                 }
             }
             lists.push(list);

@@ -68,15 +68,26 @@ pub enum TrainError {
     },
     /// A first-pass score is no number.
     #[error(
-        "utterance {id:?}: the first-pass score of hypothesis {hypothesis} is {score}; scores must be finite"
+        "utterance {id:?}: the first-pass score of hypothesis {} is {score}; scores must be finite",
+        hypothesis + 1
     )]
     ScoreNotFinite {
         /// Name of the utterance.
         id: String,
-        /// Its place in the list, from 0.
+        /// Index of the hypothesis in the list, from 0.
         hypothesis: usize,
         /// `NaN`, `inf` or `-inf`.
         score: f64,
+    },
+    /// A text cannot be tokenised.
+    #[error("utterance {id:?}, hypothesis {}: {error}", hypothesis + 1)]
+    Text {
+        /// Id of the utterance.
+        id: String,
+        /// Index of the hypothesis in the list, from 0.
+        hypothesis: usize,
+        /// What the tokenizer reported.
+        error: crate::base::BaseError,
     },
     /// The loss, the gradient or what it makes of the parameters is no number. The trainer stays as it was after the last good step.
     #[error(

@@ -1,12 +1,13 @@
 /** Loads a base into the worker, part by part. */
 
-import { browserCache, LayeredCache } from './cache.js';
+import { browserCache, existingCache, LayeredCache } from './cache.js';
 import { collect, collectOptional, Download, PART_BYTES, sha256, type DownloadContext, type Remote, type Sink } from './download.js';
 import type { Engine } from './engine.js';
 import { IntegrityError, isLoss, SourceError, throwIfAborted, UnsupportedModelError } from './errors.js';
 import type { Result } from './protocol.js';
+import { keptBytes, Parts } from './parts.js';
 import { openFolder, type Folder } from './source.js';
-import type { Dtype, LoadOptions, ProgressCallback, Source } from './types.js';
+import type { Dtype, LoadOptions, ProgressCallback, Source, Stored } from './types.js';
 
 const WEIGHTS = 'model.safetensors';
 
@@ -27,6 +28,19 @@ async function context({ folder: { name }, options, emit }: Origin): Promise<Dow
   const fallback = (file: string) => (reason: string) => emit({ status: 'cache', name, file, fallback: 'memory', reason });
   const below = cache === undefined ? await browserCache() : cache;
   return { name, cache: below === null ? null : new LayeredCache(below, fallback(WEIGHTS)), emit, signal, localOnly };
+}
+
+/** How much of a base's weights needs no download. Asks nobody. */
+export async function storedWeights(source: Source, options: LoadOptions): Promise<Stored> {
+  const weights = openFolder(source, options).locate(WEIGHTS);
+  if (!weights) return { bytes: 0, whole: false };
+  if (weights instanceof Blob) return { bytes: weights.size, whole: true };
+  const below = options.cache === undefined ? await existingCache() : options.cache;
+  if (below === null) return { bytes: 0, whole: false };
+  const kept = await new Parts(new LayeredCache(below, () => {}), weights.url).read();
+  if (!kept || kept.missing) return { bytes: 0, whole: false };
+  const bytes = keptBytes(kept);
+  return { bytes, whole: bytes === kept.size };
 }
 
 /** Loads a base into the worker. */

@@ -16,6 +16,15 @@ export async function browserCache(): Promise<CacheLike | undefined> {
   }
 }
 
+/** The browser's cache if it exists. Does not create one. */
+export async function existingCache(): Promise<CacheLike | undefined> {
+  try {
+    return (await caches.has(NAME)) ? await caches.open(NAME) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** A cache that falls back to memory when it cannot store something, and reports that once. */
 export class LayeredCache {
   #below: CacheLike | undefined;

@@ -119,14 +119,15 @@ export class Host {
       return { config, weights };
     },
     'adapter.remove': ({ name }) => this.#theModel().removeAdapter(name),
-    'adapter.list': () => this.#theModel().adapters(),
 
     'model.warm-up': ({ adapter }) => this.#theModel().warmUp(adapter),
     'model.score': ({ adapter, lists, batchTokens }, { done, isAborted }) =>
       this.#theModel().score(adapter, lists, batchTokens, done, isAborted),
     'model.encode': ({ texts, batchTokens }, { done, isAborted }) => this.#theModel().cls(texts, batchTokens, done, isAborted),
     'model.rescore': ({ adapter, lists, weights, batchTokens }, { done, isAborted }) =>
-      this.#theModel().rescore(adapter, lists.map(({ nbest }) => nbest), weights, batchTokens, done, isAborted),
+      this.#theModel().rescore(adapter, lists, weights, batchTokens, done, isAborted),
+    'model.rerank': ({ adapter, lists, weights, batchTokens }, { done, isAborted }) =>
+      this.#theModel().rerank(adapter, lists, weights, batchTokens, done, isAborted),
     'model.evaluate': ({ adapter, lists, weights, seed, batchTokens }, { done, isAborted }) =>
       this.#theModel().evaluate(adapter, lists, weights, batchTokens, seed, done, isAborted),
     'model.tune': ({ adapter, lists, gamma, batchTokens }, { done, isAborted }) =>

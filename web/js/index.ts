@@ -5,6 +5,8 @@ export type { Trainer } from './trainer.js';
 export { AdapterStore } from './store.js';
 export { parseNbest } from './parse.js';
 export { alignWords } from './words.js';
+export { firstPass } from './first-pass.js';
+export { isHubId } from './source.js';
 export { fromSpeech } from './speech.js';
 export {
   AdapterError,

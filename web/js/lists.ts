@@ -5,20 +5,42 @@ import type { List } from './protocol.js';
 import { fromSpeech, isSpeechResult } from './speech.js';
 import type { Hypothesis, NBest, Utterance } from './types.js';
 
-/** Checks only the shape; the core checks limits, scores and empty lists. */
+/**
+ * Checks only the shape; the core checks limits, scores and empty lists. A list without an id is named by its position, from 1. This is the only
+ * place that counts lists: the name travels with the list to the core.
+ */
 export function toList(list: NBest, at: number): List {
   if (isSpeechResult(list)) return { id: name(at), nbest: fromSpeech(list) };
   if (Array.isArray(list)) return { id: name(at), nbest: hypotheses(list, name(at)) };
-  const { id = name(at), ref, nbest } = (list ?? {}) as Utterance;
-  if (!Array.isArray(nbest)) {
-    throw new BadInputError(`list ${name(at)}: expected texts, {text, score?} objects, {nbest} or a SpeechRecognitionResult`);
-  }
-  return { id: String(id), ref: ref ?? null, nbest: hypotheses(nbest, String(id)) };
+  const { id, ref, nbest } = utterance(list, at);
+  return { id, ref: ref ?? null, nbest: hypotheses(nbest, id) };
 }
 
-export function toLists(lists: readonly NBest[], what: string): List[] {
+/** Like `toList`, but keeps all other keys of the list. */
+export function toWholeList(list: NBest, at: number): List {
+  if (isSpeechResult(list) || Array.isArray(list)) return toList(list, at);
+  const given = utterance(list, at);
+  const checked = hypotheses(given.nbest, given.id);
+  const whole = (hypothesis: Hypothesis | string, at: number) => (typeof hypothesis === 'string' ? checked[at]! : { ...hypothesis, ...checked[at]! });
+  return { ...given, nbest: given.nbest.map(whole) };
+}
+
+export function toLists(lists: readonly NBest[], what: string, convert: (list: NBest, at: number) => List = toList): List[] {
   if (!Array.isArray(lists)) throw new BadInputError(`${what}: expected an array of N-best lists`);
-  return lists.map(toList);
+  return lists.map(convert);
+}
+
+function utterance(list: NBest, at: number): Utterance & { id: string } {
+  const given = (list ?? {}) as Utterance;
+  if (!Array.isArray(given.nbest)) {
+    throw new BadInputError(`${named(given.id ?? name(at))}: expected texts, {text, score?} objects, {nbest} or a SpeechRecognitionResult`);
+  }
+  return { ...given, id: String(given.id ?? name(at)) };
+}
+
+/** How errors name an utterance, here and in the core. */
+function named(id: unknown): string {
+  return `utterance ${JSON.stringify(String(id))}`;
 }
 
 function name(at: number): string {
@@ -29,10 +51,10 @@ function hypotheses(list: readonly (Hypothesis | string)[], id: string): { text:
   return list.map((hypothesis, at) => {
     if (typeof hypothesis === 'string') return { text: hypothesis };
     const { text, score } = (hypothesis ?? {}) as Partial<Hypothesis>;
-    if (typeof text !== 'string') throw new BadInputError(`${id}: hypothesis ${at + 1} has no text`);
+    if (typeof text !== 'string') throw new BadInputError(`${named(id)}, hypothesis ${at + 1}: has no text`);
     if (score === undefined || score === null) return { text };
     if (typeof score !== 'number' || !Number.isFinite(score)) {
-      throw new BadInputError(`${id}: the score of hypothesis ${at + 1} is ${String(score)}; expected a log-probability`);
+      throw new BadInputError(`${named(id)}, hypothesis ${at + 1}: the score is ${String(score)}; expected a log-probability`);
     }
     return { text, score };
   });

@@ -38,11 +38,11 @@ export interface Operations {
   'adapter.init': [{ name: string; options: object }, AdapterInfo];
   'adapter.write': [{ name: string }, AdapterBytes];
   'adapter.remove': [{ name: string }, boolean];
-  'adapter.list': [{}, AdapterInfo[]];
   'model.warm-up': [{ adapter: string | undefined }, void];
-  'model.score': [Scoring & { adapter: string; lists: string[][] }, Float64Array[]];
+  'model.score': [Scoring & { adapter: string; lists: List[] }, Float64Array[]];
   'model.encode': [Scoring & { texts: string[] }, Float32Array];
   'model.rescore': [Scoring & { adapter: string | null; lists: List[]; weights: Weights | undefined }, Ranked[][]];
+  'model.rerank': [Scoring & { adapter: string | null; lists: List[]; weights: Weights | undefined }, List[]];
   'model.evaluate': [Scoring & { adapter: string | null; lists: List[]; weights: Weights | undefined; seed: number }, Report];
   'model.tune': [Scoring & { adapter: string; lists: List[]; gamma: boolean }, Tuned];
   'model.tokens': [{ texts: string[] }, Uint32Array];

@@ -1,8 +1,8 @@
 /** The page's side of a model. All heavy work happens in a worker, controlled by messages. */
 
-import { loadAdapterFiles, origin } from './base.js';
+import { loadAdapterFiles, origin, storedWeights } from './base.js';
 import { BadInputError, throwIfAborted } from './errors.js';
-import { toList, toLists } from './lists.js';
+import { toList, toLists, toWholeList } from './lists.js';
 import { readText } from './parse.js';
 import type { List } from './protocol.js';
 import { Session } from './session.js';
@@ -10,11 +10,13 @@ import { Trainer } from './trainer.js';
 import type {
   AdapterFiles,
   AdapterInfo,
+  AdapterCallOptions,
   CallOptions,
   DeviceKind,
   Dtype,
   EvaluateOptions,
   LoadAdapterOptions,
+  LoadOptions,
   Memory,
   NBest,
   Ranked,
@@ -22,6 +24,7 @@ import type {
   RescoreOptions,
   RescorerOptions,
   Source,
+  Stored,
   TrainOptions,
   TuneOptions,
   Tuned,
@@ -74,6 +77,11 @@ export class Rescorer {
     return rescorer;
   }
 
+  /** How much of a base's weights this browser has stored, for `fromPretrained` with the same options. Sends no request. */
+  static async stored(source: Source, options: LoadOptions = {}): Promise<Stored> {
+    return storedWeights(source, options);
+  }
+
   /** The requested device. */
   get device(): DeviceKind {
     return this.#session.opened.device.kind as DeviceKind;
@@ -116,18 +124,38 @@ export class Rescorer {
 
   async #rescore(lists: List[], options: RescoreOptions): Promise<Ranked[][]> {
     const { weights, batchTokens } = options;
-    return this.#session.call('model.rescore', { adapter: this.#active, lists, weights, batchTokens }, watch(options, lists));
+    return this.#session.call('model.rescore', { adapter: this.#adapterOf(options), lists, weights, batchTokens }, watch(options, lists));
   }
 
-  /** The active adapter's score for each text. */
-  async score(lists: readonly (readonly string[])[], options: CallOptions = {}): Promise<number[][]> {
-    if (this.#active === null) throw new BadInputError('score: no adapter is active; load one or train one');
-    const texts = lists.map((list) => [...list]);
-    const { batchTokens, signal, onProgress } = options;
-    const total = texts.reduce((sum, list) => sum + list.length, 0);
-    const onDone = onProgress && ((done: number) => onProgress(done, total));
-    const scores = await this.#session.call('model.score', { adapter: this.#active, lists: texts, batchTokens }, { signal, onDone });
+  /**
+   * Returns the lists as `lorb rescore` writes them: best hypothesis first, with `lm` and `total`. All other keys are kept; the recogniser's own
+   * `lm` becomes `first_lm`.
+   */
+  async rerank(lists: readonly NBest[], options: RescoreOptions = {}): Promise<Utterance[]> {
+    const { weights, batchTokens } = options;
+    const whole = toLists(lists, 'rerank', toWholeList);
+    return this.#session.call('model.rerank', { adapter: this.#adapterOf(options), lists: whole, weights, batchTokens }, watch(options, whole));
+  }
+
+  /** The adapter's score for each text. */
+  async score(lists: readonly (readonly string[])[], options: AdapterCallOptions = {}): Promise<number[][]> {
+    const adapter = this.#someAdapter('score', options);
+    const given = toLists(lists, 'score');
+    const { batchTokens } = options;
+    const scores = await this.#session.call('model.score', { adapter, lists: given, batchTokens }, watch(options, given));
     return scores.map((list) => Array.from(list));
+  }
+
+  /** The adapter that a call uses: the one it names, else the active one. `null` means the first pass. */
+  #adapterOf({ adapter = this.#active }: AdapterCallOptions): string | null {
+    if (adapter !== null && !this.#infos.has(adapter)) throw new BadInputError(`no adapter named ${JSON.stringify(adapter)} is loaded`);
+    return adapter;
+  }
+
+  #someAdapter(what: string, options: AdapterCallOptions): string {
+    const adapter = this.#adapterOf(options);
+    if (adapter === null) throw new BadInputError(`${what}: no adapter is active; load one or train one`);
+    return adapter;
   }
 
   /** `[CLS]` of the base without adapter for each text: `texts.length` rows of the hidden size, row by row. */
@@ -144,17 +172,16 @@ export class Rescorer {
   async evaluate(utterances: readonly Utterance[], options: EvaluateOptions = {}): Promise<Report> {
     const { weights, batchTokens, seed = 0 } = options;
     const lists = toLists(utterances, 'evaluate');
-    return this.#session.call('model.evaluate', { adapter: this.#active, lists, weights, seed, batchTokens }, watch(options, lists));
+    return this.#session.call('model.evaluate', { adapter: this.#adapterOf(options), lists, weights, seed, batchTokens }, watch(options, lists));
   }
 
-  /** Tunes the weights of the score combination and stores them in the active adapter. */
+  /** Tunes the weights of the score combination and stores them in the adapter. */
   async tune(utterances: readonly Utterance[], options: TuneOptions = {}): Promise<Tuned> {
-    const adapter = this.#active;
-    if (adapter === null) throw new BadInputError('tune: no adapter is active');
+    const adapter = this.#someAdapter('tune', options);
     const { gamma = false, batchTokens } = options;
     const lists = toLists(utterances, 'tune');
     const tuned = await this.#session.call('model.tune', { adapter, lists, gamma, batchTokens }, watch(options, lists));
-    await this.#store(adapter);
+    await this.#store(tuned.adapter);
     return tuned;
   }
 
@@ -214,18 +241,16 @@ export class Rescorer {
   /** Creates a training run. It starts with `run`. */
   createTrainer(options: TrainOptions = {}): Trainer {
     const name = options.adapter ?? DEFAULT_ADAPTER;
-    return new Trainer(this.#session, { ...options, adapter: name }, async () => {
-      await this.#store(name);
+    return new Trainer(this.#session, { ...options, adapter: name }, async (info) => {
+      await this.#store(info);
       this.#active = name;
     });
   }
 
   /** Copies an adapter that the worker changed, and its metadata. */
-  async #store(name: string): Promise<void> {
-    await this.#session.mirrorAdapter(name);
-    const infos = await this.#session.call('adapter.list', {});
-    const info = infos.find((info) => info.name === name);
-    if (info) this.#infos.set(name, info);
+  async #store(info: AdapterInfo): Promise<void> {
+    await this.#session.mirrorAdapter(info.name);
+    this.#infos.set(info.name, info);
   }
 
   async memory(): Promise<Memory> {

@@ -22,9 +22,13 @@ export function openFolder(source: Source, options: LoadOptions): Folder {
   return fileFolder(source);
 }
 
-/** A name, or an owner and a name. Paths and URLs do not match. */
-function isHubId(source: string): boolean {
-  return /^[\w-][\w.-]*(\/[\w-][\w.-]*)?$/.test(source);
+const PART = '[\\w-][\\w.-]*';
+const HUB_ID = new RegExp(`^${PART}(/${PART})?$`);
+const HUB_FOLDER = new RegExp(`^/(${PART}/${PART})/resolve/[^/]+/$`);
+
+/** Whether a text has the form of a hub id: a name, or an owner and a name. Paths and URLs do not match. */
+export function isHubId(source: string): boolean {
+  return HUB_ID.test(source);
 }
 
 function hubFolder(id: string, { host = HUB, revision = 'main', sha256 }: LoadOptions): Folder {
@@ -70,7 +74,7 @@ function urlFolder(source: string | URL, { sha256 }: LoadOptions): Folder {
 
 /** The id in the URL of a folder on a hub. */
 function hubIdIn({ pathname }: URL): string | undefined {
-  return /^\/([\w-][\w.-]*\/[\w-][\w.-]*)\/resolve\/[^/]+\/$/.exec(pathname)?.[1];
+  return HUB_FOLDER.exec(pathname)?.[1];
 }
 
 function fileFolder(source: Exclude<Source, string | URL>): Folder {

@@ -5,7 +5,7 @@ import { BadInputError, DeviceLostError, isLoss, throwIfAborted } from './errors
 import { toLists } from './lists.js';
 import type { Advanced, List } from './protocol.js';
 import type { Session } from './session.js';
-import type { LoraOptions, RunOptions, TrainMessage, TrainOptions, TrainerState, Utterance } from './types.js';
+import type { AdapterInfo, LoraOptions, RunOptions, TrainMessage, TrainOptions, TrainerState, Utterance } from './types.js';
 
 const LORA: readonly (keyof LoraOptions)[] = ['r', 'alpha', 'dropout', 'targetModules', 'rslora', 'layers'];
 
@@ -15,7 +15,7 @@ let runs = 0;
 export class Trainer {
   #session: Session;
   #options: TrainOptions & { adapter: string };
-  #store: () => Promise<void>;
+  #store: (info: AdapterInfo) => Promise<void>;
   #state: TrainerState = 'new';
   /** Resolved by `resume`, while paused. */
   #pause: { over: Promise<void>; end: () => void } | undefined;
@@ -27,7 +27,7 @@ export class Trainer {
   #recovered = false;
 
   /** @internal */
-  constructor(session: Session, options: TrainOptions & { adapter: string }, store: () => Promise<void>) {
+  constructor(session: Session, options: TrainOptions & { adapter: string }, store: (info: AdapterInfo) => Promise<void>) {
     this.#session = session;
     this.#options = options;
     this.#store = store;
@@ -201,8 +201,7 @@ export class Trainer {
 
   async #keepBest(signal: AbortSignal | undefined): Promise<void> {
     const { engine, id } = this.#run!;
-    await engine.call('train.best', { run: id, name: this.#options.adapter }, { signal });
-    await this.#store();
+    await this.#store(await engine.call('train.best', { run: id, name: this.#options.adapter }, { signal }));
   }
 
   /** Frees the run. Nothing waits for this: an aborted step may still be running, and a dead worker has freed everything. */

@@ -60,6 +60,15 @@ export interface Ranked {
   rank: number;
   /** Position in the input list, from 0. */
   index: number;
+  /** Whether the text exceeds the base's position limit, so that only its beginning was scored. */
+  truncated: boolean;
+}
+
+/** How much of a base's weights is stored. */
+export interface Stored {
+  bytes: number;
+  /** Whether there is nothing left to download. */
+  whole: boolean;
 }
 
 /** Contents of a model file. */
@@ -148,7 +157,12 @@ export interface CallOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-export interface RescoreOptions extends CallOptions {
+export interface AdapterCallOptions extends CallOptions {
+  /** Name of the loaded adapter to use; the active one if omitted. `null` means the first pass. */
+  adapter?: string | null;
+}
+
+export interface RescoreOptions extends AdapterCallOptions {
   /** Overrides the weights stored in the adapter. */
   weights?: Weights;
 }
@@ -158,7 +172,7 @@ export interface EvaluateOptions extends RescoreOptions {
   seed?: number;
 }
 
-export interface TuneOptions extends CallOptions {
+export interface TuneOptions extends AdapterCallOptions {
   /** Whether to tune gamma, the weight per word, too. */
   gamma?: boolean;
 }
@@ -248,6 +262,8 @@ export interface Tuned {
   /** Whether the best beta is at the edge of the search range. */
   atEdge: boolean;
   truncated: number;
+  /** The adapter with these weights. */
+  adapter: AdapterInfo;
 }
 
 /** Bytes in use: by the wasm instance; by tensors on the GPU, and reserved there. `null` on the CPU. */

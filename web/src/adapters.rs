@@ -1,19 +1,20 @@
 //! Adapters in and out of a model.
 
 use js_sys::{Object, Reflect, Uint8Array};
-use lorb::adapter::{AdapterFiles, AdapterMeta, read, write};
+use lorb::adapter::AdapterFiles;
 use lorb::model::Adapter;
+use lorb::rescorer::LoadedAdapter;
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{from_js, to_js};
 use crate::error::WebError;
-use crate::model::{Loaded, Model};
+use crate::model::Model;
 use crate::options::AdapterOptions;
 
-/// What a page is told of an adapter.
-pub fn info(name: &str, loaded: &Loaded) -> Value {
-    let Loaded { adapter: Adapter { method, layout, .. }, meta, .. } = loaded;
+/// What a page learns about an adapter.
+pub fn info(name: &str, loaded: &LoadedAdapter) -> Value {
+    let LoadedAdapter { adapter: Adapter { method, layout, .. }, meta, .. } = loaded;
     let lora = method.lora();
     let targets: Option<Vec<String>> =
         lora.map(|lora| lora.targets.iter().map(ToString::to_string).collect());
@@ -35,6 +36,12 @@ pub fn info(name: &str, loaded: &Loaded) -> Value {
     })
 }
 
+impl Model {
+    fn info(&self, name: &str) -> Result<Value, WebError> {
+        Ok(info(name, self.shared.snapshot().adapter(name)?))
+    }
+}
+
 #[wasm_bindgen]
 impl Model {
     /// Loads the two files of a PEFT directory under a name.
@@ -49,9 +56,10 @@ impl Model {
         weights: Vec<u8>,
     ) -> Result<JsValue, JsValue> {
         let files = AdapterFiles { config, weights };
-        let (adapter, meta) = read(&files, &self.shared.config).map_err(WebError::from)?;
-        meta.check_base(&self.shared.hash).map_err(WebError::from)?;
-        Ok(to_js(&info(name, &self.shared.put(name, adapter, meta)))?)
+        self.shared
+            .change(|rescorer| rescorer.read_adapter(name, &files))
+            .map_err(WebError::from)?;
+        Ok(to_js(&self.info(name)?)?)
     }
 
     /// Makes a new adapter under a name: `{r, alpha, dropout, targetModules, rslora, layers, seed}`, all of
@@ -63,31 +71,19 @@ impl Model {
     pub fn init_adapter(&self, name: &str, options: JsValue) -> Result<JsValue, JsValue> {
         let options: AdapterOptions = from_js(&options, "options")?;
         let config = options.config().map_err(WebError::from)?;
-        let adapter =
-            Adapter::init(&self.shared.config, config, options.seed).map_err(WebError::from)?;
-        let meta = AdapterMeta {
-            base_hash: Some(self.shared.hash.clone()),
-            base_name: self.shared.name.borrow().clone(),
-            ..AdapterMeta::default()
-        };
-        Ok(to_js(&info(name, &self.shared.put(name, adapter, meta)))?)
+        let added = self.shared.change(|rescorer| {
+            let adapter = rescorer.new_adapter(config, options.seed)?;
+            rescorer.add_adapter(name, adapter, rescorer.new_meta())
+        });
+        added.map_err(WebError::from)?;
+        Ok(to_js(&self.info(name)?)?)
     }
 
     /// Forgets an adapter; `false` if there is none of the name.
     #[wasm_bindgen(js_name = removeAdapter)]
     #[must_use]
     pub fn remove_adapter(&self, name: &str) -> bool {
-        self.shared.adapters.borrow_mut().remove(name).is_some()
-    }
-
-    /// What is known of each adapter, by name.
-    ///
-    /// # Errors
-    /// None but a value that cannot be handed over.
-    pub fn adapters(&self) -> Result<JsValue, JsValue> {
-        let adapters = self.shared.adapters.borrow();
-        let all: Vec<Value> = adapters.iter().map(|(name, loaded)| info(name, loaded)).collect();
-        Ok(to_js(&all)?)
+        self.shared.change(|rescorer| rescorer.remove_adapter(name))
     }
 
     /// `{config, weights}`: the two files of a PEFT directory.
@@ -96,8 +92,7 @@ impl Model {
     /// `AdapterError` when a value is not finite.
     #[wasm_bindgen(js_name = writeAdapter)]
     pub fn write_adapter(&self, name: &str) -> Result<JsValue, JsValue> {
-        let loaded = self.shared.adapter(name)?;
-        let files = write(&loaded.adapter, &loaded.meta).map_err(WebError::from)?;
+        let files = self.shared.snapshot().write_adapter(name).map_err(WebError::from)?;
         let object = Object::new();
         for (key, bytes) in [("config", &files.config), ("weights", &files.weights)] {
             Reflect::set(&object, &key.into(), &Uint8Array::from(bytes.as_slice()))?;

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use burn::tensor::Device;
-use burn::tensor::wgpu::wgpu;
 use lorb::model::{FaultKind, fault_behind, watch_faults};
 use lorb::ops::probe::{Fault, FirstUse, ProbeError, runs_own_kernels};
 use wasm_bindgen::prelude::*;
@@ -22,8 +21,7 @@ pub struct Watched {
 #[wasm_bindgen]
 pub struct GpuDevice {
     pub(crate) watched: Rc<Watched>,
-    /// The GPU's, where it is one.
-    setup: Option<wgpu::Device>,
+    kind: &'static str,
 }
 
 #[wasm_bindgen]
@@ -36,7 +34,7 @@ impl GpuDevice {
     /// another kind.
     pub async fn open(kind: String) -> Result<GpuDevice, JsValue> {
         Ok(match kind.as_str() {
-            "wasm" => Self::new("CPU (WebAssembly)".to_owned(), Device::flex(), None),
+            "wasm" => Self::new("CPU (WebAssembly)".to_owned(), Device::flex(), "wasm"),
             "webgpu" => open_gpu().await?,
             other => {
                 let message = format!("unknown device {other:?}; choose 'webgpu' or 'wasm'");
@@ -49,7 +47,7 @@ impl GpuDevice {
     #[wasm_bindgen(getter)]
     #[must_use]
     pub fn kind(&self) -> String {
-        if self.setup.is_some() { "webgpu" } else { "wasm" }.to_owned()
+        self.kind.to_owned()
     }
 
     /// For people: what the browser says of the GPU.
@@ -57,13 +55,6 @@ impl GpuDevice {
     #[must_use]
     pub fn name(&self) -> String {
         self.watched.name.clone()
-    }
-
-    /// Takes the GPU away, as a driver's reset does: for tests of what happens then.
-    pub fn destroy(&self) {
-        if let Some(setup) = &self.setup {
-            setup.destroy();
-        }
     }
 }
 
@@ -76,7 +67,7 @@ async fn open_gpu() -> Result<GpuDevice, WebError> {
     watch_faults(&device, &setup.device);
     let info = setup.adapter.get_info();
     let name = if info.name.is_empty() { "GPU (WebGPU)".to_owned() } else { info.name };
-    let opened = GpuDevice::new(name, device, Some(setup.device));
+    let opened = GpuDevice::new(name, device, "webgpu");
     if !runs_own_kernels(&opened.watched.device) {
         return Err(opened.watched.refused("does not run LoRB's shaders"));
     }
@@ -84,9 +75,9 @@ async fn open_gpu() -> Result<GpuDevice, WebError> {
 }
 
 impl GpuDevice {
-    fn new(name: String, device: Device, setup: Option<wgpu::Device>) -> Self {
+    fn new(name: String, device: Device, kind: &'static str) -> Self {
         let watched = Rc::new(Watched { device, name, checks: RefCell::default() });
-        Self { watched, setup }
+        Self { watched, kind }
     }
 }
 

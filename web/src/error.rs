@@ -7,6 +7,7 @@ use lorb::base::{BaseError, TensorFault};
 use lorb::model::{DeviceFault, FaultKind, ModelError};
 use lorb::nbest::NbestError;
 use lorb::remedy::Remedy;
+use lorb::rescorer::RescorerError;
 use lorb::train::{CheckpointError, TrainError};
 
 /// An error as JavaScript gets it.
@@ -38,6 +39,11 @@ impl WebError {
     fn lorb(message: impl fmt::Display) -> Self {
         Self::new("LorbError", message)
     }
+
+    /// The same error, with the place where it happened before its message.
+    fn within(self, place: impl fmt::Display) -> Self {
+        Self { message: format!("{place}: {}", self.message), ..self }
+    }
 }
 
 impl From<BaseError> for WebError {
@@ -61,6 +67,8 @@ impl From<ModelError> for WebError {
             ModelError::Base(error) => error.into(),
             ModelError::Device(fault) => fault.into(),
             ModelError::Stopped => Self::aborted(),
+            ModelError::Text { list, hypothesis, error } => Self::from(*error)
+                .within(format_args!("list {}, hypothesis {}", list + 1, hypothesis + 1)),
             ModelError::UnknownTarget { .. } | ModelError::Lora { .. } => Self::input(error),
             _ => Self::lorb(error),
         }
@@ -111,6 +119,23 @@ impl From<TrainError> for WebError {
     }
 }
 
+impl From<RescorerError> for WebError {
+    fn from(error: RescorerError) -> Self {
+        match error {
+            RescorerError::Model(error) => error.into(),
+            RescorerError::Utterance { id, hypothesis, error } => Self::from(error)
+                .within(format_args!("utterance {id:?}, hypothesis {}", hypothesis + 1)),
+            RescorerError::Adapter(error) => error.into(),
+            RescorerError::Train(error) => error.into(),
+            RescorerError::NoWeights { .. } => Self::input(format_args!(
+                "{error}; tune them on lists with references, or give weights with the call"
+            )),
+            RescorerError::Merged => Self::lorb(error),
+            _ => Self::input(error),
+        }
+    }
+}
+
 impl From<AdapterError> for WebError {
     fn from(error: AdapterError) -> Self {
         Self::new("AdapterError", error)
@@ -148,6 +173,15 @@ mod tests {
             let lost = matches!(kind, FaultKind::Lost | FaultKind::Runtime);
             assert_eq!(error.name == "DeviceLostError", lost, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn an_utterance_is_named_by_its_own_id() {
+        let inner = ModelError::ScoreNotFinite { value: f32::NAN };
+        let error = RescorerError::Utterance { id: "call-7".into(), hypothesis: 0, error: inner };
+        let WebError { name, message } = error.into();
+        assert_eq!(name, "LorbError");
+        assert!(message.starts_with(r#"utterance "call-7", hypothesis 1: "#), "{message}");
     }
 
     #[test]

@@ -9,6 +9,8 @@
 #![warn(missing_docs)]
 
 mod error;
+#[cfg(any(target_arch = "wasm32", test))]
+mod objects;
 mod options;
 
 #[cfg(target_arch = "wasm32")]

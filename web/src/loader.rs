@@ -1,9 +1,9 @@
 //! A base that arrives piece by piece.
 
-use lorb::base::{Base, BaseStream, TokenizerFile};
-use lorb::model::Encoder;
+use lorb::base::{BaseStream, TokenizerFile};
 use lorb::ops::wgsl::{WIDEST_HEAD, runs_on};
 use lorb::packed::Precision;
+use lorb::rescorer::Rescorer;
 use wasm_bindgen::prelude::*;
 
 use crate::device::GpuDevice;
@@ -78,9 +78,8 @@ impl BaseLoader {
     pub async fn finish(self, device: &GpuDevice) -> Result<Model, JsValue> {
         let Self { stream, precision, dtype } = self;
         let file_hash = stream.file_hash();
-        let Base { config, tokenizer, mut weights, hash } =
-            stream.finish().map_err(WebError::from)?;
-        let head = config.hidden_size / config.num_attention_heads;
+        let base = stream.finish().map_err(WebError::from)?;
+        let head = base.config.hidden_size / base.config.num_attention_heads;
         let watched = device.watched.clone();
         if head > WIDEST_HEAD && runs_on(&watched.device) {
             let message = format!(
@@ -88,8 +87,7 @@ impl BaseLoader {
             );
             return Err(WebError::new("UnsupportedModelError", message).into());
         }
-        let encoder = Encoder::with_precision(&config, &mut weights, precision, &watched.device)
-            .map_err(WebError::from)?;
-        Ok(Model::new(encoder, config, tokenizer, hash, file_hash, dtype, watched))
+        let rescorer = Rescorer::with_precision(base, precision, &watched.device);
+        Ok(Model::new(rescorer.map_err(WebError::from)?, file_hash, dtype, watched))
     }
 }

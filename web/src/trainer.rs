@@ -3,9 +3,8 @@
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
-use lorb::adapter::AdapterMeta;
-use lorb::score::Weights;
-use lorb::train::{TrainConfig, TrainError, TrainInputs};
+use lorb::rescorer::Run;
+use lorb::train::{TrainConfig, TrainError};
 use wasm_bindgen::prelude::*;
 
 use crate::adapters::info;
@@ -19,8 +18,7 @@ use crate::options::TrainOptions;
 #[wasm_bindgen]
 pub struct Trainer {
     shared: Rc<Shared>,
-    trainer: lorb::train::Trainer,
-    config: TrainConfig,
+    run: Run,
 }
 
 #[wasm_bindgen]
@@ -42,21 +40,10 @@ impl Model {
         let options: TrainOptions = from_js(&options, "options")?;
         let config = TrainConfig::from(options);
         let (train, dev) = (utterances(&train, "train")?, utterances(&dev, "dev")?);
-        let shared = self.shared.clone();
-        let inputs = TrainInputs {
-            encoder: shared.encoder.clone(),
-            base: &shared.config,
-            base_hash: &shared.hash,
-            tokenizer: &shared.tokenizer,
-            adapter: shared.adapter(adapter)?.adapter.clone(),
-            train: &train,
-            dev: &dev,
-        };
-        let trainer = match checkpoint {
-            Some(bytes) => lorb::train::Trainer::resume(inputs, config.clone(), &bytes),
-            None => lorb::train::Trainer::new(inputs, config.clone()),
-        };
-        Ok(Trainer { trainer: trainer.map_err(WebError::from)?, shared, config })
+        let rescorer = self.shared.snapshot();
+        let start = rescorer.adapter(adapter).map_err(WebError::from)?.adapter.clone();
+        let run = rescorer.run(start, &train, &dev, config, checkpoint.as_deref());
+        Ok(Trainer { run: run.map_err(WebError::from)?, shared: self.shared.clone() })
     }
 }
 
@@ -68,7 +55,7 @@ impl Trainer {
     /// `DeviceLostError`, and `LorbError` when training diverges; what is left is [`Trainer::kept`].
     /// `DeviceRefusedError` when a kernel that the run came to computes wrongly.
     pub async fn next(&mut self) -> Result<JsValue, JsValue> {
-        let message = self.trainer.next().await;
+        let message = self.run.trainer.next().await;
         // Also where a run diverged, which a wrong kernel may be behind.
         if !matches!(message, Err(TrainError::Device { .. })) {
             self.shared.watched.trusted().await?;
@@ -84,7 +71,7 @@ impl Trainer {
     /// # Errors
     /// `DeviceLostError`.
     pub async fn checkpoint(&mut self) -> Result<Uint8Array, JsValue> {
-        let bytes = self.trainer.checkpoint().await.map_err(WebError::from)?;
+        let bytes = self.run.trainer.checkpoint().await.map_err(WebError::from)?;
         self.shared.watched.trusted().await?;
         Ok(Uint8Array::from(bytes.as_slice()))
     }
@@ -94,7 +81,7 @@ impl Trainer {
     /// # Errors
     /// `LorbError` when it cannot be written down.
     pub fn kept(&self) -> Result<Uint8Array, JsValue> {
-        let bytes = self.trainer.kept().map_err(WebError::from)?;
+        let bytes = self.run.trainer.kept().map_err(WebError::from)?;
         Ok(Uint8Array::from(bytes.as_slice()))
     }
 
@@ -102,21 +89,21 @@ impl Trainer {
     #[wasm_bindgen(js_name = keptStep)]
     #[must_use]
     pub fn kept_step(&self) -> usize {
-        self.trainer.kept_step()
+        self.run.trainer.kept_step()
     }
 
     /// Steps done.
     #[wasm_bindgen(getter)]
     #[must_use]
     pub fn step(&self) -> usize {
-        self.trainer.step()
+        self.run.trainer.step()
     }
 
     /// Steps of the whole run.
     #[wasm_bindgen(getter)]
     #[must_use]
     pub fn steps(&self) -> usize {
-        self.trainer.steps()
+        self.run.trainer.steps()
     }
 
     /// Stores the best adapter of the run in the model under a name, with the weights found for it, and
@@ -125,16 +112,12 @@ impl Trainer {
     /// # Errors
     /// `DeviceLostError` when there was no evaluation yet.
     pub async fn best(&mut self, name: String) -> Result<JsValue, JsValue> {
-        let (adapter, tuned) = self.trainer.best().await.map_err(WebError::from)?;
+        let trained = self.run.best_async().await.map_err(WebError::from)?;
         self.shared.watched.trusted().await?;
-        let weights = tuned.unwrap_or(Weights { beta: self.trainer.rescoring_beta(), gamma: 0.0 });
-        let meta = AdapterMeta {
-            weights: Some(weights),
-            base_hash: Some(self.shared.hash.clone()),
-            base_name: self.shared.name.borrow().clone(),
-            objective: Some(self.config.objective.to_string()),
-            ..AdapterMeta::default()
-        };
-        Ok(to_js(&info(&name, &self.shared.put(&name, adapter, meta)))?)
+        let described = self.shared.change(|rescorer| {
+            rescorer.add_adapter(&name, trained.adapter, trained.meta)?;
+            Ok::<_, WebError>(info(&name, rescorer.adapter(&name)?))
+        })?;
+        Ok(to_js(&described)?)
     }
 }

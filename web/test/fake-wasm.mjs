@@ -80,9 +80,6 @@ export function fakeWasm(control = {}) {
     removeAdapter(name) {
       return this.#adapters.delete(name);
     }
-    adapters() {
-      return [...this.#adapters.keys()].map((name) => this.#info(name));
-    }
     writeAdapter(name) {
       this.#info(name);
       return { config: encode({ base: this.hash, baseName: this.name }), weights: encode(this.#adapters.get(name)) };
@@ -109,13 +106,13 @@ export function fakeWasm(control = {}) {
           throw named('AbortError', 'aborted');
         }
         if (control.loseScoring-- > 0) throw named('DeviceLostError', 'the device was lost');
-        count += list.length;
+        count += list.nbest.length;
         done(count);
       }
     }
     async score(adapter, lists, batchTokens, done, isAborted) {
       await this.#lists(lists, done, isAborted);
-      return lists.map((list) => Float64Array.from(list, (text) => this.#lm(adapter, text)));
+      return lists.map(({ nbest }) => Float64Array.from(nbest, ({ text }) => this.#lm(adapter, text)));
     }
     async cls(texts) {
       return Float32Array.from(texts, (text) => text.length);
@@ -123,26 +120,32 @@ export function fakeWasm(control = {}) {
     async rescore(adapter, lists, weights, batchTokens, done, isAborted) {
       await this.#lists(lists, done, isAborted);
       const beta = weights?.beta ?? (adapter && this.#info(adapter).beta) ?? 1;
-      return lists.map((nbest) => {
+      for (const { id, nbest } of lists) if (nbest.length > 200) throw named('BadInputError', `lists: utterance "${id}": ${nbest.length} hypotheses`);
+      return lists.map(({ nbest }) => {
         const ranked = nbest.map(({ text, score }, index) => {
           const lm = adapter === null ? null : this.#lm(adapter, text);
-          return { text, score: (score ?? 0) + beta * (lm ?? 0), first: score ?? null, lm, index };
+          return { text, score: (score ?? 0) + beta * (lm ?? 0), first: score ?? null, lm, index, truncated: false };
         });
         ranked.sort((a, b) => b.score - a.score);
         return ranked.map((entry, at) => ({ ...entry, rank: at + 1 }));
       });
     }
+    async rerank(adapter, lists, ...rest) {
+      const ranked = await this.rescore(adapter, lists, ...rest);
+      return lists.map((list, at) => ({ ...list, nbest: ranked[at].map(({ index, lm, score }) => ({ ...list.nbest[index], lm, total: score })) }));
+    }
     async evaluate(adapter, lists) {
-      return { utterances: lists.length, choices: lists.map(() => 0) };
+      if (adapter !== null) this.#info(adapter);
+      return { utterances: lists.length, choices: lists.map(() => 0), adapter };
     }
     async tune(adapter) {
       this.#adapters.get(adapter).beta = 0.5;
-      return { beta: 0.5, gamma: 0, wer: 0 };
+      return { beta: 0.5, gamma: 0, wer: 0, adapter: this.#info(adapter) };
     }
     createTrainer(adapter, options, train, dev, checkpoint) {
       if (train.every(({ ref }) => ref == null)) throw named('BadInputError', 'nothing to train on');
       const { factor } = this.#info(adapter);
-      return new Trainer(this.#adapters, { factor, steps: options.epochs ?? 20, ...(checkpoint ? decode(checkpoint) : {}) }, control);
+      return new Trainer(this.#adapters, (name) => this.#info(name), { factor, steps: options.epochs ?? 20, ...(checkpoint ? decode(checkpoint) : {}) }, control);
     }
     memory() {
       return { wasm: 1, device: 2, deviceReserved: 3 };
@@ -155,8 +158,10 @@ export function fakeWasm(control = {}) {
   class Trainer {
     #adapters;
     #kept;
-    constructor(adapters, state) {
+    #info;
+    constructor(adapters, info, state) {
       this.#adapters = adapters;
+      this.#info = info;
       Object.assign(this, { steps: state.steps, step: state.step ?? 0, factor: state.factor, begun: false });
       this.#kept = { step: this.step, factor: this.factor };
       control.trainers = (control.trainers ?? 0) + 1;
@@ -201,7 +206,7 @@ export function fakeWasm(control = {}) {
     }
     async best(name) {
       this.#adapters.set(name, { factor: this.factor, beta: 0.25 });
-      return { name };
+      return this.#info(name);
     }
     free() {
       control.trainers--;

@@ -35,8 +35,8 @@ test('a base from files loads, rescores and can be disposed', async () => {
   assert.deepEqual(control.warmed, ['default']);
   const ranked = await rescorer.rescore(['a', { text: 'abc', score: -1 }]);
   assert.deepEqual(ranked, [
-    { text: 'abc', score: 5, first: -1, lm: 6, index: 1, rank: 1 },
-    { text: 'a', score: 2, first: null, lm: 2, index: 0, rank: 2 },
+    { text: 'abc', score: 5, first: -1, lm: 6, index: 1, truncated: false, rank: 1 },
+    { text: 'a', score: 2, first: null, lm: 2, index: 0, truncated: false, rank: 2 },
   ]);
   assert.deepEqual(await rescorer.score([['a', 'bb'], ['']]), [[2, 4], [0]]);
   assert.deepEqual([...(await rescorer.encode(['a', 'bb']))], [1, 2]);
@@ -81,6 +81,60 @@ test('adapters can be swapped on one base', async () => {
   assert.equal(rescorer.activeAdapter, null);
   await assert.rejects(rescorer.loadAdapter(adapter(2, 'ff')), { name: 'AdapterError' });
   await rescorer.dispose();
+});
+
+test('a call can name its adapter without changing the active one', async () => {
+  const { rescorer, log } = await open();
+  await rescorer.loadAdapter(adapter(2), { name: 'two' });
+  await rescorer.loadAdapter(adapter(3), { name: 'three', activate: false });
+  const lm = async (options) => (await rescorer.rescore(['ab'], options))[0].lm;
+  assert.deepEqual([await lm({ adapter: 'three' }), await lm({}), await lm({ adapter: null })], [6, 4, null]);
+  assert.deepEqual(await rescorer.score([['a']], { adapter: 'three' }), [[3]]);
+  assert.equal((await rescorer.evaluate([{ ref: 'a', nbest: ['a'] }], { adapter: 'three' })).adapter, 'three');
+  assert.equal(rescorer.activeAdapter, 'two');
+  for (const call of [rescorer.rescore(['a'], { adapter: 'four' }), rescorer.score([['a']], { adapter: null })]) {
+    await assert.rejects(call, { name: 'BadInputError' });
+  }
+  // The result of tuning has the new metadata, so no further request is needed.
+  const before = log.length;
+  const tuned = await rescorer.tune([{ ref: 'a', nbest: ['a'] }], { adapter: 'three' });
+  assert.deepEqual([tuned.adapter.name, tuned.adapter.beta], ['three', 0.5]);
+  assert.equal(rescorer.adapters().find(({ name }) => name === 'three').beta, 0.5);
+  assert.deepEqual(log.slice(before).map(({ op }) => op), ['model.tune', 'adapter.write']);
+  await rescorer.dispose();
+});
+
+test('ids reach the core, and reranked lists keep all keys', async () => {
+  const { rescorer } = await open({}, { adapter: adapter(2) });
+  const many = { id: 'call-7', nbest: Array.from({ length: 201 }, () => 'a') };
+  await assert.rejects(rescorer.rescore(many), /utterance "call-7": 201/);
+  const list = { id: 'call-8', site: 'x', nbest: [{ text: 'a', score: -1, am: -3 }, 'abc'] };
+  assert.deepEqual(await rescorer.rerank([list, ['b']]), [
+    { id: 'call-8', site: 'x', nbest: [{ text: 'abc', lm: 6, total: 6 }, { text: 'a', score: -1, am: -3, lm: 2, total: 1 }] },
+    { id: 'list-2', nbest: [{ text: 'b', lm: 2, total: 2 }] },
+  ]);
+  await rescorer.dispose();
+});
+
+test('stored weights are found without a request', async () => {
+  const root = '/owner/tiny/resolve/v1';
+  const server = await serve({
+    [`${root}/config.json`]: Buffer.from('{"model_type":"bert"}'),
+    [`${root}/tokenizer.json`]: Buffer.from('{}'),
+    [`${root}/model.safetensors`]: Buffer.from(weights),
+  });
+  const cache = fakeCache();
+  const options = { host: server.root, revision: 'v1', cache };
+  assert.deepEqual(await Rescorer.stored('owner/tiny', options), { bytes: 0, whole: false });
+  const { rescorer } = await open({}, options, 'owner/tiny');
+  await rescorer.dispose();
+  await server.close();
+  assert.deepEqual(await Rescorer.stored('owner/tiny', options), { bytes: weights.length, whole: true });
+  assert.deepEqual(await Rescorer.stored('owner/tiny', { ...options, revision: 'v2' }), { bytes: 0, whole: false });
+  assert.deepEqual(await Rescorer.stored('owner/tiny', { ...options, cache: null }), { bytes: 0, whole: false });
+  // Node has no Cache API, as some pages have none.
+  assert.deepEqual(await Rescorer.stored('owner/tiny'), { bytes: 0, whole: false });
+  assert.deepEqual(await Rescorer.stored(model()), { bytes: weights.length, whole: true });
 });
 
 test('invalid arguments are rejected before anything is loaded', async () => {

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readFileSync } from 'node:fs';
 
-import { alignWords, fromSpeech } from '../dist/index.js';
-import { toList, toLists } from '../dist/lists.js';
+import { alignWords, firstPass, fromSpeech, isHubId } from '../dist/index.js';
+import { toList, toLists, toWholeList } from '../dist/lists.js';
+
+/** Cases that the core is tested against as well. */
+const shared = (name) => JSON.parse(readFileSync(new URL(`../../tests/shared/${name}`, import.meta.url), 'utf8'));
 
 /** Results like those of browsers: not arrays, with only numbers as enumerable keys. */
 class StandInResult {
@@ -35,19 +39,43 @@ test('lists come as texts, hypotheses or utterances', () => {
   assert.deepEqual(toList(['a', { text: 'b', score: -1, more: 1 }], 0), { id: 'list-1', nbest });
   assert.deepEqual(toList({ id: 'u', ref: 'a', nbest: ['a', { text: 'b', score: -1 }] }, 0), { id: 'u', ref: 'a', nbest });
   assert.deepEqual(toLists([['a'], { nbest: ['b'] }], 'train').map(({ id }) => id), ['list-1', 'list-2']);
+  const whole = { id: 'u', site: 'x', nbest: [{ text: 'a', lm: -2 }, 'b'] };
+  assert.deepEqual(toWholeList(whole, 0), { ...whole, nbest: [{ text: 'a', lm: -2 }, { text: 'b' }] });
 });
 
 test('invalid lists are rejected by name', () => {
   const bad = [
-    [undefined, /list-1: expected/],
-    [{}, /list-1: expected/],
-    ['a text', /list-1: expected/],
-    [[{ txt: 'a' }], /list-1: hypothesis 1 has no text/],
-    [{ id: 'u7', nbest: [{ text: 'a' }, { text: 'b', score: NaN }] }, /u7: the score of hypothesis 2 is NaN/],
-    [[{ text: 'a', score: '-1' }], /score of hypothesis 1/],
+    [undefined, /utterance "list-1": expected/],
+    [{}, /utterance "list-1": expected/],
+    [{ id: 'u6' }, /utterance "u6": expected/],
+    ['a text', /utterance "list-1": expected/],
+    [[{ txt: 'a' }], /utterance "list-1", hypothesis 1: has no text/],
+    [{ id: 'u7', nbest: [{ text: 'a' }, { text: 'b', score: NaN }] }, /utterance "u7", hypothesis 2: the score is NaN/],
+    [[{ text: 'a', score: '-1' }], /hypothesis 1: the score/],
   ];
   for (const [list, message] of bad) assert.throws(() => toList(list, 0), (error) => error.name === 'BadInputError' && message.test(error.message));
   assert.throws(() => toLists({ nbest: [] }, 'train'), /train: expected an array/);
+});
+
+test('the first pass orders as in the core', () => {
+  for (const { name, scores, order, first } of shared('first_pass.json')) {
+    const ranked = firstPass(scores.map((score) => ({ text: 'a', score })));
+    assert.deepEqual(ranked.map(({ index }) => index), order, name);
+    assert.deepEqual(ranked.map(({ score }) => score), first, name);
+    assert.deepEqual(ranked.map(({ rank, lm, truncated }) => [rank, lm, truncated]), order.map((_, at) => [at + 1, null, false]));
+  }
+  assert.deepEqual(firstPass(['a', 'b']).map(({ text, first }) => [text, first]), [['a', null], ['b', null]]);
+});
+
+test('a hub id is a name, or an owner and a name', () => {
+  for (const id of ['bert-base-uncased', 'owner/tiny.v2', 'a/b_c']) assert.ok(isHubId(id), id);
+  for (const id of ['', './folder', '/folder', '../up', 'a/b/c', 'https://x/y', 'no id!', 'a/', '.hidden/x']) assert.ok(!isHubId(id), id);
+});
+
+test('words are aligned as in the core', () => {
+  const cases = shared('alignments.json');
+  assert.ok(cases.length > 5);
+  for (const { ref, hyp, steps } of cases) assert.deepEqual(alignWords(ref, hyp), steps, `${ref} | ${hyp}`);
 });
 
 test('alignments have the fewest errors', () => {

@@ -11,8 +11,7 @@ export function classes(device: Built.GpuDevice, loader: Built.BaseLoader, model
 export function functions(built: typeof Built): unknown[] {
   const open: typeof Believed.GpuDevice.open = built.GpuDevice.open;
   const parse: typeof Believed.parseNbest = built.parseNbest;
-  const align: typeof Believed.alignWords = built.alignWords;
   const construct: new (...options: ConstructorParameters<typeof Believed.BaseLoader>) => Believed.BaseLoader = built.BaseLoader;
   const init: () => Promise<unknown> = built.default;
-  return [open, parse, align, construct, init];
+  return [open, parse, construct, init];
 }

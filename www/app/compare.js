@@ -5,7 +5,7 @@ import { marked, wordErrors } from './difference.js';
 import { percent, plural } from './format.js';
 import { aborted, explain } from './notices.js';
 import { samples } from './samples.js';
-import { adapters, changed, given, occupy, on, state } from './state.js';
+import { adapters, given, occupy, on, state } from './state.js';
 
 /** @import {List, Report} from './types.js' */
 
@@ -33,7 +33,6 @@ async function compare() {
   if (!rescorer || state.busy || !name) return;
   const bar = get('compare-bar', HTMLProgressElement);
   const said = box('compare-said');
-  const active = rescorer.activeAdapter;
   occupy('comparing');
   bar.hidden = false;
   bar.value = 0;
@@ -43,19 +42,15 @@ async function compare() {
   try {
     const which = select('compare-data').value;
     const lists = which === 'file' ? state.file.filter(({ ref }) => ref) : await samples(which, 'held');
-    rescorer.setAdapter(name);
-    const report = await rescorer.evaluate(lists, { ...given(), onProgress: (done, total) => (bar.value = (100 * done) / total) });
+    const report = await rescorer.evaluate(lists, { adapter: name, ...given(name), onProgress: (done, total) => (bar.value = (100 * done) / total) });
     said.replaceChildren(...verdict(report));
     showBars(report);
     showExamples(lists, report);
   } catch (error) {
     if (!aborted(error)) said.textContent = `${explain(error).headline} ${explain(error).detail}`;
   } finally {
-    if (active === null) rescorer.disableAdapters();
-    else if (adapters().some((info) => info.name === active)) rescorer.setAdapter(active);
     bar.hidden = true;
     occupy(null);
-    changed('active');
   }
 }
 

@@ -5,7 +5,7 @@ import { lessons } from './corrections.js';
 import { samples } from './samples.js';
 
 /** @import {List} from './types.js' */
-/** @typedef {{train: List[], dev: List[], domain: string}} Lessons */
+/** @typedef {{train: List[], dev: List[]}} Lessons */
 
 /** Every fourth correction is held out as dev data to select the best checkpoint. */
 const DEV_EVERY = 4;
@@ -41,9 +41,9 @@ export function describe(choice) {
 export async function gather(choice) {
   const own = [...lessons()];
   const mine = { train: own.filter((_, at) => at % DEV_EVERY !== 0), dev: own.filter((_, at) => at % DEV_EVERY === 0) };
-  if (choice === 'own') return { ...mine, domain: 'assistant' };
+  if (choice === 'own') return mine;
   const [domain = 'assistant', count = '200'] = choice.replace('own+', '').split(':');
   const [train, dev] = await Promise.all([samples(domain, 'train'), samples(domain, 'dev')]);
   const chosen = train.slice(0, Number(count));
-  return { train: choice.startsWith('own+') ? [...chosen, ...own] : chosen, dev, domain };
+  return { train: choice.startsWith('own+') ? [...chosen, ...own] : chosen, dev };
 }

@@ -4,15 +4,15 @@ import { announce, box, button, fill, get, input, select } from './dom.js';
 import { size } from './format.js';
 import { recall, remember } from './memory.js';
 import { aborted, explain, notify, notifyError } from './notices.js';
-import { Rescorer } from './package.js';
+import { Rescorer, isHubId } from './package.js';
 import { watchLoading } from './progress.js';
 import { MINILM_HASH, READY_MADE, readyMade } from './samples.js';
 import { keptAdapters } from './shelf.js';
-import { MINILM, askHub, hubFolder, isHubId, keptWeights, knownBytes, served, servedBytes } from './source.js';
+import { HUB, MINILM, askHub, knownBytes, served, servedBytes } from './source.js';
 import { changed, on, state } from './state.js';
 
 /** @import {Source} from './types.js' */
-/** @typedef {{source: Source, name: string, bytes: number | null, folder: string | null}} Choice */
+/** @typedef {{source: Source, name: string, bytes: number | null, from: string | null}} Choice `from` is a URL on the server, null for files */
 
 const OTHER = 'other';
 const FILES = 'files';
@@ -75,16 +75,16 @@ function choice() {
   const offer = offers.find(({ name }) => value === `served:${name}`);
   if (offer) {
     const folder = new URL(`models/${offer.name}/`, document.baseURI).href;
-    return { source: folder, name: offer.name, bytes: servedBytes(offer), folder };
+    return { source: folder, name: offer.name, bytes: servedBytes(offer), from: folder };
   }
   if (value === FILES) {
     const files = [...(input('model-files').files ?? [])];
     const bytes = files.reduce((sum, file) => sum + file.size, 0);
-    return files.length ? { source: files, name: 'BASE', bytes, folder: null } : null;
+    return files.length ? { source: files, name: 'BASE', bytes, from: null } : null;
   }
   const id = value === OTHER ? input('model-id').value.trim() : MINILM;
   if (!isHubId(id)) return null;
-  return { source: id, name: id, bytes: knownBytes(id) ?? asked.get(id) ?? null, folder: hubFolder(id) };
+  return { source: id, name: id, bytes: knownBytes(id) ?? asked.get(id) ?? null, from: HUB };
 }
 
 /** Shows what a click would download. */
@@ -103,17 +103,17 @@ async function describe() {
     note.textContent = value === FILES ? 'Select the three files of a BERT. They stay on this device.' : 'The id of a BERT with model.safetensors, such as google-bert/bert-base-uncased.';
     return;
   }
-  const kept = chosen.folder ? await keptWeights(chosen.folder) : { kept: 0, whole: true };
+  const stored = await Rescorer.stored(chosen.source);
   const amount = chosen.bytes === null ? 'unknown size' : size(chosen.bytes);
   const dtype = rounding(select('model-dtype').value, select('model-device').value);
-  if (kept.whole) {
+  if (stored.whole) {
     start.textContent = 'Start';
-    note.textContent = `${chosen.folder ? 'Already on this device' : 'From your files'}: ${amount}, nothing to download.${dtype}`;
+    note.textContent = `${chosen.from ? 'Already on this device' : 'From your files'}: ${amount}, nothing to download.${dtype}`;
     return;
   }
-  start.textContent = chosen.bytes === null ? 'Download and start' : `Download ${size(Math.max(0, chosen.bytes - kept.kept))} and start`;
-  const host = new URL(chosen.folder ?? document.baseURI).host;
-  const before = kept.kept > 0 ? ` ${size(kept.kept)} of it is already here.` : '';
+  start.textContent = chosen.bytes === null ? 'Download and start' : `Download ${size(Math.max(0, chosen.bytes - stored.bytes))} and start`;
+  const host = new URL(chosen.from ?? document.baseURI).host;
+  const before = stored.bytes > 0 ? ` ${size(stored.bytes)} of it is already here.` : '';
   const room = await freeRoom(chosen.bytes);
   note.textContent = `Downloads ${amount} from ${host} once and stores it in this browser for the next visit.${before}${dtype}${room}`;
 }

@@ -3,10 +3,9 @@
 import { recall, remember } from './memory.js';
 
 /** @typedef {{name: string, files: Record<string, number>}} Served */
-/** @typedef {{bytes: number | null, here: boolean}} Weight */
 
 export const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
-const HUB = 'https://huggingface.co';
+export const HUB = 'https://huggingface.co';
 const NEEDED = ['config.json', 'tokenizer.json', 'model.safetensors'];
 
 /** Bytes to download for all-MiniLM-L6-v2: config, tokenizer, weights. */
@@ -30,11 +29,6 @@ export function servedBytes(model) {
   return NEEDED.reduce((sum, file) => sum + (model.files[file] ?? 0), 0);
 }
 
-/** @param {string} id */
-export function isHubId(id) {
-  return /^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(id);
-}
-
 /** Size if known without a request. @param {string} id */
 export function knownBytes(id) {
   return id === MINILM ? MINILM_BYTES : null;
@@ -49,26 +43,4 @@ export async function askHub(id) {
   const sizes = new Map(files.map(({ path, size }) => [path, size ?? 0]));
   if (!sizes.has('model.safetensors')) throw new Error(`${id} has no model.safetensors, the only format that LoRB reads`);
   return NEEDED.reduce((sum, file) => sum + (sizes.get(file) ?? 0), 0);
-}
-
-/** Bytes of the weights in the package's cache. @param {string} folder URL of the model's folder, with a slash at its end */
-export async function keptWeights(folder) {
-  try {
-    if (!(await caches.has('lorb'))) return { kept: 0, whole: false };
-    const url = new URL('model.safetensors', folder);
-    url.searchParams.set('lorb-part', 'index');
-    const response = await (await caches.open('lorb')).match(url.href);
-    if (!response) return { kept: 0, whole: false };
-    /** @type {{size: number, parts: number[]}} */
-    const index = await response.json();
-    const kept = index.parts.reduce((sum, part) => sum + part, 0);
-    return { kept, whole: kept === index.size };
-  } catch {
-    return { kept: 0, whole: false };
-  }
-}
-
-/** @param {string} id */
-export function hubFolder(id) {
-  return `${HUB}/${id}/resolve/main/`;
 }

@@ -39,15 +39,15 @@ export function occupy(what) {
   changed('busy');
 }
 
-/** The active adapter's weights, `null` if none is active. Adapters from PEFT have no tuned weights; beta is then 1. */
-export function weights() {
-  const info = adapters().find(({ name }) => name === state.rescorer?.activeAdapter);
+/** An adapter's weights, `null` if there is no such adapter. Adapters from PEFT have no tuned weights; beta is then 1. */
+export function weights(adapter = state.rescorer?.activeAdapter) {
+  const info = adapters().find(({ name }) => name === adapter);
   return info ? { beta: info.beta ?? 1, gamma: info.gamma ?? 0 } : null;
 }
 
 /** The same as an option of the package's calls. */
-export function given() {
-  const taken = weights();
+export function given(adapter = state.rescorer?.activeAdapter) {
+  const taken = weights(adapter);
   return taken ? { weights: taken } : {};
 }
 

@@ -5,6 +5,7 @@ import { wordErrors } from './difference.js';
 import { plural } from './format.js';
 import { dropped, pasted } from './lists.js';
 import { aborted, explain } from './notices.js';
+import { firstPass } from './package.js';
 import { saveBlob } from './files.js';
 import { showLegend, showRanking, showTable } from './ranking.js';
 import { samples } from './samples.js';
@@ -131,14 +132,6 @@ function open(at) {
   void rescore();
 }
 
-/** The recogniser's order: by score where every guess has one, else as given. @param {List} list @returns {Ranked[]} */
-function firstPass(list) {
-  const scored = list.nbest.every(({ score }) => typeof score === 'number');
-  const ranked = list.nbest.map(({ text, score }, index) => ({ text, score: scored ? (score ?? 0) : 0, first: score ?? null, lm: null, rank: 0, index }));
-  if (scored) ranked.sort((one, other) => other.score - one.score);
-  return ranked.map((guess, at) => ({ ...guess, rank: at + 1 }));
-}
-
 async function rescore() {
   const { rescorer } = state;
   const mine = ++turn;
@@ -236,9 +229,8 @@ async function rescoreFile() {
   try {
     const onProgress = (/** @type {number} */ done, /** @type {number} */ total) => (said.textContent = `${done} of ${plural(total, 'guess', 'guesses')}`);
     const started = performance.now();
-    const all = await rescorer.rescoreAll(state.file, { ...given(), onProgress });
-    const lines = state.file.map((utterance, at) => JSON.stringify({ ...utterance, nbest: all[at]?.map(({ index, lm, score }) => ({ ...utterance.nbest[index], lm, total: score })) }));
-    const guesses = all.reduce((sum, ranked) => sum + ranked.length, 0);
+    const lines = (await rescorer.rerank(state.file, { ...given(), onProgress })).map((list) => JSON.stringify(list));
+    const guesses = state.file.reduce((sum, { nbest }) => sum + nbest.length, 0);
     said.textContent = `${plural(guesses, 'guess', 'guesses')} in ${((performance.now() - started) / 1000).toFixed(1)} s; saved the new lists to your downloads.`;
     saveBlob(new Blob([`${lines.join('\n')}\n`], { type: 'application/jsonl' }), `rescored-${state.fileName.replace(/\.gz$/, '') || 'lists.jsonl'}`);
   } catch (error) {

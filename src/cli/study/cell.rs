@@ -1,4 +1,4 @@
-//! One cell of a study, in a process of its own: its memory is its own, and so is its end.
+//! Runs one cell of a study in a separate process, so that its memory is freed and a crash does not end the study.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -7,23 +7,25 @@ use std::time::Instant;
 
 use clap::Args;
 use lorb::adapter::{self, AdapterMeta};
-use lorb::base::{Base, BertConfig, BertTokenizer};
-use lorb::model::{Adapter, Encoder, MaskedHead, base_parameters};
+use lorb::model::{Adapter, base_parameters};
 use lorb::nbest::Utterance;
+use lorb::rescorer::{Options, Rescorer, RescorerError, Trained as RunResult};
 use lorb::score::{ScoredList, Weights, tune};
 use lorb::study::{
     DevPoint, Domain, DomainResult, Measured, Perturbation, Perturbed, Scope, Trained, fingerprint,
     is_masked, isotropy, outcomes, subset,
 };
-use lorb::train::{Message, TrainInputs, Trainer};
+use lorb::train::Message;
 
 use super::inputs::{base, dictionary, lists, test_lists};
 use super::job::{Job, Word};
 use super::{memory, settings};
 use crate::cli::args::RunArgs;
-use crate::cli::engine::Engine;
 use crate::cli::error::CliError;
 use crate::cli::interrupt;
+
+/// Name of the cell's adapter.
+const ADAPTER: &str = "cell";
 
 /// Most texts whose `[CLS]` enter the isotropy.
 const ISOTROPY_TEXTS: usize = 2000;
@@ -81,30 +83,30 @@ fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
     if job.inputs.bases.iter().any(|(name, hash)| *name == cell.base && *hash != base.hash) {
         return Err(CliError::Failed(format!("{}: changed since the study began", cell.base)));
     }
-    let Base { config: sizes, tokenizer, mut weights, hash } = base;
-    let start = settings::adapter(cell, config, &sizes, &weights)?;
+    let start = settings::adapter(cell, config, &base.config, &base.weights)?;
     let device = args.run.open_device()?;
-    let encoder = Encoder::new(&sizes, &mut weights, &device.device)
-        .map_err(|error| CliError::at(&cell.base, &error))?;
-    let masked = is_masked(&cell.method).then(|| MaskedHead::new(&sizes, &mut weights, &encoder));
-    let masked = masked.transpose().map_err(|error| CliError::at(&cell.base, &error))?;
-    drop(weights);
+    let masked = is_masked(&cell.method);
+    let new = if masked { Rescorer::with_masked_head } else { Rescorer::new };
+    let mut rescorer =
+        new(base, &device.device).map_err(|error| CliError::at(&cell.base, &error))?;
+    let sizes = rescorer.base();
     let mut measured = Measured {
         device: device.name.clone(),
-        base_parameters: base_parameters(&sizes) as u64,
+        base_parameters: base_parameters(sizes) as u64,
         base_shape: (sizes.hidden_size, sizes.num_hidden_layers),
         ..Measured::default()
     };
-    let run = Run { job, sizes: &sizes, hash: &hash, tokenizer: &tokenizer, began };
+    let run = CellRun { job, began };
     let (adapter, tuned) = match cell.lr {
-        Some(_) => run.train(start, &encoder, &mut measured).map(|(a, w)| (a, Some(w)))?,
+        Some(_) => run.train(start, &rescorer, &mut measured).map(|(a, w)| (a, Some(w)))?,
         None => (start, None),
     };
-    let engine = Engine::new(&sizes, adapter, AdapterMeta::default(), encoder, tokenizer.clone());
-    let mut scores = Scores { engine, masked, known: HashMap::new() };
+    rescorer.add_adapter(ADAPTER, adapter, AdapterMeta::default()).map_err(scoring_error)?;
+    let rescorer = rescorer.merged(ADAPTER).map_err(scoring_error)?;
+    let mut scores = Scores { rescorer, masked, known: HashMap::new() };
     let weights = match tuned {
         Some(weights) => weights,
-        None if scores.masked.is_some() => run.tune(&mut scores)?,
+        None if masked => run.tune(&mut scores)?,
         None => Weights::default(),
     };
     (measured.beta, measured.gamma) = (weights.beta, weights.gamma);
@@ -118,19 +120,16 @@ fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
     Ok(measured)
 }
 
-struct Run<'a> {
+struct CellRun<'a> {
     job: &'a Job,
-    sizes: &'a BertConfig,
-    hash: &'a str,
-    tokenizer: &'a BertTokenizer,
     began: Instant,
 }
 
-impl Run<'_> {
+impl CellRun<'_> {
     fn train(
         &self,
         start: Adapter,
-        encoder: &Encoder,
+        rescorer: &Rescorer,
         measured: &mut Measured,
     ) -> Result<(Adapter, Weights), CliError> {
         let Job { config, cell, inputs, .. } = self.job;
@@ -139,20 +138,9 @@ impl Run<'_> {
         let train = subset(&all, cell.utterances.unwrap_or(all.len()), config.subset_seed);
         drop(all);
         let dev = unchanged(self.job, &config.target.dev, &inputs.target[1])?;
+        let run = rescorer.run(start, &train, &dev, settings, None);
+        let mut run = run.map_err(|error| CliError::at("training", &error))?;
         let failed = |error| CliError::at("training", &error);
-        let mut trainer = Trainer::new(
-            TrainInputs {
-                encoder: encoder.clone(),
-                base: self.sizes,
-                base_hash: self.hash,
-                tokenizer: self.tokenizer,
-                adapter: start,
-                train: &train,
-                dev: &dev,
-            },
-            settings,
-        )
-        .map_err(failed)?;
         drop((train, dev));
         measured.seconds.preparing = self.began.elapsed().as_secs_f64();
         let fresh = memory::forget_peak();
@@ -160,7 +148,7 @@ impl Run<'_> {
         let (mut steps, mut pending) = (Vec::new(), 0.0);
         loop {
             let before = Instant::now();
-            let message = pollster::block_on(trainer.next()).map_err(failed)?;
+            let message = pollster::block_on(run.trainer.next()).map_err(failed)?;
             let took = before.elapsed().as_secs_f64();
             match message {
                 None => break,
@@ -191,9 +179,7 @@ impl Run<'_> {
         }
         measured.peak_memory = if fresh { memory::peak() } else { None };
         trained.step_seconds = median(&mut steps);
-        let (adapter, tuned) = pollster::block_on(trainer.best()).map_err(failed)?;
-        let beta = trainer.rescoring_beta();
-        let weights = tuned.unwrap_or(Weights { beta, gamma: 0.0 });
+        let RunResult { adapter, weights, .. } = run.best().map_err(failed)?;
         let files = adapter::write(&adapter, &AdapterMeta::default())
             .map_err(|error| CliError::at("adapter", &error))?;
         trained.adapter_bytes = (files.config.len() + files.weights.len()) as u64;
@@ -233,7 +219,7 @@ impl Run<'_> {
             let tests = test_lists(&self.job.folder, domain, config.subset_seed)?;
             let tests = same(tests, &domain.test, print)?;
             if measured.isotropy.is_none() {
-                measured.isotropy = self.isotropy(&scores.engine, &tests)?;
+                measured.isotropy = isotropy_of(&scores.rescorer, &tests)?;
             }
             let lm = scores.of(&tests, weights.beta != 0.0)?;
             measured.domains.push(outcomes(name, &tests, &lm, weights, true));
@@ -274,24 +260,30 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
 
-    /// Over the distinct texts, or as many of them at equal distances.
-    fn isotropy(&self, engine: &Engine, tests: &[Utterance]) -> Result<Option<f64>, CliError> {
-        let mut texts: Vec<&str> =
-            tests.iter().flat_map(|u| &u.hypotheses).map(|h| h.text.as_str()).collect();
-        texts.sort_unstable();
-        texts.dedup();
-        let count = texts.len().min(ISOTROPY_TEXTS);
-        let texts: Vec<&str> = (0..count).map(|at| texts[at * texts.len() / count]).collect();
-        Ok(isotropy(&engine.embed(&texts)?, self.sizes.hidden_size))
-    }
+/// Isotropy over the distinct texts, or over [`ISOTROPY_TEXTS`] of them at equal distances.
+fn isotropy_of(rescorer: &Rescorer, tests: &[Utterance]) -> Result<Option<f64>, CliError> {
+    let mut texts: Vec<&str> =
+        tests.iter().flat_map(|u| &u.hypotheses).map(|h| h.text.as_str()).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    let count = texts.len().min(ISOTROPY_TEXTS);
+    let texts: Vec<&str> = (0..count).map(|at| texts[at * texts.len() / count]).collect();
+    let embedded = rescorer.embed(&texts, Options::adapter(ADAPTER));
+    let embedded = embedded.map_err(|error| CliError::at("embedding", &error))?;
+    Ok(isotropy(&embedded, rescorer.base().hidden_size))
+}
+
+fn scoring_error(error: RescorerError) -> CliError {
+    CliError::at("scoring", &error)
 }
 
 /// Scores by text: a perturbed list shares most texts with the one it came from.
 struct Scores {
-    engine: Engine,
-    /// Where the base's own head scores in place of the adapter's.
-    masked: Option<MaskedHead>,
+    rescorer: Rescorer,
+    /// Whether the base's masked-language head scores in place of the adapter's.
+    masked: bool,
     known: HashMap<String, f64>,
 }
 
@@ -306,10 +298,14 @@ impl Scores {
                 .collect();
             new.sort_unstable();
             new.dedup();
-            let scores = match &self.masked {
-                None => self.engine.score_texts(&new)?,
-                Some(head) => self.engine.judge_texts(head, &new, until_interrupted)?,
+            let (rescorer, options) = (&self.rescorer, Options::adapter(ADAPTER));
+            let scores = if self.masked {
+                let judged = rescorer.pseudo_log_likelihood(&new, options, until_interrupted);
+                judged.map(|judged| judged.pll)
+            } else {
+                rescorer.score_texts(&new, options)
             };
+            let scores = scores.map_err(scoring_error)?;
             self.known.extend(new.into_iter().map(str::to_owned).zip(scores));
         }
         let score = |text: &str| self.known.get(text).copied().unwrap_or(0.0);
@@ -318,7 +314,7 @@ impl Scores {
     }
 }
 
-fn until_interrupted(_: f64) -> ControlFlow<()> {
+fn until_interrupted(_: usize, _: usize) -> ControlFlow<()> {
     if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 

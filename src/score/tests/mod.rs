@@ -7,6 +7,7 @@ use crate::nbest::{Hypothesis, Utterance};
 
 mod combine;
 mod edit;
+mod ranking;
 mod report;
 mod statistics;
 mod tune;

@@ -1,6 +1,6 @@
 /** The wasm module as `wasm-bindgen --target web` writes it, as far as the worker uses it; a test holds this to the written types. */
 
-import type { AdapterInfo, AlignedWord, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from '../types.js';
+import type { AdapterInfo, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from '../types.js';
 import type { List } from '../protocol.js';
 
 export default function init(options?: { module_or_path?: string | URL | Request | Response | WebAssembly.Module }): Promise<unknown>;
@@ -37,11 +37,11 @@ export class Model {
   readAdapter(name: string, config: Uint8Array, weights: Uint8Array): AdapterInfo;
   initAdapter(name: string, options: object): AdapterInfo;
   removeAdapter(name: string): boolean;
-  adapters(): AdapterInfo[];
   writeAdapter(name: string): { config: Uint8Array; weights: Uint8Array };
-  score(adapter: string, lists: string[][], batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Float64Array[]>;
+  score(adapter: string, lists: List[], batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Float64Array[]>;
   cls(texts: string[], batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Float32Array>;
-  rescore(adapter: string | null, lists: List['nbest'][], weights: Weights | undefined, batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Ranked[][]>;
+  rescore(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Ranked[][]>;
+  rerank(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<List[]>;
   evaluate(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, seed: number, done: Done, isAborted: IsAborted): Promise<Report>;
   tune(adapter: string, lists: List[], gamma: boolean, batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Tuned>;
   createTrainer(adapter: string, options: object, train: List[], dev: List[], checkpoint?: Uint8Array): Trainer;
@@ -62,4 +62,3 @@ export class Trainer {
 }
 
 export function parseNbest(text: string, name: string): List[];
-export function alignWords(reference: string, hypothesis: string): AlignedWord[];

@@ -1,0 +1,77 @@
+//! What can go wrong in a call.
+
+use crate::adapter::AdapterError;
+use crate::model::ModelError;
+use crate::train::TrainError;
+
+/// Why a [`Rescorer`](super::Rescorer) cannot do what it was asked.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RescorerError {
+    /// The base, the device or the model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// One hypothesis of one utterance.
+    #[error("utterance {id:?}, hypothesis {}: {error}", hypothesis + 1)]
+    Utterance {
+        /// Id of the utterance.
+        id: String,
+        /// Index of the hypothesis in the list, from 0.
+        hypothesis: usize,
+        /// What is wrong with it.
+        #[source]
+        error: ModelError,
+    },
+    /// An adapter's files.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// A training run.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// No adapter has this name.
+    #[error("no adapter {name:?} is loaded; loaded: {}", listed(loaded))]
+    UnknownAdapter {
+        /// The name asked for.
+        name: String,
+        /// Names of the loaded ones.
+        loaded: Vec<String>,
+    },
+    /// A call that needs an adapter was given none.
+    #[error("no adapter is named, and there is nothing to score with")]
+    NoAdapter,
+    /// There are no weights to combine scores with.
+    #[error("adapter {adapter:?} has no tuned weights")]
+    NoWeights {
+        /// Name of the adapter.
+        adapter: String,
+    },
+    /// Weights that are NaN or infinite.
+    #[error("the weights are beta {beta} and gamma {gamma}; expected finite numbers")]
+    WeightsNotFinite {
+        /// The LM weight.
+        beta: f64,
+        /// The word insertion reward.
+        gamma: f64,
+    },
+    /// Lists without a reference word say nothing about weights.
+    #[error("no list has a word of reference to tune on")]
+    NoReference,
+    /// An adapter was merged into the base, which cannot serve another one.
+    #[error("an adapter is merged into this base, which can serve no other; load the base again")]
+    Merged,
+}
+
+impl RescorerError {
+    /// The model's error that is behind this one, if any: tells a device's failure from the caller's mistakes.
+    #[must_use]
+    pub fn model(&self) -> Option<&ModelError> {
+        match self {
+            Self::Model(error) | Self::Utterance { error, .. } => Some(error),
+            Self::Train(TrainError::Model(error)) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

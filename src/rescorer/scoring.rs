@@ -1,0 +1,178 @@
+//! Lists through a model: scores, order, evaluation, weights.
+
+use crate::model::{ModelError, Scored, Scorer};
+use crate::nbest::Utterance;
+use crate::score::{
+    Evaluation, ModelScores, RESAMPLES, RankedList, Report, ScoredList, Tuned, Weights, tune,
+};
+
+use super::adapters::LoadedAdapter;
+use super::{Options, Rescorer, RescorerError};
+
+/// The result of [`Rescorer::evaluate_async`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluated {
+    /// WER of first pass, rescoring and oracle.
+    pub report: Report,
+    /// Index of the hypothesis chosen from each list.
+    pub choices: Vec<usize>,
+    /// The weights used; `None` for the first pass alone.
+    pub weights: Option<Weights>,
+    /// Hypotheses truncated at the base's position limit.
+    pub truncated: usize,
+}
+
+/// The result of [`Rescorer::tune_async`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct TunedWeights {
+    /// The search and its best weights.
+    pub tuned: Tuned,
+    /// Hypotheses truncated at the base's position limit.
+    pub truncated: usize,
+}
+
+impl Rescorer {
+    /// Scores every hypothesis with the named adapter. Equal texts are computed once.
+    ///
+    /// # Errors
+    /// [`RescorerError::NoAdapter`], [`RescorerError::UnknownAdapter`]; [`RescorerError::Utterance`] names the
+    /// hypothesis at fault; [`RescorerError::Model`] when the device fails or the call is stopped.
+    pub async fn score_async(
+        &self,
+        lists: &[Utterance],
+        options: Options<'_>,
+    ) -> Result<Scored, RescorerError> {
+        let (_, loaded) = self.scoring_adapter(options)?;
+        let texts: Vec<Vec<&str>> =
+            lists.iter().map(|u| u.hypotheses.iter().map(|h| h.text.as_str()).collect()).collect();
+        let scorer = self.scorer(loaded, options);
+        let scored = scorer.score_until(&texts, |done| options.go_on(done)).await;
+        scored.map_err(|error| match error {
+            ModelError::Text { list, hypothesis, error } => {
+                RescorerError::Utterance { id: lists[list].id.clone(), hypothesis, error: *error }
+            }
+            error => error.into(),
+        })
+    }
+
+    /// Orders every list, best first: by the named adapter's scores, or else by the first pass.
+    ///
+    /// # Errors
+    /// Those of [`Rescorer::score_async`], [`RescorerError::NoWeights`] and
+    /// [`RescorerError::WeightsNotFinite`].
+    pub async fn rescore_async(
+        &self,
+        lists: &[Utterance],
+        options: Options<'_>,
+    ) -> Result<Vec<RankedList>, RescorerError> {
+        let Some(weights) = self.weights(options)? else {
+            return Ok(lists.iter().map(RankedList::first_pass).collect());
+        };
+        let scored = self.score_async(lists, options).await?;
+        let rank = |((u, lm), truncated): ((&Utterance, &Vec<f64>), &Vec<bool>)| {
+            RankedList::rescored(u, ModelScores { lm, truncated }, weights)
+        };
+        Ok(lists.iter().zip(&scored.lm).zip(&scored.truncated).map(rank).collect())
+    }
+
+    /// WER of first pass, rescoring and oracle, with bootstrap intervals of this seed. Without an adapter, of
+    /// first pass and oracle.
+    ///
+    /// # Errors
+    /// Those of [`Rescorer::rescore_async`].
+    pub async fn evaluate_async(
+        &self,
+        lists: &[Utterance],
+        options: Options<'_>,
+        seed: u64,
+    ) -> Result<Evaluated, RescorerError> {
+        let weights = self.weights(options)?;
+        let ranked = self.rescore_async(lists, options).await?;
+        let choices: Vec<usize> = ranked.iter().map(RankedList::choice).collect();
+        let mut evaluation = Evaluation::new();
+        for (utterance, &choice) in lists.iter().zip(&choices) {
+            evaluation.add(utterance, weights.map(|_| choice));
+        }
+        let report = evaluation.report(RESAMPLES, seed);
+        let truncated = ranked.iter().map(RankedList::truncated_count).sum();
+        Ok(Evaluated { report, choices, weights, truncated })
+    }
+
+    /// The lists that have a reference, scored, as [`tune`] takes them.
+    ///
+    /// # Errors
+    /// Those of [`Rescorer::score_async`].
+    pub async fn scored_lists_async(
+        &self,
+        lists: &[Utterance],
+        options: Options<'_>,
+    ) -> Result<(Vec<ScoredList>, usize), RescorerError> {
+        let scored = self.score_async(lists, options).await?;
+        let pairs = lists.iter().zip(&scored.lm);
+        let all = pairs.filter_map(|(u, lm)| ScoredList::new(u, lm)).collect();
+        Ok((all, scored.truncated_count()))
+    }
+
+    /// Finds the weights with the fewest word errors on lists with references, and stores them with the named
+    /// adapter. `with_gamma` searches for a word insertion reward too.
+    ///
+    /// # Errors
+    /// Those of [`Rescorer::score_async`], and [`RescorerError::NoReference`].
+    pub async fn tune_async(
+        &mut self,
+        lists: &[Utterance],
+        options: Options<'_>,
+        with_gamma: bool,
+    ) -> Result<TunedWeights, RescorerError> {
+        let (name, _) = self.scoring_adapter(options)?;
+        let name = name.to_owned();
+        let lists: Vec<Utterance> =
+            lists.iter().filter(|u| u.reference.is_some()).cloned().collect();
+        let (lists, truncated) = self.scored_lists_async(&lists, options).await?;
+        let tuned = tune(&lists, with_gamma);
+        if tuned.reference_words == 0 {
+            return Err(RescorerError::NoReference);
+        }
+        self.set_weights(&name, tuned.weights)?;
+        Ok(TunedWeights { tuned, truncated })
+    }
+
+    /// The weights that a call combines scores with: those given, else the adapter's own; `None` without an
+    /// adapter.
+    ///
+    /// # Errors
+    /// [`RescorerError::UnknownAdapter`], [`RescorerError::NoWeights`], [`RescorerError::WeightsNotFinite`].
+    pub fn weights(&self, options: Options<'_>) -> Result<Option<Weights>, RescorerError> {
+        let Some(name) = options.adapter else { return Ok(None) };
+        let stored = self.adapter(name)?.meta.weights;
+        let Some(weights) = options.weights.or(stored) else {
+            return Err(RescorerError::NoWeights { adapter: name.to_owned() });
+        };
+        let Weights { beta, gamma } = weights;
+        if beta.is_finite() && gamma.is_finite() {
+            return Ok(Some(weights));
+        }
+        Err(RescorerError::WeightsNotFinite { beta, gamma })
+    }
+
+    pub(super) fn scoring_adapter<'a>(
+        &self,
+        options: Options<'a>,
+    ) -> Result<(&'a str, &LoadedAdapter), RescorerError> {
+        let name = options.adapter.ok_or(RescorerError::NoAdapter)?;
+        Ok((name, self.adapter(name)?))
+    }
+
+    pub(super) fn scorer<'a>(
+        &'a self,
+        loaded: &'a LoadedAdapter,
+        options: Options<'_>,
+    ) -> Scorer<'a> {
+        Scorer {
+            encoder: &self.encoder,
+            trainable: &loaded.trainable,
+            tokenizer: &self.frozen.tokenizer,
+            batch_tokens: options.batch_tokens,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A list in the order of its scores, and how that order is written back into an utterance.
+
+use serde::Serialize;
+
+use crate::nbest::Utterance;
+
+use super::{Weights, combine, first_pass};
+
+/// Key that keeps the recogniser's own `lm` once rescoring takes that name.
+const FIRST_LM: &str = "first_lm";
+
+/// One hypothesis of a [`RankedList`]. Serialises to what the web package returns.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ranked {
+    /// The transcript.
+    pub text: String,
+    /// What the list is ordered by: the first-pass score, with absent ones filled in by [`first_pass`], or
+    /// the total of [`combine`].
+    #[serde(rename = "score")]
+    pub total: f64,
+    /// First-pass score; `None` where the recogniser gave none.
+    pub first: Option<f64>,
+    /// Score of the rescoring model; `None` where the first pass alone orders the list.
+    pub lm: Option<f64>,
+    /// Position in this order, from 1.
+    pub rank: usize,
+    /// Index in the list as given, from 0.
+    pub index: usize,
+    /// Whether the model saw only the beginning of the text.
+    pub truncated: bool,
+}
+
+/// The hypotheses of one utterance, best first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankedList {
+    /// Id of the utterance.
+    pub id: String,
+    /// At least one hypothesis; ranks ascend, equal totals keep the given order.
+    pub hypotheses: Vec<Ranked>,
+}
+
+/// What the rescoring model gives for one list; both hold one entry per hypothesis.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelScores<'a> {
+    /// Scores, higher is better.
+    pub lm: &'a [f64],
+    /// Whether the text was truncated.
+    pub truncated: &'a [bool],
+}
+
+impl RankedList {
+    /// The recogniser's order: by [`first_pass`], so a hypothesis without a score ranks with the lowest
+    /// one of its list, and a list without any keeps its order.
+    #[must_use]
+    pub fn first_pass(u: &Utterance) -> Self {
+        Self::by(u, &first_pass(u), None)
+    }
+
+    /// The order by [`combine`].
+    ///
+    /// # Panics
+    /// If the scores do not match the hypotheses.
+    #[must_use]
+    pub fn rescored(u: &Utterance, scores: ModelScores<'_>, weights: Weights) -> Self {
+        Self::by(u, &combine(u, scores.lm, weights), Some(scores))
+    }
+
+    fn by(u: &Utterance, totals: &[f64], scores: Option<ModelScores<'_>>) -> Self {
+        let entry = |(position, index): (usize, usize)| {
+            let hypothesis = &u.hypotheses[index];
+            Ranked {
+                text: hypothesis.text.clone(),
+                total: totals[index],
+                first: hypothesis.score,
+                lm: scores.map(|scores| scores.lm[index]),
+                rank: position + 1,
+                index,
+                truncated: scores.is_some_and(|scores| scores.truncated[index]),
+            }
+        };
+        let hypotheses = descending(totals).into_iter().enumerate().map(entry).collect();
+        Self { id: u.id.clone(), hypotheses }
+    }
+
+    /// Index, in the list as given, of the hypothesis that ranks first.
+    ///
+    /// # Panics
+    /// If the list is empty; none that a reader gives is.
+    #[must_use]
+    pub fn choice(&self) -> usize {
+        self.hypotheses[0].index
+    }
+
+    /// Number of truncated hypotheses.
+    #[must_use]
+    pub fn truncated_count(&self) -> usize {
+        self.hypotheses.iter().filter(|h| h.truncated).count()
+    }
+
+    /// The utterance in this order, with `lm` and `total` as rescoring writes them. The recogniser's own
+    /// `lm` is kept as `first_lm`; one beside a `total` came from an earlier rescoring and is replaced.
+    /// Where the first pass alone orders the list, hypotheses are moved and otherwise left as they are.
+    ///
+    /// # Panics
+    /// If `u` is not the utterance that was ranked.
+    #[must_use]
+    pub fn apply(&self, mut u: Utterance) -> Utterance {
+        let mut given: Vec<_> = u.hypotheses.drain(..).map(Some).collect();
+        u.hypotheses.extend(self.hypotheses.iter().map(|ranked| {
+            let Some(mut hypothesis) = given[ranked.index].take() else {
+                unreachable!("an index stands once in a ranking")
+            };
+            if let Some(lm) = ranked.lm {
+                if let (Some(first_lm), None) = (hypothesis.lm, hypothesis.total) {
+                    hypothesis.extra.entry(FIRST_LM).or_insert_with(|| first_lm.into());
+                }
+                hypothesis.lm = Some(lm);
+                hypothesis.total = Some(ranked.total);
+            }
+            hypothesis
+        }));
+        u
+    }
+}
+
+/// Indices by descending value. Equal values keep their order, NaN comes last: [`best`](super::best)
+/// chooses the first of them.
+fn descending(values: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| {
+        let (a, b) = (values[a], values[b]);
+        a.is_nan().cmp(&b.is_nan()).then(b.partial_cmp(&a).unwrap_or(std::cmp::Ordering::Equal))
+    });
+    order
+}
