@@ -1,5 +1,8 @@
 //! LoRB: low-rank adaptation of a frozen BERT that re-ranks the N-best hypotheses of a speech
 //! recogniser.
+//!
+//! Start with [`rescorer`]: it loads a base and adapters, and rescores, evaluates, tunes and trains. The other
+//! modules are what it is made of. `lorb`, the program, and the npm package are built on it too.
 
 #![warn(missing_docs)]
 

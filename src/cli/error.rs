@@ -127,6 +127,7 @@ fn plain(error: &io::Error) -> String {
 mod tests {
     use lorb::bench::BenchError;
     use lorb::model::{FaultKind, ModelError};
+    use lorb::rescorer::RescorerError;
     use lorb::train::TrainError;
 
     use super::*;
@@ -142,6 +143,8 @@ mod tests {
             "a limit of the device is exceeded (said so); lower --batch-tokens or use --device cpu";
         assert_eq!(chain(&model), expected);
         assert_eq!(chain(&TrainError::Model(model.clone())), expected);
+        assert_eq!(chain(&RescorerError::Model(model.clone())), expected);
+        assert_eq!(chain(&RescorerError::Train(TrainError::Model(model.clone()))), expected);
         assert_eq!(chain(&BenchError::Model(model)), expected);
         let training = TrainError::Device { fault: fault(FaultKind::OutOfMemory), kept: 8 };
         assert_eq!(

@@ -143,6 +143,40 @@ test('load, dictate, correct, tune, compare and keep, on the CPU', async (t) => 
   await context.close();
 });
 
+test('a file is re-ranked as the native tool does it, from the recogniser’s own order', async (t) => {
+  const { page, context, complaints } = await visit({ acceptDownloads: true, viewport: SIZES.desktop, reducedMotion: 'reduce' });
+  const list = (id) => ({ id, site: 'x', nbest: [{ text: 'turn of the light', score: -3, lm: -7 }, { text: 'turn off the light' }, { text: 'turn off the lights', score: -1 }] });
+  const own = [list('call-1'), list('call-2')].map((utterance) => JSON.stringify(utterance)).join('\n');
+  await page.locator('input[name="domain"][value="own"]').check({ force: true });
+  await page.setInputFiles('#try-file', { name: 'calls.jsonl', mimeType: 'application/jsonl', buffer: Buffer.from(own) });
+  // The one without a score ranks with the lowest of its list, as in the core.
+  await page.locator('#ranking > li').nth(2).waitFor();
+  const order = await page.locator('#ranking > li').evaluateAll((rows) => rows.map((row) => row.dataset.index));
+  assert.deepEqual(order, ['2', '0', '1']);
+
+  await page.selectOption('#model-source', 'served:tiny');
+  await page.selectOption('#model-device', 'wasm');
+  await page.click('#model-load');
+  await page.locator('#model-chip[data-state=ready]').waitFor();
+  const tiny = join(root, 'tests/golden/tiny');
+  const golden = join(tiny, 'adapter');
+  await page.setInputFiles('#bring-files', ['adapter_config.json', 'adapter_model.safetensors'].map((name) => join(golden, name)));
+  await page.locator('#try-all:not([disabled])').waitFor();
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#try-all')]);
+  const lines = readFileSync(await download.path(), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+  const directory = writeFiles(scratch(t), { 'calls.jsonl': Buffer.from(own).toString('base64') });
+  const native = lorb('rescore', join(directory, 'calls.jsonl'), '--model', tiny, '--adapter', golden, '--beta', '1');
+  const expected = native.trim().split('\n').map((line) => JSON.parse(line));
+  for (const [at, { id, site, nbest }] of lines.entries()) {
+    assert.deepEqual([id, site], [expected[at].id, 'x']);
+    assert.deepEqual(nbest.map(({ text }) => text), expected[at].nbest.map(({ text }) => text));
+    assert.equal(nbest.find(({ text }) => text === 'turn of the light').first_lm, -7);
+    nbest.forEach(({ lm }, place) => assert.ok(Math.abs(lm - expected[at].nbest[place].lm) < 1e-4));
+  }
+  quiet(complaints);
+  await context.close();
+});
+
 test('a second visit works without a server', async () => {
   const own = await start();
   try {

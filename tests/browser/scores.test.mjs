@@ -43,14 +43,20 @@ for (const [base, device, folder] of [
         const rescorer = await Rescorer.fromPretrained(folder, { device, adapter: `/golden/${base}/adapter` });
         const ranked = await rescorer.rescoreAll(given, { weights: { beta: 1 } });
         const single = await rescorer.rescore(given[0], { weights: { beta: 1 } });
+        const own = given.map((list) => ({ ...list, site: 'x', nbest: list.nbest.map((hypothesis) => ({ ...hypothesis, lm: -7 })) }));
+        const reranked = await rescorer.rerank(own, { weights: { beta: 1 } });
+        const tooMany = { id: 'call-7', nbest: Array.from({ length: 201 }, () => 'a') };
+        const refused = await rescorer.rescore(tooMany).catch(({ name, message }) => ({ name, message }));
         const raw = await rescorer.score([given[0].nbest.map(({ text }) => text)]);
         const report = await rescorer.evaluate(given, { weights: { beta: 1 } });
-        rescorer.disableAdapters();
-        const first = await rescorer.rescore(given[0]);
+        const first = await rescorer.rescore(given[0], { adapter: null });
+        // The package's own first pass is the core's, also where scores are missing.
+        const gaps = given.map(({ nbest }) => nbest.map(({ text, score }, at) => (at % 3 === 1 ? { text } : { text, score })));
+        const orders = { core: await rescorer.rescoreAll(gaps, { adapter: null }), page: gaps.map(window.lorb.firstPass) };
         const { hash, dtype, deviceName, parameters } = rescorer;
         const memory = await rescorer.memory();
         await rescorer.dispose();
-        return { ranked, single, raw, report, first, hash, dtype, deviceName, parameters, memory };
+        return { ranked, single, reranked, refused, raw, report, first, orders, hash, dtype, deviceName, parameters, memory };
       },
       [base, device, folder, given],
     );
@@ -62,11 +68,20 @@ for (const [base, device, folder] of [
     assert.ok(greatest < TOLERANCE, `${greatest}`);
     // A single list, and scores without ranking, give the same results as all lists together.
     answer.single.forEach(({ lm }, at) => assert.ok(Math.abs(lm - answer.ranked[0][at].lm) < TOLERANCE));
+    // Written back as the native tool writes lists, with the recogniser's own lm under another name.
+    for (const [at, { id, site, nbest }] of answer.reranked.entries()) {
+      assert.deepEqual([id, site], [native[at].id, 'x']);
+      nbest.forEach(({ total }, place) => assert.ok(Math.abs(total - native[at].nbest[place].total) < TOLERANCE));
+      assert.ok(nbest.every(({ lm, first_lm: before }) => lm !== -7 && before === -7));
+    }
+    assert.equal(answer.refused.name, 'BadInputError');
+    assert.match(answer.refused.message, /utterance "call-7".*201/);
     for (const { index, lm } of answer.single) assert.ok(Math.abs(answer.raw[0][index] - lm) < TOLERANCE);
     // Without an adapter, the first-pass order is kept and there are no scores.
     const best = Math.max(...given[0].nbest.map(({ score }) => score));
     assert.equal(answer.first[0].score, best);
     assert.ok(answer.first.every(({ lm }) => lm === null));
+    assert.deepEqual(answer.orders.page, answer.orders.core);
     assert.equal(answer.report.utterances, given.filter(({ ref }) => ref !== undefined).length);
     assert.equal(answer.report.choices.length, given.length);
     quiet(complaints);
