@@ -25,6 +25,8 @@ fn help_goes_to_standard_output() {
 #[test]
 fn defaults_in_the_help_are_those_of_the_library() {
     let help = Sandbox::new().run("train --help").done();
+    // As one line: clap breaks lines anywhere.
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let train = lorb::train::TrainConfig::default();
     let lora = lorb::model::LoraConfig::default();
     let defaults = [
