@@ -1,8 +1,69 @@
-//! LoRB: low-rank adaptation of a frozen BERT that re-ranks the N-best hypotheses of a speech
-//! recogniser.
+//! LoRB re-ranks the N-best hypotheses of a speech recogniser with a frozen BERT and small adapters, and trains such
+//! adapters, on a GPU, on the CPU and in the browser.
 //!
-//! Start with [`rescorer`]: it loads a base and adapters, and rescores, evaluates, tunes and trains. The other
-//! modules are what it is made of. `lorb`, the program, and the npm package are built on it too.
+//! [`rescorer::Rescorer`] does what the commands of the program `lorb` do:
+//!
+//! ```
+//! use std::fs;
+//!
+//! use lorb::adapter::AdapterFiles;
+//! use lorb::base::{Base, BaseFiles, TokenizerFile};
+//! use lorb::device::{DeviceChoice, select};
+//! use lorb::nbest::JsonLines;
+//! use lorb::rescorer::{Options, Rescorer};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # std::env::set_current_dir("tests/golden/tiny")?;
+//! // A pretrained BERT in the layout of Hugging Face, as bytes.
+//! let base = Base::from_files(BaseFiles {
+//!     config: &fs::read("config.json")?,
+//!     tokenizer: TokenizerFile::Json(&fs::read("tokenizer.json")?),
+//!     weights: fs::read("model.safetensors")?,
+//! })?;
+//! let mut rescorer = Rescorer::new(base, &select(DeviceChoice::Cpu)?.device)?;
+//!
+//! // An adapter that LoRB or PEFT trained for this base. Adapters are used by name.
+//! rescorer.read_adapter("calls", &AdapterFiles {
+//!     config: fs::read("adapter/adapter_config.json")?,
+//!     weights: fs::read("adapter/adapter_model.safetensors")?,
+//! })?;
+//!
+//! // One utterance per line: {"id":"u1","ref":"turn it on","nbest":[{"text":"turn it on","score":-3.2}, ...]}
+//! let file = fs::read("lists.jsonl")?;
+//! let lists: Vec<_> = JsonLines::new(&file[..], "lists.jsonl").collect::<Result<_, _>>()?;
+//!
+//! // Find the weights of the combination on lists with references, then re-rank.
+//! let tuned = rescorer.tune(&lists, Options::adapter("calls"), false)?;
+//! let ranked = rescorer.rescore(&lists, Options::adapter("calls"))?;
+//! println!("{}: {}", ranked[0].id, ranked[0].hypotheses[0].text);
+//! # let _ = tuned;
+//! # assert_eq!(ranked.len(), lists.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/rescore.rs` and `examples/train.rs` are complete programs.
+//!
+//! # Modules
+//!
+//! | module | what |
+//! |---|---|
+//! | [`rescorer`] | a base with its adapters: rescore, evaluate, tune, train. Start here |
+//! | [`nbest`] | N-best lists: types, readers, writer |
+//! | [`base`] | pretrained encoders from bytes or a stream |
+//! | [`adapter`] | adapters as PEFT directories |
+//! | [`score`] | word errors, combination of scores, tuning, confidence intervals |
+//! | [`train`] | objectives, settings, the trainer and its messages |
+//! | [`model`] | the encoder, tuning methods, scoring |
+//! | [`ops`] | the operations of the model on CPU and GPU |
+//! | [`device`] | GPU, CPU or software adapter; not on wasm |
+//! | [`remedy`] | what a user can do about an error |
+//! | [`bench`], [`study`] | measuring speed, and comparing methods |
+//!
+//! # Features
+//!
+//! `cli` (default) builds the program: files, network, progress bars. Libraries do without:
+//! `default-features = false`.
 
 #![warn(missing_docs)]
 

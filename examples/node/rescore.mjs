@@ -35,11 +35,8 @@ const rescorer = await Rescorer.fromPretrained(await folder(base, ['config.json'
 });
 try {
   const utterances = await rescorer.parseNbest(await text(process.stdin), 'standard input');
-  const ranked = await rescorer.rescoreAll(utterances, beta === undefined ? {} : { weights: { beta: Number(beta) } });
-  for (const [at, nbest] of ranked.entries()) {
-    const { id, ref } = utterances[at];
-    console.log(JSON.stringify({ id, ref, nbest }));
-  }
+  const options = beta === undefined ? {} : { weights: { beta: Number(beta) } };
+  for (const utterance of await rescorer.rerank(utterances, options)) console.log(JSON.stringify(utterance));
 } finally {
   await rescorer.dispose();
 }
