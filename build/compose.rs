@@ -17,14 +17,14 @@ pub struct Variant {
     pub values: Vec<String>,
     /// WGSL extensions, for `enable` lines.
     pub enable: Vec<String>,
-    /// Shared files beyond those that the kernel itself names.
+    /// Shared files in addition to those that the kernel names.
     pub uses: Vec<String>,
-    /// Constants: a whole number becomes a u32, a fraction an f32.
+    /// Constants: an integer becomes a u32, a fraction an f32.
     pub constants: BTreeMap<String, Value>,
 }
 
 impl Variant {
-    /// The lines that come before everything else.
+    /// The lines before everything else.
     pub fn head(&self) -> Result<String, String> {
         let mut head: String =
             self.enable.iter().map(|extension| format!("enable {extension};\n")).collect();
@@ -73,7 +73,7 @@ impl Files {
         }
     }
 
-    /// What a variant is composed of, in order; each file once.
+    /// The parts of a variant, in order; each file once.
     pub fn parts(&mut self, kernel: &str, variant: &Variant) -> Result<Vec<Part>, String> {
         let mut parts = vec![Part::Head(variant.head()?)];
         for shared in &variant.uses {

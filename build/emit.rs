@@ -1,4 +1,4 @@
-//! The Rust that launch code includes.
+//! Generates the Rust that launch code includes.
 
 use std::fmt::Write;
 

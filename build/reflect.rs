@@ -1,4 +1,4 @@
-//! What a composed shader says of itself, by naga, which also validates it.
+//! Validates and reflects a composed shader with naga.
 
 use naga::front::wgsl::{Frontend, Options};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -8,7 +8,7 @@ use naga::{
 
 use crate::compose::{Part, Variant};
 
-/// Limits that every WebGPU device offers; more would exclude some.
+/// Limits that every WebGPU device guarantees.
 const STORAGE_BUFFERS: usize = 8;
 const INVOCATIONS: u32 = 256;
 const WORKGROUP_BYTES: u32 = 16 * 1024;
@@ -34,7 +34,7 @@ pub fn reflect(
 ) -> Result<Reflected, String> {
     let name = variant.name.clone();
     let fail = |what: String| format!("shaders/{kernel}.wgsl, variant {name}: {what}");
-    // Extensions are the launch code's to offer where the device has them; here all are known.
+    // The launch code checks extensions; here all are enabled.
     let options = Options { capabilities: Capabilities::all(), ..Options::new() };
     let module = Frontend::new_with_options(options)
         .parse(source)
@@ -62,7 +62,7 @@ pub fn reflect(
                 "binding of {variable}: group 0, counted from 0, the uniform last"
             )));
         }
-        // A binding that is not used drops out of the automatic layout, and the launch fails.
+        // An unused binding is dropped from the automatic layout, and the launch would fail.
         if info.get_entry_point(0)[handle].is_empty() {
             return Err(fail(format!("{variable} is bound but not used")));
         }

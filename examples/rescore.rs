@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let selected = select(DeviceChoice::Auto)?;
     let mut rescorer = Rescorer::new(base, &selected.device)?;
     rescorer.read_adapter("mine", &files)?;
-    // A single adapter is faster as a part of the base's weights.
+    // A single adapter is faster if it is merged into the base's weights.
     let rescorer = rescorer.merged("mine")?;
 
     let reader = BufReader::new(File::open(lists)?);

@@ -3,7 +3,7 @@
 //! Graphics APIs are tried in the platform's order: Vulkan, Metal or DX12. A software adapter (llvmpipe, SwiftShader)
 //! runs the GPU's code on the CPU. It is slower than the CPU path, is meant for tests, and is used only on request.
 //!
-//! A device on which LoRB's kernels give wrong results is refused: see [`crate::ops::probe`].
+//! A device on which LoRB's kernels return wrong results is refused: see [`crate::ops::probe`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,7 +33,7 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Every choice, in the order of the documentation.
+    /// All choices, in documentation order.
     pub const ALL: [Self; 4] = [Self::Auto, Self::Gpu, Self::Cpu, Self::Software];
 }
 
@@ -68,14 +68,14 @@ pub enum SelectedKind {
     Software,
 }
 
-/// A device that is ready to compute.
+/// A device that is ready to use.
 #[derive(Debug, Clone)]
 pub struct Selected {
     /// The device; without autodiff.
     pub device: Device,
-    /// For people: the adapter's name and graphics API, or the CPU path.
+    /// Display name: the GPU's name and graphics API, or the CPU path.
     pub name: String,
-    /// What it is.
+    /// Its value.
     pub kind: SelectedKind,
     /// Why `auto` selected the CPU path, if it did.
     pub fallback: Option<Fallback>,
@@ -105,10 +105,10 @@ pub enum DeviceError {
     /// The name is not one of the choices.
     #[error("unknown device {name:?}; choose auto, gpu, cpu or software")]
     UnknownChoice {
-        /// The name as given.
+        /// The given name.
         name: String,
     },
-    /// No adapter of the kind asked for.
+    /// No device of the requested kind.
     #[error("no {wanted} was found through Vulkan, Metal or DX12 ({found})")]
     NoAdapter {
         /// GPU or software adapter.
@@ -121,7 +121,7 @@ pub enum DeviceError {
     Init {
         /// The adapter.
         name: String,
-        /// What wgpu said.
+        /// The error from wgpu.
         source: WgpuInitError,
     },
     /// burn's runtime compiles to a shader language other than WGSL, so it cannot run LoRB's kernels.
@@ -141,7 +141,7 @@ pub enum DeviceError {
     NoCooperativeMatrices {
         /// The device.
         name: String,
-        /// What it has instead.
+        /// What it supports instead.
         found: String,
     },
     /// The adapter returns wrong results.
@@ -149,7 +149,7 @@ pub enum DeviceError {
     Wrong {
         /// The adapter.
         name: String,
-        /// What is wrong.
+        /// The fault.
         source: ProbeError,
     },
 }
@@ -169,16 +169,16 @@ impl DeviceError {
     }
 }
 
-/// An adapter as wgpu describes it.
+/// A wgpu adapter.
 #[derive(Debug, Clone)]
 pub struct AdapterReport {
     /// Name, driver, graphics API and type.
     pub info: wgpu::AdapterInfo,
-    /// The most that a device on it may ask for.
+    /// Maximum limits of a device.
     pub limits: wgpu::Limits,
-    /// What it can do beyond the base of WebGPU.
+    /// Features beyond core WebGPU.
     pub features: wgpu::Features,
-    /// The products that its matrix units offer to WGSL.
+    /// Matrix products that its matrix units support in WGSL.
     pub cooperative_matrices: Vec<wgpu::CooperativeMatrixProperties>,
 }
 
@@ -189,10 +189,10 @@ impl AdapterReport {
         self.info.device_type == wgpu::DeviceType::Cpu
     }
 
-    /// Whether the kernels for cooperative matrices suit it.
+    /// Whether it supports the kernels for cooperative matrices.
     ///
     /// # Errors
-    /// What it has instead.
+    /// What it supports instead.
     pub fn cooperative(&self) -> Result<(), String> {
         use wgpu::CooperativeScalarType::{F16, F32};
         let wanted = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
@@ -215,9 +215,9 @@ impl AdapterReport {
     }
 }
 
-/// Every adapter that LoRB could run on, in the order in which `auto` prefers them.
+/// All wgpu adapters that LoRB can run on, in the order of preference of `auto`.
 ///
-/// Adapters behind OpenGL are left out: its compute shaders do not hold what the kernels need.
+/// OpenGL is excluded, because its compute shaders lack what the kernels need.
 #[must_use]
 pub fn adapters() -> Vec<AdapterReport> {
     let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
@@ -238,17 +238,17 @@ pub fn adapters() -> Vec<AdapterReport> {
         .collect()
 }
 
-/// Opens the device that `choice` stands for, and the first time in a process runs the quick probe on it, unless it is
-/// the CPU path. Asked twice for the same one, it gives the same one.
+/// Opens the device for `choice`. The first time in a process, it runs the quick probe, except on the CPU path.
+/// Repeated calls return the same device.
 ///
 /// # Errors
-/// [`DeviceError`]. Never with [`DeviceChoice::Auto`]: the CPU path is always available, and `fallback` then says why it
-/// was selected.
+/// [`DeviceError`]. Never with [`DeviceChoice::Auto`]: the CPU path is always available, and `fallback` then says why
+/// it was selected.
 pub fn select(choice: DeviceChoice) -> Result<Selected, DeviceError> {
     find(choice, probed)
 }
 
-/// As [`select`], but takes the device as it is: for `lorb doctor`, which probes more thoroughly itself.
+/// As [`select`], but without the probe: for `lorb doctor`, which runs a more thorough one.
 ///
 /// # Errors
 /// As for [`select`].
@@ -256,11 +256,11 @@ pub fn select_unprobed(choice: DeviceChoice) -> Result<Selected, DeviceError> {
     find(choice, |opened| Ok(opened.selected.clone()))
 }
 
-/// Lets a device that [`select`] gave rescore on its matrix units, with factors rounded to f16, once they have
-/// passed the probe. Experimental: it has not run on any device yet.
+/// Enables rescoring on the matrix units of a device from [`select`], with factors rounded to f16, if they pass the
+/// probe. Experimental: it has not run on any device yet.
 ///
 /// # Errors
-/// [`DeviceError::NoCooperativeMatrices`] where there are none, [`DeviceError::Wrong`] where their results differ.
+/// [`DeviceError::NoCooperativeMatrices`] if there are none, [`DeviceError::Wrong`] if their results differ.
 pub fn use_cooperative_matrices(selected: &Selected) -> Result<(), DeviceError> {
     let all = OPENED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let name = selected.name.clone();
@@ -276,7 +276,7 @@ pub fn use_cooperative_matrices(selected: &Selected) -> Result<(), DeviceError> 
     }
 }
 
-/// What is left to do with a device once it is open.
+/// Finishes the setup of an open device.
 type Accept = fn(&mut Opened) -> Result<Selected, DeviceError>;
 
 fn probed(opened: &mut Opened) -> Result<Selected, DeviceError> {
@@ -345,17 +345,17 @@ fn listed(all: &[AdapterReport]) -> String {
     format!("found {}", names.join(", "))
 }
 
-/// A device that was set up.
+/// An opened device.
 struct Opened {
     key: (DeviceKind, wgpu::Backend),
     selected: Selected,
-    /// Whether the kernels for cooperative matrices suit it, or what it has instead.
+    /// Whether it supports the kernels for cooperative matrices, or what it supports instead.
     matrices: Result<(), String>,
-    /// What the quick probe said, once it has run.
+    /// The result of the quick probe, once it has run.
     verdict: Option<Result<(), ProbeError>>,
 }
 
-/// Devices opened so far: the runtime refuses to set the same one up twice.
+/// Opened devices: the runtime does not allow setting up the same one twice.
 static OPENED: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
 
 fn open(
@@ -400,7 +400,7 @@ mod tests {
     use crate::test_gpu;
 
     #[test]
-    fn matrix_units_are_refused_where_there_are_none() {
+    fn missing_matrix_units_are_an_error() {
         let error = use_cooperative_matrices(&cpu()).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("CPU has no cooperative matrices of 16 by 16"), "{text}");

@@ -1,8 +1,8 @@
-//! SHA-256 as people and files write it.
+//! SHA-256 in hexadecimal digits.
 
 use sha2::{Digest, Sha256};
 
-/// What was hashed, as 64 hexadecimal digits.
+/// The digest as 64 hexadecimal digits.
 #[must_use]
 pub fn hex(hasher: Sha256) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -2,8 +2,8 @@
 
 mod cli;
 
-/// Every operation of the CPU path allocates its result; an allocator that keeps large blocks
-/// spares the kernel mapping and clearing them each time.
+/// Every operation of the CPU path allocates its result. This allocator keeps large blocks, so the kernel does not
+/// map and clear them each time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

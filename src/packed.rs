@@ -1,19 +1,19 @@
-//! Frozen weights in host memory, in full or in fewer bits.
+//! Frozen weights in host memory, in f32, f16 or int8.
 
 use std::fmt;
 use std::str::FromStr;
 
 use half::f16;
 
-/// How many bits a frozen weight is kept in.
+/// Precision of a frozen weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// 32: as the CPU path computes.
+    /// f32, as in the computation of the CPU path.
     #[default]
     F32,
-    /// 16, half precision.
+    /// f16.
     F16,
-    /// 8, with one f32 scale for each output: `round(w / scale)`, `scale = max |w| / 127`.
+    /// int8, with one f32 scale per output: `round(w / scale)`, `scale = max |w| / 127`.
     Int8,
 }
 
@@ -50,21 +50,21 @@ pub struct Packed {
 /// The elements of a [`Packed`] weight.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Elements {
-    /// In full.
+    /// f32.
     F32(Vec<f32>),
-    /// Half precision.
+    /// f16.
     F16(Vec<f16>),
     /// `values[i] * scales[i / inputs]`.
     Int8 {
         /// From -127 to 127.
         values: Vec<i8>,
-        /// One for each row.
+        /// One per row.
         scales: Vec<f32>,
     },
 }
 
 impl Packed {
-    /// Rounds `values`, rows of `inputs`, to a precision; in full they are taken as they are.
+    /// Rounds `values`, in rows of `inputs`, to a precision; f32 is unchanged.
     #[must_use]
     pub fn new(values: Vec<f32>, inputs: usize, precision: Precision) -> Self {
         let elements = match precision {
@@ -80,10 +80,10 @@ impl Packed {
         Self { inputs, elements }
     }
 
-    /// A weight of `inputs` columns from elements that are rounded already.
+    /// A weight with `inputs` columns from already rounded elements.
     ///
     /// # Panics
-    /// When they do not make up whole rows with a scale each.
+    /// If they are not complete rows with one scale each.
     #[must_use]
     pub fn from_elements(elements: Elements, inputs: usize) -> Self {
         let packed = Self { inputs, elements };
@@ -94,7 +94,7 @@ impl Packed {
         packed
     }
 
-    /// What the elements are kept in.
+    /// The precision of the elements.
     #[must_use]
     pub fn precision(&self) -> Precision {
         match self.elements {
@@ -104,7 +104,7 @@ impl Packed {
         }
     }
 
-    /// The elements, and the scales where there are any.
+    /// The elements, and the scales if there are any.
     #[must_use]
     pub fn elements(&self) -> &Elements {
         &self.elements
@@ -120,7 +120,7 @@ impl Packed {
         }
     }
 
-    /// The same weight in another precision; in its own it is handed through.
+    /// Converts the weight to another precision; unchanged if it is the same.
     #[must_use]
     pub fn to(self, precision: Precision) -> Self {
         if self.precision() == precision {
@@ -130,7 +130,7 @@ impl Packed {
         Self::new(self.into_f32(), inputs, precision)
     }
 
-    /// The elements in full; a weight that is in full gives them without a copy.
+    /// The elements as f32, without a copy if they are already f32.
     #[must_use]
     pub fn into_f32(self) -> Vec<f32> {
         match self.elements {
@@ -144,10 +144,10 @@ impl Packed {
         }
     }
 
-    /// Puts the rows of `other` behind these.
+    /// Appends the rows of `other`.
     ///
     /// # Panics
-    /// When precision or columns differ.
+    /// If precision or number of columns differ.
     pub fn append(&mut self, other: Self) {
         assert_eq!(self.inputs, other.inputs, "rows of one length");
         match (&mut self.elements, other.elements) {
@@ -164,8 +164,8 @@ impl Packed {
         }
     }
 
-    /// The words of 32 bits that a device keeps, as floats of these bits: elements little-endian and
-    /// end to end, for int8 filled up to a word, the scales behind them.
+    /// The 32-bit words that a device stores, as floats with these bits: contiguous little-endian elements, padded to a
+    /// word for int8, followed by the scales.
     #[must_use]
     pub fn into_words(self) -> Vec<f32> {
         match self.elements {
@@ -189,10 +189,10 @@ impl Packed {
     }
 }
 
-/// Appends a row rounded to 8 bits, and gives its scale.
+/// Appends a row rounded to 8 bits, and returns its scale.
 pub(crate) fn quantise(row: &[f32], out: &mut Vec<i8>) -> f32 {
     let scale = row.iter().fold(0.0f32, |most, w| most.max(w.abs())) / 127.0;
-    // A row of zeros has no scale; anything times 0 is right.
+    // A row of zeros can have any scale.
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
     out.extend(row.iter().map(|w| (w * inverse).round() as i8));
     scale

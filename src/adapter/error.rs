@@ -1,31 +1,30 @@
-//! What can be wrong with an adapter directory.
+//! Errors in an adapter directory.
 
 use crate::base::TensorFault;
 use crate::model::ModelError;
 
-/// Why an adapter cannot be read, written or used with a base. Messages name the file's part at
-/// fault; the door that owns the files adds the directory.
+/// Why an adapter cannot be read, written or used with a base. Messages name the invalid part of the file; the caller
+/// adds the directory.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AdapterError {
-    /// `adapter_config.json` is no JSON object.
+    /// `adapter_config.json` is not a JSON object.
     #[error("adapter_config.json: not valid JSON: {0}")]
     ConfigJson(String),
-    /// A setting is missing, malformed, or would change the scores in a way that LoRB does not
-    /// compute.
+    /// A setting is missing, malformed, or changes the scores in a way that LoRB does not support.
     #[error("adapter_config.json: `{key}` {what}")]
     Setting {
-        /// The key at fault.
+        /// The invalid key.
         key: String,
-        /// What is wrong with it.
+        /// The problem.
         what: String,
     },
-    /// The settings do not suit the base.
+    /// The settings do not fit the base.
     #[error("adapter_config.json: {0}")]
     Model(#[from] ModelError),
     /// The container of the weights is damaged, or a tensor in it cannot be read.
     #[error("adapter_model.safetensors: {0}")]
     Tensor(#[from] TensorFault),
-    /// A tensor that the settings ask for is not there.
+    /// A tensor required by the settings is missing.
     #[error("adapter_model.safetensors: tensor `{name}` is missing; {why}")]
     Missing {
         /// Name in the file.
@@ -33,15 +32,15 @@ pub enum AdapterError {
         /// Why it is needed.
         why: String,
     },
-    /// A tensor has no place in the base or in the settings.
+    /// A tensor belongs neither to the base nor to the settings.
     #[error("adapter_model.safetensors: tensor `{name}` would go unused: {why}")]
     Unused {
         /// Name in the file.
         name: String,
-        /// Why it has no place.
+        /// Why it is unused.
         why: String,
     },
-    /// A tensor has another shape than base and settings demand.
+    /// A tensor's shape does not match base and settings.
     #[error(
         "adapter_model.safetensors: tensor `{name}` has shape {found:?}; base and settings ask for {expected:?}"
     )]
@@ -50,19 +49,19 @@ pub enum AdapterError {
         name: String,
         /// Shape in the file.
         found: Vec<usize>,
-        /// Shape asked for.
+        /// Required shape.
         expected: Vec<usize>,
     },
-    /// Some layers adapt other modules than the rest.
+    /// Layers adapt different modules.
     #[error(
         "adapter_model.safetensors: module `{module}` is not adapted, though its kind is in another layer; LoRB adapts \
          the same modules in every chosen layer"
     )]
     Uneven {
-        /// The module left out.
+        /// The missing module.
         module: String,
     },
-    /// PEFT wrote the adapter of a bare encoder: it cannot score.
+    /// The adapter of a bare encoder, as PEFT writes it, has no score head.
     #[error(
         "adapter_model.safetensors: no score head (base_model.model.score.weight and .bias); save \
          the adapter from a model that has a linear layer `score`, with \
@@ -72,9 +71,9 @@ pub enum AdapterError {
     /// The `lorb` section of the metadata is malformed.
     #[error("adapter_model.safetensors: metadata `lorb`: `{key}` {what}")]
     Metadata {
-        /// The key at fault, `.` for the section itself.
+        /// The invalid key, `.` for the section itself.
         key: String,
-        /// What is wrong with it.
+        /// The problem.
         what: String,
     },
     /// The adapter was trained on another base.
@@ -83,14 +82,14 @@ pub enum AdapterError {
          {found}"
     )]
     ForeignBase {
-        /// SHA-256 that the adapter remembers.
+        /// SHA-256 stored in the adapter.
         expected: String,
-        /// SHA-256 of the base at hand.
+        /// SHA-256 of the given base.
         found: String,
-        /// ` (name)` of the adapter's base where it is known, or empty.
+        /// ` (name)` of the adapter's base if known, or empty.
         name: String,
     },
-    /// The adapter cannot be put into files.
+    /// The adapter cannot be written.
     #[error("the adapter cannot be written: {0}")]
     Unwritable(String),
 }

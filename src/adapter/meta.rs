@@ -1,5 +1,4 @@
-//! What LoRB remembers beside the weights: the `lorb` entry of the safetensors metadata, a JSON
-//! object in text.
+//! LoRB's metadata of an adapter: the `lorb` entry of the safetensors metadata, a JSON object as text.
 
 use serde_json::{Map, Value};
 
@@ -9,30 +8,29 @@ use crate::score::Weights;
 /// Key of the entry in `__metadata__`.
 pub(super) const SECTION: &str = "lorb";
 
-/// Version of the section's meaning; a reader refuses a newer one.
+/// Version of the section; readers reject newer ones.
 const FORMAT: u64 = 1;
 
-/// What travels with an adapter beside its weights. Every part may be absent, as in an adapter
-/// written by PEFT.
+/// Metadata of an adapter. Every field may be absent, as in an adapter written by PEFT.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AdapterMeta {
-    /// Weights of the combination with the first pass, tuned on dev data.
+    /// Weights of the score combination, tuned on dev data.
     pub weights: Option<Weights>,
     /// SHA-256 of the base's `model.safetensors`, 64 hexadecimal digits.
     pub base_hash: Option<String>,
     /// Hub id or name of the base; `base_model_name_or_path` of `adapter_config.json`.
     pub base_name: Option<String>,
-    /// Objective that the adapter was trained with.
+    /// Training objective.
     pub objective: Option<String>,
-    /// Other entries, kept as they are.
+    /// Other entries, preserved unchanged.
     pub extra: Map<String, Value>,
 }
 
 impl AdapterMeta {
-    /// Checks that the adapter belongs to a base, as far as it remembers one.
+    /// Checks that the adapter belongs to a base, if it stores a hash.
     ///
     /// # Errors
-    /// [`AdapterError::ForeignBase`] when the remembered hash is another.
+    /// [`AdapterError::ForeignBase`] if the stored hash differs.
     pub fn check_base(&self, hash: &str) -> Result<(), AdapterError> {
         match &self.base_hash {
             Some(expected) if expected != hash => Err(AdapterError::ForeignBase {
@@ -44,7 +42,7 @@ impl AdapterMeta {
         }
     }
 
-    /// The section as JSON text. Keys come in a fixed order, so equal metadata gives equal text.
+    /// The section as JSON text. Keys have a fixed order, so equal metadata gives equal text.
     pub(super) fn to_text(&self) -> Result<String, AdapterError> {
         let mut map = Map::new();
         map.insert("format".into(), FORMAT.into());
@@ -70,7 +68,7 @@ impl AdapterMeta {
         serde_json::to_string(&map).map_err(|e| AdapterError::Unwritable(e.to_string()))
     }
 
-    /// Reads the section; `base_name` stands elsewhere and stays empty.
+    /// Reads the section; `base_name` is stored elsewhere and stays empty.
     pub(super) fn from_text(text: &str) -> Result<Self, AdapterError> {
         let mut map: Map<String, Value> = serde_json::from_str(text)
             .map_err(|e| fault(".", format!("is not valid JSON: {e}")))?;
@@ -87,7 +85,7 @@ impl AdapterMeta {
             }
             None => return Err(fault("format", "is missing".into())),
         }
-        // Written for the record only; the reader's own version is written back.
+        // For information only; LoRB's own version is written back.
         map.shift_remove("version");
         let weights = match (number(&mut map, "beta")?, number(&mut map, "gamma")?) {
             (Some(beta), gamma) => Some(Weights { beta, gamma: gamma.unwrap_or(0.0) }),

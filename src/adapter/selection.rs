@@ -1,4 +1,4 @@
-//! Which modules an `adapter_config.json` adapts, by PEFT's rules.
+//! Selects the modules that an `adapter_config.json` adapts, by PEFT's rules.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use crate::model::{LoraConfig, ModelError, Target};
 /// One linear layer of one encoder layer.
 pub(super) type Module = (usize, Target);
 
-/// How the adapted modules are named.
+/// How the adapted modules are specified.
 #[derive(Debug)]
 pub(super) enum Selection {
-    /// By lists: what they select can be worked out and held against the tensors.
+    /// By lists: their selection can be computed and checked against the tensors.
     Lists { targets: Vec<String>, excluded: Vec<String>, layers: Option<Vec<usize>> },
-    /// By a regular expression, in Python's dialect: the tensors say what it matched.
+    /// By a regular expression in Python's dialect: the tensors show what it matched.
     Tensors,
 }
 
@@ -57,10 +57,10 @@ impl Selection {
         Ok(Self::Lists { targets, excluded, layers })
     }
 
-    /// The modules of a base that the lists select; `None` when only the tensors can say.
+    /// The modules of a base that the lists select; `None` if only the tensors can show that.
     ///
-    /// An entry selects the module of exactly its name, or, in the chosen layers, every module
-    /// whose name ends in it after a dot.
+    /// An entry selects the module with exactly its name, or, in the selected layers, every module whose name ends in
+    /// it after a dot.
     pub(super) fn modules(
         &self,
         base: &BertConfig,
@@ -142,7 +142,7 @@ fn check_pattern(value: Option<Value>, architecture: &Architecture) -> Result<()
     }
 }
 
-/// Targets and layers of a set of modules, which must be every target in every layer of the set.
+/// Targets and layers of a set of modules, which must contain every target in every layer.
 pub(super) fn split(
     modules: &BTreeSet<Module>,
     base: &BertConfig,

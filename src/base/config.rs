@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::BaseError;
 use super::arch::{Architecture, ConfigKeys};
 
-/// Largest value that a size in `config.json` may have. It keeps products of sizes far from
-/// overflow; the largest BERT published has 24 layers of 1024, so nothing real comes near.
+/// Maximum value of a size in `config.json`. It prevents overflow in products of sizes; the largest published BERT has
+/// 24 layers of 1024, far below this.
 const SIZE_LIMIT: u64 = 1 << 24;
 
 /// The activation of the feed-forward layer that the kernels compute: GELU by the error function.
@@ -24,7 +24,7 @@ pub struct BertConfig {
     pub hidden_size: usize,
     /// Encoder layers.
     pub num_hidden_layers: usize,
-    /// Attention heads a layer.
+    /// Attention heads per layer.
     pub num_attention_heads: usize,
     /// Width of the feed-forward layer.
     pub intermediate_size: usize,
@@ -44,8 +44,8 @@ impl BertConfig {
     /// guess would only fail later and less clearly.
     ///
     /// # Errors
-    /// [`BaseError::Config`] names the key at fault, [`BaseError::Architecture`] the model type and
-    /// why it is refused.
+    /// [`BaseError::Config`] names the invalid key, [`BaseError::Architecture`] the model type and why it is not
+    /// supported.
     pub fn from_json(bytes: &[u8]) -> Result<Self, BaseError> {
         let value: Value =
             serde_json::from_slice(bytes).map_err(|e| BaseError::ConfigJson(e.to_string()))?;
@@ -72,10 +72,10 @@ impl BertConfig {
         Ok(config)
     }
 
-    /// Checks relations between the sizes.
+    /// Checks that the sizes are consistent.
     ///
     /// # Errors
-    /// [`BaseError::Config`] names the key at fault.
+    /// [`BaseError::Config`] names the invalid key.
     pub fn check(&self) -> Result<(), BaseError> {
         let keys = &self.architecture.keys;
         let sizes = [
@@ -92,7 +92,7 @@ impl BertConfig {
                 return Err(config(key, format!("is {value}; expected 1 to {SIZE_LIMIT}")));
             }
         }
-        // Every layer costs a bounded amount of bookkeeping before the first tensor is looked for.
+        // Limits the work per layer before the first tensor is checked.
         if self.num_hidden_layers > 1024 {
             return Err(config(
                 keys.layers,
@@ -154,7 +154,7 @@ fn classes(map: &Map<String, Value>) -> impl Iterator<Item = &str> {
     classes.into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Refuses switches of `config.json` that change what the encoder computes.
+/// Rejects options of `config.json` that change the computation of the encoder.
 fn refuse_variants(map: &Map<String, Value>, keys: &ConfigKeys) -> Result<(), BaseError> {
     if let Some(kind) = text(map, keys.activation)?.filter(|kind| *kind != ACTIVATION) {
         let what =

@@ -1,20 +1,19 @@
-//! What can be wrong with a base.
+//! Errors in a base.
 
 use super::TensorFault;
 
-/// Why a base cannot be used. Each message names the file's part at fault; the door that owns the
-/// files adds the path.
+/// Why a base cannot be used. Each message names the invalid part of the file; the caller adds the path.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BaseError {
-    /// `config.json` is no JSON object.
+    /// `config.json` is not a JSON object.
     #[error("config.json: not valid JSON: {0}")]
     ConfigJson(String),
     /// A value of `config.json` is missing, malformed or not supported.
     #[error("config.json: `{key}` {what}")]
     Config {
-        /// The key at fault.
+        /// The invalid key.
         key: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         what: String,
     },
     /// The architecture is none that LoRB computes.
@@ -22,17 +21,17 @@ pub enum BaseError {
         "config.json: model_type {model_type:?} is not supported: {why}. Use a base of model_type {known}"
     )]
     Architecture {
-        /// The model type stated.
+        /// The model type in the file.
         model_type: String,
         /// Why LoRB does not compute it.
         why: &'static str,
         /// The model types that LoRB computes.
         known: String,
     },
-    /// The tokenizer file cannot be read, or does not suit the base.
+    /// The tokenizer file is invalid or does not match the base.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
-    /// The tokenizer gave an id that has no row in the token embedding.
+    /// The tokenizer has an id without a row in the token embedding.
     #[error(
         "tokenizer: token {token:?} has id {id}, but the base has {vocab_size} embeddings; are tokenizer and weights of one model?"
     )]
@@ -50,7 +49,7 @@ pub enum BaseError {
     /// The `lorb` section of the weights' metadata is malformed.
     #[error("model.safetensors: metadata `lorb`: {0}")]
     Metadata(String),
-    /// A tensor that the encoder needs is not there.
+    /// A tensor of the encoder is missing.
     #[error("model.safetensors: tensor `{name}` is missing{hint}")]
     MissingTensor {
         /// Name without prefix.
@@ -58,7 +57,7 @@ pub enum BaseError {
         /// What was found instead, or empty.
         hint: String,
     },
-    /// A tensor has values that half precision cannot hold.
+    /// A tensor has values that f16 cannot represent.
     #[error(
         "tensor `{name}` has a value beyond 65504, which f16 cannot hold; keep this base in f32"
     )]
@@ -66,21 +65,21 @@ pub enum BaseError {
         /// Name without prefix.
         name: String,
     },
-    /// A tensor was taken before: its memory is released.
+    /// A tensor was already taken and its memory released.
     #[error("tensor `{name}` was taken before")]
     Taken {
         /// Name without prefix.
         name: String,
     },
-    /// Layers were asked for that are not there.
+    /// More layers were requested than the base has, or none.
     #[error("it has {found} layers; its first {wanted} cannot be taken, but 1 to {found} can")]
     Layers {
-        /// Layers asked for.
+        /// Requested layers.
         wanted: usize,
         /// Layers of the base.
         found: usize,
     },
-    /// Two tensors of the file stand for one of the encoder's.
+    /// Two tensors of the file have the same meaning.
     #[error("model.safetensors: tensors `{first}` and `{second}` both stand for `{name}`")]
     Ambiguous {
         /// Name without prefix.
@@ -90,7 +89,7 @@ pub enum BaseError {
         /// The other name in the file.
         second: String,
     },
-    /// A tensor has another shape than `config.json` demands.
+    /// A tensor's shape does not match `config.json`.
     #[error(
         "model.safetensors: tensor `{name}` has shape {found:?}; config.json asks for {expected:?}"
     )]
@@ -99,10 +98,10 @@ pub enum BaseError {
         name: String,
         /// Shape in the file.
         found: Vec<usize>,
-        /// Shape that the configuration gives.
+        /// Shape required by the configuration.
         expected: Vec<usize>,
     },
-    /// The file holds a tensor of the encoder that `config.json` does not account for.
+    /// The file has an encoder tensor that is not part of the configuration.
     #[error(
         "model.safetensors: tensor `{name}` belongs to no part of the encoder that config.json describes ({hint})"
     )]

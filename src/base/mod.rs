@@ -29,14 +29,14 @@ use crate::digest::{hex, sha256};
 
 use crate::packed::Precision;
 
-/// The files of a base, in bytes.
+/// The files of a base, as bytes.
 #[derive(Debug)]
 pub struct BaseFiles<'a> {
     /// `config.json`.
     pub config: &'a [u8],
     /// `tokenizer.json`, or else `vocab.txt`.
     pub tokenizer: TokenizerFile<'a>,
-    /// `model.safetensors`; owned, so that it is not held twice.
+    /// `model.safetensors`; owned, so that there is only one copy.
     pub weights: Vec<u8>,
 }
 
@@ -45,20 +45,20 @@ pub struct BaseFiles<'a> {
 pub struct Base {
     /// Sizes and constants.
     pub config: BertConfig,
-    /// Text to ids.
+    /// The tokenizer.
     pub tokenizer: BertTokenizer,
     /// The encoder's tensors.
     pub weights: BaseWeights,
-    /// SHA-256 of `model.safetensors`, 64 hexadecimal digits, or of the file that it was made from
-    /// where LoRB wrote it in fewer bits; an adapter remembers it.
+    /// SHA-256 of `model.safetensors`, 64 hexadecimal digits; for a base written by `lorb export`, that of the
+    /// original. Adapters store it.
     pub hash: String,
 }
 
 impl Base {
-    /// Reads and checks a base.
+    /// Reads and validates a base.
     ///
     /// # Errors
-    /// [`BaseError`] names the file and the key, token or tensor at fault.
+    /// [`BaseError`] names the file and the invalid key, token or tensor.
     pub fn from_files(files: BaseFiles<'_>) -> Result<Self, BaseError> {
         let BaseFiles { config, tokenizer, weights } = files;
         let total = Some(weights.len() as u64);
@@ -68,11 +68,11 @@ impl Base {
         stream.finish()
     }
 
-    /// The same base without the layers above the first `count`: a smaller encoder of the same
-    /// pretraining. Its hash is another, so that no adapter is taken for one of the whole base.
+    /// The base with only its first `count` layers: a smaller encoder from the same pretraining. It has another hash,
+    /// so that adapters of the whole base do not fit it.
     ///
     /// # Errors
-    /// [`BaseError::Layers`] for none, or for more than there are.
+    /// [`BaseError::Layers`] if `count` is 0 or too large.
     pub fn first_layers(mut self, count: usize) -> Result<Self, BaseError> {
         let found = self.config.num_hidden_layers;
         if count == 0 || count > found {
@@ -87,7 +87,7 @@ impl Base {
     }
 }
 
-/// A base whose weights arrive piece by piece.
+/// A base whose weights arrive in chunks.
 #[derive(Debug)]
 pub struct BaseStream {
     config: BertConfig,
@@ -97,11 +97,11 @@ pub struct BaseStream {
 }
 
 impl BaseStream {
-    /// Reads and checks the small files. Linear weights will be kept in `precision`; `length` is that of
-    /// `model.safetensors`, where it is known beforehand.
+    /// Reads and validates the small files. Linear weights are stored in `precision`; `length` is the length of
+    /// `model.safetensors`, if known.
     ///
     /// # Errors
-    /// [`BaseError`] names the file and the key or token at fault.
+    /// [`BaseError`] names the file and the invalid key or token.
     pub fn new(
         config: &[u8],
         tokenizer: TokenizerFile<'_>,
@@ -114,10 +114,10 @@ impl BaseStream {
         Ok(Self { config, tokenizer, weights, hasher: Sha256::new() })
     }
 
-    /// Takes the next bytes of `model.safetensors`.
+    /// Processes the next bytes of `model.safetensors`.
     ///
     /// # Errors
-    /// [`BaseError`] names the first tensor at fault; after an error the stream is of no more use.
+    /// [`BaseError`] names the first invalid tensor; after an error, the stream can no longer be used.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), BaseError> {
         self.hasher.update(bytes);
         self.weights.push(bytes)
@@ -129,10 +129,10 @@ impl BaseStream {
         hex(self.hasher.clone())
     }
 
-    /// The base, once all bytes were taken.
+    /// The base, after all bytes.
     ///
     /// # Errors
-    /// [`BaseError::Tensor`] when bytes are missing.
+    /// [`BaseError::Tensor`] if bytes are missing.
     pub fn finish(self) -> Result<Base, BaseError> {
         let file_hash = self.file_hash();
         let Self { config, tokenizer, weights, .. } = self;

@@ -1,5 +1,4 @@
-//! What a base that LoRB wrote in fewer bits remembers of the one it was made from: the `lorb` entry of
-//! the metadata, a JSON object in text.
+//! The origin of a base written by `lorb export`: the `lorb` entry of the metadata, a JSON object as text.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +9,10 @@ use super::BaseError;
 /// Key of the entry in `__metadata__`.
 const SECTION: &str = "lorb";
 
-/// Version of the entry's meaning; a reader refuses a newer one.
+/// Version of the entry; readers reject newer ones.
 const FORMAT: u64 = 1;
 
-/// Which base a file of fewer bits stands for. Adapters remember a base by this hash, so that one
-/// trained on either fits the other.
+/// The original of an exported base. Adapters identify a base by this hash, so an adapter trained on either fits both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     format: u64,
@@ -23,13 +21,13 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The origin of a file made from the one with this hash.
+    /// The origin of a file exported from the base with this hash.
     #[must_use]
     pub fn new(base_sha256: String) -> Self {
         Self { format: FORMAT, base_sha256 }
     }
 
-    /// Reads it from a file's metadata; `None` where the file is an original itself.
+    /// Reads the origin from a file's metadata; `None` for an original base.
     pub(super) fn read(metadata: &BTreeMap<String, String>) -> Result<Option<Self>, BaseError> {
         let Some(text) = metadata.get(SECTION) else { return Ok(None) };
         let origin: Self =

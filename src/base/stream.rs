@@ -1,5 +1,5 @@
-//! `model.safetensors` as it arrives: every tensor goes into the precision it is kept in while its
-//! bytes come, so that the file is never held beside the tensors.
+//! Streaming reader of `model.safetensors`: every tensor is converted to its final precision while its bytes arrive,
+//! so that the file is never held in addition to the tensors.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,15 +12,15 @@ use super::tensor_file::{Header, LENGTH, damaged, widen};
 use super::{BaseError, BaseWeights, BertConfig, Origin, TensorEntry, TensorFault};
 use crate::packed::{Elements, Packed, Precision, quantise};
 
-/// Reads the weights of a base from pieces of its file of any length, in order.
+/// Reads the weights of a base from chunks of its file of any length, in order.
 ///
-/// The header is checked against the configuration before the first tensor comes, and each element
-/// as it comes. Beside the converted tensors no more than a row is held.
+/// The header is checked against the configuration before the first tensor, and each element as it arrives. In
+/// addition to the converted tensors, at most one row is held.
 #[derive(Debug)]
 pub struct WeightStream {
     config: BertConfig,
     precision: Precision,
-    /// Bytes of the file, where they are known beforehand.
+    /// Length of the file in bytes, if known.
     expected: Option<u64>,
     received: u64,
     stage: Stage,
@@ -28,24 +28,24 @@ pub struct WeightStream {
 
 #[derive(Debug)]
 enum Stage {
-    /// The bytes so far of the length and the header.
+    /// The bytes received so far of length and header.
     Header(Vec<u8>),
     Tensors(Box<Tensors>),
 }
 
 impl WeightStream {
-    /// A stream for a base of this configuration. Linear weights are kept in `precision`, or in 8 bits
-    /// where the file has them so; all else in full. `expected` is the length of the file, where it is known.
+    /// A stream for a base with this configuration. Linear weights are stored in `precision`, or in int8 if the file
+    /// has them so; everything else in f32. `expected` is the length of the file, if known.
     #[must_use]
     pub fn new(config: &BertConfig, precision: Precision, expected: Option<u64>) -> Self {
         let stage = Stage::Header(Vec::new());
         Self { config: config.clone(), precision, expected, received: 0, stage }
     }
 
-    /// Takes the next bytes of the file.
+    /// Processes the next bytes of the file.
     ///
     /// # Errors
-    /// [`BaseError`] names the first tensor at fault; after an error the stream is of no more use.
+    /// [`BaseError`] names the first invalid tensor; after an error, the stream can no longer be used.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), BaseError> {
         self.received += bytes.len() as u64;
         if let Stage::Header(head) = &mut self.stage {
@@ -66,10 +66,10 @@ impl WeightStream {
         }
     }
 
-    /// The tensors, once all bytes were taken.
+    /// The tensors, after all bytes.
     ///
     /// # Errors
-    /// [`TensorFault::Container`] when bytes are missing.
+    /// [`TensorFault::Container`] if bytes are missing.
     pub fn finish(self) -> Result<BaseWeights, BaseError> {
         match self.stage {
             Stage::Tensors(tensors) if self.expected == Some(self.received) => tensors.finish(),
@@ -81,7 +81,7 @@ impl WeightStream {
     }
 }
 
-/// Moves bytes to `head` until it holds length and header; gives the header then.
+/// Moves bytes to `head` until it contains length and header, then returns the header.
 fn take_header(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Result<Option<Header>, BaseError> {
     let mut fill = |head: &mut Vec<u8>, until: usize| {
         let (taken, rest) = bytes.split_at(bytes.len().min(until.saturating_sub(head.len())));
@@ -101,12 +101,12 @@ fn take_header(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Result<Option<Header>, 
     Ok(Some(Header::parse(&head[LENGTH..])?))
 }
 
-/// The tensors under way.
+/// The tensors being read.
 #[derive(Debug)]
 struct Tensors {
     architecture: &'static Architecture,
     precision: Precision,
-    /// Those whose bytes are still to come, the one under way first.
+    /// The remaining tensors, the current one first.
     coming: VecDeque<(String, TensorEntry, Role)>,
     under_way: Option<Arrival>,
     done: BTreeMap<String, (Vec<usize>, Elements)>,
@@ -167,7 +167,7 @@ impl Tensors {
                     Sink::Full(values) => Elements::F32(values),
                     Sink::Half(values) => Elements::F16(values),
                     Sink::Rows { values, scales, .. } => Elements::Int8 { values, scales },
-                    // The scales come later, or came before.
+                    // The scales may come earlier or later.
                     Sink::Bytes(values) => Elements::Int8 { values, scales: Vec::new() },
                     Sink::Nothing => return,
                 };
@@ -178,7 +178,7 @@ impl Tensors {
     }
 
     fn finish(mut self) -> Result<BaseWeights, BaseError> {
-        // Tensors without bytes are complete before they begin.
+        // Tensors without bytes are complete immediately.
         self.push(&[])?;
         let mut tensors = BTreeMap::new();
         for (name, (shape, mut elements)) in self.done {
@@ -194,7 +194,7 @@ impl Tensors {
     }
 }
 
-/// What becomes of a tensor's bytes.
+/// The conversion of a tensor's bytes.
 #[derive(Debug)]
 enum Sink {
     Nothing,
@@ -207,24 +207,24 @@ enum Sink {
         values: Vec<i8>,
         scales: Vec<f32>,
     },
-    /// In 8 bits already.
+    /// Already int8.
     Bytes(Vec<i8>),
 }
 
-/// A tensor under way.
+/// A partially read tensor.
 #[derive(Debug)]
 struct Arrival {
     dtype: Dtype,
-    /// Bytes still to come.
+    /// Remaining bytes.
     left: usize,
-    /// Elements that have come.
+    /// Received elements.
     count: usize,
-    /// The bytes of an element that is not whole yet.
+    /// The bytes of an incomplete element.
     part: Vec<u8>,
     sink: Sink,
 }
 
-/// Elements that are widened at a time on their way to fewer bits.
+/// Number of elements that are widened at a time before rounding.
 const STRIDE: usize = 4096;
 
 impl Arrival {
@@ -281,7 +281,7 @@ impl Arrival {
         whole.chunks(STRIDE * size).try_for_each(|chunk| self.elements(chunk, stored))
     }
 
-    /// Takes whole elements.
+    /// Converts complete elements.
     fn elements(&mut self, bytes: &[u8], stored: &str) -> Result<(), TensorFault> {
         let dtype = self.dtype;
         let finite = |new: &[f32]| {

@@ -1,4 +1,4 @@
-//! A header held against the configuration: what each tensor of the file is to the encoder.
+//! Checks a header against the configuration, and maps the tensors of the file to those of the encoder.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -8,21 +8,21 @@ use super::tensor_file::Header;
 use super::weights::masked_head_tensors;
 use super::{BaseError, BertConfig, TensorEntry, expected_tensors};
 
-/// What follows the name of a weight in 8 bits for the name of its rows' scales.
+/// Suffix for the name of an int8 weight's scales.
 pub(super) const SCALES: &str = "_scale";
 
-/// What a tensor of the file is to the encoder.
+/// The role of a tensor of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A tensor of this name without prefix.
+    /// The encoder tensor with this name (without prefix).
     Tensor(String),
-    /// The scales of the rows of this weight.
+    /// The row scales of this weight.
     Scales(String),
-    /// Nothing: other heads, pooler, stored position ids.
+    /// Not used: other heads, pooler, stored position ids.
     None,
 }
 
-/// Tensors of a file in the order of their bytes.
+/// Tensors of a file in byte order.
 #[derive(Debug)]
 pub(super) struct Survey {
     pub parts: Vec<(String, TensorEntry, Role)>,
@@ -109,7 +109,7 @@ pub(super) fn survey(header: &Header, config: &BertConfig) -> Result<Survey, Bas
     Ok(Survey { parts, ignored })
 }
 
-/// The stored names of the masked-language head's tensors, all of them or none: a base is of use without.
+/// The stored names of the masked-language-model head's tensors; all or none, because the head is optional.
 fn masked_head<'a>(
     header: &Header,
     others: &[(&'a String, String)],
@@ -143,7 +143,7 @@ fn refuse_unknown(stored: &str, name: &str, config: &BertConfig) -> Result<(), B
     Err(BaseError::Unexpected { name: stored.to_owned(), hint })
 }
 
-/// What the file holds under another prefix in place of a missing tensor, to put into the message.
+/// A hint for a missing tensor that exists under another prefix.
 fn near_miss(header: &Header, name: &str, config: &BertConfig) -> String {
     let tail = format!(".{name}");
     match header.entries.keys().find(|k| k.ends_with(&tail)) {

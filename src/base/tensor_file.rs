@@ -1,4 +1,4 @@
-//! A safetensors file in bytes: the header is read once, tensors become `f32` when asked for.
+//! A safetensors file in memory: the header is read once, and tensors are converted to `f32` on request.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,23 +12,23 @@ use safetensors::tensor::Metadata;
 pub struct HostTensor {
     /// Lengths of the axes; empty for a scalar.
     pub shape: Vec<usize>,
-    /// Elements, the last axis running fastest.
+    /// Elements in row-major order.
     pub data: Vec<f32>,
 }
 
-/// What can be wrong with a safetensors file or with one of its tensors.
+/// Errors in a safetensors file or in one of its tensors.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TensorFault {
-    /// The container itself is damaged.
+    /// The container is damaged.
     #[error("not a whole safetensors file ({0}); fetch or write it again")]
     Container(String),
-    /// No tensor of this name.
+    /// No tensor with this name.
     #[error("tensor `{name}` is missing")]
     Missing {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
-    /// The tensor is stored in a type that LoRB does not read.
+    /// The tensor has a type that LoRB does not read.
     #[error("tensor `{name}` has dtype {dtype}; LoRB reads F32, F16 and BF16")]
     Dtype {
         /// Name in the file.
@@ -36,7 +36,7 @@ pub enum TensorFault {
         /// Its dtype.
         dtype: String,
     },
-    /// The tensor holds a NaN or an infinity.
+    /// The tensor contains a NaN or an infinity.
     #[error(
         "tensor `{name}` holds {value} at element {index}; the file is damaged or its training diverged"
     )]
@@ -57,12 +57,12 @@ pub struct TensorEntry {
     pub dtype: Dtype,
     /// Lengths of the axes.
     pub shape: Vec<usize>,
-    /// Bytes behind the header.
+    /// Byte range after the header.
     pub(super) range: Range<usize>,
 }
 
 impl TensorEntry {
-    /// Checks that elements of this type are read as floats.
+    /// Checks that elements of this type can be read as floats.
     pub(super) fn check_dtype(&self, name: &str) -> Result<(), TensorFault> {
         match self.dtype {
             Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(()),
@@ -71,24 +71,24 @@ impl TensorEntry {
     }
 }
 
-/// What stands before the tensors of a safetensors file.
+/// The header of a safetensors file.
 #[derive(Debug, Clone)]
 pub(super) struct Header {
-    /// Tensors by name; they lie end to end, from 0.
+    /// Tensors by name; their ranges are contiguous, from 0.
     pub entries: BTreeMap<String, TensorEntry>,
     pub metadata: BTreeMap<String, String>,
     /// Bytes of all tensors.
     pub data: usize,
 }
 
-/// Bytes of the length that a file begins with.
+/// Size in bytes of the length at the start of a file.
 pub(super) const LENGTH: usize = 8;
 
-/// The longest header taken, in bytes.
+/// Maximum length of a header, in bytes.
 const HEADER_LIMIT: u64 = 100_000_000;
 
 impl Header {
-    /// The header's length from a file's first bytes.
+    /// The header's length, from a file's first bytes.
     pub fn length(first: [u8; LENGTH]) -> Result<usize, TensorFault> {
         let length = u64::from_le_bytes(first);
         if length > HEADER_LIMIT {
@@ -98,7 +98,7 @@ impl Header {
     }
 
     pub fn parse(bytes: &[u8]) -> Result<Self, TensorFault> {
-        // Reading it also checks that offsets, shapes and types agree.
+        // Parsing also checks that offsets, shapes and types agree.
         let metadata: Metadata =
             serde_json::from_slice(bytes).map_err(|e| damaged(format!("invalid header: {e}")))?;
         let entry = |info: &safetensors::tensor::TensorInfo| TensorEntry {
@@ -115,26 +115,25 @@ impl Header {
     }
 }
 
-/// The fault of a file whose parts do not fit together.
+/// The error of an inconsistent file.
 pub(super) fn damaged(what: String) -> TensorFault {
     TensorFault::Container(what)
 }
 
-/// The bytes of a safetensors file with its header read.
+/// The bytes of a safetensors file and its parsed header.
 #[derive(Debug, Clone)]
 pub struct TensorFile<B> {
     bytes: B,
     header: Header,
-    /// Where the tensors begin.
+    /// Start of the tensors.
     start: usize,
 }
 
 impl<B: AsRef<[u8]>> TensorFile<B> {
-    /// Reads the header; no tensor is converted yet.
+    /// Reads the header without converting tensors.
     ///
     /// # Errors
-    /// [`TensorFault::Container`] when the file is cut, its header is no JSON, or offsets and
-    /// shapes disagree.
+    /// [`TensorFault::Container`] if the file is truncated, its header is not JSON, or offsets and shapes disagree.
     pub fn open(bytes: B) -> Result<Self, TensorFault> {
         let all = bytes.as_ref();
         let cut = || damaged(format!("it ends after {} bytes", all.len()));
@@ -160,8 +159,7 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
     /// Converts one tensor.
     ///
     /// # Errors
-    /// [`TensorFault`] when it is missing, of another type than f32, f16 or bf16, or not finite
-    /// throughout.
+    /// [`TensorFault`] if it is missing, has a type other than f32, f16 or bf16, or has non-finite values.
     pub fn read(&self, name: &str) -> Result<HostTensor, TensorFault> {
         let (entry, bytes) = self.slice(name)?;
         entry.check_dtype(name)?;
@@ -178,14 +176,14 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
     fn slice(&self, name: &str) -> Result<(&TensorEntry, &[u8]), TensorFault> {
         let missing = || TensorFault::Missing { name: name.to_owned() };
         let entry = self.header.entries.get(name).ok_or_else(missing)?;
-        // The header was checked against the length of the bytes, so the range lies inside.
+        // The header was checked against the file's length, so the range is valid.
         let data = self.bytes.as_ref().get(self.start..).ok_or_else(missing)?;
         let bytes = data.get(entry.range.clone()).ok_or_else(missing)?;
         Ok((entry, bytes))
     }
 }
 
-/// Appends whole elements of one of the float types in full; other types have none.
+/// Appends complete elements of a float type as f32; other types give none.
 pub(super) fn widen(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
     match dtype {
         Dtype::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
@@ -201,11 +199,11 @@ pub(super) fn widen(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
 
 /// Writes a safetensors file of f32 tensors.
 ///
-/// Equal input gives equal bytes: metadata is sorted by key, tensors lie in the order given, and
-/// the header is padded with spaces to a multiple of eight bytes, as the format asks for.
+/// Equal input gives equal bytes: metadata is sorted by key, tensors keep the given order, and the header is padded
+/// with spaces to a multiple of eight bytes, as the format requires.
 ///
 /// # Errors
-/// The message of the JSON writer, should a name not be writable.
+/// The message of the JSON writer, if a name cannot be written.
 pub fn write_f32<'a>(
     metadata: &BTreeMap<String, String>,
     tensors: impl IntoIterator<Item = (String, &'a [usize], &'a [f32])>,

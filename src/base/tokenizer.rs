@@ -17,14 +17,13 @@ use bert::Bert as Inner;
 #[cfg(not(target_family = "wasm"))]
 use general::General as Inner;
 
-/// The tokenizer's file as found beside the weights.
+/// The tokenizer's file.
 #[derive(Debug, Clone, Copy)]
 pub enum TokenizerFile<'a> {
     /// The bytes of `tokenizer.json`.
     Json(&'a [u8]),
-    /// The bytes of `vocab.txt`, one word piece a line, and whether text is lower-cased and
-    /// stripped of accents (`do_lower_case` in `tokenizer_config.json`, true where that is not
-    /// said).
+    /// The bytes of `vocab.txt`, one word piece per line, and whether text is lower-cased and stripped of accents
+    /// (`do_lower_case` in `tokenizer_config.json`, true by default).
     Vocab(&'a [u8], bool),
 }
 
@@ -33,11 +32,11 @@ pub enum TokenizerFile<'a> {
 pub struct Encoded {
     /// `[CLS]`, word pieces, `[SEP]`: 2 to `max_tokens` ids below `vocab_size`.
     pub ids: Vec<u32>,
-    /// Whether word pieces were cut off at the end to fit.
+    /// Whether the text was truncated.
     pub truncated: bool,
 }
 
-/// Text to ids of word pieces.
+/// Maps text to word-piece ids.
 #[derive(Debug, Clone)]
 pub struct BertTokenizer {
     inner: Inner,
@@ -48,8 +47,8 @@ pub struct BertTokenizer {
 }
 
 impl BertTokenizer {
-    /// Reads a tokenizer and checks it against the base. Truncation and padding stored in the file
-    /// are dropped: LoRB packs without padding and cuts at the base's own limit.
+    /// Reads a tokenizer and checks it against the base. Truncation and padding settings of the file are ignored: LoRB
+    /// packs without padding and truncates at the base's limit.
     ///
     /// # Errors
     /// [`BaseError::Tokenizer`] when the file is malformed or lacks the tokens around a text,
@@ -66,7 +65,7 @@ impl BertTokenizer {
             },
         };
         let (start, end) = frame(&inner, tokens)?;
-        // The largest id; among equals the first name, so that the message is always the same.
+        // The largest id; the first name among equal ids, so that the message is deterministic.
         let last = inner.vocabulary().into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0)));
         match last {
             Some((token, id)) if id as usize >= config.vocab_size => {
@@ -81,8 +80,7 @@ impl BertTokenizer {
     /// gives these two.
     ///
     /// # Errors
-    /// [`BaseError::Tokenizer`] when the vocabulary lacks the token for unknown words and one is
-    /// met.
+    /// [`BaseError::Tokenizer`] if a word is unknown and the vocabulary has no token for unknown words.
     pub fn encode(&self, text: &str) -> Result<Encoded, BaseError> {
         let pieces = self.inner.pieces(text).map_err(fault)?;
         let room = self.limit - 2;
@@ -97,12 +95,12 @@ impl BertTokenizer {
     /// The id of `[MASK]`.
     ///
     /// # Errors
-    /// [`BaseError::Tokenizer`] when the vocabulary has no such token.
+    /// [`BaseError::Tokenizer`] if the vocabulary has no such token.
     pub fn mask(&self) -> Result<u32, BaseError> {
         token_id(&self.inner, self.tokens.mask)
     }
 
-    /// Word pieces known, added tokens included.
+    /// Number of word pieces, including added tokens.
     #[must_use]
     pub fn vocabulary_size(&self) -> usize {
         self.inner.vocabulary().len()
@@ -113,8 +111,8 @@ fn fault(error: tokenizers::Error) -> BaseError {
     BaseError::Tokenizer(error.to_string())
 }
 
-/// The parts of BERT's own tokenizer over the lines of a vocabulary: clean text, split at white space,
-/// punctuation and CJK characters, then greedy longest match of word pieces.
+/// BERT's own tokenizer for a vocabulary: clean text, split at white space, punctuation and CJK characters, then greedy
+/// longest match of word pieces.
 struct VocabTxt {
     model: WordPiece,
     normalizer: BertNormalizer,
@@ -137,7 +135,7 @@ impl VocabTxt {
         let special = present.map(ToString::to_string).collect();
         let model =
             WordPiece::builder().vocab(vocab).unk_token(unknown.into()).build().map_err(fault)?;
-        // Accents are stripped where text is lower-cased (`None`), as BERT was trained.
+        // Accents are stripped if text is lower-cased (`None`), as in BERT's training.
         let normalizer = BertNormalizer::new(true, true, None, lowercase);
         Ok(Self { model, normalizer, special })
     }

@@ -61,7 +61,7 @@ pub(super) fn masked_head_tensors(config: &BertConfig) -> [(String, Vec<usize>);
     ]
 }
 
-/// The encoder's tensors in host memory, checked against the configuration.
+/// The encoder's tensors in host memory, validated against the configuration.
 #[derive(Debug, Clone)]
 pub struct BaseWeights {
     architecture: &'static Architecture,
@@ -73,17 +73,16 @@ pub struct BaseWeights {
 }
 
 impl BaseWeights {
-    /// Opens `model.safetensors` and checks that it holds every tensor of the encoder in the right
-    /// shape, in f32, f16 or bf16, or linear weights in 8 bits as LoRB writes them, finite throughout.
+    /// Opens `model.safetensors` and checks that it contains every tensor of the encoder with the right shape and
+    /// finite values, in f32, f16 or bf16, or int8 linear weights as LoRB writes them.
     ///
     /// Names may carry the prefix of models with a head (`bert.`); BERT's old endings `LayerNorm.gamma` and
     /// `LayerNorm.beta` stand for weight and bias. A masked-language head is kept where it is whole; other
     /// heads, the pooler and stored position ids are left aside, see [`BaseWeights::ignored`].
     ///
     /// # Errors
-    /// [`BaseError`] names the first tensor at fault. A tensor of the encoder that the
-    /// configuration does not account for is an error too: leaving out a layer in silence would
-    /// change every score.
+    /// [`BaseError`] names the first invalid tensor. An encoder tensor outside the configuration is also an error,
+    /// because silently ignoring a layer would change every score.
     pub fn open(bytes: Vec<u8>, config: &BertConfig) -> Result<Self, BaseError> {
         let mut stream = WeightStream::new(config, Precision::F32, Some(bytes.len() as u64));
         stream.push(&bytes)?;
@@ -101,17 +100,16 @@ impl BaseWeights {
         Self { architecture, tensors, taken: BTreeSet::new(), ignored, entries, origin }
     }
 
-    /// Hands a tensor over in full; each can be taken once.
+    /// Takes a tensor as f32; each can be taken only once.
     ///
     /// # Errors
-    /// [`BaseError::Taken`] the second time, [`BaseError::MissingTensor`] for a name that is none
-    /// of the encoder's.
+    /// [`BaseError::Taken`] the second time, [`BaseError::MissingTensor`] for an unknown name.
     pub fn take(&mut self, name: &str) -> Result<HostTensor, BaseError> {
         let (shape, packed) = self.remove(name)?;
         Ok(HostTensor { shape, data: packed.into_f32() })
     }
 
-    /// Hands a tensor over as it is kept; each can be taken once.
+    /// Takes a tensor in its stored precision; each can be taken only once.
     ///
     /// # Errors
     /// As for [`BaseWeights::take`].
@@ -119,7 +117,7 @@ impl BaseWeights {
         self.remove(name).map(|(_, packed)| packed)
     }
 
-    /// A copy of a tensor in full, which stays where it is.
+    /// Copies a tensor as f32 without taking it.
     ///
     /// # Errors
     /// As for [`BaseWeights::take`].
@@ -161,19 +159,19 @@ impl BaseWeights {
         self.tensors.contains_key(self.architecture.masked_head.bias)
     }
 
-    /// Names in the file that are not used: other heads, pooler, stored position ids.
+    /// Unused names in the file: other heads, pooler, stored position ids.
     #[must_use]
     pub fn ignored(&self) -> &[String] {
         &self.ignored
     }
 
-    /// Every tensor of the file by its stored name, with type and shape.
+    /// All tensors of the file by stored name, with type and shape.
     #[must_use]
     pub fn entries(&self) -> &BTreeMap<String, TensorEntry> {
         &self.entries
     }
 
-    /// The base that this one was made from, where LoRB wrote it in fewer bits.
+    /// The original of an exported base.
     #[must_use]
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()

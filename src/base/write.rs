@@ -1,4 +1,4 @@
-//! A base in fewer bits as a file.
+//! Writes an exported base.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use super::{BaseError, BaseWeights, BertConfig, Origin, expected_tensors};
 use crate::packed::{Elements, Packed, Precision};
 
 impl BaseWeights {
-    /// Writes the encoder's tensors as a `model.safetensors` of fewer bits, and takes them all.
+    /// Writes the encoder's tensors as a `model.safetensors` in lower precision, and takes them all.
     ///
-    /// Linear weights come in `precision`, int8 with the scales of their rows as `<name>_scale`; embeddings
-    /// in f16 unless all is to be in full; biases and LayerNorm in full. `hash` is the identity of the base
-    /// that this one stands for, see [`Origin`]. Equal input gives equal bytes.
+    /// Linear weights are written in `precision`, int8 with row scales as `<name>_scale`; embeddings in f16, unless
+    /// `precision` is f32; biases and LayerNorm in f32. `hash` identifies the original base, see [`Origin`]. Equal
+    /// input gives equal bytes.
     ///
     /// # Errors
     /// [`BaseError::Taken`] when a tensor was taken before, [`BaseError::TooLarge`] names a tensor that f16

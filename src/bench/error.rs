@@ -1,23 +1,23 @@
-//! How a measurement fails.
+//! Errors of a benchmark.
 
 use crate::model::ModelError;
 use crate::remedy::Remedy;
 
-/// Why something could not be measured.
+/// Why a measurement failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BenchError {
     /// The model, its base or the device.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A result is not finite, so its time means nothing.
+    /// A result is not finite, so its time is meaningless.
     #[error("{what} gave {value} on seeded input: the device returns wrong results")]
     NotFinite {
-        /// What was measured.
+        /// The measured operation.
         what: &'static str,
         /// `NaN`, `inf` or `-inf`.
         value: f32,
     },
-    /// Training was asked for after rescoring.
+    /// Training was requested after rescoring.
     #[error("rescoring has merged the adapter into the base; measure training before it")]
     Merged,
 }

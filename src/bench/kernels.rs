@@ -1,4 +1,4 @@
-//! Single operations at the sizes that a batch gives them.
+//! Benchmarks of single operations, at the sizes of a batch.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use super::rates::Composed;
 use super::report::{KernelReport, Rates, Timed};
 use super::{Bench, BenchError, timing};
 
-/// Part of the time of a measurement that each operation takes.
+/// Fraction of a measurement's time for each operation.
 const SHARE: f64 = 0.1;
 
 impl Bench<'_> {
-    /// Times every operation of a training step and of a rescoring pass, each size of it once.
-    /// `progress` is told what comes next.
+    /// Times every operation of a training step and of a rescoring pass, once per size. `progress` receives the next
+    /// operation.
     ///
     /// # Errors
-    /// [`BenchError`] when the device fails or gives what is no number.
+    /// [`BenchError`] if the device fails or returns a non-finite value.
     pub async fn kernels(
         &self,
         rates: &Rates,

@@ -6,15 +6,14 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::base::BertConfig;
 use crate::train::{Counts, TrainData, TrainList};
 
-/// Hypotheses of a list.
+/// Hypotheses per list.
 const HYPOTHESES: usize = 10;
 
 /// Lengths of hypotheses in tokens: `SHORTEST` and up to `SPREAD - 1` more, 20 in the mean.
 const SHORTEST: usize = 14;
 const SPREAD: usize = 13;
 
-/// Lists of ten hypotheses of about 20 tokens, all different, with `tokens` tokens or a little more
-/// in all; one list at the least.
+/// Lists of ten different hypotheses of about 20 tokens, with at least `tokens` tokens in total; at least one list.
 pub(super) fn synthetic(base: &BertConfig, tokens: usize, seed: u64) -> TrainData {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut below = |n: usize| (rng.next_u64() % n as u64) as usize;
@@ -30,7 +29,7 @@ pub(super) fn synthetic(base: &BertConfig, tokens: usize, seed: u64) -> TrainDat
             .collect();
         let first = (0..HYPOTHESES).map(|at| -2.0 - 0.3 * at as f64).collect();
         let mut errors: Vec<u32> = (0..HYPOTHESES).map(|_| below(7) as u32).collect();
-        // A list of equal errors would have no gradient.
+        // A list with equal errors would have no gradient.
         errors[0] = errors[1] + 1;
         lists.push(TrainList { first, errors, sequences: members });
     }
@@ -43,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_have_the_size_asked_for() {
+    fn lists_have_the_requested_size() {
         let base = Shape::Tiny.config();
         for tokens in [1, 500, 4096] {
             let data = synthetic(&base, tokens, 7);

@@ -1,4 +1,4 @@
-//! An operation with tensors to run it on.
+//! An operation with its tensors.
 
 use burn::backend::Dispatch;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -16,13 +16,13 @@ use crate::ops::{
 };
 use crate::train::{self, AdamW, ListBatch, ListView, Moments};
 
-/// Bound of the numbers in the tensors: small, so that no sum leaves its range.
+/// Bound of the values in the tensors: small, so that sums do not overflow.
 const LIMIT: f64 = 0.05;
 
-/// Runs an operation once; the result is there when the operation is done.
+/// Runs an operation once and waits for its result.
 pub(super) type Launch<'a> = Box<dyn Fn() -> Tensor<2> + 'a>;
 
-/// Makes tensors of seeded numbers.
+/// Creates tensors of seeded random values.
 struct Source {
     rng: ChaCha8Rng,
     device: Device,

@@ -1,4 +1,4 @@
-//! What a device can do: the rates that everything else is measured against.
+//! The device's peak rates, with which everything else is compared.
 
 use burn::tensor::{Device, Tensor};
 
@@ -6,24 +6,24 @@ use super::report::Rates;
 use super::{Bench, BenchError, timing};
 use crate::ops::{self, Activation, Weights, wgsl};
 
-/// Rows and columns of the tensors added: 128 MiB each, more than the caches of a GPU hold and the
-/// most that every WebGPU device binds.
+/// Rows and columns of the added tensors: 128 MiB each, more than a GPU's caches and the maximum that every WebGPU
+/// device can bind.
 const COPIED: [usize; 2] = [8192, 4096];
 
-/// Sizes of square products. Large ones fill a large device, small ones spare a slow one.
+/// Sizes of square products. Large ones occupy a large device, small ones save time on a slow one.
 const PRODUCTS: [usize; 3] = [1024, 2048, 4096];
 
 /// A product slower than this, in seconds, is large enough.
 const LONG: f64 = 0.1;
 
-/// Part of the time of a measurement that each of these takes.
+/// Fraction of a measurement's time for each of these.
 const SHARE: f64 = 0.25;
 
 impl Bench<'_> {
     /// Measures the device's copy bandwidth and product rate.
     ///
     /// # Errors
-    /// [`BenchError`] when the device fails or gives what is no number.
+    /// [`BenchError`] if the device fails or returns a non-finite value.
     pub async fn rates(&self) -> Result<Rates, BenchError> {
         let device = self.encoder.device();
         let copy = self.copy_rate(&device).await?;
@@ -46,7 +46,7 @@ impl Bench<'_> {
         let y = Tensor::<2>::full(COPIED, 1e-3, device);
         let launch = |count: usize| {
             for _ in 0..count {
-                // Alone in its memory, x is added to in place.
+                // x is not shared, so the addition is in place.
                 let before = std::mem::replace(&mut x, y.clone());
                 x = before.add(y.clone());
             }
@@ -57,7 +57,7 @@ impl Bench<'_> {
         Ok((3 * 4 * COPIED[0] * COPIED[1]) as f64 / timing.least / 1e9)
     }
 
-    /// The best of square linear layers of growing size, 1e9 floating-point operations a second.
+    /// The best of square linear layers of increasing size, in 1e9 floating-point operations per second.
     async fn product_rate(&self, device: &Device) -> Result<f64, BenchError> {
         let mut best = 0.0f64;
         for size in PRODUCTS {
@@ -81,7 +81,7 @@ impl Bench<'_> {
     }
 }
 
-/// While it lives, operations are composed of burn's own.
+/// While this guard exists, operations are composed of burn's own.
 pub(super) struct Composed(());
 
 impl Composed {

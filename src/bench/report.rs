@@ -1,4 +1,4 @@
-//! What came of measuring.
+//! Results of a benchmark.
 
 use serde::Serialize;
 
@@ -8,32 +8,32 @@ use super::timing::Timing;
 /// The device's own rates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Rates {
-    /// Bytes read and written by adding large tensors, 1e9 a second.
+    /// Bytes read and written by adding large tensors, in 1e9 per second.
     pub copy_gb_s: f64,
-    /// Floating-point operations of a large linear layer, 1e9 a second: the better of the next two.
+    /// Floating-point operations of a large linear layer, in 1e9 per second: the better of the next two.
     pub product_gflop_s: f64,
     /// With LoRB's own products.
     #[serde(rename = "product_lorb_gflop_s")]
     pub product_lorb: f64,
-    /// With burn's, where both run on the device.
+    /// With burn's, if both run on the device.
     #[serde(rename = "product_composed_gflop_s", skip_serializing_if = "Option::is_none")]
     pub product_composed: Option<f64>,
 }
 
-/// The time of something beside its counted work and the device's rates.
+/// The time of an operation, with its counted work and the device's rates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Timed {
     /// Median, in seconds.
     pub seconds: f64,
-    /// How many times it was taken of.
+    /// Number of timings.
     pub repeats: usize,
-    /// Floating-point operations, 1e9 a second.
+    /// Floating-point operations, in 1e9 per second.
     pub gflop_s: f64,
-    /// Part of the device's product rate.
+    /// Fraction of the device's product rate.
     pub share_of_product: f64,
-    /// Counted bytes, 1e9 a second.
+    /// Counted bytes, in 1e9 per second.
     pub gb_s: f64,
-    /// Part of the device's copy bandwidth.
+    /// Fraction of the device's copy bandwidth.
     pub share_of_copy: f64,
 }
 
@@ -58,14 +58,13 @@ pub struct Measured {
     /// Its time and rates.
     #[serde(flatten)]
     pub timed: Timed,
-    /// Hypotheses a second.
+    /// Hypotheses per second.
     pub hypotheses_s: f64,
-    /// Tokens a second.
+    /// Tokens per second.
     pub tokens_s: f64,
-    /// Kernels of LoRB's own that one of them launches.
+    /// Number of LoRB's kernels that one pass launches.
     pub dispatches: u64,
-    /// Most bytes that the device's allocator held, base and adapter included; absent where the
-    /// device does not tell.
+    /// Peak bytes of the device's allocator, including base and adapter; absent if the device does not report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_bytes: Option<u64>,
 }
@@ -79,11 +78,10 @@ pub struct Compared {
     pub bytes: u64,
     /// On LoRB's operations.
     pub lorb: Measured,
-    /// With the model composed of burn's, where both run on the device; loss and optimiser are the
-    /// same.
+    /// With the model composed of burn's operations, if both run on the device; loss and optimiser are the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub composed: Option<Measured>,
-    /// How many times as long the latter take.
+    /// Time of the latter divided by that of the former.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub composed_over_lorb: Option<f64>,
 }
@@ -91,11 +89,11 @@ pub struct Compared {
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct KernelReport {
-    /// Which, and at which sizes.
+    /// The operation and its sizes.
     pub name: String,
-    /// How often a training step runs it.
+    /// Number of runs per training step.
     pub in_training: usize,
-    /// How often a rescoring pass does.
+    /// Number of runs per rescoring pass.
     pub in_rescoring: usize,
     /// Counted floating-point operations.
     pub flops: u64,
@@ -103,10 +101,10 @@ pub struct KernelReport {
     pub bytes: u64,
     /// On LoRB's operations.
     pub lorb: Timed,
-    /// Composed of burn's, where both run on the device and the operation is in either.
+    /// Composed of burn's operations, if both run on the device and both have the operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub composed: Option<Timed>,
-    /// How many times as long the latter take.
+    /// Time of the latter divided by that of the former.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub composed_over_lorb: Option<f64>,
 }

@@ -1,5 +1,4 @@
-//! Bases of random numbers in the sizes of known ones. What they compute means nothing, and how
-//! fast does not depend on that.
+//! Bases with random weights in the shapes of known ones. Their results are meaningless, but their speed is the same.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +12,7 @@ use crate::base::{BaseError, BaseWeights, BertConfig, expected_tensors};
 /// Standard deviation of the weights, BERT's `initializer_range`.
 const DEVIATION: f64 = 0.02;
 
-/// Sizes of a base.
+/// Shape of a base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// all-MiniLM-L6-v2: 6 layers of 384.
@@ -66,7 +65,7 @@ impl FromStr for Shape {
     }
 }
 
-/// Numbers in `[-limit, limit)`.
+/// Values in `[-limit, limit)`.
 pub(super) fn uniform(rng: &mut ChaCha8Rng, limit: f64) -> impl Iterator<Item = f32> + '_ {
     std::iter::repeat_with(move || {
         ((f64::from(rng.next_u32()) / 2f64.powi(31) - 1.0) * limit) as f32
@@ -76,7 +75,7 @@ pub(super) fn uniform(rng: &mut ChaCha8Rng, limit: f64) -> impl Iterator<Item = 
 /// Weights as BERT is initialised, but uniform: deviation 0.02, biases 0, weights of layer norms 1.
 ///
 /// # Errors
-/// [`BaseError`] when `config` describes no base that LoRB reads.
+/// [`BaseError`] if LoRB does not support the base of `config`.
 pub fn random_weights(config: &BertConfig, seed: u64) -> Result<BaseWeights, BaseError> {
     config.check()?;
     let tensors = expected_tensors(config);
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_go_both_ways() {
+    fn names_round_trip() {
         for (name, shape) in Shape::NAMES {
             assert_eq!(shape.to_string(), name);
             assert_eq!(name.parse(), Ok(shape));

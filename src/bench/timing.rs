@@ -31,7 +31,7 @@ pub struct Timing {
     pub seconds: f64,
     /// The least: what the device can do, where others use it too.
     pub least: f64,
-    /// How many times it was taken of.
+    /// Number of timings.
     pub repeats: usize,
 }
 

@@ -12,12 +12,12 @@ use lorb::model::Adapter;
 use super::error::CliError;
 use super::output;
 
-/// Whether a directory holds an adapter, or a part of one.
+/// Whether a directory contains an adapter or parts of one.
 pub fn holds_adapter(directory: &Path) -> bool {
     directory.join(CONFIG_FILE).exists() || directory.join(WEIGHTS_FILE).exists()
 }
 
-/// Reads an adapter's two files. `flag` is the one that named the directory.
+/// Reads an adapter's two files. `flag` is the flag that named the directory.
 pub fn read_files(directory: &Path, flag: &str) -> Result<AdapterFiles, CliError> {
     if !directory.is_dir() {
         let what = if directory.exists() { "is a file; name" } else { "does not exist; name" };
@@ -46,7 +46,7 @@ pub fn parse(
     Ok((adapter, meta))
 }
 
-/// Writes an adapter, the weights last: without them, the directory is plainly unfinished.
+/// Writes an adapter. The weights come last, so that an incomplete directory is recognisable.
 pub fn write(directory: &Path, adapter: &Adapter, meta: &AdapterMeta) -> Result<(), CliError> {
     let files =
         adapter::write(adapter, meta).map_err(|error| CliError::at(directory.display(), &error))?;

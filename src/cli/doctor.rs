@@ -1,5 +1,5 @@
-//! `lorb doctor`: what this machine can compute on, whether it computes rightly, and what
-//! `--device auto` would take.
+//! `lorb doctor`: lists the devices of this machine, checks their results, and shows which one
+//! `--device auto` selects.
 
 use std::fmt::Write;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use super::args::{why, words};
 use super::error::CliError;
 use super::output;
 
-/// What LoRB's kernels ask of an adapter: no more than every implementation of WebGPU gives.
+/// Limits that LoRB's kernels need: at most those that every WebGPU implementation guarantees.
 struct Need {
     name: &'static str,
     least: u64,
@@ -55,8 +55,8 @@ const NEEDS: [Need; 6] = [
 
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
-    /// Device whose kernels are checked: auto takes a GPU where there is one, else the CPU, which
-    /// has nothing to check
+    /// Device whose kernels are checked: auto uses a GPU if available, else the CPU, which
+    /// has no kernels to check
     #[arg(long, default_value_t = DeviceChoice::Auto, value_parser = words::<DeviceChoice>(&["auto", "gpu", "cpu", "software"]))]
     pub device: DeviceChoice,
 }
@@ -71,7 +71,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), CliError> {
     for adapter in &found {
         describe(&mut text, adapter);
     }
-    // What is known so far helps with a device that cannot be opened, or that hangs.
+    // Print this now: it helps if the device cannot be opened or hangs.
     output::print(&text)?;
 
     let flag = format!("--device {}", args.device);
@@ -83,7 +83,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), CliError> {
         output::print(&report)?;
         wrong
     };
-    // Without a first fault here, this tells whether every other command would take it.
+    // If there was no fault, this shows whether the other commands would use the device.
     let taken = match wrong {
         Some(wrong) if args.device != DeviceChoice::Auto => {
             return Err(CliError::at(&flag, &wrong));
@@ -95,7 +95,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), CliError> {
     wrong.map_or(Ok(()), |wrong| Err(CliError::at(&flag, &wrong)))
 }
 
-/// Runs every case on the device: what to print, and the first thing that is wrong.
+/// Runs every case on the device. Returns the text to print and the first fault.
 fn check(opened: &Selected) -> (String, Option<DeviceError>) {
     let start = Instant::now();
     let all = pollster::block_on(examine(&opened.device, Extent::Full));
@@ -117,7 +117,7 @@ fn check(opened: &Selected) -> (String, Option<DeviceError>) {
         let Checked { operation, result, kernels, largest_error, allowed, fault } = checked;
         let state = fault.as_ref().map_or("ok".to_owned(), |fault| format!("WRONG: {fault}"));
         let kernels = kernels.join(", ");
-        // A string takes whatever is written to it.
+        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "  {largest_error:.1e} of {allowed:.1e}  {operation}: {result} ({kernels}) {state}"
@@ -192,6 +192,6 @@ fn describe(text: &mut String, adapter: &AdapterReport) {
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
-    // A string takes whatever is written to it.
+    // Writing to a string cannot fail.
     let _ = writeln!(text, "{name:<24} {}", value.trim());
 }

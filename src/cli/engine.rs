@@ -29,7 +29,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads base and adapter onto the device that was asked for.
+    /// Loads base and adapter onto the selected device.
     pub fn open(
         base: &BaseArgs,
         adapter: &Path,
@@ -70,7 +70,7 @@ impl Engine {
         self.rescorer.adapter(ADAPTER).map_err(scoring_error)
     }
 
-    /// The weights to combine with: those of the flags, else those stored with the adapter.
+    /// The weights of the score combination: from the flags, else those stored in the adapter.
     pub fn weights(&self, flags: &WeightArgs, adapter: &Path) -> Result<Weights, CliError> {
         let stored = self.loaded()?.meta.weights;
         let Some(beta) = flags.beta.or(stored.map(|weights| weights.beta)) else {
@@ -103,7 +103,7 @@ impl Engine {
         Ok(lists)
     }
 
-    /// What the weights bring on lists with references.
+    /// Evaluates the weights on lists with references.
     pub fn evaluate(
         &mut self,
         lists: &[Utterance],
@@ -140,7 +140,7 @@ fn scoring_error(error: RescorerError) -> CliError {
     CliError::at("scoring", &error)
 }
 
-/// The next lists to score together; empty at the end. Ctrl-C ends it with an error.
+/// The next lists to score together; empty at the end. Ctrl-C causes an error.
 pub fn next_chunk(input: &mut Utterances) -> Result<Vec<Utterance>, CliError> {
     let (mut chunk, mut hypotheses) = (Vec::new(), 0);
     while hypotheses < CHUNK_HYPOTHESES {

@@ -22,7 +22,7 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// A failure with its whole chain of causes; `at` names the flag or file.
+    /// An error with its chain of causes; `at` names the flag or file.
     pub fn at(at: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
         Self::Failed(format!("{at}: {}", chain(error)))
     }
@@ -54,7 +54,7 @@ impl CliError {
         }
     }
 
-    /// The message on one line, if there is one to show.
+    /// The message on one line, if there is one.
     pub fn message(&self) -> Option<String> {
         let text = match self {
             Self::Usage(text) | Self::Failed(text) => text,
@@ -114,7 +114,7 @@ fn phrase(remedy: Remedy) -> &'static str {
     }
 }
 
-/// The system's words without the number behind them.
+/// The system's message without its error number.
 fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {

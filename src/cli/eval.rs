@@ -1,4 +1,4 @@
-//! `lorb eval`: what rescoring brings, in WER, and how sure that is.
+//! `lorb eval`: WER with and without rescoring, and its significance.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub struct EvalArgs {
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME", requires = "model")]
     revision: Option<String>,
-    /// Adapter directory; without it, the report has first pass and oracle alone
+    /// Adapter directory; without it, the report has only first pass and oracle
     #[arg(long, value_name = "DIR", requires = "model")]
     adapter: Option<PathBuf>,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub struct EvalArgs {
     run: RunArgs,
 }
 
-/// What `--json` prints: what was evaluated, then the report.
+/// The output of `--json`: the inputs, then the report.
 #[derive(Serialize)]
 struct Output<'a> {
     files: Vec<String>,
@@ -120,7 +120,7 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
     output::print(&(json + "\n"))
 }
 
-/// The chosen hypothesis of each list, `None` where nothing is rescored.
+/// The selected hypothesis of each list, `None` without rescoring.
 fn choose(
     chunk: &[Utterance],
     rescoring: Option<&mut (Engine, Weights)>,

@@ -1,4 +1,4 @@
-//! `lorb export`: a base in fewer bits, for browsers.
+//! `lorb export`: writes a base in lower precision, for browsers.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use super::source::{self, TokenizerPath, bytes};
 
 #[derive(Args)]
 pub struct ExportArgs {
-    /// Write a base for the web: small to download, read by LoRB in a browser and on the command line
+    /// Write a smaller base for the web; LoRB reads it in the browser and on the command line
     #[arg(long, required = true)]
     web: bool,
     /// Pretrained BERT or DistilBERT: a directory with config.json, model.safetensors and tokenizer.json or
@@ -23,13 +23,13 @@ pub struct ExportArgs {
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME")]
     revision: Option<String>,
-    /// Bits of the linear layers; embeddings have 16 in either
+    /// Precision of the linear layers; embeddings are always f16
     #[arg(long, default_value_t = Precision::F16, value_parser = words::<Precision>(&["f16", "int8"]))]
     precision: Precision,
-    /// Directory for the files
+    /// Output directory
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
-    /// Show errors and warnings alone
+    /// Show only errors and warnings
     #[arg(long, short)]
     quiet: bool,
 }

@@ -1,6 +1,6 @@
 //! Bases from the Hugging Face hub, through its shared cache.
 //!
-//! `HF_HOME` moves the cache, `HF_ENDPOINT` names another hub, `HF_HUB_OFFLINE` forbids the network.
+//! `HF_HOME` moves the cache, `HF_ENDPOINT` selects another hub, `HF_HUB_OFFLINE` disables the network.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use hf_hub::{Cache, Repo, RepoType};
 use super::error::CliError;
 use super::source::{BasePaths, TokenizerPath};
 
-/// The revision taken where none is asked for.
+/// The default revision.
 const DEFAULT_REVISION: &str = "main";
 
-/// Finds a base's files in the cache, or fetches them.
+/// Finds a base's files in the cache, or downloads them.
 pub fn fetch(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePaths, CliError> {
     let revision = revision.unwrap_or(DEFAULT_REVISION);
     check_names(model, revision)?;
@@ -54,13 +54,13 @@ pub fn fetch(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePat
     Ok(BasePaths { config, tokenizer, weights })
 }
 
-/// Whether the user forbids the network, by the hub's own variable.
+/// Whether the hub's environment variable disables the network.
 pub fn offline() -> bool {
     let set = std::env::var("HF_HUB_OFFLINE").unwrap_or_default().to_ascii_uppercase();
     ["1", "ON", "YES", "TRUE"].contains(&set.as_str())
 }
 
-/// Refuses what cannot be a hub id before it becomes part of a path or an address.
+/// Rejects invalid hub ids before they become part of a path or URL.
 fn check_names(model: &str, revision: &str) -> Result<(), CliError> {
     let word = |part: &str| {
         let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -80,19 +80,19 @@ fn check_names(model: &str, revision: &str) -> Result<(), CliError> {
 }
 
 fn cache() -> Result<Cache, CliError> {
-    // Without a home, the hub's crate would panic.
+    // Without a home directory, the hub's crate would panic.
     if std::env::var_os("HF_HOME").is_none() && dirs::home_dir().is_none() {
         return Err(CliError::Failed("no home directory for the hub's cache; set HF_HOME".into()));
     }
     Ok(Cache::from_env())
 }
 
-/// The files, if all that is needed is there.
+/// The files, if all required ones exist.
 fn cached(cache: &Cache, model: &str, revision: &str) -> Option<BasePaths> {
     let repo = Repo::with_revision(model.to_owned(), RepoType::Model, revision.to_owned());
     let folder = cache.repo(repo);
     let get = |file: &str| {
-        // A commit needs no reference: its snapshot is named after it.
+        // A commit needs no ref: its snapshot has the commit's name.
         let snapshot = Some(folder.pointer_path(revision).join(file)).filter(|p| p.exists());
         snapshot.or_else(|| folder.get(file))
     };
@@ -103,7 +103,7 @@ fn cached(cache: &Cache, model: &str, revision: &str) -> Option<BasePaths> {
     Some(BasePaths { config: get("config.json")?, tokenizer, weights: get("model.safetensors")? })
 }
 
-/// A file that a repository may lack.
+/// An optional file of a repository.
 fn optional(repo: &ApiRepo, file: &str) -> Result<Option<PathBuf>, ApiError> {
     match repo.get(file) {
         Ok(path) => Ok(Some(path)),
@@ -112,7 +112,7 @@ fn optional(repo: &ApiRepo, file: &str) -> Result<Option<PathBuf>, ApiError> {
     }
 }
 
-/// The status that the hub answered with.
+/// The status code of the hub's response.
 fn status(error: &ApiError) -> Option<u16> {
     match error {
         ApiError::RequestError(inner) => {

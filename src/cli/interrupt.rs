@@ -1,15 +1,15 @@
-//! Ctrl-C: the first asks the running command to stop in good order, the second ends it at once.
+//! Ctrl-C: the first one stops the command cleanly, the second one ends it immediately.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Starts to listen, for a command that stops soon.
+/// Installs the handler for a command that stops quickly.
 pub fn listen() {
     listen_with("");
 }
 
-/// Starts to listen; the first Ctrl-C shows `answer`, if it says anything.
+/// Installs the handler; the first Ctrl-C prints `answer` if it is not empty.
 pub fn listen_with(answer: &'static str) {
     let handler = move || {
         if ASKED.swap(true, Ordering::SeqCst) {
@@ -19,8 +19,8 @@ pub fn listen_with(answer: &'static str) {
             eprintln!("{answer}");
         }
     };
-    // Fails where a handler is set already or signals are not to be had; Ctrl-C then ends the
-    // process as it does without one.
+    // Fails if a handler is already set or signals are unavailable; Ctrl-C then ends the
+    // process as usual.
     if let Err(error) = ctrlc::set_handler(handler) {
         eprintln!("note: Ctrl-C will stop at once: {error}");
     }

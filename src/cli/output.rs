@@ -1,4 +1,4 @@
-//! Writing files so that they are there whole or not at all.
+//! Atomic output: files are written completely or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -8,18 +8,18 @@ use tempfile::NamedTempFile;
 
 use super::error::CliError;
 
-/// Where a command's lines go.
+/// The output of a command.
 pub enum Sink {
     /// Standard output.
     Stdout(BufWriter<io::Stdout>),
-    /// A temporary sibling, renamed when finished.
+    /// A temporary file in the same directory, renamed when finished.
     Sibling { file: BufWriter<NamedTempFile>, path: PathBuf },
-    /// A device, a pipe: nothing to rename, nothing to leave half-written.
+    /// A device or a pipe, written directly.
     Device { file: BufWriter<File>, path: PathBuf },
 }
 
 impl Sink {
-    /// Opens `-` or nothing as standard output, else a file.
+    /// Opens standard output for `-` or no path, else a file.
     pub fn open(path: Option<&Path>) -> Result<Self, CliError> {
         let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
             return Ok(Self::Stdout(BufWriter::new(io::stdout())));
@@ -40,7 +40,7 @@ impl Sink {
         }
     }
 
-    /// Puts the output in its place. Without this call, a file is left as it was.
+    /// Finishes the output. Without this call, an existing file is not changed.
     pub fn finish(self) -> Result<(), CliError> {
         match self {
             Self::Stdout(mut out) => out.flush().map_err(|e| CliError::stdout(&e)),
@@ -70,13 +70,13 @@ impl Sink {
     }
 }
 
-/// Prints to standard output; a reader that went away is no error.
+/// Prints to standard output. A broken pipe is not an error message.
 pub fn print(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| CliError::stdout(&e))
 }
 
-/// Writes a file whole, by a temporary sibling, fsync and rename.
+/// Writes a file atomically, with a temporary file, fsync and rename.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let write = || {
         let mut file = sibling(path)?;
@@ -86,18 +86,18 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     write().map_err(|error| CliError::io("write", path, &error))
 }
 
-/// Puts `files` into `directory`, which is created when missing.
+/// Writes `files` to `directory`, which is created if missing.
 ///
-/// A new directory appears whole: it is filled under another name and renamed. In one that exists,
-/// the files that change are first written beside the old ones, then renamed over them, in the
-/// order of `files`; other files in it are left alone.
+/// A new directory is created atomically: it is filled under another name and renamed. In an existing one,
+/// changed files are first written next to the old ones, then renamed over them in the order of `files`.
+/// Other files are not changed.
 pub fn write_directory(directory: &Path, files: &[(&str, &[u8])]) -> Result<(), CliError> {
     let error = |error: io::Error| CliError::io("write", directory, &error);
     if directory.is_dir() {
         let mut waiting = Vec::new();
         for (name, bytes) in files {
             let path = directory.join(name);
-            // So where one file changes alone, as in tuning, its rename is all that happens.
+            // If only one file changes, as in tuning, the only change is its rename.
             if fs::read(&path).is_ok_and(|old| old == *bytes) {
                 continue;
             }
@@ -119,12 +119,12 @@ pub fn write_directory(directory: &Path, files: &[(&str, &[u8])]) -> Result<(), 
     }
     open_to_all(staged.path()).map_err(error)?;
     fs::rename(staged.path(), directory).map_err(error)?;
-    // The folder has its place: nothing is left for the guard to remove.
+    // The directory has been renamed, so the guard must not remove it.
     let _ = staged.keep();
     sync_directory(parent).map_err(error)
 }
 
-/// Checks before hours of work that `directory` can be written or created; leaves nothing behind.
+/// Checks, before a long run, that `directory` can be written or created. Leaves no files behind.
 pub fn check_directory(directory: &Path) -> Result<(), CliError> {
     let error = |error: io::Error| CliError::io("write", directory, &error);
     let mut nearest = directory;
@@ -145,7 +145,7 @@ pub fn check_directory(directory: &Path) -> Result<(), CliError> {
     probe.map_err(|fault| error(fault.kind().into()))?.close().map_err(error)
 }
 
-/// Creates a directory with all above it, unless it is there.
+/// Creates a directory and its parents if missing.
 pub fn create_directory(directory: &Path) -> Result<(), CliError> {
     fs::create_dir_all(directory).map_err(|error| CliError::io("create", directory, &error))
 }
@@ -154,7 +154,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file beside `path`, with the permissions that a new file gets.
+/// A temporary file next to `path`, with the permissions of a new file.
 fn sibling(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".lorb-").suffix(".part");
@@ -165,7 +165,7 @@ fn sibling(path: &Path) -> io::Result<NamedTempFile> {
     }
     builder.tempfile_in(parent(path)).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => io::Error::other("its folder does not exist"),
-        // The full message would name the temporary file, which the user never asked for.
+        // The full message would name the temporary file, which the user does not know.
         kind => kind.into(),
     })
 }
@@ -176,12 +176,12 @@ fn settle(file: NamedTempFile, path: &Path) -> io::Result<()> {
     sync_directory(parent(path))
 }
 
-/// Makes a rename last through a power failure. Only Unix lets a folder be opened for this.
+/// Makes a rename durable. Only Unix allows opening a directory for this.
 fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
-/// A temporary folder is closed to others; the finished one is not.
+/// Temporary directories are private; the finished one must not be.
 fn open_to_all(directory: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {

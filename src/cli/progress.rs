@@ -1,20 +1,20 @@
-//! Progress on standard error: a bar on a terminal, else a plain line now and then.
+//! Progress on standard error: a bar on a terminal, otherwise occasional plain lines.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Time between plain lines. A log should tell that work goes on, not fill up.
+/// Time between plain lines: enough to show progress without filling a log.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Shows how far a command has come.
+/// Shows the progress of a command.
 pub struct Meter {
     bar: ProgressBar,
     total: Option<u64>,
     plain: Option<Plain>,
     started: Instant,
-    /// Where the work of this process began.
+    /// The position at which this process started.
     from: u64,
 }
 
@@ -23,7 +23,7 @@ struct Plain {
 }
 
 impl Meter {
-    /// A meter towards `total`, which may be unknown.
+    /// A progress meter; `total` may be unknown.
     pub fn new(quiet: bool, total: Option<u64>) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let hidden = quiet || !terminal;
@@ -34,7 +34,7 @@ impl Meter {
             Some(_) => "{bar:24} {percent:>3} %  {msg}  {eta_precise} left",
             None => "{spinner}  {msg}  {elapsed_precise}",
         };
-        // Only a template with a typing error is refused, and then the plain bar does.
+        // Only an invalid template fails; the default bar is then used.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -43,14 +43,14 @@ impl Meter {
         Self { bar, total, plain, started: now, from: 0 }
     }
 
-    /// Begins at a place that earlier work reached, so that it does not count as fast.
+    /// Starts at a position that an earlier process reached, so that it does not affect the speed.
     pub fn start_at(&mut self, position: u64) {
         self.from = position;
         self.bar.set_position(position);
         self.bar.reset_eta();
     }
 
-    /// Moves to `position`; `message` says what has been done so far.
+    /// Moves to `position`; `message` describes the progress.
     pub fn update(&mut self, position: u64, message: impl FnOnce() -> String) {
         if let Some(plain) = &mut self.plain {
             if plain.last.elapsed() < PLAIN_INTERVAL {
@@ -70,12 +70,12 @@ impl Meter {
         }
     }
 
-    /// A line of its own, above the bar.
+    /// Prints a line above the bar.
     pub fn line(&self, text: &str) {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(self) {
         self.bar.finish_and_clear();
     }
@@ -102,7 +102,7 @@ mod tests {
     use super::clock;
 
     #[test]
-    fn times_are_written_as_on_a_clock() {
+    fn durations_are_printed_as_clock_times() {
         let cases = [(0.2, "0:00"), (59.6, "1:00"), (754.0, "12:34"), (3_725.0, "1:02:05")];
         for (seconds, expected) in cases {
             assert_eq!(clock(seconds), expected);

@@ -1,4 +1,4 @@
-//! `lorb rescore`: lists in, re-ordered lists out.
+//! `lorb rescore`: reads lists and writes them re-ranked.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub struct RescoreArgs {
     /// N-best lists: JSON lines, plain or gzip, or an ESPnet directory; - is standard input
     #[arg(value_name = "INPUT", default_value = "-")]
     input: Vec<PathBuf>,
-    /// Where the lists go; - is standard output. A file appears when it is whole
+    /// Output file; - is standard output. The file appears when it is complete
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
     #[command(flatten)]

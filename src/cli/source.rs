@@ -24,11 +24,11 @@ pub struct BasePaths {
 pub enum TokenizerPath {
     /// `tokenizer.json`.
     Json(PathBuf),
-    /// `vocab.txt`, and `tokenizer_config.json` where there is one.
+    /// `vocab.txt`, and `tokenizer_config.json` if it exists.
     Vocab(PathBuf, Option<PathBuf>),
 }
 
-/// A base and the name it was asked for by.
+/// A base and its requested name.
 #[derive(Debug)]
 pub struct NamedBase {
     /// The base.
@@ -37,7 +37,7 @@ pub struct NamedBase {
     pub name: String,
 }
 
-/// Loads what `--model` names: a directory, or else a hub id.
+/// Loads the base given by `--model`: a directory, or else a hub id.
 pub fn load(model: &str, revision: Option<&str>, quiet: bool) -> Result<NamedBase, CliError> {
     let base = read_located(&locate(model, revision, quiet)?, model)?;
     Ok(NamedBase { base, name: model.to_owned() })
@@ -51,7 +51,7 @@ pub fn read_located(paths: &BasePaths, model: &str) -> Result<Base, CliError> {
     })
 }
 
-/// Finds the files, fetching them from the hub where `model` is no directory.
+/// Finds the files; downloads them from the hub if `model` is not a directory.
 pub fn locate(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePaths, CliError> {
     let path = Path::new(model);
     if path.is_dir() {
@@ -114,7 +114,7 @@ impl From<CliError> for Fault {
 
 fn read(paths: &BasePaths) -> Result<Base, Fault> {
     let config = bytes(&paths.config)?;
-    // Judged first: a foreign architecture is the commonest mistake, and its weights are large.
+    // Check this first: an unsupported architecture is the most common mistake, and weights are large.
     BertConfig::from_json(&config).map_err(Fault::Base)?;
     let (vocabulary, lowercase) = match &paths.tokenizer {
         TokenizerPath::Json(json) => (bytes(json)?, None),
@@ -130,7 +130,7 @@ fn read(paths: &BasePaths) -> Result<Base, Fault> {
     Base::from_files(files).map_err(Fault::Base)
 }
 
-/// `do_lower_case` of `tokenizer_config.json`; true where nothing is said, as in Transformers.
+/// `do_lower_case` from `tokenizer_config.json`; true by default, as in Transformers.
 fn lowercase(settings: Option<&Path>) -> Result<bool, CliError> {
     let Some(path) = settings else { return Ok(true) };
     let invalid = |what: String| CliError::Failed(format!("{}: {what}", path.display()));
@@ -143,7 +143,7 @@ fn lowercase(settings: Option<&Path>) -> Result<bool, CliError> {
     }
 }
 
-/// A file as a whole.
+/// Reads a whole file.
 pub fn bytes(path: &Path) -> Result<Vec<u8>, CliError> {
     fs::read(path).map_err(|error| CliError::io("read", path, &error))
 }

@@ -1,4 +1,4 @@
-//! `lorb study`: a comparison of methods, run by run, and a report of it.
+//! `lorb study`: compares methods in a series of runs, and writes a report.
 
 mod cell;
 mod inputs;
@@ -23,19 +23,19 @@ pub use cell::{CellArgs, run as run_cell};
 
 #[derive(Args)]
 pub struct StudyArgs {
-    /// Configuration of the study; paths in it are relative to it
+    /// Configuration file; paths in it are relative to the file
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
-    /// Directory of results and report; a study that is there goes on
+    /// Directory of results and report; an existing study is continued
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
-    /// List the cells and what became of them, and run nothing
+    /// List the cells and their state without running them
     #[arg(long)]
     dry_run: bool,
-    /// Write the report of the results that are there, and run nothing
+    /// Write the report from existing results without running cells
     #[arg(long, conflicts_with = "dry_run")]
     report_only: bool,
-    /// Run cells again that failed
+    /// Run failed cells again
     #[arg(long)]
     retry_failed: bool,
     #[command(flatten)]
@@ -80,13 +80,13 @@ impl StudyArgs {
     }
 }
 
-/// Cells of the plan whose outcome is as asked.
+/// The planned cells with the given outcome.
 fn count(plan: &Plan, records: &[Record], wanted: impl Fn(&Outcome) -> bool) -> usize {
     let is = |id: &str| records.iter().any(|r| r.id == id && wanted(&r.outcome));
     plan.cells.iter().filter(|planned| is(&planned.id)).count()
 }
 
-/// One line a cell.
+/// One line per cell.
 fn listing(plan: &Plan, records: &[Record]) -> String {
     let mut text = String::new();
     for planned in &plan.cells {
@@ -102,7 +102,7 @@ fn listing(plan: &Plan, records: &[Record]) -> String {
     text
 }
 
-/// Writes report and figures, and prints the tables that sum it up.
+/// Writes report and figures, and prints the summary tables.
 fn write_report(
     args: &StudyArgs,
     config: &StudyConfig,

@@ -1,4 +1,4 @@
-//! Drives a trainer and shows what it says.
+//! Drives a trainer and prints its messages.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,13 +11,13 @@ use super::error::CliError;
 use super::interrupt;
 use super::progress::Meter;
 
-/// Steps over which the loss shown is averaged: that of one step jumps about.
+/// Number of steps over which the displayed loss is averaged, because single losses are noisy.
 const LOSS_WINDOW: usize = 20;
 
-/// Why driving ended.
+/// How the run ended.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 pub enum Ended {
-    /// The run is over.
+    /// The run finished.
     Finished,
     /// Ctrl-C.
     Interrupted,
@@ -30,7 +30,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the file to append to it, so that a resumed run goes on in the same one.
+    /// Opens the file for appending, so that a resumed run continues it.
     pub fn open(path: &Path) -> Result<Self, CliError> {
         let file = File::options().append(true).create(true).open(path);
         let file = file.map_err(|error| CliError::io("write", path, &error))?;
@@ -44,7 +44,7 @@ impl Log {
     }
 }
 
-/// Shows a run's messages.
+/// Prints a run's messages.
 pub struct Watcher {
     quiet: bool,
     meter: Meter,
@@ -56,7 +56,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A watcher of a run that has not begun.
+    /// A display for a run that has not started.
     pub fn new(quiet: bool, log: Option<Log>) -> Self {
         let meter = Meter::new(true, None);
         Self { quiet, meter, log, losses: VecDeque::new(), utterances: 0, hypotheses: 0, dev: None }
@@ -118,7 +118,7 @@ impl Watcher {
     }
 }
 
-/// Runs to the end, or to Ctrl-C. `save` is called after every message.
+/// Runs to the end or until Ctrl-C. `save` is called after every message.
 pub fn drive(
     trainer: &mut Trainer,
     mut watcher: Watcher,
@@ -140,7 +140,7 @@ pub fn drive(
     Ok(ended)
 }
 
-/// Why a run stopped before its end.
+/// Why a run ended early.
 #[derive(Debug)]
 pub enum Stopped {
     /// The trainer failed.
@@ -161,7 +161,7 @@ impl From<CliError> for Stopped {
     }
 }
 
-/// What there is to train, and on what.
+/// Summary of parameters and data.
 fn started(message: &Message) -> String {
     let Message::Started {
         utterances,

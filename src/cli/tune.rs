@@ -1,4 +1,4 @@
-//! `lorb tune`: the weights of the combination with the fewest errors on dev lists.
+//! `lorb tune`: tunes the weights of the score combination on dev lists.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -18,13 +18,13 @@ use super::{interrupt, output};
 pub struct TuneArgs {
     #[command(flatten)]
     base: BaseArgs,
-    /// Adapter directory; the weights are stored in it
+    /// Adapter directory; the weights are stored in the adapter
     #[arg(long, value_name = "DIR")]
     adapter: PathBuf,
     /// Lists with references to tune on
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     dev: Vec<PathBuf>,
-    /// Tune a reward per word too
+    /// Also tune a word insertion reward
     #[arg(long)]
     gamma: bool,
     #[command(flatten)]
@@ -90,14 +90,14 @@ fn warn(input: &Utterances, engine: &Engine, without: u64, tuned: &Tuned) {
     }
 }
 
-/// Per beta at the best gamma; with gamma, before that, the best beta of every gamma.
+/// One row per beta at the best gamma; with gamma, first one row per gamma at its best beta.
 fn table(tuned: &Tuned, with_gamma: bool) -> String {
     let rate = |errors: u64| 100.0 * errors as f64 / tuned.reference_words as f64;
     let mut text = String::new();
     let mut row = |point: &TunePoint, chosen: bool| {
         let (beta, gamma) = (point.weights.beta, point.weights.gamma);
         let mark = if chosen { "  <- stored" } else { "" };
-        // A string takes whatever is written to it.
+        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "{beta:>10.5} {gamma:>9.4} {:>8} {:>8.2}{mark}",
@@ -133,7 +133,7 @@ fn table(tuned: &Tuned, with_gamma: bool) -> String {
     )
 }
 
-/// A key that sorts as the number does.
+/// A key with the sort order of the number.
 fn order(number: f64) -> u64 {
     let bits = number.to_bits();
     if number.is_sign_negative() { !bits } else { bits | (1 << 63) }

@@ -1,35 +1,35 @@
-//! Token sequences laid end to end.
+//! Packed batches of token sequences.
 
 use crate::ops::Segments;
 
-/// The tokens of several sequences without padding.
+/// The tokens of several sequences, concatenated without padding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PackedBatch {
     /// Vocabulary ids of all sequences, `[T]`.
     pub tokens: Vec<i32>,
-    /// Place of each token in its text, from 0, `[T]`.
+    /// Position of each token in its text, from 0, `[T]`.
     pub positions: Vec<i32>,
-    /// First token of each sequence, and T: `[S + 1]`; empty while there is no sequence.
+    /// First token of each sequence, and T: `[S + 1]`; empty without sequences.
     pub offsets: Vec<usize>,
 }
 
 impl PackedBatch {
-    /// A batch of no sequences.
+    /// An empty batch.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Appends a sequence of vocabulary ids, which begins with `[CLS]`.
+    /// Appends a sequence of vocabulary ids that starts with `[CLS]`.
     pub fn push(&mut self, ids: &[u32]) {
         self.push_led_by(ids, 0);
     }
 
-    /// Appends a sequence with the token at `lead` laid first. Every token keeps its position, and
-    /// attention knows no other order: this changes nothing but whose hidden state the encoder gives.
+    /// Appends a sequence with the token at `lead` moved to the front. Every token keeps its position, and attention
+    /// has no other notion of order, so this only changes which hidden state the encoder returns.
     ///
     /// # Panics
-    /// When there is no such token.
+    /// If there is no such token.
     pub fn push_led_by(&mut self, ids: &[u32], lead: usize) {
         if self.offsets.is_empty() {
             self.offsets.push(0);
@@ -52,7 +52,7 @@ impl PackedBatch {
         self.tokens.len()
     }
 
-    /// Whether there is no token.
+    /// Whether there are no tokens.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
@@ -63,11 +63,11 @@ impl PackedBatch {
     }
 }
 
-/// What is laid into a batch.
+/// An item that can be added to a batch.
 pub(super) trait Sequence {
     /// Number of tokens.
     fn tokens(&self) -> usize;
-    /// Appends itself.
+    /// Appends the item to a batch.
     fn lay(&self, batch: &mut PackedBatch);
 }
 

@@ -1,10 +1,9 @@
-//! What a device says when it fails, and where it says it.
+//! Detection and classification of device failures.
 //!
-//! On a GPU, work is queued and fails later. burn reports what the work left undone when a result is
-//! read, as text, and for a lost device as such. wgpu itself reports errors that belong to no one
-//! call (no memory left, a limit exceeded) to a handler of the device; burn's panics, in a thread of
-//! the runtime. [`watch_faults`] puts a handler there that remembers the first error. Every reading asks
-//! for it, since after such an error what is read may be anything.
+//! On a GPU, work is queued and fails later. burn reports failed work as text when a result is read. wgpu reports
+//! errors that belong to no particular call (out of memory, limit exceeded) to an error handler of the device; burn's
+//! handler panics in a thread of the runtime. [`watch_faults`] installs a handler that stores the first error. Every
+//! read-back checks for it, because after such an error results are undefined.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -22,11 +21,11 @@ use crate::remedy::Remedy;
 /// The kind of a device's failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// There is no memory left on the device.
+    /// The device is out of memory.
     OutOfMemory,
-    /// The device is gone: reset by its driver, unplugged, or destroyed.
+    /// The device was lost: reset by its driver, unplugged, or destroyed.
     Lost,
-    /// Something is larger than the device allows.
+    /// A limit of the device was exceeded.
     Limit,
     /// Anything else.
     Runtime,
@@ -35,9 +34,9 @@ pub enum FaultKind {
 /// A device's failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceFault {
-    /// Which kind.
+    /// The kind.
     pub kind: FaultKind,
-    /// What the device said, on one line.
+    /// The device's message, on one line.
     pub message: String,
 }
 
@@ -69,11 +68,11 @@ impl DeviceFault {
         }
     }
 
-    /// From what the runtime says. It has types for these, but burn hands on their text alone.
+    /// Classifies the runtime's message. The runtime has error types, but burn passes on only their text.
     fn from_text(text: &str) -> Self {
         let message = one_line(text);
         let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-        // A lost device last: wgpu gives up a device that has no memory left.
+        // Check for a lost device last: wgpu drops a device that is out of memory.
         let kind = if says(&[
             "out of device memory",
             "out-of-memory",
@@ -110,7 +109,7 @@ impl DeviceFault {
     }
 }
 
-/// The innermost causes of an error: the outer ones name calls that mean nothing to a user.
+/// The innermost causes of an error; the outer ones name internal calls.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -129,14 +128,14 @@ fn one_line(text: &str) -> String {
 
 type Watch = Arc<OnceLock<DeviceFault>>;
 
-/// Devices with a handler, and the first error of each.
+/// Devices with an error handler, and the first error of each.
 static WATCHED: Mutex<Vec<(Device, Watch)>> = Mutex::new(Vec::new());
 
-/// Remembers the first error that wgpu reports for `device`, so that every later reading from it
-/// fails with that error. `setup` is the same device as burn's options hand it out.
+/// Stores the first error that wgpu reports for `device`; every later read-back from it fails with that error. `setup`
+/// is the same device, from burn's options.
 ///
-/// It replaces burn's handler, which panics, and a panic is what keeps the runtime from taking
-/// the failed work's result for good; this one unwinds as well, without a message on standard error.
+/// It replaces burn's handler, which panics. A panic stops the runtime from using the result of failed work, so this
+/// handler also unwinds, but without a message on standard error.
 pub fn watch_faults(device: &Device, setup: &wgpu::Device) {
     let watch = Watch::default();
     let seen = watch.clone();
@@ -144,7 +143,7 @@ pub fn watch_faults(device: &Device, setup: &wgpu::Device) {
         let fault = DeviceFault::from_wgpu(&error);
         let text = fault.to_string();
         let _ = seen.set(fault);
-        // Where a panic ends the program, the note must do.
+        // If a panic aborts the program, the stored error must suffice.
         if cfg!(panic = "unwind") {
             std::panic::resume_unwind(Box::new(text));
         }
@@ -160,14 +159,14 @@ fn first_error(device: &Device) -> Option<DeviceFault> {
     watched.iter().find(|(known, _)| *known == device)?.1.get().cloned()
 }
 
-/// What is behind a failure: the first error of the device, and not what followed from it.
+/// The cause of a failure: the device's first error, not a consequence.
 fn cause(device: &Device, found: DeviceFault) -> DeviceFault {
     let first = first_error(device).unwrap_or(found);
-    // A lost device answers with all kinds of errors; asked to finish its work, it says why. That
-    // blocks, which no browser allows; there the first error stands.
+    // A lost device reports various errors; waiting for its queue reveals the cause. That blocks, which
+    // browsers do not allow; there, use the first error.
     if first.kind != FaultKind::OutOfMemory && !cfg!(target_family = "wasm") {
-        // wgpu tells that work is done before it tells of the loss, and a queue that is left over may fail
-        // first; what is asked for a second time comes after both.
+        // wgpu reports finished work before the loss, and a remaining queue may fail first. A second request
+        // comes after both.
         for _ in 0..2 {
             let sync = catch_unwind(AssertUnwindSafe(|| device.sync()));
             let lost = sync.ok().and_then(Result::err);
@@ -182,19 +181,19 @@ fn cause(device: &Device, found: DeviceFault) -> DeviceFault {
     first
 }
 
-/// What is behind something that a device said in place of a result, which may be nothing.
+/// The cause of an error that a device returned instead of a result, if any.
 #[must_use]
 pub fn fault_behind(device: &Device, said: &str) -> DeviceFault {
     cause(device, DeviceFault::from_text(said))
 }
 
-/// Brings a tensor to the host without blocking.
+/// Copies a tensor to the host without blocking.
 pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
     let device = tensor.device();
     let reading = async move {
         let failed = |text: String| ModelError::Device(DeviceFault::from_text(&text));
         let data = tensor.into_data_async().await.map_err(|error| failed(error.to_string()))?;
-        // Natively this is where the runtime waits for the device.
+        // On native targets, the runtime waits for the device here.
         data.try_into_vec::<f32>().map_err(|error| failed(error.to_string()))
     };
     let result = guarded(&device, reading).await;
@@ -209,8 +208,8 @@ pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
     }
 }
 
-/// Awaits what computes on `device`. A panic of a GPU's runtime comes back as the error that it stands
-/// for; on the CPU path a panic is a mistake of ours and goes on.
+/// Awaits a computation on `device`. Converts a panic of a GPU's runtime to its error; on the CPU path a panic is a bug
+/// and is passed on.
 pub(crate) async fn guarded<T, E: From<ModelError>>(
     device: &Device,
     work: impl Future<Output = Result<T, E>>,
@@ -236,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_runtime_says_is_sorted_by_kind() {
+    fn runtime_messages_are_classified() {
         let cases = [
             ("out of device memory allocating 128 bytes", FaultKind::OutOfMemory),
             ("Unknown: Not enough memory left.", FaultKind::OutOfMemory),

@@ -1,4 +1,4 @@
-//! Which linear layers are adapted, at which rank and scale.
+//! LoRA settings: the adapted linear layers, rank and scale.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,9 +7,9 @@ use super::error::ModelError;
 use crate::base::BertConfig;
 use crate::base::arch::{ARCHITECTURES, Architecture, BERT, LinearName};
 
-/// A linear layer that LoRA can adapt, one in every encoder layer.
+/// A linear layer of every encoder layer that LoRA can adapt.
 ///
-/// The order is the order of computation; layouts and files follow it. Names are BERT's; those of another
+/// The order is the order of computation; layouts and files use it. Names are BERT's; those of another
 /// architecture come from its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
@@ -77,15 +77,14 @@ impl Target {
         }
     }
 
-    /// The targets that one entry of `target_modules` stands for.
+    /// The targets that one entry of `target_modules` matches.
     ///
-    /// As in PEFT, an entry matches every module whose path ends in it after a dot: `output.dense`
-    /// stands for both output layers, `dense` for those and the intermediate one. `all-linear`
-    /// stands for all six. BERT's names serve for every base; those of another architecture, such as
-    /// `q_lin`, stand for the same layers.
+    /// As in PEFT, an entry matches every module whose path ends in it after a dot: `output.dense` matches both output
+    /// layers, `dense` these and the intermediate one. `all-linear` matches all six. BERT's names serve for every base;
+    /// those of another architecture, such as `q_lin`, stand for the same layers.
     ///
     /// # Errors
-    /// [`ModelError::UnknownTarget`] when it matches none.
+    /// [`ModelError::UnknownTarget`] if it matches none.
     pub fn matching(name: &str) -> Result<BTreeSet<Self>, ModelError> {
         let in_architecture = |architecture: &Architecture| -> BTreeSet<Self> {
             let matches = |target: &Self| {
@@ -102,11 +101,10 @@ impl Target {
         found.ok_or_else(|| ModelError::UnknownTarget { name: name.to_owned() })
     }
 
-    /// The targets that a list of names stands for: the union of what each matches.
+    /// The targets that a list of names matches: the union over all names.
     ///
     /// # Errors
-    /// [`ModelError::UnknownTarget`] names the first entry that matches nothing; an empty list is
-    /// refused.
+    /// [`ModelError::UnknownTarget`] names the first entry that matches nothing; an empty list is an error.
     pub fn parse_list<S: AsRef<str>>(
         names: impl IntoIterator<Item = S>,
     ) -> Result<BTreeSet<Self>, ModelError> {
@@ -130,50 +128,49 @@ impl fmt::Display for Target {
     }
 }
 
-/// What is trained beside A and B.
+/// Tensors that are trained in addition to A and B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LoraVariant {
-    /// Nothing.
+    /// None.
     #[default]
     Plain,
-    /// The length of every row of the adapted weight, which the low-rank term then only turns: DoRA
-    /// (Liu et al. 2024, arXiv 2402.09353). As there and in PEFT, no gradient goes through the length that
-    /// is divided by.
+    /// A magnitude for every row of the adapted weight: DoRA (Liu et al. 2024, arXiv 2402.09353). As in the paper and
+    /// in PEFT, there is no gradient through the norm in the denominator.
     Dora,
-    /// A factor between every row of A and column of B, of which training keeps the most important:
-    /// AdaLoRA (Zhang et al. 2023, arXiv 2303.10512). The rank is the one at first.
+    /// A factor between every row of A and column of B, of which training keeps the most important: AdaLoRA (Zhang et
+    /// al. 2023, arXiv 2303.10512). `rank` is the initial rank.
     AdaLora {
-        /// Rank at the end, on average over all modules.
+        /// Final rank, averaged over all modules.
         target_rank: usize,
     },
-    /// A rank that is higher at first: after a part of the steps every term becomes the closest one of
-    /// fewer ranks (after Yu et al. 2024, arXiv 2401.10447, whose schedule was not seen). What is
-    /// kept of a run is plain LoRA.
+    /// A higher initial rank: after a fraction of the steps, every term is replaced by its closest approximation of
+    /// lower rank (after Yu et al. 2024, arXiv 2401.10447; the schedule is LoRB's own). The finished adapter is plain
+    /// LoRA.
     Reduced {
-        /// Rank afterwards, of every term, or on average where ranks are mixed.
+        /// Final rank of every term, or the average for mixed ranks.
         target_rank: usize,
-        /// Whether terms share a budget of ranks, which go to the largest singular values.
+        /// Whether ranks are allocated across terms by singular value.
         mixed: bool,
     },
 }
 
-/// Settings of a LoRA adapter, by PEFT's meaning of each (Hu et al. 2021, arXiv 2106.09685; rsLoRA:
+/// Settings of a LoRA adapter, as in PEFT (Hu et al. 2021, arXiv 2106.09685; rsLoRA:
 /// Kalajdzievski 2023, arXiv 2312.03732).
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoraConfig {
-    /// Rank of every update, at least 1.
+    /// Rank of every term, at least 1.
     pub rank: usize,
     /// Numerator of the scale.
     pub alpha: f32,
-    /// Probability that an element of the input of A is dropped in training, in `[0, 1)`.
+    /// Dropout rate on the inputs of A, in `[0, 1)`.
     pub dropout: f32,
-    /// Linear layers adapted in each chosen encoder layer.
+    /// Adapted linear layers in each selected encoder layer.
     pub targets: BTreeSet<Target>,
     /// Scale by `alpha / sqrt(rank)` instead of `alpha / rank`.
     pub rslora: bool,
-    /// Encoder layers adapted (PEFT's `layers_to_transform`), counted from 0; `None` means all.
+    /// Adapted encoder layers (PEFT's `layers_to_transform`), from 0; `None` means all.
     pub layers: Option<Vec<usize>>,
-    /// What else is trained.
+    /// The variant of LoRA.
     pub variant: LoraVariant,
 }
 
@@ -193,8 +190,8 @@ impl Default for LoraConfig {
 }
 
 impl LoraConfig {
-    /// Factor of the low-rank update: `alpha / rank`, or `alpha / sqrt(rank)` with rsLoRA. AdaLoRA's
-    /// divisor is 1e-5 more, as in PEFT.
+    /// Scale of the low-rank update: `alpha / rank`, or `alpha / sqrt(rank)` with rsLoRA. AdaLoRA adds 1e-5 to the
+    /// divisor, as PEFT does.
     #[must_use]
     pub fn scale(&self) -> f32 {
         let rank = self.rank as f64;
@@ -206,10 +203,10 @@ impl LoraConfig {
         (f64::from(self.alpha) / divisor) as f32
     }
 
-    /// The encoder layers adapted in a base, ascending, each once.
+    /// The adapted encoder layers of a base, ascending, each once.
     ///
     /// # Errors
-    /// [`ModelError::Lora`] when the list is empty or names a layer that the base lacks.
+    /// [`ModelError::Lora`] if the list is empty or contains a layer that the base does not have.
     pub fn layer_indices(&self, base: &BertConfig) -> Result<Vec<usize>, ModelError> {
         let count = base.num_hidden_layers;
         let Some(chosen) = &self.layers else {
@@ -225,10 +222,10 @@ impl LoraConfig {
         Ok(chosen.iter().copied().collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    /// Checks every setting against the base.
+    /// Validates all settings against the base.
     ///
     /// # Errors
-    /// [`ModelError::Lora`] names the setting and what is allowed.
+    /// [`ModelError::Lora`] names the setting and its valid range.
     pub fn validate(&self, base: &BertConfig) -> Result<(), ModelError> {
         let error = |setting, what| Err(ModelError::Lora { setting, what });
         if self.rank == 0 || self.rank > base.hidden_size {
@@ -297,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_match_nothing_are_named() {
+    fn names_that_match_nothing_are_reported() {
         for bad in ["quer", "uery", "", "Query", "pooler.dense", "q_proj", ".query"] {
             let error = Target::parse_list(["value", bad]).unwrap_err();
             assert_eq!(error, ModelError::UnknownTarget { name: bad.into() });
@@ -338,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_named() {
+    fn settings_out_of_range_are_reported() {
         let base = crate::base::tests::tiny_config();
         let sound = LoraConfig { rank: 4, ..LoraConfig::default() };
         sound.validate(&base).unwrap();

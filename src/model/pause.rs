@@ -1,7 +1,7 @@
-//! Where a browser lets others run.
+//! Yields to the browser's event loop.
 //!
-//! The CPU path never waits, so that on wasm a long run of batches would keep its thread from every
-//! event: nobody could stop it. Each reading of a result pauses, and those are between batches and steps.
+//! The CPU path never waits, so on wasm a long run of batches would block all events, and could not be stopped. Each
+//! read-back yields, between batches and steps.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,8 @@ type Pause = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
 static PAUSE: OnceLock<Pause> = OnceLock::new();
 
-/// Says how to pause: a future that is ready once waiting events were handled. The first call counts.
+/// Sets the function that yields: its future is ready once pending events were handled. Only the first call has an
+/// effect.
 pub fn set_pause(pause: Pause) {
     let _ = PAUSE.set(pause);
 }

@@ -1,6 +1,6 @@
-//! Low-rank terms of fewer ranks: the closest ones, by truncated singular value decomposition.
+//! Rank reduction of low-rank terms by truncated singular value decomposition.
 //!
-//! A term `B A` of rank R is decomposed through two matrices of R by R alone. With `P = (B^T B)^(1/2)`, and
+//! The decomposition of a term `B A` of rank R needs only two matrices of R by R. With `P = (B^T B)^(1/2)`, and
 //! `P A A^T P = W S^2 W^T`,
 //!
 //! ```text
@@ -8,17 +8,17 @@
 //! A'  = S^(1/2) V^T    B' = U S^(1/2)
 //! ```
 //!
-//! so that `B' A' = B A`, its triplets in the order of their singular values. Dropping the last ones leaves the
-//! closest term of the rank that is left (Eckart and Young 1936).
+//! so that `B' A' = B A`, with triplets ordered by singular value. Dropping the last ones gives the best approximation
+//! of the remaining rank (Eckart and Young 1936).
 
 use super::layout::{Adapter, Layout, SlotKind};
 use super::lora::{LoraConfig, LoraVariant};
 use super::method::Method;
 
-/// Sweeps after which the eigenvalues are what rounding allows; a matrix of this size takes about six.
+/// Maximum number of sweeps; a matrix of this size converges to rounding error after about six.
 const SWEEPS: usize = 30;
 
-/// A module's term, its triplets by descending singular value.
+/// A module's term, with triplets by descending singular value.
 struct Term {
     a: usize,
     b: usize,
@@ -31,10 +31,9 @@ struct Term {
     values: Vec<f64>,
 }
 
-/// Turns every low-rank term in `parameters` so that its triplets stand in the order of their singular values,
-/// and drops triplets: of every term all but the first `target_rank`, or, where ranks are `mixed`, of all terms
-/// together those with the smallest values. What is dropped is 0 in A and in B, so it stays 0 in
-/// training.
+/// Transforms every low-rank term in `parameters` so that its triplets are ordered by singular value, and drops
+/// triplets: all but the first `target_rank` of every term, or, with `mixed` ranks, those with the smallest values over
+/// all terms. Dropped triplets are 0 in A and in B, so they stay 0 in training.
 pub(crate) fn reduce(layout: &Layout, parameters: &mut [f32], target_rank: usize, mixed: bool) {
     let mut terms = Vec::new();
     for slot in layout.slots().iter().filter(|slot| slot.kind == SlotKind::LoraA) {
@@ -60,7 +59,7 @@ pub(crate) fn reduce(layout: &Layout, parameters: &mut [f32], target_rank: usize
     }
 }
 
-/// How many triplets of each term are among the `keep` with the largest singular values of all.
+/// The number of triplets of each term among the `keep` largest singular values of all terms.
 fn largest_together(terms: &[Term], keep: usize) -> Vec<usize> {
     let values = terms.iter().enumerate();
     let mut all: Vec<(f64, usize)> =
@@ -82,7 +81,7 @@ fn decompose(a: &[f32], b: &[f32], rank: usize) -> Term {
     let of_a = entry(&|i, j| (0..inputs).map(|k| a[i * inputs + k] * a[j * inputs + k]).sum());
     let (squares, basis) = eigen(of_b, rank);
     let largest = squares.iter().fold(0.0f64, |most, s| most.max(*s));
-    // A direction that B does not have has no length to divide by.
+    // Skip directions with singular value 0.
     let power = |exponent: f64| {
         let lengths: Vec<f64> = squares
             .iter()
@@ -99,7 +98,7 @@ fn decompose(a: &[f32], b: &[f32], rank: usize) -> Term {
     order.sort_by(|&i, &j| squares[j].total_cmp(&squares[i]));
     let values: Vec<f64> = order.iter().map(|&k| libm::sqrt(squares[k].max(0.0))).collect();
     let most = values.first().copied().unwrap_or(0.0);
-    // A' = S^(-1/2) W^T P A and B' = B P^-1 W S^(1/2); both 0 where S is.
+    // A' = S^(-1/2) W^T P A and B' = B P^-1 W S^(1/2); both are 0 where S is 0.
     let scale = |value: f64, exponent: f64| {
         if value > 1e-12 * most { libm::pow(value, exponent) } else { 0.0 }
     };
@@ -132,7 +131,7 @@ fn product(x: &[f64], y: &[f64], n: usize) -> Vec<f64> {
     (0..n * n).map(|at| (0..n).map(|k| x[at / n * n + k] * y[k * n + at % n]).sum()).collect()
 }
 
-/// Eigenvalues and, as columns, eigenvectors of a symmetric matrix, by Jacobi's rotations.
+/// Eigenvalues and eigenvectors (as columns) of a symmetric matrix, by Jacobi rotations.
 fn eigen(mut m: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     let mut vectors: Vec<f64> =
         (0..n * n).map(|at| if at / n == at % n { 1.0 } else { 0.0 }).collect();
@@ -172,9 +171,9 @@ fn eigen(mut m: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
 }
 
 impl Adapter {
-    /// The same adapter without the triplets that are 0 in every module, as plain LoRA: what high-rank
-    /// warm-up and mixed ranks leave. Modules of fewer ranks keep zeros. Alpha is changed with the rank, so
-    /// that the scale stays. Other methods stay as they are.
+    /// The adapter as plain LoRA, without triplets that are 0 in every module: the result of high-rank warm-up and
+    /// mixed ranks. Modules with lower rank are padded with zeros. Alpha changes with the rank, so that the scale is
+    /// the same. Other methods are unchanged.
     #[must_use]
     pub fn compacted(self) -> Self {
         let Method::Lora(lora) = &self.method else { return self };
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_dropped_changes_nothing() {
+    fn keeping_all_ranks_does_not_change_the_term() {
         let before = adapter(false);
         let mut after = before.clone();
         reduce(&after.layout, &mut after.parameters, 6, false);
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_as_close_as_the_dropped_values_say() {
+    fn the_error_equals_the_dropped_singular_values() {
         let before = adapter(false);
         let mut after = before.clone();
         reduce(&after.layout, &mut after.parameters, 2, false);

@@ -1,4 +1,4 @@
-//! Texts in, scores out: what rescoring, tuning and the evaluation of a development set run.
+//! Scores texts, for rescoring, tuning and evaluation.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -12,22 +12,22 @@ use super::fault::read;
 use super::trainable::TrainableTensors;
 use crate::base::BertTokenizer;
 
-/// Tokens in one batch of a [`Scorer`] where the caller has no wish of its own.
+/// Default number of tokens per batch of a [`Scorer`].
 pub const SCORING_BATCH_TOKENS: usize = 2048;
 
-/// Token sequences, each of them once.
+/// Distinct token sequences.
 ///
-/// Hypotheses of one list are near duplicates, and lists of one domain share many short texts; what
-/// is tokenised alike is computed once.
+/// Hypotheses of one list are near duplicates, and lists of one domain share many short texts. Equal token sequences
+/// are computed once.
 #[derive(Clone, Debug, Default)]
 pub struct Sequences {
     places: HashMap<Vec<u32>, usize>,
-    /// How many hypotheses stand for each sequence.
+    /// Number of hypotheses per sequence.
     counts: Vec<usize>,
 }
 
 impl Sequences {
-    /// No sequences yet.
+    /// An empty set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -58,7 +58,7 @@ impl Sequences {
 /// Scores of all hypotheses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
-    /// Score of the rescoring model per list and hypothesis, in the order given; higher is better.
+    /// Score of the rescoring model by list and hypothesis, in input order; higher is better.
     pub lm: Vec<Vec<f64>>,
     /// Whether a hypothesis was truncated at the base's position limit, in the same order.
     pub truncated: Vec<Vec<bool>>,
@@ -81,7 +81,7 @@ pub struct Scorer<'a> {
     pub trainable: &'a TrainableTensors,
     /// The base's tokenizer.
     pub tokenizer: &'a BertTokenizer,
-    /// Most tokens in a batch; a longer text is a batch by itself.
+    /// Maximum number of tokens per batch; a longer text is a separate batch.
     pub batch_tokens: usize,
 }
 
@@ -96,10 +96,9 @@ impl<'a> Scorer<'a> {
         Self { encoder, trainable, tokenizer, batch_tokens: SCORING_BATCH_TOKENS }
     }
 
-    /// Scores every text of every list. Scores do not depend on how texts are grouped into lists,
-    /// beyond rounding.
+    /// Scores all texts of all lists. Up to rounding, scores do not depend on how texts are grouped into lists.
     ///
-    /// `progress` is told the number of hypotheses done, of all lists together, after each batch.
+    /// After each batch, `progress` receives the number of finished hypotheses over all lists.
     ///
     /// # Errors
     /// [`ModelError::Device`] when the device fails, [`ModelError::Text`] when a text cannot be tokenised
@@ -116,7 +115,7 @@ impl<'a> Scorer<'a> {
         .await
     }
 
-    /// The same, until `progress` says to stop.
+    /// The same; `progress` may stop the computation.
     ///
     /// # Errors
     /// Those of [`Scorer::score`], and [`ModelError::Stopped`].
@@ -158,13 +157,12 @@ impl<'a> Scorer<'a> {
 
 /// Scores of token sequences, by index.
 ///
-/// They are computed in order of length, the longest first, so that a batch holds sequences of
-/// like length and the largest need of memory comes first. `done` is given the indices of each
-/// batch as it is finished.
+/// They are computed in order of length, the longest first, so that batches contain sequences of similar length and
+/// peak memory occurs first. `done` receives the indices of each finished batch.
 ///
 /// # Errors
-/// [`ModelError::Device`] when the device fails, [`ModelError::ScoreNotFinite`] when the model gives
-/// a NaN or an infinity.
+/// [`ModelError::Device`] if the device fails, [`ModelError::ScoreNotFinite`] if the model returns a NaN or an
+/// infinity.
 pub async fn score_sequences(
     encoder: &Encoder,
     trainable: &TrainableTensors,
@@ -214,11 +212,11 @@ fn put(scores: &mut [f64], members: &[usize], values: &[f32]) -> Result<(), (usi
     Ok(())
 }
 
-/// Last hidden states of `[CLS]`, by index and end to end: `[sequences, H]`.
+/// Last hidden states of `[CLS]`, by index, concatenated: `[sequences, H]`.
 ///
 /// # Errors
-/// [`ModelError::Device`] when the device fails, [`ModelError::Stopped`] when `progress`, told the number of
-/// sequences done after each batch, says so.
+/// [`ModelError::Device`] if the device fails, [`ModelError::Stopped`] if `progress` stops the computation; it receives
+/// the number of finished sequences after each batch.
 pub async fn embed_sequences(
     encoder: &Encoder,
     trainable: &TrainableTensors,
@@ -241,8 +239,8 @@ pub async fn embed_sequences(
     Ok(all)
 }
 
-/// Runs the encoder over all sequences, the longest first, and hands over what `pick` takes of each batch,
-/// both with the indices of its sequences.
+/// Runs the encoder over all sequences, the longest first, and passes the result of `pick` for each batch to the
+/// caller, with the indices of its sequences.
 pub(super) async fn each_batch<S: Sequence>(
     encoder: &Encoder,
     trainable: &TrainableTensors,
@@ -251,7 +249,7 @@ pub(super) async fn each_batch<S: Sequence>(
     pick: impl Fn(&[usize], Forward) -> Tensor<1>,
     mut finished: impl FnMut(&[usize], &[f32]) -> Result<ControlFlow<()>, ModelError>,
 ) -> Result<(), ModelError> {
-    // One batch is always under way while the one before it is read, so that a GPU never waits.
+    // The next batch is queued while the previous one is read, so that a GPU never waits.
     let mut under_way: Option<(Vec<usize>, Tensor<1>)> = None;
     let mut batches = by_length(sequences, batch_tokens).into_iter();
     loop {
@@ -273,7 +271,7 @@ pub(super) async fn each_batch<S: Sequence>(
     }
 }
 
-/// Indices of the sequences, longest first, cut into batches of at most `batch_tokens` tokens.
+/// Indices of the sequences, longest first, split into batches of at most `batch_tokens` tokens.
 fn by_length(sequences: &[impl Sequence], batch_tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..sequences.len()).collect();
     order.sort_by_key(|&at| std::cmp::Reverse(sequences[at].tokens()));
@@ -311,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_hold_every_sequence_once_within_the_budget() {
+    fn batches_contain_every_sequence_once_within_the_budget() {
         let lengths = [3usize, 9, 2, 30, 4, 4, 1, 8];
         let sequences: Vec<Vec<u32>> = lengths.iter().map(|&n| vec![7; n]).collect();
         let batches = by_length(&sequences, 10);

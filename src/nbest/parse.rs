@@ -1,10 +1,10 @@
-//! A line of JSON to an [`Utterance`], checked.
+//! Parses and validates a line of JSON as an [`Utterance`].
 
 use serde_json::Value;
 
 use super::{Hypothesis, MAX_HYPOTHESES, Problem, Utterance, strict};
 
-/// Parses and checks one line.
+/// Parses and validates one line.
 pub(super) fn utterance(line: &str) -> Result<Utterance, Problem> {
     let object = match strict::parse(line)? {
         Value::Object(object) => object,
@@ -107,7 +107,7 @@ fn string(
 fn number(value: &Value, place: &str, key: &'static str) -> Result<Option<f64>, Problem> {
     match value {
         Value::Null => Ok(None),
-        // The parser refuses numbers that overflow, so what is a number here is finite.
+        // The parser rejects numbers that overflow, so numbers are finite here.
         Value::Number(number) if number.as_f64().is_some_and(f64::is_finite) => Ok(number.as_f64()),
         other => Err(Problem::WrongKind {
             place: place.to_owned(),

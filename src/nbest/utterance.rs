@@ -2,41 +2,41 @@
 
 use serde_json::{Map, Value};
 
-/// One transcript that the recogniser considered.
+/// One transcript proposed by the recogniser.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Hypothesis {
     /// Words separated by white space; may be empty.
     pub text: String,
-    /// First-pass natural log-probability, higher is better. `None` when absent, which is not zero.
+    /// First-pass natural log-probability, higher is better. `None` if absent, which differs from zero.
     pub score: Option<f64>,
-    /// Acoustic log-probability, where the recogniser gives it apart.
+    /// Acoustic log-probability, if the recogniser reports it separately.
     pub am: Option<f64>,
     /// Score of the rescoring model (`lm` in the file), written by rescoring.
     pub lm: Option<f64>,
-    /// Combined score by which the list was re-ordered, written by rescoring.
+    /// Combined score that orders the list, written by rescoring.
     pub total: Option<f64>,
-    /// Keys that this crate does not know, in the order of the file.
+    /// Unknown keys, in the order of the file.
     pub extra: Map<String, Value>,
 }
 
 impl Hypothesis {
-    /// A hypothesis with a text and, where known, a first-pass score.
+    /// A hypothesis with a text and an optional first-pass score.
     #[must_use]
     pub fn new(text: impl Into<String>, score: Option<f64>) -> Self {
         Self { text: text.into(), score, ..Self::default() }
     }
 }
 
-/// One utterance: what was said, where known, and what the recogniser heard.
+/// One utterance: its N-best list, and its reference if known.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Utterance {
-    /// Non-empty name, unique in a data set by custom; the readers of streams do not check that.
+    /// Non-empty id, usually unique in a data set; the readers do not check that.
     pub id: String,
-    /// Reference transcript (`ref` in the file); `None` when unknown, `Some("")` when nothing was said.
+    /// Reference transcript (`ref` in the file); `None` if unknown, `Some("")` for silence.
     pub reference: Option<String>,
     /// The list (`nbest` in the file), 1 to [`MAX_HYPOTHESES`](super::MAX_HYPOTHESES) entries in file order.
     pub hypotheses: Vec<Hypothesis>,
-    /// Keys that this crate does not know, in the order of the file.
+    /// Unknown keys, in the order of the file.
     pub extra: Map<String, Value>,
 }
 

@@ -11,8 +11,8 @@ use super::{Hypothesis, Utterance};
 /// written so that they read back to the same bits.
 ///
 /// # Errors
-/// What `w` gives, and [`io::ErrorKind::InvalidInput`], before anything of the line is written, for a
-/// score that is not finite: JSON has no word for it.
+/// Errors of `w`, and [`io::ErrorKind::InvalidInput`] for a non-finite score, which JSON cannot represent; nothing of
+/// the line is then written.
 pub fn write_jsonl(w: &mut impl Write, u: &Utterance) -> io::Result<()> {
     let mut object = Map::new();
     object.insert("id".into(), Value::String(u.id.clone()));
@@ -45,7 +45,7 @@ fn hypothesis(id: &str, index: usize, h: &Hypothesis) -> io::Result<Value> {
     Ok(Value::Object(object))
 }
 
-/// A known key never gives way to an unknown one of the same name that a caller put into `extra`.
+/// A known key takes precedence over a key of the same name in `extra`.
 fn append_unknown(object: &mut Map<String, Value>, extra: &Map<String, Value>) {
     for (key, value) in extra {
         if !object.contains_key(key) {

@@ -1,7 +1,7 @@
-//! What the compositions of burn's own tensor operations share.
+//! Shared by the compositions of burn's own tensor operations.
 //!
 //! Every operation has such a composition, in `composed.rs` of its folder, for any backend. It favours
-//! clarity over speed: packed sequences are padded, weights are multiplied in small pieces. It runs where no
+//! clarity over speed: packed sequences are padded, weights are multiplied in small pieces. It runs if no
 //! kernel can (see [`wgsl::kernel_or_composed`](super::wgsl::kernel_or_composed)) and where a kernel would gain
 //! nothing, `lorb bench` compares the kernels with it, and the tests compare the CPU path with it. Its
 //! backward functions are an independent derivation, checked by finite differences.
@@ -61,7 +61,7 @@ pub(in crate::ops) fn matmul_tn<B: Backend>(
     B::float_matmul(B::float_transpose(x), y)
 }
 
-/// Row numbers as a tensor beside `like`.
+/// Row numbers as a tensor on the device of `like`.
 pub(in crate::ops) fn indices<B: Backend>(
     rows: impl IntoIterator<Item = usize>,
     like: &FloatTensor<B>,

@@ -1,17 +1,16 @@
-//! What the backward steps of all operations share.
+//! Shared by the backward steps of all operations.
 //!
-//! The backend `Autodiff<B>` implements the operations that the model calls, over any backend `B` that has
-//! the kernels. A step computes gradients only for the inputs that are tracked. Where an operation has no
-//! gradient by a tensor, as adapted linear layers by their base weight, it refuses one that is tracked:
-//! its gradient would silently be missing.
+//! The backend `Autodiff<B>` implements the operations that the model calls, over any backend `B` that has the kernels.
+//! A step computes gradients only for tracked inputs. If an operation has no gradient with respect to a tensor, such as
+//! the base weight of an adapted linear layer, it panics if that tensor is tracked, because the gradient would silently
+//! be missing.
 
 use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend};
 
-/// Declares a backward step: its name, its number of parents, what it saves, and the body, which receives
-/// the output's gradient, the saved state, the parents and where gradients are registered. The backend
-/// is `B`.
+/// Declares a backward step: its name, its number of parents, its saved state, and the body, which receives the
+/// output's gradient, the saved state, the parents and the registry of gradients. The backend is `B`.
 macro_rules! backward_step {
     ($name:ident<$n:literal>, $state:ty, |$grad:ident, $saved:pat_param, $parents:pat_param, $grads:ident| $body:block) => {
         #[derive(Debug)]
@@ -36,7 +35,7 @@ pub(in crate::ops) use backward_step;
 
 pub(in crate::ops) type Tracked<B, C> = FloatTensor<Autodiff<B, C>>;
 
-/// Takes frozen tensors out of the graph.
+/// Detaches frozen tensors from the graph.
 pub(in crate::ops) fn frozen<B: Backend, C: CheckpointStrategy, const N: usize>(
     tensors: [Tracked<B, C>; N],
 ) -> [FloatTensor<B>; N] {
@@ -49,7 +48,7 @@ pub(in crate::ops) fn frozen<B: Backend, C: CheckpointStrategy, const N: usize>(
     })
 }
 
-/// A tensor that is not tracked.
+/// An untracked tensor.
 pub(in crate::ops) fn untracked<B: Backend, C: CheckpointStrategy>(
     tensor: FloatTensor<B>,
 ) -> Tracked<B, C> {

@@ -1,4 +1,4 @@
-//! The operations the model is written in, and who computes them.
+//! The operations of the model, and their implementations.
 //!
 //! One folder holds a family of operations:
 //!
@@ -9,11 +9,11 @@
 //! - `cpu.rs`: fused loops and matrix products on `Flex`.
 //! - `wgsl.rs`: launches kernels of `shaders/` on `Cube`; cases of the probe, unless in `probe.rs`.
 //! - `step.rs`: the backward step of `Autodiff`.
-//! - `composed.rs`: the same of burn's own tensor operations; see [`composed`] for who runs that.
-//! - `tests.rs`: all of them compared.
+//! - `composed.rs`: the operation composed of burn's own tensor operations; see [`composed`] for its uses.
+//! - `tests.rs`: compares all implementations.
 //!
-//! What they share is in `cpu`, `wgsl`, `composed`, `differentiate`, `operands` and `saved`, and what the tests
-//! share in `tests`. A new operation is a folder, its lines in this file, and its shader.
+//! Shared code is in `cpu`, `wgsl`, `composed`, `differentiate`, `operands` and `saved`, and shared test code in
+//! `tests`. A new operation is a folder, its lines in this file, and its shader.
 //!
 //! Shapes: T rows (tokens of all sequences, packed), S sequences, H hidden width, K inputs and O outputs of a
 //! linear layer.
@@ -74,7 +74,7 @@ pub(crate) use lora::{LoraBackward, LoraGradInputs, LoraInputs, LoraLinear, Lora
 pub(crate) use saved::SavedInput;
 pub(crate) use score_head::{ScoreHead, ScoreHeadInputs, ScoreHeadKernels};
 
-/// Declares a trait of all that the given ones have.
+/// Declares a trait that combines the given ones.
 macro_rules! all_of {
     ($(#[$doc:meta])* $name:ident: $($each:ident)+) => {
         $(#[$doc])*
@@ -84,12 +84,12 @@ macro_rules! all_of {
 }
 
 all_of! {
-    /// What the model calls: on `Cube`, `Flex`, and `Autodiff` over them.
+    /// The operations that the model calls: on `Cube`, `Flex`, and `Autodiff` over them.
     ModelOps: Attention ClsRows Correlation Embed FlatVector Gelu LayerNorm Linear ListLoss LoraLinear ScoreHead
 }
 
 all_of! {
-    /// What computes it and its gradients: on `Cube` and `Flex`.
+    /// Forward passes for training and gradients: on `Cube` and `Flex`.
     Kernels: ModelOps AdamWKernels AttentionKernels ClsRowsKernels CorrelationKernels FlatVectorKernels GeluKernels
         LayerNormKernels LinearKernels ListLossKernels LoraLinearKernels ScoreHeadKernels
 }

@@ -7,7 +7,7 @@
 use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 
-/// A struct of float tensors of the backend `B`, beside other values.
+/// A struct of float tensors of the backend `B` and other values.
 pub(in crate::ops) trait Tensors<B: Backend>: Sized {
     /// The same struct with tensors of another backend.
     type On<C: Backend>;

@@ -1,4 +1,4 @@
-//! Saved activations: how a backward step gets at the input of its layer.
+//! Saved activations: the input of a layer for its backward step.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType};
@@ -7,13 +7,13 @@ use burn::tensor::Tensor;
 use super::Kernels;
 use super::operands::Tensors;
 
-/// The input of a linear layer as its backward step saves it: whole, or, to save memory, as what it was
-/// computed from element by element, which the step of that operation saves anyway.
+/// The saved input of a linear layer: either unchanged, or, to save memory, as the tensor from which it was computed
+/// element by element, which the step of that operation saves anyway.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) enum SavedInput<B: Backend> {
     /// The input, `[T, K]`.
     Whole(FloatTensor<B>),
-    /// What the exact GELU was applied to, `[T, K]`.
+    /// The input of the exact GELU, `[T, K]`.
     BeforeGelu(FloatTensor<B>),
     /// Rows of a layer normalisation before its scale: see [`LayerNorm::scale_rows`](super::LayerNorm::scale_rows).
     Normalised {
@@ -27,7 +27,7 @@ pub(crate) enum SavedInput<B: Backend> {
 }
 
 impl<B: Backend> SavedInput<B> {
-    /// The tensor `[T, K]` that is saved.
+    /// The saved tensor, `[T, K]`.
     pub(in crate::ops) fn tensor(&self) -> &FloatTensor<B> {
         match self {
             Self::Whole(rows) | Self::BeforeGelu(rows) | Self::Normalised { rows, .. } => rows,
@@ -57,7 +57,7 @@ impl<B: Backend> Tensors<B> for SavedInput<B> {
 }
 
 impl<B: Kernels> SavedInput<B> {
-    /// The input, computed again where it is not saved whole.
+    /// The input, recomputed if it is not saved unchanged.
     pub(in crate::ops) fn input(self) -> FloatTensor<B> {
         match self {
             Self::Whole(x) => x,
@@ -67,24 +67,24 @@ impl<B: Kernels> SavedInput<B> {
     }
 }
 
-/// The output of an operation, and how a linear layer that takes it saves it.
+/// The output of an operation, and the form in which the next linear layer saves it.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct Output<B: Backend> {
     /// The values, `[T, K]`.
     pub values: FloatTensor<B>,
-    /// The same, as a backward step saves them.
+    /// The same, in the form that a backward step saves.
     #[extension_type]
     pub saved: SavedInput<B>,
 }
 
 impl<B: Backend> Output<B> {
-    /// An output that is saved whole.
+    /// An output that is saved unchanged.
     pub(in crate::ops) fn whole(values: FloatTensor<B>) -> Self {
         Self { saved: SavedInput::Whole(values.clone()), values }
     }
 }
 
-/// Activations of the model, and how a linear layer that takes them saves them for its backward step.
+/// Activations of the model, and the form in which the next linear layer saves them.
 #[derive(Clone, Debug)]
 pub struct Activations {
     values: Tensor<2>,
@@ -106,7 +106,7 @@ impl Activations {
         &self.values
     }
 
-    /// The values without how they are saved, `[T, K]`.
+    /// Only the values, `[T, K]`.
     #[must_use]
     pub fn into_values(self) -> Tensor<2> {
         self.values

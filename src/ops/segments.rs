@@ -1,15 +1,15 @@
-//! Where each sequence of a packed batch begins and ends.
+//! The row ranges of the sequences in a packed batch.
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 /// The sequences of a packed batch: sequence `s` owns the rows `offsets[s]..offsets[s + 1]`.
 ///
-/// Cloning is cheap, so that an operation can keep its segments for the backward pass.
+/// Cloning is cheap, so an operation can save its segments for the backward pass.
 #[derive(Clone, Debug)]
 pub struct Segments {
     offsets: Arc<[u32]>,
-    /// What a device made of the offsets for its own use, once for all layers.
+    /// A device's data derived from the offsets, created once for all layers.
     on_device: Arc<OnceLock<Box<dyn Any + Send + Sync>>>,
 }
 
@@ -22,10 +22,10 @@ impl PartialEq for Segments {
 impl Eq for Segments {}
 
 impl Segments {
-    /// Takes `S + 1` ascending offsets, the first of which is 0.
+    /// Creates segments from `S + 1` ascending offsets, the first of which is 0.
     ///
     /// # Panics
-    /// When the offsets are not of that form: the packer, not the user, is at fault then.
+    /// If the offsets are invalid, which is a bug in the packer.
     pub fn new(offsets: &[usize]) -> Self {
         assert!(
             offsets.first() == Some(&0) && offsets.windows(2).all(|pair| pair[0] < pair[1]),
@@ -47,8 +47,8 @@ impl Segments {
         &self.offsets
     }
 
-    /// What a device keeps with the segments, made by `make` when it is first asked for. `None` when
-    /// the place is taken by something of another type.
+    /// A device's data for the segments, created by `make` on first use. `None` if data of another type is already
+    /// stored.
     pub(super) fn on_device<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
         self.on_device.get_or_init(|| Box::new(make())).downcast_ref()
     }
@@ -58,12 +58,12 @@ impl Segments {
         self.offsets.len() - 1
     }
 
-    /// Whether there is no sequence at all.
+    /// Whether there are no sequences.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Number of rows of all sequences together, T.
+    /// Total number of rows, T.
     pub fn rows(&self) -> usize {
         self.offsets[self.len()] as usize
     }
@@ -73,23 +73,23 @@ impl Segments {
         self.offsets[s] as usize..self.offsets[s + 1] as usize
     }
 
-    /// Row ranges of all sequences in turn.
+    /// Row ranges of all sequences in order.
     pub fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
         (0..self.len()).map(|s| self.range(s))
     }
 
-    /// The sequences `range` alone, their rows counted from the first one's.
+    /// Only the sequences `range`, with rows counted from the first one.
     pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let offsets = &self.offsets[range.start..=range.end];
         Self::of(offsets.iter().map(|row| row - offsets[0]).collect())
     }
 
-    /// Length of the longest sequence; 0 when there is none.
+    /// Length of the longest sequence; 0 if there are none.
     pub fn longest(&self) -> usize {
         self.ranges().map(|range| range.len()).max().unwrap_or(0)
     }
 
-    /// First row of each sequence: where its `[CLS]` stands.
+    /// First row of each sequence, which is its `[CLS]`.
     pub fn first_rows(&self) -> Vec<usize> {
         self.ranges().map(|range| range.start).collect()
     }

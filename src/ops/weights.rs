@@ -1,4 +1,4 @@
-//! Frozen weights on a device, in full or in fewer bits.
+//! Frozen weights on a device, in f32, f16 or int8.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
@@ -6,25 +6,25 @@ use half::f16;
 use crate::packed::Packed;
 pub use crate::packed::Precision;
 
-/// How the words of a weight `[outputs, inputs]` are to be read.
+/// The storage format of a weight `[outputs, inputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Storage {
     /// Rows.
     pub outputs: usize,
     /// Columns.
     pub inputs: usize,
-    /// Bits of an element: 4, 2 or 1 bytes, little-endian, row-major and packed into words of 32
-    /// bits; for int8 the scales of the rows follow, a word each.
+    /// Precision of the elements: 4, 2 or 1 bytes, little-endian, row-major and packed into 32-bit words; for int8, the
+    /// row scales follow, one word each.
     pub precision: Precision,
 }
 
 impl Storage {
-    /// Word at which the scales begin.
+    /// Word at which the scales start.
     pub fn scales(&self) -> usize {
         (self.outputs * self.inputs).div_ceil(4)
     }
 
-    /// The elements, row-major, that `words` stand for.
+    /// The row-major elements of `words`.
     pub fn unpack(&self, words: &[u32]) -> Vec<f32> {
         let count = self.outputs * self.inputs;
         match self.precision {
@@ -45,17 +45,17 @@ impl Storage {
 /// A frozen weight on a device.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// Words of 32 bits, of which `storage` says what they hold.
+    /// 32-bit words in the format of `storage`.
     pub(crate) words: Tensor<1>,
     pub(crate) storage: Storage,
 }
 
 impl Weights {
-    /// Puts a row-major weight `[outputs, inputs]` on a device. Where our kernels do not run, the
-    /// elements are rounded to the precision and kept in full.
+    /// Copies a row-major weight `[outputs, inputs]` to a device. If LoRB's kernels do not run there, the elements are
+    /// rounded to the precision and stored as f32.
     ///
     /// # Panics
-    /// When `values` are not so many: the loader, which has checked shapes, is at fault then.
+    /// If `values` has another length, which is a bug in the loader.
     #[must_use]
     pub fn new(
         values: &[f32],
@@ -66,18 +66,17 @@ impl Weights {
         Self::from_host(Packed::new(values.to_vec(), inputs, precision), [outputs, inputs], device)
     }
 
-    /// [`new`](Self::new) from a weight that is packed already. One in full is not copied on the way to the CPU
-    /// path.
+    /// [`new`](Self::new) from a packed weight. An f32 weight is not copied for the CPU path.
     ///
     /// # Panics
-    /// When there are not so many elements.
+    /// If the number of elements differs.
     #[must_use]
     pub fn from_host(packed: Packed, [outputs, inputs]: [usize; 2], device: &Device) -> Self {
         assert_eq!(packed.count(), outputs * inputs, "a weight of another shape");
         let ours = super::wgsl::runs_on(device);
         let packed = if ours { packed } else { packed.to(Precision::F32) };
         let storage = Storage { outputs, inputs, precision: packed.precision() };
-        // As floats of these bits: burn keeps them as they are, and only our operations read them.
+        // As floats with these bits: burn does not change them, and only LoRB's operations read them.
         let words = packed.into_words();
         let shape = [words.len()];
         Self { words: Tensor::from_data(TensorData::new(words, shape), device), storage }
@@ -85,7 +84,7 @@ impl Weights {
 }
 
 impl From<Tensor<2>> for Weights {
-    /// A weight `[outputs, inputs]` in full precision.
+    /// A weight `[outputs, inputs]` in f32.
     fn from(weight: Tensor<2>) -> Self {
         let [outputs, inputs] = weight.dims();
         let storage = Storage { outputs, inputs, precision: Precision::F32 };

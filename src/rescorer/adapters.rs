@@ -14,16 +14,16 @@ use super::{Rescorer, RescorerError};
 pub struct LoadedAdapter {
     /// Method, layout and parameters.
     pub adapter: Adapter,
-    /// Weights of the combination and what else travels with it.
+    /// Weights of the score combination and other metadata.
     pub meta: AdapterMeta,
     pub(super) trainable: TrainableTensors,
 }
 
 impl Rescorer {
-    /// Reads the two files of an adapter under a name, in place of one of the same name.
+    /// Reads the two files of an adapter under a name, replacing one with the same name.
     ///
     /// # Errors
-    /// [`RescorerError::Adapter`] for unsound files and for an adapter of another base,
+    /// [`RescorerError::Adapter`] for invalid files and for an adapter of another base,
     /// [`RescorerError::Merged`].
     pub fn read_adapter(&mut self, name: &str, files: &AdapterFiles) -> Result<(), RescorerError> {
         self.can_serve()?;
@@ -32,7 +32,7 @@ impl Rescorer {
         self.add_adapter(name, adapter, meta)
     }
 
-    /// Adds an adapter that was made for this base, in place of one of the same name.
+    /// Adds an adapter for this base, replacing one with the same name.
     ///
     /// # Errors
     /// [`RescorerError::Merged`].
@@ -53,7 +53,7 @@ impl Rescorer {
     /// start with [`Adapter::init_on`] instead, before the base is moved to a device.
     ///
     /// # Errors
-    /// [`RescorerError::Model`] names the setting that does not suit the base.
+    /// [`RescorerError::Model`] names the setting that does not fit the base.
     pub fn new_adapter(
         &self,
         method: impl Into<Method>,
@@ -62,7 +62,7 @@ impl Rescorer {
         Ok(Adapter::init(self.base(), method, seed)?)
     }
 
-    /// What an adapter made for this base states of it.
+    /// Metadata of an adapter for this base.
     #[must_use]
     pub fn new_meta(&self) -> AdapterMeta {
         AdapterMeta {
@@ -72,20 +72,20 @@ impl Rescorer {
         }
     }
 
-    /// Forgets an adapter; `false` where none has the name.
+    /// Removes an adapter; `false` if there is none with this name.
     pub fn remove_adapter(&mut self, name: &str) -> bool {
         self.adapters.remove(name).is_some()
     }
 
-    /// Forgets all adapters.
+    /// Removes all adapters.
     pub fn remove_adapters(&mut self) {
         self.adapters.clear();
     }
 
-    /// The adapter of this name.
+    /// The adapter with this name.
     ///
     /// # Errors
-    /// [`RescorerError::UnknownAdapter`] lists those that are loaded.
+    /// [`RescorerError::UnknownAdapter`] lists the loaded ones.
     pub fn adapter(&self, name: &str) -> Result<&LoadedAdapter, RescorerError> {
         self.adapters.get(name).map(Arc::as_ref).ok_or_else(|| RescorerError::UnknownAdapter {
             name: name.to_owned(),
@@ -98,7 +98,7 @@ impl Rescorer {
         self.adapters.iter().map(|(name, loaded)| (name.as_str(), loaded.as_ref()))
     }
 
-    /// Stores weights of the combination with an adapter.
+    /// Stores weights of the score combination in an adapter.
     ///
     /// # Errors
     /// [`RescorerError::UnknownAdapter`].
@@ -112,20 +112,20 @@ impl Rescorer {
     /// The two files of an adapter.
     ///
     /// # Errors
-    /// [`RescorerError::UnknownAdapter`], [`RescorerError::Adapter`] when a value is not finite.
+    /// [`RescorerError::UnknownAdapter`], [`RescorerError::Adapter`] if a value is not finite.
     pub fn write_adapter(&self, name: &str) -> Result<AdapterFiles, RescorerError> {
         let loaded = self.adapter(name)?;
         Ok(adapter::write(&loaded.adapter, &loaded.meta)?)
     }
 
-    /// Adds one adapter's low-rank terms to the base's weights, and drops the others: scoring then takes no
-    /// longer than with the bare base. Scores change by rounding only. Weights in fewer bits stay as they
-    /// are, with the terms beside them.
+    /// Merges one adapter's low-rank terms into the base's weights, and drops the other adapters. Scoring is then as
+    /// fast as without an adapter. Scores change only by rounding. Weights in f16 or int8 are not changed and keep
+    /// separate terms.
     ///
-    /// The rescorer is taken, so that a device need not hold both; a clone of it still would.
+    /// Consumes the rescorer, so that a device need not hold both versions; a clone would keep the original.
     ///
     /// # Errors
-    /// [`RescorerError::UnknownAdapter`], and [`RescorerError::Merged`] where another one is merged already.
+    /// [`RescorerError::UnknownAdapter`], and [`RescorerError::Merged`] if another one is already merged.
     pub fn merged(mut self, name: &str) -> Result<Self, RescorerError> {
         self.can_serve()?;
         let LoadedAdapter { adapter, meta, trainable } = self.adapter(name)?.clone();
@@ -136,7 +136,7 @@ impl Rescorer {
         Ok(Self { encoder, adapters, merged: true, ..self })
     }
 
-    /// Refuses another adapter beside a merged one.
+    /// Rejects another adapter in addition to a merged one.
     pub(super) fn can_serve(&self) -> Result<(), RescorerError> {
         if self.merged { Err(RescorerError::Merged) } else { Ok(()) }
     }

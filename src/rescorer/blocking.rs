@@ -1,4 +1,4 @@
-//! The calls that wait for their results.
+//! Blocking versions of the calls.
 
 use std::ops::ControlFlow;
 
@@ -12,7 +12,7 @@ use crate::train::{Message, TrainConfig, TrainError};
 use super::{Evaluated, Options, Rescorer, RescorerError, Run, Trained, TunedWeights};
 
 impl Rescorer {
-    /// [`Rescorer::score_async`], waiting.
+    /// [`Rescorer::score_async`], blocking.
     ///
     /// # Errors
     /// As there.
@@ -24,7 +24,7 @@ impl Rescorer {
         block_on(self.score_async(lists, options))
     }
 
-    /// [`Rescorer::rescore_async`], waiting.
+    /// [`Rescorer::rescore_async`], blocking.
     ///
     /// # Errors
     /// As there.
@@ -36,7 +36,7 @@ impl Rescorer {
         block_on(self.rescore_async(lists, options))
     }
 
-    /// [`Rescorer::evaluate_async`], waiting.
+    /// [`Rescorer::evaluate_async`], blocking.
     ///
     /// # Errors
     /// As there.
@@ -49,7 +49,7 @@ impl Rescorer {
         block_on(self.evaluate_async(lists, options, seed))
     }
 
-    /// [`Rescorer::scored_lists_async`], waiting.
+    /// [`Rescorer::scored_lists_async`], blocking.
     ///
     /// # Errors
     /// As there.
@@ -61,7 +61,7 @@ impl Rescorer {
         block_on(self.scored_lists_async(lists, options))
     }
 
-    /// [`Rescorer::tune_async`], waiting.
+    /// [`Rescorer::tune_async`], blocking.
     ///
     /// # Errors
     /// As there.
@@ -74,7 +74,7 @@ impl Rescorer {
         block_on(self.tune_async(lists, options, with_gamma))
     }
 
-    /// [`Rescorer::train_async`], waiting.
+    /// [`Rescorer::train_async`], blocking.
     ///
     /// # Errors
     /// As there.
@@ -89,7 +89,7 @@ impl Rescorer {
         block_on(self.train_async(start, train, dev, config, on_message))
     }
 
-    /// [`Rescorer::score_texts_async`], waiting.
+    /// [`Rescorer::score_texts_async`], blocking.
     ///
     /// # Errors
     /// As there.
@@ -101,7 +101,7 @@ impl Rescorer {
         block_on(self.score_texts_async(texts, options))
     }
 
-    /// [`Rescorer::pseudo_log_likelihood_async`], waiting.
+    /// [`Rescorer::pseudo_log_likelihood_async`], blocking.
     ///
     /// # Errors
     /// As there.
@@ -114,7 +114,7 @@ impl Rescorer {
         block_on(self.pseudo_log_likelihood_async(texts, options, progress))
     }
 
-    /// [`Rescorer::embed_async`], waiting.
+    /// [`Rescorer::embed_async`], blocking.
     ///
     /// # Errors
     /// As there.
@@ -124,7 +124,7 @@ impl Rescorer {
 }
 
 impl Run {
-    /// [`Run::best_async`], waiting.
+    /// [`Run::best_async`], blocking.
     ///
     /// # Errors
     /// As there.

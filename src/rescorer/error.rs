@@ -1,10 +1,10 @@
-//! What can go wrong in a call.
+//! Errors of calls.
 
 use crate::adapter::AdapterError;
 use crate::model::ModelError;
 use crate::train::TrainError;
 
-/// Why a [`Rescorer`](super::Rescorer) cannot do what it was asked.
+/// Why a call of a [`Rescorer`](super::Rescorer) failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RescorerError {
     /// The base, the device or the model.
@@ -17,7 +17,7 @@ pub enum RescorerError {
         id: String,
         /// Index of the hypothesis in the list, from 0.
         hypothesis: usize,
-        /// What is wrong with it.
+        /// The problem.
         #[source]
         error: ModelError,
     },
@@ -27,15 +27,15 @@ pub enum RescorerError {
     /// A training run.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// No adapter has this name.
+    /// There is no adapter with this name.
     #[error("no adapter {name:?} is loaded; loaded: {}", listed(loaded))]
     UnknownAdapter {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// Names of the loaded ones.
         loaded: Vec<String>,
     },
-    /// A call that needs an adapter was given none.
+    /// A call that needs an adapter names none.
     #[error("no adapter is named, and there is nothing to score with")]
     NoAdapter,
     /// There are no weights to combine scores with.
@@ -52,16 +52,16 @@ pub enum RescorerError {
         /// The word insertion reward.
         gamma: f64,
     },
-    /// Lists without a reference word say nothing about weights.
+    /// Weights cannot be tuned on lists without reference words.
     #[error("no list has a word of reference to tune on")]
     NoReference,
-    /// An adapter was merged into the base, which cannot serve another one.
+    /// An adapter is merged into the base, so the base cannot be used with another one.
     #[error("an adapter is merged into this base, which can serve no other; load the base again")]
     Merged,
 }
 
 impl RescorerError {
-    /// The model's error that is behind this one, if any: tells a device's failure from the caller's mistakes.
+    /// The underlying model error, if any; it distinguishes device failures from invalid input.
     #[must_use]
     pub fn model(&self) -> Option<&ModelError> {
         match self {

@@ -1,8 +1,8 @@
 //! A base with its adapters: rescore, evaluate, tune and train through one type.
 //!
-//! A [`Rescorer`] holds a frozen base on a device and any number of adapters by name. Every call names the
-//! adapter that it uses. Methods ending in `_async` run everywhere; the same methods without the suffix wait for
-//! the result and exist where a thread may block, so not on wasm.
+//! A [`Rescorer`] has a frozen base on a device and any number of named adapters. Every call names the adapter that it
+//! uses. Methods that end in `_async` work everywhere; the same methods without the suffix block until the result is
+//! available, and do not exist on wasm.
 //!
 //! ```
 //! use std::fs;
@@ -40,7 +40,7 @@
 //!         Hypothesis::new("turn off the lights", Some(-3.4)),
 //!     ],
 //! )];
-//! // Adapters that were tuned carry their weights, and need none here.
+//! // Tuned adapters contain their weights, and need none here.
 //! let options = Options::adapter("call-centre").weights(Weights { beta: 0.5, gamma: 0.0 });
 //! let ranked = rescorer.rescore(&lists, options)?;
 //! assert_eq!(ranked[0].id, "u1");
@@ -56,11 +56,11 @@
 //! | file | what |
 //! |---|---|
 //! | `adapters` | adapters by name: read, add, write, merge |
-//! | `options` | [`Options`], what a call may be told |
+//! | `options` | [`Options`] of a call |
 //! | `scoring` | score, rescore, evaluate, tune |
 //! | `texts` | scores and embeddings of texts outside lists |
 //! | `training` | [`Run`] and [`Rescorer::train_async`] |
-//! | `blocking` | the calls that wait |
+//! | `blocking` | blocking versions of the calls |
 //! | `error` | [`RescorerError`] |
 
 mod adapters;
@@ -92,19 +92,19 @@ pub use training::{Run, Trained};
 
 /// A frozen base on a device, and adapters for it by name.
 ///
-/// A clone shares all tensors, so it is cheap. Adapters added to one of the two are not seen by the other.
+/// A clone shares all tensors, so it is cheap. Adapters added to one of them are not visible in the other.
 #[derive(Clone, Debug)]
 pub struct Rescorer {
     frozen: Arc<Frozen>,
     encoder: Encoder,
-    /// Name of the base for adapters to remember: a hub id or a folder's name.
+    /// Name of the base, stored in adapters: a hub id or a directory name.
     name: Option<String>,
     adapters: BTreeMap<String, Arc<LoadedAdapter>>,
-    /// Whether an adapter is part of the encoder's weights.
+    /// Whether an adapter is merged into the encoder's weights.
     merged: bool,
 }
 
-/// What never changes of a base, beside its encoder.
+/// The constant parts of a base, except its encoder.
 #[derive(Debug)]
 struct Frozen {
     config: BertConfig,
@@ -114,15 +114,15 @@ struct Frozen {
 }
 
 impl Rescorer {
-    /// Moves a base onto a device, in full precision.
+    /// Moves a base to a device, in f32.
     ///
     /// # Errors
-    /// [`RescorerError::Model`] names the tensor that is missing or unsound.
+    /// [`RescorerError::Model`] names the missing or invalid tensor.
     pub fn new(base: Base, device: &Device) -> Result<Self, RescorerError> {
         Self::with_precision(base, Precision::F32, device)
     }
 
-    /// As [`Rescorer::new`], with the linear layers' weights in fewer bits.
+    /// As [`Rescorer::new`], with linear weights in another precision.
     ///
     /// # Errors
     /// As for [`Rescorer::new`].
@@ -137,7 +137,7 @@ impl Rescorer {
         Ok(Self::of(frozen, encoder))
     }
 
-    /// As [`Rescorer::new`], with the base's masked-language head, for
+    /// As [`Rescorer::new`], with the base's masked-language-model head, for
     /// [`Rescorer::pseudo_log_likelihood_async`].
     ///
     /// # Errors
@@ -166,19 +166,19 @@ impl Rescorer {
         &self.frozen.tokenizer
     }
 
-    /// Identity of the base: what adapters remember it by, see [`Base::hash`].
+    /// Identity of the base, stored in adapters; see [`Base::hash`].
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.frozen.hash
     }
 
-    /// Name of the base, which adapters made here state as theirs.
+    /// Name of the base, stored in adapters created here.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Sets the name of the base, best a hub id.
+    /// Sets the name of the base, preferably a hub id.
     pub fn set_name(&mut self, name: Option<String>) {
         self.name = name;
     }

@@ -1,4 +1,4 @@
-//! What a call may be told.
+//! Options of a call.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -6,49 +6,49 @@ use std::ops::ControlFlow;
 use crate::model::SCORING_BATCH_TOKENS;
 use crate::score::Weights;
 
-/// Told the number of hypotheses done after each batch; decides whether to go on.
+/// Receives the number of finished hypotheses after each batch, and returns whether to continue.
 type Progress<'a> = &'a dyn Fn(usize) -> ControlFlow<()>;
 
-/// Which adapter a call uses, and how.
+/// The adapter of a call, and further options.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// Name of the adapter that scores; `None` trainable lists in first-pass order.
+    /// Name of the adapter that scores; `None` keeps the first-pass order.
     pub adapter: Option<&'a str>,
-    /// Weights of the combination; `None` takes those stored with the adapter.
+    /// Weights of the score combination; `None` uses those stored in the adapter.
     pub weights: Option<Weights>,
-    /// Most tokens in a batch; a longer text is a batch by itself.
+    /// Maximum number of tokens per batch; a longer text is a separate batch.
     pub batch_tokens: usize,
-    /// Watches the call, and may stop it with [`ModelError::Stopped`](crate::model::ModelError::Stopped).
+    /// Receives progress, and may stop the call with [`ModelError::Stopped`](crate::model::ModelError::Stopped).
     pub progress: Option<Progress<'a>>,
 }
 
 impl<'a> Options<'a> {
-    /// The first pass alone.
+    /// Only the first pass.
     #[must_use]
     pub fn first_pass() -> Self {
         let batch_tokens = SCORING_BATCH_TOKENS;
         Self { adapter: None, weights: None, batch_tokens, progress: None }
     }
 
-    /// An adapter by its name, with the weights stored with it.
+    /// An adapter by name, with its stored weights.
     #[must_use]
     pub fn adapter(name: &'a str) -> Self {
         Self { adapter: Some(name), ..Self::first_pass() }
     }
 
-    /// Other weights than those stored with the adapter.
+    /// Overrides the weights stored in the adapter.
     #[must_use]
     pub fn weights(self, weights: Weights) -> Self {
         Self { weights: Some(weights), ..self }
     }
 
-    /// Most tokens in a batch, at least 1.
+    /// Maximum number of tokens per batch, at least 1.
     #[must_use]
     pub fn batch_tokens(self, tokens: usize) -> Self {
         Self { batch_tokens: tokens.max(1), ..self }
     }
 
-    /// Watches the call.
+    /// Sets the progress callback.
     #[must_use]
     pub fn progress(self, progress: Progress<'a>) -> Self {
         Self { progress: Some(progress), ..self }

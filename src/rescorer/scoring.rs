@@ -1,4 +1,4 @@
-//! Lists through a model: scores, order, evaluation, weights.
+//! Scoring, rescoring, evaluation and tuning of lists.
 
 use crate::model::{ModelError, Scored, Scorer};
 use crate::nbest::Utterance;
@@ -14,9 +14,9 @@ use super::{Options, Rescorer, RescorerError};
 pub struct Evaluated {
     /// WER of first pass, rescoring and oracle.
     pub report: Report,
-    /// Index of the hypothesis chosen from each list.
+    /// Index of the selected hypothesis of each list.
     pub choices: Vec<usize>,
-    /// The weights used; `None` for the first pass alone.
+    /// The weights used; `None` for the first pass only.
     pub weights: Option<Weights>,
     /// Hypotheses truncated at the base's position limit.
     pub truncated: usize,
@@ -75,8 +75,8 @@ impl Rescorer {
         Ok(lists.iter().zip(&scored.lm).zip(&scored.truncated).map(rank).collect())
     }
 
-    /// WER of first pass, rescoring and oracle, with bootstrap intervals of this seed. Without an adapter, of
-    /// first pass and oracle.
+    /// WER of first pass, rescoring and oracle, with bootstrap intervals for this seed. Without an adapter, only first
+    /// pass and oracle.
     ///
     /// # Errors
     /// Those of [`Rescorer::rescore_async`].
@@ -98,7 +98,7 @@ impl Rescorer {
         Ok(Evaluated { report, choices, weights, truncated })
     }
 
-    /// The lists that have a reference, scored, as [`tune`] takes them.
+    /// Scores the lists that have a reference, for [`tune`].
     ///
     /// # Errors
     /// Those of [`Rescorer::score_async`].
@@ -113,8 +113,8 @@ impl Rescorer {
         Ok((all, scored.truncated_count()))
     }
 
-    /// Finds the weights with the fewest word errors on lists with references, and stores them with the named
-    /// adapter. `with_gamma` searches for a word insertion reward too.
+    /// Tunes the weights on lists with references, and stores them in the named adapter. `with_gamma` also tunes a word
+    /// insertion reward.
     ///
     /// # Errors
     /// Those of [`Rescorer::score_async`], and [`RescorerError::NoReference`].
@@ -137,8 +137,7 @@ impl Rescorer {
         Ok(TunedWeights { tuned, truncated })
     }
 
-    /// The weights that a call combines scores with: those given, else the adapter's own; `None` without an
-    /// adapter.
+    /// The weights of a call's score combination: the given ones, else the adapter's own; `None` without an adapter.
     ///
     /// # Errors
     /// [`RescorerError::UnknownAdapter`], [`RescorerError::NoWeights`], [`RescorerError::WeightsNotFinite`].

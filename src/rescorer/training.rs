@@ -1,4 +1,4 @@
-//! Training an adapter for the base at hand.
+//! Training of an adapter for the rescorer's base.
 
 use std::ops::ControlFlow;
 
@@ -10,33 +10,33 @@ use crate::train::{Message, TrainConfig, TrainError, TrainInputs, Trainer};
 
 use super::{Rescorer, RescorerError};
 
-/// A training run, and what its adapter will state of itself.
+/// A training run, and the metadata of its adapter.
 #[derive(Debug)]
 pub struct Run {
-    /// The run, to advance message by message.
+    /// The run, which advances message by message.
     pub trainer: Trainer,
     meta: AdapterMeta,
 }
 
-/// An adapter out of a run.
+/// A trained adapter.
 #[derive(Clone, Debug)]
 pub struct Trained {
     /// The adapter.
     pub adapter: Adapter,
     /// Its base, objective and weights.
     pub meta: AdapterMeta,
-    /// The weights in `meta`: tuned on the dev lists, else what training's own come to.
+    /// The weights in `meta`: tuned on the dev lists, else derived from training's weights.
     pub weights: Weights,
-    /// Whether the adapter is that of an evaluation on dev lists.
+    /// Whether the adapter was selected by an evaluation on dev lists.
     pub evaluated: bool,
 }
 
 impl Run {
-    /// The adapter of the best evaluation so far; before there is one, the present one with the LM weight that
-    /// training's own comes to.
+    /// The adapter of the best evaluation so far; before the first one, the current adapter with the LM weight derived
+    /// from training's weights.
     ///
     /// # Errors
-    /// [`TrainError::Device`] when the device fails before there was an evaluation.
+    /// [`TrainError::Device`] if the device fails before the first evaluation.
     pub async fn best_async(&self) -> Result<Trained, TrainError> {
         let (adapter, tuned) = self.trainer.best().await?;
         let beta = self.trainer.rescoring_beta();
@@ -47,11 +47,11 @@ impl Run {
 }
 
 impl Rescorer {
-    /// Prepares a run that trains `start` on `train` and chooses the best state on `dev`, which may be empty.
-    /// `checkpoint` is what an interrupted run of the same data and settings left behind.
+    /// Prepares a run that trains `start` on `train` and selects the best checkpoint on `dev`, which may be empty.
+    /// `checkpoint` is the state of an interrupted run with the same data and settings.
     ///
     /// # Errors
-    /// [`RescorerError::Train`] names the setting, the utterance or the part of the checkpoint at fault;
+    /// [`RescorerError::Train`] names the invalid setting, utterance or part of the checkpoint;
     /// [`RescorerError::Merged`].
     pub fn run(
         &self,
@@ -79,11 +79,11 @@ impl Rescorer {
         Ok(Run { trainer: trainer?, meta: AdapterMeta { objective, ..self.new_meta() } })
     }
 
-    /// Trains `start` from beginning to end. `on_message` is given every [`Message`], and may stop the run. The
-    /// adapter is returned and not added: [`Rescorer::add_adapter`] does that.
+    /// Trains `start` to the end. `on_message` receives every [`Message`] and may stop the run. The adapter is returned
+    /// but not added; use [`Rescorer::add_adapter`].
     ///
     /// # Errors
-    /// [`RescorerError::Train`]; [`ModelError::Stopped`] when `on_message` breaks off.
+    /// [`RescorerError::Train`]; [`ModelError::Stopped`] if `on_message` stops the run.
     pub async fn train_async(
         &self,
         start: Adapter,

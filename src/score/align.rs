@@ -1,4 +1,4 @@
-//! Which words of a hypothesis are wrong.
+//! Word alignment of a hypothesis with its reference.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub enum AlignedWord<'a> {
-    /// The word is right.
+    /// The word is correct.
     Equal {
         /// Word of the reference.
         #[serde(rename = "ref")]
@@ -15,7 +15,7 @@ pub enum AlignedWord<'a> {
         #[serde(rename = "hyp")]
         hypothesis: &'a str,
     },
-    /// Another word stands for the reference's.
+    /// The word is substituted.
     Substitute {
         /// Word of the reference.
         #[serde(rename = "ref")]
@@ -24,13 +24,13 @@ pub enum AlignedWord<'a> {
         #[serde(rename = "hyp")]
         hypothesis: &'a str,
     },
-    /// A word that the reference lacks.
+    /// An inserted word.
     Insert {
         /// Word of the hypothesis.
         #[serde(rename = "hyp")]
         hypothesis: &'a str,
     },
-    /// A word that the hypothesis lacks.
+    /// A deleted word.
     Delete {
         /// Word of the reference.
         #[serde(rename = "ref")]
@@ -38,11 +38,11 @@ pub enum AlignedWord<'a> {
     },
 }
 
-/// An alignment with the fewest errors, and of those with the most substitutions: its counts are those of
-/// [`word_errors`](super::word_errors). Of several such the one that keeps to the end of both texts as
-/// long as it can.
+/// An alignment with the fewest errors, and among those with the most substitutions, so its counts equal
+/// those of [`word_errors`](super::word_errors). Ties are resolved from the end of both texts, which are matched
+/// as long as possible.
 ///
-/// Time and memory are the product of the two lengths in words.
+/// Time and memory are proportional to the product of the two lengths in words.
 #[must_use]
 pub fn align_words<'a>(reference: &'a str, hypothesis: &'a str) -> Vec<AlignedWord<'a>> {
     let reference: Vec<&str> = reference.split_whitespace().collect();
@@ -107,7 +107,7 @@ mod tests {
     use crate::score::{ErrorCounts, word_errors};
 
     #[test]
-    fn words_are_marked_by_what_is_wrong_with_them() {
+    fn words_are_marked_by_error_type() {
         let steps = align_words("play the song now", "play a song right now");
         let text: Vec<String> = steps
             .iter()
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_counts_are_those_of_word_errors() {
+    fn counts_equal_those_of_word_errors() {
         // All pairs of texts of up to four words out of three.
         let texts: Vec<String> = (0..256u32)
             .map(|n| {

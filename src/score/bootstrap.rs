@@ -4,26 +4,26 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-/// Resamples that are drawn where nobody asks for another number.
+/// Default number of resamples.
 pub const RESAMPLES: u32 = 10_000;
 
 /// The middle 95 % of a bootstrap distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// 2.5 % of the resamples lie below.
+    /// 2.5 % of the resamples are below.
     pub low: f64,
-    /// 2.5 % of the resamples lie above.
+    /// 2.5 % of the resamples are above.
     pub high: f64,
     /// Resamples in which the quantity is defined.
     pub resamples: u32,
 }
 
-/// Intervals of every system; `None` where the quantity is defined in no resample.
+/// Intervals of every system; `None` if the quantity is undefined in all resamples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bootstrap {
-    /// Of the WER, a fraction.
+    /// Interval of the WER, a fraction.
     pub wer: Vec<Option<Interval>>,
-    /// Of `1 - errors / errors of the first system`, a fraction; 0 width for the first itself.
+    /// Interval of `1 - errors / errors of the first system`, a fraction; width 0 for the first system itself.
     pub gain: Vec<Option<Interval>>,
 }
 
@@ -31,21 +31,21 @@ pub struct Bootstrap {
 ///
 /// `errors[s][u]` are the word errors of system `s` in utterance `u`, `words[u]` the reference words.
 /// Every resample draws as many utterances as there are, with replacement, the same for all systems,
-/// and pools their errors and words. Between two order statistics the percentiles are interpolated.
-/// A resample without reference words has no WER, one in which the first system makes no error has
-/// no relative gain; such resamples are left out of that interval, whose count tells.
+/// and pools their errors and words. Percentiles are interpolated between order statistics.
+/// A resample without reference words has no WER, and one in which the first system makes no errors has
+/// no relative gain. The interval excludes such resamples, and its count shows how many remain.
 ///
-/// Utterances are drawn by ChaCha8 from `seed`: the same input gives the same interval everywhere.
+/// Utterances are drawn with ChaCha8 from `seed`: the same input gives the same interval on every platform.
 ///
 /// # Panics
-/// If the rows are not of one length.
+/// If the rows differ in length.
 #[must_use]
 pub fn bootstrap(errors: &[&[u32]], words: &[u32], resamples: u32, seed: u64) -> Bootstrap {
     assert!(errors.iter().all(|row| row.len() == words.len()), "one entry per utterance");
     let systems = errors.len();
     let mut rates = vec![Vec::new(); systems];
     let mut gains = vec![Vec::new(); systems];
-    // Interleaved, since every draw reads one utterance of all systems.
+    // Interleaved, because every draw reads one utterance of all systems.
     let stride = systems + 1;
     let mut table = Vec::with_capacity(stride * words.len());
     for (at, &count) in words.iter().enumerate() {
@@ -77,8 +77,8 @@ pub fn bootstrap(errors: &[&[u32]], words: &[u32], resamples: u32, seed: u64) ->
     Bootstrap { wer: intervals(rates), gain: intervals(gains) }
 }
 
-/// A number below `n` by multiplication (Lemire 2019) without its rejection step: the bias, at most
-/// n / 2^32, is far below what a bootstrap can show, and one draw stays one word of the generator.
+/// A random number below `n` by multiplication (Lemire 2019), without the rejection step: the bias, at most
+/// n / 2^32, is far below the resolution of a bootstrap, and each draw uses exactly one word of the generator.
 fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
     ((u64::from(rng.next_u32()) * n as u64) >> 32) as usize
 }

@@ -6,17 +6,17 @@ use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
 
-/// Errors of hypotheses against their references, by kind. Adds up over utterances.
+/// Word errors by type. Counts can be summed over utterances.
 ///
-/// `Display` is the line that Kaldi's users know:
+/// `Display` prints Kaldi's format:
 /// `%WER 5.48 [ 451 / 8234, 45 ins, 69 del, 337 sub ]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ErrorCounts {
-    /// Words replaced by another.
+    /// Substituted words.
     pub substitutions: u64,
-    /// Words of the hypothesis that the reference lacks.
+    /// Words of the hypothesis that are not in the reference.
     pub insertions: u64,
-    /// Words of the reference that the hypothesis lacks.
+    /// Words of the reference that are not in the hypothesis.
     pub deletions: u64,
     /// Words of the reference.
     pub reference_words: u64,
@@ -29,8 +29,8 @@ impl ErrorCounts {
         self.substitutions + self.insertions + self.deletions
     }
 
-    /// Word error rate, a fraction (0.05 is 5 %); above 1 where insertions abound. `None` without a
-    /// single reference word.
+    /// Word error rate, a fraction (0.05 is 5 %); many insertions can raise it above 1. `None` without
+    /// reference words.
     #[must_use]
     pub fn wer(&self) -> Option<f64> {
         (self.reference_words > 0).then(|| self.errors() as f64 / self.reference_words as f64)
@@ -76,8 +76,8 @@ impl fmt::Display for ErrorCounts {
     }
 }
 
-/// Word errors of a hypothesis. Words are what white space (of Unicode) separates; they are compared
-/// as they are, so letter case and punctuation count.
+/// Word errors of a hypothesis. Words are separated by Unicode white space and compared exactly, so letter
+/// case and punctuation matter.
 #[must_use]
 pub fn word_errors(reference: &str, hypothesis: &str) -> ErrorCounts {
     let reference: Vec<&str> = reference.split_whitespace().collect();
@@ -87,16 +87,16 @@ pub fn word_errors(reference: &str, hypothesis: &str) -> ErrorCounts {
 
 /// The fewest edits (Levenshtein 1966) that turn `reference` into `hypothesis`.
 ///
-/// Several alignments may need equally few edits and yet split them differently. Of those the one
-/// with the most substitutions is counted, which makes the split unique and, with the roles of the
-/// two sequences exchanged, exchanges insertions and deletions.
+/// Several alignments may have the same number of edits but different types. The one with the most
+/// substitutions is counted. This makes the counts unique, and swapping the two sequences swaps insertions
+/// and deletions.
 ///
-/// Time is the product of the lengths, memory linear in the hypothesis: no path is kept, since
-/// the split follows from the number of edits E, the insertions and deletions among them K, and
+/// Time is proportional to the product of the lengths, memory to the length of the hypothesis. No path is
+/// stored: the counts follow from the number of edits E, the number K of insertions and deletions, and
 /// insertions - deletions = length difference.
 #[must_use]
 pub fn edit_counts<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> ErrorCounts {
-    /// One cost holds both aims: edits in the upper half, insertions and deletions in the lower.
+    /// One cost has both criteria: edits in the upper half, insertions and deletions in the lower.
     const EDIT: u64 = 1 << 32;
     const INDEL: u64 = EDIT | 1;
 

@@ -1,15 +1,14 @@
-//! A list with a reference and scores, reduced to numbers.
+//! A list with a reference and scores, in numeric form.
 
 use crate::nbest::Utterance;
 
 use super::combine::{first_pass, total, word_count};
 use super::{Weights, best, word_errors};
 
-/// What tuning and the evaluation of a development set need of one list. All vectors hold one
-/// entry per hypothesis.
+/// The data of one list that tuning and evaluation need. All vectors have one entry per hypothesis.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ScoredList {
-    /// First-pass score, absent ones filled in by [`first_pass`].
+    /// First-pass score; [`first_pass`] fills in missing ones.
     pub first: Vec<f64>,
     /// Score of the rescoring model.
     pub lm: Vec<f64>,
@@ -22,10 +21,10 @@ pub struct ScoredList {
 }
 
 impl ScoredList {
-    /// Reduces an utterance; `None` when it has no reference.
+    /// Converts an utterance; `None` if it has no reference.
     ///
     /// # Panics
-    /// If `lm` does not hold one score per hypothesis.
+    /// If `lm` does not have one score per hypothesis.
     #[must_use]
     pub fn new(u: &Utterance, lm: &[f64]) -> Option<Self> {
         assert_eq!(lm.len(), u.hypotheses.len(), "one score per hypothesis of {:?}", u.id);
@@ -41,7 +40,7 @@ impl ScoredList {
         })
     }
 
-    /// Index of the hypothesis that these weights put first.
+    /// Index of the hypothesis that these weights rank first.
     ///
     /// # Panics
     /// If the list is empty.

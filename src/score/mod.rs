@@ -1,18 +1,18 @@
-//! Word errors, combination of scores, tuning of its weights, and how sure a result is.
+//! Word errors, score combination and its tuning, confidence intervals and significance tests.
 //!
 //! | file | what |
 //! |---|---|
 //! | `edit` | word-level edit distance and [`ErrorCounts`] |
-//! | `align` | which words of a hypothesis are wrong |
+//! | `align` | word alignment of a hypothesis with its reference |
 //! | `combine` | first pass + beta * lm + gamma * words, [`Weights`], [`best`] |
 //! | `ranking` | a list in the order of its scores, [`RankedList`], and how it is written back |
-//! | `lists` | [`ScoredList`]: one list reduced to the numbers that tuning needs |
+//! | `lists` | [`ScoredList`]: one list in the numeric form that tuning needs |
 //! | `tune` | the weights with the fewest errors on a development set |
 //! | `bootstrap` | percentile intervals over utterances |
 //! | `significance` | matched-pairs and sign-flip tests |
-//! | `report`, `table` | what `lorb eval` says, as data and as text |
+//! | `report`, `table` | the report of `lorb eval`, as data and as text |
 //!
-//! Nothing here knows of a model: scores come in as `f64`, one per hypothesis, higher is better.
+//! This module does not depend on a model: scores are `f64` values, one per hypothesis, higher is better.
 
 mod align;
 mod bootstrap;

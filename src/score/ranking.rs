@@ -1,4 +1,4 @@
-//! A list in the order of its scores, and how that order is written back into an utterance.
+//! Ranked lists, and writing their order back to an utterance.
 
 use serde::Serialize;
 
@@ -6,27 +6,27 @@ use crate::nbest::Utterance;
 
 use super::{Weights, combine, first_pass};
 
-/// Key that keeps the recogniser's own `lm` once rescoring takes that name.
+/// Key for the recogniser's own `lm`, which the model's score replaces.
 const FIRST_LM: &str = "first_lm";
 
-/// One hypothesis of a [`RankedList`]. Serialises to what the web package returns.
+/// One hypothesis of a [`RankedList`]. Serialises to the format of the web package.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ranked {
     /// The transcript.
     pub text: String,
-    /// What the list is ordered by: the first-pass score, with absent ones filled in by [`first_pass`], or
-    /// the total of [`combine`].
+    /// The score that orders the list: the first-pass score, with missing ones filled in by [`first_pass`], or the
+    /// total of [`combine`].
     #[serde(rename = "score")]
     pub total: f64,
-    /// First-pass score; `None` where the recogniser gave none.
+    /// First-pass score; `None` if the recogniser gave none.
     pub first: Option<f64>,
-    /// Score of the rescoring model; `None` where the first pass alone orders the list.
+    /// Score of the rescoring model; `None` if only the first pass orders the list.
     pub lm: Option<f64>,
     /// Position in this order, from 1.
     pub rank: usize,
-    /// Index in the list as given, from 0.
+    /// Index in the input list, from 0.
     pub index: usize,
-    /// Whether the model saw only the beginning of the text.
+    /// Whether the text was truncated for the model.
     pub truncated: bool,
 }
 
@@ -35,11 +35,11 @@ pub struct Ranked {
 pub struct RankedList {
     /// Id of the utterance.
     pub id: String,
-    /// At least one hypothesis; ranks ascend, equal totals keep the given order.
+    /// At least one hypothesis, by ascending rank; equal totals keep the input order.
     pub hypotheses: Vec<Ranked>,
 }
 
-/// What the rescoring model gives for one list; both hold one entry per hypothesis.
+/// The rescoring model's results for one list; both have one entry per hypothesis.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelScores<'a> {
     /// Scores, higher is better.
@@ -82,10 +82,10 @@ impl RankedList {
         Self { id: u.id.clone(), hypotheses }
     }
 
-    /// Index, in the list as given, of the hypothesis that ranks first.
+    /// Index, in the input list, of the hypothesis that ranks first.
     ///
     /// # Panics
-    /// If the list is empty; none that a reader gives is.
+    /// If the list is empty; readers never return empty lists.
     #[must_use]
     pub fn choice(&self) -> usize {
         self.hypotheses[0].index
@@ -123,8 +123,8 @@ impl RankedList {
     }
 }
 
-/// Indices by descending value. Equal values keep their order, NaN comes last: [`best`](super::best)
-/// chooses the first of them.
+/// Indices by descending value. Equal values keep their order, NaN comes last; [`best`](super::best) selects the first
+/// of them.
 fn descending(values: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| {

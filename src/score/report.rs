@@ -1,4 +1,4 @@
-//! What an evaluation says.
+//! The report of an evaluation.
 
 use serde::Serialize;
 
@@ -16,11 +16,11 @@ pub struct SystemReport {
     pub counts: ErrorCounts,
     /// Substitutions, insertions and deletions together.
     pub errors: u64,
-    /// WER, a fraction; `None` without a reference word.
+    /// WER, a fraction; `None` without reference words.
     pub wer: Option<f64>,
     /// 95 % bootstrap interval of the WER.
     pub wer_interval: Option<Interval>,
-    /// Utterances with an error.
+    /// Utterances with at least one error.
     pub wrong_utterances: u64,
 }
 
@@ -30,25 +30,25 @@ pub struct SystemReport {
 pub struct Report {
     /// Utterances with a reference.
     pub utterances: u64,
-    /// Utterances without one, which are not in any number below.
+    /// Utterances without a reference; they are not counted below.
     pub without_reference: u64,
-    /// The hypothesis with the best first-pass score, the earlier of equal ones.
+    /// The hypothesis with the best first-pass score, the first of equal ones.
     pub first_pass: SystemReport,
-    /// The hypothesis chosen by rescoring; `None` if there was none.
+    /// The hypothesis selected by rescoring; `None` without rescoring.
     pub rescored: Option<SystemReport>,
     /// The hypothesis with the fewest errors.
     pub oracle: SystemReport,
-    /// `1 - errors rescored / errors of the first pass`; `None` where the first pass makes no error.
+    /// `1 - errors rescored / errors of the first pass`; `None` if the first pass makes no errors.
     pub relative_gain: Option<f64>,
     /// 95 % bootstrap interval of the relative gain.
     pub relative_gain_interval: Option<Interval>,
-    /// First pass against rescored.
+    /// First pass compared with rescored.
     pub matched_pairs: Option<MatchedPairs>,
     /// Seed of the bootstrap.
     pub seed: u64,
 }
 
-/// Gathers utterances, one at a time, for a [`Report`].
+/// Collects utterances one at a time for a [`Report`].
 #[derive(Debug, Clone, Default)]
 pub struct Evaluation {
     first: System,
@@ -85,18 +85,18 @@ impl System {
 }
 
 impl Evaluation {
-    /// Nothing gathered yet.
+    /// An empty evaluation.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an utterance. `rescored` is the index of the hypothesis that rescoring chose; `None` where
-    /// it was not rescored: if others were, it keeps its first pass in the rescored system. An
-    /// utterance without a reference is counted as such and scored nowhere.
+    /// Adds an utterance. `rescored` is the index of the hypothesis selected by rescoring, or `None` if it was
+    /// not rescored: if others were, the rescored system uses its first pass. An utterance without a reference
+    /// is counted but not scored.
     ///
     /// # Panics
-    /// If `u` has no hypotheses, or `rescored` lies outside of them.
+    /// If `u` has no hypotheses, or `rescored` is out of range.
     pub fn add(&mut self, u: &Utterance, rescored: Option<usize>) {
         self.any_rescored |= rescored.is_some();
         let Some(reference) = u.reference.as_deref() else {

@@ -1,39 +1,39 @@
-//! Whether two systems differ by more than chance on the same utterances.
+//! Significance tests for two systems on the same utterances.
 
 use serde::{Deserialize, Serialize};
 
-/// What [`matched_pairs`] found.
+/// The result of [`matched_pairs`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MatchedPairs {
     /// Utterances compared.
     pub utterances: u64,
-    /// Utterances in which the numbers of errors differ.
+    /// Utterances with different error counts.
     pub differing: u64,
-    /// Mean of (errors of the first - errors of the second) per utterance; positive: the second is better.
+    /// Mean of (errors of the first - errors of the second) per utterance; positive if the second is better.
     pub mean_difference: f64,
-    /// Test statistic; `None` where the differences have no variance but a mean.
+    /// Test statistic; `None` if the differences have zero variance but a non-zero mean.
     pub z: Option<f64>,
     /// Two-sided p-value of the matched-pairs test, normal approximation.
     pub p: f64,
-    /// Two-sided p-value of the sign-flip permutation test, exact; `None` where the input is too large
-    /// for it (see [`matched_pairs`]).
+    /// Exact two-sided p-value of the sign-flip permutation test; `None` if the input is too large
+    /// (see [`matched_pairs`]).
     pub p_permutation: Option<f64>,
 }
 
-/// Additions that the exact permutation test may take: about a second.
+/// Maximum number of additions for the exact permutation test: about a second.
 const PERMUTATION_WORK: u64 = 1 << 31;
 
 /// Compares errors per utterance of two systems over the same utterances.
 ///
 /// Matched pairs (Gillick and Cox, ICASSP 1989, with utterances as the segments): with
 /// d_u = first_u - second_u over n utterances, `z = mean(d) / sqrt(var(d) / n)`, var with n - 1, and
-/// p = P(|N(0,1)| >= |z|). Beside it, without the normal approximation: were both systems equal, every
-/// sign of d_u would be as likely as its opposite; `p_permutation` is the probability, over all 2^n
-/// choices of signs, of a sum at least as large in size as the one seen. It is counted exactly, by the
+/// p = P(|N(0,1)| >= |z|). The permutation test does not use the normal approximation: if both systems were
+/// equal, each d_u would have either sign with equal probability. `p_permutation` is the probability, over all
+/// 2^n choices of signs, of a sum with at least the observed magnitude. It is computed exactly from the
 /// distribution of the sum, unless that takes more than 2^31 additions (some 10^5 utterances).
 ///
-/// Where the differences have no variance the normal test says nothing: if all are 0, z = 0 and p = 1;
-/// if all are the same other number, p is the exact 2^(1-n) of the permutation test and z is `None`.
+/// The normal test is undefined if the differences have zero variance: if all are 0, z = 0 and p = 1;
+/// if all have the same other value, p is the exact 2^(1-n) of the permutation test and z is `None`.
 ///
 /// # Panics
 /// If the two differ in length.
@@ -43,7 +43,7 @@ pub fn matched_pairs(first: &[u32], second: &[u32]) -> MatchedPairs {
     let differences: Vec<i64> =
         first.iter().zip(second).map(|(&a, &b)| i64::from(a) - i64::from(b)).collect();
     let n = differences.len() as f64;
-    // Whole numbers as far as they go, so that "no variance" is a fact and not a rounding.
+    // Integer arithmetic, so that "no variance" is exact and not a rounding effect.
     let sum: i64 = differences.iter().sum();
     let differing = differences.iter().filter(|&&d| d != 0).count();
     let constant = differences.windows(2).all(|pair| pair[0] == pair[1]);
@@ -69,12 +69,12 @@ pub fn matched_pairs(first: &[u32], second: &[u32]) -> MatchedPairs {
 
 /// P(|sum of +-|d|| >= |sum of d|) over all signs.
 ///
-/// With X the total of the |d| that got a plus and T the total of all, the sum is 2X - T. The
-/// distribution of X grows by one difference at a time: P'(x) = (P(x) + P(x - |d|)) / 2.
+/// With X the sum of the |d| with a plus and T the sum of all, the sum is 2X - T. The distribution of X is
+/// built one difference at a time: P'(x) = (P(x) + P(x - |d|)) / 2.
 fn sign_flip(differences: &[i64]) -> Option<f64> {
     let mut sizes: Vec<u64> =
         differences.iter().map(|d| d.unsigned_abs()).filter(|&d| d > 0).collect();
-    // Small ones first keep the part of the table in use short for longest.
+    // Process small ones first, to keep the used part of the table short.
     sizes.sort_unstable();
     let total: u64 = sizes.iter().sum();
     if total.saturating_mul(sizes.len() as u64) > PERMUTATION_WORK {

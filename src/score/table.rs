@@ -71,13 +71,13 @@ impl fmt::Display for Test<'_> {
     }
 }
 
-/// A p-value with as many digits as help.
+/// A p-value with a useful number of digits.
 struct Chance(f64);
 
 impl fmt::Display for Chance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            // Below, doubles lose digits and then vanish; zero would claim too much.
+            // Below this, doubles lose precision and underflow; printing zero would be wrong.
             p if p < 1e-300 => f.write_str("p < 1e-300"),
             p if p < 1e-3 => write!(f, "p = {p:.1e}"),
             p => write!(f, "p = {p:.3}"),

@@ -1,4 +1,4 @@
-//! Weights with the fewest word errors on a development set.
+//! Finds the weights with the fewest word errors on a development set.
 
 use std::cmp::Ordering;
 
@@ -10,30 +10,30 @@ use super::{ScoredList, Weights};
 pub struct TunePoint {
     /// The weights tried.
     pub weights: Weights,
-    /// Word errors of the hypotheses they choose, over all lists.
+    /// Word errors of the hypotheses they select, over all lists.
     pub errors: u64,
 }
 
-/// What [`tune`] found.
+/// The result of [`tune`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tuned {
     /// The weights to use.
     pub weights: Weights,
-    /// WER with these weights, a fraction; `None` without a reference word.
+    /// WER with these weights, a fraction; `None` without reference words.
     pub wer: Option<f64>,
-    /// WER of the first pass alone (beta = gamma = 0).
+    /// WER of the first pass only (beta = gamma = 0).
     pub wer_first: Option<f64>,
     /// Word errors with these weights.
     pub errors: u64,
-    /// Word errors of the first pass alone.
+    /// Word errors of the first pass only.
     pub errors_first: u64,
     /// Words of all references.
     pub reference_words: u64,
-    /// Whether the best weights lie at the end of the coarse grid, so that the true best may lie
-    /// beyond: the scores of the two models are of very different size, or one of them is of no use.
+    /// Whether the best weights are at the edge of the coarse grid, so that the true optimum may be outside: the
+    /// scores of the two models differ greatly in scale, or one of them is useless.
     pub at_edge: bool,
-    /// Every point tried: the coarse grid and the fine one for beta alone, then, if gamma was searched,
-    /// those for both. Within a grid by gamma, then by beta.
+    /// All points: the coarse grid and the fine one for beta only, then, if gamma was searched, those for both.
+    /// Each grid is ordered by gamma, then by beta.
     pub table: Vec<TunePoint>,
 }
 
@@ -45,18 +45,17 @@ const FINE_GAMMAS: usize = 9;
 
 /// Searches beta, and gamma too if `with_gamma`, for the fewest errors.
 ///
-/// First over a grid: beta 0 and 2^-8 to 2^6 in half octaves; gamma 0 and +-2^-4 to +-2^3 likewise.
-/// Then over a finer one that spans from the point below the best to the point above it. Every
-/// result is an exact count. The grid is coarse on purpose: an interval of betas so narrow that it
-/// falls between two of its points is a property of these lists rather than of the two models.
+/// The search first uses a coarse grid: beta 0 and 2^-8 to 2^6 in half octaves; gamma 0 and +-2^-4 to +-2^3
+/// likewise. Then it uses a finer one from the point below the best to the point above it. Every result is an
+/// exact count. The grid is coarse on purpose: an interval of betas so narrow that it falls between two grid
+/// points is a property of these lists rather than of the two models.
 ///
-/// The error count is a step function of beta, and the fewest errors are met over a whole interval
-/// (or several). Its middle is taken, not its lower end: at an end the next hypothesis is about to
-/// take over in some list, and what was tuned on one set is used on another, whose steps lie
-/// elsewhere. Of several intervals at the same gamma the longest in grid points counts; of several
-/// gammas the one with the longest interval, then the smallest in size, then the positive one.
-/// If nothing beats the first pass, both weights are 0: then the model was shown to bring nothing. If
-/// no gamma beats gamma 0, it is 0.
+/// The error count is a step function of beta, and its minimum is a whole interval (or several). The search
+/// returns the middle of the interval, not its lower end: at an end, another hypothesis is about to win in some
+/// list, and other data has its steps elsewhere. Among several intervals at the same gamma, the longest in grid
+/// points wins; among several gammas, the one with the longest interval, then the smallest in magnitude, then
+/// the positive one. If nothing is better than the first pass, both weights are 0. If no gamma is better than
+/// gamma 0, it is 0.
 ///
 /// The same lists give the same weights, bit for bit, on every platform.
 ///
@@ -72,7 +71,7 @@ pub fn tune(lists: &[ScoredList], with_gamma: bool) -> Tuned {
     let mut betas = vec![0.0];
     betas.extend(half_octaves(BETA_HALF_OCTAVES));
     let mut table = Vec::new();
-    // Each must earn its place: the first pass, then beta, then gamma, only for fewer errors.
+    // Beta is used only if it reduces the errors, and gamma only if it reduces them further.
     let mut found = nothing.or_fewer(search(&flat, &betas, &[0.0], &mut table));
     if with_gamma {
         let mut gammas = vec![0.0];
@@ -106,7 +105,7 @@ impl Found {
     }
 }
 
-/// The coarse grid of these betas and gammas, then the fine one about its best.
+/// The coarse grid of these betas and gammas, then the fine one around its best point.
 fn search(flat: &Flat, betas: &[f64], gammas: &[f64], table: &mut Vec<TunePoint>) -> Found {
     let coarse = Grid::evaluate(flat, betas.to_vec(), gammas.to_vec());
     let (row, plateau) = coarse.best();
@@ -115,7 +114,7 @@ fn search(flat: &Flat, betas: &[f64], gammas: &[f64], table: &mut Vec<TunePoint>
     let (fine_row, fine_plateau) = fine.best();
     table.extend(coarse.points().chain(fine.points()));
     let weights = Weights { beta: fine.middle(fine_plateau), gamma: fine.gammas[fine_row] };
-    // Of the plateau finally chosen, not of the coarse one it was found from, which may end inside.
+    // Of the final plateau, not of the coarse one, which may end inside it.
     let at_end = |value: f64, values: &[f64]| values.len() > 1 && value >= values[values.len() - 1];
     Found {
         weights,
@@ -124,8 +123,8 @@ fn search(flat: &Flat, betas: &[f64], gammas: &[f64], table: &mut Vec<TunePoint>
     }
 }
 
-/// Powers of two by half octaves. Products of the constant with powers of two are exact, so the grid
-/// is the same everywhere.
+/// Powers of two in half octaves. Products of the constant with powers of two are exact, so the grid
+/// is the same on every platform.
 fn half_octaves((from, to): (i32, i32)) -> impl Iterator<Item = f64> {
     (from..=to).map(|half| {
         let octave = libm::scalbn(1.0, half.div_euclid(2));
@@ -133,7 +132,7 @@ fn half_octaves((from, to): (i32, i32)) -> impl Iterator<Item = f64> {
     })
 }
 
-/// A run of neighbouring betas with equal errors: both ends belong to it.
+/// A run of neighbouring betas with equal errors, both ends included.
 #[derive(Debug, Clone, Copy)]
 struct Plateau {
     from: usize,
@@ -157,7 +156,7 @@ impl Grid {
         Self { betas, gammas, errors }
     }
 
-    /// The row and the plateau to choose, by the rule that [`tune`] documents.
+    /// The row and the plateau selected by the rule that [`tune`] documents.
     fn best(&self) -> (usize, Plateau) {
         let rows =
             self.errors.iter().enumerate().map(|(row, errors)| (row, longest_lowest(errors)));
@@ -171,7 +170,7 @@ impl Grid {
         rows.min_by(preferred).unwrap_or((0, Plateau { from: 0, to: 0 }))
     }
 
-    /// The point of the plateau nearest to its middle, on the logarithmic scale of the grid.
+    /// The point of the plateau closest to its middle, on the logarithmic scale of the grid.
     fn middle(&self, plateau: Plateau) -> f64 {
         let run = &self.betas[plateau.from..=plateau.to];
         let (low, high) = (run[0], run[run.len() - 1]);
@@ -180,7 +179,7 @@ impl Grid {
         run.iter().min_by(nearer).copied().unwrap_or(low)
     }
 
-    /// Betas and gammas of a finer grid about a plateau; those of the plateau are among them.
+    /// Betas and gammas of a finer grid around a plateau, including those of the plateau.
     fn around(&self, row: usize, plateau: Plateau) -> (Vec<f64>, Vec<f64>) {
         let neighbours = |values: &[f64], from: usize, to: usize| {
             (values[from.saturating_sub(1)], values[(to + 1).min(values.len() - 1)])
@@ -217,7 +216,7 @@ impl Grid {
     }
 }
 
-/// The longest run of the lowest value; of equally long ones the first.
+/// The longest run of the lowest value; the first of equally long ones.
 fn longest_lowest(errors: &[u64]) -> Plateau {
     let lowest = errors.iter().min().copied().unwrap_or(0);
     let mut best: Option<Plateau> = None;
@@ -237,14 +236,14 @@ fn longest_lowest(errors: &[u64]) -> Plateau {
     best.unwrap_or(Plateau { from: 0, to: 0 })
 }
 
-/// All lists end to end, without those in which the choice does not matter.
+/// All lists concatenated, without those in which the choice does not matter.
 struct Flat {
     first: Vec<f64>,
     lm: Vec<f64>,
     words: Vec<f64>,
     errors: Vec<u32>,
     ends: Vec<usize>,
-    /// Errors of the lists left out.
+    /// Errors of the excluded lists.
     fixed: u64,
 }
 
@@ -280,7 +279,7 @@ impl Flat {
         flat
     }
 
-    /// Errors of the hypotheses that these weights choose; ties and NaN as in [`super::best`].
+    /// Errors of the hypotheses that these weights select; ties and NaN as in [`super::best`].
     fn errors(&self, weights: Weights) -> u64 {
         let mut errors = self.fixed;
         let mut start = 0;

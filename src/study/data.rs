@@ -1,4 +1,4 @@
-//! Fingerprints of lists, and nested parts of them.
+//! Fingerprints of lists, and nested subsets of them.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -7,13 +7,13 @@ use sha2::{Digest, Sha256};
 use crate::digest::hex;
 use crate::nbest::Utterance;
 
-/// SHA-256, in hexadecimal digits, of what a study takes from lists: ids, references, texts and
-/// first-pass scores, in order. Spelling of the file and keys that are not read do not enter.
+/// SHA-256, in hexadecimal digits, of the parts of lists that a study uses: ids, references, texts and
+/// first-pass scores, in order. File formatting and unused keys do not affect it.
 #[must_use]
 pub fn fingerprint(utterances: &[Utterance]) -> String {
     let mut hasher = Sha256::new();
     let text = |hasher: &mut Sha256, text: &str| {
-        // Lengths go in, so that no two lists read as one.
+        // Include lengths, so that different lists cannot give the same bytes.
         hasher.update((text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     };
@@ -31,22 +31,22 @@ pub fn fingerprint(utterances: &[Utterance]) -> String {
     hex(hasher)
 }
 
-/// A random order of `count` utterances, of which parts are taken from the front: a larger part
-/// holds every smaller one. Drawn by ChaCha8 from `seed`, with Fisher and Yates' shuffle.
+/// A random order of `count` utterances. Subsets are its prefixes, so a larger subset contains every smaller
+/// one. Drawn with ChaCha8 from `seed`, by a Fisher-Yates shuffle.
 #[must_use]
 pub fn order(count: usize, seed: u64) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut order: Vec<usize> = (0..count).collect();
     for last in (1..count).rev() {
-        // The bias of the multiplication, below n / 2^64, does not matter here.
+        // The bias of the multiplication, below n / 2^64, is negligible.
         let draw = (u128::from(rng.next_u64()) * (last as u128 + 1)) >> 64;
         order.swap(last, usize::try_from(draw).unwrap_or(last));
     }
     order
 }
 
-/// The first `size` utterances of the random [`order`], in the order of the file; all of them as they
-/// are where `size` is not smaller.
+/// The first `size` utterances of the random [`order`], in the order of the file; all of them if `size` is
+/// not smaller.
 #[must_use]
 pub fn subset(utterances: &[Utterance], size: usize, seed: u64) -> Vec<Utterance> {
     if size >= utterances.len() {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_nest_and_the_whole_is_left_alone() {
+    fn subsets_nest_and_the_whole_set_is_unchanged() {
         let all = lists(50);
         let ids =
             |size| -> Vec<String> { subset(&all, size, 7).into_iter().map(|u| u.id).collect() };
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints_see_what_is_computed_with() {
+    fn fingerprints_depend_on_the_values_used() {
         let all = lists(3);
         let with = |change: fn(&mut Utterance)| {
             let mut other = all.clone();

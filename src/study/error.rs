@@ -1,34 +1,34 @@
-//! How a study fails before it begins.
+//! Errors in the inputs of a study.
 
 use thiserror::Error;
 
-/// What is wrong with a configuration, or with what it names.
+/// An error in a configuration or in a file that it names.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum StudyError {
-    /// A value that cannot be.
+    /// An invalid value.
     #[error("`{key}` is {value}; expected {expected}")]
     Value {
-        /// The key, with the table it is in.
+        /// The key, with its table.
         key: String,
-        /// What it holds.
+        /// Its value.
         value: String,
-        /// What it may hold.
+        /// The valid values.
         expected: String,
     },
-    /// A line of a pronouncing dictionary that is none.
+    /// An invalid line of a pronouncing dictionary.
     #[error("{name}, line {line}: {what}")]
     Dictionary {
         /// Name of the dictionary.
         name: String,
         /// Line, from 1.
         line: usize,
-        /// What is the matter, and what a line looks like.
+        /// The problem, and the expected format.
         what: String,
     },
 }
 
 impl StudyError {
-    /// A value that cannot be.
+    /// An invalid value.
     pub(super) fn value(
         key: impl Into<String>,
         value: impl ToString,

@@ -1,10 +1,10 @@
-//! How long what is left will take.
+//! Estimates the remaining time.
 
 use super::{Cell, Outcome, Record};
 
-/// Seconds that a cell should take, by those that were measured: the mean of those most like it. The same
-/// method on as many utterances counts first, then the same method by its utterances, then any; `None`
-/// while nothing was measured.
+/// Estimated seconds for a cell: the mean of the most similar finished ones. These are cells with the same
+/// method and number of utterances, else the same method scaled by utterances, else any; `None` if there are
+/// none.
 #[must_use]
 pub fn expected_seconds(cell: &Cell, records: &[Record]) -> Option<f64> {
     let done = || {
@@ -25,7 +25,7 @@ pub fn expected_seconds(cell: &Cell, records: &[Record]) -> Option<f64> {
     let size = |cell: &Cell| cell.utterances.unwrap_or(0) as f64;
     let scaled = |(other, seconds): (&Cell, f64)| {
         let (own, its) = (size(cell), size(other));
-        // Part of a run does not depend on the size; a run never takes less than that.
+        // Part of a run does not depend on the size; a run takes at least that.
         if own > 0.0 && its > 0.0 { seconds * (own / its).max(0.1) } else { seconds }
     };
     let trained = |other: &Cell| other.lr.is_some() == cell.lr.is_some();

@@ -1,22 +1,22 @@
-//! Words of equal sound, from a pronouncing dictionary.
+//! Homophones from a pronouncing dictionary.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::StudyError;
 
-/// For every word that has any: the words that sound as one of its pronunciations does.
+/// For every word with homophones: the words that share one of its pronunciations.
 ///
-/// The dictionary is text in the format of Carnegie Mellon's: a word, blanks, its phones. Further
-/// pronunciations of a word have a number behind it, `word(2)`. Stress digits behind vowels are
-/// passed over, so that dictionaries with and without them give the same groups. Lines that begin
-/// with `;;;` or `#`, and what follows a `#` among the phones, are comments.
+/// The dictionary is text in Carnegie Mellon's format: a word, blanks, its phones. Additional pronunciations
+/// of a word have a number after it: `word(2)`. Stress digits after vowels are ignored, so that dictionaries
+/// with and without them give the same groups. Lines that start with `;;;` or `#`, and text after a `#` among
+/// the phones, are comments.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Homophones {
     words: HashMap<String, Vec<String>>,
 }
 
 impl Homophones {
-    /// Reads a dictionary; `name` stands in errors.
+    /// Reads a dictionary; `name` is used in errors.
     ///
     /// # Errors
     /// [`StudyError::Dictionary`] names a line without phones, or a dictionary without homophones.
@@ -46,7 +46,7 @@ impl Homophones {
                 return Err(wrong(lines, what));
             }
             let word = without_number(word).to_lowercase();
-            // Punctuation marks are written with letters in front, and are no words.
+            // Entries for punctuation marks contain letters but are not words.
             if word.starts_with(char::is_alphabetic) {
                 groups.entry(phones.join(" ")).or_default().insert(word);
             }
@@ -65,19 +65,19 @@ impl Homophones {
         Ok(Self { words: sorted.collect() })
     }
 
-    /// The words that sound like this one, in alphabetical order; none for most words.
+    /// The homophones of a word, in alphabetical order; none for most words.
     #[must_use]
     pub fn of(&self, word: &str) -> &[String] {
         self.words.get(&word.to_lowercase()).map_or(&[], Vec::as_slice)
     }
 
-    /// How many words have a homophone.
+    /// Number of words with a homophone.
     #[must_use]
     pub fn len(&self) -> usize {
         self.words.len()
     }
 
-    /// Whether none has.
+    /// Whether no word has a homophone.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
@@ -101,7 +101,7 @@ mod tests {
                         ,comma K AA M AH\ncomma K AA M AH\n";
 
     #[test]
-    fn words_of_equal_phones_are_found_through_every_pronunciation() {
+    fn homophones_are_found_for_every_pronunciation() {
         let found = Homophones::read(TEXT, "dict").unwrap();
         assert_eq!(found.of("sea"), ["see"]);
         assert_eq!(found.of("See"), ["sea"]);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_dictionary_is_named_by_line() {
+    fn invalid_dictionaries_are_reported_by_line() {
         let error = |text| Homophones::read(text, "my.dict").unwrap_err().to_string();
         let message = error("sea S IY\nsee\n");
         assert!(message.starts_with("my.dict, line 2: a word without phones"), "{message}");

@@ -1,18 +1,17 @@
-//! Numbers of a run from what a model gives.
+//! Results of a run, computed from the scores and embeddings of a model.
 
 use super::record::{Cut, DomainResult};
 use crate::nbest::Utterance;
 use crate::score::{Weights, best, combine, first_pass, word_count, word_errors};
 
-/// Lengths to which lists are cut, in search of what a longer list brings.
+/// Lengths to which lists are truncated, to measure the effect of longer lists.
 pub const CUTS: [usize; 9] = [1, 2, 3, 5, 8, 10, 20, 50, 100];
 
-/// Errors of first pass, rescoring and oracle per utterance with a reference. `lm` holds the model's
-/// scores per utterance and hypothesis; the weights are those tuned on whole lists, also where
-/// lists are cut.
+/// Errors of first pass, rescoring and oracle for each utterance with a reference. `lm` contains the model's
+/// scores by utterance and hypothesis. The weights are those tuned on whole lists, also for truncated lists.
 ///
 /// # Panics
-/// If a list is empty, or `lm` does not hold one score per hypothesis.
+/// If a list is empty, or `lm` does not have one score per hypothesis.
 #[must_use]
 pub fn outcomes(
     name: &str,
@@ -23,7 +22,7 @@ pub fn outcomes(
 ) -> DomainResult {
     let mut result = DomainResult { name: name.to_owned(), ..DomainResult::default() };
     let longest = utterances.iter().map(|u| u.hypotheses.len()).max().unwrap_or(0);
-    // The first length that holds every list is the last of interest.
+    // Stop at the first length that is at least that of all lists.
     let mut lengths: Vec<usize> = CUTS.into_iter().filter(|&n| cuts && n < longest).collect();
     lengths.extend(cuts.then_some(longest));
     let start =
@@ -43,7 +42,7 @@ pub fn outcomes(
         let mut order: Vec<usize> = (0..errors.len()).collect();
         order.sort_by(|&a, &b| first[b].total_cmp(&first[a]));
         for (cut, &n) in result.cuts.iter_mut().zip(&lengths) {
-            // In the order of the file, so that ties end as they do without a cut.
+            // In the order of the file, so that ties are resolved as without truncation.
             let mut kept = order[..n.min(order.len())].to_vec();
             kept.sort_unstable();
             let scores: Vec<f64> = kept.iter().map(|&at| totals[at]).collect();
@@ -58,9 +57,9 @@ fn errors_of(reference: &str, text: &str) -> u32 {
     u32::try_from(word_errors(reference, text).errors()).unwrap_or(u32::MAX)
 }
 
-/// Mean absolute correlation between different dimensions of embeddings, `rows` of `width` numbers end
-/// to end; 0 where they are independent, 1 where all say the same. `None` with fewer than two rows or
-/// dimensions. A dimension that does not vary correlates with none.
+/// Mean absolute correlation between different dimensions of embeddings; `rows` is contiguous rows of `width`
+/// values. 0 for independent dimensions, 1 for identical ones. `None` for fewer than two rows or dimensions.
+/// A constant dimension has correlation 0 with all others.
 ///
 /// ```text
 /// z = (x - mean) / std by column;   I = mean over i != j of | z_i . z_j | / n
@@ -71,13 +70,13 @@ pub fn isotropy(embeddings: &[f32], width: usize) -> Option<f64> {
     if rows < 2 || width < 2 {
         return None;
     }
-    // By column, of length 1 each: products of columns are then correlations.
+    // Normalise columns to length 1; their products are then correlations.
     let mut columns = vec![0.0_f32; rows * width];
     for column in 0..width {
         let values = || (0..rows).map(|row| f64::from(embeddings[row * width + column]));
         let mean = values().sum::<f64>() / rows as f64;
         let norm = values().map(|x| (x - mean) * (x - mean)).sum::<f64>().sqrt();
-        // What rounding leaves of a constant column is no variation.
+        // Ignore the rounding error of a constant column.
         if norm > 1e-6 * (1.0 + mean.abs()) * (rows as f64).sqrt() {
             let place = &mut columns[column * rows..][..rows];
             place.iter_mut().zip(values()).for_each(|(z, x)| *z = ((x - mean) / norm) as f32);
@@ -94,7 +93,7 @@ pub fn isotropy(embeddings: &[f32], width: usize) -> Option<f64> {
     Some(sum / (width * (width - 1) / 2) as f64)
 }
 
-/// In eight sums, which the compiler can keep in one register.
+/// Uses eight partial sums, which the compiler can keep in one register.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a8, a_rest) = a.as_chunks::<8>();
     let (b8, b_rest) = b.as_chunks::<8>();
@@ -113,7 +112,7 @@ mod tests {
     use crate::nbest::Hypothesis;
 
     #[test]
-    fn cuts_end_with_the_whole_list_and_agree_with_it() {
+    fn truncation_ends_with_the_whole_list_and_agrees_with_it() {
         let list = |texts: [&str; 4]| {
             let scores = [-1.0, -2.0, -3.0, -4.0];
             let all = texts.into_iter().zip(scores).map(|(t, s)| Hypothesis::new(t, Some(s)));
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_without_a_reference_are_left_out() {
+    fn lists_without_a_reference_are_skipped() {
         let list = Utterance::new("u", None, vec![Hypothesis::new("a", None)]);
         let result = outcomes("d", &[list], &[vec![0.0]], Weights::default(), false);
         assert_eq!(result.words.len() + result.cuts.len(), 0);
@@ -138,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn isotropy_is_one_of_copies_and_zero_of_independent_columns() {
+    fn isotropy_is_one_for_copies_and_zero_for_independent_columns() {
         let copies: Vec<f32> = (0..10).flat_map(|x| [x as f32, -2.0 * x as f32, 3.0]).collect();
-        // Of three pairs of columns, one is of copies; the constant one correlates with none.
+        // One of three pairs of columns is a copy; the constant column has no correlation.
         assert!((isotropy(&copies, 3).unwrap() - 1.0 / 3.0).abs() < 1e-6);
         let crossed = [1.0, 1.0, 1.0, -1.0, -1.0, 1.0, -1.0, -1.0];
         assert!(isotropy(&crossed, 2).unwrap() < 1e-6);

@@ -9,7 +9,7 @@ use super::Homophones;
 use crate::nbest::Utterance;
 use crate::score::{best, first_pass};
 
-/// Which hypotheses of a list are perturbed.
+/// The hypotheses of a list that are perturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -21,11 +21,11 @@ pub enum Scope {
 
 /// A way to perturb lists.
 ///
-/// Every word that has a homophone is replaced by one of them with the probability `rate`; which one is
-/// drawn evenly. First-pass scores stay: the words sound the same. The draws hang on the seed, the
-/// utterance's id, the place of the hypothesis and the place of the word, and not on rate or scope: what is
-/// replaced at one rate is replaced, by the same word, at every higher one, and what is replaced in
-/// the best hypothesis is the same in both scopes.
+/// Every word with homophones is replaced with the probability `rate` by one of them, drawn uniformly.
+/// First-pass scores are unchanged, because the words sound the same. The draws depend on the seed, the
+/// utterance's id, the index of the hypothesis and the index of the word, but not on rate or scope: a word that
+/// is replaced at one rate is replaced by the same word at every higher rate, and replacements in the best
+/// hypothesis are the same in both scopes.
 #[derive(Debug, Clone, Copy)]
 pub struct Perturbation<'a> {
     /// The dictionary.
@@ -39,7 +39,7 @@ pub struct Perturbation<'a> {
 }
 
 impl Perturbation<'_> {
-    /// The perturbed list, the number of words replaced, and the number of words looked at.
+    /// The perturbed list, the number of replaced words, and the number of candidate words.
     #[must_use]
     pub fn apply(&self, utterance: &Utterance) -> (Utterance, u64, u64) {
         let mut perturbed = utterance.clone();
@@ -59,7 +59,7 @@ impl Perturbation<'_> {
                 .text
                 .split_whitespace()
                 .map(|word| {
-                    // Both are drawn for every word, so that the draws of later ones never shift.
+                    // Draw both for every word, so that the draws of later words do not shift.
                     let (chance, choice) = (uniform(&mut rng), uniform(&mut rng));
                     let others = self.homophones.of(word);
                     words += 1;
@@ -88,12 +88,12 @@ impl Perturbation<'_> {
     }
 }
 
-/// A number from 0 up, below 1.
+/// A number in [0, 1).
 fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// The replacement written as the word was: in capitals, with one, or without.
+/// The replacement with the letter case of the word: all capitals, initial capital, or lower case.
 fn in_case_of(word: &str, replacement: &str) -> String {
     let letters = || word.chars().filter(|c| c.is_alphabetic());
     if letters().count() > 1 && letters().all(char::is_uppercase) {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn higher_rates_replace_what_lower_ones_do_by_the_same_words() {
+    fn higher_rates_include_the_replacements_of_lower_ones() {
         let original = list();
         let before: Vec<&str> = original.hypotheses[1].text.split(' ').collect();
         let mut last: Vec<String> = before.iter().map(|&word| word.to_owned()).collect();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn one_best_perturbs_the_best_alone_and_all_perturbs_it_alike() {
+    fn one_best_perturbs_only_the_best_and_all_perturbs_it_equally() {
         let (one, ..) = perturb(Scope::OneBest, 0.5, 3);
         let (all, ..) = perturb(Scope::All, 0.5, 3);
         let original = list();

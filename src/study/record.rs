@@ -1,4 +1,4 @@
-//! What a run leaves: one JSON line.
+//! The result of a run: one JSON line.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,50 +12,50 @@ pub struct Record {
     pub id: CellId,
     /// The cell.
     pub cell: Cell,
-    /// What became of it.
+    /// The outcome.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// What became of a run.
+/// The outcome of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Outcome {
-    /// It is done.
+    /// It finished.
     Done(Box<Measured>),
     /// It failed.
     Failed {
-        /// Why, in one line.
+        /// The error, in one line.
         error: String,
-        /// Seconds until then.
+        /// Seconds until the failure.
         seconds: f64,
     },
 }
 
-/// What was measured of a run. Rates are fractions, times seconds, sizes bytes.
+/// Measurements of a run. Rates are fractions, times are in seconds, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Measured {
-    /// Device, in words.
+    /// Description of the device.
     pub device: String,
     /// Parameters of the base.
     pub base_parameters: u64,
     /// Its hidden size and number of layers.
     pub base_shape: (usize, usize),
-    /// Where the time went.
+    /// Time by phase.
     pub seconds: Seconds,
-    /// What training did; `None` for a baseline.
+    /// Training results; `None` for a baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained: Option<Trained>,
-    /// Most memory of the process while it trained; `None` where the system does not tell.
+    /// Peak memory of the process during training; `None` if the system does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
     /// Mean absolute correlation between the dimensions of `[CLS]` over the target's test texts;
     /// `None` for methods without `[CLS]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isotropy: Option<f64>,
-    /// Weights of the combination, tuned on the dev lists.
+    /// LM weight, tuned on the dev lists.
     pub beta: f64,
-    /// The same per word.
+    /// Word insertion reward, tuned on the dev lists.
     #[serde(default)]
     pub gamma: f64,
     /// The target domain, then the others.
@@ -65,56 +65,56 @@ pub struct Measured {
     pub perturbed: Vec<Perturbed>,
 }
 
-/// Where a run's time went.
+/// Time of a run by phase.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Seconds {
     /// Reading lists and base, and preparing.
     pub preparing: f64,
-    /// Steps of training alone.
+    /// Training steps only.
     pub training: f64,
-    /// Evaluations of the dev lists between them.
+    /// Evaluations on the dev lists.
     pub evaluating: f64,
     /// Test lists, perturbed ones and isotropy.
     pub testing: f64,
-    /// The whole run, as seen from outside.
+    /// The whole run, measured from outside.
     pub total: f64,
 }
 
-/// What training did.
+/// Training results.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Trained {
-    /// Parameters trained.
+    /// Number of trainable parameters.
     pub trainable: u64,
     /// Size of the saved adapter.
     pub adapter_bytes: u64,
-    /// Steps done.
+    /// Finished steps.
     pub steps: usize,
     /// Steps at the best dev WER.
     pub best_step: usize,
-    /// Seconds of training, without evaluations, until then.
+    /// Training time in seconds until then, without evaluations.
     pub best_seconds: f64,
-    /// Median seconds of a step.
+    /// Median time per step in seconds.
     pub step_seconds: f64,
-    /// Every evaluation of the dev lists.
+    /// All evaluations on the dev lists.
     pub dev: Vec<DevPoint>,
     /// Dev WER of the first pass.
     pub dev_first: f64,
-    /// Dev WER of the best choice from each list.
+    /// Dev WER of the oracle.
     pub dev_oracle: f64,
 }
 
-/// One evaluation of the dev lists.
+/// One evaluation on the dev lists.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DevPoint {
-    /// Steps done.
+    /// Finished steps.
     pub step: usize,
-    /// Seconds of training, without evaluations, until then.
+    /// Training time in seconds until then, without evaluations.
     pub seconds: f64,
     /// WER with the tuned beta.
     pub wer: f64,
 }
 
-/// Test lists of one domain. Vectors hold one entry per utterance with a reference.
+/// Test lists of one domain. Vectors have one entry per utterance with a reference.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DomainResult {
     /// The domain's name.
@@ -125,43 +125,43 @@ pub struct DomainResult {
     pub hypotheses: Vec<u32>,
     /// Errors of the first pass.
     pub first: Vec<u32>,
-    /// Errors of the hypothesis that rescoring chose.
+    /// Errors of the hypothesis selected by rescoring.
     pub rescored: Vec<u32>,
-    /// Fewest errors of the list.
+    /// Errors of the oracle.
     pub oracle: Vec<u32>,
-    /// Errors when lists are cut to their best hypotheses.
+    /// Errors with truncated lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cuts: Vec<Cut>,
 }
 
-/// Errors over all utterances when of each list only the best by first-pass score are rescored.
+/// Total errors if only the best hypotheses of each list by first-pass score are rescored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
-    /// Most hypotheses of a list.
+    /// Maximum number of hypotheses per list.
     pub n: u32,
-    /// Errors of the choice.
+    /// Errors of the selected hypotheses.
     pub rescored: u64,
-    /// Fewest errors that a choice could have.
+    /// Errors of the oracle.
     pub oracle: u64,
 }
 
 /// Perturbed test lists of one domain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Perturbed {
-    /// Which hypotheses were perturbed.
+    /// The perturbed hypotheses.
     pub scope: Scope,
     /// Probability of replacement.
     pub rate: f64,
     /// Words replaced.
     pub replaced: u64,
-    /// Words of the hypotheses that might have been perturbed.
+    /// Candidate words of the hypotheses.
     pub of_words: u64,
-    /// The results, without cuts.
+    /// The results, without truncated lists.
     pub domain: DomainResult,
 }
 
 impl DomainResult {
-    /// WER of an array of errors; `None` without a reference word.
+    /// WER of an array of errors; `None` without reference words.
     #[must_use]
     pub fn wer(&self, errors: &[u32]) -> Option<f64> {
         let sum = |values: &[u32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
@@ -183,10 +183,10 @@ impl DomainResult {
 }
 
 impl Trained {
-    /// Seconds of training until the dev WER was at most `wer`; `None` where it never was.
+    /// Seconds of training until the dev WER was at most `wer`; `None` if it never was.
     #[must_use]
     pub fn seconds_to(&self, wer: f64) -> Option<f64> {
-        // WERs are quotients of the same counts, so equal ones may differ in the last bit alone.
+        // WERs are quotients of the same counts, so equal ones may differ only in the last bit.
         self.dev.iter().find(|point| point.wer <= wer + 1e-12).map(|point| point.seconds)
     }
 

@@ -1,18 +1,18 @@
-//! AdaLoRA's budget: which triplets of a low-rank term are kept (Zhang et al. 2023, arXiv 2303.10512),
-//! with the details of PEFT's `RankAllocator`.
+//! AdaLoRA's rank allocation (Zhang et al. 2023, arXiv 2303.10512), with the details of PEFT's
+//! `RankAllocator`.
 //!
-//! A triplet is a row of A, a column of B and the factor between them. Its score is that of the
-//! factor plus the means over row and column of each element's score:
+//! A triplet is a row of A, a column of B and the factor between them. Its score is that of the factor plus
+//! the mean scores of the elements of row and column:
 //!
 //! ```text
 //! i     = |p g|                              of an element p with gradient g, at every step
 //! I     = 0.85 I + 0.15 i                    its importance
-//! U     = 0.85 U + 0.15 |i - I|              how uncertain that is
+//! U     = 0.85 U + 0.15 |i - I|              its uncertainty
 //! score = I U
 //! ```
 //!
-//! Whenever the budget says so, the factors of the triplets with the lowest scores become 0. They still
-//! have gradients, so a triplet may come back while the budget is being lowered.
+//! At certain steps, the factors of the triplets with the lowest scores are set to 0. They still have
+//! gradients, so a triplet may return while the budget is decreasing.
 
 use burn::tensor::Tensor;
 
@@ -20,14 +20,14 @@ use crate::model::{Layout, LoraVariant, Method, ModelError, SlotKind, read};
 
 /// Decay of both moving averages.
 const DECAY: f64 = 0.85;
-/// Part of the steps before the budget is lowered.
+/// Fraction of steps before the budget starts to decrease.
 const WARMUP: f64 = 0.1;
-/// Part of the steps, at the end, in which the choice stands.
+/// Fraction of steps at the end with a fixed allocation.
 const SETTLED: f64 = 0.3;
-/// Choices made while the budget is lowered, about.
+/// Approximate number of allocations while the budget decreases.
 const CHOICES: usize = 50;
 
-/// What a run allocates, and when.
+/// The allocation schedule of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Budget {
     triplets: Vec<Triplet>,
@@ -39,29 +39,29 @@ pub(super) struct Budget {
     interval: usize,
 }
 
-/// Where the elements of a triplet lie in the flat parameters.
+/// Positions of a triplet's elements in the flat parameters.
 #[derive(Clone, Debug, PartialEq)]
 struct Triplet {
     factor: usize,
-    /// First element and number of the row of A.
+    /// First element and length of the row of A.
     row: (usize, usize),
-    /// First element, distance and number of the column of B.
+    /// First element, stride and length of the column of B.
     column: (usize, usize, usize),
 }
 
-/// What a step does about the budget.
+/// The allocation action of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// Nothing.
+    /// None.
     None,
-    /// Keeps so many triplets, chosen anew.
+    /// Selects this number of triplets.
     Keep(usize),
-    /// Keeps those of the last choice.
+    /// Keeps the last selection.
     Stand,
 }
 
 impl Budget {
-    /// For a run of `steps` that ends with `target_rank` triplets in every module on average. `None`
+    /// The schedule of a run of `steps` that ends with `target_rank` triplets per module on average. `None`
     /// for a layout without factors.
     pub fn new(layout: &Layout, target_rank: usize, steps: usize) -> Option<Self> {
         let mut triplets = Vec::new();
@@ -91,7 +91,7 @@ impl Budget {
         })
     }
 
-    /// That of a method, where it is AdaLoRA.
+    /// The schedule of a method, if it is AdaLoRA.
     pub fn of(method: &Method, layout: &Layout, steps: usize) -> Option<Self> {
         match method.lora()?.variant {
             LoraVariant::AdaLora { target_rank } => Self::new(layout, target_rank, steps),
@@ -99,8 +99,7 @@ impl Budget {
         }
     }
 
-    /// The allocation after step `step`, counted from 1, which led to the parameters `p` by the gradient
-    /// `g`.
+    /// The allocation after step `step` (from 1), which updated the parameters to `p` with the gradient `g`.
     pub async fn allocate(
         &self,
         before: &Allocation,
@@ -108,15 +107,15 @@ impl Budget {
         g: &Tensor<1>,
         step: usize,
     ) -> Result<Allocation, ModelError> {
-        // Once the choice stands, nothing is measured any more.
+        // Once the allocation is fixed, nothing is measured.
         let choice = self.choice(step);
         if choice == Choice::Stand {
             return Ok(before.clone());
         }
-        // The last choice is made of what the steps before it gave, as in PEFT.
+        // The last selection uses the averages of earlier steps, as in PEFT.
         let last = step == self.steps - self.settled;
         let mut next = if last { before.clone() } else { before.updated(p, g) };
-        // Between two choices every factor is free to grow.
+        // Between two selections, all factors may grow.
         next.mask = next.mask.ones_like();
         if let Choice::Keep(keep) = choice {
             let mask = self.mask(&read(next.scores()).await?, keep);
@@ -125,7 +124,7 @@ impl Budget {
         Ok(next)
     }
 
-    /// What is due after step `step`, counted from 1.
+    /// The action after step `step` (from 1).
     pub fn choice(&self, step: usize) -> Choice {
         let (all, end) = (self.triplets.len(), self.steps - self.settled);
         if step <= self.warmup {
@@ -145,7 +144,7 @@ impl Budget {
         Choice::Keep((more + self.target as f64) as usize)
     }
 
-    /// Which elements of the flat parameters are kept, 1 or 0, from each element's score.
+    /// The mask of kept flat parameters, 1 or 0, from the scores of the elements.
     pub fn mask(&self, scores: &[f32], keep: usize) -> Vec<f32> {
         let mean = |values: &mut dyn Iterator<Item = usize>, count: usize| {
             values.map(|at| f64::from(scores[at])).sum::<f64>() / count as f64
@@ -168,12 +167,12 @@ impl Budget {
     }
 }
 
-/// The averages and the last choice, `[P]` each.
+/// The averages and the last selection, `[P]` each.
 #[derive(Clone, Debug)]
 pub(super) struct Allocation {
     pub importance: Tensor<1>,
     pub uncertainty: Tensor<1>,
-    /// 1, or 0 for factors that are not kept.
+    /// 1, or 0 for pruned factors.
     pub mask: Tensor<1>,
 }
 
@@ -183,7 +182,7 @@ impl Allocation {
         [self.importance.clone(), self.uncertainty.clone(), self.mask.clone()]
     }
 
-    /// After a step that led to the parameters `p` by the gradient `g`.
+    /// Updates the averages after a step that updated the parameters to `p` with the gradient `g`.
     pub fn updated(&self, p: &Tensor<1>, g: &Tensor<1>) -> Self {
         let average = |old: &Tensor<1>, new: Tensor<1>| {
             old.clone().mul_scalar(DECAY) + new.mul_scalar(1.0 - DECAY)
@@ -194,7 +193,7 @@ impl Allocation {
         Self { importance, uncertainty, mask: self.mask.clone() }
     }
 
-    /// Each element's score.
+    /// The score of each element.
     pub fn scores(&self) -> Tensor<1> {
         self.importance.clone() * self.uncertainty.clone()
     }
@@ -209,7 +208,7 @@ mod tests {
 
     const PEFT: &str = include_str!("../../tests/golden/methods/adalora/allocation.json");
 
-    /// Flat places of two modules of four triplets: of 6 inputs and 5 outputs, and of 3 and 7.
+    /// Flat positions of two modules with four triplets: 6 inputs and 5 outputs, and 3 and 7.
     fn budget(golden: &Value) -> Budget {
         let mut triplets = Vec::new();
         let mut begin = 0;
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn triplets_are_kept_as_peft_keeps_them() {
+    fn allocation_agrees_with_peft() {
         let golden: Value = serde_json::from_str(PEFT).unwrap();
         let (budget, device) = (budget(&golden), Device::flex());
         let zeros = Tensor::<1>::zeros([budget.parameters], &device);

@@ -1,4 +1,4 @@
-//! Which lists are computed together.
+//! Batching of lists.
 
 use std::collections::HashSet;
 
@@ -7,16 +7,16 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::data::{TrainData, TrainList};
 
-/// Batches of lists that are sorted by length together: enough that neighbours are alike, few enough
-/// that an epoch stays mixed.
+/// Batches per sorting bucket: enough that neighbouring lists have similar lengths, few enough that an epoch
+/// stays shuffled.
 const BATCHES_PER_BUCKET: usize = 8;
 
 /// The batches of one epoch, as indices of lists: every list once, none split.
 ///
-/// Lists are shuffled by `(seed, epoch)`, sorted by the length of their longest text within buckets
-/// of some eight batches, so that a batch holds texts of like length, and filled into batches of at
-/// most `budget` tokens, where a text that occurs twice in a batch counts once; then the batches are
-/// shuffled. A list with more tokens than the budget is a batch by itself.
+/// Lists are shuffled by `(seed, epoch)` and sorted by the length of their longest text within buckets of some
+/// eight batches, so that a batch has texts of similar length. They are then packed into batches of at most
+/// `budget` tokens, where a text that occurs twice in a batch counts once, and the batches are shuffled. A list
+/// with more tokens than the budget is a separate batch.
 #[must_use]
 pub fn batches(data: &TrainData, seed: u64, epoch: usize, budget: usize) -> Vec<Vec<usize>> {
     let mut rng = epoch_rng(seed, epoch);
@@ -34,7 +34,7 @@ pub fn batches(data: &TrainData, seed: u64, epoch: usize, budget: usize) -> Vec<
     batches
 }
 
-/// Tokens of the distinct texts of some lists.
+/// Number of tokens in the distinct texts of some lists.
 #[must_use]
 pub fn tokens(data: &TrainData, lists: &[usize]) -> usize {
     let distinct: HashSet<usize> =
@@ -79,7 +79,7 @@ fn epoch_rng(seed: u64, epoch: usize) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// Fisher and Yates. The remainder's bias is below 2^-32 for any list that fits in memory, and the
+/// Fisher-Yates shuffle. The bias of the remainder is below 2^-32 for any list that fits in memory, and the
 /// order is the same on every platform.
 fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
     for last in (1..items.len()).rev() {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn every_list_stands_in_one_batch_within_the_budget() {
+    fn every_list_is_in_one_batch_within_the_budget() {
         let data = data(300);
         for budget in [1, 100, 400, 5000, 1_000_000] {
             let batches = batches(&data, 3, 0, budget);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn order_depends_on_seed_and_epoch_alone() {
+    fn order_depends_only_on_seed_and_epoch() {
         let data = data(200);
         assert_eq!(batches(&data, 1, 2, 400), batches(&data, 1, 2, 400));
         assert_ne!(batches(&data, 1, 2, 400), batches(&data, 1, 3, 400));

@@ -1,19 +1,19 @@
-//! The scale of first-pass scores in training.
+//! The first-pass scale of training.
 //!
-//! Recognisers differ in what a unit of their scores means: a hybrid system's total is many times
-//! a log-probability. A softmax over such a list puts everything on its first hypothesis, and an
-//! expected error then has no gradient. Training therefore multiplies first-pass scores by the
-//! number that makes the first pass best calibrated: under which the hypotheses with the fewest
-//! errors are most likely (temperature scaling; Guo et al., arXiv 1706.04599).
+//! The unit of recognisers' scores differs: a hybrid system's total is many times a log-probability. A softmax
+//! over such a list puts all probability on one hypothesis, and the expected error then has no gradient.
+//! Training therefore multiplies first-pass scores by the factor that calibrates the first pass best, which
+//! maximises the likelihood of the hypotheses with the fewest errors (temperature scaling; Guo et al., arXiv
+//! 1706.04599).
 
 use super::data::TrainList;
 
-/// Powers of two between which the scale is searched.
+/// Search range of the scale, as powers of two.
 const RANGE: (f64, f64) = (-12.0, 2.0);
-/// Grid points per power of two; a refinement of a grid this fine would change no result.
+/// Grid points per power of two. A finer grid would not change results.
 const DENSITY: i32 = 8;
 
-/// The scale for a training set; 1 where no list has scores to tell hypotheses apart.
+/// The first-pass scale for a training set; 1 if no list has different scores.
 #[must_use]
 pub fn first_scale(lists: &[TrainList]) -> f64 {
     let differ = |list: &&TrainList| list.first.windows(2).any(|pair| pair[0] != pair[1]);
@@ -30,7 +30,7 @@ pub fn first_scale(lists: &[TrainList]) -> f64 {
         .map_or(1.0, |(scale, _)| scale)
 }
 
-/// Log of the probability that `softmax(scale * first)` gives to the hypotheses of fewest errors.
+/// Log-probability of the hypotheses with the fewest errors under `softmax(scale * first)`.
 fn log_likelihood(list: &TrainList, scale: f64) -> f64 {
     let fewest = list.errors.iter().min();
     let best = list.first.iter().zip(&list.errors).filter(|(_, e)| Some(*e) == fewest);
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unit_of_the_scores_is_found() {
+    fn the_scale_of_the_scores_is_recovered() {
         for unit in [0.5, 1.0, 20.0, 300.0] {
             let scale = first_scale(&lists(unit));
             assert!((scale * unit).ln().abs() < 0.15, "unit {unit}: scale {scale}");
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_that_say_nothing_leave_the_scale_at_one() {
+    fn uninformative_scores_have_scale_one() {
         let list = TrainList { first: vec![0.0; 3], errors: vec![0, 1, 2], sequences: vec![0; 3] };
         assert_eq!(first_scale(&[list]), 1.0);
     }

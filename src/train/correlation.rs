@@ -1,4 +1,4 @@
-//! The correlation term: hidden dimensions of `[CLS]` shall not say the same.
+//! The correlation term, which penalises correlated dimensions of `[CLS]`.
 
 use burn::tensor::Tensor;
 
@@ -14,11 +14,11 @@ use crate::ops;
 /// ```
 ///
 /// The term is `|| R - I ||_F` in Yu et al., arXiv 2309.15223, after Zhang et al., arXiv
-/// 2205.07208. The division makes one weight mean the same at every width d. The term is not 0 at
-/// its best: n independent rows of independent columns give about `1 / sqrt(n - 1)`. Hence batches
-/// of few texts have a larger one, whatever the model does.
+/// 2205.07208. With the division, a given weight means the same at every width d. The minimum of the term in
+/// practice is not 0: n independent rows of independent columns give about `1 / sqrt(n - 1)`. Batches with few
+/// texts therefore have a larger term, regardless of the model.
 ///
-/// `None` where n or d is below 2: the term is 0 there. Returned as `[1]`.
+/// `None` if n or d is below 2, where the term is 0. Returned as `[1]`.
 #[must_use]
 pub fn correlation(cls: Tensor<2>) -> Option<Tensor<1>> {
     let [n, d] = cls.dims();

@@ -1,4 +1,4 @@
-//! The development set: how good is the adapter, and at which beta.
+//! The development set, which evaluates the adapter and tunes beta.
 
 use sha2::Sha256;
 
@@ -12,21 +12,21 @@ use crate::model::{
 use crate::nbest::Utterance;
 use crate::score::{ScoredList, Tuned, tune};
 
-/// The development set, prepared once.
+/// The preprocessed development set.
 ///
-/// Lists in which all hypotheses have equally many errors count in every WER, but their texts are
-/// never computed: whatever is chosen there, the errors are the same.
+/// Lists whose hypotheses all have the same number of errors count in every WER, but their texts are not
+/// scored, because every choice gives the same errors.
 #[derive(Clone, Debug)]
 pub struct DevData {
     lists: Vec<ScoredList>,
-    /// Indices of each list's texts among `sequences`; empty where nothing can be chosen.
+    /// Indices of each list's texts in `sequences`; empty if all hypotheses have the same number of errors.
     places: Vec<Vec<usize>>,
     sequences: Vec<Vec<u32>>,
     wer_oracle: f64,
 }
 
 impl DevData {
-    /// Prepares the utterances that have a reference; `None` when no utterance is given.
+    /// Preprocesses the utterances that have a reference; `None` without utterances.
     ///
     /// # Errors
     /// [`TrainError::NoDevReference`] when there is no reference word in all of them,
@@ -71,13 +71,13 @@ impl DevData {
         self.lists.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lists.is_empty()
     }
 
-    /// WER of the best choice from each list, a fraction.
+    /// WER of the oracle, a fraction.
     #[must_use]
     pub fn wer_oracle(&self) -> f64 {
         self.wer_oracle
@@ -86,7 +86,7 @@ impl DevData {
     /// Scores the lists and tunes beta on them.
     ///
     /// # Errors
-    /// [`ModelError::Device`] and [`ModelError::ScoreNotFinite`], as scoring has them.
+    /// [`ModelError::Device`] and [`ModelError::ScoreNotFinite`], as in scoring.
     pub async fn evaluate(
         &mut self,
         encoder: &Encoder,
@@ -102,7 +102,7 @@ impl DevData {
         Ok(tune(&self.lists, false))
     }
 
-    /// Fingerprint of everything that an evaluation computes with: SHA-256 in hexadecimal digits.
+    /// Fingerprint of all data used in an evaluation: SHA-256 in hexadecimal digits.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         use sha2::Digest;

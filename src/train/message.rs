@@ -1,61 +1,60 @@
-//! What a run tells whoever watches it.
+//! Messages of a run.
 
 use serde::{Deserialize, Serialize};
 
-/// One message of a run; serialises as `{"type":"step",...}`. Rates are fractions, times are the
-/// watcher's own affair.
+/// One message of a run; serialises as `{"type":"step",...}`. Rates are fractions. Messages have no times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Message {
-    /// The data are prepared; first message of a run, and of a resumed one.
+    /// The data are prepared; first message of a run or a resumed run.
     Started {
-        /// Training utterances given.
+        /// Training utterances.
         utterances: usize,
-        /// Those trained on.
+        /// Usable utterances.
         usable: usize,
         /// Those without a reference.
         skipped_no_reference: usize,
-        /// Those whose hypotheses all have equally many word errors, so that nothing can be chosen.
+        /// Those whose hypotheses all have the same number of word errors.
         skipped_equal_errors: usize,
-        /// Hypotheses of the usable ones, those beyond `nbest` not counted.
+        /// Hypotheses of the usable ones, without those beyond `nbest`.
         hypotheses: usize,
-        /// Of these, those cut at the base's position limit.
+        /// The number of these that were truncated.
         truncated: usize,
         /// Development utterances with a reference.
         dev_utterances: usize,
         /// Steps of the whole run.
         steps: usize,
-        /// Steps done before, in a resumed run.
+        /// Steps already done, in a resumed run.
         done: usize,
-        /// Factor of the first-pass scores in training.
+        /// First-pass scale in training.
         first_scale: f64,
-        /// Parameters trained.
+        /// Number of trainable parameters.
         trainable: usize,
         /// Parameters of the frozen base.
         base_parameters: usize,
     },
-    /// A batch of a step that has more of them; sent only where gradients are accumulated.
+    /// One of several batches of a step; sent only with gradient accumulation.
     Batch {
-        /// The step under way, from 1.
+        /// The current step, from 1.
         step: usize,
-        /// Batches of this step done.
+        /// Finished batches of this step.
         batch: usize,
-        /// Batches of this step in all.
+        /// All batches of this step.
         batches: usize,
     },
-    /// A step of the optimiser. Loss and norm are those before it.
+    /// An optimiser step. Loss and norm are those before the update.
     Step {
         /// Steps done, from 1.
         step: usize,
         /// Steps of the whole run.
         steps: usize,
-        /// Pass over the data, from 1.
+        /// Epoch, from 1.
         epoch: usize,
         /// Mean over the utterances of this step: `ranking + cor_weight * correlation`.
         loss: f64,
         /// Mean of the objective.
         ranking: f64,
-        /// Mean of the correlation term; absent where its weight is 0.
+        /// Mean of the correlation term; absent if its weight is 0.
         correlation: Option<f64>,
         /// Norm of the gradient before clipping.
         gradient_norm: f64,
@@ -65,12 +64,12 @@ pub enum Message {
         utterances: usize,
         /// Hypotheses of this step.
         hypotheses: usize,
-        /// Tokens of their distinct texts, which is what is computed.
+        /// Tokens of their distinct texts, which are the computed ones.
         tokens: usize,
     },
     /// The development set was scored and beta tuned on it.
     Evaluated {
-        /// Steps done.
+        /// Finished steps.
         step: usize,
         /// WER with the tuned beta.
         wer: f64,
@@ -80,21 +79,21 @@ pub enum Message {
         wer_oracle: f64,
         /// The tuned beta.
         beta: f64,
-        /// Weight per word; 0, since it is tuned after training.
+        /// Word insertion reward; 0, because it is tuned after training.
         gamma: f64,
         /// Whether this WER is the lowest so far.
         best: bool,
     },
-    /// Something that the user should look at; the run goes on.
+    /// A warning for the user; the run continues.
     Warning {
-        /// Which warning.
+        /// The kind of warning.
         kind: WarningKind,
-        /// What is the matter, and what to do about it.
+        /// The problem, and advice.
         text: String,
     },
-    /// The run is over.
+    /// The run finished.
     Finished {
-        /// Steps done.
+        /// Finished steps.
         steps: usize,
         /// Step of the best evaluation; absent without a development set.
         best_step: Option<usize>,
@@ -105,16 +104,16 @@ pub enum Message {
     },
 }
 
-/// What a [`Message::Warning`] is about.
+/// The kinds of [`Message::Warning`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WarningKind {
-    /// MWED on lists without first-pass scores, whose temperature then hangs on the model alone.
+    /// MWED on lists without first-pass scores: the temperature then depends only on the model.
     MwedWithoutScores,
-    /// MWED on lists whose scores add up to more than 0, which it trains the wrong way round.
+    /// MWED on lists whose scores sum to more than 0, which reverses its orientation.
     MwedOrientation,
-    /// The loss does not go down.
+    /// The loss does not decrease.
     LossDoesNotMove,
-    /// Nothing tells which adapter of the run is best.
+    /// There is no development set to select the best adapter.
     NoDevelopmentSet,
 }

@@ -1,29 +1,29 @@
-//! The lists of a batch as the loss operation takes them. The objectives are [`Objective`]'s.
+//! Prepares the lists of a batch for the loss operation. [`Objective`] defines the objectives.
 
 use burn::tensor::Tensor;
 
 use crate::ops::{self, Lists, Objective};
 
-/// One list as the objective sees it; all slices hold one entry per hypothesis.
+/// One list for the objective; all slices have one entry per hypothesis.
 #[derive(Clone, Copy, Debug)]
 pub struct ListView<'a> {
     /// First-pass scores.
     pub first: &'a [f64],
     /// Word errors; not all equal.
     pub errors: &'a [u32],
-    /// Row of the hypothesis among the scores that the model gives for the batch.
+    /// Row of the hypothesis in the model's scores of the batch.
     pub rows: &'a [usize],
 }
 
-/// Several lists, with every part of the loss that does not depend on the model, computed in f64.
+/// Several lists with all model-independent parts of the loss, computed in f64.
 #[derive(Clone, Debug)]
 pub struct ListBatch {
     lists: Lists,
 }
 
 impl ListBatch {
-    /// Prepares lists for an objective. `smoothing` is the label smoothing of the list-wise loss, `beta` the
-    /// weight of the model's scores.
+    /// Prepares lists for an objective. `smoothing` is the label smoothing of the list-wise loss, `beta` the LM
+    /// weight.
     #[must_use]
     pub fn new(objective: Objective, smoothing: f32, beta: f64, lists: &[ListView<'_>]) -> Self {
         let (mut offsets, mut rows, mut terms, mut sums) = (vec![0], vec![], vec![], vec![]);

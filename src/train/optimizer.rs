@@ -7,16 +7,16 @@ use crate::ops::{self, AdamW, AdamWState, AdamWStep};
 /// Moving averages of the gradient and of its square, `[P]` each.
 #[derive(Clone, Debug)]
 pub struct Moments {
-    /// Of the gradient.
+    /// Average of the gradient.
     pub first: Tensor<1>,
-    /// Of its square.
+    /// Average of its square.
     pub second: Tensor<1>,
     /// Steps taken so far.
     pub steps: usize,
 }
 
 impl Moments {
-    /// Those of a fresh run.
+    /// The initial moments of a run.
     #[must_use]
     pub fn zeros(parameters: usize, device: &Device) -> Self {
         let zeros = Tensor::zeros([parameters], device);
@@ -24,7 +24,7 @@ impl Moments {
     }
 }
 
-/// What one step gives.
+/// The result of a step.
 #[derive(Clone, Debug)]
 pub struct Updated {
     /// New parameters, `[P]`.
@@ -35,7 +35,7 @@ pub struct Updated {
     pub norm: Tensor<1>,
 }
 
-/// One step from `p` along the gradient `g`, at learning rate `lr`: see [`AdamWStep`].
+/// One step from `p` with the gradient `g` at learning rate `lr`: see [`AdamWStep`].
 #[must_use]
 pub fn step(settings: AdamW, p: Tensor<1>, g: Tensor<1>, moments: Moments, lr: f64) -> Updated {
     let steps = moments.steps + 1;
@@ -58,7 +58,7 @@ mod tests {
         tensor.into_data().try_into_vec().unwrap()
     }
 
-    /// The formula once more, in f64 and one number at a time.
+    /// The formula in f64, element by element.
     fn expected(
         adam: AdamW,
         p: &mut [f64],
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gradient_that_is_no_number_shows_in_the_norm() {
+    fn a_non_finite_gradient_gives_a_non_finite_norm() {
         let device = Device::flex();
         for bad in [f32::NAN, f32::INFINITY] {
             let gradient = flat(&[1.0, bad], &device);

@@ -1,8 +1,8 @@
-//! Notices a loss that does not go down.
+//! Detects a loss that does not decrease.
 
 use super::message::{Message, WarningKind};
 
-/// When the loss is looked at, and over how many steps.
+/// Checks the loss over windows of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
     warmup: usize,
@@ -10,16 +10,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// For a run of `steps` steps of which `warmup` warm up: a fifth of the run, 10 to 100 steps, is
-    /// compared with its beginning.
+    /// For a run of `steps` steps with `warmup` warm-up steps. The window is a fifth of the run, 10 to 100 steps, and
+    /// is compared with the start.
     #[must_use]
     pub fn new(steps: usize, warmup: usize) -> Self {
         Self { warmup, window: (steps / 5).clamp(10, 100) }
     }
 
-    /// A warning when the mean of the last window is not below that of the first by more than half
-    /// its standard error; asked after every step, answers once a window, from two windows after
-    /// the warm-up. `history` holds the objective of every step so far, `lr` is the last rate.
+    /// Returns a warning if the mean of the last window is not below that of the first by more than half its standard
+    /// error. Called after every step; checks once per window, starting two windows after warm-up. `history` is the
+    /// objective of every step so far, `lr` the last learning rate.
     #[must_use]
     pub fn look(&self, history: &[f32], lr: f64) -> Option<Message> {
         let (steps, window) = (history.len(), self.window);
@@ -63,13 +63,13 @@ mod tests {
     }
 
     #[test]
-    fn a_falling_loss_is_left_alone() {
+    fn a_falling_loss_gives_no_warning() {
         let watch = Watch::new(200, 20);
         assert_eq!(first_warning(&history(200, 0.5), watch), None);
     }
 
     #[test]
-    fn a_flat_or_rising_loss_is_named_after_the_warm_up() {
+    fn a_flat_or_rising_loss_gives_a_warning_after_warm_up() {
         let watch = Watch::new(200, 20);
         for fall in [0.0, -0.5] {
             assert_eq!(first_warning(&history(200, fall), watch), Some(120));
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn short_runs_are_not_judged() {
+    fn short_runs_give_no_warning() {
         assert_eq!(first_warning(&history(15, -1.0), Watch::new(15, 2)), None);
     }
 }

@@ -7,7 +7,7 @@ use crate::sandbox::Sandbox;
 const RESCORE: &str =
     "rescore --model base --adapter adapter --beta 1 --device cpu -o out.jsonl lists.jsonl";
 
-/// What spoils the adapter, and the error that it must give.
+/// A change that breaks the adapter, and the expected error.
 type Case = (fn(&Sandbox), &'static str);
 
 #[test]
@@ -36,12 +36,12 @@ fn each_bad_adapter_gives_one_error_and_no_output() {
 }
 
 #[test]
-fn an_adapter_of_another_base_is_refused() {
+fn an_adapter_of_another_base_is_rejected() {
     let sandbox = Sandbox::new();
     sandbox.run("tune -q --device cpu --model base --adapter adapter --dev lists.jsonl").done();
     let train = "train -q --device cpu --model base --train lists.jsonl --dev lists.jsonl --output mine --epochs 1";
     sandbox.run(train).done();
-    // One bit of one weight makes another base.
+    // A single bit of one weight makes another base.
     let mut bytes = sandbox.read("base/model.safetensors");
     let end = bytes.len();
     bytes[end - 4] ^= 1;
@@ -51,7 +51,7 @@ fn an_adapter_of_another_base_is_refused() {
 }
 
 #[test]
-fn places_that_are_no_adapter_are_explained() {
+fn invalid_adapter_paths_are_explained() {
     let sandbox = Sandbox::new();
     let rescore = |adapter: &str| format!("rescore --model base --adapter {adapter} lists.jsonl");
     sandbox.refuses(

@@ -7,7 +7,7 @@ use crate::sandbox::Sandbox;
 const RESCORE: &str =
     "rescore --model base --adapter adapter --beta 1 --device cpu -o out.jsonl lists.jsonl";
 
-/// What spoils the base, and the error that it must give.
+/// A change that breaks the base, and the expected error.
 type Case = (fn(&Sandbox), &'static str);
 
 #[test]
@@ -58,7 +58,7 @@ fn each_bad_base_gives_one_error_and_no_output() {
 }
 
 #[test]
-fn names_that_are_no_base_are_explained() {
+fn invalid_base_names_are_explained() {
     let sandbox = Sandbox::new();
     let rescore = |model: &str| format!("rescore --model {model} --adapter adapter lists.jsonl");
     sandbox.refuses(
@@ -100,7 +100,7 @@ fn cut(sandbox: &Sandbox, part: f64) {
     sandbox.write("base/model.safetensors", &bytes[..length]);
 }
 
-/// Rewrites the header; it must not change its length.
+/// Rewrites the header without changing its length.
 fn edit_header(sandbox: &Sandbox, from: &str, to: &str) {
     assert_eq!(from.len(), to.len());
     let mut bytes = sandbox.read("base/model.safetensors");
@@ -117,7 +117,7 @@ fn rename_dtype(sandbox: &Sandbox, to: &str) {
 fn rename_tensor(sandbox: &Sandbox, from: &str, to: &str) {
     let mut to = format!("\"{to}\"");
     let from = format!("\"{from}\"");
-    // Blanks after the name keep the length of the header.
+    // Spaces after the name keep the header's length.
     to.push_str(&" ".repeat(from.len() - to.len()));
     edit_header(sandbox, &from, &to);
 }

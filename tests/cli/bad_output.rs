@@ -1,4 +1,4 @@
-//! Places that cannot be written.
+//! Outputs that cannot be written.
 
 use crate::sandbox::Sandbox;
 
@@ -7,7 +7,7 @@ const RESCORE: &str =
 const TRAIN: &str = "train -q --model base --device cpu --train lists.jsonl --epochs 1 --output";
 
 #[test]
-fn outputs_in_the_way_are_named() {
+fn existing_outputs_are_reported() {
     let sandbox = Sandbox::new();
     sandbox.write("file", "mine");
     sandbox.refuses(&format!("{RESCORE} adapter"), 1, "adapter: is a directory; name a file");
@@ -34,7 +34,7 @@ fn outputs_in_the_way_are_named() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn folders_that_take_no_files_are_named() {
+fn unwritable_directories_are_reported() {
     let sandbox = Sandbox::new();
     sandbox.refuses(&format!("{RESCORE} /proc/out.jsonl"), 1, "/proc/out.jsonl: cannot write");
     sandbox.refuses(&format!("{TRAIN} /proc/new"), 1, "/proc/new: cannot write");
@@ -61,10 +61,10 @@ fn a_full_disk_gives_one_error() {
     }
 }
 
-/// A limit on the size of files fails writes half-way, as a disk does that fills up.
+/// A limit on file sizes makes writes fail half-way, like a full disk.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_disk_that_fills_up_half_way_leaves_nothing_behind() {
+fn a_disk_that_fills_up_leaves_no_files() {
     let sandbox = Sandbox::new();
     let cases = [
         format!("{RESCORE} out.jsonl"),
@@ -87,7 +87,7 @@ fn a_disk_that_fills_up_half_way_leaves_nothing_behind() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_broken_pipe_is_not_an_error() {
     let sandbox = Sandbox::new();
     let binary = assert_cmd::cargo::cargo_bin!("lorb");
     for words in [RESCORE.trim_end_matches(" -o"), "eval lists.jsonl", "inspect base"] {

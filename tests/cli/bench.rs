@@ -1,4 +1,4 @@
-//! Measuring speed.
+//! Benchmarks.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ fn assert_timed(timed: &Value) {
 }
 
 #[test]
-fn json_holds_positive_rates_of_the_device_of_training_and_of_rescoring() {
+fn json_has_positive_rates_of_device_training_and_rescoring() {
     let sandbox = Sandbox::new();
     let run = sandbox.run(&format!("{TINY} --json --lora-target-modules all-linear --rank 2"));
     assert!(run.stderr.contains("measuring training"), "{}", run.stderr);
@@ -41,7 +41,7 @@ fn json_holds_positive_rates_of_the_device_of_training_and_of_rescoring() {
         assert_positive(measured, &["hypotheses_s", "tokens_s", "gflop_s", "share_of_product"]);
         let [rate, seconds] = ["tokens_s", "seconds"].map(|key| measured[key].as_f64().unwrap());
         assert!((rate * seconds - tokens as f64).abs() < 1e-6 * tokens as f64);
-        // The CPU path launches no kernel and has no second implementation beside it.
+        // The CPU path launches no kernels and is not compared with burn.
         assert_eq!(measured["dispatches"], 0);
         assert!(counted.get("composed").is_none());
     }
@@ -53,7 +53,7 @@ fn json_holds_positive_rates_of_the_device_of_training_and_of_rescoring() {
 }
 
 #[test]
-fn a_step_that_recomputes_is_named_so_and_counts_no_more() {
+fn gradient_checkpointing_is_shown_and_does_not_count_twice() {
     let sandbox = Sandbox::new();
     let text = sandbox.run(&format!("{TINY} --recompute -q")).done();
     assert!(text.contains("\nrecomputing ") && !text.contains("\ntraining "), "{text}");
@@ -69,7 +69,7 @@ fn a_step_that_recomputes_is_named_so_and_counts_no_more() {
 }
 
 #[test]
-fn kernels_of_a_step_add_up_to_it() {
+fn kernels_of_a_step_sum_to_its_total() {
     let sandbox = Sandbox::new();
     let text = sandbox.run(&format!("{TINY} --kernels --json -q")).done();
     let report: Value = serde_json::from_str(&text).unwrap();
@@ -89,7 +89,7 @@ fn kernels_of_a_step_add_up_to_it() {
 }
 
 #[test]
-fn tables_name_what_was_measured() {
+fn tables_have_the_measurements() {
     let sandbox = Sandbox::new();
     let run = sandbox.run(&format!("{TINY} --kernels --quiet"));
     assert_eq!(run.stderr, "");
@@ -101,7 +101,7 @@ fn tables_name_what_was_measured() {
 }
 
 #[test]
-fn a_base_of_the_user_can_be_measured() {
+fn a_given_base_can_be_measured() {
     let sandbox = Sandbox::new();
     let words = "bench --device cpu --model base --seconds 0.01 --tokens 200 --json -q";
     let report: Value = serde_json::from_str(&sandbox.run(words).done()).unwrap();
@@ -110,7 +110,7 @@ fn a_base_of_the_user_can_be_measured() {
 }
 
 #[test]
-fn settings_that_cannot_be_name_their_flag() {
+fn invalid_settings_are_reported_with_their_flag() {
     let cases = [
         ("--shape large", "invalid value 'large' for '--shape"),
         ("--shape tiny --model base", "cannot be used with"),

@@ -3,8 +3,8 @@
 use crate::gpu;
 use crate::sandbox::{Run, Sandbox};
 
-/// Mesa keeps compiled shaders in a folder of the user's own, which a sandbox does not see; without
-/// it, the rasteriser compiles every kernel again.
+/// Mesa caches compiled shaders in the user's cache directory, which the sandbox hides. Without it, the software
+/// adapter would compile every kernel again.
 fn doctor(words: &str) -> Run {
     let sandbox = Sandbox::new();
     let mut command = sandbox.command();
@@ -43,7 +43,7 @@ fn limits_of_every_adapter_are_shown() {
 }
 
 #[test]
-fn the_kernels_of_the_rasteriser_are_checked_one_by_one() {
+fn the_kernels_of_the_software_adapter_are_checked_one_by_one() {
     let run = doctor("--device software");
     if run.stderr.contains("no software adapter was found") {
         assert!(run.stderr.contains("run `lorb doctor` to list the adapters"), "{}", run.stderr);

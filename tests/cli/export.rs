@@ -1,4 +1,4 @@
-//! A base in fewer bits for the web, and that everything else takes it.
+//! Exported bases, and their use in other commands.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ fn furthest(a: &[f64], b: &[f64]) -> f64 {
 }
 
 #[test]
-fn an_exported_base_scores_as_the_original_rounded_alike() {
+fn an_exported_base_scores_like_the_rounded_original() {
     let sandbox = Sandbox::new();
     let full = scores(&sandbox, "base", "");
     for precision in ["f16", "int8"] {
@@ -41,7 +41,7 @@ fn an_exported_base_scores_as_the_original_rounded_alike() {
         }
         let size = |base: &str| sandbox.read(&format!("{base}/model.safetensors")).len();
         assert!(size("small") < size("base"));
-        // The same linear weights; the embeddings have lost bits as well.
+        // The same linear weights; the embeddings are rounded too.
         let rounded = scores(&sandbox, "base", &format!("--precision {precision}"));
         let exported = scores(&sandbox, "small", &format!("--precision {precision}"));
         assert!(furthest(&rounded, &exported) < 2e-3, "{precision}");
@@ -50,7 +50,7 @@ fn an_exported_base_scores_as_the_original_rounded_alike() {
 }
 
 #[test]
-fn an_exported_base_is_known_as_its_original() {
+fn an_exported_base_has_the_identity_of_its_original() {
     let sandbox = Sandbox::new();
     let trained =
         "train -q --device cpu --epochs 1 --model base --train lists.jsonl --output tuned";
@@ -58,7 +58,7 @@ fn an_exported_base_is_known_as_its_original() {
     sandbox.run("export --web -q --model base --precision int8 -o small").done();
     sandbox.run("export --web -q --model small --precision f16 -o again").done();
     for base in ["small", "again"] {
-        // The adapter remembers the base, and refuses another.
+        // The adapter stores its base and is rejected on another.
         let command =
             format!("rescore -q --device cpu --model {base} --adapter tuned --beta 1 lists.jsonl");
         assert_eq!(
@@ -69,7 +69,7 @@ fn an_exported_base_is_known_as_its_original() {
 }
 
 #[test]
-fn an_export_that_cannot_be_is_refused() {
+fn invalid_exports_are_rejected() {
     let sandbox = Sandbox::new();
     sandbox.refuses("export --model base -o small", 2, "--web");
     sandbox.refuses("export --web --model base --precision f32 -o small", 2, "f32");

@@ -1,5 +1,4 @@
-//! The command line as a user meets it: what it prints, where, with which exit code, and what it
-//! leaves on disk.
+//! End-to-end tests of the command line: output, exit codes, and files.
 
 mod architectures;
 mod bad_adapter;

@@ -1,4 +1,4 @@
-//! A folder with a small base, an adapter of it and lists, to run the command in.
+//! A directory with a small base, an adapter and lists, in which the command runs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Output;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-/// What a run of the command gave.
+/// The result of a command.
 pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
@@ -27,7 +27,7 @@ impl From<Output> for Run {
 }
 
 impl Run {
-    /// Succeeded; gives what it printed.
+    /// Asserts success and returns the output.
     #[track_caller]
     pub fn done(self) -> String {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
@@ -35,7 +35,7 @@ impl Run {
         self.stdout
     }
 
-    /// Failed with one error line that holds `expected`, and printed no data.
+    /// Asserts a failure with one error line that contains `expected`, and no data.
     #[track_caller]
     pub fn failed(self, code: i32, expected: &str) {
         let errors: Vec<&str> =
@@ -106,7 +106,7 @@ impl Sandbox {
         self.write(name, value.to_string());
     }
 
-    /// The command in this folder, off the network, with nothing of the user's own in reach.
+    /// The command in this directory, without network and without the user's files.
     pub fn command(&self) -> Command {
         let mut command = assert_cmd::cargo::cargo_bin_cmd!("lorb");
         command
@@ -118,12 +118,12 @@ impl Sandbox {
         command
     }
 
-    /// Runs words that hold no spaces.
+    /// Runs a command line whose words contain no spaces.
     pub fn run(&self, words: &str) -> Run {
         self.command().args(words.split_whitespace()).output().unwrap().into()
     }
 
-    /// Runs words with `input` on standard input.
+    /// Runs a command line with `input` on standard input.
     pub fn run_with(&self, words: &str, input: impl Into<Vec<u8>>) -> Run {
         self.command().args(words.split_whitespace()).write_stdin(input).output().unwrap().into()
     }
@@ -135,7 +135,7 @@ impl Sandbox {
         found
     }
 
-    /// Runs what must fail, and checks that nothing was written, changed or left behind.
+    /// Runs a command that must fail, and checks that no files were written or changed.
     #[track_caller]
     pub fn refuses(&self, words: &str, code: i32, expected: &str) {
         let before = self.files();
@@ -144,7 +144,7 @@ impl Sandbox {
     }
 }
 
-/// Files with their bytes, and folders as empty ones with a name that ends in a slash.
+/// Files with their bytes; directories are empty entries whose name ends in a slash.
 fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -1,4 +1,4 @@
-//! Studies: what is run, what is kept, what is reported, and how they go on.
+//! Studies: runs, results, reports, and continuation.
 
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ fn records(sandbox: &Sandbox) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A record without what depends on the clock and the machine's memory.
+/// A record without times and memory.
 fn timeless(mut record: Value) -> Value {
     for key in ["seconds", "peak_memory"] {
         record.as_object_mut().unwrap().remove(key);
@@ -102,7 +102,7 @@ fn a_study_runs_every_cell_once_and_reports() {
     }
     let html = sandbox.text("out/report.html");
     assert!(html.contains("Tiny &amp; &lt;quick&gt;") && html.contains("Robustness to homophones"));
-    // Nothing is fetched: no address, no script, no style or image from elsewhere.
+    // The report loads nothing: no URLs, scripts, styles or images.
     for outside in ["http", "<script", "<link", "src=", "@import", "url("] {
         assert!(!html.contains(outside), "{outside}");
     }
@@ -115,11 +115,11 @@ fn a_study_runs_every_cell_once_and_reports() {
     assert_eq!(sandbox.run("study study.toml -o out --report-only -q").done(), table);
 }
 
-/// Ctrl-C after the first cell: what was done is kept, a line cut short is dropped, and in the end the
-/// results are those of a study that nobody stopped.
+/// Ctrl-C after the first cell: finished results are kept, an incomplete line is dropped, and the final results equal
+/// those of an uninterrupted study.
 #[test]
 #[cfg(unix)]
-fn an_interrupted_study_goes_on() {
+fn an_interrupted_study_continues() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
@@ -172,7 +172,7 @@ fn a_dry_run_lists_the_cells_and_writes_nothing() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_anything_is_run() {
+fn errors_are_reported_before_any_run() {
     let sandbox = sandbox();
     let refuses = |from: &str, to: &str, expected: &str| {
         assert!(CONFIG.contains(from), "{from}");
@@ -203,7 +203,7 @@ fn what_is_wrong_is_said_before_anything_is_run() {
 }
 
 #[test]
-fn bases_may_end_early_and_domains_be_sampled() {
+fn bases_may_have_fewer_layers_and_domains_be_sampled() {
     let sandbox = sandbox();
     let config = CONFIG
         .replace("bases = [\"base\"]", "bases = [\"base\", \"base, first 1 layer\"]")
@@ -226,7 +226,7 @@ fn bases_may_end_early_and_domains_be_sampled() {
 }
 
 #[test]
-fn a_base_as_pretrained_serves_pseudo_log_likelihood() {
+fn a_base_with_its_pretraining_head_supports_pseudo_log_likelihood() {
     let sandbox = sandbox();
     let config = CONFIG.replace("\"lora\", \"lorb\"", "\"pll\", \"pll-length\"");
     let config = config.split("[[grid]]\npart = \"data\"").next().unwrap();
@@ -247,14 +247,14 @@ fn a_base_as_pretrained_serves_pseudo_log_likelihood() {
         let list = &of(method)["domains"][0]["rescored"];
         list.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum()
     };
-    // The head finds the reference likelier, the first pass does not.
+    // The head prefers the reference, the first pass does not.
     assert_eq!([errors("first-pass"), errors("pll"), errors("pll-length")], [1, 0, 0]);
     assert!(of("pll")["beta"].as_f64() > Some(0.0));
     assert_eq!(of("pll")["gamma"].as_f64(), Some(0.0));
 }
 
 #[test]
-fn a_directory_of_another_study_is_refused() {
+fn a_directory_of_another_study_is_rejected() {
     let sandbox = sandbox();
     let small = CONFIG.replace("\"first-pass\", \"lora\", \"lorb\"", "\"first-pass\"");
     let small = small.split("[[grid]]\npart = \"data\"").next().unwrap().to_owned();
@@ -266,7 +266,7 @@ fn a_directory_of_another_study_is_refused() {
     sandbox.write("study.toml", small.replace("train = [\"lists", "train = [\"shorter"));
     sandbox.refuses(STUDY, 1, "of other lists of the target domain; name another directory");
     sandbox.refuses(&format!("{STUDY} --report-only"), 1, "names other lists");
-    // A larger grid over the same lists goes on with what is there.
+    // A larger grid over the same lists keeps the existing results.
     sandbox.write(
         "study.toml",
         CONFIG.replace("[robustness]\ndictionary = \"words.dict\"\nrates = [0.5, 1.0]\n", ""),
@@ -275,9 +275,9 @@ fn a_directory_of_another_study_is_refused() {
 }
 
 #[test]
-fn cells_that_fail_are_kept_as_such_and_tried_again_when_told_to() {
+fn failed_cells_are_recorded_and_retried_on_request() {
     let sandbox = sandbox();
-    // Lists without an error to tell apart cannot be trained on.
+    // Lists whose hypotheses all have the same errors cannot be trained on.
     let same = r#"{"id":"a","ref":"play music","nbest":[{"text":"play music","score":-1.0}]}"#;
     sandbox.write("same.jsonl", format!("{same}\n"));
     let config = CONFIG.replace("train = [\"lists", "train = [\"same");

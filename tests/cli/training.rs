@@ -7,7 +7,7 @@ use crate::sandbox::Sandbox;
 const TRAIN: &str = "train --device cpu --model base --train lists.jsonl --dev lists.jsonl --output new --batch-tokens 40 --lora-target-modules query,dense --lora-dropout 0.1";
 
 #[test]
-fn train_writes_an_adapter_that_the_other_commands_take() {
+fn train_writes_an_adapter_for_the_other_commands() {
     let sandbox = Sandbox::new();
     let run = sandbox.run(&format!("{TRAIN} --epochs 2 --log-json log.jsonl"));
     assert!(run.stderr.contains("device: CPU") && run.stderr.contains("adapter written to new"));
@@ -81,7 +81,7 @@ fn every_method_trains_and_rescores() {
 }
 
 #[test]
-fn settings_of_another_method_are_refused() {
+fn settings_of_another_method_are_rejected() {
     let sandbox = Sandbox::new();
     let train = "train --device cpu --model base --train lists.jsonl --output new";
     for (flags, what) in [
@@ -101,7 +101,7 @@ fn settings_of_another_method_are_refused() {
 }
 
 #[test]
-fn an_adapter_is_replaced_only_when_told_to() {
+fn an_adapter_is_replaced_only_with_overwrite() {
     let sandbox = Sandbox::new();
     let words = format!("{TRAIN} -q --epochs 1");
     sandbox.run(&words).done();
@@ -132,7 +132,7 @@ fn training_without_dev_lists_warns_and_gives_a_usable_adapter() {
 }
 
 #[test]
-fn a_checkpoint_of_another_run_is_refused() {
+fn a_checkpoint_of_another_run_is_rejected() {
     let sandbox = Sandbox::new();
     sandbox.write("new/checkpoint.safetensors", "cut");
     let words = format!("{TRAIN} -q --epochs 1");
@@ -146,11 +146,11 @@ fn a_checkpoint_of_another_run_is_refused() {
     sandbox.refuses(&format!("{words} --resume"), 1, "this is no checkpoint of a training run");
 }
 
-/// Ctrl-C in the middle, then `--resume`: the adapter is that of a run without interruption, and
-/// the resumed run can be told from one that began anew.
+/// Ctrl-C in the middle, then `--resume`: the adapter equals that of an uninterrupted run, and the messages show that
+/// the run was resumed.
 #[test]
 #[cfg(unix)]
-fn an_interrupted_run_goes_on_bit_for_bit() {
+fn an_interrupted_run_resumes_bit_for_bit() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
@@ -174,7 +174,7 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
     }
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
-    // Read on while it finishes: a full pipe would hold it up.
+    // Keep reading while it finishes: a full pipe would block it.
     for line in stderr.lines() {
         seen.push_str(&line.unwrap());
         seen.push('\n');
@@ -215,7 +215,7 @@ fn training_starts_from_an_adapter_with_or_without_a_score_head() {
         1,
         "--init-adapter nowhere: does not exist",
     );
-    // PEFT writes an adapter of a bare encoder without the score head.
+    // PEFT writes an adapter of a bare encoder without a score head.
     let file =
         lorb::base::TensorFile::open(sandbox.read("adapter/adapter_model.safetensors")).unwrap();
     let tensors: Vec<_> = file

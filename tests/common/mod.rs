@@ -1,4 +1,4 @@
-//! What the tests against PyTorch's numbers share: bases, devices and golden files.
+//! Shared by the comparisons with PyTorch: bases, devices and golden files.
 #![allow(dead_code, reason = "every test file uses a part")]
 
 pub mod gpu;
@@ -29,7 +29,7 @@ pub fn tensors(path: impl AsRef<Path>) -> TensorFile<Vec<u8>> {
     TensorFile::open(read(path)).expect("golden files are valid safetensors")
 }
 
-/// A base with golden files: its name, and where its own files are.
+/// A base with golden files: its name and the directory of its files.
 pub struct Case {
     pub name: &'static str,
     pub directory: PathBuf,

@@ -1,4 +1,4 @@
-//! Values to and from JavaScript, as JSON: what crosses is small beside what is computed.
+//! Converts values to and from JavaScript as JSON, because they are small compared with the computation.
 
 use js_sys::{Array, Float64Array, Function, JSON};
 use serde::Serialize;
@@ -7,18 +7,18 @@ use wasm_bindgen::prelude::*;
 
 use crate::error::WebError;
 
-/// A plain object, list or value. Numbers that are not finite become `null`.
+/// A plain object, list or value. Non-finite numbers become `null`.
 pub fn to_js(value: &impl Serialize) -> Result<JsValue, WebError> {
     let text = serde_json::to_string(value).map_err(|e| WebError::new("LorbError", e))?;
     parsed(&text)
 }
 
-/// JSON text as a value.
+/// Parses JSON text.
 pub fn parsed(text: &str) -> Result<JsValue, WebError> {
     JSON::parse(text).map_err(|_| WebError::new("LorbError", "a result cannot be handed over"))
 }
 
-/// A value of a known form; `undefined` and `null` stand for its default. `what` is what errors call it.
+/// Parses a value; `undefined` and `null` give its default. `what` names it in errors.
 pub fn from_js<T: DeserializeOwned + Default>(value: &JsValue, what: &str) -> Result<T, WebError> {
     if value.is_undefined() || value.is_null() {
         return Ok(T::default());
@@ -34,12 +34,12 @@ pub fn text_of(value: &JsValue, what: &str) -> Result<String, WebError> {
     text.as_string().ok_or_else(invalid)
 }
 
-/// One array of numbers for each list.
+/// One array of numbers per list.
 pub fn number_lists(lists: &[Vec<f64>]) -> Array {
     lists.iter().map(|list| JsValue::from(Float64Array::from(list.as_slice()))).collect()
 }
 
-/// The caller's two functions around a long piece of work.
+/// The caller's two callbacks for a long operation.
 pub struct Watcher {
     progress: Option<Function>,
     aborted: Option<Function>,
@@ -50,7 +50,7 @@ impl Watcher {
         Self { progress, aborted }
     }
 
-    /// Tells how much is done, and asks whether to go on. A function that throws stops the work.
+    /// Reports progress, and returns whether to continue. A callback that throws stops the operation.
     pub fn go_on(&self, done: usize) -> std::ops::ControlFlow<()> {
         let told =
             self.progress.as_ref().map(|f| f.call1(&JsValue::NULL, &JsValue::from(done as f64)));

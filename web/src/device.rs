@@ -1,4 +1,4 @@
-//! Where the numbers are computed: WebGPU, or the CPU path in wasm.
+//! Devices: WebGPU, or the CPU path in wasm.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,14 +10,14 @@ use wasm_bindgen::prelude::*;
 
 use crate::error::WebError;
 
-/// A device whose kernels are checked as they come into use.
+/// A device whose kernels are checked at first use.
 pub struct Watched {
     pub device: Device,
     name: String,
     checks: RefCell<FirstUse>,
 }
 
-/// A device that is ready to compute.
+/// A device that is ready to use.
 #[wasm_bindgen]
 pub struct GpuDevice {
     pub(crate) watched: Rc<Watched>,
@@ -26,12 +26,11 @@ pub struct GpuDevice {
 
 #[wasm_bindgen]
 impl GpuDevice {
-    /// Opens `webgpu` or `wasm`. A GPU is watched for faults, and its kernels are checked when a model first
-    /// uses them. An instance opens it once.
+    /// Opens `webgpu` or `wasm`. On a GPU, faults are detected and kernels are checked at first use. An instance opens
+    /// a device only once.
     ///
     /// # Errors
-    /// `WebGPUNotAvailableError`, `DeviceRefusedError` where LoRB's shaders do not run; `BadInputError` for
-    /// another kind.
+    /// `WebGPUNotAvailableError`, `DeviceRefusedError` if LoRB's shaders do not run; `BadInputError` for another kind.
     pub async fn open(kind: String) -> Result<GpuDevice, JsValue> {
         Ok(match kind.as_str() {
             "wasm" => Self::new("CPU (WebAssembly)".to_owned(), Device::flex(), "wasm"),
@@ -50,7 +49,7 @@ impl GpuDevice {
         self.kind.to_owned()
     }
 
-    /// For people: what the browser says of the GPU.
+    /// Display name of the GPU, from the browser.
     #[wasm_bindgen(getter)]
     #[must_use]
     pub fn name(&self) -> String {
@@ -82,10 +81,9 @@ impl GpuDevice {
 }
 
 impl Watched {
-    /// Checks the kernels that were used for the first time: to be awaited before what they computed is
-    /// handed on.
+    /// Checks the kernels that were used for the first time. Await this before returning their results.
     pub async fn trusted(&self) -> Result<(), WebError> {
-        // Not borrowed while it waits: whoever comes in between checks for itself.
+        // Not borrowed while waiting: concurrent calls check for themselves.
         let mut checks = self.checks.take();
         let verdict = checks.check(&self.device).await;
         self.checks.replace(checks);
@@ -97,7 +95,7 @@ impl Watched {
 
     fn wrong(&self, error: &ProbeError) -> WebError {
         let said = if let Fault::Failed(said) = &error.fault { said.as_str() } else { "" };
-        // What is lost or full computes nothing, rightly or wrongly.
+        // A device that is lost or out of memory computes nothing.
         let fault = fault_behind(&self.device, said);
         if fault.kind != FaultKind::Runtime {
             return fault.into();

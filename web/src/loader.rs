@@ -1,4 +1,4 @@
-//! A base that arrives piece by piece.
+//! Loads a base in chunks.
 
 use lorb::base::{BaseStream, TokenizerFile};
 use lorb::ops::wgsl::{WIDEST_HEAD, runs_on};
@@ -10,7 +10,7 @@ use crate::device::GpuDevice;
 use crate::error::WebError;
 use crate::model::Model;
 
-/// Takes the files of a base.
+/// Loads the files of a base.
 #[wasm_bindgen]
 pub struct BaseLoader {
     stream: BaseStream,
@@ -20,9 +20,8 @@ pub struct BaseLoader {
 
 #[wasm_bindgen]
 impl BaseLoader {
-    /// Reads `config.json` and `tokenizer.json`, or `vocab.txt` where `tokenizer_is_vocab` says so, with
-    /// `lowercase` as `do_lower_case` of `tokenizer_config.json`. `total_bytes` is the length of
-    /// `model.safetensors`, 0 where it is not known.
+    /// Reads `config.json` and `tokenizer.json`, or `vocab.txt` if `tokenizer_is_vocab` is set, with `lowercase` as
+    /// `do_lower_case` of `tokenizer_config.json`. `total_bytes` is the length of `model.safetensors`, 0 if unknown.
     ///
     /// # Errors
     /// `UnsupportedModelError`, `IntegrityError`; `BadInputError` for another dtype than `fp32`, `fp16` and `int8`.
@@ -55,10 +54,10 @@ impl BaseLoader {
         Ok(Self { stream, precision, dtype })
     }
 
-    /// Takes the next bytes of `model.safetensors`; pieces of a few megabytes at most keep memory low.
+    /// Processes the next bytes of `model.safetensors`; chunks of at most a few megabytes keep memory low.
     ///
     /// # Errors
-    /// `IntegrityError`, `UnsupportedModelError`; the loader is of no more use then.
+    /// `IntegrityError`, `UnsupportedModelError`; the loader can then no longer be used.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), JsValue> {
         Ok(self.stream.push(chunk).map_err(WebError::from)?)
     }
@@ -70,10 +69,10 @@ impl BaseLoader {
         self.stream.file_hash()
     }
 
-    /// Puts the base on a device, tensor by tensor. The loader is used up.
+    /// Copies the base to a device, tensor by tensor. Consumes the loader.
     ///
     /// # Errors
-    /// `IntegrityError` when bytes are missing, `UnsupportedModelError` for heads that the kernels do not hold,
+    /// `IntegrityError` if bytes are missing, `UnsupportedModelError` for heads that are too wide for the kernels,
     /// `DeviceLostError`.
     pub async fn finish(self, device: &GpuDevice) -> Result<Model, JsValue> {
         let Self { stream, precision, dtype } = self;

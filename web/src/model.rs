@@ -14,7 +14,7 @@ use crate::convert::{from_js, to_js};
 use crate::device::Watched;
 use crate::error::WebError;
 
-/// What a model and its trainers share.
+/// State shared by a model and its trainers.
 pub struct Shared {
     rescorer: RefCell<Rescorer>,
     pub watched: Rc<Watched>,
@@ -42,7 +42,7 @@ impl Shared {
     }
 }
 
-/// A frozen base on a device, and the adapters that were loaded for it.
+/// A frozen base on a device, and its loaded adapters.
 #[wasm_bindgen]
 pub struct Model {
     pub(crate) shared: Rc<Shared>,
@@ -64,15 +64,14 @@ impl Model {
 
 #[wasm_bindgen]
 impl Model {
-    /// Identity of the base: what adapters remember it by. For a file of fewer bits that LoRB wrote, the
-    /// original's.
+    /// Identity of the base, stored in adapters. For an exported base, that of the original.
     #[wasm_bindgen(getter)]
     #[must_use]
     pub fn hash(&self) -> String {
         self.shared.snapshot().hash().to_owned()
     }
 
-    /// SHA-256 of the `model.safetensors` that was loaded, in hexadecimal digits.
+    /// SHA-256 of the loaded `model.safetensors`, in hexadecimal digits.
     #[wasm_bindgen(getter, js_name = fileHash)]
     #[must_use]
     pub fn file_hash(&self) -> String {
@@ -87,14 +86,14 @@ impl Model {
         tensors.iter().map(|(_, shape)| shape.iter().product::<usize>() as f64).sum()
     }
 
-    /// `fp32`, `fp16` or `int8`, as asked for.
+    /// The requested `fp32`, `fp16` or `int8`.
     #[wasm_bindgen(getter)]
     #[must_use]
     pub fn dtype(&self) -> String {
         self.dtype.clone()
     }
 
-    /// Hub id or other name of the base, which adapters written from here on state as theirs.
+    /// Hub id or other name of the base, written into adapters.
     #[wasm_bindgen(getter)]
     #[must_use]
     pub fn name(&self) -> Option<String> {
@@ -110,7 +109,7 @@ impl Model {
     /// Tokens of each text, `[CLS]` and `[SEP]` included, after truncation.
     ///
     /// # Errors
-    /// `UnsupportedModelError` when a text cannot be tokenised.
+    /// `UnsupportedModelError` if a text cannot be tokenised.
     #[wasm_bindgen(js_name = tokenCounts)]
     pub fn token_counts(&self, texts: JsValue) -> Result<Vec<u32>, JsValue> {
         let texts: Vec<String> = from_js(&texts, "texts")?;

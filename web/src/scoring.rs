@@ -1,4 +1,4 @@
-//! Lists through a model: scores, ranks, evaluation, weights.
+//! Scoring, rescoring, evaluation and tuning of lists.
 
 use js_sys::{Array, Float32Array, Function};
 use lorb::rescorer::Options;
@@ -162,12 +162,12 @@ impl Model {
         Ok(to_js(&value)?)
     }
 
-    /// Finds the weights with the fewest errors on utterances with references and stores them with the
-    /// adapter: `{beta, gamma, wer, werFirst, errors, errorsFirst, referenceWords, atEdge, truncated, adapter}`, the
+    /// Tunes the weights on utterances with references and stores them in the adapter:
+    /// `{beta, gamma, wer, werFirst, errors, errorsFirst, referenceWords, atEdge, truncated, adapter}`, the
     /// last of them what is known of the adapter now.
     ///
     /// # Errors
-    /// `BadInputError`, also when there is no reference word; `DeviceLostError`, `AbortError`.
+    /// `BadInputError`, also if there are no reference words; `DeviceLostError`, `AbortError`.
     pub async fn tune(
         &self,
         adapter: String,

@@ -1,4 +1,4 @@
-//! What an instance sets up when it starts.
+//! Setup of an instance.
 
 use std::future::Future;
 use std::panic::PanicHookInfo;
@@ -30,8 +30,8 @@ extern "C" {
     fn error(message: &str);
 }
 
-/// Waits for a task of its own. Events that wait are handled before it, which they are not before a
-/// promise; and no timer is as quick.
+/// Waits for a separate task. Pending events are handled before it, unlike before a promise, and it is faster than a
+/// timer.
 fn pause() -> Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(async {
         let channel = MessageChannel::new();
@@ -39,14 +39,14 @@ fn pause() -> Pin<Box<dyn Future<Output = ()>>> {
             channel.port1().set_onmessage(&resolve);
             channel.port2().post_message(&JsValue::NULL);
         });
-        // It cannot be refused.
+        // This cannot fail.
         let _ = JsFuture::from(told).await;
         channel.port1().close();
     })
 }
 
-/// Throws a panic's message: the instance is of no more use, and what it says must not be lost. From
-/// work that waited, it comes as an uncaught error of the worker.
+/// Throws a panic's message: the instance can no longer be used, and the message must not be lost. In asynchronous
+/// work, it becomes an uncaught error of the worker.
 fn panicked(info: &PanicHookInfo<'_>) {
     let message = info.to_string();
     error(&message);

@@ -13,7 +13,7 @@ fn find<'a>(tensors: &'a mut [Tensor], name: &str) -> &'a mut Tensor {
 }
 
 #[test]
-fn each_missing_tensor_is_named() {
+fn each_missing_tensor_is_reported() {
     let count = 2 * 2 * 2 + 2;
     for gone in 0..count {
         let mut name = String::new();
@@ -26,7 +26,7 @@ fn each_missing_tensor_is_named() {
 }
 
 #[test]
-fn each_unused_tensor_is_named() {
+fn each_unused_tensor_is_reported() {
     let names = [
         "base_model.model.encoder.layer.0.attention.self.key.lora_A.weight",
         "base_model.model.encoder.layer.2.attention.self.value.lora_A.weight",
@@ -52,7 +52,7 @@ fn each_unused_tensor_is_named() {
 }
 
 #[test]
-fn wrong_shapes_are_named() {
+fn wrong_shapes_are_reported() {
     let shapes: [&[usize]; 5] = [&[3, 8], &[2, 7], &[8, 2], &[16], &[1, 2, 8]];
     for shape in shapes {
         let message = changed(|tensors| {
@@ -63,7 +63,7 @@ fn wrong_shapes_are_named() {
         assert!(message.contains(A) && message.contains(&format!("{shape:?}")), "{message}");
         assert!(message.contains("[2, 8]"), "{message}");
     }
-    // A rank in the settings that the tensors do not have.
+    // The rank in the settings differs from that of the tensors.
     let message = fault(&with_setting(&written(), "r", Some(4.into())));
     assert!(message.contains("lora_A.weight") && message.contains("[4, 8]"), "{message}");
     let message = changed(|tensors| {
@@ -74,7 +74,7 @@ fn wrong_shapes_are_named() {
 }
 
 #[test]
-fn values_that_are_not_finite_are_named() {
+fn non_finite_values_are_reported() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let message = changed(|tensors| find(tensors, A).2[3] = bad);
         assert!(message.contains(A) && message.contains("at element 3"), "{message}");
@@ -82,7 +82,7 @@ fn values_that_are_not_finite_are_named() {
 }
 
 #[test]
-fn unread_types_are_named() {
+fn unsupported_types_are_reported() {
     let whole = written();
     for dtype in ["I32", "U32"] {
         let text = String::from_utf8_lossy(&whole.weights[8..]);
@@ -96,7 +96,7 @@ fn unread_types_are_named() {
 }
 
 #[test]
-fn a_cut_file_is_damaged() {
+fn a_truncated_file_is_damaged() {
     let whole = written();
     for end in (0..whole.weights.len()).step_by(37) {
         let files = AdapterFiles { weights: whole.weights[..end].to_vec(), ..whole.clone() };
@@ -109,7 +109,7 @@ fn a_cut_file_is_damaged() {
 }
 
 #[test]
-fn a_lying_header_is_damaged() {
+fn an_inconsistent_header_is_damaged() {
     let whole = written();
     for length in [0, 1, 8, 99_999_999, u64::MAX] {
         let mut files = whole.clone();
@@ -119,7 +119,7 @@ fn a_lying_header_is_damaged() {
 }
 
 #[test]
-fn every_flipped_header_byte_is_read_or_refused_but_never_a_panic() {
+fn flipped_header_bytes_never_panic() {
     let whole = written();
     let header = u64::from_le_bytes(whole.weights[..8].try_into().unwrap()) as usize;
     let mut refused = 0;

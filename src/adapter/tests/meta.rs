@@ -18,14 +18,14 @@ fn full() -> AdapterMeta {
 }
 
 #[test]
-fn everything_comes_back_to_the_bit() {
+fn metadata_round_trips_bit_for_bit() {
     let adapter = adapter(&[Target::Query], None);
     let files = write(&adapter, &full()).unwrap();
     assert_eq!(read(&files, &tiny_config()).unwrap(), (adapter, full()));
 }
 
 #[test]
-fn an_adapter_remembers_its_base() {
+fn an_adapter_stores_its_base() {
     full().check_base(&"0f".repeat(32)).unwrap();
     AdapterMeta::default().check_base("anything").unwrap();
     let message = full().check_base(&"0e".repeat(32)).unwrap_err().to_string();
@@ -33,13 +33,13 @@ fn an_adapter_remembers_its_base() {
 }
 
 #[test]
-fn a_foreign_name_is_no_name_of_ours() {
+fn unknown_metadata_names_are_not_reserved() {
     let files = with_setting(&written(), "base_model_name_or_path", Some("".into()));
     assert_eq!(read(&files, &tiny_config()).unwrap().1.base_name, None);
 }
 
 #[test]
-fn what_is_malformed_is_named() {
+fn malformed_metadata_is_reported() {
     let cases = [
         ("{", "`.`"),
         ("[]", "`.`"),
@@ -60,7 +60,7 @@ fn what_is_malformed_is_named() {
 }
 
 #[test]
-fn what_cannot_be_written_is_refused() {
+fn unwritable_metadata_is_rejected() {
     let infinite =
         AdapterMeta { weights: Some(Weights { beta: f64::INFINITY, gamma: 0.0 }), ..full() };
     assert!(infinite.to_text().unwrap_err().to_string().contains("beta"));

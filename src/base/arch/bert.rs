@@ -24,7 +24,7 @@ pub static BERT: Architecture = Architecture {
     attribute: "bert",
     roots: &["embeddings", "encoder"],
     buffers: &["embeddings.position_ids", "embeddings.token_type_ids"],
-    // As TensorFlow names them.
+    // TensorFlow's names.
     renamed: &[("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")],
     first_position: 0,
     embeddings: EmbeddingNames {
@@ -59,7 +59,7 @@ pub static BERT: Architecture = Architecture {
     tokenizer: TOKENIZER,
 };
 
-/// BERT's WordPiece, which DistilBERT shares.
+/// BERT's WordPiece, also used by DistilBERT.
 pub(super) const TOKENIZER: Tokenizer = Tokenizer {
     kind: TokenizerKind::WordPiece,
     padding: "[PAD]",

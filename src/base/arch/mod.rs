@@ -1,8 +1,8 @@
-//! Architectures as tables: what a base calls its tensors and its settings, and how it differs from BERT.
+//! Architectures as tables: names of tensors and settings, and differences from BERT.
 //!
-//! Everything that reads or writes a name of a tensor or of a module asks the table of the base's
-//! architecture ([`BertConfig::architecture`](super::BertConfig::architecture)). A new one takes a file here
-//! and a line in [`ARCHITECTURES`], as long as it computes what BERT does:
+//! All code that reads or writes a tensor or module name consults the table of the base's architecture
+//! ([`BertConfig::architecture`](super::BertConfig::architecture)). A new one needs a file here and a line in
+//! [`ARCHITECTURES`], if it has the same computation as BERT:
 //!
 //! ```text
 //! x = LayerNorm(word + position (+ type 0))
@@ -10,8 +10,8 @@
 //! x = LayerNorm(x + W2 gelu(W1 x + b1) + b2)       with GELU by the error function
 //! ```
 //!
-//! with learned absolute positions. Rotary positions, gated feed-forward layers and normalisation before
-//! the sublayers (ModernBERT) need kernels of their own and do not fit a table.
+//! with learned absolute positions. Rotary positions, gated feed-forward layers and pre-norm (ModernBERT) need other
+//! kernels and do not fit a table.
 
 mod bert;
 mod distilbert;
@@ -21,10 +21,10 @@ mod tests;
 pub use bert::BERT;
 pub use distilbert::DISTILBERT;
 
-/// Every architecture that LoRB computes.
+/// All supported architectures.
 pub static ARCHITECTURES: [&Architecture; 2] = [&BERT, &DISTILBERT];
 
-/// Architectures that are asked for but not computed, and why.
+/// Known unsupported architectures, and why.
 const UNSUPPORTED: [(&[&str], &str); 7] = [
     (
         &["roberta", "xlm-roberta", "camembert"],
@@ -38,29 +38,29 @@ const UNSUPPORTED: [(&[&str], &str); 7] = [
     (&["gpt2", "llama", "qwen2", "qwen3"], "it reads a text from left to right only"),
 ];
 
-/// What a base of one architecture calls its parts.
+/// The names of an architecture.
 ///
 /// Names of modules are those of the bare encoder in Transformers (`BertModel`, `DistilBertModel`); a
 /// module's tensors are `<module>.weight` and `<module>.bias`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Architecture {
-    /// Name for messages and documents.
+    /// Display name.
     pub name: &'static str,
     /// Values of `model_type` in `config.json`.
     pub model_types: &'static [&'static str],
-    /// What the class names in `architectures` begin with, for a `config.json` without `model_type`.
+    /// Prefix of the class names in `architectures`, for a `config.json` without `model_type`.
     pub class: &'static str,
     /// Keys of `config.json`.
     pub keys: ConfigKeys,
-    /// Attribute that holds the encoder in a model with a head: tensors may have this prefix and a dot.
+    /// Attribute of the encoder in a model with a head: tensors may have this prefix and a dot.
     pub attribute: &'static str,
-    /// First parts of the names of all tensors of the encoder: one that is not known here is an error.
+    /// First components of the encoder's tensor names; an unknown tensor under them is an error.
     pub roots: &'static [&'static str],
-    /// Tensors below the roots that are no parameters.
+    /// Tensors under these roots that are not parameters.
     pub buffers: &'static [&'static str],
-    /// Endings of tensor names in old files, and what they became.
+    /// Suffixes of tensor names in old files, and their current form.
     pub renamed: &'static [(&'static str, &'static str)],
-    /// Row of the position embedding that the first token takes.
+    /// Row of the position embedding for the first token.
     pub first_position: usize,
     /// Modules of the embeddings.
     pub embeddings: EmbeddingNames,
@@ -68,15 +68,15 @@ pub struct Architecture {
     pub layers: &'static str,
     /// Modules within a layer.
     pub layer: LayerNames,
-    /// A linear layer behind the encoder that PEFT adapts along with it and that LoRB's score does not use.
+    /// A linear layer after the encoder that PEFT adapts too and that LoRB's score does not use.
     pub pooler: Option<&'static str>,
-    /// The masked-language head.
+    /// The masked-language-model head.
     pub masked_head: MaskedHeadNames,
     /// The tokenizer.
     pub tokenizer: Tokenizer,
 }
 
-/// Keys of `config.json`, by what they mean in BERT's.
+/// Keys of `config.json`, by their meaning in BERT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConfigKeys {
     /// Rows of the word embedding.
@@ -89,13 +89,13 @@ pub struct ConfigKeys {
     pub heads: &'static str,
     /// Width of the feed-forward layer.
     pub intermediate_size: &'static str,
-    /// Rows of the position embedding; 512 where it is left out.
+    /// Rows of the position embedding; 512 by default.
     pub positions: &'static str,
-    /// Rows of the token type embedding, 2 where it is left out; `None` where there is no such embedding.
+    /// Rows of the token type embedding, 2 by default; `None` if there is no such embedding.
     pub token_types: Option<&'static str>,
-    /// Epsilon of every layer norm, 1e-12 where it is left out or where there is no such key.
+    /// Epsilon of every layer norm; 1e-12 by default or without such a key.
     pub norm_epsilon: Option<&'static str>,
-    /// Activation of the feed-forward layer, `gelu` where it is left out.
+    /// Activation of the feed-forward layer, `gelu` by default.
     pub activation: &'static str,
 }
 
@@ -106,7 +106,7 @@ pub struct EmbeddingNames {
     pub words: &'static str,
     /// Position embedding, `[positions, H]`.
     pub positions: &'static str,
-    /// Token type embedding, `[types, H]`, of which LoRB uses row 0; `None` where there is none.
+    /// Token type embedding, `[types, H]`, of which LoRB uses row 0; `None` if there is none.
     pub types: Option<&'static str>,
     /// Layer norm of the sum.
     pub norm: &'static str,
@@ -117,14 +117,14 @@ pub struct EmbeddingNames {
 pub struct LinearName {
     /// Module within the layer.
     pub path: &'static str,
-    /// Its usual name in PEFT's `target_modules`: an end of the path, after a dot.
+    /// Its usual name in PEFT's `target_modules`: a suffix of the path, after a dot.
     pub peft: &'static str,
 }
 
 /// Modules within an encoder layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerNames {
-    /// Attention as a whole, which a prefix belongs to.
+    /// The attention module, which a prefix belongs to.
     pub attention: &'static str,
     /// Query projection, `[H, H]`.
     pub query: LinearName,
@@ -134,7 +134,7 @@ pub struct LayerNames {
     pub value: LinearName,
     /// Output projection of the attention, `[H, H]`.
     pub attention_output: LinearName,
-    /// Where LoRB puts the bottleneck behind that projection; the base has no such module.
+    /// Name of LoRB's bottleneck after that projection; the base has no such module.
     pub attention_bottleneck: &'static str,
     /// Layer norm after the attention.
     pub attention_norm: &'static str,
@@ -142,13 +142,13 @@ pub struct LayerNames {
     pub intermediate: LinearName,
     /// Second feed-forward layer, `[H, I]`.
     pub output: LinearName,
-    /// Where LoRB puts the bottleneck behind that layer; the base has no such module.
+    /// Name of LoRB's bottleneck after that layer; the base has no such module.
     pub output_bottleneck: &'static str,
     /// Layer norm after the feed-forward layers.
     pub output_norm: &'static str,
 }
 
-/// The masked-language head: `softmax(E LayerNorm(gelu(D x + d)) + e)`, with E the word embedding.
+/// The masked-language-model head: `softmax(E LayerNorm(gelu(D x + d)) + e)`, with E the word embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaskedHeadNames {
     /// The linear layer D, `[H, H]`.
@@ -159,27 +159,27 @@ pub struct MaskedHeadNames {
     pub bias: &'static str,
 }
 
-/// How text becomes ids.
+/// The tokenizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tokenizer {
     /// The model behind a vocabulary file.
     pub kind: TokenizerKind,
     /// Padding.
     pub padding: &'static str,
-    /// A word that the vocabulary cannot spell.
+    /// An unknown word.
     pub unknown: &'static str,
     /// Start of a text; the score head reads its last hidden state.
     pub start: &'static str,
     /// End of a text.
     pub end: &'static str,
-    /// A hidden token.
+    /// A masked token.
     pub mask: &'static str,
 }
 
 /// The model behind a tokenizer's vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenizerKind {
-    /// Longest known pieces first, continued with `##`; `vocab.txt` has one on each line.
+    /// WordPiece: greedy longest match, continued with `##`; `vocab.txt` has one piece per line.
     WordPiece,
 }
 
@@ -196,13 +196,13 @@ impl Architecture {
         ARCHITECTURES.into_iter().find(|known| class.starts_with(known.class))
     }
 
-    /// Why a `model_type` is refused.
+    /// Why a `model_type` is not supported.
     pub(super) fn reason(model_type: &str) -> &'static str {
         let found = UNSUPPORTED.iter().find(|(types, _)| types.contains(&model_type));
         found.map_or("LoRB does not know this architecture", |(_, why)| why)
     }
 
-    /// The values of `model_type` that LoRB reads, quoted, for messages.
+    /// The supported values of `model_type`, quoted, for messages.
     #[must_use]
     pub fn known_model_types() -> String {
         let types = ARCHITECTURES.iter().flat_map(|known| known.model_types);
@@ -219,7 +219,7 @@ impl Architecture {
     #[must_use]
     pub fn split<'a>(&self, name: &'a str) -> Option<(usize, &'a str)> {
         let (layer, path) = name.strip_prefix(self.layers)?.strip_prefix('.')?.split_once('.')?;
-        // `parse` alone would take "+1" and "01", which name no layer.
+        // `parse` would also accept "+1" and "01", which do not name a layer.
         let index = layer.parse().ok().filter(|index: &usize| index.to_string() == layer)?;
         Some((index, path))
     }
@@ -251,18 +251,18 @@ impl Architecture {
         name.to_owned()
     }
 
-    /// Whether a tensor of this name is part of the encoder, whether it is known or not.
+    /// Whether a tensor with this name is part of the encoder, known or unknown.
     pub(super) fn is_of_encoder(&self, name: &str) -> bool {
         let below = |root: &str| name.strip_prefix(root).is_some_and(|rest| rest.starts_with('.'));
         self.roots.iter().any(|root| below(root)) && !self.buffers.contains(&name)
     }
 
-    /// Whether a tensor is the weight of a linear layer, which may be kept in fewer bits.
+    /// Whether a tensor is the weight of a linear layer, which may have lower precision.
     pub(super) fn is_linear(&self, name: &str, shape: &[usize]) -> bool {
         self.split(name).is_some() && name.ends_with(".weight") && shape.len() == 2
     }
 
-    /// The module of a list of layers as PEFT's `layers_pattern` names it.
+    /// The name of the layer list in PEFT's `layers_pattern`.
     #[must_use]
     pub fn layers_pattern(&self) -> &'static str {
         self.layers.rsplit('.').next().unwrap_or(self.layers)

@@ -67,7 +67,7 @@ fn distilbert_reads_its_own_keys() {
 
 #[test]
 fn distilbert_has_no_token_types() {
-    // Words, positions and a norm in the embeddings, 16 tensors a layer.
+    // Words, positions and a norm in the embeddings, 16 tensors per layer.
     let tensors = expected_tensors(&distil_config());
     assert_eq!(tensors.len(), 4 + 2 * 16);
     assert!(tensors.iter().all(|(name, _)| !name.contains("type")));

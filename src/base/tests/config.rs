@@ -24,7 +24,7 @@ fn sizes_are_read() {
 }
 
 #[test]
-fn what_bert_leaves_out_takes_its_default() {
+fn missing_values_take_berts_defaults() {
     assert_eq!(with("max_position_embeddings", None).unwrap().max_position_embeddings, 512);
     assert_eq!(with("type_vocab_size", None).unwrap().type_vocab_size, 2);
     assert_eq!(with("layer_norm_eps", None).unwrap().layer_norm_eps, 1e-12);
@@ -33,7 +33,7 @@ fn what_bert_leaves_out_takes_its_default() {
 }
 
 #[test]
-fn other_architectures_are_named_with_the_reason() {
+fn other_architectures_are_rejected_with_the_reason() {
     for name in ["roberta", "albert", "electra", "deberta-v2", "modernbert", "mpnet", "gpt2", "new"]
     {
         let error = with("model_type", Some(name.into())).unwrap_err();
@@ -51,7 +51,7 @@ fn other_architectures_are_named_with_the_reason() {
 }
 
 #[test]
-fn every_bad_value_is_named() {
+fn every_invalid_value_is_reported_with_its_key() {
     let cases = [
         ("hidden_act", Some("gelu_new".into())),
         ("hidden_act", Some("relu".into())),

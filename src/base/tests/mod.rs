@@ -1,4 +1,4 @@
-//! A tiny base made in memory, and everything that can be wrong with it.
+//! A tiny base in memory, and its errors.
 
 mod config;
 mod stream;
@@ -78,7 +78,7 @@ pub(super) fn load(weights: Vec<u8>) -> Result<Base, BaseError> {
 }
 
 #[test]
-fn a_whole_base_loads() {
+fn a_complete_base_loads() {
     let weights = file_of(&tiny_tensors());
     let base = load(weights.clone()).unwrap();
     assert_eq!(base.config, tiny_config());

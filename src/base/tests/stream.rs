@@ -1,4 +1,4 @@
-//! Weights that arrive in pieces, and those that LoRB wrote in fewer bits.
+//! Weights that arrive in chunks, and exported weights.
 
 use super::{TINY_CONFIG, TINY_VOCAB, file_of, raw_file, tiny_config, tiny_tensors};
 use crate::base::{
@@ -25,7 +25,7 @@ fn written(precision: Precision) -> Vec<u8> {
 }
 
 #[test]
-fn pieces_of_any_length_give_the_same_tensors() {
+fn chunks_of_any_length_give_the_same_tensors() {
     let file = file_of(&tiny_tensors());
     for precision in [Precision::F32, Precision::F16, Precision::Int8] {
         let whole = all(streamed(&file, file.len(), precision).unwrap());
@@ -42,7 +42,7 @@ fn pieces_of_any_length_give_the_same_tensors() {
 }
 
 #[test]
-fn a_stream_that_ends_early_or_goes_on_is_damaged() {
+fn a_stream_that_is_too_short_or_too_long_is_damaged() {
     let file = file_of(&tiny_tensors());
     for length in [0, 5, 8, 100, file.len() - 1] {
         let mut stream = WeightStream::new(&tiny_config(), Precision::F32, None);
@@ -53,7 +53,7 @@ fn a_stream_that_ends_early_or_goes_on_is_damaged() {
     let mut stream = WeightStream::new(&tiny_config(), Precision::F32, None);
     stream.push(&file).unwrap();
     assert!(stream.push(&[0]).unwrap_err().to_string().contains("follow the last tensor"));
-    // A length that cannot be is known from the header.
+    // The header reveals an impossible length.
     let mut stream = WeightStream::new(&tiny_config(), Precision::F32, Some(9999));
     let header = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
     stream.push(&file[..header - 1]).unwrap();
@@ -61,7 +61,7 @@ fn a_stream_that_ends_early_or_goes_on_is_damaged() {
 }
 
 #[test]
-fn an_element_that_is_not_finite_is_found_as_it_comes() {
+fn a_non_finite_element_is_detected_while_streaming() {
     let mut tensors = tiny_tensors();
     tensors.iter_mut().find(|t| t.0 == KEY).unwrap().2[61] = f32::INFINITY;
     for precision in [Precision::F32, Precision::F16, Precision::Int8] {
@@ -71,7 +71,7 @@ fn an_element_that_is_not_finite_is_found_as_it_comes() {
 }
 
 #[test]
-fn a_written_base_comes_back_as_it_was_rounded() {
+fn an_exported_base_has_the_rounded_values() {
     for precision in [Precision::F16, Precision::Int8] {
         let file = written(precision);
         assert_eq!(file, written(precision), "equal input, equal bytes");
@@ -82,8 +82,8 @@ fn a_written_base_comes_back_as_it_was_rounded() {
         for ((name, shape), (found, direct)) in
             expected_tensors(&tiny_config()).into_iter().zip(all(weights).into_iter().zip(direct))
         {
-            // The embeddings were rounded to f16 on the way; the values of the tiny base are halves of whole
-            // numbers, which f16 holds.
+            // The embeddings were rounded to f16; the values of the tiny base are multiples of 0.5, which f16
+            // represents exactly.
             assert_eq!(found, direct, "{name} {shape:?}");
         }
         let plain = BaseWeights::open(file, &tiny_config()).unwrap();
@@ -92,7 +92,7 @@ fn a_written_base_comes_back_as_it_was_rounded() {
 }
 
 #[test]
-fn a_base_of_fewer_bits_has_the_identity_of_its_original() {
+fn an_exported_base_has_the_identity_of_its_original() {
     let file = written(Precision::Int8);
     let vocabulary = TokenizerFile::Vocab(TINY_VOCAB.as_bytes(), true);
     let mut stream =
@@ -151,7 +151,7 @@ fn a_weight_in_8_bits_needs_its_scales() {
 }
 
 #[test]
-fn what_f16_cannot_hold_is_not_written() {
+fn values_beyond_f16_are_not_written() {
     let mut tensors = tiny_tensors();
     tensors.iter_mut().find(|t| t.0 == KEY).unwrap().2[3] = 1e6;
     let mut weights = BaseWeights::open(file_of(&tensors), &tiny_config()).unwrap();

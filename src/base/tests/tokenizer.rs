@@ -9,7 +9,7 @@ fn json(text: &str) -> Result<BertTokenizer, BaseError> {
     BertTokenizer::from_file(TokenizerFile::Json(text.as_bytes()), &tiny_config())
 }
 
-/// A `tokenizer.json` with the truncation and padding that sentence-transformers' models carry.
+/// A `tokenizer.json` with truncation and padding, as in sentence-transformers' models.
 const JSON: &str = r###"{"version": "1.0",
     "truncation": {"max_length": 4, "strategy": "LongestFirst", "stride": 0},
     "padding": {"strategy": {"Fixed": 7}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
@@ -47,7 +47,7 @@ fn accents_and_case_follow_do_lower_case() {
 }
 
 #[test]
-fn text_is_cut_at_the_positions_and_keeps_sep() {
+fn text_is_truncated_at_the_position_limit_and_keeps_sep() {
     let tokenizer = vocab(TINY_VOCAB, true).unwrap();
     for words in 0..30 {
         let encoded = tokenizer.encode(&"the ".repeat(words)).unwrap();
@@ -65,7 +65,7 @@ fn stored_truncation_and_padding_are_dropped() {
 }
 
 #[test]
-fn a_json_without_template_takes_cls_and_sep_by_name() {
+fn a_json_without_template_uses_cls_and_sep_by_name() {
     let start = JSON.find("\"post_processor\"").unwrap();
     let end = JSON.find("\"decoder\"").unwrap();
     let plain = format!("{}\"post_processor\": null,\n{}", &JSON[..start], &JSON[end..]);
@@ -75,7 +75,7 @@ fn a_json_without_template_takes_cls_and_sep_by_name() {
 }
 
 #[test]
-fn ids_beyond_the_embedding_are_refused_by_name() {
+fn ids_beyond_the_embedding_are_rejected_by_name() {
     let error = vocab(&format!("{TINY_VOCAB}extra\n"), true).unwrap_err();
     assert_eq!(
         error,
@@ -86,7 +86,7 @@ fn ids_beyond_the_embedding_are_refused_by_name() {
 }
 
 #[test]
-fn damaged_files_are_named() {
+fn damaged_files_are_reported() {
     for end in (0..JSON.len()).step_by(37) {
         let message = json(&JSON[..end]).unwrap_err().to_string();
         assert!(message.contains("tokenizer.json"), "{message}");

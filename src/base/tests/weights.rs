@@ -10,7 +10,7 @@ fn message(weights: Vec<u8>) -> String {
 }
 
 #[test]
-fn every_tensor_comes_out_once_as_stored() {
+fn every_tensor_can_be_taken_once_as_stored() {
     let tensors = tiny_tensors();
     let mut weights = load(file_of(&tensors)).unwrap().weights;
     for (name, shape, values) in &tensors {
@@ -23,12 +23,12 @@ fn every_tensor_comes_out_once_as_stored() {
 
 #[test]
 fn the_encoder_needs_what_bert_has() {
-    // 5 tensors of the embeddings and 16 a layer.
+    // 5 tensors of the embeddings and 16 per layer.
     assert_eq!(expected_tensors(&tiny_config()).len(), 5 + 2 * 16);
 }
 
 #[test]
-fn prefix_and_old_names_are_understood_and_heads_left_aside() {
+fn prefix_and_old_names_are_accepted_and_heads_ignored() {
     let plain = tiny_tensors();
     let mut tensors: Vec<_> = plain
         .iter()
@@ -64,7 +64,7 @@ fn half_types_are_widened_exactly() {
 }
 
 #[test]
-fn values_that_are_not_finite_are_found_in_every_type() {
+fn non_finite_values_are_detected_in_every_type() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let f16s = [f16::ONE, f16::from_f32(bad)].map(f16::to_le_bytes).concat();
         let bf16s = [bf16::ONE, bf16::from_f32(bad)].map(bf16::to_le_bytes).concat();
@@ -87,7 +87,7 @@ fn values_that_are_not_finite_are_found_in_every_type() {
 }
 
 #[test]
-fn each_missing_tensor_is_named() {
+fn each_missing_tensor_is_reported() {
     let tensors = tiny_tensors();
     for gone in 0..tensors.len() {
         let mut rest = tensors.clone();
@@ -102,7 +102,7 @@ fn each_missing_tensor_is_named() {
 }
 
 #[test]
-fn each_wrong_shape_is_named() {
+fn each_wrong_shape_is_reported() {
     for wrong in 0..tiny_tensors().len() {
         let mut tensors = tiny_tensors();
         let (name, shape, values) = &mut tensors[wrong];
@@ -112,7 +112,7 @@ fn each_wrong_shape_is_named() {
         let message = message(file_of(&tensors));
         assert!(message.contains(&name) && message.contains(&found), "{message}");
     }
-    // Transposed: as many elements, another shape.
+    // Transposed: the same number of elements, another shape.
     let mut tensors = tiny_tensors();
     tensors.iter_mut().find(|t| t.0.ends_with("0.intermediate.dense.weight")).unwrap().1.reverse();
     let message = message(file_of(&tensors));
@@ -120,7 +120,7 @@ fn each_wrong_shape_is_named() {
 }
 
 #[test]
-fn tensors_of_the_encoder_beyond_the_configuration_are_refused() {
+fn encoder_tensors_beyond_the_configuration_are_rejected() {
     for name in
         ["encoder.layer.2.output.dense.bias", "bert.encoder.layer.0.crossattention.self.key.weight"]
     {
@@ -136,7 +136,7 @@ fn tensors_of_the_encoder_beyond_the_configuration_are_refused() {
 }
 
 #[test]
-fn unread_types_are_named() {
+fn unsupported_types_are_reported() {
     for (dtype, size) in [("I64", 8), ("F64", 8), ("I8", 1), ("F8_E4M3", 1), ("U16", 2)] {
         let expected = expected_tensors(&tiny_config());
         let tensors: Vec<_> = expected
@@ -157,7 +157,7 @@ fn unread_types_are_named() {
 }
 
 #[test]
-fn a_cut_or_padded_file_is_damaged() {
+fn a_truncated_or_padded_file_is_damaged() {
     let whole = file_of(&tiny_tensors());
     for end in (0..whole.len()).step_by(37) {
         let message = message(whole[..end].to_vec());
@@ -172,7 +172,7 @@ fn a_cut_or_padded_file_is_damaged() {
 }
 
 #[test]
-fn a_lying_header_is_damaged() {
+fn an_inconsistent_header_is_damaged() {
     let whole = file_of(&tiny_tensors());
     let header = u64::from_le_bytes(whole[..8].try_into().unwrap());
     for length in [0, 1, header - 8, header + 8, 99_999_999, 1 << 40, u64::MAX] {
@@ -199,7 +199,7 @@ fn a_lying_header_is_damaged() {
 }
 
 #[test]
-fn every_flipped_header_byte_is_an_error_or_harmless_but_no_panic() {
+fn flipped_header_bytes_never_panic() {
     let whole = file_of(&tiny_tensors());
     let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
     let refused = (0..8 + header)
@@ -214,7 +214,7 @@ fn every_flipped_header_byte_is_an_error_or_harmless_but_no_panic() {
 }
 
 #[test]
-fn the_first_layers_are_a_base_of_their_own() {
+fn the_first_layers_are_a_separate_base() {
     let whole = load(file_of(&tiny_tensors())).unwrap();
     let (hash, query) = (whole.hash.clone(), whole.weights.get(QUERY).unwrap());
     for (wanted, found) in [(0, 2), (3, 2)] {

@@ -1,8 +1,7 @@
-//! BERT's own tokenizer and no other, of the `tokenizers` crate's parts for it.
+//! BERT's own tokenizer only, built from parts of the `tokenizers` crate.
 //!
-//! A wasm module takes this one: with every kind of tokenizer that a file may ask for, and the
-//! regular expressions that some of them are made of, the crate weighs several times as much. What it
-//! does not know, it refuses. Tests hold it to the general one.
+//! The wasm module uses this one: with all kinds of tokenizers and their regular expressions, the crate is several
+//! times as large. Unknown settings are errors. Tests compare it with the general one.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -23,9 +22,9 @@ pub struct Bert {
     model: WordPiece,
     normalizer: Option<BertNormalizer>,
     added: HashMap<String, u32>,
-    /// Tokens that are looked for in a text as it is.
+    /// Tokens matched in the raw text.
     verbatim: Vec<(String, u32)>,
-    /// Tokens that are looked for once it is normalised.
+    /// Tokens matched in the normalised text.
     normalized: Vec<(String, u32)>,
     frame: Vec<u32>,
 }
@@ -116,8 +115,8 @@ impl Bert {
         Self { model, normalizer, added, verbatim, normalized, frame }
     }
 
-    /// An added token has the vocabulary's id, or the next one behind it. White space beside one
-    /// is dropped in any case, so `lstrip` and `rstrip` change nothing.
+    /// An added token has its id in the vocabulary, or the next free one. White space next to it is always dropped, so
+    /// `lstrip` and `rstrip` have no effect.
     fn add(&mut self, content: String, normalized: bool) -> Result<(), Error> {
         let next = || {
             let beyond = self.added.values().max().map_or(0, |last| last + 1);
@@ -174,7 +173,7 @@ impl Bert {
         Ok(())
     }
 
-    /// What the file's template adds to an empty text.
+    /// The ids that the file's template adds to an empty text.
     pub fn frame(&self) -> Result<Vec<u32>, Error> {
         Ok(self.frame.clone())
     }
@@ -183,7 +182,7 @@ impl Bert {
         self.added.get(token).copied().or_else(|| self.model.token_to_id(token))
     }
 
-    /// All word pieces, added tokens included.
+    /// All word pieces, including added tokens.
     pub fn vocabulary(&self) -> HashMap<String, u32> {
         let mut all = self.model.get_vocab();
         all.extend(self.added.iter().map(|(token, id)| (token.clone(), *id)));
@@ -227,7 +226,7 @@ enum Part<'a> {
     Text(&'a str),
 }
 
-/// The text cut at tokens: always at the one that begins first, of several at the longest.
+/// Splits the text at tokens: at the first match, or the longest one of several at the same position.
 fn cut<'a>(text: &'a str, tokens: &[(String, u32)]) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! Any tokenizer that the `tokenizers` crate reads.
+//! Any tokenizer that the `tokenizers` crate supports.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ impl General {
         Ok(self.0.encode_fast(text, false)?.get_ids().to_vec())
     }
 
-    /// What the file's template adds to an empty text.
+    /// The ids that the file's template adds to an empty text.
     pub fn frame(&self) -> Result<Vec<u32>, Error> {
         Ok(self.0.encode_fast("", true)?.get_ids().to_vec())
     }
@@ -42,7 +42,7 @@ impl General {
         self.0.token_to_id(token)
     }
 
-    /// All word pieces, added tokens included.
+    /// All word pieces, including added tokens.
     pub fn vocabulary(&self) -> HashMap<String, u32> {
         self.0.get_vocab(true)
     }

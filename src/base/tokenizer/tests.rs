@@ -1,4 +1,4 @@
-//! The wasm module's tokenizer gives what the general one gives, or refuses the file.
+//! The wasm module's tokenizer gives the same ids as the general one, or rejects the file.
 
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use crate::base::arch;
 
 const GOLDEN: &str = include_str!("../../../tests/golden/tiny/tokenizer.json");
 
-/// Case, accents composed and not, white space of all kinds, punctuation, CJK, control and private
-/// characters, words too long, special tokens whole, cut, adjoining, in lower case and inside a word.
+/// Case, composed and decomposed accents, all kinds of white space, punctuation, CJK, control and private characters,
+/// overlong words, special tokens complete, truncated, adjacent, in lower case and inside a word.
 const TEXTS: [&str; 18] = [
     "",
     " \t\n",
@@ -58,7 +58,7 @@ fn added(content: &str, normalized: bool, special: bool) -> Value {
 }
 
 #[test]
-fn files_of_berts_kind_give_the_same_ids() {
+fn bert_tokenizer_files_give_the_same_ids() {
     same(GOLDEN);
     same(&changed(|file| {
         let tokens = file["added_tokens"].as_array_mut().unwrap();
@@ -99,7 +99,7 @@ fn a_vocabulary_gives_the_same_ids() {
 }
 
 #[test]
-fn other_kinds_are_refused_by_name() {
+fn other_kinds_are_rejected_by_name() {
     let refused = |change: &dyn Fn(&mut Value)| {
         Bert::from_json(changed(|file| change(file)).as_bytes()).unwrap_err().to_string()
     };

@@ -1,11 +1,11 @@
-//! What passes between a study and the process that runs one of its cells.
+//! Messages between a study and the process of a cell.
 
 use std::path::PathBuf;
 
 use lorb::study::{Cell, Inputs, Measured, StudyConfig};
 use serde::{Deserialize, Serialize};
 
-/// What is to be run, on standard input.
+/// The job, on standard input.
 #[derive(Serialize, Deserialize)]
 pub struct Job {
     pub config: StudyConfig,
@@ -14,13 +14,13 @@ pub struct Job {
     pub cell: Cell,
 }
 
-/// Lines of standard output.
+/// Messages on standard output.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
-    /// The part of the run that is done, 0 to 1, and what it is at.
+    /// The completed fraction of the run, 0 to 1, and its current activity.
     At(f64, String),
-    /// The run is done.
+    /// The run has finished.
     Done(Box<Measured>),
     /// The run failed.
     Failed(String),

@@ -1,13 +1,13 @@
-//! The most memory that a process had, where the system tells.
+//! Peak memory of a process, if the system reports it.
 
 use std::fs;
 
-/// Forgets the highest memory so far; whether the system can do that.
+/// Resets the peak; returns whether the system supports that.
 pub fn forget_peak() -> bool {
     cfg!(target_os = "linux") && fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// The highest resident memory since then, in bytes.
+/// The peak resident memory since then, in bytes.
 pub fn peak() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! Runs the cells that are to be run, one after the other.
+//! Runs the remaining cells one after the other.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -17,10 +17,10 @@ use crate::cli::error::CliError;
 use crate::cli::interrupt;
 use crate::cli::progress::clock;
 
-/// Time between two looks for Ctrl-C while a cell says nothing.
+/// Interval of the checks for Ctrl-C while a cell is silent.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Runs what is left, and records each cell as it ends.
+/// Runs the remaining cells, and records each one when it ends.
 pub fn run(
     args: &StudyArgs,
     study: &Study,
@@ -47,7 +47,7 @@ pub fn run(
                 )));
             }
             Ended::Done(mut measured) => {
-                // From outside: with the start of the process, which the study waits for too.
+                // Measured from outside, so it includes the start of the process.
                 measured.seconds.total = began.elapsed().as_secs_f64();
                 Outcome::Done(measured)
             }
@@ -64,7 +64,7 @@ pub fn run(
     Ok(())
 }
 
-/// This process's command, to be given again.
+/// The command line of this process, to repeat it.
 fn command_line() -> String {
     std::env::args().filter(|word| word != "--retry-failed").collect::<Vec<_>>().join(" ")
 }
@@ -75,12 +75,12 @@ enum Ended {
     Interrupted,
 }
 
-/// Ends the process when it is dropped before its time.
+/// Ends the process when dropped early.
 struct Guarded(Child);
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        // It may have ended by itself, which is no error here.
+        // It may have ended by itself, which is not an error here.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -111,12 +111,12 @@ fn run_cell(
     };
     let job = serde_json::to_vec(&job).map_err(|error| CliError::at("job", &error))?;
     if let Some(mut input) = input {
-        // A process that ended already says why on its other pipes.
+        // If the process already ended, its other pipes have the reason.
         let _ = input.write_all(&job);
     }
     let errors = thread::spawn(move || {
         let mut bytes = Vec::new();
-        // What cannot be read is not shown.
+        // Unreadable output is not shown.
         let _ = errors.map(|mut pipe| pipe.read_to_end(&mut bytes));
         String::from_utf8_lossy(&bytes).into_owned()
     });
@@ -154,7 +154,7 @@ fn run_cell(
     }))
 }
 
-/// What is shown while cells run.
+/// The progress display of a study.
 struct Screen {
     bar: ProgressBar,
     lines: bool,
@@ -167,7 +167,7 @@ impl Screen {
         let hidden = quiet || !std::io::stderr().is_terminal();
         let target =
             if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        // In thousandths of a cell, so that the bar moves within one.
+        // In thousandths of a cell, so that the bar moves during a cell.
         let bar = ProgressBar::with_draw_target(Some(1000 * all as u64), target);
         if let Ok(style) = ProgressStyle::with_template("{bar:24} {percent:>3} %  {msg}") {
             bar.set_style(style);
@@ -226,7 +226,7 @@ impl Screen {
     }
 }
 
-/// Seconds for these cells, by those measured; `None` while nothing was.
+/// Estimated seconds for these cells, based on finished ones; `None` if there are none.
 fn remaining(left: &[&Planned], store: &Store) -> Option<f64> {
     left.iter().map(|planned| expected_seconds(&planned.cell, &store.records)).sum()
 }

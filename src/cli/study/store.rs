@@ -1,4 +1,4 @@
-//! The directory of a study: results as they come, and what they are of.
+//! The directory of a study: its results and their identity.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -17,13 +17,13 @@ const IDENTITY: &str = "study.json";
 /// Which cells are run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
-    /// None that has a result of any kind.
+    /// No cell with a result, successful or not.
     No,
     /// Those that failed.
     Failed,
 }
 
-/// What `study.json` says.
+/// The contents of `study.json`.
 #[derive(Serialize, Deserialize)]
 struct Identity {
     lorb: String,
@@ -32,16 +32,16 @@ struct Identity {
     train_utterances: usize,
 }
 
-/// The results, open to be added to.
+/// The results file, open for appending.
 pub struct Store {
     directory: PathBuf,
     file: File,
-    /// The last record of every cell, in the order in which cells first came.
+    /// The last record of every cell, in order of first appearance.
     pub records: Vec<Record>,
 }
 
 impl Store {
-    /// Opens the results for this process alone. A last line that was cut short is removed.
+    /// Opens the results exclusively. An incomplete last line is removed.
     pub fn open(directory: &Path) -> Result<Self, CliError> {
         let path = directory.join(RESULTS);
         let error = |error: std::io::Error| CliError::io("write", &path, &error);
@@ -57,7 +57,7 @@ impl Store {
                 let message = format!("--output {shown}: another `lorb study` is at work in it");
                 return Err(CliError::Failed(message));
             }
-            // Some file systems have no locks; then it is up to the user.
+            // Some file systems do not support locks; the user must then take care.
             Err(TryLockError::Error(_)) | Ok(()) => {}
         }
         let mut bytes = Vec::new();
@@ -71,7 +71,7 @@ impl Store {
         Ok(Self { directory: directory.to_owned(), file, records })
     }
 
-    /// Checks that the results are of this study, and notes what it is.
+    /// Checks that the results belong to this study, and records its identity.
     pub fn identify(&self, study: &Study) -> Result<(), CliError> {
         let path = self.directory.join(IDENTITY);
         if let Some(there) = read(&path)?
@@ -94,7 +94,7 @@ impl Store {
         output::write_file(&path, (json + "\n").as_bytes())
     }
 
-    /// Whether a cell is to be run.
+    /// Whether a cell must be run.
     pub fn wants(&self, id: &str, again: Again) -> bool {
         match self.records.iter().find(|record| record.id == id).map(|record| &record.outcome) {
             None => true,
@@ -103,7 +103,7 @@ impl Store {
         }
     }
 
-    /// Adds a record, on the disk when this returns.
+    /// Appends a record; it is on disk when this returns.
     pub fn add(&mut self, record: Record) -> Result<(), CliError> {
         let path = self.directory.join(RESULTS);
         let mut line =
@@ -116,7 +116,7 @@ impl Store {
     }
 }
 
-/// The records of a directory that may not be there.
+/// The records of a directory; none if it does not exist.
 pub fn records_of(directory: &Path) -> Result<Vec<Record>, CliError> {
     let path = directory.join(RESULTS);
     match fs::read(&path) {
@@ -129,7 +129,7 @@ pub fn records_of(directory: &Path) -> Result<Vec<Record>, CliError> {
     }
 }
 
-/// What was read for the results of a directory, where the configuration still names the same.
+/// The identity of a directory's results, if the configuration still has the same inputs.
 pub fn inputs_of(directory: &Path, config: &StudyConfig) -> Result<(Inputs, usize), CliError> {
     let path = directory.join(IDENTITY);
     let Some(Identity { config: old, inputs, train_utterances, .. }) = read(&path)? else {

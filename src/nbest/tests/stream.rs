@@ -1,4 +1,4 @@
-//! Streams: plain, gzip, in pieces, cut short.
+//! Streams: plain, gzip, in pieces, truncated.
 
 use std::io::{self, BufReader, Read};
 
@@ -22,7 +22,7 @@ fn an_empty_stream_has_no_lines() {
 }
 
 #[test]
-fn blank_lines_count_but_are_passed_over() {
+fn blank_lines_are_skipped_but_count() {
     let text = format!("\n{}\r\n \n{}oops", line("a").trim(), line("b"));
     let all = read(text.as_bytes());
     assert_eq!(all.len(), 3);
@@ -30,7 +30,7 @@ fn blank_lines_count_but_are_passed_over() {
 }
 
 #[test]
-fn a_byte_order_mark_is_passed_over_at_the_start_only() {
+fn a_byte_order_mark_is_skipped_only_at_the_start() {
     let text = format!("\u{feff}{}", line("a"));
     assert_eq!(ids(text.as_bytes()), ["a"]);
     assert_eq!(ids(&gzip(text.as_bytes())), ["a"]);
@@ -41,7 +41,7 @@ fn a_byte_order_mark_is_passed_over_at_the_start_only() {
 
 #[test]
 fn gzip_of_several_members_in_pieces() {
-    // The second member begins in the middle of a line.
+    // The second member starts in the middle of a line.
     let (first, second) = (line("a") + &line("b")[..7], line("b")[7..].to_owned() + &line("c"));
     let bytes = [gzip(first.as_bytes()), gzip(b""), gzip(second.as_bytes())].concat();
     assert_eq!(ids(&bytes), ["a", "b", "c"]);
@@ -58,7 +58,7 @@ fn a_plain_stream_in_pieces() {
 }
 
 #[test]
-fn gzip_cut_anywhere_is_one_error_at_the_end() {
+fn truncated_gzip_is_one_error_at_the_end() {
     let whole = gzip((line("a") + &line("b")).as_bytes());
     let next = gzip(line("c").as_bytes());
     for cut in 2..whole.len() {
@@ -94,7 +94,7 @@ fn gzip_with_a_wrong_checksum_is_damaged() {
 }
 
 #[test]
-fn reading_goes_on_after_a_bad_line() {
+fn reading_continues_after_a_bad_line() {
     let mut bytes = line("a").into_bytes();
     bytes.extend_from_slice(b"\xff\xfe oops\n{\n[]\n");
     bytes.extend_from_slice(line("b").as_bytes());
@@ -107,7 +107,7 @@ fn reading_goes_on_after_a_bad_line() {
 }
 
 #[test]
-fn a_line_over_the_limit_is_passed_over_in_bounded_memory() {
+fn a_line_over_the_limit_is_skipped_in_bounded_memory() {
     let text = format!("short\n{}\nshort again\n{}", "x".repeat(100), "y".repeat(21));
     for capacity in [1, 7, 1000] {
         let mut lines =
@@ -128,7 +128,7 @@ fn a_line_over_the_limit_is_passed_over_in_bounded_memory() {
 }
 
 #[test]
-fn a_gzip_file_that_unfolds_without_a_line_end_is_one_error() {
+fn a_gzip_bomb_without_line_ends_is_one_error() {
     let bytes = gzip(&vec![b' '; super::super::MAX_LINE_BYTES + 1]);
     assert!(bytes.len() < 1 << 20);
     let all = read(&bytes);

@@ -1,4 +1,4 @@
-//! What a line may hold, and how it is written back.
+//! The values of a line, and how they are written back.
 
 use serde_json::json;
 
@@ -33,14 +33,14 @@ fn null_is_absent() {
 }
 
 #[test]
-fn an_empty_reference_is_not_an_unknown_one() {
+fn an_empty_reference_differs_from_a_missing_one() {
     let u = one(r#"{"id":"a","ref":"","nbest":[{"text":""}]}"#);
     assert_eq!(u.reference.as_deref(), Some(""));
     assert!(written(&u).contains(r#""ref":"""#));
 }
 
 #[test]
-fn unknown_keys_stay_in_their_order_after_the_known() {
+fn unknown_keys_keep_their_order_after_the_known_ones() {
     let u = one(
         r#"{"zoo":1,"id":"a","meta":{"z":[1,2],"a":null},"nbest":[{"post":0.25,"text":"x","b":true,"am":-2}],"apple":"é"}"#,
     );
@@ -87,7 +87,7 @@ fn large_integers_are_numbers_too() {
 }
 
 #[test]
-fn a_score_that_json_cannot_hold_is_not_written() {
+fn a_non_finite_score_is_not_written() {
     for bad in [f64::NAN, f64::INFINITY] {
         let mut u = one(GOOD);
         u.hypotheses[1].lm = Some(bad);

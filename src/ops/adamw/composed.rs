@@ -1,4 +1,4 @@
-//! AdamW, composed of burn's operations: what the tests of the CPU path compare it with.
+//! AdamW composed of burn's operations, as a reference for the tests of the CPU path.
 
 use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;

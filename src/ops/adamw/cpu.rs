@@ -8,10 +8,10 @@ use super::{AdamWKernels, AdamWStep, OptimizerState, OptimizerUpdate};
 use crate::ops::cpu::buffer::{into_values, values, vector};
 use crate::ops::cpu::parallel;
 
-/// Elements that one task takes; sums are added up block by block.
+/// Elements per task; sums are added block by block.
 const BLOCK: usize = 1 << 14;
 
-/// Partial sums side by side, as in `cpu::lanes`.
+/// Number of interleaved partial sums, as in `cpu::lanes`.
 const LANES: usize = 16;
 
 /// Sum of squares, in f64 over the blocks.

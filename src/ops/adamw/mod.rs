@@ -16,7 +16,7 @@ use burn::tensor::Tensor;
 pub use settings::{AdamW, AdamWStep};
 pub(in crate::ops) use wgsl::cases;
 
-/// What a step moves, `[P]` each.
+/// The state that a step updates, `[P]` each.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct OptimizerState<B: Backend> {
     /// The parameters.
@@ -27,10 +27,10 @@ pub(crate) struct OptimizerState<B: Backend> {
     pub second: FloatTensor<B>,
 }
 
-/// What a step gives.
+/// The result of a step.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct OptimizerUpdate<B: Backend> {
-    /// The new state. A gradient whose norm is not finite may leave anything in it.
+    /// The new state; undefined if the norm of the gradient is not finite.
     #[extension_type]
     pub state: OptimizerState<B>,
     /// Norm of the gradient before clipping, `[1]`.
@@ -48,7 +48,7 @@ pub(crate) trait AdamWKernels: Backend {
     ) -> OptimizerUpdate<Self>;
 }
 
-/// What [`adamw`] moves, `[P]` each.
+/// The state that [`adamw`] updates, `[P]` each.
 #[derive(Clone, Debug)]
 pub struct AdamWState {
     /// The parameters.
@@ -60,7 +60,7 @@ pub struct AdamWState {
 }
 
 /// One step along the gradient `g [P]`; returns the new state, and the norm of the gradient before clipping,
-/// `[1]`. A gradient whose norm is not finite may leave anything in the state.
+/// `[1]`. The state is undefined if the norm of the gradient is not finite.
 pub fn adamw(state: AdamWState, g: Tensor<1>, step: AdamWStep) -> (AdamWState, Tensor<1>) {
     let state = OptimizerState {
         parameters: state.parameters.into_dispatch(),

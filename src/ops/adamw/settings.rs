@@ -1,6 +1,6 @@
 //! Settings of the optimiser and of one of its steps.
 
-/// Settings of AdamW (Loshchilov and Hutter, arXiv 1711.05101) and of the gradient clipping before it.
+/// Settings of AdamW (Loshchilov and Hutter, arXiv 1711.05101) and of gradient clipping.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
     /// Decay of the first moment.
@@ -11,7 +11,7 @@ pub struct AdamW {
     pub epsilon: f64,
     /// Decay of the parameters per unit of learning rate.
     pub weight_decay: f64,
-    /// Max gradient norm: longer gradients are scaled down to it; 0 turns clipping off.
+    /// Max gradient norm: larger gradients are scaled down to it; 0 disables clipping.
     pub clip_norm: f64,
 }
 
@@ -32,7 +32,7 @@ impl AdamW {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWStep {
-    /// What does not change from step to step.
+    /// The constant settings.
     pub settings: AdamW,
     /// Learning rate of this step.
     pub lr: f64,
@@ -41,7 +41,7 @@ pub struct AdamWStep {
 }
 
 impl AdamWStep {
-    /// `1 - beta^t` for either moment.
+    /// `1 - beta^t` for both moments.
     pub fn corrections(&self) -> [f64; 2] {
         [self.settings.beta1, self.settings.beta2]
             .map(|beta| 1.0 - libm::pow(beta, self.step as f64))

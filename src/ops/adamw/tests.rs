@@ -1,4 +1,4 @@
-//! AdamW in f64, and all that computes it compared.
+//! Compares all implementations of AdamW with f64.
 
 use burn::backend::{Flex, ops::FloatTensorOps};
 use burn::tensor::{Device, Tensor};
@@ -103,7 +103,7 @@ fn adamw(bench: &Bench) {
             };
             launch(kernel, &call, groups(len, kernel.constant("BLOCK")));
             if broken {
-                // A norm that is not finite changes nothing else.
+                // A non-finite norm changes nothing else.
                 assert!(!host(&norm)[0].is_finite());
             } else {
                 let expected = truth(&mut state, &g, &step);
@@ -121,7 +121,7 @@ fn adamw(bench: &Bench) {
 #[test]
 fn cpu_path() {
     let mut source = Source::new(17);
-    // Up to more than two blocks; clipped, not clipped for being short, and never clipped.
+    // Up to more than two blocks; clipped, below the max norm, and without clipping.
     for len in SIZES.into_iter().chain([40_001]) {
         for clip_norm in [0.5, 1e6, 0.0] {
             let (parameters, g) = (source.f32([len]), source.f32([len]));
@@ -146,7 +146,7 @@ fn gpu_path() {
     for len in [1, 31, 1025, 70_001] {
         let run = |device: &Device| {
             let g = frozen::<1>(1, [len], device);
-            // What is held elsewhere must not change under its holder.
+            // Shared tensors must not change.
             let before = frozen::<1>(2, [len], device);
             let mut state = AdamWState {
                 parameters: before.clone(),

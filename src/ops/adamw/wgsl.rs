@@ -57,8 +57,8 @@ pub(in crate::ops) fn cases() -> Vec<Case> {
     vec![case(1025).quick()]
 }
 
-/// Parameters after three steps, so that wrong moments show in them, with the last norm and the initial
-/// parameters, which must not have changed.
+/// Parameters after three steps, so that wrong moments are detected, with the last norm and the initial parameters,
+/// which must be unchanged.
 fn case(len: usize) -> Case {
     let kernels = ["global_norm", "adamw", "pack"];
     Case::new(format!("adamw, 3 steps of {len} parameters"), &kernels, &[], move |source, _| {

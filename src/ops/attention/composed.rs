@@ -9,14 +9,14 @@ use super::{AttentionForward, AttentionSaved, ClsAttentionGrads, ClsAttentionSav
 use crate::ops::Segments;
 use crate::ops::composed::{columns, indices, rows};
 
-/// Added to a score that must not count; exp of it is 0 in f32.
+/// Added to masked scores; its exp is 0 in f32.
 const MASKED: f32 = -1e30;
 
-/// Most elements of a padded `[S, heads, L, L]`: 32 MiB in f32, well under the 128 MiB that every
-/// WebGPU device binds.
+/// Maximum elements of a padded `[S, heads, L, L]`: 32 MiB in f32, well below the 128 MiB that every WebGPU device
+/// can bind.
 const MOST_SCORES: usize = 8 << 20;
 
-/// Cuts a batch into runs of sequences whose padded scores stay within bounds.
+/// Splits a batch into runs of sequences whose padded scores stay within bounds.
 fn runs(segments: &Segments, heads: usize) -> Vec<std::ops::Range<usize>> {
     let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
     let mut longest = 0;
@@ -36,7 +36,7 @@ fn runs(segments: &Segments, heads: usize) -> Vec<std::ops::Range<usize>> {
     runs
 }
 
-/// One run of sequences, and how to take its rows out of the batch's tensors.
+/// One run of sequences, with the indices of its rows in the batch's tensors.
 struct Run {
     segments: Segments,
     sequences: std::ops::Range<usize>,
@@ -44,18 +44,18 @@ struct Run {
 }
 
 impl Run {
-    /// The rows of this run's tokens, of a tensor with a row for every token.
+    /// The rows of this run's tokens, from a tensor with one row per token.
     fn tokens<B: Backend>(&self, x: &FloatTensor<B>) -> FloatTensor<B> {
         rows::<B>(x.clone(), self.first_row, self.segments.rows())
     }
 
-    /// The rows of this run's sequences, of a tensor with a row for every sequence.
+    /// The rows of this run's sequences, from a tensor with one row per sequence.
     fn sequences<B: Backend>(&self, x: &FloatTensor<B>) -> FloatTensor<B> {
         rows::<B>(x.clone(), self.sequences.start, self.sequences.len())
     }
 }
 
-/// Applies `attend` to each run and puts the `N` results end to end.
+/// Applies `attend` to each run and concatenates the `N` results.
 fn by_runs<B: Backend, const N: usize>(
     segments: &Segments,
     heads: usize,
@@ -75,7 +75,7 @@ fn by_runs<B: Backend, const N: usize>(
     })
 }
 
-/// How packed rows `[T, width]` lie in a padded `[S, heads, L, d]`, and back.
+/// Maps packed rows `[T, width]` to a padded `[S, heads, L, d]`, and back.
 struct Padding<'a> {
     segments: &'a Segments,
     longest: usize,
@@ -104,13 +104,13 @@ impl<'a> Padding<'a> {
         B::float_mul(self.pad::<B>(x), kept)
     }
 
-    /// The `N` tensors of equal width that stand side by side in `x`, each padded.
+    /// The `N` tensors of equal width that are concatenated in `x`, each padded.
     fn pad_parts<B: Backend, const N: usize>(&self, x: FloatTensor<B>) -> [FloatTensor<B>; N] {
         let width = x.shape()[1] / N;
         std::array::from_fn(|i| self.pad::<B>(columns::<B>(x.clone(), i * width, width)))
     }
 
-    /// Rows of one per segment, `[S, H]`, as `[S, heads, 1, d]`.
+    /// One row per segment, `[S, H]`, as `[S, heads, 1, d]`.
     fn single<B: Backend>(&self, x: FloatTensor<B>) -> FloatTensor<B> {
         let width = x.shape()[1];
         self.split_heads::<B>(x, 1, width)
@@ -145,7 +145,7 @@ impl<'a> Padding<'a> {
         B::float_select(flat, 0, sources)
     }
 
-    /// One of two values for each place of the padded batch: a token's, or the padding's.
+    /// One of two values for each position of the padded batch: for tokens, or for padding.
     fn per_place<B: Backend>(
         &self,
         like: &FloatTensor<B>,
@@ -181,7 +181,7 @@ fn attend<B: Backend>(
     scores: FloatTensor<B>,
     v: FloatTensor<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    // The largest score is a constant to the gradient: a softmax does not change by a shift.
+    // The maximum is a constant for the gradient, because softmax is invariant under shifts.
     let largest = B::float_detach(B::float_max_dim(scores.clone(), 3));
     let exps = B::float_exp(B::float_sub(scores, largest.clone()));
     let sums = B::float_sum_dim(exps.clone(), 3);
@@ -189,7 +189,7 @@ fn attend<B: Backend>(
     (out, B::float_add(B::float_log(sums), largest))
 }
 
-/// Gradients by padded `q`, `k` and `v` (all `[S, heads, length, d]`).
+/// Gradients with respect to padded `q`, `k` and `v` (all `[S, heads, length, d]`).
 fn attend_backward<B: Backend>(
     padding: &Padding,
     g: FloatTensor<B>,

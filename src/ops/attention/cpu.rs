@@ -1,5 +1,5 @@
-//! Attention within the segments of a packed batch: one task a segment, one head at a time, all
-//! of a head's operands in a scratch that fits the cache.
+//! Attention within the segments of a packed batch: one task per segment, one head at a time, with all operands of a
+//! head in a scratch buffer that fits the cache.
 
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
@@ -16,7 +16,7 @@ use crate::ops::cpu::parallel;
 
 /// Widths are padded to this many floats, so that inner loops have no remainder.
 const LANES: usize = 16;
-/// Rows computed together, to use each loaded operand several times.
+/// Rows computed together, to reuse each loaded operand.
 const ROWS: usize = 4;
 
 /// One head's rows of an operand, copied out of the packed tensor.
@@ -122,7 +122,7 @@ fn multiply_rows<const N: usize>(
     }
 }
 
-/// Turns scores into weights that sum to 1; returns the log of the denominator.
+/// Converts scores to weights that sum to 1; returns the log of the denominator.
 #[inline(always)]
 fn softmax(scores: &mut [f32], keys: usize) -> f32 {
     let largest = scores[..keys].iter().copied().fold(f32::MIN, f32::max);
@@ -133,7 +133,7 @@ fn softmax(scores: &mut [f32], keys: usize) -> f32 {
     largest + sum.ln()
 }
 
-/// The operands of one segment and how a head finds its columns in them.
+/// The operands of one segment, and the columns of each head.
 struct Segment<'a> {
     /// Query rows, `q_stride` floats each; head `h` at `h * width`.
     q: &'a [f32],
@@ -182,7 +182,7 @@ impl Segment<'_> {
         }
     }
 
-    /// Writes the gradients of queries, keys and values where the operands stand.
+    /// Writes the gradients of queries, keys and values at the positions of the operands.
     #[inline(always)]
     fn backward(&self, g: &[f32], out: &[f32], log_sums: &[f32], grads: &mut SegmentGrads) {
         let whole = self.heads * self.width;
@@ -224,11 +224,11 @@ impl Segment<'_> {
     }
 }
 
-/// Where the gradients of one segment go.
+/// Destinations of the gradients of one segment.
 struct SegmentGrads<'a> {
     q: &'a mut [f32],
     q_stride: usize,
-    /// Absent where queries, keys and values are one tensor: then all go to `q`.
+    /// Absent if queries, keys and values are one tensor: all gradients then go to `q`.
     kv: Option<&'a mut [f32]>,
 }
 
@@ -245,7 +245,7 @@ impl SegmentGrads<'_> {
     }
 }
 
-/// The operands of segment `range` where `qkv` is one tensor of `3H` columns.
+/// The operands of segment `range` if `qkv` is one tensor of `3H` columns.
 fn fused<'a>(qkv: &'a [f32], range: std::ops::Range<usize>, heads: usize, h: usize) -> Segment<'a> {
     let rows = &qkv[range.start * 3 * h..range.end * 3 * h];
     Segment {

@@ -1,4 +1,4 @@
-//! Multi-head attention within the segments of a packed batch, of all rows or of the first of each segment.
+//! Multi-head attention within the segments of a packed batch, for all rows or only for the first of each segment.
 
 mod composed;
 mod cpu;
@@ -18,7 +18,7 @@ use super::operands::operands;
 pub(in crate::ops) use probe::cases;
 pub use wgsl::WIDEST_HEAD;
 
-/// What a forward pass gives for training: N is the number of queries.
+/// The result of a forward pass for training; N is the number of queries.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct AttentionForward<B: Backend> {
     /// The output, `[N, H]`.
@@ -27,7 +27,7 @@ pub(crate) struct AttentionForward<B: Backend> {
     pub log_sums: FloatTensor<B>,
 }
 
-/// What the backward pass of [`Attention::packed_attention`] takes.
+/// Inputs of the backward pass of [`Attention::packed_attention`].
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct AttentionSaved<B: Backend> {
     /// Queries, keys and values, `[T, 3H]`.
@@ -44,7 +44,7 @@ pub(crate) struct AttentionSaved<B: Backend> {
 
 operands!(AttentionSaved { qkv, out, log_sums; with segments, heads });
 
-/// What the backward pass of [`Attention::attention_cls`] takes.
+/// Inputs of the backward pass of [`Attention::attention_cls`].
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct ClsAttentionSaved<B: Backend> {
     /// One query for each segment, `[S, H]`.
@@ -66,24 +66,24 @@ operands!(ClsAttentionSaved { q, kv, out, log_sums; with segments, heads });
 /// Gradients of [`Attention::attention_cls`].
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct ClsAttentionGrads<B: Backend> {
-    /// By the queries, `[S, H]`.
+    /// With respect to the queries, `[S, H]`.
     pub q: FloatTensor<B>,
-    /// By keys and values, `[T, 2H]`.
+    /// With respect to keys and values, `[T, 2H]`.
     pub kv: FloatTensor<B>,
 }
 
 /// `softmax(q k^T / sqrt(H / heads)) v`.
 #[backend_extension(Cube, Flex, Autodiff)]
 pub(crate) trait Attention: Backend {
-    /// Of all rows: `qkv [T, 3H]` holds query, key and value side by side; returns `[T, H]`.
+    /// For all rows: `qkv [T, 3H]` is query, key and value concatenated; returns `[T, H]`.
     fn packed_attention(
         qkv: FloatTensor<Self>,
         segments: Segments,
         heads: usize,
     ) -> FloatTensor<Self>;
 
-    /// Of one query per segment, for a last layer of which only `[CLS]` is wanted: `q [S, H]`,
-    /// `kv [T, 2H]`; returns `[S, H]`.
+    /// For one query per segment, in a last layer of which only `[CLS]` is needed: `q [S, H]`, `kv [T, 2H]`; returns
+    /// `[S, H]`.
     fn attention_cls(
         q: FloatTensor<Self>,
         kv: FloatTensor<Self>,
@@ -102,7 +102,7 @@ pub(crate) trait AttentionKernels: Backend {
         heads: usize,
     ) -> AttentionForward<Self>;
 
-    /// Its gradient by `qkv`, from that of the output, `g [T, H]`.
+    /// Its gradient with respect to `qkv`, from that of the output, `g [T, H]`.
     fn packed_attention_backward(
         g: FloatTensor<Self>,
         #[extension_type] saved: AttentionSaved<Self>,
@@ -123,7 +123,7 @@ pub(crate) trait AttentionKernels: Backend {
     ) -> ClsAttentionGrads<Self>;
 }
 
-/// Attention of all rows: `qkv [T, 3H]` holds query, key and value side by side; returns `[T, H]`.
+/// Attention of all rows: `qkv [T, 3H]` is query, key and value concatenated; returns `[T, H]`.
 pub fn attention(qkv: Tensor<2>, segments: &Segments, heads: usize) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::packed_attention(qkv.into_dispatch(), segments.clone(), heads))
 }

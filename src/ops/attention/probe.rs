@@ -3,8 +3,7 @@
 use crate::ops::Segments;
 use crate::ops::probe::{Case, Names, segments};
 
-/// How many heads, their width, and the kernels that it takes: two forward and two backward, of all rows and
-/// of `[CLS]` only.
+/// Number of heads, their width, and the kernels: two forward and two backward, for all rows and for `[CLS]` only.
 struct Heads {
     heads: usize,
     head: usize,
@@ -54,7 +53,7 @@ macro_rules! by_head {
 }
 
 pub(in crate::ops) fn cases() -> Vec<Case> {
-    // A sequence longer than the keys that any variant holds at once, and one of a single token.
+    // A sequence longer than the keys that any variant stages at once, and one with a single token.
     let segments = segments(&[101, 1, 34]);
     let sizes = [
         by_head!(3, 9, "16"),
@@ -69,7 +68,7 @@ pub(in crate::ops) fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     for size in &sizes {
         for mut case in [size.whole(&segments), size.cls(&segments)] {
-            // Scores that differ, so that the softmax is not the mean of all values.
+            // Different scores, so that the softmax is not the mean of all values.
             case.spread = 3.0;
             // Wider heads take drivers seconds to compile, which would delay every start.
             all.push(if size.head == 32 { case.quick() } else { case });

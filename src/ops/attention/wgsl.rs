@@ -94,11 +94,11 @@ fn fits(width: usize, heads: usize) -> bool {
     WEB || width / heads <= WIDEST_HEAD
 }
 
-/// Widest head that the shaders hold in registers.
+/// Maximum head width of the shaders.
 pub const WIDEST_HEAD: usize = 128;
 
-/// The axes of the variant for a head: the smallest that it fits, and whether the head has just its size and
-/// all tensors begin at quads.
+/// The axes of the variant for a head: the smallest size that fits, and whether the head has exactly this size and all
+/// tensors start at quads.
 fn choose(head: u32, tensors: &[&CubeTensor]) -> (Head, bool) {
     let fit = Head::ALL.into_iter().find(|fit| head <= fit.size()).expect("checked by the caller");
     (fit, head == fit.size() && tensors.iter().all(|tensor| aligned(tensor)))

@@ -25,7 +25,7 @@ pub(crate) trait ClsRows: Backend {
 /// The gradient of gathering.
 #[backend_extension(Cube, Flex)]
 pub(crate) trait ClsRowsKernels: Backend {
-    /// The rows of `g [S, H]` among zeros, `[T, H]`.
+    /// The rows of `g [S, H]` at the first rows, zeros elsewhere, `[T, H]`.
     fn scatter_cls(g: FloatTensor<Self>, segments: Segments) -> FloatTensor<Self>;
 }
 

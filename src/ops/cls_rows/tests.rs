@@ -1,4 +1,4 @@
-//! Rows of `[CLS]` in f64, and all that gathers them compared.
+//! Compares all implementations of gathering `[CLS]` rows with f64.
 
 use burn::backend::Flex;
 

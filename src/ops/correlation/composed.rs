@@ -7,8 +7,8 @@ use burn::tensor::{Shape, TensorData};
 use super::CorrelationForward;
 use crate::ops::composed::{float_dtype, matmul_tn, rows};
 
-/// Smallest variance of a column that is divided by: a deviation of 1e-5. The variance is held
-/// instead of its root, which has no derivative at a constant column.
+/// Minimum variance of a column: a deviation of 1e-5. The variance is clamped, not its root, which has no derivative at
+/// a constant column.
 const MIN_VARIANCE: f32 = 1e-10;
 
 pub(super) fn correlation<B: Backend>(cls: FloatTensor<B>) -> CorrelationForward<B> {
@@ -20,7 +20,7 @@ pub(super) fn correlation<B: Backend>(cls: FloatTensor<B>) -> CorrelationForward
     let variance = B::float_mul_scalar(B::float_mean_dim(squares, 0), (n as f32 / degrees).into());
     let held = B::float_clamp_min(variance.clone(), MIN_VARIANCE.into());
     let inverse = B::float_recip(B::float_sqrt(held.clone()));
-    // 1 where the variance is above what it is held at, by the sign of the difference.
+    // 1 where the variance is not clamped, from the sign of the difference.
     let moves = B::float_sign(B::float_sub(
         variance,
         B::float_full(
@@ -44,9 +44,9 @@ pub(super) fn correlation<B: Backend>(cls: FloatTensor<B>) -> CorrelationForward
     CorrelationForward { value, z, scales, off_diagonal }
 }
 
-/// With `c = 2 / (d (d - 1) value (n - 1))` the gradient by z is `dz = c z (R - I)`, half of it through
-/// either factor of R; through the standardisation it is, by column,
-/// `dcls = (dz - mean dz - z moves mean(dz z) n / (n - 1)) / divisor`.
+/// With `c = 2 / (d (d - 1) value (n - 1))`, the gradient with respect to z is `dz = c z (R - I)`, half of it through
+/// each factor of R; through the standardisation it is, by column, `dcls = (dz - mean dz - z moves mean(dz z) n / (n -
+/// 1)) / divisor`.
 pub(super) fn correlation_backward<B: Backend>(
     g: FloatTensor<B>,
     saved: CorrelationForward<B>,

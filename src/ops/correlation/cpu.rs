@@ -1,4 +1,4 @@
-//! The correlation term on the CPU: composed, since nearly all of it is one matrix product.
+//! The correlation term on the CPU: composed, because nearly all of it is one matrix product.
 
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;

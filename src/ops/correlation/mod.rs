@@ -22,14 +22,14 @@ use burn::tensor::Tensor;
 
 pub(in crate::ops) use wgsl::cases;
 
-/// What the forward pass gives, all of which the backward pass takes.
+/// The result of the forward pass; the backward pass needs all of it.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct CorrelationForward<B: Backend> {
     /// The term, `[1]`.
     pub value: FloatTensor<B>,
     /// The standardised columns, `[n, d]`.
     pub z: FloatTensor<B>,
-    /// For each column one over its divisor, and whether that moves with the column (1 or 0); `[d, 2]`.
+    /// For each column one over its divisor, and whether the divisor depends on the column (1 or 0); `[d, 2]`.
     pub scales: FloatTensor<B>,
     /// `R - I`, `[d, d]`.
     pub off_diagonal: FloatTensor<B>,
@@ -38,7 +38,7 @@ pub(crate) struct CorrelationForward<B: Backend> {
 /// The term.
 #[backend_extension(Cube, Flex, Autodiff)]
 pub(crate) trait Correlation: Backend {
-    /// Of the columns of `cls [n, d]`; returns `[1]`.
+    /// The term for the columns of `cls [n, d]`; returns `[1]`.
     fn correlation(cls: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
@@ -48,7 +48,7 @@ pub(crate) trait CorrelationKernels: Backend {
     /// The term with what its gradient takes.
     fn correlation_forward(cls: FloatTensor<Self>) -> CorrelationForward<Self>;
 
-    /// Gradient by `cls`, from that of the term, `g [1]`.
+    /// Gradient with respect to `cls`, from that of the term, `g [1]`.
     fn correlation_backward(
         g: FloatTensor<Self>,
         #[extension_type] saved: CorrelationForward<Self>,

@@ -1,4 +1,4 @@
-//! The correlation term in f64, and all that computes it compared.
+//! Compares all implementations of the correlation term with f64.
 
 use burn::backend::Flex;
 
@@ -20,7 +20,7 @@ kernel_tests!(
     correlation_backward: PRODUCT,
 );
 
-/// Columns with mean 0 and deviation 1, and for each one over its divisor and whether that moves.
+/// Columns with mean 0 and deviation 1, and for each one over its divisor and whether it is not clamped.
 fn standardise(cls: &[f64], [n, d]: [usize; 2]) -> (Vec<f64>, Vec<f64>) {
     let (mut z, mut scales) = (vec![0.0; n * d], Vec::new());
     for c in 0..d {
@@ -48,7 +48,7 @@ fn correlation(off: &[f64], d: usize) -> f64 {
     (dot(off, off) / (d * (d - 1)) as f64).sqrt()
 }
 
-/// Gradient by cls, from the value, z, the scales and `R - I`.
+/// Gradient with respect to cls, from the value, z, the scales and `R - I`.
 fn gradient(
     g: f64,
     value: f64,
@@ -73,11 +73,11 @@ fn gradient(
     all
 }
 
-/// Rows and columns, 2 of either at least.
+/// Rows and columns, at least 2 each.
 const MATRICES: [[usize; 2]; 7] =
     [[33, 31], [2, 3], [3, 2], [17, 129], [127, 33], [200, 17], [129, 65]];
 
-/// Values of which the third column hardly differs, so that its deviation is held.
+/// Values whose third column is nearly constant, so that its deviation is clamped.
 fn cls(source: &mut Source, [n, d]: [usize; 2]) -> Vec<f64> {
     let hold = |(i, x): (usize, f64)| if i % d == 2 { 0.25 } else { x };
     source.exact(n * d).into_iter().enumerate().map(hold).collect()
@@ -98,7 +98,7 @@ fn correlation_standardise(bench: &Bench) {
             launch(kernel, &call, groups(d, kernel.constant("COLUMNS")));
             let expected = standardise(&cls, size);
             check(kernel, &format!("z {size:?}"), &expected.0, &z);
-            // A held column's are of another size than the rest: each by its own.
+            // The scales of a clamped column differ in magnitude: compare each with its own.
             let relative = tolerance::of(kernel.entry).relative;
             for (expected, found) in expected.1.iter().zip(host(&scales)) {
                 let near = (expected - found).abs() <= relative * expected;
@@ -157,13 +157,13 @@ fn correlation_backward(bench: &Bench) {
         let tile = kernel.constant("TILE") as usize;
         for size @ [n, d] in bench.sizes(MATRICES) {
             let (z, scales) = standardise(&cls(&mut Source::new(86), size), size);
-            // A held column's factor of 1e5 would be all that the comparison sees.
+            // A clamped column's factor of 1e5 would dominate the comparison.
             let tame = |scale: f64| if scale > 1e4 { 2.0 } else { scale };
             let (z, scales) =
                 (rounded(&z), rounded(&scales.into_iter().map(tame).collect::<Vec<_>>()));
             let off = rounded(&off_diagonal(&z, size));
             let value = rounded(&[correlation(&off, d)]);
-            // Two rows have correlations of 1 and -1 whatever they are: what is left is rounding.
+            // Two rows always have correlations of 1 and -1; the rest is rounding error.
             let factor = if n == 2 { 1.0 } else { 64.0 };
             let dcls = bench.gpu.output([n, d]);
             let call = shaders::correlation_backward::Arguments {

@@ -80,7 +80,7 @@ pub(in crate::ops) fn cases() -> Vec<Case> {
     let forward = ["correlation_standardise", "correlation_matrix", "correlation_finish"];
     let backward: &[_] = &["correlation_backward"];
     let name = format!("correlation, {rows} rows of {width}");
-    // Magnified, or the gradient would be lost in what is allowed.
+    // Magnified, or the gradient would be below the tolerance.
     let case = Case::new(name, &forward, &[("[CLS]", [rows, width], backward)], |_, i| {
         super::correlation(i[0].clone()).reshape([1, 1]) * 100.0
     });

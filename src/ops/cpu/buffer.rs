@@ -9,7 +9,7 @@ use burn::tensor::{DType, TensorData};
 
 pub(in crate::ops) type Float = FloatTensor<Flex>;
 
-/// The elements in row-major order; copied only where the tensor is a strided view.
+/// The elements in row-major order; copied only if the tensor is a strided view.
 pub(in crate::ops) fn values(tensor: &Float) -> Cow<'_, [f32]> {
     match tensor.as_slice::<f32>() {
         Some(slice) => Cow::Borrowed(slice),
@@ -21,12 +21,12 @@ pub(in crate::ops) fn values(tensor: &Float) -> Cow<'_, [f32]> {
     }
 }
 
-/// Non-negative integers, whichever width the backend keeps them in.
+/// Non-negative integers, for any integer width of the backend.
 pub(in crate::ops) fn indices(tensor: IntTensor<Flex>) -> Vec<usize> {
     tensor.into_data().iter::<i64>().map(|index| index as usize).collect()
 }
 
-/// Takes the elements out, without a copy where nobody else holds the tensor.
+/// Takes the elements, without a copy if the tensor is not shared.
 pub(in crate::ops) fn into_values(tensor: Float) -> Vec<f32> {
     match tensor.into_data().try_into_vec::<f32>() {
         Ok(values) => values,

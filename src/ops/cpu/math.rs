@@ -5,7 +5,7 @@
 /// Cody and Waite's reduction by powers of two, and the polynomial of Cephes' `expf`.
 #[inline(always)]
 pub(in crate::ops) fn exp(x: f32) -> f32 {
-    // Adding and taking away 1.5 * 2^23 rounds to the nearest integer.
+    // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
     let n = x * std::f32::consts::LOG2_E + ROUND;

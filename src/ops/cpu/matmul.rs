@@ -2,7 +2,7 @@
 
 use super::parallel;
 
-/// A matrix in memory: elements, and the distances from one row and one column to the next.
+/// A matrix in memory: elements, and the strides of rows and columns.
 #[derive(Clone, Copy)]
 pub(in crate::ops) struct View<'a> {
     pub data: &'a [f32],
@@ -33,8 +33,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// `dst = scale * lhs rhs`, or `dst += ..` where `add`; `dst` holds `m` rows of `stride` floats,
-/// of which the first `n` are written. `lhs [m, k]`, `rhs [k, n]`.
+/// `dst = scale * lhs rhs`, or `dst += ..` if `add`; `dst` has `m` rows of `stride` floats, of which the first `n` are
+/// written. `lhs [m, k]`, `rhs [k, n]`.
 #[allow(clippy::too_many_arguments)]
 fn product(
     dst: &mut [f32],

@@ -1,5 +1,4 @@
-//! What the operations share on the CPU: Flex's tensors as slices, work on all cores, and products by the
-//! `gemm` crate.
+//! Shared by the operations on the CPU: Flex tensors as slices, parallel work, and products with the `gemm` crate.
 //!
 //! Everything is computed in f32. A result depends on its inputs only, not on the number of cores, so a resumed
 //! run equals an uninterrupted one.

@@ -1,13 +1,13 @@
-//! Work split over rows or sequences: on all cores natively, in turn on wasm.
+//! Splits work over rows or sequences: on all cores on native targets, sequentially on wasm.
 //!
-//! How the work is split depends on its size alone, never on the number of cores, so that results
-//! are the same on any machine of the same instruction set.
+//! The split depends only on the size of the work, never on the number of cores, so results are the same on all
+//! machines with the same instruction set.
 
 #[cfg(not(target_arch = "wasm32"))]
 use rayon::prelude::*;
 
-/// Rows that one task takes: enough to pay for packing a weight matrix, few enough to stay in
-/// the second-level cache and to share out evenly.
+/// Rows per task: enough to amortise packing a weight matrix, few enough to stay in the second-level cache and to
+/// balance the load.
 pub(in crate::ops) fn rows_per_task(rows: usize) -> usize {
     if rows >= 1024 { 256 } else { rows.div_ceil(4).next_multiple_of(16).max(16) }
 }
@@ -34,7 +34,7 @@ pub(in crate::ops) fn each<T>(items: Vec<T>, task: impl Fn(usize, T)) {
     items.into_iter().enumerate().for_each(|(i, item)| task(i, item));
 }
 
-/// Cuts a matrix of `width` columns into the rows of each range; the ranges lie end to end.
+/// Splits a matrix of `width` columns into the rows of each range; the ranges are contiguous.
 pub(in crate::ops) fn split_rows(
     mut matrix: &mut [f32],
     width: usize,

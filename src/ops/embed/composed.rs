@@ -13,7 +13,7 @@ pub(super) fn embed_layer_norm<B: Backend>(inputs: EmbedInputs<B>) -> FloatTenso
     add_layer_norm::<B>(sum(inputs)).y
 }
 
-/// The sum of the three embeddings, `[T, H]`, as what is to be normalised, with a residual of zeros.
+/// The sum of the three embeddings, `[T, H]`, as input of the normalisation, with a residual of zeros.
 pub(super) fn sum<B: Backend>(inputs: EmbedInputs<B>) -> AddLayerNormInputs<B> {
     let EmbedInputs { words, positions, types, gamma, beta, ids, epsilon } = inputs;
     let count = ids.shape().num_elements() / 2;

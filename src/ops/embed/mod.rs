@@ -14,14 +14,14 @@ use burn::tensor::{Int, Tensor};
 
 pub(in crate::ops) use wgsl::{cases, subgroup_cases};
 
-/// What it takes.
+/// Inputs of the operation.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct EmbedInputs<B: Backend> {
     /// Embeddings of the vocabulary, `[V, H]`.
     pub words: FloatTensor<B>,
-    /// Of the positions, `[P, H]`.
+    /// Embeddings of the positions, `[P, H]`.
     pub positions: FloatTensor<B>,
-    /// Of the token types, of which the first is taken, `[N, H]`.
+    /// Embeddings of the token types, of which only the first is used, `[N, H]`.
     pub types: FloatTensor<B>,
     /// Scale, `[H]`.
     pub gamma: FloatTensor<B>,
@@ -33,7 +33,7 @@ pub(crate) struct EmbedInputs<B: Backend> {
     pub epsilon: f32,
 }
 
-/// The embedding. Its gradient is that of a layer normalisation, and sums of rows by burn's operations.
+/// The embedding. Its gradient uses that of a layer normalisation, and row sums by burn's operations.
 #[backend_extension(Cube, Flex, Autodiff)]
 pub(crate) trait Embed: Backend {
     /// The normalised sums, `[T, H]`.
@@ -45,14 +45,14 @@ pub(crate) trait Embed: Backend {
 pub struct Tables<'a> {
     /// Embeddings of the vocabulary, `[V, H]`.
     pub words: &'a Tensor<2>,
-    /// Of the positions, `[P, H]`.
+    /// Embeddings of the positions, `[P, H]`.
     pub positions: &'a Tensor<2>,
-    /// Of the token types, of which the first is taken, `[N, H]`.
+    /// Embeddings of the token types, of which only the first is used, `[N, H]`.
     pub types: &'a Tensor<2>,
 }
 
-/// `LN(words[token] + positions[position] + types[0])` with `gamma` and `beta` `[H]`; `ids [2T]` holds the
-/// tokens, then their positions. Returns `[T, H]`.
+/// `LN(words[token] + positions[position] + types[0])` with `gamma` and `beta` `[H]`; `ids [2T]` contains the tokens,
+/// then their positions. Returns `[T, H]`.
 pub fn embed_layer_norm(
     tables: Tables<'_>,
     gamma: &Tensor<1>,

@@ -14,7 +14,7 @@ use crate::ops::Kernels;
 use crate::ops::differentiate::backward_step;
 use crate::ops::layer_norm::{AddLayerNormForward, LayerNormSaved, norm_grads};
 
-/// What the backward pass takes.
+/// Inputs of the backward pass.
 #[derive(Clone, Debug)]
 struct EmbedSaved<B: Kernels> {
     norm: LayerNormSaved<B>,

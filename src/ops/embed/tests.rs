@@ -1,4 +1,4 @@
-//! Embeddings in f64, and all that computes them compared.
+//! Compares all implementations of embeddings with f64.
 
 use burn::backend::{Flex, ops::IntTensorOps};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -17,7 +17,7 @@ use crate::ops::wgsl::launch::launch;
 
 kernel_tests!(embed_layer_norm: NORMALISED);
 
-/// `words[token] + positions[place] + types[0]`, ids outside a table taken for its last row.
+/// `words[token] + positions[place] + types[0]`; ids outside a table read its last row.
 fn embed(tables: [&[f64]; 3], tokens: &[i32], places: &[i32], width: usize) -> Vec<f64> {
     let [words, positions, types] = tables;
     let row = |table: &[f64], id: i32, c: usize| {
@@ -36,7 +36,7 @@ fn embed_layer_norm(bench: &Bench) {
             let mut source = Source::new(64);
             let tables = TABLES.map(|rows| source.exact(rows * h));
             let (gamma, beta) = (source.exact(h), source.exact(h));
-            // Some ids lie outside their tables.
+            // Some ids are outside their tables.
             let ids = |m: usize| (0..t).map(move |i| ((i * 5 + 1) % (m + 2)) as i32 - 1);
             let (tokens, places): (Vec<i32>, Vec<i32>) = (ids(19).collect(), ids(7).collect());
             let words: Vec<u32> = tokens.iter().chain(&places).map(|id| *id as u32).collect();

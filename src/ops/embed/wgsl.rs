@@ -19,7 +19,7 @@ impl Embed for CubeBackend {
     }
 }
 
-/// By hand, since the ids are contiguous too.
+/// Implemented manually, because the ids must be contiguous too.
 impl Operands for EmbedInputs<CubeBackend> {
     fn all(&self, test: &impl Fn(&CubeTensor) -> bool) -> bool {
         let Self { words, positions, types, gamma, beta, .. } = self;
@@ -65,7 +65,7 @@ pub(in crate::ops) fn cases() -> Vec<Case> {
     vec![case([31, 32], "embed_layer_norm_wide"), case([513, 33], "embed_layer_norm").quick()]
 }
 
-/// Those of a GPU with subgroups.
+/// Cases for a GPU with subgroups.
 pub(in crate::ops) fn subgroup_cases() -> Vec<Case> {
     let extensions = Extensions { subgroups: true, ..Extensions::NONE };
     vec![case([513, 67], "embed_layer_norm_subgroup").extended(extensions, "subgroups")]

@@ -1,4 +1,4 @@
-//! Flat vectors: windows on them, and vectors joined to one.
+//! Flat vectors: slicing and concatenation.
 
 mod cpu;
 mod step;
@@ -16,11 +16,11 @@ use burn::tensor::{Slice, Tensor};
 
 pub(in crate::ops) use wgsl::{cases, owned};
 
-/// Vectors, and where each begins in a flat one.
+/// Vectors, and the offset of each in a flat one.
 #[derive(Clone, Debug)]
 pub(crate) struct Pieces<B: Backend>(pub Vec<(usize, FloatTensor<B>)>);
 
-/// burn derives this for structs of a fixed number of tensors only.
+/// burn can derive this only for structs with a fixed number of tensors.
 impl<B: Backend> ExtensionType<B> for Pieces<B> {
     type Target = Pieces<Dispatch>;
 
@@ -54,18 +54,18 @@ impl<B: Backend> ExtensionType<B> for Pieces<B> {
     }
 }
 
-/// Cutting.
+/// Slicing.
 #[backend_extension(Cube, Flex, Autodiff)]
 pub(crate) trait FlatVector: Backend {
-    /// Elements `offset..offset + len` of `flat [P]`, without a copy where the device can do that. Not
-    /// differentiable by `flat`.
+    /// Elements `offset..offset + len` of `flat [P]`, without a copy if the device supports that. Not differentiable
+    /// with respect to `flat`.
     fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self>;
 }
 
-/// Joining.
+/// Concatenation.
 #[backend_extension(Cube, Flex)]
 pub(crate) trait FlatVectorKernels: Backend {
-    /// Writes every piece to its place in `flat [P]`.
+    /// Writes every piece to its offset in `flat [P]`.
     fn pack(flat: FloatTensor<Self>, #[extension_type] pieces: Pieces<Self>) -> FloatTensor<Self>;
 }
 
@@ -74,26 +74,26 @@ fn composed_cut<B: Backend>(flat: FloatTensor<B>, offset: usize, len: usize) -> 
     B::float_slice(flat, &[Slice::from(offset..offset + len)])
 }
 
-/// Elements `offset..offset + len` of `flat`, without a copy where the device can do that. Not
-/// differentiable by `flat`.
+/// Elements `offset..offset + len` of `flat`, without a copy if the device supports that. Not differentiable with
+/// respect to `flat`.
 pub fn cut(flat: &Tensor<1>, offset: usize, len: usize) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::cut(flat.clone().into_dispatch(), offset, len))
 }
 
-/// One vector of `len` elements from pieces and where they begin; they cover it without overlap.
+/// One vector of `len` elements from pieces and their offsets, which cover it without overlap.
 ///
 /// # Panics
-/// When there is no piece.
+/// If there are no pieces.
 pub fn join(pieces: &[(usize, Tensor<1>)], len: usize) -> Tensor<1> {
     let flat = Tensor::<1>::empty([len], &pieces[0].1.device());
     let pieces = pieces.iter().map(|(at, piece)| (*at, piece.clone().into_dispatch())).collect();
     Tensor::from_dispatch(Dispatch::pack(flat.into_dispatch(), Pieces(pieces)))
 }
 
-/// Vectors end to end, to be read at once.
+/// Concatenates vectors, to read them back at once.
 ///
 /// # Panics
-/// When there is none.
+/// If there are none.
 pub fn end_to_end(pieces: Vec<Tensor<1>>) -> Tensor<1> {
     let mut len = 0;
     let mut place = |piece: Tensor<1>| {

@@ -1,4 +1,4 @@
-//! Cutting, where gradients are tracked.
+//! Slicing with tracked gradients.
 
 use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::tensor::FloatTensor;
@@ -9,8 +9,8 @@ use crate::ops::differentiate::{frozen, untracked};
 
 impl<B: Kernels, C: CheckpointStrategy> FlatVector for Autodiff<B, C> {
     fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self> {
-        // Each window is tracked by itself: the gradient by the whole would be one of mostly zeros for
-        // every window.
+        // Track each window separately: the gradient of the whole vector would be mostly zeros for each
+        // window.
         let [flat] = frozen::<B, C, _>([flat]);
         untracked::<B, C>(B::cut(flat, offset, len))
     }

@@ -1,4 +1,4 @@
-//! Flat vectors: every path compared.
+//! Compares all implementations of flat vectors.
 
 use burn::backend::Flex;
 use burn::tensor::{Device, Tensor};
@@ -40,7 +40,7 @@ fn pack(bench: &Bench) {
             let mut source = Source::new(89);
             let parts = lengths.map(|length| source.exact(length.max(1)));
             let gpu = parts.each_ref().map(|part| bench.gpu.floats([part.len()], part));
-            // From the last to the first, with one element between them that nothing covers.
+            // From the last to the first, with one uncovered element between them.
             let mut offsets = [0; 6];
             for k in (0..5).rev() {
                 offsets[k] = offsets[k + 1] + lengths[k + 1] + 1;
@@ -89,7 +89,7 @@ fn cpu_path() {
     same("cut", composed_cut::<Flex>(flat.clone(), 3, 7), Flex::cut(flat, 3, 7));
 }
 
-/// More than one dispatch takes.
+/// More vectors than one dispatch supports.
 #[test]
 fn gpu_path() {
     let Some(gpu) = gpu() else { return };

@@ -12,7 +12,7 @@ use crate::ops::wgsl::kernel::{cut, pack};
 use crate::ops::wgsl::kernel_or_composed;
 use crate::ops::wgsl::launch::{by_block, contiguous, count, empty, launch};
 
-/// Vectors that one dispatch of `pack.wgsl` moves.
+/// Vectors per dispatch of `pack.wgsl`.
 const AT_ONCE: usize = 6;
 
 impl FlatVector for CubeBackend {
@@ -20,7 +20,7 @@ impl FlatVector for CubeBackend {
         let (bytes, size) = (flat.dtype.size(), flat.shape().num_elements());
         let start = (offset * bytes) as u64;
         let alignment = flat.client.properties().memory.alignment;
-        // A window on the same memory, where the device lets one begin here.
+        // A window on the same memory, if the device's alignment allows it.
         if !flat.is_contiguous() || !start.is_multiple_of(alignment) {
             return kernel_or_composed(
                 flat,
@@ -59,7 +59,7 @@ fn copy(flat: &CubeTensor, offset: usize, len: usize) -> CubeTensor {
     y
 }
 
-/// The tensor itself where nobody else holds its memory, else a copy: for kernels that work in place.
+/// The tensor itself if its memory is not shared, else a copy: for kernels that work in place.
 pub(in crate::ops) fn owned(tensor: CubeTensor) -> CubeTensor {
     if tensor.handle.can_mut() {
         return tensor;
@@ -71,7 +71,7 @@ pub(in crate::ops) fn owned(tensor: CubeTensor) -> CubeTensor {
 
 /// Writes up to six vectors to their places in `flat`.
 fn write(flat: &CubeTensor, pieces: &[(u32, CubeTensor)]) {
-    // A place that is not used repeats the first vector, with no length.
+    // Unused bindings repeat the first vector, with length 0.
     let source = |k: usize| &pieces.get(k).unwrap_or(&pieces[0]).1;
     let length = |k: usize| pieces.get(k).map_or(0, |(_, piece)| count(piece));
     let offset = |k: usize| pieces.get(k).map_or(0, |(at, _)| *at);

@@ -19,7 +19,7 @@ pub(in crate::ops) use wgsl::cases;
 /// The function.
 #[backend_extension(Cube, Flex, Autodiff)]
 pub(crate) trait Gelu: Backend {
-    /// Of every element of `[T, O]`.
+    /// Applied to every element of `[T, O]`.
     fn gelu_exact(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 

@@ -1,4 +1,4 @@
-//! GELU in f64, and all that computes it compared.
+//! Compares all implementations of GELU with f64.
 
 use burn::backend::{Flex, ops::FloatTensorOps};
 
@@ -27,12 +27,12 @@ fn normal(x: f64) -> f64 {
     f64::midpoint(1.0, libm::erf(x / std::f64::consts::SQRT_2))
 }
 
-/// Numbers from where the GELU bends, and from far out.
+/// Values near zero, where the GELU is curved, and far from it.
 fn bent(source: &mut Source, count: usize) -> Vec<f64> {
     source.exact(count).into_iter().map(|x| if x > 0.95 { 9.0 * x } else { 4.0 * x }).collect()
 }
 
-/// Fewer and more than a workgroup's block.
+/// Fewer and more elements than a workgroup's block.
 const COUNTS: [usize; 7] = [1025, 1, 2, 17, 127, 1024, 4097];
 
 fn gelu_forward(bench: &Bench) {

@@ -9,7 +9,7 @@ use crate::ops::cpu::buffer::{dims, into_values, matrix, values, vector};
 use crate::ops::cpu::parallel;
 use crate::ops::saved::Output;
 
-/// Partial sums side by side: lets the compiler vectorise a sum without reordering it at will.
+/// Interleaved partial sums, so that the compiler can vectorise a sum with a fixed order.
 const LANES: usize = 16;
 
 #[inline(always)]
@@ -25,7 +25,7 @@ fn sum(values: impl Fn(usize) -> f32, n: usize) -> f32 {
     lanes.iter().sum::<f32>() + tail
 }
 
-/// Makes a row's mean 0 and its variance 1; returns one over its deviation.
+/// Normalises a row to mean 0 and variance 1; returns one over its deviation.
 #[inline(always)]
 pub(in crate::ops) fn normalise(row: &mut [f32], epsilon: f32) -> f32 {
     let n = row.len();
@@ -144,7 +144,7 @@ impl LayerNormKernels for Flex {
         matrix(y, t, width)
     }
 
-    /// Rows add up in blocks of a size that does not hang on the number of cores.
+    /// Rows are summed in blocks of a size that does not depend on the number of cores.
     fn column_sums(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let (t, width) = dims(&x);
         let x = values(&x);

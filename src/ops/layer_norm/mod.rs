@@ -1,5 +1,5 @@
-//! Residual and layer normalisation: `LN(x + residual) = n gamma + beta`, where n has the mean 0 and the
-//! (biased) variance 1 in each row.
+//! Residual and layer normalisation: `LN(x + residual) = n gamma + beta`, where each row of n has mean 0 and (biased)
+//! variance 1.
 
 pub(in crate::ops) mod composed;
 mod cpu;
@@ -20,7 +20,7 @@ pub(in crate::ops) use cpu::{add, normalise, scale_and_shift};
 pub(in crate::ops) use step::norm_grads;
 pub(in crate::ops) use wgsl::{cases, row_group, subgroup_cases};
 
-/// What it takes.
+/// Inputs of the operation.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct AddLayerNormInputs<B: Backend> {
     /// `[T, H]`.
@@ -37,7 +37,7 @@ pub(crate) struct AddLayerNormInputs<B: Backend> {
 
 operands!(AddLayerNormInputs { x, residual, gamma, beta; with epsilon });
 
-/// What the forward pass gives for training.
+/// The result of the forward pass for training.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct AddLayerNormForward<B: Backend> {
     /// The output, `[T, H]`.
@@ -48,7 +48,7 @@ pub(crate) struct AddLayerNormForward<B: Backend> {
     pub inverse_deviation: FloatTensor<B>,
 }
 
-/// What the backward pass takes.
+/// Inputs of the backward pass.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct LayerNormSaved<B: Backend> {
     /// See [`AddLayerNormForward::normalised`].
@@ -71,12 +71,12 @@ pub(crate) trait LayerNorm: Backend {
 /// Its forward pass for training, and its gradient.
 #[backend_extension(Cube, Flex)]
 pub(crate) trait LayerNormKernels: Backend {
-    /// The output with what its gradient takes.
+    /// The output with the inputs of its gradient.
     fn add_layer_norm_forward(
         #[extension_type] inputs: AddLayerNormInputs<Self>,
     ) -> AddLayerNormForward<Self>;
 
-    /// Gradient by x, and equally by the residual, from that of the output, `g [T, H]`.
+    /// Gradient with respect to x, which is also that of the residual, from that of the output, `g [T, H]`.
     fn add_layer_norm_backward(
         g: FloatTensor<Self>,
         #[extension_type] saved: LayerNormSaved<Self>,
@@ -89,7 +89,7 @@ pub(crate) trait LayerNormKernels: Backend {
         beta: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// Sum over the rows of `x [T, O]`, `[O]`: from a gradient, that by a bias or a shift.
+    /// Sum over the rows of `x [T, O]`, `[O]`: the gradient of a bias or a shift from that of the output.
     fn column_sums(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 

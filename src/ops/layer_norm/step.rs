@@ -14,7 +14,7 @@ use crate::ops::operands::Tensors;
 use crate::ops::saved::{Output, SavedInput};
 use crate::ops::{Kernels, wgsl};
 
-/// Gradients of a layer normalisation by its gamma and its beta, where they are trained.
+/// Gradients of a layer normalisation with respect to gamma and beta, if they are trained.
 pub(in crate::ops) fn norm_grads<B: Kernels>(
     g: &FloatTensor<B>,
     normalised: &FloatTensor<B>,

@@ -1,4 +1,4 @@
-//! Layer normalisation in f64, and all that computes it compared.
+//! Compares all implementations of layer normalisation with f64.
 
 use burn::backend::Flex;
 
@@ -122,7 +122,7 @@ fn add_layer_norm_infer(bench: &Bench) {
 fn add_layer_norm_backward(bench: &Bench) {
     for kernel in bench.variants("add_layer_norm_backward") {
         for size @ [t, h] in bench.sizes(row_sizes()) {
-            // Any numbers: what was normalised need not have been.
+            // Any values; they need not be normalised.
             let mut source = Source::new(63);
             let [g, n] = [(); 2].map(|()| source.exact(t * h));
             let (inverses, gamma) = (source.exact(t), source.exact(h));
@@ -174,7 +174,7 @@ fn cpu_path() {
         same(&what("inverse deviation"), deviation, found.inverse_deviation);
         let fused = Flex::add_layer_norm(inputs).values;
         same(&what("add_layer_norm without state"), expected.y.clone(), fused);
-        // Two columns normalise to -1 and 1 whatever they were: nothing flows back.
+        // Two columns always normalise to -1 and 1, so the gradient is zero.
         if h > 2 {
             let saved = saved(expected, gamma);
             same(

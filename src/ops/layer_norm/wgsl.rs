@@ -55,12 +55,12 @@ impl LayerNormKernels for CubeBackend {
     }
 }
 
-/// From this width on, or with so few rows, a row is worth a whole workgroup.
+/// From this width on, or with this few rows, each row gets a whole workgroup.
 const WIDE: u32 = 1024;
 const FEW_ROWS: u32 = 512;
 
-/// How rows on the device of `like` are divided among workgroups. A software adapter gains nothing from many
-/// threads per row, nor from subgroups.
+/// The distribution of rows over workgroups on the device of `like`. Many threads per row, or subgroups, do not speed
+/// up a software adapter.
 pub(in crate::ops) fn row_group(rows: u32, width: u32, like: &CubeTensor) -> RowGroup {
     let tuning = tuning(like);
     let busy = width < WIDE && rows >= FEW_ROWS;
@@ -131,7 +131,7 @@ pub(in crate::ops) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Those of a GPU with subgroups.
+/// Cases for a GPU with subgroups.
 pub(in crate::ops) fn subgroup_cases() -> Vec<Case> {
     let size = [513, 67];
     let extensions = Extensions { subgroups: true, ..Extensions::NONE };
@@ -154,7 +154,7 @@ fn case([rows, width]: [usize; 2], forward: &'static str, backward: &'static str
     })
 }
 
-/// As rescoring computes it.
+/// The case as in rescoring.
 fn scoring(size: [usize; 2], forward: &'static str) -> Case {
     case(size, forward, "").without_gradients().renamed("without gradients")
 }

@@ -1,4 +1,4 @@
-//! Linear layers on the CPU, and what adapted layers share with them.
+//! Linear layers on the CPU, with code shared by adapted layers.
 
 use burn::backend::Flex;
 use burn::backend::ops::FloatTensorOps;
@@ -51,7 +51,7 @@ pub(in crate::ops) fn fill_rows(chunk: &mut [f32], bias: &[f32]) -> bool {
     true
 }
 
-/// `g w`, and `+ v a` where the layer has a low-rank term.
+/// `g w`, and `+ v a` if the layer has a low-rank term.
 pub(in crate::ops) fn input_grad(g: Float, w: Float, low_rank: Option<(Float, Float)>) -> Float {
     let ((t, o), (_, k)) = (dims(&g), dims(&w));
     let (g, w) = (values(&g), values(&w));
@@ -66,8 +66,8 @@ pub(in crate::ops) fn input_grad(g: Float, w: Float, low_rank: Option<(Float, Fl
     matrix(tall_product(&g, [k, o], View::rows(&w, k), |_| false, finish), t, k)
 }
 
-/// A weight as a matrix in full precision. Fewer bits are unpacked at every call: the encoder keeps
-/// them in full on the CPU, so only tests come here with others.
+/// A weight as an f32 matrix. Other precisions are unpacked at every call; only tests use them here, because the
+/// encoder stores f32 on the CPU.
 pub(in crate::ops) fn dense(words: Float, storage: Storage) -> Float {
     let Storage { outputs, inputs, precision } = storage;
     if precision == Precision::F32 {
@@ -77,7 +77,7 @@ pub(in crate::ops) fn dense(words: Float, storage: Storage) -> Float {
     matrix(storage.unpack(&words), outputs, inputs)
 }
 
-/// A layer's output from what its activation is applied to.
+/// A layer's output from the input of its activation.
 pub(in crate::ops) fn activate(before: Float, activation: Activation) -> LinearForward<Flex> {
     let y = match activation {
         Activation::Identity => before.clone(),

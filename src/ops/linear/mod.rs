@@ -25,36 +25,36 @@ pub(in crate::ops) use probe::{cases, tiled};
 pub(in crate::ops) use step::{activated, before_activation, through_activation};
 pub(in crate::ops) use wgsl::{activate, dense, input_grad};
 
-/// What a layer takes.
+/// Inputs of a layer.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct LinearInputs<B: Backend> {
     /// `[T, K]`.
     pub x: FloatTensor<B>,
-    /// The weight `[O, K]`, as `storage` says.
+    /// The weight `[O, K]`, stored as described by `storage`.
     pub w: FloatTensor<B>,
     /// `[O]`.
     pub bias: FloatTensor<B>,
-    /// How the weight is stored.
+    /// The storage of the weight.
     pub storage: Storage,
-    /// What is applied to the product.
+    /// The activation.
     pub activation: Activation,
 }
 
 operands!(LinearInputs { x, w, bias; with storage, activation });
 
-/// What the forward pass gives for training, `[T, O]` each.
+/// The result of the forward pass for training, `[T, O]` each.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct LinearForward<B: Backend> {
     /// The output.
     pub y: FloatTensor<B>,
-    /// What the activation was applied to.
+    /// The input of the activation.
     pub before: FloatTensor<B>,
 }
 
 /// The layer.
 #[backend_extension(Cube, Flex, Autodiff)]
 pub(crate) trait Linear: Backend {
-    /// The output, `[T, O]`; `saved` is x as a backward step saves it.
+    /// The output, `[T, O]`; `saved` is x in the form that a backward step saves.
     fn base_linear(
         #[extension_type] inputs: LinearInputs<Self>,
         #[extension_type] saved: SavedInput<Self>,
@@ -64,18 +64,18 @@ pub(crate) trait Linear: Backend {
 /// Its forward pass for training, and its gradients.
 #[backend_extension(Cube, Flex)]
 pub(crate) trait LinearKernels: Backend {
-    /// The output with what its gradient takes.
+    /// The output with the inputs of its gradient.
     fn base_linear_forward(#[extension_type] inputs: LinearInputs<Self>) -> LinearForward<Self>;
 
-    /// `g w`: gradient of `x w^T + bias` by `x`; `g [T, O]`, returns `[T, K]`.
+    /// `g w`: gradient of `x w^T + bias` with respect to `x`; `g [T, O]`, returns `[T, K]`.
     fn base_linear_backward(
         g: FloatTensor<Self>,
         w: FloatTensor<Self>,
         storage: Storage,
     ) -> FloatTensor<Self>;
 
-    /// `g^T x`, row-major: gradient of `x w^T + bias` by a `w` that is trained; `g [T, O]`, `x [T, K]`,
-    /// returns `[O * K]`.
+    /// `g^T x`, row-major: gradient of `x w^T + bias` with respect to a trained `w`; `g [T, O]`, `x [T, K]`, returns
+    /// `[O * K]`.
     fn weight_grad(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
@@ -97,7 +97,7 @@ pub fn linear(
     Activations::new(Dispatch::base_linear(inputs, saved))
 }
 
-/// `x y^T` in full precision: `[n, k]` and `[m, k]` to `[n, m]`.
+/// `x y^T` in f32: `[n, k]` and `[m, k]` to `[n, m]`.
 pub fn product(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
     let [outputs, inputs] = y.dims();
     let storage = Storage { outputs, inputs, precision: Precision::F32 };
@@ -106,7 +106,7 @@ pub fn product(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
     linear(x, &y, &none, Activation::Identity).into_values()
 }
 
-/// `x y` in full precision, without tracking: `[n, k]` and the flat `[k, m]` to `[n, m]`.
+/// `x y` in f32, without tracking: `[n, k]` and the flat `[k, m]` to `[n, m]`.
 pub fn product_of(x: Tensor<2>, y: Tensor<1>) -> Tensor<2> {
     let ([_, outputs], [len]) = (x.dims(), y.dims());
     let storage = Storage { outputs, inputs: len / outputs, precision: Precision::F32 };

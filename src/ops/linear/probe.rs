@@ -5,13 +5,13 @@ use crate::ops::probe::{Case, Names, kernel};
 use crate::ops::wgsl::Extensions;
 use crate::ops::{Precision, Storage, Weights};
 
-/// What may follow a layer.
+/// The activations of a layer.
 const ACTIVATIONS: [Activation; 2] = [Activation::Identity, Activation::Gelu];
 
-/// How the frozen weights of a linear layer may be stored.
+/// The precisions of frozen weights.
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::F16, Precision::Int8];
 
-/// A linear layer's kernel, by activation, storage of the weight, and tile.
+/// A linear layer's kernel by activation, weight precision and tile.
 pub(in crate::ops) fn tiled(
     entry: &str,
     activation: Activation,
@@ -22,7 +22,7 @@ pub(in crate::ops) fn tiled(
     kernel(&format!("{entry}{gelu}_{precision}{tile}"))
 }
 
-/// `forward` and `backward` are the endings of the variants' names.
+/// `forward` and `backward` are the suffixes of the variants' names.
 fn case(
     [rows, inputs, outputs]: [usize; 3],
     activation: Activation,
@@ -42,7 +42,7 @@ fn case(
     })
 }
 
-/// A linear layer whose weight and bias are trained too.
+/// A linear layer with trained weight and bias.
 fn trained([rows, inputs, outputs]: [usize; 3], [tile, grad]: [&str; 2]) -> Case {
     let f32 = Precision::F32;
     let forward = tiled("linear", Activation::Gelu, f32, tile);
@@ -64,8 +64,8 @@ fn trained([rows, inputs, outputs]: [usize; 3], [tile, grad]: [&str; 2]) -> Case
     })
 }
 
-/// Any sizes; sizes that divide by four, with few tiles; the same with many tiles in the output, and
-/// in output and gradient; and the tiles of software. Last, without what the gradient needs.
+/// Any sizes; sizes divisible by four with few tiles; the same with many tiles in the output, and in output and
+/// gradient; and the tiles of software adapters. Last, without saved activations.
 pub(in crate::ops) fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     for f in ACTIVATIONS {

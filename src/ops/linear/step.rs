@@ -13,8 +13,7 @@ use crate::ops::operands::Tensors;
 use crate::ops::saved::{Output, SavedInput};
 use crate::ops::{Kernels, Precision, Storage, wgsl};
 
-/// Gradient of what an activation was applied to, from that of its result; `before` is saved only where
-/// there is an activation.
+/// Gradient of the input of an activation from that of its output; `before` is saved only if there is an activation.
 pub(in crate::ops) fn through_activation<B: Kernels>(
     g: FloatTensor<B>,
     before: Option<FloatTensor<B>>,
@@ -25,7 +24,7 @@ pub(in crate::ops) fn through_activation<B: Kernels>(
     }
 }
 
-/// What the backward step of an activation needs.
+/// The saved state of an activation's backward step.
 pub(in crate::ops) fn before_activation<B: Kernels>(
     before: FloatTensor<B>,
     activation: Activation,
@@ -36,7 +35,7 @@ pub(in crate::ops) fn before_activation<B: Kernels>(
     }
 }
 
-/// An output, which the next layer saves as what its activation was applied to, where there is one.
+/// An output, which the next layer saves as the input of its activation, if there is one.
 pub(in crate::ops) fn activated<B: Kernels, C: CheckpointStrategy>(
     y: Tracked<B, C>,
     before: Option<FloatTensor<B>>,
@@ -49,14 +48,14 @@ pub(in crate::ops) fn activated<B: Kernels, C: CheckpointStrategy>(
     }
 }
 
-/// What the backward pass takes.
+/// Inputs of the backward pass.
 #[derive(Clone, Debug)]
 struct LinearSaved<B: Kernels> {
-    /// x, where the weight is trained.
+    /// x, if the weight is trained.
     input: Option<SavedInput<B>>,
     w: FloatTensor<B>,
     storage: Storage,
-    /// What the activation was applied to, where there is one.
+    /// The input of the activation, if there is one.
     before: Option<FloatTensor<B>>,
 }
 

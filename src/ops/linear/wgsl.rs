@@ -57,7 +57,7 @@ fn composed_forward(inputs: LinearInputs<CubeBackend>) -> LinearForward<CubeBack
     activate(composed::linear::<CubeBackend>(x, dense(w, storage), bias), activation)
 }
 
-/// A layer's output from what its activation is applied to.
+/// A layer's output from the input of its activation.
 pub(in crate::ops) fn activate(
     before: CubeTensor,
     activation: Activation,
@@ -76,7 +76,7 @@ pub(in crate::ops) fn dense(words: CubeTensor, storage: Storage) -> CubeTensor {
     CubeBackend::float_reshape(words, Shape::new([outputs, inputs]))
 }
 
-/// The layer. What its activation was applied to is meaningless where it is not kept.
+/// The layer. The input of its activation is undefined if it is not saved.
 fn forward(inputs: &LinearInputs<CubeBackend>, keep: Keep) -> LinearForward<CubeBackend> {
     let &LinearInputs { ref x, ref w, ref bias, storage, activation } = inputs;
     let ((rows, inputs), outputs) = (dims(x), storage.outputs as u32);
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gpu_has_a_variant_for_every_gradient_by_a_weight() {
+    fn a_gpu_has_a_variant_for_every_weight_gradient() {
         for quads in [false, true] {
             for rows in [1, 4096] {
                 let tile = Tile::choose(Processor::Gpu, quads, rows, 4096);

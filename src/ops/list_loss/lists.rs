@@ -6,20 +6,20 @@ use super::Objective;
 
 /// Ragged lists of hypotheses that share the scores of their distinct texts.
 ///
-/// Cloning is cheap, so that an operation can keep its lists for the backward pass.
+/// Cloning is cheap, so an operation can save its lists for the backward pass.
 #[derive(Clone, Debug)]
 pub struct Lists {
-    /// What the lists are trained for.
+    /// The training objective.
     pub objective: Objective,
-    /// Factor on the model's score.
+    /// LM weight.
     pub beta: f32,
     /// First hypothesis of each list, and the end of the last; `[U + 1]`.
     pub offsets: Arc<[u32]>,
     /// Index of each hypothesis's text among the scores; `[L]`.
     pub rows: Arc<[u32]>,
-    /// First-pass score less the highest of the list, and target, of each hypothesis; `[L]`.
+    /// First-pass score minus the maximum of the list, and target, of each hypothesis; `[L]`.
     pub terms: Arc<[[f32; 2]]>,
-    /// Sum of the first-pass scores as they are, and of the errors, of each list; `[U]`.
+    /// Sum of the unshifted first-pass scores, and of the errors, of each list; `[U]`.
     pub sums: Arc<[[f32; 2]]>,
 }
 
@@ -29,13 +29,13 @@ impl Lists {
         self.sums.len()
     }
 
-    /// Whether there is no list at all.
+    /// Whether there are no lists.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The sum of all lists' losses, and the derivative of that sum by the score of each hypothesis
-    /// `[L]`, computed in f64.
+    /// The sum of all lists' losses, and its derivative with respect to the score of each hypothesis `[L]`, computed in
+    /// f64.
     pub fn evaluate(&self, scores: &[f32]) -> (f64, Vec<f64>) {
         let mut slopes = Vec::with_capacity(self.rows.len());
         let mut loss = 0.0;
@@ -56,7 +56,7 @@ impl Lists {
         (loss, slopes)
     }
 
-    /// The derivative by the score of each of `texts` distinct texts: the sum over its hypotheses.
+    /// The derivative with respect to the score of each of `texts` distinct texts: the sum over its hypotheses.
     pub fn by_text(&self, slopes: &[f64], texts: usize) -> Vec<f64> {
         let mut sums = vec![0.0; texts];
         for (&row, slope) in self.rows.iter().zip(slopes) {

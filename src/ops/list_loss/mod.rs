@@ -1,4 +1,4 @@
-//! What lists of hypotheses are trained for.
+//! The loss over lists of hypotheses.
 
 mod cpu;
 mod lists;
@@ -17,16 +17,16 @@ pub use lists::Lists;
 pub use objective::{Objective, ObjectiveInfo};
 pub(in crate::ops) use wgsl::cases;
 
-/// What the forward pass gives: the loss and its slopes.
+/// The result of the forward pass: the loss and its slopes.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct ListLossForward<B: Backend> {
     /// The sum of all lists' losses, `[1]`.
     pub loss: FloatTensor<B>,
-    /// Its derivative by the score of each hypothesis, `[L]`.
+    /// Its derivative with respect to the score of each hypothesis, `[L]`.
     pub slopes: FloatTensor<B>,
 }
 
-/// What the backward pass takes.
+/// Inputs of the backward pass.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct ListLossSaved<B: Backend> {
     /// See [`ListLossForward::slopes`].
@@ -50,7 +50,7 @@ pub(crate) trait ListLossKernels: Backend {
     /// The loss with its slopes.
     fn list_loss_forward(scores: FloatTensor<Self>, lists: Lists) -> ListLossForward<Self>;
 
-    /// Gradient by the scores, `[S]`, from that of the loss, `g [1]`.
+    /// Gradient with respect to the scores, `[S]`, from that of the loss, `g [1]`.
     fn list_loss_backward(
         g: FloatTensor<Self>,
         #[extension_type] saved: ListLossSaved<Self>,

@@ -41,7 +41,7 @@ pub enum Objective {
     Listwise,
 }
 
-/// What an objective is called, and its line in help texts.
+/// Name, label and help of an objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectiveInfo {
     /// Name in flags, options and files.
@@ -110,8 +110,8 @@ impl Objective {
         }
     }
 
-    /// Loss of one list and its derivative by each score `s`, in f64. `total` is the sum of the scores with
-    /// unshifted first-pass scores, `errors` the sum of word errors; both matter to MWED only.
+    /// Loss of one list and its derivative with respect to each score `s`, in f64. `total` is the sum of the scores
+    /// with unshifted first-pass scores, `errors` the sum of word errors; both matter to MWED only.
     pub(super) fn loss(self, s: &[f64], t: &[f64], total: f64, errors: f64) -> (f64, Vec<f64>) {
         match self {
             Self::Mwer => expected(s, t),
@@ -161,11 +161,11 @@ fn expected(s: &[f64], t: &[f64]) -> (f64, Vec<f64>) {
 fn cross_entropy(s: &[f64], t: &[f64]) -> (f64, Vec<f64>) {
     let (p, logs) = softmax(s);
     let mass: f64 = t.iter().sum();
-    // A probability of 0 has a logarithm of -inf only where scores are infinite.
+    // The logarithm of a probability is -inf only for infinite scores.
     (-dot(t, &logs), p.iter().zip(t).map(|(p, t)| p * mass - t).collect())
 }
 
-/// MWED: the cross-entropy of `- s / T`, where T moves with the sum of the scores.
+/// MWED: the cross-entropy of `- s / T`, where T depends on the sum of the scores.
 fn tempered(s: &[f64], t: &[f64], total: f64, errors: f64) -> (f64, Vec<f64>) {
     let free = -total / errors;
     let clamped = free.abs() < MIN_TEMPERATURE;
@@ -173,7 +173,7 @@ fn tempered(s: &[f64], t: &[f64], total: f64, errors: f64) -> (f64, Vec<f64>) {
     let temperature = if clamped { least } else { free };
     let logits: Vec<f64> = s.iter().map(|s| -s / temperature).collect();
     let (loss, by_logit) = cross_entropy(&logits, t);
-    // Each score lowers T by 1 / errors.
+    // The derivative of T with respect to each score is -1 / errors.
     let by_temperature = dot(&by_logit, s) / (temperature * temperature);
     let by_total = if clamped { 0.0 } else { -by_temperature / errors };
     (loss, by_logit.iter().map(|slope| -slope / temperature + by_total).collect())
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_go_both_ways() {
+    fn names_round_trip() {
         for objective in Objective::ALL {
             assert_eq!(objective.to_string().parse(), Ok(objective));
             let json = serde_json::to_string(&objective).unwrap();

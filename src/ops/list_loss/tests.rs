@@ -1,4 +1,4 @@
-//! Losses of lists in f64, and all that computes them compared.
+//! Compares all implementations of list losses with f64.
 
 use super::{Lists, Objective, list_loss as loss};
 use crate::ops::tests::directions::Case;
@@ -11,7 +11,7 @@ use crate::ops::wgsl::launch::launch;
 
 kernel_tests!(list_loss: LISTS, list_loss_backward: PRODUCT);
 
-/// Step of the differences that slopes are taken from.
+/// Step size of the finite differences.
 const STEP: f64 = 1e-6;
 
 /// Loss of one list, from the model's scores of its hypotheses.
@@ -37,7 +37,7 @@ fn of_list(lists: &Lists, list: usize, lm: &[f64]) -> f64 {
     }
 }
 
-/// The loss of each list, and the derivative of it by the score of each hypothesis.
+/// The loss of each list, and its derivative with respect to the score of each hypothesis.
 fn list_losses(scores: &[f64], lists: &Lists) -> (Vec<f64>, Vec<f64>) {
     let (mut losses, mut slopes) = (Vec::new(), Vec::new());
     for list in 0..lists.len() {
@@ -57,13 +57,13 @@ fn list_losses(scores: &[f64], lists: &Lists) -> (Vec<f64>, Vec<f64>) {
     (losses, slopes)
 }
 
-/// Sums by text of the hypotheses' slopes.
+/// Sums of the hypotheses' slopes by text.
 fn by_text(slopes: &[f64], rows: &[u32], texts: usize) -> Vec<f64> {
     let of = |text| slopes.iter().zip(rows).filter(move |(_, row)| **row as usize == text);
     (0..texts).map(|text| of(text).map(|(slope, _)| slope).sum()).collect()
 }
 
-/// Lengths of the lists, number of texts, and what MWED's temperature is to be; the last is held.
+/// Lengths of the lists, number of texts, and MWED's temperature; the last one is clamped.
 const CASES: [(&[usize], usize, f64); 6] = [
     (&[1, 2, 3, 17, 31], 33, 2.0),
     (&[1], 1, 2.0),
@@ -106,7 +106,7 @@ fn list_loss(bench: &Bench) {
             };
             launch(kernel, &call, groups(lists.len(), 1));
             let expected = list_losses(&scores, &lists);
-            // A list of one hypothesis has nothing to choose.
+            // A list with one hypothesis has no gradient.
             let most = compare(kernel, &format!("losses {lengths:?}"), &expected.0, &losses)
                 + compare(kernel, &format!("slopes {lengths:?}"), &expected.1, &slopes);
             assert!(most > 0.0 || lengths == [1], "{}: all zero", kernel.name);
@@ -139,7 +139,7 @@ fn list_loss_backward(bench: &Bench) {
 }
 
 #[test]
-fn slopes_are_those_of_differences() {
+fn slopes_agree_with_finite_differences() {
     const STEP: f32 = 1.0 / 512.0;
     for objective in Objective::ALL {
         let lists = lists(objective, &[2, 5, 3], 7);

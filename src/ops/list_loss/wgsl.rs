@@ -36,7 +36,7 @@ impl ListLossKernels for CubeBackend {
             beta: lists.beta,
         };
         launch(kernel, &call, Groups::linear(lists.len() as u32));
-        // Along a dimension: burn's sum of everything takes float atomics, which not all devices have.
+        // Sum along a dimension: burn's full sum uses float atomics, which not all devices support.
         let losses = Self::float_reshape(losses, Shape::new([1, lists.len()]));
         let loss = Self::float_reshape(Self::float_sum_dim(losses, 1), Shape::new([1]));
         ListLossForward { loss, slopes }

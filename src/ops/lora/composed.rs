@@ -45,7 +45,7 @@ pub(super) fn lora_add<B: Backend>(
     let (height, out) = (base.shape()[0], base.shape()[1]);
     let mut pieces = Vec::new();
     let mut column = 0;
-    // Blocks without a low-rank term pass as they are.
+    // Blocks without a low-rank term are unchanged.
     let copy_until = |column: &mut usize, end: usize, pieces: &mut Vec<FloatTensor<B>>| {
         if end > *column {
             pieces.push(columns::<B>(base.clone(), *column, end - *column));

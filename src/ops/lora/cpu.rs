@@ -86,7 +86,7 @@ impl LoraLinearKernels for Flex {
     }
 }
 
-/// The layer, whose low-rank path takes x where there is no other input.
+/// The layer; its low-rank path uses x unless it has another input.
 fn forward(inputs: LoraInputs<Flex>, dropped: Option<Float>) -> LoraForward<Flex> {
     let LoraInputs { x, w, bias, factors, plan, storage, activation } = inputs;
     let (w, (a, b)) = (dense(w, storage), split_factors::<Flex>(factors, &plan));

@@ -21,39 +21,39 @@ use super::{Activation, Activations, Storage, Weights};
 pub use plan::LoraPlan;
 pub(in crate::ops) use probe::cases;
 
-/// What a layer takes.
+/// Inputs of a layer.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct LoraInputs<B: Backend> {
     /// `[T, K]`.
     pub x: FloatTensor<B>,
-    /// The weight `[O, K]`, as `storage` says.
+    /// The weight `[O, K]`, stored as described by `storage`.
     pub w: FloatTensor<B>,
     /// `[O]`.
     pub bias: FloatTensor<B>,
-    /// The stacked A and then the stacked B: see [`LoraPlan`].
+    /// The stacked A followed by the stacked B: see [`LoraPlan`].
     pub factors: FloatTensor<B>,
-    /// Which blocks are adapted.
+    /// The adapted blocks.
     pub plan: LoraPlan,
-    /// How the weight is stored.
+    /// The storage of the weight.
     pub storage: Storage,
-    /// What is applied to the sum.
+    /// The activation.
     pub activation: Activation,
 }
 
 operands!(LoraInputs { x, w, bias, factors; with plan, storage, activation });
 
-/// What a forward pass gives for training.
+/// The result of a forward pass for training.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct LoraForward<B: Backend> {
     /// The output, `[T, O]`.
     pub y: FloatTensor<B>,
-    /// What the activation was applied to, `[T, O]`.
+    /// The input of the activation, `[T, O]`.
     pub before: FloatTensor<B>,
     /// `x A^T`, `[T, n * rank]`.
     pub u: FloatTensor<B>,
 }
 
-/// What the gradient of the factors takes.
+/// Inputs of the gradient of the factors.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct LoraGradInputs<B: Backend> {
     /// The input of the low-rank path, `[T, K]`.
@@ -63,7 +63,7 @@ pub(crate) struct LoraGradInputs<B: Backend> {
     pub u: FloatTensor<B>,
     /// See [`LoraInputs::factors`].
     pub factors: FloatTensor<B>,
-    /// Which blocks are adapted.
+    /// The adapted blocks.
     pub plan: LoraPlan,
 }
 
@@ -72,24 +72,24 @@ operands!(LoraGradInputs { u, factors; nested saved; with plan });
 /// Gradients of the low-rank path.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct LoraGrads<B: Backend> {
-    /// By `x A^T`, `[T, n * rank]`.
+    /// With respect to `x A^T`, `[T, n * rank]`.
     pub u: FloatTensor<B>,
-    /// By the factors.
+    /// With respect to the factors.
     pub factors: FloatTensor<B>,
 }
 
-/// What the gradient of the input takes.
+/// Inputs of the gradient of the layer's input.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct LoraBackward<B: Backend> {
-    /// The weight `[O, K]`, as `storage` says.
+    /// The weight `[O, K]`, stored as described by `storage`.
     pub w: FloatTensor<B>,
     /// The gradient of `x A^T`, `[T, n * rank]`.
     pub v: FloatTensor<B>,
     /// See [`LoraInputs::factors`].
     pub factors: FloatTensor<B>,
-    /// Which blocks are adapted.
+    /// The adapted blocks.
     pub plan: LoraPlan,
-    /// How the weight is stored.
+    /// The storage of the weight.
     pub storage: Storage,
 }
 
@@ -98,14 +98,13 @@ operands!(LoraBackward { w, v, factors; with plan, storage });
 /// The layer.
 #[backend_extension(Cube, Flex, Autodiff)]
 pub(crate) trait LoraLinear: Backend {
-    /// The output, `[T, O]`; `saved` is x as a backward step saves it.
+    /// The output, `[T, O]`; `saved` is x in the form that a backward step saves.
     fn lora_linear(
         #[extension_type] inputs: LoraInputs<Self>,
         #[extension_type] saved: SavedInput<Self>,
     ) -> Output<Self>;
 
-    /// The output with the low-rank term of `dropped [T, K]` in place of that of x: dropout on the low-rank
-    /// path.
+    /// The output with the low-rank term of `dropped [T, K]` instead of x: dropout on the low-rank path.
     fn lora_linear_with_dropout(
         #[extension_type] inputs: LoraInputs<Self>,
         dropped: FloatTensor<Self>,
@@ -124,19 +123,19 @@ pub(crate) trait LoraLinearKernels: Backend {
         dropped: FloatTensor<Self>,
     ) -> LoraForward<Self>;
 
-    /// Gradients of the low-rank path, from that of what the activation is applied to, `g [T, O]`.
+    /// Gradients of the low-rank path, from that of the activation's input, `g [T, O]`.
     fn lora_grads(
         g: FloatTensor<Self>,
         #[extension_type] inputs: LoraGradInputs<Self>,
     ) -> LoraGrads<Self>;
 
-    /// `g w + v A`: gradient by x of what the activation is applied to; returns `[T, K]`.
+    /// `g w + v A`: gradient of the activation's input with respect to x; returns `[T, K]`.
     fn lora_linear_backward(
         g: FloatTensor<Self>,
         #[extension_type] inputs: LoraBackward<Self>,
     ) -> FloatTensor<Self>;
 
-    /// `v A`: gradient of `x A^T` by x, `[T, K]`.
+    /// `v A`: gradient of `x A^T` with respect to x, `[T, K]`.
     fn lora_down_backward(
         v: FloatTensor<Self>,
         factors: FloatTensor<Self>,
@@ -144,14 +143,14 @@ pub(crate) trait LoraLinearKernels: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// A frozen linear layer, and what is applied to its output.
+/// A frozen linear layer and its activation.
 #[derive(Clone, Copy, Debug)]
 pub struct FrozenLinear<'a> {
     /// The weight, `[O, K]`.
     pub weight: &'a Weights,
     /// `[O]`.
     pub bias: &'a Tensor<1>,
-    /// What is applied to the output, the low-rank term included.
+    /// The activation, applied to the output including the low-rank term.
     pub activation: Activation,
 }
 
@@ -174,8 +173,8 @@ impl FrozenLinear<'_> {
     }
 }
 
-/// A layer of `x [T, K]` with the low-rank term of `plan`; `factors` holds the stacked A and then the stacked
-/// B. Returns `[T, O]`.
+/// A layer on `x [T, K]` with the low-rank term of `plan`; `factors` is the stacked A followed by the stacked B.
+/// Returns `[T, O]`.
 pub fn lora_linear(
     x: impl Into<Activations>,
     layer: FrozenLinear<'_>,
@@ -186,7 +185,7 @@ pub fn lora_linear(
     Activations::new(Dispatch::lora_linear(layer.with(x, factors, plan), saved))
 }
 
-/// [`lora_linear`] whose low-rank term is that of `dropped [T, K]` in place of x: dropout on the low-rank path.
+/// [`lora_linear`] with the low-rank term of `dropped [T, K]` instead of x: dropout on the low-rank path.
 pub fn lora_linear_with_dropout(
     x: Tensor<2>,
     dropped: Tensor<2>,

@@ -1,10 +1,10 @@
-//! Which output blocks of a (possibly fused) linear layer carry a low-rank term.
+//! The output blocks of a (possibly fused) linear layer that have a low-rank term.
 
 /// The low-rank part of a linear layer whose output is `blocks` blocks of `width` columns.
 ///
 /// The query, key and value projections run as one product of three blocks; each of them may or
-/// may not be adapted. The `n` adapted ones stand in ascending order in the stacked factors
-/// `A: [n * rank, in]` and `B: [n * width, rank]`, which lie end to end in one vector, the factors:
+/// may not be adapted. The `n` adapted ones are in ascending order in the stacked factors `A: [n * rank, in]` and
+/// `B: [n * width, rank]`, which are contiguous in one vector, the factors:
 ///
 /// ```text
 /// y[:, block_j] += scale * (x A_j^T) B_j^T        scale = alpha / rank, or alpha / sqrt(rank)
@@ -18,12 +18,12 @@ pub struct LoraPlan {
     pub width: usize,
     /// Rank r of each factor pair.
     pub rank: usize,
-    /// Factor on the low-rank term.
+    /// Scale of the low-rank term.
     pub scale: f32,
 }
 
 impl LoraPlan {
-    /// Adapted blocks as `(position among the adapted, first output column)`.
+    /// Adapted blocks as `(index among the adapted blocks, first output column)`.
     pub fn blocks(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.adapted.iter().map(|block| block * self.width).enumerate()
     }
@@ -33,12 +33,12 @@ impl LoraPlan {
         self.adapted.len() * self.rank
     }
 
-    /// Numbers in the stacked B.
+    /// Number of elements in the stacked B.
     pub fn up_len(&self) -> usize {
         self.stacked_rank() * self.width
     }
 
-    /// Inputs of the layer whose factors have `len` numbers.
+    /// Number of inputs of the layer whose factors have `len` elements.
     pub fn inputs(&self, len: usize) -> usize {
         (len - self.up_len()) / self.stacked_rank()
     }

@@ -8,8 +8,8 @@ use crate::ops::linear::{linear, tiled};
 use crate::ops::probe::{Case, Names, Source, kernel};
 use crate::ops::{Activation, Activations, Precision};
 
-/// `forward`, `backward` and `grads` are the endings of the variants' names, of output, gradient by x
-/// and gradient by the factors. The product `x A^T` is a kernel of its own where it is not fused.
+/// `forward`, `backward` and `grads` are the suffixes of the variants' names, for output, gradient of x and gradient of
+/// the factors. The product `x A^T` is a separate kernel if it is not fused.
 struct LowRank {
     rows: usize,
     inputs: usize,
@@ -53,7 +53,7 @@ impl LowRank {
     }
 }
 
-/// All of them, and layers that compute their input again.
+/// All cases, and layers that recompute their input.
 pub(in crate::ops) fn cases() -> Vec<Case> {
     let mut all = low_rank();
     for (rows, few) in [(33, "_few"), (133, "")] {
@@ -70,8 +70,8 @@ fn low_rank() -> Vec<Case> {
         rank,
         scale: 0.5,
     };
-    // Any sizes; then sizes that divide by four, and of those widths of whole tiles with a rank that
-    // fits a tile, where `x A^T` is fused. Last the many tiles, in the output and in the gradient.
+    // Any sizes; then sizes divisible by four, among them widths of whole tiles with a rank that fits a
+    // tile, where `x A^T` is fused. Last, many tiles, in the output and in the gradient.
     let any = LowRank {
         rows: 33,
         inputs: 31,
@@ -139,8 +139,8 @@ fn low_rank() -> Vec<Case> {
     all
 }
 
-/// An adapted layer behind one with GELU, and one behind a normalisation: neither keeps its input, so
-/// the gradient by the factors computes it again. `tile` and `grads` are endings of the variants' names.
+/// An adapted layer after one with GELU, and one after a normalisation: neither saves its input, so the gradient of the
+/// factors recomputes it. `tile` and `grads` are suffixes of the variants' names.
 fn computed_again([rows, inputs, outputs]: [usize; 3], tile: &str, grads: &str) -> [Case; 2] {
     let f32 = Precision::F32;
     let plain = |entry| tiled(entry, Activation::Identity, f32, tile);

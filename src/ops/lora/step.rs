@@ -14,7 +14,7 @@ use crate::ops::operands::Tensors;
 use crate::ops::saved::{Output, SavedInput};
 use crate::ops::{Kernels, Storage};
 
-/// What a backward pass takes.
+/// The saved state of a backward pass.
 #[derive(Clone, Debug)]
 struct LoraSaved<B: Kernels> {
     /// Input of the low-rank path.
@@ -22,13 +22,13 @@ struct LoraSaved<B: Kernels> {
     u: FloatTensor<B>,
     w: FloatTensor<B>,
     factors: FloatTensor<B>,
-    /// What the activation was applied to, where there is one.
+    /// The input of the activation, if there is one.
     before: Option<FloatTensor<B>>,
     plan: LoraPlan,
     storage: Storage,
 }
 
-/// What a backward pass takes of the inputs.
+/// The inputs saved for a backward pass.
 struct Layer<B: Kernels> {
     w: FloatTensor<B>,
     factors: FloatTensor<B>,
@@ -125,7 +125,7 @@ impl<B: Kernels, C: CheckpointStrategy> LoraLinear for Autodiff<B, C> {
     }
 }
 
-/// The inputs without tracking; base weight and bias must not have been tracked.
+/// The inputs without tracking; base weight and bias must be untracked.
 fn frozen_base<B: Kernels, C: CheckpointStrategy>(
     inputs: LoraInputs<Autodiff<B, C>>,
 ) -> LoraInputs<B> {

@@ -75,7 +75,7 @@ impl LoraLinearKernels for CubeBackend {
             |(v, factors)| {
                 let inputs = plan.inputs(factors.shape().num_elements());
                 let (outputs, precision) = (plan.stacked_rank(), Precision::F32);
-                // A lies at the beginning of the factors.
+                // A is at the start of the factors.
                 input_grad(&v, &factors, Storage { outputs, inputs, precision })
             },
             |(v, factors)| composed::lora_down_backward::<Self>(v, factors, &plan),
@@ -83,8 +83,8 @@ impl LoraLinearKernels for CubeBackend {
     }
 }
 
-/// A layer, whose low-rank path takes x where there is no other input. What its activation was applied to is
-/// meaningless where it is not kept.
+/// A layer; its low-rank path uses x unless it has another input. The input of its activation is undefined if it is not
+/// saved.
 fn layer(
     inputs: LoraInputs<CubeBackend>,
     dropped: Option<CubeTensor>,
@@ -104,20 +104,20 @@ fn layer(
     )
 }
 
-/// Widest output of which every column tile computes `x A^T` for itself on a GPU, sparing a dispatch that
-/// would cost more.
+/// Maximum width of an output for which every column tile computes `x A^T` itself on a GPU, which saves a more
+/// expensive dispatch.
 const WIDEST_FUSED: u32 = 1024;
 
-/// To so many rows, more threads than 64 have too few of them each for the gradient by the factors.
+/// Up to this many rows, more than 64 threads would have too few rows each for the gradient of the factors.
 const FEW_ROWS: u32 = 128;
 
-/// Largest rank of `x A^T` that a tile has room for.
+/// Maximum rank of `x A^T` that fits in a tile.
 const MOST_FUSED: u32 = 16;
 
-/// No such block: the shaders' mark for an output block without a low-rank term.
+/// The shaders' marker for an output block without a low-rank term.
 const NO_SLOT: u32 = u32::MAX;
 
-/// Place of blocks 0, 1 and 2 among the adapted ones.
+/// Index of blocks 0, 1 and 2 among the adapted ones.
 fn slots(plan: &LoraPlan) -> [u32; 3] {
     let slot = |block| {
         let place = plan.adapted.iter().position(|&adapted| adapted == block);
@@ -136,7 +136,7 @@ fn down(x: &CubeTensor, factors: &CubeTensor, plan: &LoraPlan) -> CubeTensor {
     u
 }
 
-/// Whether every tile of an output computes `x A^T` along with it.
+/// Whether every tile of an output also computes `x A^T`.
 fn fuses(processor: Processor, tile: Tile, outputs: u32, plan: &LoraPlan) -> bool {
     tile != Tile::Any
         && plan.rank as u32 <= MOST_FUSED
@@ -339,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_variant_that_can_be_asked_for_exists() {
+    fn every_selectable_variant_exists() {
         use Precision::{F16, F32, Int8};
         let plan = LoraPlan { adapted: vec![0], width: 128, rank: 8, scale: 1.0 };
         for tile in Tile::ALL {

@@ -1,7 +1,7 @@
-//! A case: an operation, its sizes, and the kernels that it reaches.
+//! A case: an operation, its sizes, and the kernels that it runs.
 //!
-//! Launch code picks a variant by the sizes. For every variant there is a case, in the folder of its
-//! operation, that makes launch code pick that one; a test compares the cases with the shaders.
+//! Launch code selects a variant by the sizes. For every variant there is a case, in the folder of its operation, for
+//! which launch code selects it; a test compares the cases with the shaders.
 
 use burn::tensor::Tensor;
 
@@ -10,7 +10,7 @@ use super::inputs::Source;
 use crate::ops::wgsl::kernel::ALL;
 use crate::ops::wgsl::{Extensions, Tuning};
 
-/// What a case gives to compare.
+/// A result of a case to compare.
 pub(in crate::ops) struct CaseResult {
     pub name: String,
     pub kernels: Vec<&'static str>,
@@ -19,24 +19,24 @@ pub(in crate::ops) struct CaseResult {
 /// One operation at one size.
 pub(in crate::ops) struct Case {
     pub name: String,
-    /// Whether it runs whenever a GPU is opened.
+    /// Whether it runs every time a GPU is opened.
     pub quick: bool,
     /// Whether the inputs' gradients are computed.
     pub tracked: bool,
-    /// What the kernels that it names are made for. It runs only where such are.
+    /// The kind of device that its kernels are for. It runs only on such devices.
     pub tuning: Tuning,
-    /// Of all numbers that are drawn.
+    /// Seed of all random values.
     pub seed: u64,
     /// Shapes of the inputs.
     pub inputs: Vec<[usize; 2]>,
-    /// Inputs are drawn from between this and its negative.
+    /// Inputs are uniform between this and its negative.
     pub spread: f32,
     /// The output, then the gradients of the inputs if they are tracked.
     pub results: Vec<CaseResult>,
     pub operation: Operation,
 }
 
-/// Draws what is frozen and computes the output.
+/// Draws the frozen tensors and computes the output.
 pub(in crate::ops) type Operation = Box<dyn Fn(&mut Source, &[Tensor<2>]) -> Tensor<2>>;
 
 /// Names of kernels.
@@ -69,20 +69,20 @@ impl Case {
         }
     }
 
-    /// Only the output, as rescoring computes it, which may take another kernel.
+    /// Only the output, as in rescoring, which may use another kernel.
     pub fn without_gradients(mut self) -> Self {
         self.tracked = false;
         self.results.truncate(1);
         self
     }
 
-    /// The case with the kernels of software rasterisers.
+    /// The case with the kernels for software adapters.
     pub fn software(mut self) -> Self {
         self.tuning = Tuning::SOFTWARE;
         self.renamed("wide")
     }
 
-    /// How far from the CPU's its results may be, relative to the largest element.
+    /// Tolerance for the difference to the CPU's results, relative to the largest element.
     pub fn relative(&self) -> f64 {
         if self.tuning.extensions.cooperative_matrices { RELATIVE_F16 } else { RELATIVE }
     }
@@ -104,7 +104,7 @@ impl Case {
     }
 }
 
-/// The variant of this name.
+/// The variant with this name.
 pub(in crate::ops) fn kernel(name: &str) -> &'static str {
     let found = ALL.iter().find(|kernel| kernel.name == name);
     found.unwrap_or_else(|| panic!("the cases name {name}, which is no kernel")).name

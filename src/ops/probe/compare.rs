@@ -1,16 +1,16 @@
-//! How close is close enough.
+//! Tolerances of the probe.
 
 use super::Fault;
 
-/// What a device's result may differ from the CPU's by: `ABSOLUTE + RELATIVE * max |expected|`.
+/// Tolerance between a device's result and the CPU's: `ABSOLUTE + RELATIVE * max |expected|`.
 ///
-/// Relative to the largest element, because sums that cancel keep the error of their terms. Both
-/// sides compute in f32 and add up in different orders; WGSL leaves `exp` and `inverseSqrt` a few
-/// units in the last place. A wrong kernel is off by far more: by the size of the numbers.
+/// Relative to the largest element, because sums that cancel keep the error of their terms. Both sides compute in f32
+/// and sum in different orders; WGSL allows `exp` and `inverseSqrt` an error of a few units in the last place. The
+/// error of a faulty kernel is far larger, of the magnitude of the values.
 pub(super) const ABSOLUTE: f64 = 1e-5;
 pub(super) const RELATIVE: f64 = 1e-4;
 
-/// In place of [`RELATIVE`] where factors are rounded to f16, by up to 2^-11 each.
+/// Replaces [`RELATIVE`] if factors are rounded to f16, by up to 2^-11 each.
 pub(super) const RELATIVE_F16: f64 = 2e-3;
 
 pub(super) struct Compared {
@@ -19,7 +19,7 @@ pub(super) struct Compared {
     pub fault: Option<Fault>,
 }
 
-/// Compares element by element; `relative` is one of the two above. An `Err` is what a device said in place of a result.
+/// Compares element by element; `relative` is one of the two above. An `Err` is a device's error message.
 pub(super) fn compare(
     expected: Result<Vec<f32>, String>,
     found: Result<Vec<f32>, String>,
@@ -34,7 +34,7 @@ pub(super) fn compare(
     let allowed = ABSOLUTE + relative * largest;
     let errors = expected.iter().zip(&found).map(|(e, f)| f64::from((e - f).abs()));
     let largest_error = errors.fold(0.0f64, |most, error| {
-        // `max` alone would pass over NaN.
+        // `max` would ignore NaN.
         if error.is_nan() { f64::INFINITY } else { most.max(error) }
     });
     let broken = found.iter().filter(|value| !value.is_finite()).count();
@@ -65,14 +65,14 @@ mod tests {
     }
 
     #[test]
-    fn rounding_passes_and_more_does_not() {
+    fn rounding_errors_pass_and_larger_ones_fail() {
         assert_eq!(fault(&[1.0, -20.0], &[1.001, -20.001]), None);
         let off = fault(&[1.0, -20.0], &[1.0, -20.01]);
         assert!(matches!(off, Some(Fault::Differs { largest_error, .. }) if largest_error > 0.009));
     }
 
     #[test]
-    fn what_is_not_a_number_and_what_is_nothing_has_a_name_of_its_own() {
+    fn non_finite_and_zero_results_are_separate_faults() {
         let (nan, infinite) = (f32::NAN, f32::INFINITY);
         assert_eq!(fault(&[1.0, 2.0], &[nan, 2.0]), Some(Fault::NotFinite { count: 1, of: 2 }));
         assert_eq!(fault(&[1.0], &[infinite]), Some(Fault::NotFinite { count: 1, of: 1 }));

@@ -1,4 +1,4 @@
-//! Kernels checked when they come into use.
+//! Checks kernels at their first use.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -7,17 +7,17 @@ use burn::tensor::Device;
 
 use super::{Case, Checked, Fault, ProbeError, cases, check, unaltered, wgsl};
 
-/// Checks each kernel once, when it was launched for the first time, for a device whose start may not
-/// wait until many kernels are compiled. One for each device, on the thread that uses it.
+/// Checks each kernel once, after its first launch, for devices whose start must not wait for the compilation of many
+/// kernels. One per device, on the thread that uses it.
 #[derive(Debug, Default)]
 pub struct FirstUse {
-    /// Kernels that were found right.
+    /// Kernels that passed the check.
     right: BTreeSet<&'static str>,
-    /// Kernels that were launched and are not known to be right.
+    /// Kernels that were launched but not checked yet.
     open: BTreeSet<&'static str>,
 }
 
-/// A case, of which only the output may be computed, without gradients.
+/// A case, optionally only its output, without gradients.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Run {
     tracked: bool,
@@ -25,16 +25,16 @@ struct Run {
 }
 
 impl FirstUse {
-    /// Runs the cases of [`probe`](super::probe) that the kernels launched by this thread want, and
-    /// compares their results with the CPU's. Nothing that these kernels computed may be trusted before.
+    /// Runs the cases of [`probe`](super::probe) for the kernels launched by this thread, and compares their results
+    /// with the CPU's. Do not use results of these kernels before.
     ///
     /// # Errors
-    /// [`ProbeError`] names the first wrong result; the next call tries again.
+    /// [`ProbeError`] names the first wrong result; the next call checks again.
     pub async fn check(&mut self, device: &Device) -> Result<Vec<Checked>, ProbeError> {
         self.check_altered(device, unaltered).await
     }
 
-    /// `alter` sees what the device gave, for tests.
+    /// `alter` can change the device's results, for tests.
     pub(super) async fn check_altered(
         &mut self,
         device: &Device,
@@ -55,13 +55,13 @@ impl FirstUse {
             tried.insert(run);
             let case = &mut cases[run.case];
             let tracked = std::mem::replace(&mut case.tracked, run.tracked);
-            // A kernel that writes nothing must not find the right numbers where another run left them.
+            // A kernel that writes nothing must not find correct values from an earlier run.
             case.seed = 2 * run.case as u64 + u64::from(run.tracked);
             for checked in check(case, device, &alter).await {
                 checked.verdict()?;
                 all.push(checked);
             }
-            // Without gradients, launch code may have taken other kernels than those that the case names.
+            // Without gradients, launch code may have selected other kernels than the case names.
             let named: BTreeSet<_> = kernels(case).collect();
             case.tracked = tracked;
             let ran = wgsl::launched();
@@ -71,14 +71,14 @@ impl FirstUse {
         Ok(all)
     }
 
-    /// As if this thread had launched a kernel.
+    /// Simulates a launch of a kernel by this thread.
     #[cfg(test)]
     pub(super) fn used(&mut self, kernel: &'static str) {
         self.open.insert(kernel);
     }
 
-    /// The run with the fewest kernels that nobody asked for, since each must be compiled; of equal ones that
-    /// which checks most.
+    /// The run with the fewest unrequested kernels, because each must be compiled; among equal ones the run that checks
+    /// the most kernels.
     fn choose(&self, cases: &[Case], tried: &BTreeSet<Run>) -> Option<Run> {
         let runs = cases.iter().enumerate().flat_map(|(at, case)| {
             let run = move |tracked| (Run { tracked, case: at }, case);
@@ -103,7 +103,7 @@ impl FirstUse {
     }
 }
 
-/// The kernels that a case names, without gradients those of the output.
+/// The kernels that a case names; without gradients, only those of the output.
 fn results(case: &Case, tracked: bool) -> impl Iterator<Item = &'static str> {
     let count = if tracked { case.results.len() } else { 1 };
     case.results[..count].iter().flat_map(|result| result.kernels.iter().copied())

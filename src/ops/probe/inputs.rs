@@ -1,4 +1,4 @@
-//! Seeded numbers, the same for every device.
+//! Seeded random tensors, the same on every device.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
@@ -34,14 +34,14 @@ impl Source {
         Tensor::from_data(data, &self.device)
     }
 
-    /// A frozen weight of such values.
+    /// A frozen weight with such values.
     pub fn weights(&mut self, [outputs, inputs]: [usize; 2], precision: Precision) -> Weights {
         let values = self.values(outputs * inputs, 1.0);
         Weights::new(&values, [outputs, inputs], precision, &self.device)
     }
 }
 
-/// Segments of these lengths, end to end.
+/// Consecutive segments of these lengths.
 pub(in crate::ops) fn segments(lengths: &[usize]) -> Segments {
     let mut offsets = vec![0];
     for length in lengths {

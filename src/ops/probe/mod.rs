@@ -1,9 +1,9 @@
-//! Whether a device computes rightly: every operation on small cases, against the CPU.
+//! Checks that a device's results are correct: every operation on small cases, compared with the CPU.
 //!
-//! Drivers have faults, and a fault in a kernel does not stop a run: it gives worse adapters and
-//! worse lists. So whoever opens a GPU probes it first, and refuses it when a result differs.
-//! `lorb doctor` runs all the cases, opening a device the few of [`Extent::Quick`]. In a browser, where a
-//! kernel may take a second to compile, [`FirstUse`] runs each case when its kernels are used.
+//! Drivers have bugs, and a faulty kernel does not stop a run: it gives worse adapters and worse lists. A GPU is
+//! therefore probed when it is opened, and refused if a result differs. `lorb doctor` runs all cases; opening a device
+//! runs the few of [`Extent::Quick`]. In a browser, where a kernel may take a second to compile, [`FirstUse`] runs each
+//! case when its kernels are used.
 
 mod case;
 mod compare;
@@ -23,81 +23,81 @@ pub(in crate::ops) use inputs::{Source, segments};
 use super::cases;
 use super::wgsl::{self, Tuning};
 
-/// The runtime that takes WGSL, as burn names it.
+/// burn's name of the runtime that accepts WGSL.
 pub const RUNTIME: &str = "wgpu<wgsl>";
 
-/// How much to run.
+/// The set of cases to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// The kernels that training and rescoring spend their time in.
+    /// The kernels in which training and rescoring spend most time.
     Quick,
-    /// Every variant of every kernel that an operation may launch.
+    /// All variants of all kernels that an operation may launch.
     Full,
 }
 
-/// One result of one case, compared.
+/// The comparison of one result of one case.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checked {
     /// The operation and its sizes.
     pub operation: String,
-    /// Which of its results: the output, or the gradient by one of its inputs.
+    /// The result: the output, or the gradient of an input.
     pub result: String,
-    /// The kernels that it comes from. Empty where the device does not run LoRB's own.
+    /// The kernels that compute it. Empty if the device does not run LoRB's own.
     pub kernels: Vec<&'static str>,
-    /// Largest distance of an element from the CPU's.
+    /// Maximum difference of an element from the CPU's.
     pub largest_error: f64,
-    /// Largest distance that is allowed.
+    /// Tolerance.
     pub allowed: f64,
-    /// What is wrong, if anything is.
+    /// The fault, if any.
     pub fault: Option<Fault>,
 }
 
-/// What is wrong with a result.
+/// A fault in a result.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Fault {
-    /// It is further from the CPU's than rounding explains.
+    /// The difference from the CPU's is larger than rounding error.
     #[error("is off by {largest_error:.1e}, where {allowed:.1e} is allowed")]
     Differs {
-        /// Largest distance of an element from the CPU's.
+        /// Maximum difference of an element from the CPU's.
         largest_error: f64,
-        /// Largest distance that is allowed.
+        /// Tolerance.
         allowed: f64,
     },
-    /// It holds NaN or infinite numbers.
+    /// It contains NaN or infinity.
     #[error("has {count} numbers of {of} that are not finite")]
     NotFinite {
-        /// How many.
+        /// Number of such values.
         count: usize,
-        /// Numbers in the result.
+        /// Number of values in the result.
         of: usize,
     },
-    /// Nothing was written, or nothing but zeros.
+    /// Nothing was written, or only zeros.
     #[error("is all zero")]
     AllZero,
-    /// It has another size.
+    /// It has the wrong size.
     #[error("has {found} numbers in place of {expected}")]
     Size {
-        /// Numbers in the result.
+        /// Number of values in the result.
         found: usize,
-        /// Numbers it ought to have.
+        /// Expected number of values.
         expected: usize,
     },
-    /// The device gave an error instead.
+    /// The device returned an error instead.
     #[error("cannot be computed: {0}")]
     Failed(String),
 }
 
-/// A device computes something wrongly.
+/// A device returned a wrong result.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the {result} of {operation} {fault} ({})", by(kernels))]
 pub struct ProbeError {
     /// The operation and its sizes.
     pub operation: String,
-    /// Which of its results.
+    /// The result.
     pub result: String,
-    /// The kernels that it comes from.
+    /// The kernels that compute it.
     pub kernels: Vec<&'static str>,
-    /// What is wrong with it.
+    /// The problem.
     pub fault: Fault,
 }
 
@@ -110,10 +110,10 @@ fn by(kernels: &[&str]) -> String {
 }
 
 impl Checked {
-    /// The error that this result is.
+    /// Converts a fault to an error.
     ///
     /// # Errors
-    /// [`ProbeError`] when the result has a fault.
+    /// [`ProbeError`] if the result has a fault.
     pub fn verdict(&self) -> Result<(), ProbeError> {
         let Some(fault) = self.fault.clone() else { return Ok(()) };
         Err(ProbeError {
@@ -125,17 +125,17 @@ impl Checked {
     }
 }
 
-/// Whether `device` runs the kernels of `shaders/`, rather than burn's operations or the CPU path.
+/// Whether `device` runs the kernels of `shaders/`, not burn's operations or the CPU path.
 #[must_use]
 pub fn runs_own_kernels(device: &Device) -> bool {
     <Dispatch as Backend>::name(device.as_dispatch()).contains(RUNTIME)
 }
 
-/// Runs the cases of `extent` on `device`, forward and backward, and compares every result with
-/// the CPU's. Stops at the first that is wrong.
+/// Runs the cases of `extent` on `device`, forward and backward, and compares every result with the CPU's. Stops at the
+/// first wrong one.
 ///
 /// # Errors
-/// [`ProbeError`] names the operation, its result, and the kernels behind it.
+/// [`ProbeError`] names the operation, its result, and its kernels.
 pub async fn probe(device: &Device, extent: Extent) -> Result<Vec<Checked>, ProbeError> {
     let mut all = Vec::new();
     for case in chosen(extent, wgsl::tuned_for(device)) {
@@ -147,7 +147,7 @@ pub async fn probe(device: &Device, extent: Extent) -> Result<Vec<Checked>, Prob
     Ok(all)
 }
 
-/// As [`probe`], but goes on after a wrong result.
+/// As [`probe`], but continues after a wrong result.
 pub async fn examine(device: &Device, extent: Extent) -> Vec<Checked> {
     let mut all = Vec::new();
     for case in chosen(extent, wgsl::tuned_for(device)) {
@@ -156,15 +156,14 @@ pub async fn examine(device: &Device, extent: Extent) -> Vec<Checked> {
     all
 }
 
-/// The cases of `extent` for a device that takes the kernels of `tuning`. Software, on which others may
-/// be tested, runs those of GPUs too.
+/// The cases of `extent` for a device with the kernels of `tuning`. Software adapters also run the cases of GPUs.
 fn chosen(extent: Extent, tuning: Tuning) -> Vec<Case> {
     let mut all = cases();
     all.retain(|case| extent == Extent::Full || case.quick);
     all.retain(|case| tuning.covers(case.tuning));
     for (i, case) in all.iter_mut().enumerate() {
-        // A kernel that writes nothing must not find the right numbers where the quick run of the
-        // same case left them, so the two draw different ones.
+        // A kernel that writes nothing must not find correct values from the quick run of the same case, so
+        // the two use different seeds.
         case.seed = 2 * i as u64 + u64::from(extent == Extent::Full);
     }
     all
@@ -174,15 +173,15 @@ fn unaltered(_: &str, values: Vec<f32>) -> Vec<f32> {
     values
 }
 
-/// All results of one case. `alter` sees what the device gave, by the name of the result, before it
-/// is compared: tests spoil it there.
+/// All results of one case. `alter` receives the device's values, with the name of the result, before the comparison,
+/// so that tests can change them.
 async fn check(
     case: &Case,
     device: &Device,
     alter: impl Fn(&str, Vec<f32>) -> Vec<f32>,
 ) -> Vec<Checked> {
     let own = runs_own_kernels(device);
-    // The device is at work while the CPU computes what to expect.
+    // The device works while the CPU computes the expected values.
     let found = wgsl::with_tuning(case.tuning, || compute(case, device));
     let expected = compute(case, &Device::flex());
     let mut all = Vec::new();
@@ -202,7 +201,7 @@ async fn check(
     all
 }
 
-/// The output, and the gradients of `sum(output * g)` by the tracked inputs, in the order of
+/// The output, and the gradients of `sum(output * g)` with respect to the tracked inputs, in the order of
 /// `case.results`.
 fn compute(case: &Case, device: &Device) -> Vec<Tensor<2>> {
     let device = device.clone().inner();
@@ -225,7 +224,7 @@ fn compute(case: &Case, device: &Device) -> Vec<Tensor<2>> {
     std::iter::once(y.inner()).chain(of_inputs).collect()
 }
 
-/// The elements in order of rows, or what the device says instead.
+/// The elements in row-major order, or the device's error.
 async fn read(tensor: Tensor<2>) -> Result<Vec<f32>, String> {
     let data = tensor.into_data_async().await.map_err(|error| error.to_string())?;
     data.try_into_vec().map_err(|error| format!("{error:?}"))

@@ -1,4 +1,4 @@
-//! The probe itself: what it covers, what it accepts, and that it catches a wrong kernel.
+//! Tests of the probe: its coverage, its tolerances, and that it detects faulty kernels.
 
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, Tensor};
@@ -26,7 +26,7 @@ fn every_variant_has_a_case_and_every_name_is_a_variant() {
 }
 
 #[test]
-fn names_tell_cases_apart() {
+fn names_of_cases_are_unique() {
     let mut names: Vec<String> = cases().into_iter().map(|case| case.name).collect();
     let count = names.len();
     names.sort_unstable();
@@ -57,7 +57,7 @@ fn the_quick_run_is_short_and_covers_the_model() {
 fn the_cpu_agrees_with_itself_and_nothing_is_zero() {
     let checked = pollster::block_on(probe(&Device::flex(), Extent::Full)).expect("the same code");
     assert!(checked.iter().all(|one| one.largest_error == 0.0 && one.kernels.is_empty()));
-    // An expected result of zeros would accept a kernel that writes nothing.
+    // Expected zeros would accept a kernel that writes nothing.
     for case in chosen(Extent::Full, Tuning::SOFTWARE) {
         for (result, values) in case.results.iter().zip(compute(&case, &Device::flex())) {
             let values = pollster::block_on(read(values)).expect("readable");
@@ -94,10 +94,10 @@ fn one_wrong_number_is_found_and_its_kernels_are_named() {
 }
 
 #[test]
-fn every_kernel_is_right_on_the_rasteriser_and_runs_in_its_case() {
+fn every_kernel_is_correct_on_the_software_adapter_and_runs_in_its_case() {
     let Some(gpu) = gpu() else { return };
     assert!(runs_own_kernels(&gpu) && !runs_own_kernels(&Device::flex()));
-    // The rasteriser takes no variants with subgroups by itself, but it can run them.
+    // Launch code selects no variants with subgroups on a software adapter, but it can run them.
     let adapters = crate::device::adapters();
     let software = adapters.iter().find(|adapter| adapter.is_software()).expect("it runs");
     let subgroups = software.features.contains(wgpu::Features::SUBGROUP);
@@ -115,7 +115,7 @@ fn every_kernel_is_right_on_the_rasteriser_and_runs_in_its_case() {
 }
 
 #[test]
-fn what_is_wrong_on_a_gpu_names_the_kernel() {
+fn a_fault_on_a_gpu_names_the_kernel() {
     let Some(gpu) = gpu() else { return };
     let all = chosen(Extent::Quick, Tuning::SOFTWARE);
     let case = all.iter().find(|case| case.name.starts_with("score_head")).expect("a quick case");
@@ -152,7 +152,7 @@ fn a_kernel_is_checked_when_it_is_first_used() {
     let wrong = |_: &str, values: Vec<f32>| values.into_iter().map(|value| -value).collect();
     let error = pollster::block_on(first_use.check_altered(&gpu, wrong)).expect_err("spoiled");
     assert_eq!(error.kernels, ["gelu_forward"]);
-    // Wrong once, it is not trusted without another look, which the forward pass alone gets.
+    // After a fault, it is checked again, here only by the forward pass.
     let checked = pollster::block_on(first_use.check(&gpu)).expect("right");
     assert_eq!(kernels(checked), ["gelu_forward"]);
     gelu();

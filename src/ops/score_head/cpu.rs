@@ -1,4 +1,4 @@
-//! The score head on the CPU: small enough to be composed.
+//! The score head on the CPU, composed because it is small.
 
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;

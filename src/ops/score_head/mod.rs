@@ -15,18 +15,18 @@ use burn::tensor::Tensor;
 use super::operands::operands;
 pub(in crate::ops) use wgsl::cases;
 
-/// What the score head takes.
+/// Inputs of the score head.
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct ScoreHeadInputs<B: Backend> {
     /// Rows of `[CLS]`, `[S, H]`.
     pub cls: FloatTensor<B>,
-    /// The weight and then the bias, `[H + 1]`.
+    /// The weight followed by the bias, `[H + 1]`.
     pub head: FloatTensor<B>,
 }
 
 operands!(ScoreHeadInputs { cls, head });
 
-/// Gradients of the scores, of the shapes of [`ScoreHeadInputs`].
+/// Gradients of the scores, with the shapes of [`ScoreHeadInputs`].
 #[derive(Clone, Debug, ExtensionType)]
 pub(crate) struct ScoreHeadGrads<B: Backend> {
     pub cls: FloatTensor<B>,
@@ -50,7 +50,7 @@ pub(crate) trait ScoreHeadKernels: Backend {
     ) -> ScoreHeadGrads<Self>;
 }
 
-/// The score of each row: `cls [S, H]`, `head [H + 1]` the weight and then the bias; returns `[S]`.
+/// The score of each row: `cls [S, H]`, `head [H + 1]` the weight followed by the bias; returns `[S]`.
 pub fn score_head(cls: Tensor<2>, head: &Tensor<1>) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::score_head(ScoreHeadInputs {
         cls: cls.into_dispatch(),

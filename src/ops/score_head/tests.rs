@@ -1,4 +1,4 @@
-//! The score head in f64, and all that computes it compared.
+//! Compares all implementations of the score head with f64.
 
 use burn::backend::Flex;
 
@@ -14,13 +14,13 @@ use crate::ops::wgsl::launch::launch;
 
 kernel_tests!(score_head: PRODUCT, score_head_backward: PRODUCT);
 
-/// `cls w + b`, the head being w and then b.
+/// `cls w + b`; the head is w followed by b.
 fn truth(cls: &[f64], head: &[f64]) -> Vec<f64> {
     let (w, b) = head.split_at(head.len() - 1);
     cls.chunks(w.len()).map(|row| dot(row, w) + b[0]).collect()
 }
 
-/// Gradients by cls and by the head.
+/// Gradients with respect to cls and the head.
 fn gradients(g: &[f64], cls: &[f64], head: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let w = &head[..head.len() - 1];
     let dcls = g.iter().flat_map(|g| w.iter().map(move |w| g * w)).collect();

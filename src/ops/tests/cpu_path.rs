@@ -10,14 +10,14 @@ use crate::ops::{Precision, Storage};
 /// Rows and widths.
 pub(in crate::ops) const SIZES: [usize; 8] = [1, 2, 3, 17, 31, 33, 127, 129];
 
-/// A weight as the operations take it.
+/// A weight for the operations.
 pub(in crate::ops) fn words(w: &Float) -> (Float, Storage) {
     let [outputs, inputs] = w.shape().dims();
     let words = Flex::float_reshape(w.clone(), Shape::new([outputs * inputs]));
     (words, Storage { outputs, inputs, precision: Precision::F32 })
 }
 
-/// Fails where the two differ.
+/// Fails if the two differ.
 pub(in crate::ops) fn same(what: &str, expected: Float, found: Float) {
     assert_close::<Flex, Flex>(what, expected, found, &F32);
 }

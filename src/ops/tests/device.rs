@@ -11,13 +11,13 @@ use super::support::read;
 use crate::ops::{Precision, Storage, Weights};
 pub(in crate::ops) use crate::test_gpu::{least as least_gpu, software as gpu};
 
-/// What its adapter has beyond WebGPU's base; burn asks for all of it.
+/// The adapter's features beyond core WebGPU; burn enables all of them.
 pub(in crate::ops) fn features() -> wgpu::Features {
     let adapters = crate::device::adapters();
     adapters.iter().find(|adapter| adapter.is_software()).expect("it is in use").features
 }
 
-/// Where the kernels' own buffers are.
+/// The device for buffers of kernels.
 pub(in crate::ops) struct Gpu {
     like: CubeTensor,
     device: Device,
@@ -37,7 +37,7 @@ impl Gpu {
         CubeTensor::new_contiguous(client, device, Shape::new(shape), handle, dtype)
     }
 
-    /// Numbers that f32 holds exactly.
+    /// Values that f32 represents exactly.
     pub fn floats<const D: usize>(&self, shape: [usize; D], values: &[f64]) -> CubeTensor {
         assert_eq!(shape.iter().product::<usize>(), values.len());
         let words: Vec<u32> = values.iter().map(|value| (*value as f32).to_bits()).collect();
@@ -48,12 +48,12 @@ impl Gpu {
         self.put([words.len()], words, DType::U32)
     }
 
-    /// An output: full of NaN until a kernel writes to it.
+    /// An output, filled with NaN until a kernel writes to it.
     pub fn output<const D: usize>(&self, shape: [usize; D]) -> CubeTensor {
         poisoned(self.floats(shape, &vec![0.0; shape.iter().product()]))
     }
 
-    /// A frozen weight: its words, how they are to be read, and the numbers that they stand for.
+    /// A frozen weight: its words, their storage, and their values.
     pub fn weight(
         &self,
         values: &[f64],
@@ -61,7 +61,7 @@ impl Gpu {
         precision: Precision,
     ) -> (CubeTensor, Storage, Vec<f64>) {
         let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
-        // The CPU keeps the rounded numbers in full.
+        // The CPU stores the rounded values as f32.
         let rounded = Weights::new(&values, shape, precision, &Device::flex()).words;
         let Weights { words, storage } = Weights::new(&values, shape, precision, &self.device);
         assert_eq!(storage.precision, precision);

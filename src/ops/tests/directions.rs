@@ -18,16 +18,16 @@ pub(in crate::ops) type Operation<'a> = dyn Fn(&Device, &[Tensor<2>]) -> Tensor<
 /// An operation at one size, in f64 and on a device.
 pub(in crate::ops) struct Case<'a> {
     pub name: String,
-    /// The kernel whose tolerance the output has.
+    /// The kernel that determines the tolerance of the output.
     pub kernel: &'static str,
-    /// Shapes of the inputs, all of which are differentiated by.
+    /// Shapes of the inputs; all are differentiated.
     pub shapes: Vec<[usize; 2]>,
     pub truth: Box<Truth<'a>>,
     pub operation: Box<Operation<'a>>,
 }
 
 impl Case<'_> {
-    /// On a software adapter as it is, and on one with the least that WebGPU promises.
+    /// On a software adapter, and on one with WebGPU's guaranteed minimum limits.
     pub fn check(&self) {
         for device in [gpu(), least_gpu()].into_iter().flatten() {
             self.check_on(&device);
@@ -55,8 +55,8 @@ impl Case<'_> {
         }
 
         let g = source.exact(expected.len());
-        // From ones in every element, as if of a sum: burn's own sums take float atomics or 64-bit
-        // integers, which not all devices have.
+        // Start from ones in every element, as for a sum: burn's own sums use float atomics or 64-bit
+        // integers, which not all devices support.
         let grads = (y.clone() * put(&g, y.dims(), &device.clone().autodiff())).backward();
         for (i, input) in tracked.iter().enumerate() {
             let grad = host(input.grad(&grads).expect("a tracked input"));

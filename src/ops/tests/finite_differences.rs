@@ -8,7 +8,7 @@ use super::tolerance::DIFFERENCES;
 
 const STEP: f64 = 1e-5;
 
-/// Differentiates `sum(g * forward(inputs))` by every element of every input, and compares.
+/// Differentiates `sum(g * forward(inputs))` with respect to every element of every input, and compares.
 pub(in crate::ops) fn check(
     what: &str,
     inputs: &[Float],

@@ -1,7 +1,6 @@
 //! Compares an operation with burn's autodiff on the GPU path and on the CPU path: outputs and gradients.
 //!
-//! Any adapter will do, a software adapter included. Without one these tests fail, unless
-//! `LORB_ALLOW_NO_GPU` is set.
+//! Any adapter works, including a software adapter. Without one these tests fail, unless `LORB_ALLOW_NO_GPU` is set.
 
 use burn::tensor::{DType, Device, Tensor};
 
@@ -9,7 +8,7 @@ use super::device::gpu;
 use super::support::Source;
 use super::tolerance::PATHS;
 
-/// Fails where the two differ by more than two paths may.
+/// Fails if the two differ by more than the tolerance of two paths.
 pub(in crate::ops) fn assert_near(what: &str, expected: Tensor<2>, found: Tensor<2>) {
     let expected: Vec<f32> = expected.into_data().try_into_vec().expect("f32");
     let found: Vec<f32> = found.into_data().try_into_vec().expect("f32");

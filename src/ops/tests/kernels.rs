@@ -1,8 +1,8 @@
-//! Every variant of every kernel, launched by itself on poisoned outputs, against the truth in f64.
+//! Launches every variant of every kernel separately on poisoned outputs, and compares with the f64 reference.
 //!
-//! A test runs all variants that `shaders/variants.json` describes for its kernel, whatever launch code
-//! would choose, at odd sizes where the variant takes them, and fails where one of them did not run. Variants that
-//! want what the adapter does not have (software has no cooperative matrices) are reported as not run.
+//! A test runs all variants that `shaders/variants.json` describes for its kernel, regardless of launch code's
+//! selection, at odd sizes if the variant supports them, and fails if one of them did not run. Variants that need
+//! features that the adapter lacks (software adapters have no cooperative matrices) are reported as not run.
 
 use burn::tensor::wgpu::wgpu::Features;
 use burn_cubecl::tensor::CubeTensor;
@@ -13,15 +13,15 @@ use crate::ops::Precision;
 use crate::ops::wgsl::kernel::{ALL, Groups, Kernel};
 use crate::ops::wgsl::launched;
 
-/// Rows, and widths where any will do.
+/// Rows, and widths without restrictions.
 pub(in crate::ops) const ODD: [usize; 8] = [1, 2, 3, 17, 31, 33, 127, 129];
-/// Widths where they must divide by four.
+/// Widths that are divisible by four.
 pub(in crate::ops) const QUADS: [usize; 8] = [4, 8, 12, 20, 28, 36, 124, 132];
 
-/// What a test runs with.
+/// The context of a test.
 pub(in crate::ops) struct Bench {
     pub gpu: Gpu,
-    /// Extensions of WebGPU that it has.
+    /// WebGPU extensions of the device.
     pub features: Features,
     /// Whether one size of each variant is enough.
     pub once: bool,
@@ -44,9 +44,9 @@ impl Bench {
 pub(in crate::ops) struct KernelTest {
     /// The kernel.
     pub name: &'static str,
-    /// How far its results may be from the truth.
+    /// Tolerance of its results.
     pub tolerance: Tolerance,
-    /// Launches all variants, and compares.
+    /// Launches and compares all variants.
     pub run: fn(&Bench),
 }
 
@@ -79,7 +79,7 @@ pub(in crate::ops) use kernel_tests;
 pub(in crate::ops) fn run(name: &str, test: fn(&Bench)) {
     let Some(device) = gpu() else { return };
     let bench = Bench { gpu: Gpu::new(device), features: features(), once: false };
-    // Nothing but the build has checked those.
+    // Only the build has validated those.
     let lacking: Vec<_> =
         variants(name).filter(|kernel| !bench.features.contains(wanted(kernel))).collect();
     if let Some(first) = lacking.first() {
@@ -106,7 +106,7 @@ fn within_the_limits_of_every_webgpu_device() {
     }
 }
 
-/// Runs a test, and fails where it has not launched all variants of its kernel.
+/// Runs a test, and fails if it did not launch all variants of its kernel.
 fn every_variant(name: &str, test: fn(&Bench), bench: &Bench) {
     drop(launched());
     test(bench);
@@ -117,7 +117,7 @@ fn every_variant(name: &str, test: fn(&Bench), bench: &Bench) {
     }
 }
 
-/// What a variant wants beyond WebGPU's base.
+/// Features that a variant needs beyond core WebGPU.
 fn wanted(kernel: &Kernel) -> Features {
     let source = kernel.source();
     let extensions = [
@@ -134,7 +134,7 @@ pub(in crate::ops) fn variants(name: &str) -> impl Iterator<Item = &'static Kern
     ALL.iter().copied().filter(move |kernel| kernel.entry == name)
 }
 
-/// How a variant reads frozen weights.
+/// The weight precision of a variant.
 pub(in crate::ops) fn precision(kernel: &Kernel) -> Precision {
     let has = |name: &str| kernel.name.split('_').any(|part| part == name);
     match (has("f16"), has("int8")) {
@@ -144,29 +144,29 @@ pub(in crate::ops) fn precision(kernel: &Kernel) -> Precision {
     }
 }
 
-/// Widths that a variant takes: any, or those of quads.
+/// Widths that a variant supports: any, or multiples of four.
 pub(in crate::ops) fn widths(kernel: &Kernel) -> [usize; 8] {
     if kernel.constant("PER_ITEM") == 4 { QUADS } else { ODD }
 }
 
-/// Enough workgroups for `count` things of `each` to a workgroup.
+/// Workgroups for `count` items, with `each` items per workgroup.
 pub(in crate::ops) fn groups(count: usize, each: u32) -> Groups {
     Groups::linear((count as u32).div_ceil(each))
 }
 
-/// One workgroup for each tile.
+/// One workgroup per tile.
 pub(in crate::ops) fn tiles(kernel: &Kernel, rows: usize, columns: usize) -> Groups {
     let tile = kernel.constant("TILE");
     Groups::linear((rows as u32).div_ceil(tile) * (columns as u32).div_ceil(tile))
 }
 
-/// Fails where an output was not written everywhere, is off, or is all zero.
+/// Fails if an output was not fully written, is wrong, or is all zero.
 pub(in crate::ops) fn check(kernel: &Kernel, what: &str, expected: &[f64], found: &CubeTensor) {
     let most = compare(kernel, what, expected, found);
     assert!(most > 0.0, "{}: {what}: all zero proves nothing", kernel.name);
 }
 
-/// The same, where all zero is right too. Returns the largest size of an expected element.
+/// The same, but all zeros are allowed. Returns the maximum magnitude of the expected elements.
 pub(in crate::ops) fn compare(
     kernel: &Kernel,
     what: &str,
@@ -189,7 +189,7 @@ pub(in crate::ops) fn compare(
     most
 }
 
-/// Rows and widths; the last rows are longer than what any variant holds of them.
+/// Rows and widths; the last rows are longer than the registers of any variant.
 pub(in crate::ops) fn row_sizes() -> impl Iterator<Item = [usize; 2]> {
     (0..8).map(|i| [ODD[(i + 4) % 8], ODD[(i + 6) % 8]]).chain([[3, 384], [1, 1025], [2, 3331]])
 }
@@ -197,7 +197,7 @@ pub(in crate::ops) fn row_sizes() -> impl Iterator<Item = [usize; 2]> {
 /// Added to variances.
 pub(in crate::ops) const EPSILON: f32 = 1e-12;
 
-/// A wide row of width 1 has no deviation but epsilon: all kernels divide by it.
+/// A row of width 1 has deviation 0, so all kernels divide by epsilon.
 pub(in crate::ops) fn wide_enough([_, h]: &[usize; 2]) -> bool {
     *h > 1
 }

@@ -1,4 +1,4 @@
-//! What the tests of all operations share, and tests across operations.
+//! Shared by the tests of all operations, and tests across operations.
 //!
 //! The kernels are compared with plain loops in f64 (`truth`), one by one and at all sizes; the GPU path with
 //! differences of the truth (`directions`), and with the CPU path (`gpu`); the CPU path with compositions of

@@ -1,9 +1,9 @@
-//! What the launch code takes from tests: buffers in which nothing was written.
+//! Poisoned buffers for tests of the launch code.
 
 use burn::backend::TensorMetadata;
 use burn_cubecl::tensor::CubeTensor;
 
-/// The same memory layout, full of NaN.
+/// The same memory layout, filled with NaN.
 pub(in crate::ops) fn poisoned(like: CubeTensor) -> CubeTensor {
     let shape = like.shape();
     let bytes = f32::NAN.to_le_bytes().repeat(shape.num_elements());

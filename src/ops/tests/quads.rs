@@ -1,5 +1,5 @@
-//! Variants that read four numbers at a time are taken where all sizes divide by four and all tensors begin at
-//! quads, and nowhere else.
+//! Variants that read four values at a time are selected exactly if all sizes are divisible by four and all tensors
+//! start at quads.
 
 use burn::tensor::{DType, Device, Shape, Tensor};
 use burn_cubecl::CubeBackend;
@@ -18,7 +18,7 @@ fn reads_quads(kernel: &Kernel) -> bool {
     kernel.name.ends_with("_exact") || kernel.constants.contains(&("PER_ITEM", 4))
 }
 
-/// Entry points of what `work` launches that have such variants, and whether it took one.
+/// Entry points with such variants that `work` launches, and whether it used one.
 fn taken(work: impl FnOnce()) -> Vec<(&'static str, bool)> {
     drop(launched());
     work();
@@ -36,12 +36,12 @@ fn drawn<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(Source::new(51).data(shape, DType::F32), device)
 }
 
-/// A leaf of its own for every backward pass: burn takes a graph apart as it goes.
+/// A new leaf for every backward pass, because burn consumes the graph.
 fn tracked<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     drawn(shape, &device.clone().autodiff()).require_grad()
 }
 
-/// A layer that is trained whole, forward and backward.
+/// A fully trained layer, forward and backward.
 fn whole([t, k, o]: [usize; 3], device: &Device) {
     for activation in [Activation::Identity, Activation::Gelu] {
         let (x, w) = (tracked([t, k], device), Weights::from(tracked([o, k], device)));
@@ -49,7 +49,7 @@ fn whole([t, k, o]: [usize; 3], device: &Device) {
     }
 }
 
-/// An adapted layer of two blocks, forward and backward; and of what GELU and a normalisation gave.
+/// An adapted layer of two blocks, forward and backward; also after GELU and after a normalisation.
 fn adapted([t, k, width]: [usize; 3], device: &Device) {
     let plan = LoraPlan { adapted: vec![1], width, rank: 3, scale: 0.5 };
     let of = |x: Activations, activation| {
@@ -68,7 +68,7 @@ fn adapted([t, k, width]: [usize; 3], device: &Device) {
 }
 
 #[test]
-fn products_of_other_sizes_are_refused() {
+fn products_of_other_sizes_use_other_variants() {
     let Some(device) = gpu() else { return };
     for tuning in TUNINGS {
         let taken = |work: &dyn Fn()| taken(|| with_tuning(tuning, work));
@@ -92,7 +92,7 @@ fn products_of_other_sizes_are_refused() {
             ];
             assert!(entries.iter().all(|entry| all.contains(&(entry, true))), "{all:?}");
             assert!(all.iter().all(|(_, quads)| *quads), "{tuning:?} {t}: {all:?}");
-            // Of the last, two blocks have twelve columns together, but the second begins within a quad.
+            // In the last, two blocks have twelve columns in total, but the second starts within a quad.
             for [k, width] in [[9, 12], [10, 12], [8, 13], [8, 6]] {
                 let none = taken(&|| adapted([t, k, width], &device));
                 let of_lora = none.iter().filter(|(entry, _)| entry.starts_with("lora"));
@@ -105,7 +105,7 @@ fn products_of_other_sizes_are_refused() {
 }
 
 #[test]
-fn heads_of_other_widths_are_refused() {
+fn heads_of_other_widths_use_other_variants() {
     let Some(device) = gpu() else { return };
     let (segments, autodiff) = (of_lengths(&[3, 1, 17]), device.clone().autodiff());
     let run = |head: usize| {
@@ -125,7 +125,7 @@ fn heads_of_other_widths_are_refused() {
 }
 
 #[test]
-fn tensors_that_begin_within_a_quad_are_refused() {
+fn tensors_that_start_within_a_quad_use_other_variants() {
     let Some(device) = gpu() else { return };
     let Ok(whole) = drawn([64], &device).try_into_primitive::<CubeBackend>() else {
         panic!("a tensor of another backend")

@@ -41,7 +41,7 @@ pub(in crate::ops) fn plans(width: usize) -> Vec<(usize, LoraPlan)> {
     ]
 }
 
-/// Lists of these lengths over `texts` texts, with errors and first-pass scores that differ.
+/// Lists of these lengths over `texts` texts, with different errors and first-pass scores.
 pub(in crate::ops) fn lists(objective: Objective, lengths: &[usize], texts: usize) -> Lists {
     let hypotheses: usize = lengths.iter().sum();
     let ends = lengths.iter().scan(0, |end, length| {
@@ -71,7 +71,7 @@ impl Source {
         (0..n).map(|_| f64::from(self.0.next_u32()) / 2f64.powi(31) - 1.0).collect()
     }
 
-    /// Such values as f32 holds exactly.
+    /// Such values that f32 represents exactly.
     pub fn exact(&mut self, n: usize) -> Vec<f64> {
         self.values(n).into_iter().map(|value| f64::from(value as f32)).collect()
     }
@@ -89,7 +89,7 @@ impl Source {
     }
 }
 
-/// Numbers as f32 holds them.
+/// Values rounded to f32.
 pub(in crate::ops) fn rounded(values: &[f64]) -> Vec<f64> {
     values.iter().map(|value| f64::from(*value as f32)).collect()
 }
@@ -100,7 +100,7 @@ pub(in crate::ops) fn read<B: Backend>(tensor: FloatTensor<B>) -> Vec<f64> {
     data.iter::<f64>().collect()
 }
 
-/// Fails where shapes or elements differ, or where everything is zero.
+/// Fails if shapes or elements differ, or if everything is zero.
 pub(in crate::ops) fn assert_close<B: Backend, C: Backend>(
     what: &str,
     expected: FloatTensor<B>,

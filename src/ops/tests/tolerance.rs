@@ -1,10 +1,10 @@
-//! How far a result may be from the truth, and why.
+//! Tolerances of results, with their reasons.
 
 use crate::ops::kernel_tests;
 
-/// What a result may be off by: `absolute + relative * max |expected|`, and why.
+/// Tolerance of a result: `absolute + relative * max |expected|`, with its reason.
 ///
-/// Relative to the largest element of a result, since sums that cancel keep the error of their terms.
+/// Relative to the largest element of a result, because sums that cancel keep the error of their terms.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ops) struct Tolerance {
     pub absolute: f64,
@@ -19,7 +19,7 @@ const fn allow(absolute: f64, relative: f64, why: &'static str) -> Tolerance {
 /// Finite differences of an f64 computation, of any kind.
 pub(in crate::ops) const DIFFERENCES: Tolerance =
     allow(1e-6, 1e-5, "steps of 1e-5: truncation 1e-10, rounding 1e-16 / 1e-5");
-/// Two f32 computations that add up in different orders.
+/// Two f32 computations with different summation orders.
 pub(in crate::ops) const F32: Tolerance =
     allow(2e-5, 2e-5, "some hundred roundings of 6e-8 on either side");
 /// The whole of an operation, through autodiff, on the GPU path and on the CPU path.
@@ -48,7 +48,7 @@ pub(in crate::ops) const LISTS: Tolerance =
 pub(in crate::ops) const OPTIMISER: Tolerance =
     allow(1e-7, 1e-6, "a few roundings for an element; square roots and divisions within 3 units");
 
-/// That of the kernel of this name: see the `kernel_tests!` of its folder.
+/// The tolerance of the kernel with this name: see the `kernel_tests!` of its folder.
 pub(in crate::ops) fn of(kernel: &str) -> Tolerance {
     let found = kernel_tests().find(|test| test.name == kernel);
     found.unwrap_or_else(|| panic!("{kernel} has no test")).tolerance

@@ -1,7 +1,7 @@
-//! The truth: operations as plain loops in f64, from their formulas, with which the kernels are compared. It is
-//! written in the tests of each operation; here is what they share.
+//! The f64 reference: operations as plain loops from their formulas, with which the kernels are compared. It is in the
+//! tests of each operation; this file has the shared parts.
 //!
-//! Matrices are row-major slices. The truth shares no code with compositions, CPU path or kernels, and no f32.
+//! Matrices are row-major slices. The reference shares no code with compositions, CPU path or kernels, and uses no f32.
 
 /// `sum a b`.
 pub(in crate::ops) fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -1,12 +1,11 @@
-//! What the host knows of a kernel: generated from the shaders at build time, independent of who
-//! launches it.
+//! Host-side descriptions of kernels, generated from the shaders at build time and independent of the launch code.
 
 /// One variant of a kernel in `shaders/`.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Name of the variant, unique among all.
+    /// Unique name of the variant.
     pub name: &'static str,
-    /// Name of the entry point, which is the kernel's file.
+    /// Name of the entry point and of the kernel's file.
     pub entry: &'static str,
     /// Invocations of a workgroup along x, y and z.
     pub workgroup: [u32; 3],
@@ -14,12 +13,12 @@ pub struct Kernel {
     pub written: &'static [bool],
     /// Named u32 constants of the shader.
     pub constants: &'static [(&'static str, u32)],
-    /// The text, in pieces that variants share.
+    /// The source, in parts that variants share.
     pub parts: &'static [&'static str],
 }
 
 impl Kernel {
-    /// The whole WGSL text.
+    /// The complete WGSL source.
     #[must_use]
     pub fn source(&self) -> String {
         self.parts.concat()
@@ -28,7 +27,7 @@ impl Kernel {
     /// A constant of the shader, such as the size of a tile.
     ///
     /// # Panics
-    /// When the shader has no such constant: launch code and shader disagree then.
+    /// If the shader has no such constant, because launch code and shader disagree.
     #[must_use]
     pub fn constant(&self, name: &str) -> u32 {
         let found = self.constants.iter().find(|(constant, _)| *constant == name);
@@ -36,9 +35,9 @@ impl Kernel {
     }
 }
 
-/// What a launch of one kernel is given: its buffers and its parameters, by name.
+/// The arguments of a launch: buffers and parameters by name.
 pub trait Call<'a, T> {
-    /// Entry point of the kernel that these arguments suit.
+    /// Entry point of the kernel for these arguments.
     const NAME: &'static str;
     /// The storage buffers in binding order.
     fn buffers(&self) -> Vec<&'a T>;
@@ -46,7 +45,7 @@ pub trait Call<'a, T> {
     fn words(&self) -> Vec<u32>;
 }
 
-/// Most workgroups along one dimension of a dispatch, on every WebGPU device.
+/// Maximum workgroups along one dimension of a dispatch, on every WebGPU device.
 const MOST_GROUPS: u32 = 65_535;
 
 /// Workgroups of a dispatch along x, y and z.
@@ -54,8 +53,8 @@ const MOST_GROUPS: u32 = 65_535;
 pub struct Groups(pub [u32; 3]);
 
 impl Groups {
-    /// `count` workgroups in a row, folded into x and y where one dimension cannot hold them. The
-    /// kernel counts them by `linear_group` and ignores those past its work.
+    /// `count` workgroups, split into x and y if one dimension is too small. The kernel computes their index with
+    /// `linear_group` and ignores those past its work.
     #[must_use]
     pub fn linear(count: u32) -> Self {
         if count <= MOST_GROUPS {
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_variants_are_unique_and_begin_with_their_kernel() {
+    fn names_of_variants_are_unique_and_start_with_their_kernel() {
         let mut names: Vec<&str> = ALL.iter().map(|kernel| kernel.name).collect();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));

@@ -18,10 +18,10 @@ use cubecl::server::{KernelArguments, MetadataBindingInfo};
 
 use super::kernel::{Call, Groups, Kernel};
 
-/// Dispatches since the program began, for tests and benchmarks.
+/// Dispatches since the program started, for tests and benchmarks.
 static DISPATCHES: AtomicU64 = AtomicU64::new(0);
 
-/// How many kernels of ours have been launched since the program began.
+/// Number of LoRB's kernels launched since the program started.
 #[must_use]
 pub fn dispatches() -> u64 {
     DISPATCHES.load(Ordering::Relaxed)
@@ -31,13 +31,13 @@ thread_local! {
     static LAUNCHED: RefCell<BTreeSet<&'static str>> = RefCell::default();
 }
 
-/// The variants that this thread has launched since it was last asked.
+/// The variants that this thread has launched since the last call.
 #[must_use]
 pub fn launched() -> BTreeSet<&'static str> {
     LAUNCHED.take()
 }
 
-/// A kernel as burn's runtime takes it.
+/// A kernel in the form that burn's runtime accepts.
 struct Handwritten(&'static Kernel);
 
 impl KernelMetadata for Handwritten {
@@ -46,7 +46,7 @@ impl KernelMetadata for Handwritten {
     }
 
     fn id(&self) -> KernelId {
-        // The shaders guard their own loops and indices.
+        // The shaders check their own loops and indices.
         KernelId::new::<Self>().info(self.0.name).mode(ExecutionMode::Unchecked)
     }
 
@@ -71,7 +71,7 @@ impl CubeKernel for Handwritten {
     }
 }
 
-/// Runs a kernel. Buffers are contiguous; a failure shows when a result is read.
+/// Runs a kernel. Buffers must be contiguous; failures appear when a result is read.
 pub(in crate::ops) fn launch<'a, C: Call<'a, CubeTensor>>(
     kernel: &'static Kernel,
     call: &C,
@@ -95,20 +95,20 @@ pub(in crate::ops) fn launch<'a, C: Call<'a, CubeTensor>>(
     client.launch(Box::new(Handwritten(kernel)), CubeCount::Static(x, y, z), arguments);
 }
 
-/// Words as the runtime takes them, filled up to the 16 bytes that a uniform struct is aligned to.
+/// Words for the runtime, padded to the 16-byte alignment of a uniform struct.
 fn pack(mut words: Vec<u32>) -> Vec<u64> {
     words.resize(words.len().next_multiple_of(4), 0);
     words.chunks_exact(2).map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32).collect()
 }
 
-/// A tensor whose elements lie one after the other in the order of its shape.
+/// A contiguous, row-major tensor.
 pub(in crate::ops) fn contiguous(tensor: CubeTensor) -> CubeTensor {
     into_contiguous(tensor)
 }
 
-/// An f32 tensor with whatever the memory holds, on the device of `like`.
+/// An uninitialised f32 tensor on the device of `like`.
 pub(in crate::ops) fn empty<const D: usize>(shape: [usize; D], like: &CubeTensor) -> CubeTensor {
-    // In tests the memory holds NaN, so that what a kernel leaves unwritten shows.
+    // In tests the memory is filled with NaN, so that unwritten elements are detected.
     #[cfg(test)]
     use crate::ops::tests::poison::poisoned as fresh;
     #[cfg(not(test))]
@@ -140,23 +140,23 @@ pub(in crate::ops) fn count(tensor: &CubeTensor) -> u32 {
     tensor.shape().num_elements() as u32
 }
 
-/// Whether a tensor begins where quads of floats may begin.
+/// Whether a tensor is aligned to quads of floats.
 pub(in crate::ops) fn aligned(tensor: &CubeTensor) -> bool {
     tensor.handle.offset_start.unwrap_or(0).is_multiple_of(16)
 }
 
-/// A tensor of the shape of `like`, which is a matrix.
+/// A tensor with the shape of the matrix `like`.
 pub(in crate::ops) fn same_shape(like: &CubeTensor) -> CubeTensor {
     let shape = like.shape();
     empty([shape[0], shape[1]], like)
 }
 
-/// One workgroup for each block of elements.
+/// One workgroup per block of elements.
 pub(in crate::ops) fn by_block(kernel: &Kernel, elements: u32) -> Groups {
     Groups::linear(elements.div_ceil(kernel.constant("BLOCK")))
 }
 
-/// One workgroup for each block of rows.
+/// One workgroup per block of rows.
 pub(in crate::ops) fn by_rows(kernel: &Kernel, rows: u32) -> Groups {
     Groups::linear(rows.div_ceil(kernel.constant("ROWS")))
 }

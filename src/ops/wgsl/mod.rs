@@ -1,9 +1,9 @@
-//! What the operations share on burn's GPU backend: LoRB's own WGSL kernels in `shaders/`, how they are launched,
-//! and what runs in place of one.
+//! Shared by the operations on burn's GPU backend: LoRB's WGSL kernels in `shaders/`, their launch code, and the
+//! fallback.
 //!
-//! burn's GPU backend serves several runtimes, only one of which takes WGSL. On another one, and for heads wider
-//! than the shaders hold, an operation is composed of burn's own. Not in a wasm module: there is nothing but
-//! WebGPU there, and burn's products would be a fifth of its bytes.
+//! burn's GPU backend serves several runtimes, only one of which accepts WGSL. On another one, and for heads that are
+//! too wide for the shaders, an operation is composed of burn's own. This does not apply to a wasm module: it has only
+//! WebGPU, and burn's products would be a fifth of its size.
 
 pub mod kernel;
 pub(in crate::ops) mod launch;
@@ -23,22 +23,22 @@ use launch::contiguous;
 pub use launch::{dispatches, launched};
 pub use tuning::{Extensions, Processor, Tuning, offer, tuned_for, with_tuning};
 
-/// Whether the operations of the model run on LoRB's kernels where they can.
+/// Whether the model's operations use LoRB's kernels where possible.
 static ENABLED: AtomicBool = AtomicBool::new(true);
 
-/// Chooses between LoRB's kernels, the default, and burn's own operations, for the whole process: benchmarks
-/// compare the two. Losses and the optimiser have no such choice.
+/// Selects LoRB's kernels (the default) or burn's own operations, for the whole process; benchmarks compare the two.
+/// Losses and the optimiser always use kernels.
 pub fn set_enabled(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
-/// Whether kernels are chosen; in a wasm module there is no choice.
+/// Whether kernels are selected; always true in a wasm module.
 fn enabled() -> bool {
     WEB || ENABLED.load(Ordering::Relaxed)
 }
 
-/// Whether layers save what their input is computed from in place of the input. Composed operations, with
-/// which the kernels are compared, do not: recomputing would take them several kernels more.
+/// Whether layers save the source of their input instead of the input. Compositions, with which the kernels are
+/// compared, do not, because recomputing would take them several more kernels.
 pub(in crate::ops) fn recomputes_inputs() -> bool {
     enabled()
 }
@@ -46,7 +46,7 @@ pub(in crate::ops) fn recomputes_inputs() -> bool {
 /// Whether this is a wasm module.
 pub(in crate::ops) const WEB: bool = cfg!(target_family = "wasm");
 
-/// Whether LoRB's kernels run on a device: one of burn's GPU backend, on a runtime that takes WGSL.
+/// Whether LoRB's kernels run on a device: one of burn's GPU backend with a runtime that accepts WGSL.
 #[must_use]
 pub fn runs_on(device: &Device) -> bool {
     let tensor = Tensor::<1>::empty([1], &device.clone().inner());
@@ -62,7 +62,7 @@ pub(in crate::ops) trait Operands: Sized {
     /// Whether `test` holds for every float tensor.
     fn all(&self, test: &impl Fn(&CubeTensor) -> bool) -> bool;
 
-    /// The same with contiguous tensors, as kernels read them.
+    /// The same with contiguous tensors, as required by kernels.
     fn contiguous(self) -> Self;
 }
 
@@ -106,8 +106,8 @@ impl<A: Operands> Operands for Option<A> {
     }
 }
 
-/// Runs an operation as `kernel` where the kernels take its operands (f32, on a runtime that takes WGSL) and
-/// are not disabled, else as `composed`. This is the one place that chooses.
+/// Runs an operation as `kernel` if the kernels support its operands (f32, on a runtime that accepts WGSL) and are
+/// enabled, else as `composed`. This is the only place that makes this choice.
 pub(in crate::ops) fn kernel_or_composed<A: Operands, R>(
     operands: A,
     kernel: impl FnOnce(A) -> R,
@@ -116,7 +116,7 @@ pub(in crate::ops) fn kernel_or_composed<A: Operands, R>(
     kernel_or_composed_if(true, operands, kernel, composed)
 }
 
-/// [`kernel_or_composed`] for kernels that take `fitting` operands only.
+/// [`kernel_or_composed`] for kernels that support only `fitting` operands.
 pub(in crate::ops) fn kernel_or_composed_if<A: Operands, R>(
     fitting: bool,
     operands: A,

@@ -1,4 +1,4 @@
-//! What the launch code of matrix products shares: the tiles that a product is computed in, and its variants.
+//! Shared by the launch code of matrix products: tiles and variants.
 
 use burn_cubecl::tensor::CubeTensor;
 
@@ -6,16 +6,15 @@ use super::kernel::{Groups, Kernel, Tile};
 use super::launch::{aligned, empty};
 use super::tuning::{Processor, tuning};
 
-/// Below so many tiles of 64 by 64, smaller tiles keep more of a GPU busy.
+/// Below this number of 64 by 64 tiles, smaller tiles occupy more of a GPU.
 const FEW_TILES: u32 = 64;
 
-/// What a tile of 128 by 128 costs a software rasteriser, in tiles of 64 by 64: measured, 2.3 on llvmpipe.
-/// Four of the small ones fit in it, unless it is filled with rows or columns that do not exist.
+/// Cost of a 128 by 128 tile on a software adapter, in tiles of 64 by 64: 2.3, measured on llvmpipe. It replaces four
+/// of the small ones, unless it is partly outside the output.
 const WIDE_TILE_COST: f32 = 2.3;
 
 impl Tile {
-    /// The one for an output of these sizes. `quads`: whether everything divides by four and begins at
-    /// quads.
+    /// The tile for an output of these sizes. `quads`: whether everything is divisible by four and starts at quads.
     pub fn choose(processor: Processor, quads: bool, rows: u32, columns: u32) -> Self {
         let tiles = |size| rows.div_ceil(size) * columns.div_ceil(size);
         match processor {
@@ -35,28 +34,28 @@ pub(in crate::ops) fn tile(quads: bool, [rows, columns]: [u32; 2], like: &CubeTe
     Tile::choose(tuning(like).processor, quads, rows, columns)
 }
 
-/// One workgroup for each tile of the output.
+/// One workgroup per tile of the output.
 pub(in crate::ops) fn tiles(kernel: &Kernel, rows: u32, columns: u32) -> Groups {
     let tile = kernel.constant("TILE");
     Groups::linear(rows.div_ceil(tile) * columns.div_ceil(tile))
 }
 
-/// Whether sizes divide by four and the tensors begin at quads.
+/// Whether sizes are divisible by four and the tensors start at quads.
 pub(in crate::ops) fn in_quads(sizes: &[u32], tensors: &[&CubeTensor]) -> bool {
     sizes.iter().all(|size| size.is_multiple_of(4)) && tensors.iter().all(|tensor| aligned(tensor))
 }
 
-/// What a layer with an activation may keep of itself.
+/// Saved activations of a layer with an activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ops) enum Keep {
-    /// Nothing: the output is all that is wanted.
+    /// None: only the output is needed.
     Nothing,
-    /// What the activation was applied to.
+    /// The input of the activation.
     Before,
 }
 
 impl Keep {
-    /// Memory for what is kept; where nothing is, of the least size that can be bound.
+    /// Memory for saved activations; the minimum bindable size if there are none.
     pub fn memory(self, rows: u32, outputs: u32, like: &CubeTensor) -> CubeTensor {
         match self {
             Self::Nothing => empty([1, 4], like),
@@ -74,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tiles_suit_the_device_and_the_output() {
+    fn tiles_depend_on_device_and_output() {
         let choose = |processor, rows, columns| Tile::choose(processor, true, rows, columns);
         assert_eq!(choose(Processor::Gpu, 30, 1536), Tile::Small);
         assert_eq!(choose(Processor::Gpu, 4096, 384), Tile::Large);

@@ -5,7 +5,7 @@ use burn_cubecl::tensor::CubeTensor;
 use super::launch::upload;
 use crate::ops::Segments;
 
-/// Segments as the shaders read them.
+/// Segments in the format of the shaders.
 #[derive(Clone)]
 pub(in crate::ops) struct SegmentBuffers {
     /// First row of each segment, and the end of the last.
@@ -15,7 +15,7 @@ pub(in crate::ops) struct SegmentBuffers {
 }
 
 impl SegmentBuffers {
-    /// Those of `segments` on the device of `like`, uploaded once a batch.
+    /// The segments on the device of `like`, uploaded once per batch.
     pub fn of(segments: &Segments, like: &CubeTensor) -> Self {
         let make = || Self::upload(segments, like);
         match segments.on_device(make) {

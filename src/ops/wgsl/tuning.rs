@@ -1,4 +1,4 @@
-//! Which variants of a kernel a device is given.
+//! Selection of kernel variants for a device.
 
 use std::cell::Cell;
 use std::sync::{PoisonError, RwLock};
@@ -8,42 +8,42 @@ use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, CubeDevice};
 use cubecl::wgpu::WgpuDeviceKind;
 
-/// What variants are made for.
+/// The kind of device that variants are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuning {
-    /// What computes.
+    /// The kind of processor.
     pub processor: Processor,
-    /// What it offers beyond WebGPU's base.
+    /// Its extensions beyond core WebGPU.
     pub extensions: Extensions,
 }
 
-/// What computes.
+/// The kind of processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processor {
-    /// Many processors with a register file each: tiles of 64 by 64, or 32 by 32 to occupy them all, and
-    /// `x A^T` computed along with narrow outputs.
+    /// A GPU with many processors and registers: tiles of 64 by 64, or 32 by 32 to occupy them all, and `x A^T` fused
+    /// into narrow outputs.
     Gpu,
-    /// A rasteriser on the CPU: few threads, and each read of memory costs as much as dozens of
-    /// multiplications. Tiles of 128 by 128, and `x A^T` by itself.
+    /// A software adapter on the CPU: few threads, and each memory read costs as much as dozens of multiplications.
+    /// Tiles of 128 by 128, and a separate `x A^T`.
     Software,
 }
 
-/// Extensions of WGSL that some variants want.
+/// WGSL extensions that some variants need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extensions {
-    /// Sums over the invocations that run in step.
+    /// Subgroup sums.
     pub subgroups: bool,
-    /// Products of f16 on matrix units. Experimental, and less exact: offered on request only.
+    /// f16 products on matrix units. Experimental and less exact, so enabled only on request.
     pub cooperative_matrices: bool,
 }
 
 impl Tuning {
-    /// A GPU without extensions: its variants run on every device.
+    /// A GPU without extensions; its variants run on every device.
     pub const GPU: Self = Self { processor: Processor::Gpu, extensions: Extensions::NONE };
-    /// A software rasteriser without extensions.
+    /// A software adapter without extensions.
     pub const SOFTWARE: Self = Self { processor: Processor::Software, ..Self::GPU };
 
-    /// Whether variants made for `other` can run, and are worth it, where this one is chosen.
+    /// Whether variants for `other` can run and are useful on this kind of device.
     #[must_use]
     pub fn covers(self, other: Self) -> bool {
         let of_gpus = other.processor == Processor::Gpu;
@@ -55,18 +55,18 @@ impl Tuning {
 }
 
 impl Extensions {
-    /// Those of every WebGPU device.
+    /// Extensions of every WebGPU device.
     pub const NONE: Self = Self { subgroups: false, cooperative_matrices: false };
 }
 
-/// What devices have been said to offer; the runtime itself does not tell.
+/// Registered extensions of devices; the runtime does not report them.
 static OFFERED: RwLock<Vec<(CubeDevice, Extensions)>> = RwLock::new(Vec::new());
 
 thread_local! {
     static GIVEN: Cell<Option<Tuning>> = const { Cell::new(None) };
 }
 
-/// Says what a device offers, from now on. Where nobody does, it is taken to have no extensions.
+/// Registers a device's extensions. Unregistered devices are assumed to have none.
 pub fn offer(device: &Device, extensions: Extensions) {
     let Some(device) = cube_device(device) else { return };
     let mut offered = OFFERED.write().unwrap_or_else(PoisonError::into_inner);
@@ -74,8 +74,8 @@ pub fn offer(device: &Device, extensions: Extensions) {
     offered.push((device, extensions));
 }
 
-/// Runs `work`, whose operations on this thread take the variants of `tuning` on every device: so that
-/// one machine can check the variants of others.
+/// Runs `work` with the variants of `tuning` on every device, on this thread, so that one machine can check the
+/// variants for others.
 pub fn with_tuning<T>(tuning: Tuning, work: impl FnOnce() -> T) -> T {
     struct Restore(Option<Tuning>);
     impl Drop for Restore {
@@ -87,13 +87,13 @@ pub fn with_tuning<T>(tuning: Tuning, work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// What suits a device.
+/// The tuning of a device.
 #[must_use]
 pub fn tuned_for(device: &Device) -> Tuning {
     cube_device(device).map_or(Tuning::GPU, |device| of(&device))
 }
 
-/// What suits the device of a tensor.
+/// The tuning of a tensor's device.
 pub(in crate::ops) fn tuning(like: &CubeTensor) -> Tuning {
     GIVEN.get().unwrap_or_else(|| of(&like.device))
 }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_device_lacks_is_not_covered() {
+    fn missing_extensions_are_not_covered() {
         let subgroups = Extensions { subgroups: true, ..Extensions::NONE };
         let cooperative = Extensions { cooperative_matrices: true, ..subgroups };
         let all = [Extensions::NONE, subgroups, cooperative]
@@ -140,7 +140,7 @@ mod tests {
             }
         }
         assert!(Tuning::SOFTWARE.covers(Tuning::GPU) && !Tuning::GPU.covers(Tuning::SOFTWARE));
-        // Nobody offers anything for the CPU path.
+        // Nothing is registered for the CPU path.
         offer(&Device::flex(), cooperative);
         assert_eq!(tuned_for(&Device::flex()), Tuning::GPU);
     }

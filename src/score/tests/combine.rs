@@ -1,4 +1,4 @@
-//! Combination of scores.
+//! Tests of the score combination.
 
 use super::super::{ScoredList, Weights, best, combine, first_pass};
 use super::utterance;
@@ -12,12 +12,12 @@ fn total_is_first_plus_beta_lm_plus_gamma_words() {
 }
 
 #[test]
-fn an_absent_score_counts_as_the_lowest_of_its_list() {
+fn a_missing_score_counts_as_the_lowest_of_its_list() {
     assert_eq!(
         first_pass(&utterance(None, &[("a", None), ("b", Some(-3.0)), ("c", Some(-7.0))])),
         [-7.0, -3.0, -7.0]
     );
-    // Positive ones too: absent is not zero.
+    // Also with positive scores: a missing score is not zero.
     assert_eq!(first_pass(&utterance(None, &[("a", Some(5.0)), ("b", None)])), [5.0, 5.0]);
     assert_eq!(first_pass(&utterance(None, &[("a", None), ("b", None)])), [0.0, 0.0]);
 }
@@ -34,12 +34,12 @@ fn the_first_of_equal_ones_is_best() {
 
 #[test]
 #[should_panic(expected = "one score per hypothesis")]
-fn scores_of_another_list_are_refused() {
+fn a_wrong_number_of_scores_panics() {
     let _ = combine(&utterance(None, &[("a", None)]), &[1.0, 2.0], Weights::default());
 }
 
 #[test]
-fn a_list_is_reduced_to_numbers() {
+fn a_list_is_converted_to_numeric_form() {
     let list = [("a b", Some(-2.0)), ("a x c", None), ("", Some(-9.0))];
     assert_eq!(ScoredList::new(&utterance(None, &list), &[0.0; 3]), None);
     let reduced = ScoredList::new(&utterance(Some("a b c"), &list), &[0.5, 1.0, 1.5]).unwrap();
@@ -54,7 +54,7 @@ fn a_list_is_reduced_to_numbers() {
 }
 
 #[test]
-fn a_reduced_list_chooses_as_the_list_does() {
+fn a_converted_list_selects_the_same_hypothesis() {
     let u = utterance(Some("a"), &[("a b", Some(-2.0)), ("a", Some(-2.5)), ("", None)]);
     let lm = [0.1, 0.2, 3.0];
     let list = ScoredList::new(&u, &lm).unwrap();

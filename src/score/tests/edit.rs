@@ -1,4 +1,4 @@
-//! Edit distance against worked examples and against all alignments.
+//! Compares the edit distance with worked examples and with all alignments.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -27,9 +27,9 @@ fn worked_examples() {
         ("turn on the light", "turn it on the light", counts(0, 1, 0, 4)),
         ("a b c d", "a x c", counts(1, 0, 1, 4)),
         ("the cat sat on the mat", "a cat sat the mat too", counts(1, 1, 1, 6)),
-        // Two substitutions, or one insertion and one deletion: the first is counted.
+        // Two substitutions, or one insertion and one deletion: the former is counted.
         ("a b", "b a", counts(2, 0, 0, 2)),
-        // Three edits either way; with no substitution three of another kind would be more.
+        // Three edits either way.
         ("a b c d", "b c d e", counts(0, 1, 1, 4)),
         ("Light", "light", counts(1, 0, 0, 1)),
         ("  a\tb\n", "a\u{a0}b", counts(0, 0, 0, 2)),

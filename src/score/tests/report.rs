@@ -6,7 +6,7 @@ use super::utterance;
 /// First pass 1 + 2 errors, rescored 0 + 2, oracle 0 + 1, over 4 + 3 words.
 fn example() -> Evaluation {
     let mut evaluation = Evaluation::new();
-    // The best first-pass score stands second.
+    // The best first-pass score is second in the list.
     let list = [("turn on the light", Some(-3.0)), ("turn of the light", Some(-2.0))];
     evaluation.add(&utterance(Some("turn on the light"), &list), Some(0));
     let list = [("a x", Some(-1.0)), ("a b", Some(-2.0)), ("x y c", None)];
@@ -30,7 +30,7 @@ fn counts_of_all_three_systems() {
     assert!((report.relative_gain.unwrap() - 1.0 / 3.0).abs() < 1e-15);
     let test = report.matched_pairs.unwrap();
     assert_eq!((test.utterances, test.differing, test.mean_difference), (2, 1, 0.5));
-    // Both drawn alike: 0 or 2 errors of 1 or 2.
+    // Both have the same draws: 0 or 2 errors of 1 or 2.
     let gain = report.relative_gain_interval.unwrap();
     assert_eq!((gain.low, gain.high), (0.0, 1.0));
 }
@@ -60,14 +60,14 @@ fn a_list_that_was_not_rescored_keeps_its_first_pass() {
 }
 
 #[test]
-fn an_empty_evaluation_has_a_report_too() {
+fn an_empty_evaluation_has_a_report() {
     let report = Evaluation::new().report(100, 1);
     assert_eq!(report.first_pass.wer, None);
     assert!(report.to_string().ends_with("0 utterances scored\n"), "{report}");
 }
 
 #[test]
-fn a_first_pass_without_errors_leaves_no_gain() {
+fn a_first_pass_without_errors_has_no_relative_gain() {
     let mut evaluation = Evaluation::new();
     evaluation.add(&utterance(Some("a"), &[("a", None), ("b", None)]), Some(1));
     let report = evaluation.report(100, 1);

@@ -7,7 +7,7 @@ use super::super::{Interval, RESAMPLES, bootstrap, matched_pairs};
 use super::below;
 
 #[test]
-fn equal_utterances_leave_no_doubt() {
+fn equal_utterances_have_intervals_of_width_zero() {
     let result = bootstrap(&[&[2; 30], &[1; 30]], &[10; 30], 500, 1);
     let exactly = |value: f64| Some(Interval { low: value, high: value, resamples: 500 });
     assert_eq!(result.wer, [exactly(0.2), exactly(0.1)]);
@@ -27,7 +27,7 @@ fn two_utterances_give_three_values() {
 }
 
 #[test]
-fn agrees_with_the_normal_interval_where_that_holds() {
+fn agrees_with_the_normal_interval_on_large_samples() {
     // 400 utterances of one word, 40 wrong: 0.1 +- 1.96 sqrt(0.1 * 0.9 / 400) = 0.1 +- 0.0294.
     let errors: Vec<u32> = (0..400).map(|u| u32::from(u % 10 == 0)).collect();
     let interval = bootstrap(&[&errors], &[1; 400], RESAMPLES, 3).wer[0].unwrap();
@@ -69,7 +69,7 @@ fn matched_pairs_by_hand() {
 }
 
 #[test]
-fn exchanging_the_systems_turns_the_sign_alone() {
+fn swapping_the_systems_changes_only_the_sign() {
     let (a, b) = ([3, 1, 4, 1, 5, 9, 2, 6], [2, 1, 4, 0, 6, 7, 2, 3]);
     let (forth, back) = (matched_pairs(&a, &b), matched_pairs(&b, &a));
     assert_eq!((forth.z, forth.mean_difference), (back.z.map(|z| -z), -back.mean_difference));

@@ -1,4 +1,4 @@
-//! Tuning against worked examples and against the lists themselves.
+//! Compares tuning with worked examples and with exhaustive counts.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -6,7 +6,7 @@ use rand_chacha::rand_core::SeedableRng;
 use super::super::{ScoredList, Weights, tune};
 use super::{below, signed};
 
-/// A list of two: the second takes over once beta exceeds `threshold`.
+/// A list of two: the second wins once beta exceeds `threshold`.
 fn pair(threshold: f64, errors: [u32; 2]) -> ScoredList {
     ScoredList {
         first: vec![0.0, -threshold],
@@ -24,7 +24,7 @@ fn random_lists(seed: u64, count: usize) -> Vec<ScoredList> {
         let errors: Vec<u32> = (0..length).map(|_| below(&mut rng, 5) as u32).collect();
         ScoredList {
             first: (0..length).map(|_| 4.0 * signed(&mut rng)).collect(),
-            // Better ones score higher, with noise, so that there is something to find.
+            // Better ones score higher, with noise.
             lm: errors.iter().map(|&e| 3.0 * signed(&mut rng) - f64::from(e)).collect(),
             words: errors.iter().map(|&e| 5 + e).collect(),
             errors,
@@ -40,7 +40,7 @@ fn errors_of(lists: &[ScoredList], weights: Weights) -> u64 {
 
 #[test]
 fn takes_the_middle_of_the_best_interval() {
-    // Right for 1 < beta <= 16: the middle on the logarithmic scale is 4.
+    // Correct for 1 < beta <= 16: the middle on the logarithmic scale is 4.
     let lists = [pair(1.0, [2, 0]), pair(16.0, [0, 1])];
     let tuned = tune(&lists, false);
     assert_eq!((tuned.errors, tuned.errors_first, tuned.reference_words), (0, 2, 6));
@@ -51,7 +51,7 @@ fn takes_the_middle_of_the_best_interval() {
 }
 
 #[test]
-fn the_fine_grid_finds_what_lies_beside_the_best_coarse_point() {
+fn the_fine_grid_searches_around_the_best_coarse_point() {
     // Errors: 2 up to 3.5, 1 up to 4.2, 0 up to 5, then 2. Of the coarse points 4 is best, with 1.
     let lists = [pair(3.5, [1, 0]), pair(4.2, [1, 0]), pair(5.0, [0, 2])];
     let tuned = tune(&lists, false);
@@ -60,15 +60,15 @@ fn the_fine_grid_finds_what_lies_beside_the_best_coarse_point() {
 }
 
 #[test]
-fn of_two_intervals_the_longer() {
-    // Right for 0.5 < beta <= 1 and for 4 < beta <= 32.
+fn the_longer_of_two_intervals_wins() {
+    // Correct for 0.5 < beta <= 1 and for 4 < beta <= 32.
     let lists = [pair(0.5, [1, 0]), pair(1.0, [0, 1]), pair(4.0, [1, 0]), pair(32.0, [0, 1])];
     let beta = tune(&lists, false).weights.beta;
     assert!((9.0..14.0).contains(&beta), "{beta}");
 }
 
 #[test]
-fn weights_are_0_where_nothing_beats_the_first_pass() {
+fn weights_are_0_if_nothing_is_better_than_the_first_pass() {
     for lists in [
         vec![],
         vec![pair(1.0, [0, 0])],
@@ -84,15 +84,15 @@ fn weights_are_0_where_nothing_beats_the_first_pass() {
 }
 
 #[test]
-fn says_when_the_best_lies_at_the_end_of_the_grid() {
+fn reports_a_best_value_at_the_edge_of_the_grid() {
     let tuned = tune(&[pair(50.0, [1, 0])], false);
     assert!(tuned.at_edge && tuned.errors == 0, "{tuned:?}");
     assert!(!tune(&[pair(50.0, [1, 0]), pair(60.0, [0, 1])], false).at_edge);
 }
 
 #[test]
-fn gamma_repairs_a_taste_for_short_hypotheses() {
-    // Only the length tells the two apart; the second is right from gamma > 0.5 on.
+fn gamma_corrects_a_bias_towards_short_hypotheses() {
+    // Only the length distinguishes the two; the second wins for gamma > 0.5.
     let list = ScoredList {
         first: vec![0.0, -1.0],
         lm: vec![0.0; 2],
@@ -136,11 +136,11 @@ fn the_order_of_lists_does_not_matter() {
 }
 
 #[test]
-fn gamma_is_taken_only_for_fewer_errors() {
+fn gamma_is_used_only_for_fewer_errors() {
     let mut used = 0;
     for seed in 100..140 {
         let mut lists = random_lists(seed, 25);
-        // Lengths that say nothing of the errors: gamma helps by accident only.
+        // Lengths that are independent of the errors: gamma helps only by chance.
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for words in lists.iter_mut().flat_map(|list| &mut list.words) {
             *words = 3 + below(&mut rng, 2) as u32;

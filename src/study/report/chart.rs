@@ -1,6 +1,6 @@
-//! What a figure shows.
+//! The contents of a figure.
 
-/// A figure's content.
+/// The contents of a figure.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Chart {
     /// Series of points over an axis.
@@ -18,7 +18,7 @@ pub enum Chart {
     Rows {
         /// Name of the horizontal axis.
         x: String,
-        /// What the points of a row are of, in order.
+        /// Names of the points of a row, in order.
         kinds: Vec<String>,
         /// The rows.
         rows: Vec<Row>,
@@ -28,24 +28,24 @@ pub enum Chart {
 /// A point with its interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// Horizontal value; of no meaning in a row.
+    /// Horizontal value; not used in a row.
     pub x: f64,
     /// Value.
     pub y: f64,
-    /// Half the width of its interval, where there is one.
+    /// Half the width of its interval, if there is one.
     pub half: Option<f64>,
 }
 
 /// Points of one system.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Series {
-    /// Name beside it.
+    /// Label.
     pub label: String,
     /// The points, by x.
     pub points: Vec<Point>,
-    /// Whether neighbours are joined.
+    /// Whether neighbouring points are connected.
     pub joined: bool,
-    /// A curve through them, drawn in full.
+    /// A fitted curve, drawn solid.
     pub curve: Vec<(f64, f64)>,
     /// Another, dashed.
     pub dashed: Vec<(f64, f64)>,
@@ -56,7 +56,7 @@ pub struct Series {
 pub struct Row {
     /// Its name.
     pub label: String,
-    /// A point per kind, where there is one.
+    /// One optional point per kind.
     pub points: Vec<Option<Point>>,
 }
 

@@ -13,18 +13,18 @@ pub enum Block {
     Table(Table),
     /// A figure.
     Figure(Figure),
-    /// Text as it is, such as a configuration.
+    /// Preformatted text, such as a configuration.
     Code(String),
 }
 
 /// A table. The first column is text, the others are numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// What it shows.
+    /// Caption.
     pub caption: String,
-    /// Heads of the columns.
+    /// Column headers.
     pub columns: Vec<String>,
-    /// Rows of as many cells.
+    /// Rows, with one cell per column.
     pub rows: Vec<Vec<String>>,
 }
 
@@ -42,9 +42,9 @@ impl Table {
 pub struct Figure {
     /// Name of its file, without extension.
     pub name: String,
-    /// What it shows.
+    /// Caption.
     pub caption: String,
-    /// What is drawn.
+    /// The chart.
     pub chart: Chart,
 }
 
@@ -79,7 +79,7 @@ impl Document {
         }
     }
 
-    /// Adds a figure, unless nothing is in it.
+    /// Adds a figure, unless it is empty.
     pub fn figure(&mut self, name: &str, caption: impl Into<String>, chart: Chart) {
         if !chart.is_empty() {
             let (name, caption) = (name.to_owned(), caption.into());
@@ -87,7 +87,7 @@ impl Document {
         }
     }
 
-    /// Adds text as it is.
+    /// Adds preformatted text.
     pub fn code(&mut self, text: impl Into<String>) {
         self.blocks.push(Block::Code(text.into()));
     }
@@ -104,7 +104,7 @@ impl Document {
         self.blocks.iter().filter_map(figure).collect()
     }
 
-    /// The first table in Markdown: methods side by side, where there are any.
+    /// The first table in Markdown: the comparison of methods, if there is one.
     #[must_use]
     pub fn summary(&self) -> String {
         let first = self.blocks.iter().find_map(|block| match block {

@@ -1,8 +1,8 @@
-//! A document in one HTML file that needs nothing else.
+//! A document as one self-contained HTML file.
 
 use super::document::{Block, Document, Table};
 
-/// Dark and light by the reader's wish; light on paper. Wide tables scroll on a screen.
+/// Follows the reader's dark or light preference; light on paper. Wide tables scroll on a screen.
 const STYLE: &str = "\
 :root{color-scheme:light dark;--text:#1b1b1b;--back:#fff;--line:#bbb;--soft:#f3f3f3}\
 @media(prefers-color-scheme:dark){:root{--text:#e9e9e9;--back:#161616;--line:#555;--soft:#222}}\
@@ -92,7 +92,7 @@ fn table(table: &Table) -> String {
     )
 }
 
-/// Text that HTML and SVG show as it is, also inside quotes.
+/// Escapes text for HTML and SVG, also inside quotes.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -3,7 +3,7 @@
 use super::document::{Block, Document, Table};
 
 impl Document {
-    /// The document in Markdown; figures are files in `figures/`.
+    /// The document as Markdown; figures are files in `figures/`.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut text = format!("# {}\n", escaped(&self.title));
@@ -31,7 +31,7 @@ impl Document {
     }
 }
 
-/// A table of pipes.
+/// A pipe table.
 pub(super) fn table(table: &Table) -> String {
     let row = |cells: &[String]| {
         let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
@@ -45,7 +45,7 @@ pub(super) fn table(table: &Table) -> String {
     text
 }
 
-/// Text that Markdown shows as it is, on one line.
+/// Escapes text for Markdown, on one line.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,13 +1,13 @@
-//! What people read of a study: one document, as HTML, Markdown and SVG.
+//! The report of a study: one document, as HTML, Markdown and SVG.
 //!
 //! | file | what |
 //! |---|---|
 //! | `document` | headings, paragraphs, tables and figures |
-//! | `html`, `markdown` | the document written down |
+//! | `html`, `markdown` | the document as text |
 //! | `chart`, `scale`, `svg` | figures, their axes, and how they are drawn |
 //! | `view` | the runs of a study, grouped over seeds |
-//! | `numbers` | numbers as text |
-//! | `sections` | what is said, a file for each part |
+//! | `numbers` | formatting of numbers |
+//! | `sections` | the contents, one file per section |
 
 mod chart;
 mod document;
@@ -30,7 +30,7 @@ use super::plan::Plan;
 use super::record::Record;
 use view::View;
 
-/// The report of what a plan's cells left so far. Parts without results are left out.
+/// The report of a plan's results so far. Sections without results are omitted.
 #[must_use]
 pub fn document(config: &StudyConfig, plan: &Plan, records: &[Record]) -> Document {
     let view = View::new(config, plan, records);

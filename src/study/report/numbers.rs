@@ -1,10 +1,10 @@
-//! Numbers as text. What is not there is a dash.
+//! Formatting of numbers. Missing values are dashes.
 
 use crate::study::statistics::Mean;
 
 pub(super) const NONE: &str = "–";
 
-/// A text for a value that may be absent.
+/// Formats an optional value.
 pub(super) fn or_dash<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| NONE.to_owned(), text)
 }
@@ -22,7 +22,7 @@ pub(super) fn mean_percent(mean: Mean) -> String {
 
 /// A relative change: `-8.1 %`.
 pub(super) fn change(rate: f64) -> String {
-    // No minus before a zero.
+    // No minus sign before zero.
     let shown = format!("{:+.1}", 100.0 * rate);
     let shown = if shown == "-0.0" { "+0.0".to_owned() } else { shown };
     format!("{} %", shown.replace('-', "−"))
@@ -75,7 +75,7 @@ pub(super) fn count(value: u64) -> String {
     out
 }
 
-/// A part of the base, in percent, with two digits that count.
+/// A fraction of the base, in percent, with two significant digits.
 pub(super) fn share(rate: f64) -> String {
     let percent = 100.0 * rate;
     match percent {
@@ -85,7 +85,7 @@ pub(super) fn share(rate: f64) -> String {
     }
 }
 
-/// A learning rate and the like, as people write it.
+/// A learning rate or similar number in common notation.
 pub(super) fn small(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-2 { format!("{value:e}") } else { value.to_string() }
 }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_for_people() {
+    fn numbers_are_formatted_for_reading() {
         assert_eq!(change(-0.0812), "−8.1 %");
         assert_eq!(change(-0.000_001), "+0.0 %");
         assert_eq!(change_between(0.5, Some((-0.1, 1.0))), "+50.0 % (−10.0 to +100.0)");

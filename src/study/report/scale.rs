@@ -1,6 +1,6 @@
-//! Axes: where a value lies, and which values are marked.
+//! Axes: positions of values, and ticks.
 
-/// An axis from `low` to `high`, laid over a stretch of the drawing.
+/// An axis from `low` to `high`, mapped to a range of the drawing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
     low: f64,
@@ -11,8 +11,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// An axis that holds all values, with some room about them. On a logarithmic one only values above 0
-    /// count.
+    /// An axis that contains all values, with a margin. A logarithmic one uses only values above 0.
     pub fn over(values: impl Iterator<Item = f64>, logarithmic: bool, from: f64, to: f64) -> Self {
         let mapped = values
             .filter(|value| value.is_finite() && (!logarithmic || *value > 0.0))
@@ -28,19 +27,19 @@ impl Scale {
         Self { low: low - room, high: high + room, from, to, logarithmic }
     }
 
-    /// Where a value lies.
+    /// The position of a value.
     pub fn at(&self, value: f64) -> f64 {
         let value = if self.logarithmic { libm::log10(value) } else { value };
         let part = (value - self.low) / (self.high - self.low);
         self.from + part * (self.to - self.from)
     }
 
-    /// Where the axis begins.
+    /// The start of the axis.
     pub fn at_start(&self) -> f64 {
         self.from
     }
 
-    /// Values to mark, four to eight of them, with their names.
+    /// Four to eight ticks, with their labels.
     pub fn marks(&self) -> Vec<(f64, String)> {
         if !self.logarithmic {
             return linear(self.low, self.high);
@@ -93,7 +92,7 @@ fn named(value: f64) -> String {
         v if v >= 1e4 => format!("{}k", short(v / 1e3)),
         v if v >= 1e-2 => short(v),
         v => {
-            // Without what the power of ten left of rounding.
+            // Remove rounding error from the power of ten.
             let exponent = libm::floor(libm::log10(v) + 1e-9);
             format!("{}e{exponent}", short(v / libm::pow(10.0, exponent)))
         }
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_and_none_have_an_axis_too() {
+    fn one_value_and_no_values_have_an_axis() {
         let one = Scale::over([5.0].into_iter(), false, 0.0, 10.0);
         assert!((one.at(5.0) - 5.0).abs() < 1e-9 && !one.marks().is_empty());
         assert!(!Scale::over(std::iter::empty(), false, 0.0, 1.0).marks().is_empty());

@@ -1,12 +1,12 @@
-//! Charts as SVG. Series differ in colour (Okabe and Ito's, which the colour-blind tell apart), in the
-//! shape of their marks, and have their names beside them. Text and axes have the colour of the
-//! surrounding text, so that a figure fits dark and light pages.
+//! Charts as SVG. Series differ in colour (Okabe and Ito's palette for colour-blind readers) and in the shape
+//! of their marks, and are labelled directly. Text and axes have the colour of the surrounding text, so that
+//! a figure fits dark and light pages.
 
 use super::chart::{Chart, Point, Row, Series};
 use super::html::escaped;
 use super::scale::Scale;
 
-/// Without its black and yellow, which vanish on a dark or a light page.
+/// Without black and yellow, which are invisible on a dark or a light page.
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 const SHAPES: usize = 7;
 
@@ -15,22 +15,22 @@ const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 64.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 52.0;
-/// Least and most room for names beside series and before rows.
+/// Minimum and maximum space for labels of series and rows.
 const NAMES: (f64, f64) = (170.0, 400.0);
-/// About the width of a letter.
+/// Approximate width of a letter.
 const LETTER: f64 = 7.2;
 const ROW: f64 = 30.0;
-/// Least distance of two names.
+/// Minimum distance of two labels.
 const LINE: f64 = 16.0;
 
 impl Chart {
-    /// For a page of HTML, which needs no name of the language.
+    /// For embedding in HTML, without a namespace.
     #[must_use]
     pub fn inline(&self, title: &str) -> String {
         self.draw("", title, "")
     }
 
-    /// A file of its own.
+    /// A standalone file.
     #[must_use]
     pub fn file(&self, title: &str) -> String {
         let style = "<style>svg{color:#1b1b1b;background:#fff}\
@@ -107,7 +107,7 @@ fn lines(x: &str, y: &str, logarithmic: bool, series: &[Series]) -> String {
             names.push((vertical.at(last.y), at));
         }
     }
-    // Names stand by the ends of their series, moved apart where those meet.
+    // Labels are at the ends of their series, moved apart if they overlap.
     names.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut least = TOP + 4.0;
     let mut placed = Vec::new();
@@ -125,7 +125,7 @@ fn lines(x: &str, y: &str, logarithmic: bool, series: &[Series]) -> String {
     out
 }
 
-/// Room for the longest of these names, with a mark.
+/// Space for the longest of these labels, with a mark.
 fn room<'a>(names: impl Iterator<Item = &'a String>) -> f64 {
     let longest = names.map(|name| name.chars().count()).max().unwrap_or(0);
     (36.0 + LETTER * longest as f64).clamp(NAMES.0, NAMES.1)
@@ -151,7 +151,7 @@ fn rows_of(x: &str, kinds: &[String], rows: &[Row]) -> (f64, String) {
         out.push_str(&text(left - 10.0, y + 4.0, "end", &row.label));
         for (at, point) in row.points.iter().enumerate() {
             let Some(Point { y: value, half, .. }) = point else { continue };
-            // Kinds lie a little apart, so that equal values are both seen.
+            // Offset kinds slightly, so that equal values are both visible.
             let y = y + 5.0 * (at as f64 - 0.5 * (kinds.len() as f64 - 1.0));
             if let Some(half) = half {
                 let (low, high) = (scale.at(value - half), scale.at(value + half));
@@ -163,7 +163,7 @@ fn rows_of(x: &str, kinds: &[String], rows: &[Row]) -> (f64, String) {
     (bottom + BOTTOM, out)
 }
 
-/// The horizontal axis with its marks and name.
+/// The horizontal axis with its ticks and label.
 fn frame(scale: &Scale, name: &str, right: f64, bottom: f64) -> String {
     let left = scale.at_start();
     let mut out = rule(left, bottom, right, bottom, 0.8);
@@ -199,8 +199,8 @@ fn text(x: f64, y: f64, anchor: &str, text: &str) -> String {
     )
 }
 
-/// A mark by the number of its series. Shapes and colours differ in how many there are, so that no
-/// two of 42 series are alike.
+/// The mark of a series by its index. The numbers of shapes and colours are coprime, so that 42 series are
+/// all different.
 fn mark(number: usize, x: f64, y: f64, colour: &str) -> String {
     let polygon = |corners: &[(f64, f64)]| {
         let corners: Vec<String> =

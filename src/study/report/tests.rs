@@ -1,4 +1,4 @@
-//! Reports of made-up results.
+//! Tests of reports, with made-up results.
 
 use super::document;
 use crate::study::tests::{config, done, inputs};
@@ -22,7 +22,7 @@ const PARTS: [&str; 8] = [
 ];
 
 #[test]
-fn a_whole_study_has_every_part_and_needs_no_network() {
+fn a_complete_study_has_every_section_and_needs_no_network() {
     let (plan, mut records) = all();
     let last = records.len() - 1;
     records[last].outcome = Outcome::Failed { error: "out of <memory>".into(), seconds: 2.0 };
@@ -49,7 +49,7 @@ fn a_whole_study_has_every_part_and_needs_no_network() {
 }
 
 #[test]
-fn tables_have_as_many_cells_as_columns_and_markdown_keeps_them_apart() {
+fn tables_have_one_cell_per_column_and_markdown_escapes_pipes() {
     let (plan, records) = all();
     let document = document(&config(), &plan, &records);
     for block in &document.blocks {
@@ -59,7 +59,7 @@ fn tables_have_as_many_cells_as_columns_and_markdown_keeps_them_apart() {
             }
         }
     }
-    // The bar of the domain's name ends no cell.
+    // The pipe in the domain's name does not end a cell.
     let summary = document.summary();
     let cells = |line: &str| line.replace("\\|", "").matches('|').count();
     let first = summary.lines().next().unwrap();
@@ -68,7 +68,7 @@ fn tables_have_as_many_cells_as_columns_and_markdown_keeps_them_apart() {
 }
 
 #[test]
-fn numbers_are_those_of_the_runs() {
+fn numbers_match_the_runs() {
     let (plan, records) = all();
     let document = document(&config(), &plan, &records);
     let row = |caption: &str, label: &str| -> Vec<String> {
@@ -100,7 +100,7 @@ fn numbers_are_those_of_the_runs() {
 }
 
 #[test]
-fn parts_without_results_are_left_out() {
+fn sections_without_results_are_omitted() {
     let (plan, records) = all();
     let none = document(&config(), &plan, &[]);
     let html = none.html();

@@ -7,21 +7,21 @@ use crate::study::plan::Plan;
 use crate::study::record::{DomainResult, Measured, Outcome, Record, Trained};
 use crate::study::statistics::{Mean, mean};
 
-/// What a report is made of.
+/// The data of a report.
 pub(super) struct View<'a> {
     pub config: &'a StudyConfig,
     pub plan: &'a Plan,
     pub records: &'a [Record],
 }
 
-/// Runs that differ in their seed alone.
+/// Runs that differ only in their seed.
 #[derive(Clone)]
 pub(super) struct Group<'a> {
     /// The cell without its seed.
     pub cell: Cell,
-    /// Name in tables: the method, and the axes in which groups of that method differ.
+    /// Label in tables: the method, and the axes in which groups of that method differ.
     pub label: String,
-    /// Runs that are done, by seed.
+    /// Finished runs, by seed.
     pub runs: Vec<(u64, &'a Measured)>,
 }
 
@@ -35,8 +35,7 @@ impl<'a> View<'a> {
         self.records.iter().find(|record| record.id == id)
     }
 
-    /// Groups with a finished run in the grids of one part: methods in the order of reports, otherwise
-    /// as configured.
+    /// Groups with a finished run in the grids of one section: methods in report order, otherwise as configured.
     pub fn groups(&self, part: Part) -> Vec<Group<'a>> {
         let mut groups: Vec<Group<'a>> = Vec::new();
         for planned in self.plan.of_part(self.config, part) {
@@ -62,7 +61,7 @@ impl<'a> View<'a> {
         std::iter::once(self.config.target.name.as_str()).chain(others).collect()
     }
 
-    /// Whether the study is to have several bases.
+    /// Whether the study has several bases.
     pub fn several_bases(groups: &[Group<'_>]) -> bool {
         groups.iter().any(|group| group.cell.base != groups[0].cell.base)
     }
@@ -92,13 +91,13 @@ impl<'a> Group<'a> {
         mean(&rates)
     }
 
-    /// A number of every run, over seeds; `None` where a run lacks it.
+    /// A value of every run, over seeds; `None` if a run lacks it.
     pub fn over_runs(&self, number: impl Fn(&Measured) -> Option<f64>) -> Option<Mean> {
         let numbers: Option<Vec<f64>> = self.runs.iter().map(|(_, run)| number(run)).collect();
         mean(&numbers?)
     }
 
-    /// The same of what training did.
+    /// The same for training results.
     pub fn over_trained(&self, number: impl Fn(&Trained) -> f64) -> Option<Mean> {
         self.over_runs(|run| run.trained.as_ref().map(&number))
     }
@@ -109,7 +108,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Names groups so that no two are alike: the axes in which a method's groups differ are said.
+/// Gives groups unique labels, with the axes in which a method's groups differ.
 fn name(groups: &mut [Group<'_>]) {
     let cells: Vec<Cell> = groups.iter().map(|group| group.cell.clone()).collect();
     for (group, cell) in groups.iter_mut().zip(&cells) {

@@ -1,8 +1,8 @@
-//! WER by kinds of utterances.
+//! WER by classes of utterances.
 
 use crate::study::record::DomainResult;
 
-/// Utterances of one kind.
+/// Utterances of one class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bin {
     /// The range, such as `4-6`.
@@ -15,7 +15,7 @@ pub struct Bin {
     pub first: u64,
     /// Errors of rescoring.
     pub rescored: u64,
-    /// Fewest errors possible.
+    /// Errors of the oracle.
     pub oracle: u64,
 }
 
@@ -23,13 +23,13 @@ pub struct Bin {
 const HYPOTHESES: [u32; 6] = [1, 3, 6, 10, 20, 50];
 const WORDS: [u32; 7] = [3, 6, 9, 12, 18, 27, 40];
 
-/// By the number of hypotheses in a list. Ranges without utterances are left out.
+/// By the number of hypotheses in a list. Empty ranges are omitted.
 #[must_use]
 pub fn by_hypotheses(domain: &DomainResult) -> Vec<Bin> {
     bins(domain, &domain.hypotheses, &HYPOTHESES)
 }
 
-/// By the words of the reference. Ranges without utterances are left out.
+/// By the words of the reference. Empty ranges are omitted.
 #[must_use]
 pub fn by_words(domain: &DomainResult) -> Vec<Bin> {
     bins(domain, &domain.words, &WORDS)

@@ -1,4 +1,4 @@
-//! Two curves through a few points, and how well they do.
+//! Fits two curves to a few points and compares them.
 
 /// A form of the curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +27,9 @@ pub struct Fit {
     pub a: f64,
     /// Slope, by `ln x` or by `x`.
     pub b: f64,
-    /// Part of the variance that it explains.
+    /// Fraction of explained variance.
     pub r_squared: f64,
-    /// Root mean square error where each point is predicted from the others; `None` of fewer than four
-    /// points, since a line through two leaves no choice.
+    /// Leave-one-out root mean square error; `None` for fewer than four points.
     pub left_out: Option<f64>,
 }
 
@@ -42,8 +41,7 @@ impl Fit {
     }
 }
 
-/// Both fits of the same points. Neither has more parameters than the other, so their errors compare
-/// as they are.
+/// Both fits of the same points. They have the same number of parameters, so their errors are comparable.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fits {
     /// `a + b ln x`.
@@ -54,8 +52,7 @@ pub struct Fits {
     pub points: usize,
 }
 
-/// Fits both curves to points of x above 0; `None` with fewer than three different x, through which any
-/// curve of two parameters passes.
+/// Fits both curves to points with x above 0; `None` with fewer than three different x.
 #[must_use]
 pub fn fits(points: &[(f64, f64)]) -> Option<Fits> {
     let mut xs: Vec<f64> = points.iter().map(|point| point.0).collect();
@@ -90,7 +87,7 @@ fn fit(points: &[(f64, f64)], shape: Shape) -> Option<Fit> {
     Some(Fit { shape, a, b, r_squared, left_out })
 }
 
-/// Least squares; `None` where all x are one.
+/// Least squares; `None` if all x are equal.
 fn line(points: &[(f64, f64)], shape: Shape) -> Option<(f64, f64)> {
     let n = points.len() as f64;
     let mean_x = points.iter().map(|&(x, _)| shape.of(x)).sum::<f64>() / n;
@@ -113,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_curve_is_found_on_points_of_its_own() {
+    fn each_curve_fits_its_own_points() {
         let xs = [50.0, 100.0, 200.0, 400.0, 800.0];
         let logarithmic: Vec<_> = xs.iter().map(|&x: &f64| (x, 20.0 - 2.0 * x.ln())).collect();
         let found = fits(&logarithmic).unwrap();
@@ -129,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn few_points_say_little_and_two_nothing() {
+    fn few_points_have_no_error_and_two_no_fit() {
         assert_eq!(fits(&[(1.0, 1.0), (2.0, 2.0), (2.0, 3.0)]), None);
         let found = fits(&[(1.0, 1.0), (2.0, 2.0), (3.0, 2.5)]).unwrap();
         assert_eq!(found.linear.left_out, None);

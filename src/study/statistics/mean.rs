@@ -1,18 +1,17 @@
-//! The mean over seeds, and how sure it is.
+//! The mean over seeds, with its interval.
 
 /// A mean with the half width of its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mean {
     /// The mean.
     pub mean: f64,
-    /// Half the width of the interval; `None` of a single value.
+    /// Half the width of the interval; `None` for a single value.
     pub half: Option<f64>,
-    /// How many values.
+    /// Number of values.
     pub count: usize,
 }
 
-/// Mean and 95 % interval `mean +- t s / sqrt(n)`, with `s` over n - 1 and t of Student's distribution; `None`
-/// without values.
+/// Mean and 95 % interval `mean +- t s / sqrt(n)`, with `s` over n - 1 and Student's t; `None` without values.
 #[must_use]
 pub fn mean(values: &[f64]) -> Option<Mean> {
     let count = values.len();
@@ -29,10 +28,10 @@ pub fn mean(values: &[f64]) -> Option<Mean> {
 }
 
 /// 97.5 % quantile of Student's t with this many degrees of freedom: from a table up to 10, then by the
-/// expansion about the normal quantile (Abramowitz and Stegun 26.7.5), there right to 1e-3.
+/// expansion about the normal quantile (Abramowitz and Stegun 26.7.5), accurate to 1e-3.
 ///
 /// # Panics
-/// If there are no degrees of freedom.
+/// If `freedom` is 0.
 #[must_use]
 pub fn t_quantile(freedom: usize) -> f64 {
     assert!(freedom > 0, "one value has no spread");

@@ -1,4 +1,4 @@
-//! What a report says of several runs.
+//! Statistics over several runs.
 
 mod bins;
 mod fit;

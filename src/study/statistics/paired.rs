@@ -2,14 +2,14 @@
 
 use crate::score::{MatchedPairs, bootstrap, matched_pairs};
 
-/// Resamples of a report's intervals: it has many of them.
+/// Number of resamples for a report, which has many intervals.
 const RESAMPLES: u32 = 2_000;
 
-/// What [`compare`] found.
+/// The result of [`compare`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// `errors of the second / errors of the first - 1`; negative: the second is better. `None` where
-    /// the first makes no error.
+    /// `errors of the second / errors of the first - 1`; negative if the second is better. `None` if the first
+    /// makes no errors.
     pub change: Option<f64>,
     /// 95 % bootstrap interval of it, over utterances.
     pub interval: Option<(f64, f64)>,
@@ -17,10 +17,10 @@ pub struct Comparison {
     pub test: MatchedPairs,
 }
 
-/// Compares two systems by their errors per utterance, one row per seed. The rows of a system are added up
-/// first: an utterance is the unit that is drawn, and its runs under several seeds are not
-/// independent of each other. A system with fewer rows counts as often as the other has more; only
-/// whole multiples can be compared, others give `None`, as do rows of different length.
+/// Compares two systems by their errors per utterance, one row per seed. The rows of a system are summed
+/// first: utterances are the sample, and runs of one utterance with several seeds are not independent. A system
+/// with fewer rows is repeated to match the other; numbers of rows that are not multiples give `None`, as do
+/// rows of different length.
 #[must_use]
 pub fn compare(first: &[&[u32]], second: &[&[u32]], words: &[u32]) -> Option<Comparison> {
     let rows = first.len().max(second.len());
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_pooled_and_a_single_one_stands_against_several() {
+    fn rows_are_pooled_and_a_single_row_is_repeated() {
         let first: &[u32] = &[2, 1, 0, 4];
         let (x, y): (&[u32], &[u32]) = (&[1, 1, 0, 2], &[1, 0, 0, 3]);
         let words = [5, 5, 5, 5];

@@ -1,4 +1,4 @@
-//! What a configuration may say.
+//! Validation of configurations.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::config_json;
 use crate::study::config::{BaseName, Size, StudyConfig};
 
 #[test]
-fn a_sound_configuration_passes_and_settings_of_training_are_taken() {
+fn a_valid_configuration_passes_and_training_settings_are_used() {
     let config = super::config();
     config.validate().unwrap();
     assert_eq!(config.train_config().unwrap().epochs, 2);
@@ -19,7 +19,7 @@ fn a_sound_configuration_passes_and_settings_of_training_are_taken() {
 }
 
 #[test]
-fn what_cannot_be_is_named_with_its_key_and_what_may_be() {
+fn invalid_values_are_reported_with_key_and_expectation() {
     type Spoil = fn(&mut Value);
     let cases: [(&str, &str, Spoil); 22] = [
         ("`bases`", "at least one", |c| c["bases"] = json!([])),
@@ -57,7 +57,7 @@ fn what_cannot_be_is_named_with_its_key_and_what_may_be() {
 }
 
 #[test]
-fn keys_that_are_none_are_refused() {
+fn unknown_keys_are_rejected() {
     for place in ["", "/target", "/non_target/0", "/grid/0", "/robustness"] {
         let mut json = config_json();
         json.pointer_mut(place).unwrap()["metods"] = json!(1);
@@ -67,7 +67,7 @@ fn keys_that_are_none_are_refused() {
 }
 
 #[test]
-fn a_base_may_end_early() {
+fn a_base_may_have_fewer_layers() {
     let whole = |name| assert_eq!(BaseName::parse(name), BaseName { source: name, layers: None });
     for name in ["demo", "a, b/first 3 layers", "demo, first few layers", "demo, first 3"] {
         whole(name);

@@ -1,4 +1,4 @@
-//! Configurations, plans and records, for the tests of several files.
+//! Configurations, plans and records shared by tests.
 
 mod config;
 mod plan;
@@ -9,7 +9,7 @@ use super::{
 };
 use serde_json::{Value, json};
 
-/// A study with a grid for every part of the report.
+/// A study with a grid for every section of the report.
 pub(crate) fn config_json() -> Value {
     json!({
         "name": "A study of <b> & \"co\"",
@@ -43,7 +43,7 @@ pub(crate) fn inputs() -> Inputs {
     }
 }
 
-/// A finished run with numbers that hang on the cell.
+/// A finished run with values that depend on the cell.
 pub(crate) fn done(id: &str, cell: &Cell) -> Record {
     let seed = cell.seed.unwrap_or(0) as u32;
     let full = cell.method == "full";

@@ -1,4 +1,4 @@
-//! Which cells a configuration has, and what their ids hang on.
+//! The cells of a configuration, and their ids.
 
 use serde_json::json;
 
@@ -28,7 +28,7 @@ fn axes_that_do_not_apply_are_dropped_and_equal_cells_are_one() {
     sizes.sort_unstable();
     sizes.dedup();
     assert_eq!((data.len(), sizes), (2 * 2 * 3, vec![25, 50, 100]));
-    // LoRA with the term is LoRB, whichever grid asks for it.
+    // LoRA with the term is LoRB in every grid.
     let correlation = cells(&plan, Part::Correlation);
     let names: Vec<&str> = correlation.iter().map(|cell| cell.method.as_str()).collect();
     assert_eq!(names.iter().filter(|name| **name == "lorb").count(), 2);
@@ -43,7 +43,7 @@ fn axes_that_do_not_apply_are_dropped_and_equal_cells_are_one() {
 }
 
 #[test]
-fn ids_hang_on_what_decides_the_result_and_on_nothing_else() {
+fn ids_depend_only_on_what_affects_the_result() {
     let id = |config: &StudyConfig, inputs: &crate::study::Inputs, method: &str| {
         let plan = plan(config, inputs, 100).unwrap();
         plan.cells.into_iter().find(|planned| planned.cell.method == method).unwrap().id
@@ -87,7 +87,7 @@ fn records_survive_json() {
 }
 
 #[test]
-fn time_is_expected_by_the_runs_most_alike() {
+fn time_is_estimated_from_the_most_similar_runs() {
     let plan = plan(&config(), &inputs(), 100).unwrap();
     let find = |method: &str, utterances: usize| {
         let is = |cell: &&Cell| cell.method == method && cell.utterances == Some(utterances);

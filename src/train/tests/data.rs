@@ -1,4 +1,4 @@
-//! What is trained on, and what is left out.
+//! Preprocessing of training data.
 
 use super::tiny::{base, golden_lists};
 use crate::nbest::{Hypothesis, Utterance};
@@ -19,7 +19,7 @@ fn utterance(reference: Option<&str>, hypotheses: &[(&str, Option<f64>)]) -> Utt
 }
 
 #[test]
-fn lists_with_nothing_to_choose_are_counted_and_left_out() {
+fn lists_with_equal_errors_are_skipped_and_counted() {
     let data = prepare(&golden_lists(), 10).unwrap();
     assert_eq!((data.counts.utterances, data.lists.len(), data.counts.equal_errors), (6, 4, 2));
     assert_eq!(
@@ -59,14 +59,14 @@ fn long_lists_keep_their_best_scores_in_order() {
     let data = prepare(std::slice::from_ref(&list), 3).unwrap();
     assert_eq!(data.lists[0].first, [-3.0, -1.0, -1.0]);
     assert_eq!(data.lists[0].errors, [0, 1, 1]);
-    // Without scores the first ones stay; a cut may leave nothing to choose.
+    // Without scores the first ones are kept; truncation may leave equal errors.
     let bare = utterance(Some("a"), &[("b", None), ("c", None), ("a", None)]);
     assert!(matches!(
         prepare(std::slice::from_ref(&bare), 2),
         Err(TrainError::NoUsableList { .. })
     ));
     assert_eq!(prepare(&[bare], 3).unwrap().lists[0].first, [0.0; 3]);
-    // An absent score among others counts as the lowest.
+    // A missing score counts as the lowest.
     let mixed = utterance(Some("a"), &[("a", None), ("b", Some(-4.0)), ("c a", Some(-2.0))]);
     assert_eq!(prepare(&[mixed], 10).unwrap().lists[0].first, [-4.0, -4.0, -2.0]);
 }
@@ -80,7 +80,7 @@ fn texts_beyond_the_position_limit_are_counted() {
 }
 
 #[test]
-fn a_score_that_is_no_number_is_named() {
+fn a_non_finite_score_is_reported() {
     for bad in [f64::NAN, f64::NEG_INFINITY] {
         let list = utterance(Some("a"), &[("a", Some(-1.0)), ("b", Some(bad))]);
         let error = prepare(std::slice::from_ref(&list), 10).unwrap_err().to_string();
@@ -91,7 +91,7 @@ fn a_score_that_is_no_number_is_named() {
 }
 
 #[test]
-fn a_fingerprint_changes_with_anything_computed_with() {
+fn a_fingerprint_depends_on_all_used_data() {
     let print = |utterances: &[Utterance]| prepare(utterances, 10).unwrap().fingerprint();
     let lists = golden_lists();
     let original = print(&lists);

@@ -1,4 +1,4 @@
-//! A device that fails in the middle of a run: what is said, and what is left.
+//! Device failures during a run: errors and saved state.
 
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, Tensor};
@@ -29,7 +29,7 @@ fn setup(device: &Device) -> Setup {
 }
 
 #[test]
-fn a_run_that_loses_its_device_goes_on_from_what_is_kept() {
+fn a_run_that_loses_its_device_continues_from_the_saved_state() {
     let (Some((doomed, handle)), Some((second, _))) = (own_device(), own_device()) else { return };
     let straight = setup(&second);
     let mut trainer = straight.trainer().unwrap();
@@ -82,7 +82,7 @@ fn a_result_that_a_device_cannot_hold_is_a_typed_error() {
 }
 
 #[test]
-fn an_error_that_belongs_to_no_call_fails_the_next_reading() {
+fn an_error_outside_a_call_fails_the_next_read_back() {
     let Some((device, handle)) = own_device() else { return };
     let setup = setup(&device);
     let inputs = setup.inputs();
@@ -93,7 +93,7 @@ fn an_error_that_belongs_to_no_call_fails_the_next_reading() {
         pollster::block_on(crate::model::read(scores))
     };
     score().unwrap();
-    // Larger than the device allows: wgpu tells its handler, which unwinds.
+    // Larger than the device allows: wgpu calls its error handler, which unwinds.
     let size = handle.limits().max_buffer_size + 4;
     let create = || {
         handle.create_buffer(&wgpu::BufferDescriptor {

@@ -1,13 +1,13 @@
-//! Objectives and correlation on given numbers, against PyTorch in f64.
+//! Objectives and correlation on given values, compared with PyTorch in f64.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
 
 use crate::train::{ListBatch, ListView, Objective, correlation};
 
-/// Largest difference of a loss or of a gradient's norm, relative to its size.
+/// Maximum relative difference of a loss or a gradient's norm.
 const RELATIVE: f64 = 1e-3;
-/// Below this size a number is rounding.
+/// Values below this are rounding errors.
 const ROUNDING: f64 = 1e-6;
 
 fn golden() -> Value {
@@ -36,8 +36,8 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().unwrap()
 }
 
-/// Mean loss over the usable lists, and its gradient by every score of every list. `first` of the
-/// scores go in as first pass, the rest as the model's, to half weight.
+/// Mean loss over the usable lists, and its gradient with respect to every score. The fraction `first` of the
+/// scores is passed as first pass, the rest as the model's at half weight.
 fn compute(
     objective: Objective,
     case: &Value,
@@ -128,19 +128,19 @@ fn check_correlations(device: &Device) {
 }
 
 #[test]
-fn objectives_and_gradients_are_those_of_pytorch() {
+fn objectives_and_gradients_agree_with_pytorch() {
     check_lists(&Device::flex());
 }
 
 #[test]
-fn correlations_and_gradients_are_those_of_pytorch() {
+fn correlations_and_gradients_agree_with_pytorch() {
     check_correlations(&Device::flex());
 }
 
 #[test]
 fn perfectly_uncorrelated_columns_have_no_correlation_and_no_nan() {
     let device = Device::flex();
-    // Orthogonal columns of equal length and zero mean: R is the identity but for rounding.
+    // Orthogonal columns of equal length and zero mean: R is the identity up to rounding.
     let cls =
         Tensor::<2>::from_floats([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], &device);
     let cls = cls.autodiff().require_grad();

@@ -1,4 +1,4 @@
-//! The kernels, against the truth.
+//! Compares the kernels with the f64 reference.
 
 use burn_cubecl::tensor::CubeTensor;
 
@@ -16,14 +16,14 @@ kernel_tests!(
     attention_cls_backward: SOFTMAX,
 );
 
-/// Segments of a token, of odd lengths, the longest that BERT takes, and the texts of a list of 200.
+/// Segments with one token, of odd lengths, of BERT's maximum length, and the texts of a list of 200.
 fn segmentations() -> Vec<Segments> {
     let list: Vec<usize> = (0..200).map(|i| 1 + i % 5).collect();
     let all = [vec![33, 1, 101], vec![1], vec![3, 1, 17, 31, 2], vec![127, 129], vec![512], list];
     all.iter().map(|lengths| of_lengths(lengths)).collect()
 }
 
-/// Heads and their width: what an exact variant is for; else odd widths up to the variant's own.
+/// Heads and their width: the width of an exact variant; else odd widths up to the variant's own.
 fn heads(kernel: &Kernel) -> Vec<(usize, usize)> {
     let most = kernel.constant("HEAD") as usize;
     if kernel.name.ends_with("_exact") {
@@ -33,7 +33,7 @@ fn heads(kernel: &Kernel) -> Vec<(usize, usize)> {
     }
 }
 
-/// Each segmentation with one of the variant's heads, the long ones with one head.
+/// Each segmentation with one of the variant's head sizes; long ones with a single head.
 fn cases(kernel: &Kernel) -> Vec<(Segments, usize, usize)> {
     let heads = heads(kernel);
     let choose = |(i, segments): (usize, Segments)| {
@@ -43,7 +43,7 @@ fn cases(kernel: &Kernel) -> Vec<(Segments, usize, usize)> {
     segmentations().into_iter().enumerate().map(choose).collect()
 }
 
-/// Inputs whose scores differ, so that a softmax is not the mean of all values.
+/// Inputs with different scores, so that a softmax is not the mean of all values.
 fn spread(source: &mut Source, count: usize) -> Vec<f64> {
     source.exact(count).into_iter().map(|value| 2.0 * value).collect()
 }
@@ -171,7 +171,7 @@ fn attention_cls_backward(bench: &Bench) {
             };
             launch(kernel, &call, Groups::linear((s * heads) as u32));
             let expected = truth.cls_backward(&g, &q, &kv, &logs);
-            // A single key leaves a query nothing to choose: its gradient is zero then.
+            // With a single key, the gradient of the query is zero.
             let check_dq = if segments.longest() > 1 {
                 check
             } else {

@@ -1,4 +1,4 @@
-//! All that computes attention compared.
+//! Compares all implementations of attention.
 
 mod kernels;
 mod truth;
@@ -47,7 +47,7 @@ fn cpu_path() {
                 ClsAttentionSaved { q, kv, out, log_sums, segments: segments.clone(), heads };
             let expected = composed::attention_cls_backward(g.clone(), saved.clone());
             let found = Flex::attention_cls_backward(g, saved);
-            // A single key leaves a query nothing to choose: its gradient is zero then.
+            // With a single key, the gradient of the query is zero.
             if segments.longest() > 1 {
                 same(&what("dQ of [CLS]"), expected.q, found.q);
             }
@@ -125,7 +125,7 @@ fn gpu_gradient() {
             operation: Box::new(|_, i| attention(i[0].clone(), &segments, heads)),
         }
         .check();
-        // A single key leaves a query nothing to choose.
+        // With a single key, the gradient of the query is zero.
         if segments.longest() > 1 {
             Case {
                 name: format!("attention of [CLS], {s} segments of {t} rows, {heads} of {head}"),

@@ -10,7 +10,7 @@ pub struct Attention<'a> {
     pub head: usize,
 }
 
-/// What softmax keeps: output, log-sums.
+/// The saved state of softmax: output, log-sums.
 pub type Forward = (Vec<f64>, Vec<f64>);
 
 impl Attention<'_> {
@@ -22,7 +22,7 @@ impl Attention<'_> {
         1.0 / (self.head as f64).sqrt()
     }
 
-    /// Numbers of one head in part `part` of a row of `parts`.
+    /// Values of one head in part `part` of a row of `parts`.
     fn at(&self, row: usize, part: usize, parts: usize, head: usize) -> std::ops::Range<usize> {
         let start = (row * parts + part) * self.width() + head * self.head;
         start..start + self.head
@@ -54,7 +54,7 @@ impl Attention<'_> {
         (out, logs)
     }
 
-    /// Gradient by qkv, from the gradient, the output and the log-sums.
+    /// Gradient with respect to qkv, from the gradient, the output and the log-sums.
     pub fn whole_backward(&self, g: &[f64], qkv: &[f64], out: &[f64], logs: &[f64]) -> Vec<f64> {
         let mut grads = vec![0.0; qkv.len()];
         for (i, h, range) in self.queries() {
@@ -92,7 +92,7 @@ impl Attention<'_> {
         (out, logs)
     }
 
-    /// Gradients by q and by kv.
+    /// Gradients with respect to q and kv.
     pub fn cls_backward(&self, g: &[f64], q: &[f64], kv: &[f64], logs: &[f64]) -> Forward {
         let (mut dq, mut dkv) = (vec![0.0; q.len()], vec![0.0; kv.len()]);
         for (s, range) in self.segments.ranges().enumerate() {

@@ -1,4 +1,4 @@
-//! The kernels, against the truth.
+//! Compares the kernels with the f64 reference.
 
 use burn_cubecl::tensor::CubeTensor;
 
@@ -21,11 +21,11 @@ kernel_tests!(
 /// Rows, inputs and outputs.
 pub(in crate::ops) fn sizes(kernel: &Kernel) -> impl Iterator<Item = [usize; 3]> {
     let widths = widths(kernel);
-    // Begins with one that is more than a tile in no direction, and in no direction divides one.
+    // The first one is smaller than a tile and does not divide one in any direction.
     (0..8).map(move |i| [ODD[(i + 5) % 8], widths[(i + 4) % 8], widths[(i + 3) % 8]])
 }
 
-/// A layer of a test: x and bias, the weight as stored and as it is to be read.
+/// A test layer: x and bias, and the weight as stored and as read.
 struct Layer {
     x: Vec<f64>,
     bias: Vec<f64>,
@@ -91,12 +91,12 @@ fn linear_gelu(bench: &Bench) {
     }
 }
 
-/// Memory for what is kept, or where nothing is, the least that can be bound.
+/// Memory for saved activations, or the minimum that can be bound if there are none.
 pub(in crate::ops) fn kept(bench: &Bench, keep: bool, shape: [usize; 2]) -> CubeTensor {
     bench.gpu.output(if keep { shape } else { [1, 4] })
 }
 
-/// Fails where what is to be kept is not as expected, or where something else was written.
+/// Fails if saved activations are wrong, or if they were written without being requested.
 pub(in crate::ops) fn check_kept(
     kernel: &Kernel,
     what: &str,
@@ -110,7 +110,7 @@ pub(in crate::ops) fn check_kept(
     assert!(host(found).iter().all(|value| value.is_nan()), "{}: {what} is written", kernel.name);
 }
 
-/// Runs only where the adapter has cooperative matrices.
+/// Runs only if the adapter has cooperative matrices.
 fn linear_cooperative(bench: &Bench) {
     let mut source = Source::new(35);
     for kernel in bench.variants("linear_cooperative") {

@@ -1,4 +1,4 @@
-//! All that computes linear layers compared.
+//! Compares all implementations of linear layers.
 
 pub(in crate::ops) mod kernels;
 pub(in crate::ops) mod truth;
@@ -23,7 +23,7 @@ pub(in crate::ops) const PRECISIONS: [Precision; 3] =
     [Precision::F32, Precision::F16, Precision::Int8];
 pub(in crate::ops) const ACTIVATIONS: [Activation; 2] = [Activation::Identity, Activation::Gelu];
 
-/// A frozen weight, and the numbers that it stands for.
+/// A frozen weight, and its values.
 pub(in crate::ops) struct Frozen {
     values: Vec<f32>,
     shape: [usize; 2],
@@ -43,14 +43,14 @@ impl Frozen {
         (weights, vector(&self.bias, device))
     }
 
-    /// The CPU keeps the rounded numbers in full.
+    /// The CPU stores the rounded values as f32.
     pub fn numbers(&self) -> Vec<f64> {
         let words = self.on(&Device::flex()).0.words;
         host(words.reshape([1, self.values.len()]))
     }
 }
 
-/// What follows a layer, in f64.
+/// The activation in f64.
 pub(in crate::ops) fn apply(activation: Activation, before: Vec<f64>) -> Vec<f64> {
     if activation == Activation::Gelu { truth::activated(&before) } else { before }
 }
@@ -120,7 +120,7 @@ fn gpu_path() {
 }
 
 #[test]
-fn gpu_path_with_fewer_bits() {
+fn gpu_path_with_lower_precision() {
     for precision in [Precision::F16, Precision::Int8] {
         // Odd sizes, quads in small tiles, quads in large ones.
         for (t, k, width) in [(17, 31, 33), (33, 36, 64), (1500, 32, 448)] {

@@ -1,4 +1,4 @@
-//! The kernels, against the truth.
+//! Compares the kernels with the f64 reference.
 
 use burn_cubecl::tensor::CubeTensor;
 
@@ -24,7 +24,7 @@ kernel_tests!(
 
 type Shape = (&'static [usize], usize, usize);
 
-/// Adapted blocks, of how many, and the rank: alone, the last, with a gap, all, more than a tile.
+/// Adapted blocks, their total number, and the rank: single, the last, with a gap, all, more than a tile.
 const SHAPES: [Shape; 8] = [
     (&[0, 2], 3, 3),
     (&[0], 1, 1),
@@ -40,13 +40,13 @@ fn plan(adapted: &[usize], width: usize, rank: usize) -> LoraPlan {
     LoraPlan { adapted: adapted.to_vec(), width, rank, scale: 0.75 }
 }
 
-/// Largest rank that a variant computes `x A^T` for, where it does.
+/// Maximum rank for which a variant computes `x A^T`, if it does.
 fn fused(kernel: &Kernel) -> Option<usize> {
     let part = kernel.name.split('_').find_map(|part| part.strip_prefix("fused"));
     part.map(|rank| rank.parse().expect("a rank"))
 }
 
-/// Plans and sizes that a variant takes.
+/// Plans and sizes that a variant supports.
 fn cases(kernel: &Kernel) -> Vec<(LoraPlan, [usize; 3])> {
     let shapes = SHAPES.into_iter().zip(sizes(kernel));
     let (Some(most), tile) = (fused(kernel), kernel_tile(kernel)) else {
@@ -55,7 +55,7 @@ fn cases(kernel: &Kernel) -> Vec<(LoraPlan, [usize; 3])> {
         };
         return shapes.map(case).collect();
     };
-    // Blocks of whole tiles, and every rank in turn that fits.
+    // Blocks of whole tiles, with every rank that fits in turn.
     let case = |(i, ((adapted, blocks, _), [t, k, _])): (usize, (Shape, [usize; 3]))| {
         let (width, rank) = (tile * (1 + i % 2), if i == 0 { most } else { 1 + (3 * i) % most });
         (plan(adapted, width, rank), [t, k, blocks * width])
@@ -67,7 +67,7 @@ fn kernel_tile(kernel: &Kernel) -> usize {
     kernel.constants.iter().find(|(name, _)| *name == "TILE").map_or(1, |(_, tile)| *tile as usize)
 }
 
-/// Place of blocks 0, 1 and 2 among the adapted.
+/// Index of blocks 0, 1 and 2 among the adapted ones.
 fn slots(plan: &LoraPlan) -> [u32; 3] {
     [0, 1, 2].map(|block| {
         let place = plan.adapted.iter().position(|&adapted| adapted == block);
@@ -75,7 +75,7 @@ fn slots(plan: &LoraPlan) -> [u32; 3] {
     })
 }
 
-/// An adapted layer: its inputs in numbers and on the device.
+/// An adapted layer: its inputs on the host and on the device.
 struct Layer {
     x: Vec<f64>,
     g: Vec<f64>,
@@ -220,7 +220,7 @@ fn lora_linear_backward(bench: &Bench) {
     }
 }
 
-/// Any width will do.
+/// Any width.
 fn any() -> Vec<(LoraPlan, [usize; 3])> {
     let of = variants("lora_grads").find(|kernel| kernel.constant("PER_ITEM") == 1);
     cases(of.expect("a variant for any size"))
@@ -350,7 +350,7 @@ fn lora_grads_scaled(bench: &Bench) {
     }
 }
 
-/// Workgroups of the gradient by the factors of a layer with so many inputs.
+/// Workgroups of the factors' gradient for a layer with this many inputs.
 fn gradient_groups(plan: &LoraPlan, inputs: usize) -> Groups {
     let of_a = inputs.div_ceil(16) * plan.stacked_rank().div_ceil(8);
     let of_b = plan.adapted.len() * plan.width.div_ceil(16) * plan.rank.div_ceil(8);

@@ -1,4 +1,4 @@
-//! All that computes linear layers with a low-rank term compared.
+//! Compares all implementations of linear layers with a low-rank term.
 
 mod kernels;
 mod truth;
@@ -91,9 +91,9 @@ fn cpu_path() {
     }
 }
 
-/// The same numbers, so that how a layer saves its input changes no bit of its gradients.
+/// The same bits, so that the form in which a layer saves its input does not change its gradients.
 #[test]
-fn recomputed_inputs_are_those_that_were_not_saved() {
+fn recomputed_inputs_equal_the_original_ones() {
     let mut source = Source::new(19);
     for [t, k, o] in [[1, 3, 2], [17, 31, 33], [1030, 129, 17]] {
         let (x, residual) = (source.f32([t, k]), source.f32([t, k]));
@@ -158,14 +158,14 @@ fn composed_gradient() {
     }
 }
 
-/// Joins A and B as `lora_linear` takes them.
+/// Concatenates A and B for `lora_linear`.
 fn join(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<1> {
     Tensor::cat(vec![a.clone().flatten(0, 1), b.clone().flatten(0, 1)], 0)
 }
 
 #[test]
 fn gpu_path() {
-    // Odd sizes; sizes of quads; a width of whole tiles, where the low-rank term is fused.
+    // Odd sizes; multiples of four; a width of whole tiles, where the low-rank term is fused.
     for (t, k, width) in [(33, 31, 17), (66, 36, 20), (70, 32, 64)] {
         for (blocks, plan) in plans(width) {
             let o = blocks * width;
@@ -201,7 +201,7 @@ fn gpu_path() {
 }
 
 #[test]
-fn gpu_path_with_fewer_bits() {
+fn gpu_path_with_lower_precision() {
     for precision in [Precision::F16, Precision::Int8] {
         // Odd sizes, quads in small tiles, quads in large ones.
         for (t, k, width) in [(17, 31, 33), (33, 36, 64), (1500, 32, 448)] {
@@ -235,7 +235,8 @@ fn identity(
     lora_linear(x, layer, factors, plan).into_values()
 }
 
-/// What the gradients by the second layer's factors are computed from is the first one's, not its output.
+/// The gradients of the second layer's factors are computed from the saved state of the first layer, not from its
+/// output.
 #[test]
 fn gpu_path_of_recomputed_inputs() {
     for (t, k, h) in [(33, 17, 31), (65, 36, 20), (200, 64, 64)] {
@@ -332,7 +333,7 @@ fn gpu_gradient_with_dropout() {
     }
 }
 
-/// Layers that save what their input was computed from, in place of the input.
+/// Layers that save the source of their input instead of the input.
 #[test]
 fn gpu_gradient_of_recomputed_inputs() {
     for size @ [t, k, o] in [[33, 31, 17], [1, 3, 2], [65, 36, 20], [129, 12, 64]] {

@@ -76,13 +76,13 @@ fn row(group: &Group<'_>, full: &Group<'_>) -> Option<Vec<String>> {
     ])
 }
 
-/// The dev WER that both reach, and the seconds that each took to it.
+/// The dev WER that both reach, and the seconds that each took to reach it.
 pub(super) fn to_same(one: &Trained, other: &Trained) -> Option<(f64, f64, f64)> {
     let wer = one.best_wer()?.max(other.best_wer()?);
     Some((wer, one.seconds_to(wer)?, other.seconds_to(wer)?))
 }
 
-/// Means over seeds at each evaluation; seeds make equal numbers of steps.
+/// Means over seeds at each evaluation; all seeds have the same number of steps.
 fn course(groups: &[Group<'_>]) -> Chart {
     let series = groups.iter().map(|group| {
         let runs: Vec<&Trained> =

@@ -48,7 +48,7 @@ pub(in crate::study::report) fn data(view: &View<'_>, document: &mut Document) {
     document.text(text);
 }
 
-/// Groups that differ in nothing but what is on the axis.
+/// Groups that differ only in the axis variable.
 fn families<'a>(groups: &[Group<'a>]) -> Vec<(String, Vec<Group<'a>>)> {
     let mut families: Vec<(String, Vec<Group<'a>>)> = Vec::new();
     for group in groups {
@@ -115,7 +115,7 @@ pub(super) fn chart(x: &str, families: &[(String, Vec<Point>)]) -> Chart {
     Chart::Lines { x: x.into(), y: "WER, %".into(), logarithmic: true, series: series.collect() }
 }
 
-/// How well the fits do.
+/// Quality of the fits.
 pub(super) fn goodness(x: &str, families: &[(String, Vec<Point>)]) -> Table {
     let mut table = Table::new(
         "Fits of the WER in percent",

@@ -42,7 +42,7 @@ fn rate(errors: u64, domain: &DomainResult) -> Option<f64> {
     (words > 0).then(|| errors as f64 / words as f64)
 }
 
-/// WER with lists cut at place `at`, over seeds.
+/// WER with lists truncated at index `at`, over seeds.
 fn cut_wer(group: &Group<'_>, target: &str, at: usize) -> Option<f64> {
     let rates: Vec<f64> = group
         .domain(target)
@@ -90,7 +90,7 @@ fn binned(
     bins: fn(&DomainResult) -> Vec<Bin>,
 ) -> Table {
     let mut table = Table::new(caption, &[kind]);
-    // Bins hang on references and lists alone, which all runs share.
+    // Bins depend only on references and lists, which all runs share.
     let all: Vec<Vec<Vec<Bin>>> =
         groups.iter().map(|group| group.domain(target).into_iter().map(bins).collect()).collect();
     let Some(first) = all.first().and_then(|runs| runs.first()) else { return table };

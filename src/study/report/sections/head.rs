@@ -1,4 +1,4 @@
-//! What was compared, on what.
+//! Summary of runs and test lists.
 
 use crate::study::record::{Outcome, Record};
 use crate::study::report::document::{Document, Table};
@@ -37,7 +37,7 @@ pub(in crate::study::report) fn head(view: &View<'_>, document: &mut Document) {
     document.text(text);
 }
 
-/// The test lists, what the recogniser made of them and what could be made of them.
+/// The test lists, with first-pass and oracle WER.
 pub(super) fn domains(view: &View<'_>) -> Table {
     let mut table = Table::new(
         "Test lists. The oracle takes the best hypothesis of every list.",

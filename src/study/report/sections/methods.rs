@@ -1,4 +1,4 @@
-//! Methods side by side, in and out of domain.
+//! Comparison of methods, in and out of domain.
 
 use super::{head, runs, wer_columns, wers};
 use crate::study::config::Part;
@@ -83,7 +83,7 @@ fn dots(groups: &[Group<'_>], domains: &[&str]) -> Chart {
     }
 }
 
-/// Against the first pass, and against full fine-tuning of the same base.
+/// Compared with the first pass and with full fine-tuning of the same base.
 fn changes(groups: &[Group<'_>], domain: &str, full: Option<&Group<'_>>) -> Table {
     let caption = format!("Change of errors, {domain}");
     let mut table = Table::new(caption, &["Method", "From the first pass", "p"]);

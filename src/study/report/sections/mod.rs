@@ -1,4 +1,4 @@
-//! What a report says, a file for each part of it. Each leaves itself out where it has nothing to show.
+//! The sections of a report, one file each. A section without results is omitted.
 
 mod appendix;
 mod bases;

@@ -1,4 +1,4 @@
-//! Homophones in place of words.
+//! Robustness to homophones.
 
 use crate::study::config::Part;
 use crate::study::perturb::Scope;
@@ -52,7 +52,7 @@ fn find<'a>(list: &'a [Perturbed], domain: &str, scope: Scope, rate: f64) -> Opt
     list.iter().find(|p| p.domain.name == domain && p.scope == scope && p.rate == rate)
 }
 
-/// Perturbed WER and NPRR over seeds; `errors` picks the system.
+/// Perturbed WER and NPRR over seeds; `errors` selects the system.
 fn figures(
     group: &Group<'_>,
     domain: &str,
