@@ -13,7 +13,7 @@ use std::path::Path;
 use lorb::adapter::{CONFIG_FILE, WEIGHTS_FILE};
 use lorb::base::{Base, BaseFiles, TokenizerFile};
 use lorb::device::{DeviceChoice, select};
-use lorb::model::LoraConfig;
+use lorb::methods::LoraConfig;
 use lorb::nbest::{JsonLines, NbestError, Utterance};
 use lorb::rescorer::Rescorer;
 use lorb::train::{Message, TrainConfig};

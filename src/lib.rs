@@ -73,10 +73,12 @@ pub mod bench;
 #[cfg(not(target_family = "wasm"))]
 pub mod device;
 pub mod digest;
+pub mod methods;
 pub mod model;
 pub mod nbest;
 pub mod ops;
 pub mod packed;
+pub mod peft;
 pub mod remedy;
 pub mod rescorer;
 pub mod score;

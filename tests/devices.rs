@@ -6,7 +6,8 @@ mod common;
 use burn::tensor::{Device, Tensor};
 use lorb::base::BertConfig;
 use lorb::bench::{Shape, random_weights};
-use lorb::model::{Adapter, Encoder, LoraConfig, PackedBatch, Target, TrainableTensors};
+use lorb::methods::LoraConfig;
+use lorb::model::{Adapter, Encoder, PackedBatch, Target, TrainableTensors};
 use lorb::ops::wgsl::launched;
 
 /// Largest difference of a number, relative to the largest: several kernels of f32 on either side, one
@@ -56,7 +57,7 @@ fn trained(seed: Option<u64>, device: &Device) -> [Vec<f64>; 2] {
     let lora = LoraConfig { rank: 3, dropout: 0.3, targets, ..LoraConfig::default() };
     let (config, encoder, adapter) = model(lora, device);
     let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), device);
-    let trainable = TrainableTensors::tracked(&config, &adapter.method, &adapter.layout, &flat);
+    let trainable = TrainableTensors::tracked(&config, &adapter.method, &flat);
     let out = encoder.forward(&batch(), &trainable, seed);
     let scores = host(out.scores.clone().inner());
     // From ones in every score: burn's own sums take more than every device has.

@@ -12,7 +12,8 @@ use burn::tensor::{Device, Tensor};
 use cubecl::logging::{LaunchObservation, LaunchObserver};
 use lorb::base::BertConfig;
 use lorb::bench::{Shape, random_weights};
-use lorb::model::{Adapter, Encoder, LoraConfig, PackedBatch, Target, TrainableTensors};
+use lorb::methods::LoraConfig;
+use lorb::model::{Adapter, Encoder, PackedBatch, Target, TrainableTensors};
 use lorb::ops::wgsl::kernel::ALL;
 use lorb::ops::wgsl::{Tuning, dispatches, with_tuning};
 
@@ -56,7 +57,7 @@ fn launches(layers: usize, rank: usize, longest: u32, device: &Device) -> [Vec<&
     let lora = LoraConfig { rank, targets: Target::ALL.into(), ..LoraConfig::default() };
     let adapter = Adapter::init(&config, lora, 1).expect("an adapter");
     let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), device);
-    let trainable = TrainableTensors::tracked(&config, &adapter.method, &adapter.layout, &flat);
+    let trainable = TrainableTensors::tracked(&config, &adapter.method, &flat);
     let sequences: Vec<Vec<u32>> = (2..=longest).map(|n| (1..=n).collect()).collect();
     let batch: PackedBatch = sequences.iter().map(Vec::as_slice).collect();
     let (seen, start) = (Arc::new(Launches::default()), dispatches());

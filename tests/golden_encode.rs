@@ -4,7 +4,8 @@ mod common;
 
 use burn::tensor::Device;
 use common::Case;
-use lorb::model::{Adapter, Encoder, LoraConfig, PackedBatch, TrainableTensors};
+use lorb::methods::LoraConfig;
+use lorb::model::{Adapter, Encoder, PackedBatch, TrainableTensors};
 
 /// Largest difference allowed between `[CLS]` vectors.
 const TOLERANCE: f32 = 1e-4;

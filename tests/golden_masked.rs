@@ -6,8 +6,9 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Device;
 use lorb::base::{Base, BaseFiles, TokenizerFile};
+use lorb::methods::Head;
 use lorb::model::{
-    Adapter, Encoder, MaskedHead, MaskedScorer, MaskedScores, Method, ModelError, TrainableTensors,
+    Adapter, Encoder, MaskedHead, MaskedScorer, MaskedScores, ModelError, TrainableTensors,
 };
 
 /// Largest difference of a token's log probability; float32 in PyTorch itself is off by 3e-6.
@@ -34,7 +35,7 @@ fn judge(
     let encoder = Encoder::new(&config, &mut weights, device).expect("an encoder");
     let head = MaskedHead::new(&config, &mut weights, &encoder).expect("a head");
     assert!(!weights.has_masked_head(), "it is taken");
-    let adapter = Adapter::init(&config, Method::Head, 0).expect("an adapter");
+    let adapter = Adapter::init(&config, Head, 0).expect("an adapter");
     let trainable = TrainableTensors::new(&config, &adapter, device);
     let (encoder, head) = (&encoder, &head);
     let scorer =

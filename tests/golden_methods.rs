@@ -7,9 +7,12 @@ use burn::tensor::{Device, Tensor};
 use common::Case;
 use lorb::adapter::{self, AdapterFiles, AdapterMeta};
 use lorb::base::{Base, TensorFile};
+use lorb::methods::{
+    AdaLora, BitFit, Dora, Full, Head, Houlsby, LORA_A, LORA_B, LORA_E, LoraConfig, MAGNITUDE,
+    PREFIX_KEYS, PREFIX_VALUES, Prefix,
+};
 use lorb::model::{
-    Adapter, Encoder, Layout, LoraConfig, LoraVariant, Method, MethodKind, PackedBatch, Scorer,
-    Slot, SlotKind, Target, TrainableTensors,
+    Adapter, Encoder, Layout, Method, PackedBatch, Scorer, Slot, SlotKind, Target, TrainableTensors,
 };
 use lorb::nbest::{JsonLines, Utterance};
 use lorb::train::{Pass, TrainConfig, TrainData};
@@ -50,13 +53,13 @@ fn golden_tensor(file: &TensorFile<Vec<u8>>, slot: &Slot) -> Vec<f32> {
     let has = |end: &str| file.entries().contains_key(&format!("{}.{end}", slot.module));
     let named = |end: &str| read(&format!("{}.{end}", slot.module)).data;
     let value = match slot.kind {
-        SlotKind::LoraA => return named(if has("lora_A") { "lora_A" } else { "lora_A.weight" }),
-        SlotKind::LoraB => return named(if has("lora_B") { "lora_B" } else { "lora_B.weight" }),
-        SlotKind::LoraE => return named("lora_E"),
-        SlotKind::Magnitude => return named("lora_magnitude_vector"),
-        SlotKind::Bias | SlotKind::HeadBias => return named("bias"),
-        SlotKind::PrefixKey => 0,
-        SlotKind::PrefixValue => 1,
+        LORA_A => return named(if has("lora_A") { "lora_A" } else { "lora_A.weight" }),
+        LORA_B => return named(if has("lora_B") { "lora_B" } else { "lora_B.weight" }),
+        LORA_E => return named("lora_E"),
+        MAGNITUDE => return named("lora_magnitude_vector"),
+        SlotKind::BIAS | SlotKind::HEAD_BIAS => return named("bias"),
+        PREFIX_KEYS => 0,
+        PREFIX_VALUES => 1,
         _ => return named("weight"),
     };
     let layer: usize =
@@ -69,7 +72,7 @@ fn golden_tensor(file: &TensorFile<Vec<u8>>, slot: &Slot) -> Vec<f32> {
 
 fn golden_adapter(case: &Case, base: &Base, method: &Method) -> Adapter {
     let layout = Layout::new(&base.config, method).expect("a layout");
-    let file = common::tensors(format!("{}/{}/values.safetensors", methods(case), method.kind()));
+    let file = common::tensors(format!("{}/{}/values.safetensors", methods(case), method.name()));
     let mut values = vec![0.0; layout.len()];
     for slot in layout.slots() {
         values[slot.range()].copy_from_slice(&golden_tensor(&file, slot));
@@ -105,7 +108,7 @@ fn check_gradients(
     index: &Value,
     device: &Device,
 ) {
-    let kind = adapter.method.kind();
+    let kind = adapter.method.name();
     let gradients = common::tensors(format!("{}/{kind}/gradients.safetensors", methods(case)));
     let expected_parameters: usize =
         gradients.entries().values().map(|entry| entry.shape.iter().product::<usize>()).sum();
@@ -113,7 +116,7 @@ fn check_gradients(
     assert_eq!(index["parameters"], expected_parameters);
     let length = number(&index["gradient_norm"]);
     // LoRB's gradient is that of the loss with its regulariser.
-    let orthogonality = (kind == MethodKind::AdaLora)
+    let orthogonality = (kind == "adalora")
         .then(|| common::tensors(format!("{}/adalora/orthogonality.safetensors", methods(case))));
     for recompute in [false, true] {
         let config = TrainConfig {
@@ -127,7 +130,6 @@ fn check_gradients(
             encoder,
             base: &base.config,
             method: &adapter.method,
-            layout: &adapter.layout,
             data: &data,
             config: &config,
         };
@@ -141,7 +143,7 @@ fn check_gradients(
         let (mut worst, mut rounding) = (0.0f64, 0);
         for slot in adapter.layout.slots() {
             let mut expected = golden_tensor(&gradients, slot);
-            if let (Some(file), SlotKind::LoraA | SlotKind::LoraB) = (&orthogonality, slot.kind) {
+            if let (Some(file), LORA_A | LORA_B) = (&orthogonality, slot.kind) {
                 let regulariser = golden_tensor(file, slot);
                 expected.iter_mut().zip(regulariser).for_each(|(e, r)| *e += 0.5 * r);
             }
@@ -159,21 +161,23 @@ fn check_gradients(
         }
         // The head's bias; where biases of the base are trained, also those of every layer's keys and of the
         // last layer norm, which moves all scores alike.
-        let biases = matches!(adapter.method, Method::BitFit | Method::Full);
+        let biases = matches!(kind, "bitfit" | "full");
         let expected = if biases { base.config.num_hidden_layers + 2 } else { 1 };
         assert_eq!(rounding, expected, "{kind}: tensors without a gradient");
         println!("{kind}, recompute {recompute}: gradients differ by up to {worst:.1e}");
     }
 }
 
+fn lora() -> LoraConfig {
+    LoraConfig { rank: 4, alpha: 8.0, targets: Target::ALL.into(), ..LoraConfig::default() }
+}
+
 fn adalora() -> Method {
-    let (targets, variant) = (Target::ALL.into(), LoraVariant::AdaLora { target_rank: 2 });
-    LoraConfig { rank: 4, alpha: 8.0, targets, variant, ..LoraConfig::default() }.into()
+    AdaLora { lora: lora(), target_rank: 2 }.into()
 }
 
 fn dora() -> Method {
-    let (targets, variant) = (Target::ALL.into(), LoraVariant::Dora);
-    LoraConfig { rank: 4, alpha: 8.0, targets, variant, ..LoraConfig::default() }.into()
+    Dora(lora()).into()
 }
 
 fn check(device: &Device) {
@@ -184,17 +188,17 @@ fn check(device: &Device) {
 
 fn check_methods(case: &Case, device: &Device) {
     for method in [
-        Method::Head,
-        Method::BitFit,
-        Method::Full,
-        Method::Houlsby { width: 5 },
-        Method::Prefix { length: 3 },
+        Head.into(),
+        BitFit.into(),
+        Full.into(),
+        Houlsby { width: 5 }.into(),
+        Prefix { length: 3 }.into(),
         dora(),
         adalora(),
     ] {
         let mut base = case.base();
         let encoder = Encoder::new(&base.config, &mut base.weights, device).expect("an encoder");
-        let index = common::json(format!("{}/{}/index.json", methods(case), method.kind()));
+        let index = common::json(format!("{}/{}/index.json", methods(case), method.name()));
         let adapter = golden_adapter(case, &base, &method);
         check_scores(&base, &encoder, &adapter, &index, device);
         check_gradients(case, &base, &encoder, &adapter, &index, device);
@@ -217,9 +221,9 @@ fn methods_on_a_software_gpu() {
 fn adapters_of_peft_load() {
     for case in common::bases() {
         let base = case.base();
-        let prefix = (case.name == "tiny").then_some(Method::Prefix { length: 3 });
+        let prefix = (case.name == "tiny").then(|| Method::from(Prefix { length: 3 }));
         for method in prefix.into_iter().chain([dora(), adalora()]) {
-            let directory = format!("{}/{}/adapter", methods(&case), method.kind());
+            let directory = format!("{}/{}/adapter", methods(&case), method.name());
             let files = AdapterFiles {
                 config: common::read(format!("{directory}/adapter_config.json")),
                 weights: common::read(format!("{directory}/adapter_model.safetensors")),
@@ -237,18 +241,18 @@ fn adapters_are_written_and_read_back() {
     for case in common::bases() {
         let base = case.base();
         for method in [
-            Method::Head,
-            Method::BitFit,
-            Method::Full,
-            Method::Houlsby { width: 5 },
-            Method::Prefix { length: 3 },
+            Head.into(),
+            BitFit.into(),
+            Full.into(),
+            Houlsby { width: 5 }.into(),
+            Prefix { length: 3 }.into(),
             dora(),
             adalora(),
         ] {
             let adapter = golden_adapter(&case, &base, &method);
             let files = adapter::write(&adapter, &AdapterMeta::default()).expect("files");
             let (read, _) = adapter::read(&files, &base.config).expect("an adapter");
-            assert_eq!(read, adapter, "{} {}", case.name, method.kind());
+            assert_eq!(read, adapter, "{} {}", case.name, method.name());
         }
     }
 }
@@ -260,14 +264,9 @@ fn a_new_adapter_changes_nothing_yet() {
 }
 
 fn check_new(case: &Case) {
-    for method in [
-        Method::Head,
-        Method::BitFit,
-        Method::Full,
-        Method::Houlsby { width: 5 },
-        dora(),
-        adalora(),
-    ] {
+    for method in
+        [Head.into(), BitFit.into(), Full.into(), Houlsby { width: 5 }.into(), dora(), adalora()]
+    {
         let mut base = case.base();
         let adapter = Adapter::init_on(&base.config, &base.weights, method, 1).expect("an adapter");
         let device = common::cpu();
@@ -280,7 +279,7 @@ fn check_new(case: &Case) {
         let bare = cls(&TrainableTensors::bare(&base.config, &device));
         let found = cls(&TrainableTensors::new(&base.config, &adapter, &device));
         for (found, bare) in found.iter().zip(&bare) {
-            assert!((found - bare).abs() < 1e-5, "{}: {found} {bare}", adapter.method.kind());
+            assert!((found - bare).abs() < 1e-5, "{}: {found} {bare}", adapter.method.name());
         }
     }
 }

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use common::Case;
 use lorb::adapter::{self, AdapterFiles};
 use lorb::base::{Base, TensorFile};
+use lorb::methods::{LORA_A, LORA_B};
 use lorb::model::{Adapter, Encoder, SCORE_HEAD, Scorer, Slot, SlotKind, TrainableTensors};
 use lorb::nbest::{JsonLines, Utterance};
 use lorb::train::{Decay, Message, Parts, Pass, TrainConfig, TrainData, TrainInputs, Trainer};
@@ -62,7 +63,6 @@ impl<'a> Golden<'a> {
             encoder: &self.encoder,
             base: &self.base.config,
             method: &self.adapter.method,
-            layout: &self.adapter.layout,
             data,
             config,
         };
@@ -96,10 +96,10 @@ fn assert_near(found: f64, expected: f64, relative: f64, what: &str) {
 /// The key of a slot in an adapter file.
 fn key(slot: &Slot) -> String {
     let tensor = match slot.kind {
-        SlotKind::LoraA => "lora_A.weight",
-        SlotKind::LoraB => "lora_B.weight",
-        SlotKind::HeadWeight => "weight",
-        SlotKind::HeadBias => "bias",
+        LORA_A => "lora_A.weight",
+        LORA_B => "lora_B.weight",
+        SlotKind::HEAD_WEIGHT => "weight",
+        SlotKind::HEAD_BIAS => "bias",
         other => unreachable!("LoRA has no {other:?}"),
     };
     format!("base_model.model.{}.{tensor}", slot.module)
@@ -188,11 +188,11 @@ fn check_gradients(case: &Case, adapter: &str, suffix: &str, objectives: &[&str]
         assert_eq!(file.entries().len(), golden.adapter.layout.slots().len());
         // A shift of all scores changes MWED alone.
         let bias_is_rounding = *objective != "mwed";
-        let skip = |slot: &Slot| bias_is_rounding && slot.kind == SlotKind::HeadBias;
+        let skip = |slot: &Slot| bias_is_rounding && slot.kind == SlotKind::HEAD_BIAS;
         let worst =
             compare(&golden.adapter, &gradient, |_, name| file_values(&file, name), GRADIENT, skip);
         if bias_is_rounding {
-            let bias = golden.adapter.layout.find(SCORE_HEAD, SlotKind::HeadBias).expect("a bias");
+            let bias = golden.adapter.layout.find(SCORE_HEAD, SlotKind::HEAD_BIAS).expect("a bias");
             assert!(
                 f64::from(gradient[bias.offset].abs()) <= ROUNDING * length,
                 "{what}: bias {}",
@@ -283,7 +283,7 @@ fn check_trajectory(case: &Case, device: &Device) {
             .map(|(after, &before)| after - f64::from(before))
             .collect()
     };
-    let is_bias = |slot: &Slot| slot.kind == SlotKind::HeadBias;
+    let is_bias = |slot: &Slot| slot.kind == SlotKind::HEAD_BIAS;
     let worst = compare(&golden.adapter, &change, expected, TRAJECTORY, is_bias);
     println!("{}: the way of ten steps differs by up to {worst:.1e}", golden.name);
 }

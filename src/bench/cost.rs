@@ -173,7 +173,8 @@ mod tests {
 
     use super::super::{Shape, rescoring, training};
     use super::*;
-    use crate::model::{LoraConfig, Target};
+    use crate::methods::LoraConfig;
+    use crate::model::Target;
 
     /// Three sequences of a base that one can count by hand.
     const LENGTHS: [usize; 3] = [2, 5, 3];

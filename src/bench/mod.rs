@@ -38,7 +38,8 @@ pub use timing::{Clock, Timing};
 use burn::tensor::Device;
 
 use crate::base::{BaseWeights, BertConfig};
-use crate::model::{Adapter, Encoder, LoraConfig, PackedBatch, TrainableTensors};
+use crate::methods::LoraConfig;
+use crate::model::{Adapter, Encoder, PackedBatch, TrainableTensors};
 use crate::ops::{Precision, wgsl};
 use crate::train::{TrainConfig, TrainData};
 

@@ -6,7 +6,8 @@
 //! Dropout is left out, and so is the correlation term: both are off by default.
 
 use crate::base::BertConfig;
-use crate::model::{LoraConfig, PackedBatch, Target};
+use crate::methods::LoraConfig;
+use crate::model::{PackedBatch, Target};
 use crate::ops::Precision;
 
 /// Sizes of a packed batch.

@@ -57,7 +57,6 @@ impl Bench<'_> {
             encoder: &self.encoder,
             base: &self.base,
             method: &self.adapter.method,
-            layout: &self.adapter.layout,
             data: &self.data,
             config: &self.config,
         };

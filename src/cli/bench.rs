@@ -9,7 +9,8 @@ use lorb::bench::{
 };
 
 use lorb::device::{SelectedKind, use_cooperative_matrices};
-use lorb::model::{LoraConfig, ModelError, Target};
+use lorb::methods::LoraConfig;
+use lorb::model::{ModelError, Target};
 use lorb::ops::Precision;
 use serde::Serialize;
 
@@ -128,13 +129,13 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
         }
         None => {
             let config = args.shape.config();
-            lora.validate(&config).map_err(|error| lora_fault(&error))?;
+            lora.check(&config).map_err(|error| lora_fault(&error))?;
             let weights =
                 random_weights(&config, SEED).map_err(|error| CliError::flag("--shape", &error))?;
             (args.shape.to_string(), config, weights)
         }
     };
-    lora.validate(&config).map_err(|error| lora_fault(&error))?;
+    lora.check(&config).map_err(|error| lora_fault(&error))?;
     let base = base_report(name, args, &config);
     let selected = args.run.open_device()?;
     if args.cooperative_matrix {

@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use lorb::model::{Adapter, LoraConfig, Target};
+use lorb::methods::LoraConfig;
+use lorb::model::{Adapter, Target};
 use lorb::nbest::{JsonLines, Utterance};
 use lorb::rescorer::Rescorer;
 use lorb::score::{Report, Weights, best as best_of, first_pass, word_errors};

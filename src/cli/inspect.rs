@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lorb::adapter::{self, AdapterFiles, AdapterMeta, ReadOptions};
 use lorb::base::{Architecture, TensorEntry, TensorFile, expected_tensors};
-use lorb::model::{Layout, LoraConfig, LoraVariant, Method};
+use lorb::methods::LoraConfig;
+use lorb::model::{Layout, Method};
 
 use super::args::ReadArgs;
 use super::error::CliError;
@@ -115,24 +116,11 @@ fn adapter_text(path: &Path, base: Option<&NamedBase>) -> Result<String, CliErro
     Ok(text)
 }
 
-/// The method and what is set of it.
+/// The method and its settings.
 fn method(text: &mut String, method: &Method, architecture: &Architecture) {
-    line(text, "method", method.kind().name());
-    match method {
-        Method::Lora(lora) => {
-            let targets: Vec<&str> =
-                lora.targets.iter().map(|target| target.name_in(architecture).peft).collect();
-            line(text, "rank", &lora.rank.to_string());
-            if let LoraVariant::AdaLora { target_rank } = lora.variant {
-                line(text, "rank kept", &format!("{target_rank} on average"));
-            }
-            line(text, "alpha", &lora.alpha.to_string());
-            line(text, "scale", &lora.scale().to_string());
-            line(text, "target modules", &targets.join(", "));
-        }
-        Method::Prefix { length } => line(text, "prefix length", &length.to_string()),
-        Method::Houlsby { width } => line(text, "bottleneck width", &width.to_string()),
-        Method::Head | Method::BitFit | Method::Full => {}
+    line(text, "method", method.name());
+    for (name, value) in method.describe(architecture) {
+        line(text, name, &value);
     }
 }
 

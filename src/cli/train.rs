@@ -29,7 +29,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
 
     let NamedBase { base, name } =
         source::load(&args.base.model, args.base.revision.as_deref(), args.run.quiet)?;
-    let start = match &args.method.lora.init_adapter {
+    let start = match &args.method.init_adapter {
         None => {
             let method = args.method.method(&base.config)?;
             Adapter::init_on(&base.config, &base.weights, method, config.seed)
@@ -258,7 +258,8 @@ mod tests {
 
     use burn::tensor::Device;
     use lorb::base::{Base, BaseFiles, TokenizerFile};
-    use lorb::model::{DeviceFault, LoraConfig};
+    use lorb::methods::LoraConfig;
+    use lorb::model::DeviceFault;
     use lorb::nbest::JsonLines;
     use lorb::train::TrainConfig;
 

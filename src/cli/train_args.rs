@@ -2,11 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::TypedValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use lorb::base::BertConfig;
-use lorb::model::{LoraConfig, LoraVariant, Method, MethodKind, ModelError, Target};
+use lorb::methods::{
+    self, CORRELATION_WEIGHT, METHODS, MethodInfo, Setting, SettingKind, Settings,
+    chosen_by_budget, number_value,
+};
+use lorb::model::{Method, ModelError};
 use lorb::train::{Decay, Objective, TrainConfig, TrainError};
+
+use serde_json::Value;
 
 use super::args::{BaseArgs, ReadArgs, RunArgs, choices, words};
 use super::error::CliError;
@@ -46,62 +52,93 @@ pub struct DataArgs {
     pub nbest: usize,
 }
 
-/// What is trained, as the flag names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MethodName {
-    /// LoRA with the correlation term: the method of the paper.
-    Lorb,
-    /// A method of the library.
-    Plain(MethodKind),
-}
-
-impl std::str::FromStr for MethodName {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        if name == "lorb" { Ok(Self::Lorb) } else { name.parse().map(Self::Plain) }
-    }
-}
-
-impl std::fmt::Display for MethodName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Lorb => f.write_str("lorb"),
-            Self::Plain(kind) => kind.fmt(f),
-        }
-    }
-}
-
-/// Weight of the correlation term under `--method lorb` where no other is given.
-const LORB_COR_WEIGHT: f32 = 0.05;
-
 #[derive(Args)]
 #[command(next_help_heading = "Method")]
 pub struct MethodArgs {
-    /// What is trained: lora; lorb (lora with the correlation term); dora
-    /// (lora with the rows' lengths); adalora (lora with
-    /// ranks that follow importance); rank-warmup (lora that begins with a higher rank); mixed-rank (the
-    /// same, with ranks by singular value); full (the whole encoder);
-    /// bitfit (its biases); prefix (keys and values before each layer's); houlsby (bottlenecks behind
-    /// output layers); head (the score head alone, which all others train too) [default: lora]
-    #[arg(long, value_parser = words::<MethodName>(&["lora", "lorb", "dora", "adalora", "rank-warmup", "mixed-rank", "full", "bitfit", "prefix", "houlsby", "head"]), conflicts_with = "init_adapter")]
-    method: Option<MethodName>,
-    /// Choose rank and layers, prefix length or bottleneck width so that at most this part of the
+    /// What is trained [default: lora]
+    #[arg(long, value_parser = method_names(), conflicts_with = "init_adapter")]
+    method: Option<String>,
+    /// Choose rank and layers, prefix length or bottleneck width so that at most this fraction of the
     /// base's parameters is trained, such as 0.08%
-    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["lora_r", "lora_alpha", "lora_target_modules", "prefix_length", "adapter_width", "target_r", "init_adapter"])]
+    #[arg(long, value_name = "FRACTION", value_parser = share, conflicts_with = "init_adapter")]
     pub budget: Option<f64>,
-    /// Rank at the end under adalora, rank-warmup and mixed-rank [default: 8]; --lora-r is then the first
-    /// one [default: half as much again under adalora, else four times as much]
-    #[arg(long, value_name = "N")]
-    pub target_r: Option<usize>,
-    /// Tokens of a prefix [default: 20]
-    #[arg(long, value_name = "N")]
-    pub prefix_length: Option<usize>,
-    /// Width of the bottlenecks [default: 64]
-    #[arg(long, value_name = "N")]
-    pub adapter_width: Option<usize>,
     #[command(flatten)]
-    pub lora: LoraArgs,
+    pub settings: SettingArgs,
+    /// Start from this adapter, whose settings are kept; one without a score head gets a new one
+    #[arg(long, value_name = "DIR")]
+    pub init_adapter: Option<PathBuf>,
+}
+
+/// A parser of the names of methods; clap lists them and what each is.
+fn method_names() -> impl TypedValueParser<Value = String> {
+    choices(METHODS.iter().map(|info| (info.name, info.help)))
+}
+
+/// The settings of all methods, as flags.
+pub struct SettingArgs(pub Settings);
+
+impl Args for SettingArgs {
+    fn augment_args(mut command: Command) -> Command {
+        for setting in methods::settings() {
+            command = command.arg(flag(setting));
+        }
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+fn flag(setting: &'static Setting) -> Arg {
+    let arg = Arg::new(setting.name)
+        .long(setting.flag)
+        .help(setting.help)
+        .help_heading(setting.heading)
+        .conflicts_with("init_adapter");
+    let arg = if chosen_by_budget(setting) { arg.conflicts_with("budget") } else { arg };
+    match setting.kind {
+        SettingKind::Switch => arg.action(ArgAction::SetTrue),
+        SettingKind::Count => arg.value_name("N").value_parser(value_parser!(usize)),
+        SettingKind::Number => {
+            arg.value_name("X").value_parser(value_parser!(f32)).allow_negative_numbers(true)
+        }
+        SettingKind::Names => arg.value_name("NAME").value_delimiter(',').action(ArgAction::Append),
+        SettingKind::Counts => arg
+            .value_name("N")
+            .value_delimiter(',')
+            .action(ArgAction::Append)
+            .value_parser(value_parser!(usize)),
+    }
+}
+
+impl FromArgMatches for SettingArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut settings = Settings::new();
+        for setting in methods::settings() {
+            let name = setting.name;
+            let value = match setting.kind {
+                SettingKind::Switch => matches.get_flag(name).then(|| Value::from(true)),
+                SettingKind::Count => matches.get_one::<usize>(name).map(|&n| Value::from(n)),
+                SettingKind::Number => matches.get_one::<f32>(name).map(|&x| number_value(x)),
+                SettingKind::Names => matches
+                    .get_many::<String>(name)
+                    .map(|names| names.cloned().collect::<Vec<_>>().into()),
+                SettingKind::Counts => matches
+                    .get_many::<usize>(name)
+                    .map(|counts| counts.copied().collect::<Vec<_>>().into()),
+            };
+            if let Some(value) = value {
+                settings = settings.with(setting, value);
+            }
+        }
+        Ok(Self(settings))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// A parser of objectives; clap lists their names and what each is.
@@ -115,34 +152,6 @@ fn share(text: &str) -> Result<f64, String> {
     let share = number.trim().parse::<f64>().ok().map(|number| number / unit);
     let sound = share.filter(|share| share.is_finite() && *share > 0.0);
     sound.ok_or_else(|| "expected a part of the parameters, such as 0.08%".to_owned())
-}
-
-#[derive(Args)]
-#[command(next_help_heading = "LoRA")]
-pub struct LoraArgs {
-    /// Rank of the updates [default: 8]
-    #[arg(long, value_name = "N")]
-    pub lora_r: Option<usize>,
-    /// The updates are scaled by alpha / r [default: 16]
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub lora_alpha: Option<f32>,
-    /// Part of the inputs of the updates that is dropped in training [default: 0]
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub lora_dropout: Option<f32>,
-    /// Linear layers to adapt, by PEFT's names: query, key, value, attention.output.dense,
-    /// intermediate.dense, output.dense (both output layers), dense, all-linear, or by those of
-    /// another architecture, such as q_lin [default: query,value]
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub lora_target_modules: Option<Vec<String>>,
-    /// Encoder layers to adapt, counted from 0 [default: all]
-    #[arg(long, value_name = "N", value_delimiter = ',')]
-    pub lora_layers: Option<Vec<usize>>,
-    /// Scale by alpha / sqrt(r) (rsLoRA)
-    #[arg(long)]
-    pub rslora: bool,
-    /// Start from this adapter, whose settings are kept; one without a score head gets a new one
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_layers", "rslora"])]
-    pub init_adapter: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -226,10 +235,9 @@ impl TrainArgs {
         let s = &self.schedule;
         let config = TrainConfig {
             objective: s.objective,
-            cor_weight: s.cor_weight.unwrap_or(if self.method.name() == MethodName::Lorb {
-                LORB_COR_WEIGHT
-            } else {
-                TrainConfig::default().cor_weight
+            cor_weight: s.cor_weight.unwrap_or(match self.method.info().correlates {
+                Some(_) => CORRELATION_WEIGHT,
+                None => TrainConfig::default().cor_weight,
             }),
             label_smoothing: s.label_smoothing,
             lr: s.lr,
@@ -261,108 +269,43 @@ impl TrainArgs {
 
 impl MethodArgs {
     /// The method that was asked for, or else LoRA.
-    fn name(&self) -> MethodName {
-        self.method.unwrap_or(MethodName::Plain(MethodKind::Lora))
+    fn info(&self) -> &'static MethodInfo {
+        let name = self.method.as_deref().unwrap_or("lora");
+        let Some(info) = MethodInfo::find(name) else {
+            unreachable!("clap takes known names only")
+        };
+        info
     }
 
     /// The method and its settings for a base.
     pub fn method(&self, base: &BertConfig) -> Result<Method, CliError> {
-        let kind = match self.name() {
-            MethodName::Lorb => MethodKind::Lora,
-            MethodName::Plain(kind) => kind,
-        };
-        self.check_flags(kind)?;
-        let lora = self.lora.config()?;
-        if let Some(share) = self.budget {
-            return Method::within(kind, share, base, &lora)
-                .map_err(|error| CliError::flag("--budget", &error));
+        let (info, settings) = (self.info(), &self.settings.0);
+        // A setting of another method would go unused.
+        let mut given = methods::settings().into_iter().filter(|setting| settings.is_set(setting));
+        if let Some(Setting { flag, .. }) = given.find(|setting| !info.has(setting)) {
+            let text = format!("--{flag} does not apply to --method {}", info.name);
+            return Err(CliError::Usage(text));
         }
-        // Without a rank to begin with, it follows from the one at the end, or is it.
-        let target = self.target_r.unwrap_or(LoraConfig::default().rank);
-        let first = self.lora.lora_r;
-        let plain = matches!(kind, MethodKind::Lora | MethodKind::Dora);
-        let rank = if plain { lora.rank } else { target };
-        if let Some(mut lora) = kind.with_rank(lora, rank) {
-            lora.rank = first.unwrap_or(lora.rank);
-            return Ok(Method::Lora(lora));
-        }
-        Ok(match kind {
-            MethodKind::Head => Method::Head,
-            MethodKind::BitFit => Method::BitFit,
-            MethodKind::Prefix => {
-                Method::Prefix { length: self.prefix_length.unwrap_or(Method::PREFIX_LENGTH) }
+        match self.budget {
+            Some(fraction) => {
+                let method = info.within(fraction, base, settings);
+                method.map_err(|error| CliError::flag("--budget", &error))
             }
-            MethodKind::Houlsby => {
-                Method::Houlsby { width: self.adapter_width.unwrap_or(Method::HOULSBY_WIDTH) }
-            }
-            _ => Method::Full,
-        })
-    }
-}
-
-impl MethodArgs {
-    /// Refuses a setting of another method, which would go unused.
-    fn check_flags(&self, kind: MethodKind) -> Result<(), CliError> {
-        let lora = &self.lora;
-        let of_lora = kind.is_lora();
-        let plain = matches!(kind, MethodKind::Lora | MethodKind::Dora);
-        let given = [
-            ("--lora-r", lora.lora_r.is_some(), of_lora),
-            ("--lora-alpha", lora.lora_alpha.is_some(), of_lora),
-            ("--lora-dropout", lora.lora_dropout.is_some(), of_lora),
-            ("--lora-target-modules", lora.lora_target_modules.is_some(), of_lora),
-            ("--lora-layers", lora.lora_layers.is_some(), of_lora),
-            ("--rslora", lora.rslora, of_lora && kind != MethodKind::AdaLora),
-            ("--target-r", self.target_r.is_some(), of_lora && !plain),
-            ("--prefix-length", self.prefix_length.is_some(), kind == MethodKind::Prefix),
-            ("--adapter-width", self.adapter_width.is_some(), kind == MethodKind::Houlsby),
-        ];
-        match given.into_iter().find(|(_, given, fits)| *given && !fits) {
-            Some((flag, ..)) => {
-                Err(CliError::Usage(format!("{flag} does not apply to --method {}", self.name())))
-            }
-            None => Ok(()),
+            None => (info.build)(settings).map_err(|error| method_error(&error)),
         }
     }
 }
 
-impl LoraArgs {
-    /// The adapter's settings; [`method_error`] tells what is wrong with them for a base.
-    pub fn config(&self) -> Result<LoraConfig, CliError> {
-        let default = LoraConfig::default();
-        let targets = self.lora_target_modules.as_ref();
-        let targets = targets.map(Target::parse_list).transpose().map_err(|e| method_error(&e))?;
-        Ok(LoraConfig {
-            rank: self.lora_r.unwrap_or(default.rank),
-            alpha: self.lora_alpha.unwrap_or(default.alpha),
-            dropout: self.lora_dropout.unwrap_or(default.dropout),
-            targets: targets.unwrap_or(default.targets),
-            rslora: self.rslora,
-            layers: self.lora_layers.clone(),
-            variant: LoraVariant::Plain,
-        })
-    }
-}
-
-/// A setting of the method that cannot be, by the name of its flag.
+/// A setting of the method that is out of range, by the name of its flag.
 pub fn method_error(error: &ModelError) -> CliError {
     match error {
         ModelError::UnknownTarget { .. } => CliError::flag("--lora-target-modules", error),
-        ModelError::Lora { setting, what } => {
-            let flag = match *setting {
-                "r" => "--lora-r",
-                "target_r" => "--target-r",
-                "use_rslora" => "--rslora",
-                "lora_alpha" => "--lora-alpha",
-                "lora_dropout" => "--lora-dropout",
-                "layers_to_transform" => "--lora-layers",
-                _ => "--lora-target-modules",
-            };
-            CliError::Usage(format!("{flag} {what}"))
-        }
-        ModelError::Method { setting, what, .. } => {
-            let flag = if *setting == "length" { "--prefix-length" } else { "--adapter-width" };
-            CliError::Usage(format!("{flag} {what}"))
+        ModelError::Lora { setting, what }
+        | ModelError::Setting { setting, what }
+        | ModelError::Method { setting, what, .. } => {
+            let known = methods::settings().into_iter().find(|known| known.key == *setting);
+            let flag = known.map_or(*setting, |known| known.flag);
+            CliError::Usage(format!("--{flag} {what}"))
         }
         other => CliError::at("adapter", other),
     }

@@ -4,34 +4,32 @@
 //! of Transformers' `BertModel`. Only `[CLS]` of the last layer is wanted, so that layer computes
 //! queries, output projection and feed-forward for those rows alone.
 
-mod dora;
+mod dropout;
 mod merge;
-mod prefix;
+mod virtual_tokens;
 
 use std::cell::OnceCell;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use super::attach::{LayerTensors, LinearTensors, NormTensors};
 use super::batch::PackedBatch;
 use super::error::ModelError;
-use super::trainable::{
-    Bottleneck, LayerTensors, LinearTensors, NormTensors, Place, TrainableTensors,
-};
+use super::trainable::TrainableTensors;
 use crate::base::{Architecture, BaseWeights, BertConfig};
-use crate::ops::{
-    self, Activation, Activations, FrozenLinear, Precision, Segments, Storage, Weights,
-};
+use crate::ops::{self, Activation, Activations, Precision, Segments, Storage, Weights};
 use crate::packed::Packed;
 
-use prefix::Prefixed;
+use dropout::Dropout;
+pub use virtual_tokens::WithVirtualTokens;
 
-/// A frozen linear layer: weight `[out, in]`, bias `[out]`.
+/// A linear layer.
 #[derive(Clone, Debug)]
-struct Linear {
-    weight: Weights,
-    bias: Tensor<1>,
+pub struct Linear {
+    /// `[out, in]`.
+    pub weight: Weights,
+    /// `[out]`.
+    pub bias: Tensor<1>,
 }
 
 /// A frozen layer normalisation: `[H]` each.
@@ -249,8 +247,8 @@ impl Encoder {
     /// The same as [`Encoder::forward`], layer by layer.
     #[must_use]
     pub fn stages<'a>(&'a self, batch: &'a PackedBatch, dropout: Option<u64>) -> Stages<'a> {
-        let (segments, prefixed) = (batch.segments(), OnceCell::new());
-        Stages { encoder: self, batch, segments, prefixed, dropout }
+        let (segments, with_virtual) = (batch.segments(), OnceCell::new());
+        Stages { encoder: self, batch, segments, with_virtual, dropout }
     }
 
     /// Embeddings of the vocabulary, `[V, H]`.
@@ -260,10 +258,10 @@ impl Encoder {
 
     fn embed(&self, batch: &PackedBatch, trainable: &TrainableTensors) -> Tensor<2> {
         let device = self.device();
-        // A prefix counts as tokens that came before, as in Transformers. Of a text that fills all
-        // positions by itself, the last tokens share the last one.
+        // Virtual tokens take the first positions, as in Transformers. If a text then exceeds the positions
+        // of the base, its last tokens share the last one.
         let last = self.embeddings.positions.dims()[0] as i32 - 1;
-        let first = (self.embeddings.first_position + trainable.prefix_length) as i32;
+        let first = (self.embeddings.first_position + trainable.virtual_tokens) as i32;
         let place = |position: &i32| (position + first).min(last);
         let positions = batch.positions.iter().map(place);
         let ids: Vec<i32> = batch.tokens.iter().copied().chain(positions).collect();
@@ -293,8 +291,8 @@ pub struct Stages<'a> {
     encoder: &'a Encoder,
     batch: &'a PackedBatch,
     segments: Segments,
-    /// The sequences with a prefix before each, once for all layers.
-    prefixed: OnceCell<Prefixed>,
+    /// The batch with virtual tokens, once for all layers.
+    with_virtual: OnceCell<WithVirtualTokens>,
     dropout: Option<u64>,
 }
 
@@ -318,18 +316,19 @@ impl Stages<'_> {
     #[must_use]
     pub fn layer(&self, index: usize, x: Activations, trainable: &TrainableTensors) -> Activations {
         let device = self.encoder.device();
-        let prefixed = (trainable.prefix_length > 0).then(|| {
-            self.prefixed
-                .get_or_init(|| Prefixed::new(&self.segments, trainable.prefix_length, &device))
+        let virtual_tokens = trainable.virtual_tokens;
+        let with_virtual = (virtual_tokens > 0).then(|| {
+            let new = || WithVirtualTokens::new(&self.segments, virtual_tokens, &device);
+            self.with_virtual.get_or_init(new)
         });
-        let mut run = Run {
-            trainable,
+        let mut context = Context {
+            tensors: trainable,
             segments: &self.segments,
-            prefixed,
             heads: self.encoder.heads,
+            with_virtual,
             dropout: Dropout::new(trainable.dropout, self.dropout, index),
         };
-        self.encoder.layers[index].forward(x, &trainable.layers[index], &mut run)
+        self.encoder.layers[index].forward(x, &trainable.layers[index], &mut context)
     }
 
     /// Scores what the last layer gives, `[S, H]`.
@@ -340,138 +339,119 @@ impl Stages<'_> {
     }
 }
 
-/// What a layer needs beside its input and what is trained of it.
-struct Run<'a> {
-    trainable: &'a TrainableTensors,
-    segments: &'a Segments,
-    prefixed: Option<&'a Prefixed>,
-    heads: usize,
+/// What a layer needs beside its input.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The trainable tensors.
+    pub tensors: &'a TrainableTensors,
+    /// Where the texts of the batch begin.
+    pub segments: &'a Segments,
+    /// Attention heads.
+    pub heads: usize,
+    with_virtual: Option<&'a WithVirtualTokens>,
     dropout: Dropout,
 }
 
-impl Run<'_> {
-    /// Attention of all rows, with the layer's prefix if there is one.
-    fn attention(&self, qkv: Tensor<2>, own: &LayerTensors) -> Tensor<2> {
-        match self.prefix(own) {
-            None => ops::attention(qkv, self.segments, self.heads),
-            Some((prefixed, [keys, values])) => {
-                let rows = Tensor::cat(vec![keys.zeros_like(), keys, values], 1);
-                let qkv = prefixed.insert(rows, qkv);
-                prefixed.own(ops::attention(qkv, &prefixed.segments, self.heads))
-            }
-        }
+impl Context<'_> {
+    /// The batch with the virtual tokens before every text.
+    ///
+    /// # Panics
+    /// When the method has no virtual tokens.
+    #[must_use]
+    pub fn with_virtual_tokens(&self) -> &WithVirtualTokens {
+        self.with_virtual.expect("a method with virtual tokens")
     }
 
-    /// Attention of `[CLS]` alone.
-    fn attention_cls(&self, q: Tensor<2>, kv: Tensor<2>, own: &LayerTensors) -> Tensor<2> {
-        match self.prefix(own) {
-            None => ops::attention_cls(q, kv, self.segments, self.heads),
-            Some((prefixed, prefix)) => {
-                let kv = prefixed.insert(Tensor::cat(prefix.into(), 1), kv);
-                ops::attention_cls(q, kv, &prefixed.segments, self.heads)
-            }
-        }
-    }
-
-    /// Keys and values of the layer's prefix, `[P, H]` each.
-    fn prefix(&self, own: &LayerTensors) -> Option<(&Prefixed, [Tensor<2>; 2])> {
-        let (prefixed, places) = (self.prefixed?, own.prefix?);
-        let rows = self.trainable.prefix_length;
-        let matrix = |place| {
-            let flat = self.trainable.at(place).clone();
-            let width = flat.dims()[0] / rows;
-            flat.reshape([rows, width])
-        };
-        Some((prefixed, places.map(matrix)))
+    /// A dropout mask for `x [T, K]`: zeros, and `1 / (1 - p)` to keep the mean. `None` outside of training
+    /// and without dropout.
+    pub fn dropout_mask(&mut self, x: &Tensor<2>) -> Option<Tensor<2>> {
+        self.dropout.mask(x)
     }
 }
 
 impl Layer {
     /// `[T, H]` to `[T, H]`; to `[S, H]`, the rows of `[CLS]`, where the projections are split.
-    fn forward(&self, x: Activations, own: &LayerTensors, run: &mut Run<'_>) -> Activations {
-        let (residual, context) = match &self.projections {
+    fn forward(
+        &self,
+        x: Activations,
+        own: &LayerTensors,
+        context: &mut Context<'_>,
+    ) -> Activations {
+        let (residual, attended) = match &self.projections {
             Projections::Fused(projections) => {
                 let residual = x.values().clone();
-                let qkv = projections.forward(x, &own.fused, run);
-                (residual, run.attention(qkv, own))
+                let qkv = projections.forward(x, Activation::Identity, &own.fused, context);
+                let qkv = qkv.into_values();
+                let attended = match &own.attention {
+                    None => ops::attention(qkv, context.segments, context.heads),
+                    Some(hook) => hook.attention(qkv, context),
+                };
+                (residual, attended)
             }
             Projections::Split { query, key_value } => {
-                let cls = ops::gather_cls(x.values().clone(), run.segments);
-                let kv = key_value.forward(x, &own.key_value, run);
-                let q = query.forward(cls.clone().into(), &own.query, run);
-                (cls, run.attention_cls(q, kv, own))
+                let cls = ops::gather_cls(x.values().clone(), context.segments);
+                let kv = key_value.forward(x, Activation::Identity, &own.key_value, context);
+                let q =
+                    query.forward(cls.clone().into(), Activation::Identity, &own.query, context);
+                let (q, kv) = (q.into_values(), kv.into_values());
+                let attended = match &own.attention {
+                    None => ops::attention_cls(q, kv, context.segments, context.heads),
+                    Some(hook) => hook.attention_cls(q, kv, context),
+                };
+                (cls, attended)
             }
         };
-        let attended = self.attention_output.forward(context.into(), &own.attention_output, run);
-        let x = self.attention_norm.forward(attended, residual, &own.attention_norm, run.trainable);
-        let inner =
-            self.intermediate.activated(x.clone(), Activation::Gelu, &own.intermediate, run);
-        let fed = self.output.forward(inner, &own.output, run);
-        self.output_norm.forward(fed, x.into_values(), &own.output_norm, run.trainable)
+        let Self { attention_output, attention_norm, intermediate, output, output_norm, .. } = self;
+        let identity = Activation::Identity;
+        let projected =
+            attention_output.forward(attended.into(), identity, &own.attention_output, context);
+        let tensors = context.tensors;
+        let x =
+            attention_norm.forward(projected.into_values(), residual, &own.attention_norm, tensors);
+        let inner = intermediate.forward(x.clone(), Activation::Gelu, &own.intermediate, context);
+        let fed = output.forward(inner, identity, &own.output, context);
+        output_norm.forward(fed.into_values(), x.into_values(), &own.output_norm, tensors)
     }
 }
 
 impl Linear {
-    fn forward(&self, x: Activations, own: &LinearTensors, run: &mut Run<'_>) -> Tensor<2> {
-        let y = self.activated(x, Activation::Identity, own, run).into_values();
-        match &own.bottleneck {
-            Some(bottleneck) => through(bottleneck, y, run.trainable),
-            None => y,
-        }
-    }
-
-    fn activated(
+    /// With what is trained of the layer, or does something in it.
+    fn forward(
         &self,
         x: Activations,
         activation: Activation,
         own: &LinearTensors,
-        run: &mut Run<'_>,
+        context: &mut Context<'_>,
     ) -> Activations {
-        let Some(low_rank) = &own.low_rank else {
-            let trained = own.weight.map(|place| Weights {
-                words: run.trainable.at(place).clone(),
-                storage: Storage { precision: Precision::F32, ..self.weight.storage },
-            });
-            let bias = own.bias.map_or(&self.bias, |place| run.trainable.at(place));
-            return ops::linear(x, trained.as_ref().unwrap_or(&self.weight), bias, activation);
-        };
-        let Self { weight, bias } = self;
-        let (factors, plan) = (&run.trainable.factors(low_rank), &low_rank.plan);
-        if let Some(magnitude) = low_rank.magnitude {
-            let without = bias.zeros_like();
-            let layer = FrozenLinear { weight, bias: &without, activation: Activation::Identity };
-            let y = ops::lora_linear(x, layer, factors, plan);
-            let turned = self.turned(run.trainable.at(magnitude), factors, plan);
-            let y = y.into_values() * turned + bias.clone().unsqueeze();
-            return match activation {
-                Activation::Identity => y,
-                Activation::Gelu => ops::gelu(y),
-            }
-            .into();
-        }
-        let layer = FrozenLinear { weight, bias, activation };
-        match run.dropout.mask(x.values()) {
-            None => ops::lora_linear(x, layer, factors, plan),
-            Some(mask) => {
-                let x = x.into_values();
-                let dropped = x.clone() * mask;
-                ops::lora_linear_with_dropout(x, dropped, layer, factors, plan)
-            }
+        let trained = self.trained(own, context.tensors);
+        let linear = trained.as_ref().unwrap_or(self);
+        match &own.hook {
+            None => linear.frozen(x, activation),
+            Some(hook) => hook.forward(linear, x, activation, context),
         }
     }
-}
 
-/// `y + up(gelu(down(y)))`.
-fn through(bottleneck: &Bottleneck, y: Tensor<2>, trainable: &TrainableTensors) -> Tensor<2> {
-    let linear = |x: Activations, [weight, bias]: [Place; 2], activation| {
-        let (weight, bias) = (trainable.at(weight).clone(), trainable.at(bias));
-        let outputs = bias.dims()[0];
-        let inputs = weight.dims()[0] / outputs;
-        let storage = Storage { outputs, inputs, precision: Precision::F32 };
-        ops::linear(x, &Weights { words: weight, storage }, bias, activation)
-    };
-    let inner = linear(y.clone().into(), bottleneck.down, Activation::Gelu);
-    y + linear(inner, bottleneck.up, Activation::Identity).into_values()
+    /// The layer with its trained weight or bias; `None` where neither is trained.
+    fn trained(&self, own: &LinearTensors, tensors: &TrainableTensors) -> Option<Self> {
+        if own.weight.is_none() && own.bias.is_none() {
+            return None;
+        }
+        let weight = match own.weight {
+            None => self.weight.clone(),
+            Some(id) => Weights {
+                words: tensors.at(id).clone(),
+                storage: Storage { precision: Precision::F32, ..self.weight.storage },
+            },
+        };
+        let bias = own.bias.map_or(&self.bias, |id| tensors.at(id)).clone();
+        Some(Self { weight, bias })
+    }
+
+    /// The layer's output `[T, out]` for `x [T, in]`, without anything that a method adds.
+    #[must_use]
+    pub fn frozen(&self, x: Activations, activation: Activation) -> Activations {
+        ops::linear(x, &self.weight, &self.bias, activation)
+    }
 }
 
 impl LayerNorm {
@@ -480,42 +460,10 @@ impl LayerNorm {
         x: Tensor<2>,
         residual: Tensor<2>,
         own: &NormTensors,
-        trainable: &TrainableTensors,
+        tensors: &TrainableTensors,
     ) -> Activations {
-        let gamma = own.gamma.map_or(&self.gamma, |place| trainable.at(place));
-        let beta = own.beta.map_or(&self.beta, |place| trainable.at(place));
+        let gamma = own.gamma.map_or(&self.gamma, |id| tensors.at(id));
+        let beta = own.beta.map_or(&self.beta, |id| tensors.at(id));
         ops::add_layer_norm(x, residual, gamma, beta, self.epsilon)
-    }
-}
-
-/// Masks for the inputs of the low-rank paths, drawn on the host so that a seed gives the same
-/// masks on every device.
-struct Dropout {
-    probability: f32,
-    rng: Option<ChaCha8Rng>,
-}
-
-impl Dropout {
-    /// The masks of one layer: each layer has a stream of its own.
-    fn new(probability: f32, seed: Option<u64>, layer: usize) -> Self {
-        let rng = seed.filter(|_| probability > 0.0).map(|seed| {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(layer as u64);
-            rng
-        });
-        Self { probability, rng }
-    }
-
-    /// A mask for `x [T, K]` of zeros and, to keep the mean, `1 / (1 - p)`.
-    fn mask(&mut self, x: &Tensor<2>) -> Option<Tensor<2>> {
-        let rng = self.rng.as_mut()?;
-        let [rows, columns] = x.dims();
-        let dropped = (f64::from(self.probability) * 2f64.powi(32)) as u32;
-        let kept = 1.0 / (1.0 - self.probability);
-        let mask: Vec<f32> = (0..rows * columns)
-            .map(|_| if rng.next_u32() < dropped { 0.0 } else { kept })
-            .collect();
-        let device = x.device().inner();
-        Some(Tensor::from_data(TensorData::new(mask, [rows, columns]), &device))
     }
 }

@@ -1,7 +1,6 @@
 //! What can be wrong with a model or the adapter asked for.
 
 use super::fault::DeviceFault;
-use super::method::MethodKind;
 use crate::base::BaseError;
 use crate::base::arch::{ARCHITECTURES, BERT};
 
@@ -29,11 +28,19 @@ pub enum ModelError {
         /// What is wrong, and what is allowed.
         what: String,
     },
+    /// A setting of a method has a value of another type.
+    #[error("setting `{setting}` {what}")]
+    Setting {
+        /// The setting's name, as `adapter_config.json` has it.
+        setting: &'static str,
+        /// What is wrong, and what is expected.
+        what: String,
+    },
     /// A setting of another method is out of range.
     #[error("{method} setting `{setting}` {what}")]
     Method {
         /// The method.
-        method: MethodKind,
+        method: &'static str,
         /// The setting's name.
         setting: &'static str,
         /// What is wrong, and what is allowed.
@@ -48,7 +55,7 @@ pub enum ModelError {
     )]
     Budget {
         /// The method.
-        kind: MethodKind,
+        kind: &'static str,
         /// The share that was asked for.
         share: f64,
         /// Fewest parameters of the method.
@@ -60,7 +67,7 @@ pub enum ModelError {
     #[error("{method} starts at the base's own values: start it with `Adapter::init_on`")]
     StartsAtBase {
         /// The method.
-        method: MethodKind,
+        method: &'static str,
     },
     /// Flat parameters do not fit the layout.
     #[error("adapter has {found} parameters where its layout has {expected}")]

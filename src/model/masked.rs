@@ -127,7 +127,7 @@ impl Sequence for Masked {
 pub struct MaskedScorer<'a> {
     /// The frozen base.
     pub encoder: &'a Encoder,
-    /// An adapter on the encoder's device; one of [`Method::Head`](super::Method::Head) leaves the base
+    /// An adapter on the encoder's device; one of [`Head`](crate::methods::Head) leaves the base
     /// as it is.
     pub trainable: &'a TrainableTensors,
     /// The base's masked-language head.

@@ -1,236 +1,188 @@
-//! What training changes: one of the methods that are compared with LoRA.
+//! What the model and the trainer ask of a tuning method. The methods are in [`crate::methods`].
 
+use std::any::Any;
 use std::fmt;
-use std::str::FromStr;
+use std::ops::Deref;
+use std::sync::Arc;
 
+use burn::tensor::Tensor;
+use serde_json::Value;
+
+use super::adapter::Adapter;
 use super::error::ModelError;
-use super::lora::{LoraConfig, LoraVariant};
-use crate::base::BertConfig;
+use super::hook::{AttentionHook, LinearHook, StepHook};
+use super::layout::{Layout, Slots};
+use super::target::Target;
+use super::trainable::TrainableTensors;
+use crate::base::{Architecture, BertConfig};
 
-/// How a base is adapted. The score head is trained with every method.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Method {
-    /// Low-rank terms beside linear layers (Hu et al. 2021, arXiv 2106.09685).
-    Lora(LoraConfig),
-    /// The score head alone.
-    Head,
-    /// Every bias of the encoder, those of layer normalisations included (Ben Zaken et al. 2021,
-    /// arXiv 2106.10199).
-    BitFit,
-    /// Keys and values of tokens that do not exist, before those of every layer (Li and Liang 2021,
-    /// arXiv 2101.00190), without the network that computes them there. They count as the first
-    /// positions, as in PEFT.
-    Prefix {
-        /// Number of such tokens, P.
-        length: usize,
-    },
-    /// Bottlenecks behind both output layers of every encoder layer, before the residual is added:
-    /// `y + up(gelu(down(y)))` (Houlsby et al. 2019, arXiv 1902.00751).
-    Houlsby {
-        /// Width of the bottlenecks, m.
-        width: usize,
-    },
-    /// Every tensor of the encoder: RescoreBERT (Xu et al. 2022, arXiv 2202.01094).
-    Full,
-}
+/// A tuning method with its settings: which parameters it trains, and what they do in the forward pass.
+///
+/// Every method also trains the score head; the model adds that itself. Most functions have a default that
+/// does nothing, so a method states only what it changes.
+pub trait TuningMethod: Any + fmt::Debug + Send + Sync {
+    /// The name in flags, files and tables.
+    fn name(&self) -> &'static str;
 
-impl From<LoraConfig> for Method {
-    fn from(lora: LoraConfig) -> Self {
-        Self::Lora(lora)
-    }
-}
-
-impl Method {
-    /// Tokens of a prefix where nothing else is asked for.
-    pub const PREFIX_LENGTH: usize = 20;
-    /// Width of a bottleneck where nothing else is asked for.
-    pub const HOULSBY_WIDTH: usize = 64;
-
-    /// Which method it is.
-    #[must_use]
-    pub fn kind(&self) -> MethodKind {
-        match self {
-            Self::Lora(lora) => match lora.variant {
-                LoraVariant::Plain => MethodKind::Lora,
-                LoraVariant::Dora => MethodKind::Dora,
-                LoraVariant::AdaLora { .. } => MethodKind::AdaLora,
-                LoraVariant::Reduced { mixed: false, .. } => MethodKind::RankWarmup,
-                LoraVariant::Reduced { mixed: true, .. } => MethodKind::MixedRank,
-            },
-            Self::Head => MethodKind::Head,
-            Self::BitFit => MethodKind::BitFit,
-            Self::Prefix { .. } => MethodKind::Prefix,
-            Self::Houlsby { .. } => MethodKind::Houlsby,
-            Self::Full => MethodKind::Full,
-        }
+    /// Everything that a run and its continuation from a checkpoint must have in common, by name.
+    fn settings(&self) -> Vec<(&'static str, Value)> {
+        Vec::new()
     }
 
-    /// LoRA's settings, where it is that, in any variant.
-    #[must_use]
-    pub fn lora(&self) -> Option<&LoraConfig> {
-        match self {
-            Self::Lora(lora) => Some(lora),
-            _ => None,
-        }
-    }
-
-    /// Whether training starts at values of the base: its tensors are trained themselves, or the lengths
-    /// of their rows.
-    #[must_use]
-    pub fn starts_at_base(&self) -> bool {
-        matches!(self.kind(), MethodKind::BitFit | MethodKind::Full | MethodKind::Dora)
-    }
-
-    /// Probability that an input of a low-rank term is dropped in training.
-    #[must_use]
-    pub fn dropout(&self) -> f32 {
-        self.lora().map_or(0.0, |lora| lora.dropout)
+    /// The same for people: names and values, with the module names of an architecture.
+    fn describe(&self, _architecture: &Architecture) -> Vec<(&'static str, String)> {
+        self.settings().into_iter().map(|(name, value)| (name, value.to_string())).collect()
     }
 
     /// Checks every setting against the base.
     ///
     /// # Errors
     /// [`ModelError::Lora`] or [`ModelError::Method`] names the setting and what is allowed.
-    pub fn validate(&self, base: &BertConfig) -> Result<(), ModelError> {
-        let sound = |setting, value: usize, most: usize| {
-            if (1..=most).contains(&value) {
-                return Ok(());
-            }
-            let what = format!("is {value}; expected 1 to {most}");
-            Err(ModelError::Method { method: self.kind(), setting, what })
-        };
-        match self {
-            Self::Lora(lora) => lora.validate(base),
-            Self::Prefix { length } => sound("length", *length, base.max_tokens()),
-            Self::Houlsby { width } => sound("width", *width, base.hidden_size),
-            Self::Head | Self::BitFit | Self::Full => Ok(()),
-        }
+    fn validate(&self, _base: &BertConfig) -> Result<(), ModelError> {
+        Ok(())
+    }
+
+    /// Whether a tensor of the base is trained itself. It then starts at the base's values, and the model
+    /// uses the trained tensor in place of the frozen one.
+    fn trains(&self, _tensor: BaseTensor) -> bool {
+        false
+    }
+
+    /// Adds this method's parameters in a linear layer, or in several that run as one product, and returns
+    /// what they do there.
+    fn linear(
+        &self,
+        _site: &LinearSite<'_>,
+        _slots: &mut Slots<'_>,
+    ) -> Option<Arc<dyn LinearHook>> {
+        None
+    }
+
+    /// Adds this method's parameters in the attention of a layer, and returns what they do there. `module`
+    /// is the attention's name.
+    fn attention(&self, _module: &str, _slots: &mut Slots<'_>) -> Option<Arc<dyn AttentionHook>> {
+        None
+    }
+
+    /// Virtual tokens before every text, P: they take the first P positions.
+    fn virtual_tokens(&self) -> usize {
+        0
+    }
+
+    /// Probability that an input of an adapted layer is dropped in training; see
+    /// [`Context::dropout_mask`](super::Context::dropout_mask).
+    fn dropout(&self) -> f32 {
+        0.0
+    }
+
+    /// A term `[1]` that training adds to the loss, with its weight.
+    fn penalty(&self, _tensors: &TrainableTensors) -> Option<(Tensor<1>, f64)> {
+        None
+    }
+
+    /// What happens after every step of the optimiser, in a run of `steps`.
+    fn step_hook(&self, _layout: &Layout, _steps: usize) -> Option<Box<dyn StepHook>> {
+        None
+    }
+
+    /// What is kept of a trained adapter of this method, where that is another one.
+    fn finish(&self, _adapter: &Adapter) -> Option<Adapter> {
+        None
+    }
+
+    /// The method of what [`finish`](Self::finish) keeps, where that is another one.
+    fn finished_method(&self) -> Option<Method> {
+        None
     }
 }
 
-/// The name of a method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MethodKind {
-    /// [`Method::Full`]
-    Full,
-    /// [`Method::BitFit`]
-    BitFit,
-    /// [`Method::Prefix`]
-    Prefix,
-    /// [`Method::Houlsby`]
-    Houlsby,
-    /// [`Method::Lora`]
-    Lora,
-    /// [`Method::Lora`] with [`LoraVariant::Dora`]
-    Dora,
-    /// [`Method::Lora`] with [`LoraVariant::AdaLora`]
-    AdaLora,
-    /// [`Method::Lora`] with [`LoraVariant::Reduced`], every term to the same rank
-    RankWarmup,
-    /// [`Method::Lora`] with [`LoraVariant::Reduced`] to mixed ranks
-    MixedRank,
-    /// [`Method::Head`]
-    Head,
+/// A tensor of the base that a method may train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BaseTensor {
+    /// The kind of module that it is part of.
+    pub part: Part,
+    /// Whether it is a bias, and not a weight.
+    pub is_bias: bool,
 }
 
-impl MethodKind {
-    /// Every method.
-    pub const ALL: [Self; 10] = [
-        Self::Full,
-        Self::BitFit,
-        Self::Prefix,
-        Self::Houlsby,
-        Self::Lora,
-        Self::Dora,
-        Self::AdaLora,
-        Self::RankWarmup,
-        Self::MixedRank,
-        Self::Head,
-    ];
+/// A kind of module of the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A table of embeddings.
+    Embedding,
+    /// A layer norm.
+    Norm,
+    /// A linear layer.
+    Linear(Target),
+}
 
-    /// The name as it is written in flags, files and tables.
+/// A linear layer of the base, or several that run as one product.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearSite<'a> {
+    /// Sizes of the base.
+    pub base: &'a BertConfig,
+    /// The encoder layer, counted from 0.
+    pub layer: usize,
+    /// The linear layers, in the order of the product's outputs.
+    pub targets: &'a [Target],
+}
+
+impl LinearSite<'_> {
+    /// Name of a module of the base.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::BitFit => "bitfit",
-            Self::Prefix => "prefix",
-            Self::Houlsby => "houlsby",
-            Self::Lora => "lora",
-            Self::Dora => "dora",
-            Self::AdaLora => "adalora",
-            Self::RankWarmup => "rank-warmup",
-            Self::MixedRank => "mixed-rank",
-            Self::Head => "head",
-        }
+    pub fn module(&self, target: Target) -> String {
+        target.module(self.base.architecture, self.layer)
     }
 
-    /// Whether it is LoRA in some variant.
+    /// Name of the module of a bottleneck behind this layer; `None` where it is no output layer.
     #[must_use]
-    pub fn is_lora(self) -> bool {
-        matches!(self, Self::Lora | Self::Dora | Self::AdaLora | Self::RankWarmup | Self::MixedRank)
-    }
-
-    /// LoRA of this kind with this rank, and with the rank to begin with that the method customarily has where
-    /// it ends with another: half as much again in AdaLoRA, four times as much before a reduction.
-    /// `None` for other methods.
-    #[must_use]
-    pub fn with_rank(self, lora: LoraConfig, target_rank: usize) -> Option<LoraConfig> {
-        let (rank, variant) = match self {
-            Self::Lora => (target_rank, LoraVariant::Plain),
-            Self::Dora => (target_rank, LoraVariant::Dora),
-            Self::AdaLora => {
-                (target_rank + target_rank.div_ceil(2), LoraVariant::AdaLora { target_rank })
-            }
-            Self::RankWarmup => {
-                (4 * target_rank, LoraVariant::Reduced { target_rank, mixed: false })
-            }
-            Self::MixedRank => (4 * target_rank, LoraVariant::Reduced { target_rank, mixed: true }),
+    pub fn bottleneck(&self) -> Option<String> {
+        let architecture = self.base.architecture;
+        let path = match self.targets {
+            [Target::AttentionOutput] => architecture.layer.attention_bottleneck,
+            [Target::Output] => architecture.layer.output_bottleneck,
             _ => return None,
         };
-        Some(LoraConfig { rank, variant, ..lora })
+        Some(architecture.module(self.layer, path))
     }
 }
 
-impl fmt::Display for MethodKind {
+/// A tuning method, shared.
+#[derive(Clone)]
+pub struct Method(Arc<dyn TuningMethod>);
+
+impl Method {
+    /// The settings as the method's own type, where it is that method.
+    #[must_use]
+    pub fn downcast<M: TuningMethod>(&self) -> Option<&M> {
+        let method: &dyn Any = &*self.0;
+        method.downcast_ref()
+    }
+}
+
+impl<M: TuningMethod> From<M> for Method {
+    fn from(method: M) -> Self {
+        Self(Arc::new(method))
+    }
+}
+
+impl Deref for Method {
+    type Target = dyn TuningMethod;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        self.0.fmt(f)
     }
 }
 
-impl FromStr for MethodKind {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            format!("{name:?} is no method; expected one of {names}")
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_go_both_ways() {
-        for kind in MethodKind::ALL {
-            assert_eq!(kind.to_string().parse(), Ok(kind));
-        }
-        assert!("LoRA".parse::<MethodKind>().unwrap_err().contains("houlsby"));
-    }
-
-    #[test]
-    fn settings_out_of_range_are_named() {
-        let base = crate::base::tests::tiny_config();
-        for (method, expected) in [
-            (Method::Prefix { length: 0 }, "prefix setting `length` is 0"),
-            (Method::Houlsby { width: 9 }, "houlsby setting `width` is 9; expected 1 to 8"),
-            (LoraConfig { rank: 0, ..LoraConfig::default() }.into(), "`r` is 0"),
-        ] {
-            let message = method.validate(&base).unwrap_err().to_string();
-            assert!(message.contains(expected), "{message}");
-        }
+impl PartialEq for Method {
+    /// By name and settings.
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.settings() == other.settings()
     }
 }

@@ -1,46 +1,49 @@
 //! The rescoring model: a frozen encoder with low-rank terms, and a score head on `[CLS]`.
 //!
 //! - `batch`: token sequences end to end, without padding;
-//! - `method`, `lora`: what is trained of a base, or beside it;
-//! - `budget`: the largest setting of a method within a part of the base's parameters;
-//! - `reduce`: low-rank terms of fewer ranks;
-//! - `layout`: where each trainable number lies;
-//! - `trainable`: the trainable tensors, views of the flat parameters;
+//! - `method`, `hook`: what a tuning method tells the model, and where it acts;
+//! - `target`: the linear layers of an encoder layer;
+//! - `layout`, `attach`: where each trainable parameter is, by one walk over the base;
+//! - `adapter`: an adapter on the host;
+//! - `trainable`: the trainable tensors on a device, views of the flat parameters;
 //! - `encoder`: the forward pass;
 //! - `scorer`: texts in, scores out;
 //! - `masked`: pseudo-log-likelihood by the base's own head;
 //! - `fault`: how a device fails, and the readings that notice;
 //! - `pause`: where a browser lets others run.
+//!
+//! The tuning methods themselves are in [`crate::methods`].
 
+mod adapter;
+mod attach;
 mod batch;
-mod budget;
 mod encoder;
 mod error;
 mod fault;
+mod hook;
 mod layout;
-mod lora;
 mod masked;
 mod method;
 #[cfg(target_family = "wasm")]
 mod pause;
-mod reduce;
 mod scorer;
+mod target;
 mod trainable;
 
+pub use adapter::Adapter;
 pub use batch::PackedBatch;
-pub use budget::base_parameters;
-pub use encoder::{Encoder, Forward, Stages};
+pub use encoder::{Context, Encoder, Forward, Linear, Stages, WithVirtualTokens};
 pub use error::ModelError;
 pub use fault::{DeviceFault, FaultKind, fault_behind, watch_faults};
 pub(crate) use fault::{guarded, read};
-pub use layout::{Adapter, Layout, SCORE_HEAD, Slot, SlotKind};
-pub use lora::{LoraConfig, LoraVariant, Target};
+pub use hook::{AttentionHook, LinearHook, StepHook, StepUpdate};
+pub use layout::{Initial, Layout, SCORE_HEAD, Slot, SlotKind, Slots, TensorId, base_parameters};
 pub use masked::{MaskedHead, MaskedScorer, MaskedScores};
-pub use method::{Method, MethodKind};
+pub use method::{BaseTensor, LinearSite, Method, Part, TuningMethod};
 #[cfg(target_family = "wasm")]
 pub use pause::set_pause;
-pub(crate) use reduce::reduce;
 pub use scorer::{
     SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, embed_sequences, score_sequences,
 };
+pub use target::Target;
 pub use trainable::TrainableTensors;

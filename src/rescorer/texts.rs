@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
+use crate::methods::LoraConfig;
 use crate::model::{
-    LoraConfig, MaskedScorer, MaskedScores, ModelError, SCORING_BATCH_TOKENS, Sequences,
-    TrainableTensors, embed_sequences, score_sequences,
+    MaskedScorer, MaskedScores, ModelError, SCORING_BATCH_TOKENS, Sequences, TrainableTensors,
+    embed_sequences, score_sequences,
 };
 
 use super::{Options, Rescorer, RescorerError};

@@ -85,10 +85,8 @@ impl Cell {
             all["train"] = json!(inputs.target[0]);
             all["subset_seed"] = json!(config.subset_seed);
         }
-        match self.method.as_str() {
-            "prefix" => all["prefix_length"] = json!(config.prefix_length),
-            "houlsby" => all["adapter_width"] = json!(config.adapter_width),
-            _ => {}
+        for (name, value) in config.method_values(&self.method)? {
+            all[name] = value;
         }
         if let Some(RobustnessConfig { rates, seed, .. }) =
             config.robustness.as_ref().filter(|_| self.perturbed)

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::method::{METHODS, method};
+use super::method::{method, methods};
 use super::{StudyError, training};
-use crate::model::Method;
+use crate::methods::{CORRELATION_WEIGHT, MethodInfo, Setting, Settings};
 use crate::model::Target as Layer;
 use crate::train::TrainConfig;
 
@@ -36,12 +36,15 @@ pub struct StudyConfig {
     /// Part of the inputs of low-rank updates that is dropped in training; DoRA's are not.
     #[serde(default)]
     pub dropout: f32,
-    /// Tokens of a prefix.
-    #[serde(default = "default_prefix_length")]
-    pub prefix_length: usize,
-    /// Width of residual adapters.
-    #[serde(default = "default_adapter_width")]
-    pub adapter_width: usize,
+    /// Virtual tokens of a prefix: another place for this setting of `settings`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix_length: Option<usize>,
+    /// Width of residual adapters: another place for this setting of `settings`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter_width: Option<usize>,
+    /// Settings of methods, by the names of their flags with underscores. Ranks and targets are in the grids.
+    #[serde(default)]
+    pub settings: Map<String, Value>,
     /// Peak learning rate by method; `all` is for those that are not named.
     pub learning_rates: BTreeMap<String, f64>,
     /// Weight of the correlation term in methods that are named for it, where a grid says nothing.
@@ -61,16 +64,8 @@ fn default_alpha() -> f32 {
     16.0
 }
 
-fn default_prefix_length() -> usize {
-    Method::PREFIX_LENGTH
-}
-
-fn default_adapter_width() -> usize {
-    Method::HOULSBY_WIDTH
-}
-
 fn default_cor_weight() -> f32 {
-    0.05
+    CORRELATION_WEIGHT
 }
 
 /// The domain that is trained on.
@@ -282,8 +277,16 @@ impl StudyConfig {
             "a positive number",
         )?;
         check((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, "0 or more, below 1")?;
-        check(self.prefix_length > 0, "prefix_length", self.prefix_length, "1 or more")?;
-        check(self.adapter_width > 0, "adapter_width", self.adapter_width, "1 or more")?;
+        for (key, value) in
+            [("prefix_length", self.prefix_length), ("adapter_width", self.adapter_width)]
+        {
+            check(value != Some(0), key, 0, "1 or more")?;
+        }
+        let known: Vec<&str> = study_settings().map(|setting| setting.name).collect();
+        for (name, value) in &self.settings {
+            let expected = format!("a setting of a method: {}", known.join(", "));
+            check(known.contains(&name.as_str()), &format!("settings.{name}"), value, &expected)?;
+        }
         check(self.cor_weight > 0.0, "cor_weight", self.cor_weight, "a positive number")?;
         for (name, &rate) in &self.learning_rates {
             let key = format!("learning_rates.{name}");
@@ -311,6 +314,41 @@ impl StudyConfig {
     /// [`StudyError::Value`] names the setting.
     pub fn train_config(&self) -> Result<TrainConfig, StudyError> {
         training::merged(&self.training)
+    }
+
+    /// What is set of a method.
+    #[must_use]
+    pub fn method_settings(&self, info: &MethodInfo) -> Settings {
+        let mut settings = Settings::new();
+        for setting in info.settings {
+            let shorthand = match setting.name {
+                "prefix_length" => self.prefix_length.map(Value::from),
+                "adapter_width" => self.adapter_width.map(Value::from),
+                _ => None,
+            };
+            if let Some(value) = self.settings.get(setting.name).cloned().or(shorthand) {
+                settings = settings.with(setting, value);
+            }
+        }
+        settings
+    }
+
+    /// The settings of a method by name, defaults included, but those of low-rank methods, which are axes of
+    /// the grids or apply to all methods.
+    ///
+    /// # Errors
+    /// [`StudyError::Value`] names the setting that has a value of another type.
+    pub(super) fn method_values(
+        &self,
+        method: &str,
+    ) -> Result<Vec<(&'static str, Value)>, StudyError> {
+        let Some(info) = MethodInfo::find(method).filter(|info| !info.low_rank) else {
+            return Ok(Vec::new());
+        };
+        let built = (info.build)(&self.method_settings(info));
+        let built = built.map_err(|e| StudyError::value("settings", method, e.to_string()))?;
+        let values = info.settings.iter().zip(built.settings());
+        Ok(values.map(|(setting, (_, value))| (setting.name, value)).collect())
     }
 
     /// The learning rate of a method where a grid names none.
@@ -389,6 +427,12 @@ impl StudyConfig {
     }
 }
 
+/// The settings that a study sets for a method as a whole.
+fn study_settings() -> impl Iterator<Item = &'static Setting> {
+    let methods = crate::methods::METHODS.iter().filter(|info| !info.low_rank);
+    methods.flat_map(|info| info.settings).copied()
+}
+
 fn positive(value: f64) -> bool {
     value.is_finite() && value > 0.0
 }
@@ -406,6 +450,6 @@ fn known_or_all(key: &str, name: &str) -> Result<(), StudyError> {
 }
 
 fn unknown_method(key: &str, name: &str) -> StudyError {
-    let known: Vec<&str> = METHODS.iter().map(|method| method.name).collect();
+    let known: Vec<&str> = methods().map(|method| method.name).collect();
     StudyError::value(key, format!("{name:?}"), format!("a method: {}", known.join(", ")))
 }

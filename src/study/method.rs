@@ -1,61 +1,60 @@
-//! The methods that a study compares, by name.
+//! The methods that a study compares: baselines, and every method of the registry.
+
+use crate::methods::METHODS;
 
 /// What a study must know of a method to plan and to label it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MethodInfo {
+pub struct StudyMethod {
     /// Name in configurations and results.
     pub name: &'static str,
     /// Name in reports.
     pub label: &'static str,
     /// Whether it is trained; the baselines are not.
     pub trained: bool,
-    /// Whether it has a rank.
-    pub rank: bool,
-    /// Whether it has targets, the linear layers that are adapted.
-    pub targets: bool,
+    /// Whether it has a rank, and targets: the linear layers that are adapted.
+    pub low_rank: bool,
+    /// The method that this one is with the correlation term, for one that is named for that term.
+    pub correlates: Option<&'static str>,
 }
 
-const fn plain(name: &'static str, label: &'static str) -> MethodInfo {
-    MethodInfo { name, label, trained: true, rank: false, targets: false }
+const fn baseline(name: &'static str, label: &'static str) -> StudyMethod {
+    StudyMethod { name, label, trained: false, low_rank: false, correlates: None }
 }
 
-const fn low_rank(name: &'static str, label: &'static str) -> MethodInfo {
-    MethodInfo { name, label, trained: true, rank: true, targets: true }
-}
-
-const fn baseline(name: &'static str, label: &'static str) -> MethodInfo {
-    MethodInfo { name, label, trained: false, rank: false, targets: false }
-}
-
-/// Every method, in the order of reports.
-pub const METHODS: [MethodInfo; 16] = [
+const BASELINES: [StudyMethod; 3] = [
     baseline("first-pass", "First pass"),
     baseline("pll", "PLL"),
     baseline("pll-length", "PLL, length weight"),
-    plain("full", "Full fine-tuning"),
-    plain("head", "Head only"),
-    plain("bitfit", "BitFit"),
-    plain("prefix", "Prefix tuning"),
-    plain("houlsby", "Residual adapters"),
-    low_rank("lora", "LoRA"),
-    low_rank("lorb", "LoRB"),
-    low_rank("rslora", "rsLoRA"),
-    low_rank("dora", "DoRA"),
-    low_rank("adalora", "AdaLoRA"),
-    low_rank("adalorb", "AdaLoRA + correlation"),
-    low_rank("rank-warmup", "LoRA, high-rank warm-up"),
-    low_rank("mixed-rank", "LoRA, mixed rank"),
 ];
+
+/// Every method, in the order of reports.
+pub fn methods() -> impl Iterator<Item = StudyMethod> {
+    let trained = METHODS.iter().map(|info| StudyMethod {
+        name: info.name,
+        label: info.label,
+        trained: true,
+        low_rank: info.low_rank,
+        correlates: info.correlates,
+    });
+    BASELINES.into_iter().chain(trained)
+}
 
 /// The method of this name.
 #[must_use]
-pub fn method(name: &str) -> Option<&'static MethodInfo> {
-    METHODS.iter().find(|method| method.name == name)
+pub fn method(name: &str) -> Option<StudyMethod> {
+    methods().find(|method| method.name == name)
 }
 
-/// Whether the method is named for its correlation term.
-pub(super) fn has_correlation(name: &str) -> bool {
-    matches!(name, "lorb" | "adalorb")
+/// The name of a method with or without the correlation term, where it has a name for that.
+pub(super) fn with_correlation(name: &str, correlation: bool) -> &str {
+    let found = match method(name).and_then(|method| method.correlates) {
+        Some(without) => (!correlation).then_some(without),
+        None if correlation => {
+            methods().find(|other| other.correlates == Some(name)).map(|other| other.name)
+        }
+        None => None,
+    };
+    found.unwrap_or(name)
 }
 
 /// Whether the method scores by pseudo-log-likelihood, which takes a base with a masked-language head.
@@ -72,5 +71,5 @@ pub(super) fn label(name: &str) -> &str {
 
 /// Its place in reports; unknown ones come last.
 pub(super) fn place(name: &str) -> usize {
-    METHODS.iter().position(|method| method.name == name).unwrap_or(METHODS.len())
+    methods().position(|method| method.name == name).unwrap_or(usize::MAX)
 }

@@ -43,7 +43,7 @@ pub use error::StudyError;
 pub use estimate::expected_seconds;
 pub use homophones::Homophones;
 pub use measure::{CUTS, isotropy, outcomes};
-pub use method::{METHODS, MethodInfo, is_masked, method};
+pub use method::{StudyMethod, is_masked, method, methods};
 pub use perturb::{Perturbation, Scope};
 pub use plan::{Plan, Planned, plan};
 pub use record::{

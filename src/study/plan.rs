@@ -3,7 +3,7 @@
 use super::StudyError;
 use super::cell::{Cell, CellId, Inputs};
 use super::config::{Budget, Grid, Part, StudyConfig};
-use super::method::{MethodInfo, has_correlation, method};
+use super::method::{StudyMethod, method, with_correlation};
 
 /// A cell and the grids that ask for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,12 +87,12 @@ fn product(config: &StudyConfig, grid: &Grid, all: usize, warmup: f64) -> Vec<Ce
                 cells.push(start);
                 continue;
             }
-            let shapes = shapes(grid, info);
+            let shapes = shapes(grid, &info);
             let rates = rates(config, grid, name);
             let warmups = grid.warmups.clone().unwrap_or_else(|| vec![warmup]);
             let weights = match &grid.cor_weights {
                 Some(weights) => weights.clone(),
-                None if has_correlation(name) => vec![config.cor_weight],
+                None if info.correlates.is_some() => vec![config.cor_weight],
                 None => vec![0.0],
             };
             for (rank, targets, budget) in &shapes {
@@ -126,13 +126,8 @@ fn product(config: &StudyConfig, grid: &Grid, all: usize, warmup: f64) -> Vec<Ce
 
 /// One run under one name: LoRA with the correlation term is LoRB.
 fn named_for(cell: Cell) -> Cell {
-    let method = match (cell.method.as_str(), cell.cor_weight.is_some_and(|w| w > 0.0)) {
-        ("lora", true) => "lorb",
-        ("lorb", false) => "lora",
-        ("adalora", true) => "adalorb",
-        ("adalorb", false) => "adalora",
-        (other, _) => other,
-    };
+    let correlation = cell.cor_weight.is_some_and(|weight| weight > 0.0);
+    let method = with_correlation(&cell.method, correlation);
     Cell { method: method.to_owned(), ..cell }
 }
 
@@ -155,8 +150,8 @@ fn blank(base: &str, method: &str) -> Cell {
 type Shape = (Option<usize>, Option<String>, Option<Budget>);
 
 /// Ranks, targets and budgets, as far as the method has them.
-fn shapes(grid: &Grid, info: &MethodInfo) -> Vec<Shape> {
-    if !info.rank && !info.targets {
+fn shapes(grid: &Grid, info: &StudyMethod) -> Vec<Shape> {
+    if !info.low_rank {
         return vec![(None, None, None)];
     }
     if let Some(budgets) = &grid.budgets {

@@ -13,12 +13,14 @@ use super::data::TrainData;
 use super::dev::DevData;
 use super::error::CheckpointError;
 use super::state::{Counters, HostParts, Snapshot};
-use crate::base::arch::BERT;
 use crate::base::{TensorFile, write_f32};
-use crate::model::{LoraConfig, LoraVariant, Method};
+use crate::model::Method;
 
 /// Metadata key of the description.
 const KEY: &str = "lorb_checkpoint";
+
+/// Name of what the method keeps between steps: AdaLoRA's, in format 3.
+const METHOD_STATE: &str = "allocation";
 
 /// Format written and read. Format 1 had another order of parameters in the last layer, format 2 knew
 /// LoRA alone.
@@ -39,13 +41,8 @@ impl Identity {
     ) -> Self {
         let mut map = Map::new();
         map.insert("base".into(), json!(base_hash));
-        map.insert("method".into(), json!(method.kind().name()));
-        match method {
-            Method::Lora(lora) => insert_lora(&mut map, lora),
-            Method::Prefix { length } => drop(map.insert("prefix length".into(), json!(length))),
-            Method::Houlsby { width } => drop(map.insert("bottleneck width".into(), json!(width))),
-            Method::Head | Method::BitFit | Method::Full => {}
-        }
+        map.insert("method".into(), json!(method.name()));
+        map.extend(method.settings().into_iter().map(|(name, value)| (name.to_owned(), value)));
         if let Ok(Value::Object(mut settings)) = serde_json::to_value(config) {
             // It changes what a run costs, not what it computes.
             settings.remove("recompute");
@@ -72,21 +69,6 @@ impl Identity {
     }
 }
 
-fn insert_lora(map: &mut Map<String, Value>, lora: &LoraConfig) {
-    let targets: Vec<&str> = lora.targets.iter().map(|target| target.name_in(&BERT).path).collect();
-    map.insert("LoRA r".into(), json!(lora.rank));
-    map.insert("LoRA alpha".into(), json!(lora.alpha));
-    map.insert("LoRA dropout".into(), json!(lora.dropout));
-    map.insert("LoRA targets".into(), json!(targets));
-    map.insert("rsLoRA".into(), json!(lora.rslora));
-    map.insert("LoRA layers".into(), json!(lora.layers));
-    if let LoraVariant::AdaLora { target_rank } | LoraVariant::Reduced { target_rank, .. } =
-        lora.variant
-    {
-        map.insert("LoRA target rank".into(), json!(target_rank));
-    }
-}
-
 #[derive(Serialize, Deserialize)]
 struct Description {
     version: u64,
@@ -102,7 +84,9 @@ pub(super) fn write(run: &Snapshot, identity: &Identity) -> Result<Vec<u8>, Chec
         ("moments.second", &run.second),
         ("history", &run.history),
     ];
-    tensors.extend(run.allocation.as_ref().map(|values| ("allocation", values.as_slice())));
+    if !run.method_state.is_empty() {
+        tensors.push((METHOD_STATE, &run.method_state));
+    }
     tensors.extend(run.best.as_ref().map(|best| ("best", best.as_slice())));
     let loss = run.group.as_ref().map(|group| [group.ranking, group.correlation]);
     if let (Some(group), Some(loss)) = (&run.group, &loss) {
@@ -124,13 +108,13 @@ pub(super) fn write(run: &Snapshot, identity: &Identity) -> Result<Vec<u8>, Chec
     write_f32(&metadata, named).map_err(CheckpointError::Write)
 }
 
-/// Reads a run of `parameters` parameters that must have `identity`, with AdaLoRA's allocation where it
-/// `allocates`.
+/// Reads a run of `parameters` parameters that must have `identity`, whose method keeps `state` values
+/// between steps.
 pub(super) fn read(
     bytes: &[u8],
     identity: &Identity,
     parameters: usize,
-    allocates: bool,
+    state: usize,
 ) -> Result<Snapshot, CheckpointError> {
     let file = TensorFile::open(bytes)?;
     let text = file.metadata().get(KEY).ok_or(CheckpointError::Foreign { key: KEY })?;
@@ -163,7 +147,7 @@ pub(super) fn read(
         parameters: values("parameters", parameters)?,
         first: values("moments.first", parameters)?,
         second: values("moments.second", parameters)?,
-        allocation: allocates.then(|| values("allocation", 3 * parameters)).transpose()?,
+        method_state: if state > 0 { values(METHOD_STATE, state)? } else { Vec::new() },
         best: counters.best.map(|_| values("best", parameters)).transpose()?,
         group,
         history: values("history", counters.step)?,

@@ -17,7 +17,6 @@
 //! | `watch` | notices a loss that does not go down |
 //! | `message`, `error` | what a run tells, and how it fails |
 
-mod allocation;
 mod batches;
 mod calibrate;
 mod checkpoint;
@@ -30,7 +29,6 @@ mod message;
 mod objective;
 mod optimizer;
 mod pass;
-mod reduction;
 mod schedule;
 mod state;
 mod trainer;

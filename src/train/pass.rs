@@ -14,11 +14,8 @@ use super::correlation::correlation;
 use super::data::TrainData;
 use super::objective::{ListBatch, ListView};
 use crate::base::BertConfig;
-use crate::model::{Encoder, Forward, Layout, Method, PackedBatch, Stages, TrainableTensors};
+use crate::model::{Encoder, Forward, Method, PackedBatch, Stages, TrainableTensors};
 use crate::ops::Activations;
-
-/// Weight of AdaLoRA's regulariser, PEFT's.
-const ORTHOGONALITY: f64 = 0.5;
 
 /// What every batch of a run has in common.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +26,6 @@ pub struct Pass<'a> {
     pub base: &'a BertConfig,
     /// What is trained.
     pub method: &'a Method,
-    /// Order of its parameters.
-    pub layout: &'a Layout,
     /// The training set.
     pub data: &'a TrainData,
     /// Settings of the run.
@@ -78,10 +73,11 @@ impl Pass<'_> {
     /// gradient    = d (ranking + cor_weight * correlation) / d parameters
     /// ```
     ///
-    /// with, under AdaLoRA, half of [`TrainableTensors::orthogonality`] added to what is differentiated,
+    /// with the method's [`penalty`](crate::model::TuningMethod::penalty), weighted likewise, added to what is
+    /// differentiated.
     ///
-    /// so that the sum over the batches of a step is the mean over its lists. The correlation is one
-    /// per batch, weighted likewise: over texts of several batches it cannot be had from one pass.
+    /// So the sum over the batches of a step is the mean over its lists. There is one correlation for each
+    /// batch: over the texts of several batches, one pass cannot compute it.
     ///
     /// `parameters [P]` lie on the encoder's device; `dropout` is the seed of the batch's dropout.
     #[must_use]
@@ -105,13 +101,12 @@ impl Pass<'_> {
         let targets = ListBatch::new(objective, label_smoothing, beta, &views);
         let share = lists.len() as f64 / of as f64;
         let loss = |out: Forward| self.loss(out, &targets, of, share);
-        let trainable =
-            TrainableTensors::untracked(self.base, self.method, self.layout, parameters);
+        let trainable = TrainableTensors::untracked(self.base, self.method, parameters);
         let stages = self.encoder.stages(&batch, dropout);
-        // The regulariser is the step's, and this batch has its share of it.
+        // The penalty is the step's, and this batch has its share of it.
         let more = |trainable: &TrainableTensors| {
-            let term = trainable.orthogonality()?;
-            Some(term.mul_scalar(ORTHOGONALITY * share).backward())
+            let (term, weight) = self.method.penalty(trainable)?;
+            Some(term.mul_scalar(weight * share).backward())
         };
         let (loss, gradient) = if self.config.recompute {
             let run = |at, x: Tensor<2>, trainable: &TrainableTensors| {
@@ -240,7 +235,8 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use crate::model::{Adapter, LoraConfig, Target};
+    use crate::methods::LoraConfig;
+    use crate::model::{Adapter, Target};
     use crate::train::tests::tiny::{Setup, golden_lists};
 
     #[test]

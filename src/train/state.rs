@@ -3,7 +3,6 @@
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::allocation::Allocation;
 use super::optimizer::Moments;
 use super::pass::Parts;
 use crate::model::{ModelError, read};
@@ -15,8 +14,8 @@ pub(super) struct State {
     /// The adapter's parameters, `[P]`.
     pub parameters: Tensor<1>,
     pub moments: Moments,
-    /// AdaLoRA's, where it is that.
-    pub allocation: Option<Allocation>,
+    /// What the method keeps between steps, `[P]` each.
+    pub method_state: Vec<Tensor<1>>,
     /// Parameters of the best evaluation, on the host: they are read once and outlive the device.
     pub best: Option<Vec<f32>>,
     /// What the batches of an unfinished step have given.
@@ -33,8 +32,8 @@ pub(super) struct Snapshot {
     /// The moments of AdamW.
     pub first: Vec<f32>,
     pub second: Vec<f32>,
-    /// Importance, uncertainty and mask of AdaLoRA, end to end `[3 P]`.
-    pub allocation: Option<Vec<f32>>,
+    /// What the method keeps between steps, end to end, n `[P]`.
+    pub method_state: Vec<f32>,
     pub best: Option<Vec<f32>>,
     pub group: Option<HostParts>,
     pub history: Vec<f32>,
@@ -54,12 +53,12 @@ impl State {
     pub async fn snapshot(&self) -> Result<Snapshot, ModelError> {
         let Moments { first, second, .. } = self.moments.clone();
         let mut pieces = vec![self.parameters.clone(), first, second];
-        pieces.extend(self.allocation.iter().flat_map(Allocation::pieces));
+        pieces.extend(self.method_state.iter().cloned());
         if let Some(Parts { gradient, ranking, correlation }) = self.group.clone() {
             pieces.extend([gradient, ranking, correlation]);
         }
         let mut values = read(end_to_end(pieces)).await?.into_iter();
-        let mut next = self.parting(&mut values);
+        let mut next = self.snapshot_of(&mut values);
         next.group = self.group.as_ref().map(|_| {
             let gradient = values.by_ref().take(next.parameters.len()).collect();
             let mut number = || values.next().unwrap_or(f32::NAN);
@@ -68,16 +67,16 @@ impl State {
         Ok(next)
     }
 
-    /// The snapshot between two steps: of parameters, moments and allocation as they have been read, end
+    /// The snapshot between two steps, from parameters, moments and method state as they have been read, end
     /// to end.
-    pub fn parting(&self, values: &mut impl Iterator<Item = f32>) -> Snapshot {
+    pub fn snapshot_of(&self, values: &mut impl Iterator<Item = f32>) -> Snapshot {
         let [size] = self.parameters.dims();
         let mut next = |times: usize| values.by_ref().take(times * size).collect();
         Snapshot {
             parameters: next(1),
             first: next(1),
             second: next(1),
-            allocation: self.allocation.as_ref().map(|_| next(3)),
+            method_state: next(self.method_state.len()),
             best: self.best.clone(),
             group: None,
             history: self.history.clone(),
@@ -87,14 +86,13 @@ impl State {
 }
 
 impl Snapshot {
-    /// The beginning of a run, with or without AdaLoRA's allocation.
-    pub fn start(parameters: Vec<f32>, allocates: bool) -> Self {
+    /// The beginning of a run.
+    pub fn start(parameters: Vec<f32>, method_state: Vec<f32>) -> Self {
         let zeros = vec![0.0; parameters.len()];
-        let ones = vec![1.0; parameters.len()];
         Self {
             parameters,
             first: zeros.clone(),
-            allocation: allocates.then(|| [zeros.as_slice(), &zeros, &ones].concat()),
+            method_state,
             second: zeros,
             best: None,
             group: None,
@@ -113,13 +111,7 @@ impl Snapshot {
                 second: flat(&self.second),
                 steps: self.counters.step,
             },
-            allocation: self.allocation.as_ref().map(|values| {
-                let [importance, uncertainty, mask] = std::array::from_fn(|part| {
-                    let size = self.parameters.len();
-                    flat(&values[part * size..(part + 1) * size])
-                });
-                Allocation { importance, uncertainty, mask }
-            }),
+            method_state: self.method_state.chunks_exact(self.parameters.len()).map(flat).collect(),
             best: self.best.clone(),
             group: self.group.as_ref().map(|group| Parts {
                 gradient: flat(&group.gradient),

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::allocation::{Allocation, Budget};
 use super::batches::{batches, dropout_seed, tokens};
 use super::checkpoint::{self, Identity};
 use super::config::TrainConfig;
@@ -13,13 +12,13 @@ use super::error::TrainError;
 use super::message::{Message, WarningKind};
 use super::optimizer::{self, Moments};
 use super::pass::{Parts, Pass};
-use super::reduction::Reduction;
 use super::schedule::Schedule;
 use super::state::{BestEvaluation, Counters, Snapshot, State};
 use super::watch::Watch;
 use crate::base::{BertConfig, BertTokenizer};
 use crate::model::{
-    Adapter, Encoder, Layout, Method, ModelError, TrainableTensors, base_parameters, guarded, read,
+    Adapter, Encoder, Layout, Method, ModelError, StepHook, StepUpdate, TrainableTensors,
+    base_parameters, guarded, read,
 };
 use crate::nbest::Utterance;
 use crate::ops::{AdamW, Objective, end_to_end};
@@ -69,9 +68,8 @@ pub struct Trainer {
     identity: Identity,
     schedule: Schedule,
     optimizer: AdamW,
-    /// AdaLoRA's, where it is that.
-    budget: Option<Budget>,
-    reduction: Option<Reduction>,
+    /// What the method does after every step.
+    hook: Option<Box<dyn StepHook>>,
     watch: Watch,
     /// Batches of the epoch under way.
     plan: Vec<Vec<usize>>,
@@ -103,13 +101,13 @@ impl Trainer {
         let steps = (0..config.epochs).map(epoch_steps).sum();
         let schedule = Schedule::new(config.lr, steps, config.warmup, config.decay);
         let device = encoder.device();
-        let budget = Budget::of(&adapter.method, &adapter.layout, steps);
-        let kept = Snapshot::start(adapter.parameters, budget.is_some());
+        let hook = adapter.method.step_hook(&adapter.layout, steps);
+        let state = hook.as_ref().map(|hook| hook.initial_state(adapter.layout.len()));
+        let kept = Snapshot::start(adapter.parameters, state.unwrap_or_default());
         let mut trainer = Self {
             identity: Identity::new(base_hash, &adapter.method, &config, &data, dev.as_ref()),
             watch: Watch::new(steps, schedule.warmup()),
-            budget,
-            reduction: Reduction::of(&adapter.method, steps),
+            hook,
             optimizer: AdamW::new(config.weight_decay, config.clip_norm),
             plan: batches(&data, config.seed, 0, config.batch_tokens),
             encoder,
@@ -146,11 +144,11 @@ impl Trainer {
             bytes,
             &trainer.identity,
             trainer.layout.len(),
-            trainer.budget.is_some(),
+            trainer.kept.method_state.len(),
         )?;
         trainer.state = trainer.kept.state(&trainer.encoder.device());
-        if let Some(reduction) = &trainer.reduction {
-            trainer.state.moments.steps = reduction.moment_steps(trainer.kept.counters.step);
+        if let Some(hook) = &trainer.hook {
+            trainer.state.moments.steps = hook.moment_steps(trainer.kept.counters.step);
         }
         let Counters { step, epoch, cursor, accumulated, .. } = trainer.state.counters;
         trainer.plan = trainer.plan_of(epoch);
@@ -241,7 +239,7 @@ impl Trainer {
     }
 
     /// The adapter of the best evaluation so far with its beta; the present one, without weights,
-    /// while there was none. Of ranks that were reduced, what is left: plain LoRA.
+    /// while there was none. It is what the method [keeps](Adapter::finished) of a run.
     ///
     /// # Errors
     /// [`TrainError::Device`] when the device fails before there was an evaluation.
@@ -253,7 +251,7 @@ impl Trainer {
         let adapter =
             Adapter { method: self.method.clone(), layout: self.layout.clone(), parameters };
         let weights = self.state.counters.best.map(|best| Weights { beta: best.beta, gamma: 0.0 });
-        Ok((adapter.compacted(), weights))
+        Ok((adapter.finished(), weights))
     }
 
     /// The beta for rescoring that training's own weights come to, for an adapter that no development set tuned
@@ -313,7 +311,6 @@ impl Trainer {
             encoder: &self.encoder,
             base: &self.base,
             method: &self.method,
-            layout: &self.layout,
             data: &self.data,
             config: &self.config,
         };
@@ -353,17 +350,15 @@ impl Trainer {
             self.state.moments.clone(),
             lr,
         );
-        let allocation = match (&self.budget, &self.state.allocation) {
-            (Some(budget), Some(allocation)) => {
-                let next =
-                    budget.allocate(allocation, &updated.parameters, &gradient, step + 1).await?;
-                updated.parameters = updated.parameters * next.mask.clone();
-                Some(next)
+        let mut method_state = self.state.method_state.clone();
+        if let Some(hook) = &self.hook {
+            let update =
+                StepUpdate { parameters: updated.parameters, state: method_state, restart: false };
+            let update = hook.after_step(step + 1, update, &gradient).await?;
+            (updated.parameters, method_state) = (update.parameters, update.state);
+            if update.restart {
+                updated.moments = Moments::zeros(self.layout.len(), &self.encoder.device());
             }
-            _ => None,
-        };
-        if let Some(reduction) = self.reduction.filter(|r| r.step == step + 1) {
-            updated = reduction.apply(updated, &self.layout).await?;
         }
         // One reading for all of it: on a GPU every reading waits for the whole queue.
         // Along the dimension: burn's sum of everything takes float atomics, which not all GPUs have.
@@ -373,7 +368,7 @@ impl Trainer {
         if keep {
             let Moments { first, second, .. } = updated.moments.clone();
             pieces.extend([updated.parameters.clone(), first, second]);
-            pieces.extend(allocation.iter().flat_map(Allocation::pieces));
+            pieces.extend(method_state.iter().cloned());
         }
         let read = read(end_to_end(pieces)).await?;
         let (numbers, run) = read.split_at(4);
@@ -400,12 +395,12 @@ impl Trainer {
         };
         self.state.parameters = updated.parameters;
         self.state.moments = updated.moments;
-        self.state.allocation = allocation;
+        self.state.method_state = method_state;
         self.state.group = None;
         self.state.history.push(numbers[0]);
         self.advance(group);
         if keep {
-            self.kept = self.state.parting(&mut run.iter().copied());
+            self.kept = self.state.snapshot_of(&mut run.iter().copied());
         }
         Ok(message)
     }
@@ -430,12 +425,8 @@ impl Trainer {
     }
 
     async fn evaluate(&mut self) -> Result<Message, TrainError> {
-        let trainable = TrainableTensors::untracked(
-            &self.base,
-            &self.method,
-            &self.layout,
-            &self.state.parameters,
-        );
+        let trainable =
+            TrainableTensors::untracked(&self.base, &self.method, &self.state.parameters);
         let step = self.state.counters.step;
         let Some(dev) = &mut self.dev else {
             unreachable!("evaluations are due with a development set alone")
@@ -444,8 +435,7 @@ impl Trainer {
         // A development set without a reference word was refused when it was prepared.
         let (wer, wer_first) = (tuned.wer.unwrap_or_default(), tuned.wer_first.unwrap_or_default());
         let wer_oracle = dev.wer_oracle();
-        // What comes before a reduction is not what is wanted.
-        let counts = self.reduction.is_none_or(|reduction| step >= reduction.step);
+        let counts = self.hook.as_ref().is_none_or(|hook| hook.may_be_best(step));
         let best = counts && self.state.counters.best.is_none_or(|best| wer < best.wer);
         let parameters = if best { Some(read(self.state.parameters.clone()).await?) } else { None };
         let counters = &mut self.state.counters;

@@ -1,5 +1,7 @@
 //! Training: files, messages, interruption.
 
+use lorb::methods::{METHODS, Settings};
+
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
@@ -48,33 +50,17 @@ fn the_same_seed_gives_the_same_adapter() {
 #[test]
 fn every_method_trains_and_rescores() {
     let train = "train -q --device cpu --model base --train lists.jsonl --dev lists.jsonl --output new --overwrite --epochs 1";
-    for method in [
-        "lora",
-        "lorb",
-        "dora",
-        "adalora",
-        "rank-warmup",
-        "mixed-rank",
-        "full",
-        "bitfit",
-        "prefix",
-        "houlsby",
-        "head",
-    ] {
-        let sandbox = Sandbox::new();
-        let small = match method {
-            "prefix" => "--prefix-length 2",
-            "houlsby" => "--adapter-width 3",
-            _ => "",
-        };
+    for info in METHODS {
+        let (sandbox, method) = (Sandbox::new(), info.name);
+        let size = info.size.filter(|_| !info.low_rank);
+        let small = size.map(|size| format!("--{} 3", size.flag)).unwrap_or_default();
         let table = sandbox.run(&format!("{train} --method {method} {small}")).done();
         let report =
             sandbox.run("eval -q --device cpu --model base --adapter new lists.jsonl").done();
         assert!(table.ends_with(&report), "{method}: {table}{report}");
-        let kind = match method {
-            "lorb" | "rank-warmup" | "mixed-rank" => "lora",
-            other => other,
-        };
+        let built = (info.build)(&Settings::new()).expect("a method");
+        let kept = built.finished_method().unwrap_or(built);
+        let kind = kept.name();
         let inspected = sandbox.run("inspect new --model base").done();
         assert!(inspected.contains(&format!("method                   {kind}")), "{inspected}");
     }

@@ -28,7 +28,7 @@ fn defaults_in_the_help_are_those_of_the_library() {
     // As one line: clap breaks lines anywhere.
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let train = lorb::train::TrainConfig::default();
-    let lora = lorb::model::LoraConfig::default();
+    let lora = lorb::methods::LoraConfig::default();
     let defaults = [
         ("--lr <X>", train.lr.to_string()),
         ("--epochs <N>", train.epochs.to_string()),

@@ -21,4 +21,5 @@ export {
   WebGPUNotAvailableError,
   WorkerDiedError,
 } from './errors.js';
+export { METHODS, OBJECTIVES } from './registry.js';
 export type * from './types.js';

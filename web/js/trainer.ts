@@ -4,10 +4,9 @@ import type { Engine } from './engine.js';
 import { BadInputError, DeviceLostError, isLoss, throwIfAborted } from './errors.js';
 import { toLists } from './lists.js';
 import type { Advanced, List } from './protocol.js';
+import { METHOD_OPTIONS } from './registry.js';
 import type { Session } from './session.js';
-import type { AdapterInfo, LoraOptions, RunOptions, TrainMessage, TrainOptions, TrainerState, Utterance } from './types.js';
-
-const LORA: readonly (keyof LoraOptions)[] = ['r', 'alpha', 'dropout', 'targetModules', 'rslora', 'layers'];
+import type { AdapterInfo, RunOptions, TrainMessage, TrainOptions, TrainerState, Utterance } from './types.js';
 
 let runs = 0;
 
@@ -168,10 +167,10 @@ export class Trainer {
   async #begin(start: string, signal: AbortSignal | undefined): Promise<void> {
     const { from, seed } = this.#options;
     if (from === undefined) {
-      await this.#session.initAdapter(start, { ...pick(this.#options, LORA), seed }, signal);
+      await this.#session.initAdapter(start, { ...pick(this.#options, METHOD_OPTIONS), seed }, signal);
       return;
     }
-    const given = LORA.find((key) => this.#options[key] !== undefined);
+    const given = METHOD_OPTIONS.find((key) => this.#options[key] !== undefined);
     if (given) throw new BadInputError(`${given} cannot be changed when continuing from an adapter; omit it, or omit \`from\``);
     const bytes = this.#session.adapterBytes(from);
     if (!bytes) throw new BadInputError(`no adapter named ${JSON.stringify(from)} is loaded`);
@@ -180,7 +179,7 @@ export class Trainer {
 
   async #start(start: string, lists: Lists, signal: AbortSignal | undefined): Promise<void> {
     const { adapter: _, from: __, ...rest } = this.#options;
-    const options = Object.fromEntries(Object.entries(rest).filter(([key]) => !(LORA as string[]).includes(key)));
+    const options = Object.fromEntries(Object.entries(rest).filter(([key]) => !(METHOD_OPTIONS as readonly string[]).includes(key)));
     const engine = await this.#session.engine();
     const begun = await engine.call('train.start', { adapter: start, options, ...lists, checkpoint: this.#mirror }, { signal });
     this.#run = { engine, id: begun.run };

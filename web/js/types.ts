@@ -1,5 +1,7 @@
 /** The package's types: data, options, results, messages. Rates are fractions, scores are natural log-probabilities. */
 
+import type { MethodName, MethodOptions, Objective } from './registry.js';
+
 /** The device: WebGPU, or the CPU through WebAssembly SIMD. There is no automatic fallback. */
 export type DeviceKind = 'webgpu' | 'wasm';
 
@@ -273,22 +275,10 @@ export interface Memory {
   deviceReserved: number | null;
 }
 
-export type Objective = 'mwer' | 'mwed' | 'listwise';
-
-/** Settings of an adapter: PEFT's names in camel case. */
-export interface LoraOptions {
-  r?: number;
-  alpha?: number;
-  dropout?: number;
-  /** `query`, `key`, `value`, `attention.output.dense`, `intermediate.dense`, `output.dense`, `dense`, `all-linear`. */
-  targetModules?: string[];
-  rslora?: boolean;
-  /** Encoder layers, from 0; all by default. */
-  layers?: number[];
-}
+export type { MethodName, MethodOptions, Objective };
 
 /** Settings of a run; defaults are those of `lorb train`. */
-export interface TrainOptions extends LoraOptions {
+export interface TrainOptions extends MethodOptions {
   objective?: Objective;
   corWeight?: number;
   labelSmoothing?: number;

@@ -2,6 +2,7 @@
 
 use js_sys::{Object, Reflect, Uint8Array};
 use lorb::adapter::AdapterFiles;
+use lorb::methods::lora_config;
 use lorb::model::Adapter;
 use lorb::rescorer::LoadedAdapter;
 use serde_json::{Value, json};
@@ -15,12 +16,12 @@ use crate::options::AdapterOptions;
 /// What a page learns about an adapter.
 pub fn info(name: &str, loaded: &LoadedAdapter) -> Value {
     let LoadedAdapter { adapter: Adapter { method, layout, .. }, meta, .. } = loaded;
-    let lora = method.lora();
+    let lora = lora_config(method);
     let targets: Option<Vec<String>> =
         lora.map(|lora| lora.targets.iter().map(ToString::to_string).collect());
     json!({
         "name": name,
-        "method": method.kind().name(),
+        "method": method.name(),
         "rank": lora.map(|lora| lora.rank),
         "alpha": lora.map(|lora| lora.alpha),
         "dropout": method.dropout(),
@@ -62,17 +63,17 @@ impl Model {
         Ok(to_js(&self.info(name)?)?)
     }
 
-    /// Makes a new adapter under a name: `{r, alpha, dropout, targetModules, rslora, layers, seed}`, all of
-    /// which may be left out.
+    /// Makes a new adapter under a name: `{method, seed}` and the method's settings, all of which may be left
+    /// out. Methods that train tensors of the base cannot start here: the base is on the device only.
     ///
     /// # Errors
     /// `BadInputError` names the setting.
     #[wasm_bindgen(js_name = initAdapter)]
     pub fn init_adapter(&self, name: &str, options: JsValue) -> Result<JsValue, JsValue> {
         let options: AdapterOptions = from_js(&options, "options")?;
-        let config = options.config().map_err(WebError::from)?;
+        let method = options.method().map_err(WebError::from)?;
         let added = self.shared.change(|rescorer| {
-            let adapter = rescorer.new_adapter(config, options.seed)?;
+            let adapter = rescorer.new_adapter(method, options.seed)?;
             rescorer.add_adapter(name, adapter, rescorer.new_meta())
         });
         added.map_err(WebError::from)?;

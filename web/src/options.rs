@@ -1,41 +1,58 @@
 //! What callers may set, by the names of PEFT and the core in camel case.
 
-use lorb::model::{LoraConfig, ModelError, Target};
+use lorb::methods::{ALPHA, LoraConfig, METHODS, MethodInfo, Settings};
+use lorb::model::{Method, ModelError};
 use lorb::train::{Decay, Objective, TrainConfig};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-/// Settings of a new adapter.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+/// Settings of a new adapter: `method`, `seed`, and the method's settings by their option names.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
 pub struct AdapterOptions {
-    r: Option<usize>,
-    alpha: Option<f32>,
-    dropout: Option<f32>,
-    target_modules: Option<Vec<String>>,
-    rslora: Option<bool>,
-    layers: Option<Vec<usize>>,
+    info: &'static MethodInfo,
+    settings: Settings,
     /// Seed of the first values.
     pub seed: u64,
 }
 
+impl TryFrom<Map<String, Value>> for AdapterOptions {
+    type Error = String;
+
+    fn try_from(mut map: Map<String, Value>) -> Result<Self, String> {
+        let name = map.remove("method").unwrap_or_else(|| "lora".into());
+        let info = name.as_str().and_then(MethodInfo::find).ok_or_else(|| {
+            let names: Vec<&str> = METHODS.iter().map(|info| info.name).collect();
+            format!("unknown method {name}; expected one of {}", names.join(", "))
+        })?;
+        let seed = map.remove("seed").unwrap_or_else(|| 0.into());
+        let seed =
+            seed.as_u64().ok_or_else(|| format!("seed is {seed}; expected a whole number"))?;
+        let mut settings = Settings::new();
+        for setting in info.settings {
+            if let Some(value) = map.remove(setting.option) {
+                settings = settings.with(setting, value);
+            }
+        }
+        match map.keys().next() {
+            Some(key) => Err(format!("unknown option `{key}` of method {}", info.name)),
+            None => Ok(Self { info, settings, seed }),
+        }
+    }
+}
+
 impl AdapterOptions {
-    /// The core's settings; what is left out has the core's default, and alpha is twice the rank.
+    /// The method; what is left out has the core's default, and alpha is twice the rank.
     ///
     /// # Errors
-    /// [`ModelError::UnknownTarget`] names a target module that there is none of.
-    pub fn config(&self) -> Result<LoraConfig, ModelError> {
-        let default = LoraConfig::default();
-        let rank = self.r.unwrap_or(default.rank);
-        let targets = self.target_modules.as_ref().map(Target::parse_list).transpose()?;
-        Ok(LoraConfig {
-            rank,
-            alpha: self.alpha.unwrap_or(2.0 * rank as f32),
-            dropout: self.dropout.unwrap_or(default.dropout),
-            targets: targets.unwrap_or(default.targets),
-            rslora: self.rslora.unwrap_or(default.rslora),
-            layers: self.layers.clone(),
-            variant: default.variant,
-        })
+    /// [`ModelError`] names the setting.
+    pub fn method(&self) -> Result<Method, ModelError> {
+        let mut settings = self.settings.clone();
+        if let Some(size) = self.info.size.filter(|_| self.info.low_rank) {
+            let rank = settings.count(size)?.unwrap_or(LoraConfig::default().rank);
+            settings = settings.or(&ALPHA, 2.0 * rank as f64);
+        }
+        (self.info.build)(&settings)
     }
 }
 
@@ -109,6 +126,8 @@ settings!(
 
 #[cfg(test)]
 mod tests {
+    use lorb::methods::lora_config;
+
     use super::*;
 
     #[test]
@@ -119,7 +138,7 @@ mod tests {
             TrainConfig { cor_weight: 0.01, evals_per_epoch: 3, ..TrainConfig::default() };
         assert_eq!(TrainConfig::from(options), expected);
         let adapter: AdapterOptions = serde_json::from_str("{}").unwrap();
-        assert_eq!(adapter.config().unwrap(), LoraConfig::default());
+        assert_eq!(adapter.method().unwrap(), LoraConfig::default().into());
     }
 
     #[test]
@@ -135,7 +154,8 @@ mod tests {
         let options: AdapterOptions =
             serde_json::from_str(r#"{"r":4,"targetModules":["query","dense"],"layers":[1]}"#)
                 .unwrap();
-        let config = options.config().unwrap();
+        let method = options.method().unwrap();
+        let config = lora_config(&method).unwrap();
         assert_eq!((config.rank, config.alpha, config.targets.len()), (4, 8.0, 4));
         assert_eq!(config.layers, Some(vec![1]));
     }

@@ -1,2 +1,2 @@
 /** Imports the package. Only this file knows its location. */
-export { AdapterStore, Rescorer, alignWords, firstPass, fromSpeech, isHubId, parseNbest } from '../lorb/index.js';
+export { AdapterStore, OBJECTIVES, Rescorer, alignWords, firstPass, fromSpeech, isHubId, parseNbest } from '../lorb/index.js';

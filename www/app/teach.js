@@ -4,6 +4,7 @@ import { announce, box, button, fill, get, input, select } from './dom.js';
 import { startCorrections } from './corrections.js';
 import { choices, describe, gather } from './lessons.js';
 import { explain, notify, notifyError } from './notices.js';
+import { OBJECTIVES } from './package.js';
 import { Run } from './run.js';
 import { READY_MADE } from './samples.js';
 import { dropRun, keptRun } from './shelf.js';
@@ -22,6 +23,7 @@ let unfinished;
 
 export function startTeach() {
   startCorrections();
+  fill(select('tune-objective'), OBJECTIVES.map(({ name, label }) => [name, label]));
   get('tune-form', HTMLFormElement).addEventListener('submit', (event) => {
     event.preventDefault();
     void begin();
@@ -74,7 +76,7 @@ function settings() {
     alpha: 2 * input('tune-r').valueAsNumber,
     lr: input('tune-lr').valueAsNumber,
     targetModules: select('tune-targets').value.split(','),
-    objective: /** @type {'mwer' | 'mwed' | 'listwise'} */ (select('tune-objective').value),
+    objective: /** @type {TrainOptions['objective']} */ (select('tune-objective').value),
     evalsPerEpoch: 2,
     seed: 0,
   };

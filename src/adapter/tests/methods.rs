@@ -5,7 +5,10 @@ use serde_json::json;
 use super::{fault, with_setting, with_tensors};
 use crate::adapter::{AdapterFiles, AdapterMeta, read, write};
 use crate::base::tests::tiny_config;
-use crate::model::{Adapter, Layout, LoraConfig, LoraVariant, Method};
+use crate::methods::{
+    AdaLora, BitFit, Dora, Full, Head, Houlsby, LoraConfig, METHODS, Prefix, Settings,
+};
+use crate::model::{Adapter, Layout, Method};
 use crate::score::Weights;
 
 fn lora_of_rank_2() -> LoraConfig {
@@ -14,13 +17,13 @@ fn lora_of_rank_2() -> LoraConfig {
 
 fn methods() -> [Method; 7] {
     [
-        LoraConfig { variant: LoraVariant::AdaLora { target_rank: 1 }, ..lora_of_rank_2() }.into(),
-        LoraConfig { variant: LoraVariant::Dora, ..lora_of_rank_2() }.into(),
-        Method::Head,
-        Method::BitFit,
-        Method::Prefix { length: 3 },
-        Method::Houlsby { width: 5 },
-        Method::Full,
+        AdaLora { lora: lora_of_rank_2(), target_rank: 1 }.into(),
+        Dora(lora_of_rank_2()).into(),
+        Head.into(),
+        BitFit.into(),
+        Prefix { length: 3 }.into(),
+        Houlsby { width: 5 }.into(),
+        Full.into(),
     ]
 }
 
@@ -47,9 +50,22 @@ fn every_method_comes_back_as_it_was() {
 }
 
 #[test]
+fn every_registered_method_comes_back_as_it_was() {
+    for info in METHODS {
+        let size = info.size.map_or(Settings::new(), |size| Settings::new().with(size, 2));
+        let method = (info.build)(&size).unwrap();
+        // Some methods keep another one of a run.
+        let kept = method.finished_method().unwrap_or(method);
+        let (adapter, meta, files) = files(kept);
+        let (again, meta_again) = read(&files, &tiny_config()).unwrap();
+        assert_eq!((again, meta_again), (adapter, meta), "{}", info.name);
+    }
+}
+
+#[test]
 fn tensors_that_do_not_belong_are_named() {
     for method in methods() {
-        let kind = method.kind();
+        let kind = method.name();
         let (_, _, files) = files(method);
         let more =
             with_tensors(&files, |tensors| tensors.push(("stray".into(), vec![1], vec![1.0])));
@@ -69,16 +85,16 @@ fn tensors_that_do_not_belong_are_named() {
 
 #[test]
 fn settings_that_cannot_be_are_named() {
-    let (_, _, houlsby) = files(Method::Houlsby { width: 5 });
-    let (_, _, full) = files(Method::Full);
-    let (_, _, prefix) = files(Method::Prefix { length: 3 });
-    let (_, _, dora) = files(LoraConfig { variant: LoraVariant::Dora, ..lora_of_rank_2() }.into());
+    let (_, _, houlsby) = files(Houlsby { width: 5 }.into());
+    let (_, _, full) = files(Full.into());
+    let (_, _, prefix) = files(Prefix { length: 3 }.into());
+    let (_, _, dora) = files(Dora(lora_of_rank_2()).into());
     let (_, _, lora) = files(lora_of_rank_2().into());
     for (files, key, value, expected) in [
         (&dora, "use_dora", Some(json!(false)), "lora_magnitude_vector` would go unused"),
         (&lora, "use_dora", Some(json!(true)), "lora_magnitude_vector` is missing"),
         (&houlsby, "width", None, "`width` is missing"),
-        (&houlsby, "lorb_method", Some(json!("adapter")), "is no method"),
+        (&houlsby, "lorb_method", Some(json!("adapter")), "is not a method"),
         (&full, "lorb_method", Some(json!("lora")), "PEFT's format"),
         (&full, "width", Some(json!(2)), "has no width"),
         (&prefix, "prefix_projection", Some(json!(true)), "without projection"),

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use super::{AdapterError, AdapterFiles, AdapterMeta, read, write};
 use crate::base::tests::tiny_config;
 use crate::base::{TensorFile, write_f32};
-use crate::model::{Adapter, LoraConfig, Target};
+use crate::methods::LoraConfig;
+use crate::model::{Adapter, Target};
 
 /// A named tensor with its shape and values.
 pub(super) type Tensor = (String, Vec<usize>, Vec<f32>);
@@ -25,7 +26,6 @@ pub(super) fn adapter(targets: &[Target], layers: Option<Vec<usize>>) -> Adapter
         targets: targets.iter().copied().collect(),
         rslora: true,
         layers,
-        ..LoraConfig::default()
     };
     let mut adapter = Adapter::init(&tiny_config(), config, 3).unwrap();
     for (i, value) in adapter.parameters.iter_mut().enumerate() {

@@ -125,7 +125,7 @@ fn an_adapter_without_score_head_loads_only_when_asked_for() {
     let fresh =
         |seed| read_with(&files, &tiny_config(), ReadOptions { new_head: Some(seed) }).unwrap().0;
     let expected = adapter(&[Target::Query], None);
-    let head = expected.layout.find(SCORE_HEAD, SlotKind::HeadWeight).unwrap().range();
+    let head = expected.layout.find(SCORE_HEAD, SlotKind::HEAD_WEIGHT).unwrap().range();
     assert_eq!(fresh(1).parameters[..head.start], expected.parameters[..head.start]);
     assert_eq!(fresh(1), fresh(1));
     assert_ne!(fresh(1).parameters[head.clone()], fresh(2).parameters[head]);

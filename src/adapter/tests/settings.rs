@@ -3,6 +3,7 @@ use serde_json::json;
 use super::{adapter, fault, with_setting, written};
 use crate::adapter::{AdapterMeta, read, write};
 use crate::base::tests::tiny_config;
+use crate::methods::lora_config;
 use crate::model::Target;
 
 #[test]
@@ -106,7 +107,8 @@ fn what_is_left_out_takes_pefts_default() {
     for key in ["lora_alpha", "lora_dropout", "use_rslora", "bias", "init_lora_weights"] {
         files = with_setting(&files, key, None);
     }
-    let config = read(&files, &tiny_config()).unwrap().0.method.lora().unwrap().clone();
+    let adapter = read(&files, &tiny_config()).unwrap().0;
+    let config = lora_config(&adapter.method).unwrap();
     assert_eq!((config.alpha, config.dropout, config.rslora), (8.0, 0.0, false));
 }
 

@@ -1,8 +1,9 @@
 //! What a cell's method means to the trainer.
 
 use lorb::base::{BaseWeights, BertConfig};
-use lorb::model::{Adapter, LoraConfig, Method, MethodKind, Target};
-use lorb::study::{Cell, StudyConfig};
+use lorb::methods::{ALPHA, DROPOUT, MethodInfo, Settings, TARGETS, number_value};
+use lorb::model::{Adapter, Method};
+use lorb::study::{Cell, StudyConfig, method as method_of};
 use lorb::train::TrainConfig;
 
 use crate::cli::error::CliError;
@@ -20,56 +21,41 @@ pub fn adapter(
     Adapter::init_on(base, weights, method, seed).map_err(|error| method_error(&error))
 }
 
-/// A cell's method. Every name has its line here.
+/// A cell's method.
 fn method(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<Method, CliError> {
-    let lora = low_rank(cell, config)?;
-    Ok(match cell.method.as_str() {
-        // The unadapted base, whose score head has no say in what is not trained.
-        "first-pass" | "pll" | "pll-length" | "head" => Method::Head,
-        "lora" | "lorb" | "rslora" => sized(MethodKind::Lora, lora, cell, base)?,
-        "dora" => sized(MethodKind::Dora, LoraConfig { dropout: 0.0, ..lora }, cell, base)?,
-        "adalora" | "adalorb" => sized(MethodKind::AdaLora, lora, cell, base)?,
-        "rank-warmup" => sized(MethodKind::RankWarmup, lora, cell, base)?,
-        "mixed-rank" => sized(MethodKind::MixedRank, lora, cell, base)?,
-        "full" => Method::Full,
-        "bitfit" => Method::BitFit,
-        "prefix" => Method::Prefix { length: config.prefix_length },
-        "houlsby" => Method::Houlsby { width: config.adapter_width },
-        other => {
-            return Err(CliError::Failed(format!("method {other:?}: not in this version of LoRB")));
-        }
-    })
-}
-
-/// The settings at the cell's rank, which is that at the end, or the largest within its budget.
-fn sized(
-    kind: MethodKind,
-    lora: LoraConfig,
-    cell: &Cell,
-    base: &BertConfig,
-) -> Result<Method, CliError> {
-    if let Some(part) = cell.budget.as_ref().and_then(|budget| budget.part()) {
-        return Method::within(kind, part, base, &lora).map_err(|e| method_error(&e));
-    }
-    let rank = lora.rank;
-    let Some(lora) = kind.with_rank(lora, rank) else { unreachable!("these are kinds of LoRA") };
-    Ok(Method::Lora(lora))
-}
-
-fn low_rank(cell: &Cell, config: &StudyConfig) -> Result<LoraConfig, CliError> {
-    let default = LoraConfig::default();
-    let targets = match &cell.targets {
-        Some(names) => Target::parse_list(names.split(',')).map_err(|e| method_error(&e))?,
-        None => default.targets,
+    // A baseline is the unadapted base, and its score head is not used.
+    let trained = method_of(&cell.method).is_some_and(|method| method.trained);
+    let name = if trained { cell.method.as_str() } else { "head" };
+    let Some(info) = MethodInfo::find(name) else {
+        let text = format!("this version of LoRB has no method {:?}", cell.method);
+        return Err(CliError::Failed(text));
     };
-    Ok(LoraConfig {
-        rank: cell.rank.unwrap_or(default.rank),
-        alpha: config.alpha,
-        dropout: config.dropout,
-        targets,
-        rslora: cell.method == "rslora",
-        ..default
-    })
+    let settings = settings(cell, config, info);
+    let budget = cell.budget.as_ref().and_then(|budget| budget.part());
+    let method = match budget {
+        Some(fraction) if info.low_rank => info.within(fraction, base, &settings),
+        _ => (info.build)(&settings),
+    };
+    method.map_err(|error| method_error(&error))
+}
+
+/// What the configuration and the cell set of a method.
+fn settings(cell: &Cell, config: &StudyConfig, info: &MethodInfo) -> Settings {
+    let mut settings = config.method_settings(info);
+    if !info.low_rank {
+        return settings;
+    }
+    settings = settings.with(&ALPHA, number_value(config.alpha));
+    if info.dropout {
+        settings = settings.with(&DROPOUT, number_value(config.dropout));
+    }
+    if let (Some(size), Some(rank)) = (info.size, cell.rank) {
+        settings = settings.with(size, rank);
+    }
+    if let Some(targets) = &cell.targets {
+        settings = settings.with(&TARGETS, targets.split(',').collect::<Vec<_>>());
+    }
+    settings
 }
 
 /// The settings of a cell's training.

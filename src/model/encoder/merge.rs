@@ -1,15 +1,16 @@
-//! Low-rank terms added to the weights that they adapt.
+//! What a method adds, taken into the weights of the base.
 
 use super::{Encoder, Linear, Projections};
-use crate::model::trainable::{LinearTensors, TrainableTensors};
+use crate::model::attach::LinearTensors;
+use crate::model::trainable::TrainableTensors;
 use crate::ops::{Precision, Weights};
 
 impl Encoder {
-    /// The encoder with `scale * B A` added to each adapted weight, and the leaves that are left, so that
-    /// scoring takes no longer than with the bare base. In f32 that changes scores by rounding alone.
+    /// The encoder with everything taken into its weights that can be, and the tensors that are left, so that
+    /// scoring takes no longer than with the bare base. In f32 that changes scores by rounding only.
     ///
-    /// Weights in fewer bits, which would lose the term to rounding, keep theirs beside them. The
-    /// encoder is taken, since a device need not hold both; leaves that are tracked lose their tracking.
+    /// Weights in fewer bits would lose the change to rounding, so they stay as they are. The encoder is taken,
+    /// since a device need not hold both.
     #[must_use]
     pub fn merged(mut self, mut trainable: TrainableTensors) -> (Self, TrainableTensors) {
         let mut layers = std::mem::take(&mut trainable.layers);
@@ -31,12 +32,13 @@ impl Encoder {
 }
 
 impl Linear {
-    /// Takes the low-rank term in, if there is one and the weight is in full precision.
-    fn merge(&mut self, own: &mut LinearTensors, trainable: &TrainableTensors) {
+    /// Takes in what a method adds, if it can be and the weight is in full precision.
+    fn merge(&mut self, own: &mut LinearTensors, tensors: &TrainableTensors) {
         if self.weight.storage.precision == Precision::F32
-            && let Some(low_rank) = own.low_rank.take()
+            && let Some(weight) = own.hook.as_ref().and_then(|hook| hook.merged(self, tensors))
         {
-            self.weight = Weights::from(self.adapted(&low_rank, trainable));
+            self.weight = Weights::from(weight);
+            own.hook = None;
         }
     }
 }
@@ -47,7 +49,8 @@ mod tests {
 
     use super::*;
     use crate::bench::{Shape, random_weights};
-    use crate::model::{Adapter, LoraConfig, PackedBatch, Target, read};
+    use crate::methods::LoraConfig;
+    use crate::model::{Adapter, PackedBatch, Target, TuningMethod, read};
 
     fn scores(encoder: &Encoder, trainable: &TrainableTensors) -> Vec<f32> {
         let batch: PackedBatch =
@@ -82,7 +85,7 @@ mod tests {
                 let separate = left.layers.iter().any(|layer| {
                     let attention = [&layer.fused, &layer.query, &layer.key_value];
                     let dense = [&layer.attention_output, &layer.intermediate, &layer.output];
-                    attention.into_iter().chain(dense).any(|own| own.low_rank.is_some())
+                    attention.into_iter().chain(dense).any(|own| own.hook.is_some())
                 });
                 assert!(!separate, "the CPU path stores weights in f32 whatever the precision");
                 let merged = scores(&encoder, &left);

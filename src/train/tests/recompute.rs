@@ -3,7 +3,8 @@
 use burn::tensor::{Device, Tensor};
 
 use super::tiny::{Setup, finish, lists};
-use crate::model::{Encoder, LoraConfig, Target};
+use crate::methods::LoraConfig;
+use crate::model::{Encoder, Target};
 use crate::test_gpu;
 use crate::train::data::TrainData;
 use crate::train::{Pass, TrainConfig};
@@ -36,7 +37,6 @@ fn batch(setup: &Setup, device: &Device, recompute: bool) -> [Vec<f32>; 3] {
         encoder: &encoder,
         base: &setup.base.config,
         method: &inputs.adapter.method,
-        layout: &inputs.adapter.layout,
         data: &data,
         config: &config,
     };

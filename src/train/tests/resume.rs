@@ -1,7 +1,8 @@
 //! An interrupted and resumed run is the uninterrupted one; a wrong checkpoint is refused.
 
 use super::tiny::{Setup, finish, lists, lora};
-use crate::model::{LoraVariant, Target};
+use crate::methods::{AdaLora, RankReduction};
+use crate::model::Target;
 use crate::train::{CheckpointError, Message, Objective, TrainConfig, TrainError, Trainer};
 
 fn setup() -> Setup {
@@ -33,10 +34,10 @@ fn state(trainer: &mut Trainer) -> (Vec<u32>, Vec<u32>, Vec<u8>) {
 #[test]
 fn a_run_resumed_after_any_message_is_the_straight_run_bit_for_bit() {
     let mut adalora = setup();
-    adalora.lora.variant = LoraVariant::AdaLora { target_rank: 1 };
+    adalora.method = |lora| AdaLora { lora, target_rank: 1 }.into();
     let mut mixed = setup();
     mixed.lora.rank = 6;
-    mixed.lora.variant = LoraVariant::Reduced { target_rank: 2, mixed: true };
+    mixed.method = |lora| RankReduction { lora, target_rank: 2, mixed: true }.into();
     for setup in [setup(), adalora, mixed] {
         resumed_is_straight(&setup);
     }

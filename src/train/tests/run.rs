@@ -1,7 +1,7 @@
 //! Whole runs: what they say, how they end, and that they learn.
 
 use super::tiny::{Setup, finish, lists, lora};
-use crate::model::{LoraVariant, SlotKind};
+use crate::methods::{LORA_A, LoraConfig, RankReduction};
 use crate::train::{Decay, Message, Objective, TrainConfig, TrainError, Trainer, WarningKind};
 
 fn config() -> TrainConfig {
@@ -222,7 +222,11 @@ fn a_rank_that_is_reduced_ends_at_its_target_and_the_best_comes_after() {
             TrainConfig { batch_tokens: 120, epochs: 3, lr: 5e-3, ..TrainConfig::default() };
         let mut setup = Setup::new(lists(50, 1), lists(30, 2), config);
         setup.lora.rank = 6;
-        setup.lora.variant = LoraVariant::Reduced { target_rank: 2, mixed };
+        setup.method = if mixed {
+            |lora| RankReduction { lora, target_rank: 2, mixed: true }.into()
+        } else {
+            |lora| RankReduction { lora, target_rank: 2, mixed: false }.into()
+        };
         let mut trainer = setup.trainer().unwrap();
         let messages = finish(&mut trainer);
         let reduced = (0.3 * trainer.steps() as f64) as usize;
@@ -232,13 +236,12 @@ fn a_rank_that_is_reduced_ends_at_its_target_and_the_best_comes_after() {
         });
         assert!(best.clone().count() > 0 && best.clone().all(|step| step >= reduced));
         let (adapter, _) = pollster::block_on(trainer.best()).unwrap();
-        let lora = adapter.method.lora().unwrap();
-        assert_eq!(lora.variant, LoraVariant::Plain);
+        let lora = adapter.method.downcast::<LoraConfig>().expect("plain LoRA");
         let ranks: Vec<usize> = adapter
             .layout
             .slots()
             .iter()
-            .filter(|slot| slot.kind == SlotKind::LoraA)
+            .filter(|slot| slot.kind == LORA_A)
             .map(|slot| {
                 let rows = adapter.values(slot).chunks_exact(slot.shape[1]);
                 rows.filter(|row| row.iter().any(|x| *x != 0.0)).count()

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use burn::tensor::Device;
 
 use crate::base::{Base, BaseFiles, TokenizerFile};
-use crate::model::{Adapter, Encoder, LoraConfig, Target};
+use crate::methods::LoraConfig;
+use crate::model::{Adapter, Encoder, Method, Target};
 use crate::nbest::{Hypothesis, JsonLines, Utterance};
 use crate::train::{Message, TrainConfig, TrainError, TrainInputs, Trainer};
 
@@ -64,6 +65,8 @@ pub struct Setup {
     pub base: Base,
     pub encoder: Encoder,
     pub lora: LoraConfig,
+    /// The method that has these settings.
+    pub method: fn(LoraConfig) -> Method,
     pub train: Vec<Utterance>,
     pub dev: Vec<Utterance>,
     pub config: TrainConfig,
@@ -73,7 +76,7 @@ impl Setup {
     pub fn new(train: Vec<Utterance>, dev: Vec<Utterance>, config: TrainConfig) -> Self {
         let mut base = base();
         let encoder = Encoder::new(&base.config, &mut base.weights, &Device::flex()).unwrap();
-        Self { base, encoder, lora: lora(0.0), train, dev, config }
+        Self { base, encoder, lora: lora(0.0), method: Method::from, train, dev, config }
     }
 
     pub fn inputs(&self) -> TrainInputs<'_> {
@@ -82,7 +85,7 @@ impl Setup {
             base: &self.base.config,
             base_hash: &self.base.hash,
             tokenizer: &self.base.tokenizer,
-            adapter: Adapter::init(&self.base.config, self.lora.clone(), 5).unwrap(),
+            adapter: Adapter::init(&self.base.config, (self.method)(self.lora.clone()), 5).unwrap(),
             train: &self.train,
             dev: &self.dev,
         }

@@ -11,9 +11,8 @@
 //! so that `B' A' = B A`, with triplets ordered by singular value. Dropping the last ones gives the best approximation
 //! of the remaining rank (Eckart and Young 1936).
 
-use super::layout::{Adapter, Layout, SlotKind};
-use super::lora::{LoraConfig, LoraVariant};
-use super::method::Method;
+use crate::methods::low_rank::{LORA_A, LORA_B};
+use crate::model::Layout;
 
 /// Maximum number of sweeps; a matrix of this size converges to rounding error after about six.
 const SWEEPS: usize = 30;
@@ -31,13 +30,13 @@ struct Term {
     values: Vec<f64>,
 }
 
-/// Transforms every low-rank term in `parameters` so that its triplets are ordered by singular value, and drops
-/// triplets: all but the first `target_rank` of every term, or, with `mixed` ranks, those with the smallest values over
-/// all terms. Dropped triplets are 0 in A and in B, so they stay 0 in training.
-pub(crate) fn reduce(layout: &Layout, parameters: &mut [f32], target_rank: usize, mixed: bool) {
+/// Brings the triplets of every low-rank term in `parameters` into the order of their singular values, and drops
+/// some: of every term all but the first `target_rank`, or, where ranks are `mixed`, the ones with the smallest
+/// values of all terms. What is dropped is 0 in A and in B, so it stays 0 in training.
+pub(super) fn reduce(layout: &Layout, parameters: &mut [f32], target_rank: usize, mixed: bool) {
     let mut terms = Vec::new();
-    for slot in layout.slots().iter().filter(|slot| slot.kind == SlotKind::LoraA) {
-        let Some(other) = layout.find(&slot.module, SlotKind::LoraB) else { continue };
+    for slot in layout.slots().iter().filter(|slot| slot.kind == LORA_A) {
+        let Some(other) = layout.find(&slot.module, LORA_B) else { continue };
         let (a, b) = (&parameters[slot.range()], &parameters[other.range()]);
         let mut term = decompose(a, b, slot.shape[0]);
         (term.a, term.b) = (slot.offset, other.offset);
@@ -93,7 +92,7 @@ fn decompose(a: &[f32], b: &[f32], rank: usize) -> Term {
     };
     let (root, inverse) = (power(0.5), power(-0.5));
     let inner = product(&product(&root, &of_a, rank), &root, rank);
-    let (squares, turned) = eigen(inner, rank);
+    let (squares, vectors) = eigen(inner, rank);
     let mut order: Vec<usize> = (0..rank).collect();
     order.sort_by(|&i, &j| squares[j].total_cmp(&squares[i]));
     let values: Vec<f64> = order.iter().map(|&k| libm::sqrt(squares[k].max(0.0))).collect();
@@ -103,12 +102,12 @@ fn decompose(a: &[f32], b: &[f32], rank: usize) -> Term {
         if value > 1e-12 * most { libm::pow(value, exponent) } else { 0.0 }
     };
     let to_rows = entry(&|j, i| {
-        let along: f64 = (0..rank).map(|k| turned[k * rank + order[j]] * root[k * rank + i]).sum();
+        let along: f64 = (0..rank).map(|k| vectors[k * rank + order[j]] * root[k * rank + i]).sum();
         scale(values[j], -0.5) * along
     });
     let to_columns = entry(&|i, j| {
         let along: f64 =
-            (0..rank).map(|k| inverse[i * rank + k] * turned[k * rank + order[j]]).sum();
+            (0..rank).map(|k| inverse[i * rank + k] * vectors[k * rank + order[j]]).sum();
         along * scale(values[j], 0.5)
     });
     let mut rows = vec![0.0; rank * inputs];
@@ -170,71 +169,23 @@ fn eigen(mut m: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     ((0..n).map(|i| m[i * n + i]).collect(), vectors)
 }
 
-impl Adapter {
-    /// The adapter as plain LoRA, without triplets that are 0 in every module: the result of high-rank warm-up and
-    /// mixed ranks. Modules with lower rank are padded with zeros. Alpha changes with the rank, so that the scale is
-    /// the same. Other methods are unchanged.
-    #[must_use]
-    pub fn compacted(self) -> Self {
-        let Method::Lora(lora) = &self.method else { return self };
-        if !matches!(lora.variant, LoraVariant::Reduced { .. }) {
-            return self;
-        }
-        let rank = lora.rank;
-        let used = |module: &str| {
-            let row = |j: usize| {
-                let slot = self.layout.find(module, SlotKind::LoraA)?;
-                let width = slot.shape[1];
-                Some(self.values(slot)[j * width..(j + 1) * width].iter().any(|x| *x != 0.0))
-            };
-            (0..rank).rev().find(|&j| row(j) == Some(true)).map_or(0, |j| j + 1)
-        };
-        let slots = self.layout.slots().iter().filter(|slot| slot.kind == SlotKind::LoraA);
-        let kept = slots.map(|slot| used(&slot.module)).max().unwrap_or(0).max(1);
-        let scale_kept = if lora.rslora {
-            libm::sqrt(kept as f64 / rank as f64)
-        } else {
-            kept as f64 / rank as f64
-        };
-        let small = LoraConfig {
-            rank: kept,
-            alpha: (f64::from(lora.alpha) * scale_kept) as f32,
-            variant: LoraVariant::Plain,
-            ..lora.clone()
-        };
-        let method = Method::Lora(small);
-        let layout = self.layout.with_rank(kept);
-        let mut parameters = vec![0.0; layout.len()];
-        for (slot, old) in layout.slots().iter().zip(self.layout.slots()) {
-            let values = self.values(old);
-            let place = &mut parameters[slot.range()];
-            match slot.kind {
-                SlotKind::LoraB => {
-                    let rows = place.chunks_exact_mut(kept).zip(values.chunks_exact(rank));
-                    rows.for_each(|(row, old)| row.copy_from_slice(&old[..kept]));
-                }
-                _ => place.copy_from_slice(&values[..slot.size()]),
-            }
-        }
-        Self { method, layout, parameters }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::tests::tiny_config;
-    use crate::model::Target;
+    use crate::methods::LoraConfig;
+    use crate::methods::rank_reduction::RankReduction;
+    use crate::model::{Adapter, Target};
 
     fn adapter(mixed: bool) -> Adapter {
         let lora = LoraConfig {
             rank: 6,
             alpha: 12.0,
             targets: [Target::Query, Target::Output].into(),
-            variant: LoraVariant::Reduced { target_rank: 2, mixed },
             ..LoraConfig::default()
         };
-        let mut adapter = Adapter::init(&tiny_config(), lora, 3).unwrap();
+        let method = RankReduction { lora, target_rank: 2, mixed };
+        let mut adapter = Adapter::init(&tiny_config(), method, 3).unwrap();
         for (i, value) in adapter.parameters.iter_mut().enumerate() {
             *value = libm::sin((i * i % 101) as f64 * 0.7) as f32 * (1.0 + (i % 7) as f32);
         }
@@ -243,8 +194,7 @@ mod tests {
 
     /// `B A` of a module, without the scale.
     fn term(adapter: &Adapter, module: &str) -> Vec<f64> {
-        let [a, b] = [SlotKind::LoraA, SlotKind::LoraB]
-            .map(|kind| adapter.layout.find(module, kind).unwrap());
+        let [a, b] = [LORA_A, LORA_B].map(|kind| adapter.layout.find(module, kind).unwrap());
         let (rank, inputs, outputs) = (a.shape[0], a.shape[1], b.shape[0]);
         let (a, b) = (adapter.values(a), adapter.values(b));
         (0..outputs * inputs)
@@ -260,7 +210,7 @@ mod tests {
     }
 
     fn modules(adapter: &Adapter) -> Vec<String> {
-        let slots = adapter.layout.slots().iter().filter(|slot| slot.kind == SlotKind::LoraA);
+        let slots = adapter.layout.slots().iter().filter(|slot| slot.kind == LORA_A);
         slots.map(|slot| slot.module.clone()).collect()
     }
 
@@ -284,8 +234,8 @@ mod tests {
         let before = adapter(false);
         let mut after = before.clone();
         reduce(&after.layout, &mut after.parameters, 2, false);
-        for slot in before.layout.slots().iter().filter(|slot| slot.kind == SlotKind::LoraA) {
-            let other = before.layout.find(&slot.module, SlotKind::LoraB).unwrap();
+        for slot in before.layout.slots().iter().filter(|slot| slot.kind == LORA_A) {
+            let other = before.layout.find(&slot.module, LORA_B).unwrap();
             let values = decompose(before.values(slot), before.values(other), 6).values;
             assert!(values.windows(2).all(|pair| pair[0] >= pair[1]) && values[2] > 0.0);
             let dropped = libm::sqrt(values[2..].iter().map(|s| s * s).sum());
@@ -302,7 +252,7 @@ mod tests {
         let mut after = before.clone();
         reduce(&after.layout, &mut after.parameters, 2, true);
         let rank = |module: &str| {
-            let slot = after.layout.find(module, SlotKind::LoraA).unwrap();
+            let slot = after.layout.find(module, LORA_A).unwrap();
             let rows = after.values(slot).chunks_exact(slot.shape[1]);
             rows.filter(|row| row.iter().any(|x| *x != 0.0)).count()
         };
@@ -312,16 +262,15 @@ mod tests {
     }
 
     #[test]
-    fn a_compacted_adapter_is_the_same_term_at_the_same_scale() {
+    fn a_finished_adapter_is_the_same_term_at_the_same_scale() {
         for mixed in [false, true] {
             let mut large = adapter(mixed);
             reduce(&large.layout, &mut large.parameters, 2, mixed);
-            let small = large.clone().compacted();
-            let (Method::Lora(old), Method::Lora(new)) = (&large.method, &small.method) else {
-                panic!("LoRA")
-            };
-            assert!(new.variant == LoraVariant::Plain && (mixed || new.rank == 2));
-            assert!((new.scale() - old.scale()).abs() < 1e-6);
+            let small = large.clone().finished();
+            let old = large.method.downcast::<RankReduction>().unwrap();
+            let new = small.method.downcast::<LoraConfig>().unwrap();
+            assert!(mixed || new.rank == 2);
+            assert!((new.scale() - old.lora.scale()).abs() < 1e-6);
             assert_eq!(small.layout, Layout::new(&tiny_config(), &small.method).unwrap());
             for module in modules(&large) {
                 assert_eq!(term(&large, &module), term(&small, &module));

@@ -3,8 +3,8 @@
 use crate::base::TensorFault;
 use crate::model::ModelError;
 
-/// Why an adapter cannot be read, written or used with a base. Messages name the invalid part of the file; the caller
-/// adds the directory.
+/// Why an adapter cannot be read, written or used with a base. Messages name the file's part at
+/// fault; the caller that owns the files adds the directory.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AdapterError {
     /// `adapter_config.json` is not a JSON object.
@@ -95,7 +95,8 @@ pub enum AdapterError {
 }
 
 impl AdapterError {
-    pub(super) fn setting(key: impl Into<String>, what: impl Into<String>) -> Self {
+    /// A fault of a key of `adapter_config.json`.
+    pub fn setting(key: impl Into<String>, what: impl Into<String>) -> Self {
         Self::Setting { key: key.into(), what: what.into() }
     }
 }

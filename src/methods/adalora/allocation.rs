@@ -1,4 +1,4 @@
-//! AdaLoRA's rank allocation (Zhang et al. 2023, arXiv 2303.10512), with the details of PEFT's
+//! AdaLoRA's allocation of ranks: which triplets of the low-rank terms are kept, with the details of PEFT's
 //! `RankAllocator`.
 //!
 //! A triplet is a row of A, a column of B and the factor between them. Its score is that of the factor plus
@@ -14,22 +14,27 @@
 //! At certain steps, the factors of the triplets with the lowest scores are set to 0. They still have
 //! gradients, so a triplet may return while the budget is decreasing.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use burn::tensor::Tensor;
 
-use crate::model::{Layout, LoraVariant, Method, ModelError, SlotKind, read};
+use super::LORA_E;
+use crate::methods::low_rank::{LORA_A, LORA_B};
+use crate::model::{Layout, ModelError, StepHook, StepUpdate, read};
 
 /// Decay of both moving averages.
 const DECAY: f64 = 0.85;
-/// Fraction of steps before the budget starts to decrease.
+/// Fraction of the steps before the budget is lowered.
 const WARMUP: f64 = 0.1;
-/// Fraction of steps at the end with a fixed allocation.
+/// Fraction of the steps, at the end, in which the choice is final.
 const SETTLED: f64 = 0.3;
-/// Approximate number of allocations while the budget decreases.
+/// About how many choices are made while the budget is lowered.
 const CHOICES: usize = 50;
 
 /// The allocation schedule of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Budget {
+pub(super) struct Allocation {
     triplets: Vec<Triplet>,
     parameters: usize,
     target: usize,
@@ -51,8 +56,8 @@ struct Triplet {
 
 /// The allocation action of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
-    /// None.
+enum Choice {
+    /// Nothing.
     None,
     /// Selects this number of triplets.
     Keep(usize),
@@ -60,15 +65,15 @@ pub(super) enum Choice {
     Stand,
 }
 
-impl Budget {
-    /// The schedule of a run of `steps` that ends with `target_rank` triplets per module on average. `None`
+impl Allocation {
+    /// For a run of `steps` that ends with `target_rank` triplets in every module on average. `None`
     /// for a layout without factors.
     pub fn new(layout: &Layout, target_rank: usize, steps: usize) -> Option<Self> {
         let mut triplets = Vec::new();
         let mut modules = 0;
-        for slot in layout.slots().iter().filter(|slot| slot.kind == SlotKind::LoraE) {
-            let a = layout.find(&slot.module, SlotKind::LoraA)?;
-            let b = layout.find(&slot.module, SlotKind::LoraB)?;
+        for slot in layout.slots().iter().filter(|slot| slot.kind == LORA_E) {
+            let a = layout.find(&slot.module, LORA_A)?;
+            let b = layout.find(&slot.module, LORA_B)?;
             let (rank, inputs, outputs) = (a.shape[0], a.shape[1], b.shape[0]);
             modules += 1;
             triplets.extend((0..rank).map(|j| Triplet {
@@ -91,31 +96,24 @@ impl Budget {
         })
     }
 
-    /// The schedule of a method, if it is AdaLoRA.
-    pub fn of(method: &Method, layout: &Layout, steps: usize) -> Option<Self> {
-        match method.lora()?.variant {
-            LoraVariant::AdaLora { target_rank } => Self::new(layout, target_rank, steps),
-            _ => None,
-        }
-    }
-
-    /// The allocation after step `step` (from 1), which updated the parameters to `p` with the gradient `g`.
-    pub async fn allocate(
+    /// The averages and the choice after step `step`, counted from 1, which led to the parameters `p` by the
+    /// gradient `g`.
+    async fn allocate(
         &self,
-        before: &Allocation,
+        before: Averages,
         p: &Tensor<1>,
         g: &Tensor<1>,
         step: usize,
-    ) -> Result<Allocation, ModelError> {
-        // Once the allocation is fixed, nothing is measured.
+    ) -> Result<Averages, ModelError> {
+        // Once the choice is final, nothing is measured any more.
         let choice = self.choice(step);
         if choice == Choice::Stand {
-            return Ok(before.clone());
+            return Ok(before);
         }
-        // The last selection uses the averages of earlier steps, as in PEFT.
+        // The last choice uses the averages of the steps before it, as in PEFT.
         let last = step == self.steps - self.settled;
-        let mut next = if last { before.clone() } else { before.updated(p, g) };
-        // Between two selections, all factors may grow.
+        let mut next = if last { before } else { before.updated(p, g) };
+        // Between two choices every factor is free to grow.
         next.mask = next.mask.ones_like();
         if let Choice::Keep(keep) = choice {
             let mask = self.mask(&read(next.scores()).await?, keep);
@@ -124,8 +122,8 @@ impl Budget {
         Ok(next)
     }
 
-    /// The action after step `step` (from 1).
-    pub fn choice(&self, step: usize) -> Choice {
+    /// What is due after step `step`, counted from 1.
+    fn choice(&self, step: usize) -> Choice {
         let (all, end) = (self.triplets.len(), self.steps - self.settled);
         if step <= self.warmup {
             return Choice::None;
@@ -144,8 +142,8 @@ impl Budget {
         Choice::Keep((more + self.target as f64) as usize)
     }
 
-    /// The mask of kept flat parameters, 1 or 0, from the scores of the elements.
-    pub fn mask(&self, scores: &[f32], keep: usize) -> Vec<f32> {
+    /// Which elements of the flat parameters are kept, 1 or 0, from each element's score.
+    fn mask(&self, scores: &[f32], keep: usize) -> Vec<f32> {
         let mean = |values: &mut dyn Iterator<Item = usize>, count: usize| {
             values.map(|at| f64::from(scores[at])).sum::<f64>() / count as f64
         };
@@ -167,23 +165,45 @@ impl Budget {
     }
 }
 
-/// The averages and the last selection, `[P]` each.
-#[derive(Clone, Debug)]
-pub(super) struct Allocation {
-    pub importance: Tensor<1>,
-    pub uncertainty: Tensor<1>,
-    /// 1, or 0 for pruned factors.
-    pub mask: Tensor<1>,
-}
-
-impl Allocation {
-    /// The tensors in the order of a snapshot.
-    pub fn pieces(&self) -> [Tensor<1>; 3] {
-        [self.importance.clone(), self.uncertainty.clone(), self.mask.clone()]
+impl StepHook for Allocation {
+    fn initial_state(&self, parameters: usize) -> Vec<f32> {
+        [0.0, 0.0, 1.0]
+            .into_iter()
+            .flat_map(|value| std::iter::repeat_n(value, parameters))
+            .collect()
     }
 
-    /// Updates the averages after a step that updated the parameters to `p` with the gradient `g`.
-    pub fn updated(&self, p: &Tensor<1>, g: &Tensor<1>) -> Self {
+    fn after_step<'a>(
+        &'a self,
+        step: usize,
+        mut update: StepUpdate,
+        gradient: &'a Tensor<1>,
+    ) -> Pin<Box<dyn Future<Output = Result<StepUpdate, ModelError>> + 'a>> {
+        Box::pin(async move {
+            let Ok([importance, uncertainty, mask]) = <[_; 3]>::try_from(update.state) else {
+                unreachable!("three tensors, as in `initial_state`")
+            };
+            let before = Averages { importance, uncertainty, mask };
+            let next = self.allocate(before, &update.parameters, gradient, step).await?;
+            update.parameters = update.parameters * next.mask.clone();
+            update.state = vec![next.importance, next.uncertainty, next.mask];
+            Ok(update)
+        })
+    }
+}
+
+/// The averages and the last choice, `[P]` each.
+#[derive(Clone, Debug)]
+struct Averages {
+    importance: Tensor<1>,
+    uncertainty: Tensor<1>,
+    /// 1, or 0 for factors that are not kept.
+    mask: Tensor<1>,
+}
+
+impl Averages {
+    /// After a step that led to the parameters `p` by the gradient `g`.
+    fn updated(&self, p: &Tensor<1>, g: &Tensor<1>) -> Self {
         let average = |old: &Tensor<1>, new: Tensor<1>| {
             old.clone().mul_scalar(DECAY) + new.mul_scalar(1.0 - DECAY)
         };
@@ -193,8 +213,8 @@ impl Allocation {
         Self { importance, uncertainty, mask: self.mask.clone() }
     }
 
-    /// The score of each element.
-    pub fn scores(&self) -> Tensor<1> {
+    /// Each element's score.
+    fn scores(&self) -> Tensor<1> {
         self.importance.clone() * self.uncertainty.clone()
     }
 }
@@ -206,10 +226,10 @@ mod tests {
 
     use super::*;
 
-    const PEFT: &str = include_str!("../../tests/golden/methods/adalora/allocation.json");
+    const PEFT: &str = include_str!("../../../tests/golden/methods/adalora/allocation.json");
 
-    /// Flat positions of two modules with four triplets: 6 inputs and 5 outputs, and 3 and 7.
-    fn budget(golden: &Value) -> Budget {
+    /// Flat places of two modules of four triplets: of 6 inputs and 5 outputs, and of 3 and 7.
+    fn allocation(golden: &Value) -> Allocation {
         let mut triplets = Vec::new();
         let mut begin = 0;
         for (inputs, outputs) in [(6, 5), (3, 7)] {
@@ -223,7 +243,7 @@ mod tests {
             begin = b + 4 * outputs;
         }
         let number = |name: &str| golden[name].as_u64().unwrap() as usize;
-        Budget {
+        Allocation {
             triplets,
             parameters: begin,
             target: 4,
@@ -248,9 +268,9 @@ mod tests {
     #[test]
     fn allocation_agrees_with_peft() {
         let golden: Value = serde_json::from_str(PEFT).unwrap();
-        let (budget, device) = (budget(&golden), Device::flex());
+        let (budget, device) = (allocation(&golden), Device::flex());
         let zeros = Tensor::<1>::zeros([budget.parameters], &device);
-        let mut allocation = Allocation {
+        let mut averages = Averages {
             importance: zeros.clone(),
             uncertainty: zeros.clone(),
             mask: zeros.ones_like(),
@@ -260,8 +280,8 @@ mod tests {
             let number = step["step"].as_u64().unwrap() as usize;
             let tensor = |what| Tensor::from_floats(flat(step, what).as_slice(), &device);
             let (p, g) = (tensor("values"), tensor("gradient"));
-            allocation = pollster::block_on(budget.allocate(&allocation, &p, &g, number)).unwrap();
-            let mask: Vec<f32> = allocation.mask.clone().into_data().try_into_vec().unwrap();
+            averages = pollster::block_on(budget.allocate(averages, &p, &g, number)).unwrap();
+            let mask: Vec<f32> = averages.mask.clone().into_data().try_into_vec().unwrap();
             let kept: Vec<u64> = budget.triplets.iter().map(|t| mask[t.factor] as u64).collect();
             let elsewhere = mask.iter().filter(|&&m| m == 0.0).count();
             assert_eq!(elsewhere, kept.iter().filter(|&&kept| kept == 0).count(), "factors alone");
@@ -286,7 +306,7 @@ mod tests {
             let golden: Value = serde_json::from_str(PEFT).unwrap();
             let part = |part: f64| (part * steps as f64) as usize;
             let (warmup, settled) = (part(WARMUP), part(SETTLED));
-            let budget = Budget { steps, warmup, settled, ..budget(&golden) };
+            let budget = Allocation { steps, warmup, settled, ..allocation(&golden) };
             let mut choices = (1..=steps).map(|step| budget.choice(step));
             let last = choices.rfind(|choice| *choice != Choice::Stand);
             assert_eq!(last, Some(Choice::Keep(4)), "{steps} steps");

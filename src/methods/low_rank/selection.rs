@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::AdapterError;
-use super::settings::strings;
+use super::LoraConfig;
 use crate::base::{Architecture, BertConfig};
-use crate::model::{LoraConfig, ModelError, Target};
+use crate::model::{ModelError, Target};
+use crate::peft::{AdapterError, strings};
 
 /// One linear layer of one encoder layer.
 pub(super) type Module = (usize, Target);
@@ -15,7 +15,7 @@ pub(super) type Module = (usize, Target);
 /// How the adapted modules are specified.
 #[derive(Debug)]
 pub(super) enum Selection {
-    /// By lists: their selection can be computed and checked against the tensors.
+    /// By lists: what they select is known without the tensors.
     Lists { targets: Vec<String>, excluded: Vec<String>, layers: Option<Vec<usize>> },
     /// By a regular expression in Python's dialect: the tensors show what it matched.
     Tensors,
@@ -163,7 +163,7 @@ pub(super) fn split(
 }
 
 /// `target_modules` and `exclude_modules` that select exactly the adapter's targets in PEFT.
-pub(super) fn names(
+pub fn names(
     config: &LoraConfig,
     architecture: &Architecture,
 ) -> (Vec<&'static str>, Vec<&'static str>) {

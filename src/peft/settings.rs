@@ -1,0 +1,140 @@
+//! Readers of the keys of `adapter_config.json`. Each takes its key out, so that what is left at the end was not read.
+
+use serde_json::{Map, Value};
+
+use super::AdapterError;
+
+/// Keys that say where an adapter comes from or how it was started, and change no score.
+const HARMLESS: [&str; 11] = [
+    "auto_mapping",
+    "base_model_name_or_path",
+    "ensure_weight_tying",
+    "inference_mode",
+    "loftq_config",
+    "megatron_core",
+    "peft_version",
+    "qalora_group_size",
+    "revision",
+    "runtime_config",
+    "task_type",
+];
+
+/// Checks that what is left is harmless or unset: an unknown setting may change scores.
+///
+/// # Errors
+/// [`AdapterError::Setting`] names the first key that is neither.
+pub fn refuse_the_rest(map: Map<String, Value>) -> Result<(), AdapterError> {
+    for (key, value) in map {
+        let unset = match &value {
+            Value::Null | Value::Bool(false) => true,
+            Value::Array(list) => list.is_empty(),
+            Value::Object(object) => object.is_empty(),
+            _ => false,
+        };
+        if unset || HARMLESS.contains(&key.as_str()) {
+            continue;
+        }
+        let what = match key.as_str() {
+            "rank_pattern" | "alpha_pattern" => {
+                "is set; LoRB takes one rank and one alpha for all modules".to_owned()
+            }
+            _ => format!("is {value}; LoRB does not know what this does to the scores"),
+        };
+        return Err(AdapterError::Setting { key, what });
+    }
+    Ok(())
+}
+
+/// `adapter_config.json` as an object.
+///
+/// # Errors
+/// [`AdapterError::ConfigJson`] when it is not one.
+pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, AdapterError> {
+    let error = |what: String| AdapterError::ConfigJson(what);
+    match serde_json::from_slice(bytes).map_err(|e| error(e.to_string()))? {
+        Value::Object(map) => Ok(map),
+        _ => Err(error("expected a JSON object".into())),
+    }
+}
+
+/// A text; `None` when unset or empty.
+///
+/// # Errors
+/// As [`number`].
+pub fn text(map: &mut Map<String, Value>, key: &str) -> Result<Option<String>, AdapterError> {
+    match map.shift_remove(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
+        Some(other) => Err(AdapterError::setting(key, format!("is {other}; expected a text"))),
+    }
+}
+
+/// A whole number; `None` when unset.
+///
+/// # Errors
+/// As [`number`].
+pub fn whole(map: &mut Map<String, Value>, key: &str) -> Result<Option<usize>, AdapterError> {
+    match map.shift_remove(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let number = value.as_u64().and_then(|n| usize::try_from(n).ok());
+            number.map(Some).ok_or_else(|| {
+                AdapterError::setting(key, format!("is {value}; expected a whole number"))
+            })
+        }
+    }
+}
+
+/// A finite number; `None` when unset.
+///
+/// # Errors
+/// [`AdapterError::Setting`] when it is something else; so for the other types.
+pub fn number(map: &mut Map<String, Value>, key: &str) -> Result<Option<f32>, AdapterError> {
+    match map.shift_remove(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let number = value.as_f64().map(|n| n as f32).filter(|n| n.is_finite());
+            number
+                .map(Some)
+                .ok_or_else(|| AdapterError::setting(key, format!("is {value}; expected a number")))
+        }
+    }
+}
+
+/// True or false; `None` when unset.
+///
+/// # Errors
+/// As [`number`].
+pub fn flag(map: &mut Map<String, Value>, key: &str) -> Result<Option<bool>, AdapterError> {
+    match map.shift_remove(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(value)) => Ok(Some(value)),
+        Some(other) => {
+            Err(AdapterError::setting(key, format!("is {other}; expected true or false")))
+        }
+    }
+}
+
+/// A list of strings; `None` when unset.
+///
+/// # Errors
+/// As [`number`].
+pub fn strings(value: Option<Value>, key: &str) -> Result<Option<Vec<String>>, AdapterError> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Array(list)) => {
+            let text = |v: Value| match v {
+                Value::String(text) => Ok(text),
+                other => Err(AdapterError::setting(
+                    key,
+                    format!("holds {other}; expected names of modules"),
+                )),
+            };
+            list.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+        }
+        Some(other) => Err(AdapterError::setting(
+            key,
+            format!("is {other}; expected a list of names of modules"),
+        )),
+    }
+}
