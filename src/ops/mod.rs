@@ -8,8 +8,9 @@
 //!   and extends `Cube` and `Flex` only.
 //! - `cpu.rs`: fused loops and matrix products on `Flex`.
 //! - `wgsl.rs`: launches kernels of `shaders/` on `Cube`; cases of the probe, unless in `probe.rs`.
-//! - `step.rs`: the backward step of `Autodiff`.
-//! - `composed.rs`: the operation composed of burn's own tensor operations; see [`composed`] for its uses.
+//! - `step.rs`: the backward step of `Autodiff`; small families have it in `mod.rs`.
+//! - `composed.rs`: the operation composed of burn's own tensor operations; small families have it in `mod.rs`. The
+//!   module `composed` lists its uses.
 //! - `tests.rs`: compares all implementations.
 //!
 //! Shared code is in `cpu`, `wgsl`, `composed`, `differentiate`, `operands` and `saved`, and shared test code in

@@ -15,7 +15,8 @@ pub(crate) enum SavedInput<B: Backend> {
     Whole(FloatTensor<B>),
     /// The input of the exact GELU, `[T, K]`.
     BeforeGelu(FloatTensor<B>),
-    /// Rows of a layer normalisation before its scale: see [`LayerNorm::scale_rows`](super::LayerNorm::scale_rows).
+    /// Rows of a layer normalisation before its scale: see
+    /// [`LayerNormKernels::scale_rows`](super::LayerNormKernels::scale_rows).
     Normalised {
         /// The normalised rows, `[T, K]`.
         rows: FloatTensor<B>,

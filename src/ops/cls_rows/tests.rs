@@ -2,7 +2,9 @@
 
 use burn::backend::Flex;
 
-use super::{ClsRows, ClsRowsKernels, composed, gather_cls as gathered};
+use super::{
+    ClsRows, ClsRowsKernels, composed_gather_cls, composed_scatter_cls, gather_cls as gathered,
+};
 use crate::ops::Segments;
 use crate::ops::tests::cpu_path::same;
 use crate::ops::tests::directions::Case;
@@ -81,12 +83,12 @@ fn cpu_path() {
         let (x, g) = (source.f32([segments.rows(), 5]), source.f32([segments.len(), 5]));
         same(
             "gather_cls",
-            composed::gather_cls::<Flex>(x.clone(), &segments),
+            composed_gather_cls::<Flex>(x.clone(), &segments),
             Flex::gather_cls(x, segments.clone()),
         );
         same(
             "scatter_cls",
-            composed::scatter_cls::<Flex>(g.clone(), &segments),
+            composed_scatter_cls::<Flex>(g.clone(), &segments),
             Flex::scatter_cls(g, segments),
         );
     }
@@ -98,8 +100,8 @@ fn composed_gradient() {
     finite_differences::check(
         "rows of [CLS]",
         &[Source::new(7).f64([6, 5])],
-        |i| composed::gather_cls::<Flex>(i[0].clone(), &segments),
-        |g, _| vec![composed::scatter_cls::<Flex>(g, &segments)],
+        |i| composed_gather_cls::<Flex>(i[0].clone(), &segments),
+        |g, _| vec![composed_scatter_cls::<Flex>(g, &segments)],
     );
 }
 

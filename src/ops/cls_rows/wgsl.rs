@@ -4,7 +4,7 @@ use burn::backend::tensor::FloatTensor;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{ClsRows, ClsRowsKernels, composed};
+use super::{ClsRows, ClsRowsKernels, composed_gather_cls, composed_scatter_cls};
 use crate::ops::Segments;
 use crate::ops::probe::{Case, segments};
 use crate::ops::wgsl::kernel::{gather_cls, scatter_cls};
@@ -17,7 +17,7 @@ impl ClsRows for CubeBackend {
         kernel_or_composed(
             x,
             |x| gather(&x, &segments),
-            |x| composed::gather_cls::<Self>(x, &segments),
+            |x| composed_gather_cls::<Self>(x, &segments),
         )
     }
 }
@@ -27,7 +27,7 @@ impl ClsRowsKernels for CubeBackend {
         kernel_or_composed(
             g,
             |g| scatter(&g, &segments),
-            |g| composed::scatter_cls::<Self>(g, &segments),
+            |g| composed_scatter_cls::<Self>(g, &segments),
         )
     }
 }

@@ -1,12 +1,12 @@
 //! Flat vectors: slicing and concatenation.
 
 mod cpu;
-mod step;
 mod wgsl;
 
 #[cfg(test)]
 pub(in crate::ops) mod tests;
 
+use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{
     Backend, BackendTensor, Dispatch, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind,
@@ -14,6 +14,8 @@ use burn::backend::{
 };
 use burn::tensor::{Slice, Tensor};
 
+use super::Kernels;
+use super::differentiate::{frozen, untracked};
 pub(in crate::ops) use wgsl::{cases, owned};
 
 /// Vectors, and the offset of each in a flat one.
@@ -72,6 +74,15 @@ pub(crate) trait FlatVectorKernels: Backend {
 /// Elements `offset..offset + len`, composed of burn's operations.
 fn composed_cut<B: Backend>(flat: FloatTensor<B>, offset: usize, len: usize) -> FloatTensor<B> {
     B::float_slice(flat, &[Slice::from(offset..offset + len)])
+}
+
+impl<B: Kernels, C: CheckpointStrategy> FlatVector for Autodiff<B, C> {
+    fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self> {
+        // Each slice is tracked by itself: with respect to the whole vector, every slice would have a gradient of
+        // mostly zeros.
+        let [flat] = frozen::<B, C, _>([flat]);
+        untracked::<B, C>(B::cut(flat, offset, len))
+    }
 }
 
 /// Elements `offset..offset + len` of `flat`, without a copy if the device supports that. Not differentiable with

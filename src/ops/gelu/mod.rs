@@ -1,18 +1,23 @@
 //! The exact GELU, `x (1 + erf(x / sqrt 2)) / 2`: Hendrycks and Gimpel, arXiv 1606.08415.
 
-mod composed;
 mod cpu;
-mod step;
 mod wgsl;
 
 #[cfg(test)]
 pub(in crate::ops) mod tests;
 
+use burn::backend::autodiff::{
+    Autodiff,
+    checkpoint::strategy::CheckpointStrategy,
+    ops::{Backward, OpsKind},
+};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
-pub(in crate::ops) use composed::gelu as composed_gelu;
+use super::Kernels;
+use super::differentiate::backward_step;
+
 pub(in crate::ops) use cpu::gelu as cpu_gelu;
 pub(in crate::ops) use wgsl::cases;
 
@@ -28,6 +33,45 @@ pub(crate) trait Gelu: Backend {
 pub(crate) trait GeluKernels: Backend {
     /// `g` times the derivative at `x`.
     fn gelu_exact_backward(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+backward_step!(GeluStep<1>, FloatTensor<B>, |g, x, [to], grads| {
+    if let Some(to) = to {
+        grads.register::<B>(to.id, B::gelu_exact_backward(g, x));
+    }
+});
+
+impl<B: Kernels, C: CheckpointStrategy> Gelu for Autodiff<B, C> {
+    fn gelu_exact(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [x.node()];
+        let x = x.into_primitive();
+        match GeluStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish(x.clone(), B::gelu_exact(x)),
+            OpsKind::UnTracked(step) => step.finish(B::gelu_exact(x)),
+        }
+    }
+}
+
+/// `(1 + erf(x / sqrt 2)) / 2`, the normal distribution function.
+fn normal_cdf<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let scaled = B::float_mul_scalar(x, std::f32::consts::FRAC_1_SQRT_2.into());
+    B::float_mul_scalar(B::float_add_scalar(B::float_erf(scaled), 1f32.into()), 0.5f32.into())
+}
+
+pub(in crate::ops) fn composed_gelu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_mul(x.clone(), normal_cdf::<B>(x))
+}
+
+/// The derivative is `cdf(x) + x pdf(x)`.
+fn composed_gelu_backward<B: Backend>(g: FloatTensor<B>, x: FloatTensor<B>) -> FloatTensor<B> {
+    let square = B::float_mul(x.clone(), x.clone());
+    let bell = B::float_exp(B::float_mul_scalar(square, (-0.5f32).into()));
+    let pdf = B::float_mul_scalar(
+        bell,
+        (0.5 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2).into(),
+    );
+    let slope = B::float_add(normal_cdf::<B>(x.clone()), B::float_mul(x, pdf));
+    B::float_mul(g, slope)
 }
 
 /// The exact GELU of every element.

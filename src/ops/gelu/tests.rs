@@ -2,7 +2,7 @@
 
 use burn::backend::{Flex, ops::FloatTensorOps};
 
-use super::{Gelu, GeluKernels, composed};
+use super::{Gelu, GeluKernels, composed_gelu, composed_gelu_backward};
 use crate::ops::tests::cpu_path::{SIZES, same};
 use crate::ops::tests::directions::Case;
 use crate::ops::tests::kernels::{Bench, check, groups, kernel_tests};
@@ -76,10 +76,10 @@ fn cpu_path() {
     for (t, h) in SIZES.into_iter().zip([2, 3, 17, 31, 33, 127, 129, 384]).chain([(1030, 5)]) {
         let what = |part| format!("{part} {t} {h}");
         let (x, g) = (source.f32([t, h]), source.f32([t, h]));
-        same(&what("gelu"), composed::gelu::<Flex>(x.clone()), Flex::gelu_exact(x.clone()));
+        same(&what("gelu"), composed_gelu::<Flex>(x.clone()), Flex::gelu_exact(x.clone()));
         same(
             &what("gelu backward"),
-            composed::gelu_backward::<Flex>(g.clone(), x.clone()),
+            composed_gelu_backward::<Flex>(g.clone(), x.clone()),
             Flex::gelu_exact_backward(g, x),
         );
     }
@@ -91,8 +91,8 @@ fn composed_gradient() {
     finite_differences::check(
         "gelu",
         &[x],
-        |i| composed::gelu::<Flex>(i[0].clone()),
-        |g, i| vec![composed::gelu_backward::<Flex>(g, i[0].clone())],
+        |i| composed_gelu::<Flex>(i[0].clone()),
+        |g, i| vec![composed_gelu_backward::<Flex>(g, i[0].clone())],
     );
 }
 

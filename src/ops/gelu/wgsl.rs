@@ -4,7 +4,7 @@ use burn::backend::tensor::FloatTensor;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Gelu, GeluKernels, composed};
+use super::{Gelu, GeluKernels, composed_gelu, composed_gelu_backward};
 use crate::ops::probe::Case;
 use crate::ops::wgsl::kernel::{gelu_backward, gelu_forward};
 use crate::ops::wgsl::kernel_or_composed;
@@ -12,7 +12,7 @@ use crate::ops::wgsl::launch::{by_block, count, launch, same_shape};
 
 impl Gelu for CubeBackend {
     fn gelu_exact(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        kernel_or_composed(x, |x| forward(&x), composed::gelu::<Self>)
+        kernel_or_composed(x, |x| forward(&x), composed_gelu::<Self>)
     }
 }
 
@@ -21,7 +21,7 @@ impl GeluKernels for CubeBackend {
         kernel_or_composed(
             (g, x),
             |(g, x)| backward(&g, &x),
-            |(g, x)| composed::gelu_backward::<Self>(g, x),
+            |(g, x)| composed_gelu_backward::<Self>(g, x),
         )
     }
 }

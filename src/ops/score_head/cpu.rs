@@ -3,11 +3,14 @@
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
 
-use super::{ScoreHead, ScoreHeadGrads, ScoreHeadInputs, ScoreHeadKernels, composed};
+use super::{
+    ScoreHead, ScoreHeadGrads, ScoreHeadInputs, ScoreHeadKernels, composed_score_head,
+    composed_score_head_backward,
+};
 
 impl ScoreHead for Flex {
     fn score_head(inputs: ScoreHeadInputs<Self>) -> FloatTensor<Self> {
-        composed::score_head(inputs)
+        composed_score_head(inputs)
     }
 }
 
@@ -16,6 +19,6 @@ impl ScoreHeadKernels for Flex {
         g: FloatTensor<Self>,
         inputs: ScoreHeadInputs<Self>,
     ) -> ScoreHeadGrads<Self> {
-        composed::score_head_backward(g, inputs)
+        composed_score_head_backward(g, inputs)
     }
 }

@@ -1,18 +1,24 @@
 //! The score head: one score for each sequence, from its `[CLS]` row.
 
-mod composed;
 mod cpu;
-mod step;
 mod wgsl;
 
 #[cfg(test)]
 pub(in crate::ops) mod tests;
 
+use burn::backend::autodiff::{
+    Autodiff,
+    checkpoint::strategy::CheckpointStrategy,
+    ops::{Backward, OpsKind},
+};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
-use burn::tensor::Tensor;
+use burn::backend::{Backend, Dispatch, ExtensionType, TensorMetadata, backend_extension};
+use burn::tensor::{Shape, Slice, Tensor};
 
-use super::operands::operands;
+use super::Kernels;
+use super::composed::matmul_tn;
+use super::differentiate::backward_step;
+use super::operands::{Tensors, operands};
 pub(in crate::ops) use wgsl::cases;
 
 /// Inputs of the score head.
@@ -48,6 +54,55 @@ pub(crate) trait ScoreHeadKernels: Backend {
         g: FloatTensor<Self>,
         #[extension_type] inputs: ScoreHeadInputs<Self>,
     ) -> ScoreHeadGrads<Self>;
+}
+
+backward_step!(ScoreHeadStep<2>, ScoreHeadInputs<B>, |g, inputs, [to_cls, to_head], grads| {
+    let by = B::score_head_backward(g, inputs);
+    if let Some(cls) = to_cls {
+        grads.register::<B>(cls.id, by.cls);
+    }
+    if let Some(head) = to_head {
+        grads.register::<B>(head.id, by.head);
+    }
+});
+
+impl<B: Kernels, C: CheckpointStrategy> ScoreHead for Autodiff<B, C> {
+    fn score_head(inputs: ScoreHeadInputs<Self>) -> FloatTensor<Self> {
+        let nodes = [inputs.cls.node(), inputs.head.node()];
+        let inputs: ScoreHeadInputs<B> = inputs.map(&|tensor| tensor.into_primitive());
+        match ScoreHeadStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish(inputs.clone(), B::score_head(inputs)),
+            OpsKind::UnTracked(step) => step.finish(B::score_head(inputs)),
+        }
+    }
+}
+
+fn composed_score_head<B: Backend>(inputs: ScoreHeadInputs<B>) -> FloatTensor<B> {
+    let ScoreHeadInputs { cls, head } = inputs;
+    let (sequences, width) = (cls.shape()[0], cls.shape()[1]);
+    let (weight, bias) = split::<B>(head, width);
+    let scores = B::float_add(B::float_matmul(cls, weight), bias);
+    B::float_reshape(scores, Shape::new([sequences]))
+}
+
+fn composed_score_head_backward<B: Backend>(
+    g: FloatTensor<B>,
+    inputs: ScoreHeadInputs<B>,
+) -> ScoreHeadGrads<B> {
+    let ScoreHeadInputs { cls, head } = inputs;
+    let (sequences, width) = (cls.shape()[0], cls.shape()[1]);
+    let (weight, _) = split::<B>(head, width);
+    let g = B::float_reshape(g, Shape::new([sequences, 1]));
+    let dcls = B::float_matmul(g.clone(), B::float_transpose(weight));
+    let dweight = B::float_reshape(matmul_tn::<B>(cls, g.clone()), Shape::new([width]));
+    ScoreHeadGrads { cls: dcls, head: B::float_cat(vec![dweight, B::float_sum(g)], 0) }
+}
+
+/// Weight `[H, 1]` and bias `[1, 1]` of a score head.
+fn split<B: Backend>(head: FloatTensor<B>, width: usize) -> (FloatTensor<B>, FloatTensor<B>) {
+    let weight = B::float_slice(head.clone(), &[Slice::from(0..width)]);
+    let bias = B::float_slice(head, &[Slice::from(width..width + 1)]);
+    (B::float_reshape(weight, Shape::new([width, 1])), B::float_reshape(bias, Shape::new([1, 1])))
 }
 
 /// The score of each row: `cls [S, H]`, `head [H + 1]` the weight followed by the bias; returns `[S]`.

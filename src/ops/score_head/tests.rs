@@ -2,7 +2,10 @@
 
 use burn::backend::Flex;
 
-use super::{ScoreHead, ScoreHeadInputs, ScoreHeadKernels, composed, score_head as scored};
+use super::{
+    ScoreHead, ScoreHeadInputs, ScoreHeadKernels, composed_score_head,
+    composed_score_head_backward, score_head as scored,
+};
 use crate::ops::tests::cpu_path::same;
 use crate::ops::tests::directions::Case;
 use crate::ops::tests::kernels::{Bench, by_row, check, groups, kernel_tests, row_sizes};
@@ -83,8 +86,8 @@ fn cpu_path() {
     let mut source = Source::new(16);
     let i = [source.f32([31, 17]), source.f32([18])];
     let g = source.f32([31]);
-    same("score_head", composed::score_head(inputs(&i)), Flex::score_head(inputs(&i)));
-    let expected = composed::score_head_backward(g.clone(), inputs(&i));
+    same("score_head", composed_score_head(inputs(&i)), Flex::score_head(inputs(&i)));
+    let expected = composed_score_head_backward(g.clone(), inputs(&i));
     let found = Flex::score_head_backward(g, inputs(&i));
     same("score_head, dCLS", expected.cls, found.cls);
     same("score_head, dhead", expected.head, found.head);
@@ -96,9 +99,9 @@ fn composed_gradient() {
     finite_differences::check(
         "score head",
         &[source.f64([4, 5]), source.f64([6])],
-        |i| composed::score_head(inputs(i)),
+        |i| composed_score_head(inputs(i)),
         |g, i| {
-            let by = composed::score_head_backward(g, inputs(i));
+            let by = composed_score_head_backward(g, inputs(i));
             vec![by.cls, by.head]
         },
     );

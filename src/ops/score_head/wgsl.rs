@@ -4,7 +4,10 @@ use burn::backend::tensor::FloatTensor;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{ScoreHead, ScoreHeadGrads, ScoreHeadInputs, ScoreHeadKernels, composed};
+use super::{
+    ScoreHead, ScoreHeadGrads, ScoreHeadInputs, ScoreHeadKernels, composed_score_head,
+    composed_score_head_backward,
+};
 use crate::ops::probe::Case;
 use crate::ops::wgsl::kernel::{Groups, score_head, score_head_backward};
 use crate::ops::wgsl::kernel_or_composed;
@@ -12,7 +15,7 @@ use crate::ops::wgsl::launch::{by_rows, dims, empty, launch, same_shape};
 
 impl ScoreHead for CubeBackend {
     fn score_head(inputs: ScoreHeadInputs<Self>) -> FloatTensor<Self> {
-        kernel_or_composed(inputs, forward, composed::score_head)
+        kernel_or_composed(inputs, forward, composed_score_head)
     }
 }
 
@@ -24,7 +27,7 @@ impl ScoreHeadKernels for CubeBackend {
         kernel_or_composed(
             (g, inputs),
             |(g, inputs)| backward(&g, &inputs),
-            |(g, inputs)| composed::score_head_backward(g, inputs),
+            |(g, inputs)| composed_score_head_backward(g, inputs),
         )
     }
 }
