@@ -57,7 +57,7 @@ fn composed_gather_cls<B: Backend>(x: FloatTensor<B>, segments: &Segments) -> Fl
 }
 
 fn composed_scatter_cls<B: Backend>(g: FloatTensor<B>, segments: &Segments) -> FloatTensor<B> {
-    // A row of zeros behind the gradients, and every row but the first of a segment taken from it.
+    // Append a row of zeros to the gradients, and use it for every row except the first of a segment.
     let (sequences, width) = (g.shape()[0], g.shape()[1]);
     let zeros = B::float_zeros(Shape::new([1, width]), &g.device(), float_dtype::<B>(&g));
     let sources = segments.ranges().enumerate().flat_map(|(s, range)| {

@@ -33,51 +33,54 @@ impl<'a> View<'a> {
     }
 }
 
-/// `dst = scale * lhs rhs`, or `dst += ..` if `add`; `dst` has `m` rows of `stride` floats, of which the first `n` are
-/// written. `lhs [m, k]`, `rhs [k, n]`.
-#[allow(clippy::too_many_arguments)]
-fn product(
-    dst: &mut [f32],
-    stride: usize,
-    [m, n, k]: [usize; 3],
-    lhs: View,
-    rhs: View,
+/// `scale * lhs rhs`: `lhs [m, k]`, `rhs [k, n]`.
+#[derive(Clone, Copy)]
+struct Product<'a> {
+    /// m, n and k.
+    shape: [usize; 3],
+    lhs: View<'a>,
+    rhs: View<'a>,
     scale: f32,
-    add: bool,
-    parallelism: gemm::Parallelism,
-) {
-    if m == 0 || n == 0 {
-        return;
-    }
-    assert!((m - 1) * stride + n <= dst.len(), "product: the destination is too small");
-    if k > 0 {
-        assert!(lhs.last(m, k) < lhs.data.len(), "product: the left matrix is too small");
-        assert!(rhs.last(k, n) < rhs.data.len(), "product: the right matrix is too small");
-    }
-    // SAFETY: the three assertions keep every index that m, n, k and the strides reach in bounds;
-    // `dst` is borrowed mutably, so it overlaps neither input.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            dst.as_mut_ptr(),
-            1,
-            stride as isize,
-            add,
-            lhs.data.as_ptr(),
-            lhs.column_stride as isize,
-            lhs.row_stride as isize,
-            rhs.data.as_ptr(),
-            rhs.column_stride as isize,
-            rhs.row_stride as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+}
+
+impl Product<'_> {
+    /// Writes the product to `dst`, or adds it where `add`; `dst` holds m rows of `stride` floats, of which the
+    /// first n are written.
+    fn write(self, dst: &mut [f32], stride: usize, add: bool, parallelism: gemm::Parallelism) {
+        let Self { shape: [m, n, k], lhs, rhs, scale } = self;
+        if m == 0 || n == 0 {
+            return;
+        }
+        assert!((m - 1) * stride + n <= dst.len(), "product: the destination is too small");
+        if k > 0 {
+            assert!(lhs.last(m, k) < lhs.data.len(), "product: the left matrix is too small");
+            assert!(rhs.last(k, n) < rhs.data.len(), "product: the right matrix is too small");
+        }
+        // SAFETY: the three assertions keep every index that m, n, k and the strides reach in bounds;
+        // `dst` is borrowed mutably, so it overlaps neither input.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                k,
+                dst.as_mut_ptr(),
+                1,
+                stride as isize,
+                add,
+                lhs.data.as_ptr(),
+                lhs.column_stride as isize,
+                lhs.row_stride as isize,
+                rhs.data.as_ptr(),
+                rhs.column_stride as isize,
+                rhs.row_stride as isize,
+                1.0,
+                scale,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
     }
 }
 
@@ -90,7 +93,8 @@ pub(in crate::ops) fn add_product(
     rhs: View,
     scale: f32,
 ) {
-    product(dst, stride, shape, lhs, rhs, scale, true, gemm::Parallelism::None);
+    let product = Product { shape, lhs, rhs, scale };
+    product.write(dst, stride, true, gemm::Parallelism::None);
 }
 
 /// `lhs rhs` as a new row-major matrix, on all cores, for few rows and a long inner dimension.
@@ -106,7 +110,7 @@ pub(in crate::ops) fn long_product(
     let parallelism = gemm::Parallelism::None;
     let [m, n, _] = shape;
     let mut dst = vec![0.0; m * n];
-    product(&mut dst, n, shape, lhs, rhs, scale, false, parallelism);
+    Product { shape, lhs, rhs, scale }.write(&mut dst, n, false, parallelism);
     dst
 }
 
@@ -125,7 +129,8 @@ pub(in crate::ops) fn tall_product(
         let m = chunk.len() / n;
         let add = prologue(chunk);
         let lhs = View::rows(&x[first * k..], k);
-        product(chunk, n, [m, n, k], lhs, rhs, 1.0, add, gemm::Parallelism::None);
+        let product = Product { shape: [m, n, k], lhs, rhs, scale: 1.0 };
+        product.write(chunk, n, add, gemm::Parallelism::None);
         epilogue(first, chunk);
     });
     out

@@ -78,8 +78,7 @@ fn composed_cut<B: Backend>(flat: FloatTensor<B>, offset: usize, len: usize) -> 
 
 impl<B: Kernels, C: CheckpointStrategy> FlatVector for Autodiff<B, C> {
     fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self> {
-        // Each slice is tracked by itself: with respect to the whole vector, every slice would have a gradient of
-        // mostly zeros.
+        // Track each window separately: the gradient of the whole vector would be mostly zeros for each window.
         let [flat] = frozen::<B, C, _>([flat]);
         untracked::<B, C>(B::cut(flat, offset, len))
     }

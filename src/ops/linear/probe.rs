@@ -92,7 +92,7 @@ pub(in crate::ops) fn cases() -> Vec<Case> {
             all.push(if default { case.quick() } else { case });
         }
     }
-    let alone = case([19, 32, 36], Activation::Gelu, Precision::F32, ["_vec4_small"; 2]);
-    all.push(alone.without_gradients());
+    let scoring = case([19, 32, 36], Activation::Gelu, Precision::F32, ["_vec4_small"; 2]);
+    all.push(scoring.without_gradients());
     all
 }

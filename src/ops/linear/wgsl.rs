@@ -72,7 +72,7 @@ pub(in crate::ops) fn activate(
 /// A weight as a matrix, for burn's own operations.
 pub(in crate::ops) fn dense(words: CubeTensor, storage: Storage) -> CubeTensor {
     let Storage { outputs, inputs, precision } = storage;
-    assert_eq!(precision, Precision::F32, "only our kernels read weights of fewer bits");
+    assert_eq!(precision, Precision::F32, "only LoRB's kernels read weights of fewer bits");
     CubeBackend::float_reshape(words, Shape::new([outputs, inputs]))
 }
 

@@ -111,7 +111,7 @@ fn every_variant(name: &str, test: fn(&Bench), bench: &Bench) {
     drop(launched());
     test(bench);
     let launched = launched();
-    assert!(variants(name).count() > 0, "{name} is no kernel");
+    assert!(variants(name).count() > 0, "{name} is not a kernel");
     for kernel in bench.variants(name) {
         assert!(launched.contains(kernel.name), "no test ran {}", kernel.name);
     }

@@ -30,7 +30,7 @@ pub(in crate::ops) const PATHS: Tolerance =
 pub(in crate::ops) const DIRECTION: Tolerance =
     allow(1e-6, 1e-5, "an element is off by some 1e-6 of the largest, this way or that");
 
-pub(in crate::ops) const COPY: Tolerance = allow(0.0, 0.0, "numbers are moved, not computed");
+pub(in crate::ops) const COPY: Tolerance = allow(0.0, 0.0, "values are moved, not computed");
 pub(in crate::ops) const PRODUCT: Tolerance =
     allow(1e-6, 2e-6, "up to some hundred terms, one rounding of 6e-8 each, mostly cancelling");
 pub(in crate::ops) const HALF: Tolerance =

@@ -91,8 +91,9 @@ mod tests {
     /// A changed axis in `shaders/variants.json` easily adds or removes more variants than intended.
     #[test]
     fn the_number_of_variants_is_known() {
-        assert_eq!(ALL.len(), 193);
         let of = |entry| ALL.iter().filter(|kernel| kernel.entry == entry).count();
+        let with_axes = ALL.iter().filter(|kernel| of(kernel.entry) > 1);
+        assert_eq!(with_axes.count(), 176);
         assert_eq!(["linear", "lora_linear", "lora_grads", "attention"].map(of), [12, 30, 8, 8]);
     }
 }
