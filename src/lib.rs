@@ -13,23 +13,23 @@
 //! use lorb::rescorer::{Options, Rescorer};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # std::env::set_current_dir("tests/golden/tiny")?;
 //! // A pretrained BERT in the layout of Hugging Face, as bytes.
+//! let read = |name: &str| fs::read(format!("tests/golden/tiny/{name}"));
 //! let base = Base::from_files(BaseFiles {
-//!     config: &fs::read("config.json")?,
-//!     tokenizer: TokenizerFile::Json(&fs::read("tokenizer.json")?),
-//!     weights: fs::read("model.safetensors")?,
+//!     config: &read("config.json")?,
+//!     tokenizer: TokenizerFile::Json(&read("tokenizer.json")?),
+//!     weights: read("model.safetensors")?,
 //! })?;
 //! let mut rescorer = Rescorer::new(base, &select(DeviceChoice::Cpu)?.device)?;
 //!
 //! // An adapter that LoRB or PEFT trained for this base. Adapters are used by name.
 //! rescorer.read_adapter("calls", &AdapterFiles {
-//!     config: fs::read("adapter/adapter_config.json")?,
-//!     weights: fs::read("adapter/adapter_model.safetensors")?,
+//!     config: read("adapter/adapter_config.json")?,
+//!     weights: read("adapter/adapter_model.safetensors")?,
 //! })?;
 //!
 //! // One utterance per line: {"id":"u1","ref":"turn it on","nbest":[{"text":"turn it on","score":-3.2}, ...]}
-//! let file = fs::read("lists.jsonl")?;
+//! let file = read("lists.jsonl")?;
 //! let lists: Vec<_> = JsonLines::new(&file[..], "lists.jsonl").collect::<Result<_, _>>()?;
 //!
 //! // Find the weights of the combination on lists with references, then re-rank.
@@ -54,7 +54,8 @@
 //! | [`adapter`] | adapters as PEFT directories |
 //! | [`score`] | word errors, combination of scores, tuning, confidence intervals |
 //! | [`train`] | objectives, settings, the trainer and its messages |
-//! | [`model`] | the encoder, tuning methods, scoring |
+//! | [`methods`] | the tuning methods: LoRA, DoRA, AdaLoRA, prefixes and others |
+//! | [`model`] | the encoder, its trained parts, scoring |
 //! | [`ops`] | the operations of the model on CPU and GPU |
 //! | [`device`] | GPU, CPU or software adapter; not on wasm |
 //! | [`remedy`] | what a user can do about an error |
