@@ -1,5 +1,6 @@
 //! Composes every variant of every kernel in `shaders/`, validates it, and generates the Rust that launches
 //! need: workgroup size, buffers, parameters and constants of each variant, and which variant is which.
+//! Also generates the struct and the table of the training settings.
 
 #[path = "build/axes.rs"]
 mod axes;
@@ -9,17 +10,29 @@ mod compose;
 mod emit;
 #[path = "build/reflect.rs"]
 mod reflect;
+#[path = "build/settings.rs"]
+mod settings;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+/// The training settings.
+const SETTINGS: &str = "src/train/settings.json";
+
 fn main() {
     println!("cargo::rerun-if-changed=shaders");
+    println!("cargo::rerun-if-changed={SETTINGS}");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    match generate(Path::new("shaders")) {
-        Ok(code) => fs::write(out.join("kernels.rs"), code).expect("OUT_DIR is writable"),
+    write(&out.join("kernels.rs"), generate(Path::new("shaders")));
+    write(&out.join("settings.rs"), settings::generate(Path::new(SETTINGS)));
+}
+
+/// Writes generated code, or ends the build with an error.
+fn write(path: &Path, code: Result<String, String>) {
+    match code {
+        Ok(code) => fs::write(path, code).expect("OUT_DIR is writable"),
         Err(error) => {
             eprintln!("{error}");
             std::process::exit(1);

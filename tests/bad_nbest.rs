@@ -95,12 +95,12 @@ const BAD: &[(&str, &str)] = &[
     (r#"{"id":"a","nbest":[{"text":"x","score":1e999}]}"#, "number at column 44 is not finite"),
     (
         r#"{"id":"a","id":"b","nbest":[{"text":"x"}]}"#,
-        "key \"id\" stands twice in one object (column 14)",
+        "key \"id\" occurs twice in one object (column 14)",
     ),
-    (r#"{"id":"a","nbest":[{"text":"x","text":"y"}]}"#, "key \"text\" stands twice in one object"),
+    (r#"{"id":"a","nbest":[{"text":"x","text":"y"}]}"#, "key \"text\" occurs twice in one object"),
     (
         r#"{"id":"a","meta":{"k":1,"k":1},"nbest":[{"text":"x"}]}"#,
-        "key \"k\" stands twice in one object",
+        "key \"k\" occurs twice in one object",
     ),
 ];
 

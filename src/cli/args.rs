@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use lorb::device::{DeviceChoice, Fallback, Selected, SelectedKind, select};
+use lorb::nbest::{FORMATS, format_by_name};
 use lorb::ops::Precision;
 
 use super::error::{CliError, chain};
@@ -36,18 +37,35 @@ pub struct PrecisionArgs {
 /// How lists are read.
 #[derive(Args, Debug, Clone)]
 pub struct ReadArgs {
-    /// Pass over invalid lines and count them, instead of stopping at the first
+    /// Format of the lists
+    #[arg(long, value_name = "FORMAT", default_value = AUTO, value_parser = choices::<String>(formats()))]
+    pub format: String,
+    /// Skip invalid lines and count them, instead of stopping at the first
     #[arg(long)]
     pub skip_invalid: bool,
-    /// References for ESPnet directories: lines of an utterance id and its words
+    /// References for ESPnet folders: lines of an utterance id and its words
     #[arg(long, value_name = "FILE")]
     pub references: Option<PathBuf>,
+}
+
+/// The value of `--format` that detects it.
+const AUTO: &str = "auto";
+
+/// The values of `--format`, each with its help.
+fn formats() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let named = FORMATS.iter().map(|format| (format.name(), format.doc()));
+    std::iter::once((AUTO, "detect it by the content of the file or the layout of the folder"))
+        .chain(named)
 }
 
 impl ReadArgs {
     /// The same for the reader.
     pub fn reading(&self) -> Reading {
-        Reading { skip_invalid: self.skip_invalid, references: self.references.clone() }
+        Reading {
+            format: format_by_name(&self.format),
+            skip_invalid: self.skip_invalid,
+            references: self.references.clone(),
+        }
     }
 }
 

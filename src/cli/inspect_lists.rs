@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use lorb::nbest::Utterance;
+use lorb::nbest::{NbestFormat, Utterance};
 use lorb::score::{Evaluation, RESAMPLES, word_count};
 
 use super::error::CliError;
@@ -12,6 +12,7 @@ use super::inspect::line;
 
 #[derive(Default)]
 struct Statistics {
+    format: Option<&'static dyn NbestFormat>,
     utterances: u64,
     with_reference: u64,
     hypotheses: u64,
@@ -46,6 +47,9 @@ impl Statistics {
         let share = |count: u64| format!("{count} ({:.1} %)", 100.0 * count as f64 / all);
         let mut text = String::new();
         line(&mut text, "N-best lists", &path.display().to_string());
+        if let Some(format) = self.format {
+            line(&mut text, "format", &format!("{} ({})", format.name(), format.doc()));
+        }
         line(&mut text, "utterances", &self.utterances.to_string());
         line(&mut text, "with a reference", &self.with_reference.to_string());
         line(&mut text, "hypotheses", &self.hypotheses.to_string());
@@ -71,6 +75,7 @@ pub fn text(path: &Path, reading: &Reading) -> Result<String, CliError> {
     let mut input = Utterances::open(&[path.to_owned()], reading)?;
     let (mut statistics, mut evaluation) = (Statistics::default(), Evaluation::new());
     while let Some(utterance) = input.next()? {
+        statistics.format = input.format();
         statistics.add(&utterance);
         evaluation.add(&utterance, None);
     }

@@ -28,6 +28,7 @@ mod study;
 mod train;
 mod train_args;
 mod train_run;
+mod training_args;
 mod tune;
 
 use std::process::ExitCode;

@@ -10,12 +10,13 @@ use lorb::methods::{
     chosen_by_budget, number_value,
 };
 use lorb::model::{Method, ModelError};
-use lorb::train::{Decay, Objective, TrainConfig, TrainError};
+use lorb::train::TrainConfig;
 
 use serde_json::Value;
 
-use super::args::{BaseArgs, ReadArgs, RunArgs, choices, words};
+use super::args::{BaseArgs, ReadArgs, RunArgs, choices};
 use super::error::CliError;
+use super::training_args::TrainingArgs;
 
 #[derive(Args)]
 pub struct TrainArgs {
@@ -26,7 +27,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub method: MethodArgs,
     #[command(flatten)]
-    pub schedule: ScheduleArgs,
+    pub training: TrainingArgs,
     #[command(flatten)]
     pub keeping: KeepingArgs,
     #[command(flatten)]
@@ -41,15 +42,12 @@ pub struct DataArgs {
     /// Lists with references to train on
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub train: Vec<PathBuf>,
-    /// Lists with references on which the best adapter and beta are chosen
+    /// Lists with references that select the best checkpoint and tune beta
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub dev: Vec<PathBuf>,
-    /// Directory of the adapter: adapter_config.json and adapter_model.safetensors
+    /// Directory for the adapter: adapter_config.json and adapter_model.safetensors
     #[arg(long, short, value_name = "DIR")]
     pub output: PathBuf,
-    /// Most hypotheses of a training list; the best by first-pass score are taken
-    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().nbest)]
-    pub nbest: usize,
 }
 
 #[derive(Args)]
@@ -141,11 +139,6 @@ impl FromArgMatches for SettingArgs {
     }
 }
 
-/// A parser of objectives; clap lists their names and what each is.
-fn objectives() -> impl TypedValueParser<Value = Objective> {
-    choices(Objective::ALL.map(|objective| (objective.name(), objective.info().help)))
-}
-
 /// A part of a whole, as `0.08%` or `0.0008`.
 fn share(text: &str) -> Result<f64, String> {
     let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
@@ -155,73 +148,15 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Args)]
-#[command(next_help_heading = "Training")]
-pub struct ScheduleArgs {
-    /// What the scores are trained for
-    #[arg(long, default_value_t = TrainConfig::default().objective, value_parser = objectives())]
-    pub objective: Objective,
-    /// Weight of the correlation term [default: 0; 0.05 with --method lorb]
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub cor_weight: Option<f32>,
-    /// Part of the list-wise target that is spread over all hypotheses
-    #[arg(long, value_name = "P", allow_negative_numbers = true, default_value_t = TrainConfig::default().label_smoothing)]
-    pub label_smoothing: f32,
-    /// Weight of the model's score in training
-    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().beta)]
-    pub beta: f64,
-    /// Weight of the first pass in training [default: the one under which its scores best tell the
-    /// hypotheses with the fewest errors]
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub first_scale: Option<f64>,
-    /// Peak learning rate
-    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().lr)]
-    pub lr: f64,
-    /// Decoupled weight decay
-    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().weight_decay)]
-    pub weight_decay: f64,
-    /// Part of the steps in which the learning rate climbs
-    #[arg(long, value_name = "P", allow_negative_numbers = true, default_value_t = TrainConfig::default().warmup)]
-    pub warmup: f64,
-    /// Course of the learning rate after that
-    #[arg(long, default_value_t = TrainConfig::default().decay, value_parser = words::<Decay>(&["linear", "cosine", "constant"]))]
-    pub decay: Decay,
-    /// Longest gradient that is not shortened; 0 never shortens
-    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().clip_norm)]
-    pub clip_norm: f64,
-    /// Passes over the training lists
-    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().epochs)]
-    pub epochs: usize,
-    /// Most tokens of a batch
-    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().batch_tokens)]
-    pub batch_tokens: usize,
-    /// Batches that make one step
-    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().accumulate)]
-    pub accumulate: usize,
-    /// Keep only the input of each layer and compute the layer again in the backward pass: less
-    /// than half the memory, some 40 % more time, the same result
-    #[arg(long)]
-    pub recompute: bool,
-    /// Seed of the first weights, of the order of lists and of dropout
-    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().seed)]
-    pub seed: u64,
-    /// Evaluations of the dev lists in a pass
-    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().evals_per_epoch)]
-    pub evals_per_epoch: usize,
-    /// Evaluations without a better dev WER after which the run stops [default: never]
-    #[arg(long, value_name = "N")]
-    pub patience: Option<usize>,
-}
-
-#[derive(Args)]
 #[command(next_help_heading = "Files of the run")]
 pub struct KeepingArgs {
     /// Steps between checkpoints, which are also written at evaluations and at Ctrl-C
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = super::args::at_least_one)]
     pub checkpoint_every: usize,
-    /// Go on from the checkpoint in the output directory
+    /// Resume from the checkpoint in the output directory
     #[arg(long)]
     pub resume: bool,
-    /// Replace an adapter or a checkpoint that is there
+    /// Overwrite an existing adapter or checkpoint
     #[arg(long, conflicts_with = "resume")]
     pub overwrite: bool,
     /// Append every message of the run to this file, as JSON lines
@@ -232,38 +167,11 @@ pub struct KeepingArgs {
 impl TrainArgs {
     /// The settings of the run, checked.
     pub fn config(&self) -> Result<TrainConfig, CliError> {
-        let s = &self.schedule;
-        let config = TrainConfig {
-            objective: s.objective,
-            cor_weight: s.cor_weight.unwrap_or(match self.method.info().correlates {
-                Some(_) => CORRELATION_WEIGHT,
-                None => TrainConfig::default().cor_weight,
-            }),
-            label_smoothing: s.label_smoothing,
-            lr: s.lr,
-            weight_decay: s.weight_decay,
-            epochs: s.epochs,
-            batch_tokens: s.batch_tokens,
-            accumulate: s.accumulate,
-            recompute: s.recompute,
-            warmup: s.warmup,
-            decay: s.decay,
-            clip_norm: s.clip_norm,
-            nbest: self.data.nbest,
-            seed: s.seed,
-            beta: s.beta,
-            first_scale: s.first_scale,
-            evals_per_epoch: s.evals_per_epoch,
-            patience: s.patience,
-        };
-        config.validate().map_err(|error| match error {
-            TrainError::Setting { setting, value, expected } => {
-                let flag = setting.replace('_', "-");
-                CliError::Usage(format!("--{flag} {value}: expected {expected}"))
-            }
-            other => CliError::at("training settings", &other),
-        })?;
-        Ok(config)
+        let mut config = TrainConfig::default();
+        if self.method.info().correlates.is_some() {
+            config.cor_weight = CORRELATION_WEIGHT;
+        }
+        self.training.over(config)
     }
 }
 

@@ -1,43 +1,51 @@
-//! What can be wrong with N-best input, and what to do about it.
+//! What can be wrong with N-best input, and how to fix it.
 
 use std::fmt;
 use std::io;
 
 use super::{MAX_HYPOTHESES, MAX_LINE_BYTES};
 
-/// An error of a reader in this module. Its text is one line that names the source, the line, the
-/// cause and, where there is one, a remedy.
+/// An error of a reader. Its text is one line with the source, the line, the cause and, where there
+/// is one, a hint.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NbestError {
-    /// One line is invalid. Reading may go on with the next.
+    /// One line is invalid. Reading can go on with the next.
     #[error("{name}:{line}: {problem}{}", Tail(problem.hint()))]
     Line {
-        /// The name the stream was given.
+        /// The name of the stream.
         name: String,
         /// Line number, from 1.
         line: u64,
         /// What is wrong with it.
         problem: Problem,
     },
-    /// The stream failed: cut short, damaged or unreadable. Nothing more comes from it.
+    /// The stream failed: cut short, damaged or unreadable. Reading ends.
     #[error(
         "{name}: {} after line {line}: {error}{}",
         stream_failure(error),
         Tail(stream_hint(error))
     )]
     Stream {
-        /// The name the stream was given.
+        /// The name of the stream.
         name: String,
-        /// The last line that was read whole; 0 when there was none.
+        /// The last complete line; 0 if there was none.
         line: u64,
-        /// What the stream said.
+        /// The cause.
         error: io::Error,
     },
-    /// A set of streams that belong together does not fit together.
+    /// A file or a folder cannot be opened.
+    #[error("{name}: cannot read: {error}")]
+    Open {
+        /// Its name.
+        name: String,
+        /// The cause.
+        error: io::Error,
+    },
+    /// A source is not what its format expects.
     #[error("{name}: {problem}{}", Tail(problem.hint()))]
     Source {
-        /// The name of the stream at fault.
+        /// The name of the file or folder.
         name: String,
         /// What is wrong with it.
         problem: Problem,
@@ -45,7 +53,7 @@ pub enum NbestError {
 }
 
 impl NbestError {
-    /// Whether only one line was bad, so that a caller may count it and read on.
+    /// Whether only one line was bad, so that a caller can skip it and read on.
     #[must_use]
     pub fn is_line(&self) -> bool {
         matches!(self, Self::Line { .. })
@@ -56,12 +64,12 @@ impl NbestError {
     pub fn line(&self) -> Option<u64> {
         match self {
             Self::Line { line, .. } => Some(*line),
-            Self::Stream { .. } | Self::Source { .. } => None,
+            Self::Stream { .. } | Self::Open { .. } | Self::Source { .. } => None,
         }
     }
 }
 
-/// What is wrong with a line or a stream. `Display` gives the cause, [`Problem::hint`] the remedy.
+/// What is wrong with a line or a stream. `Display` gives the cause, [`Problem::hint`] a way to fix it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -95,8 +103,8 @@ pub enum Problem {
         /// Position in bytes, from 1.
         column: usize,
     },
-    /// A key stands twice in one object.
-    #[error("key {key:?} stands twice in one object (column {column})")]
+    /// A key occurs twice in one object.
+    #[error("key {key:?} occurs twice in one object (column {column})")]
     DuplicateKey {
         /// The key.
         key: String,
@@ -160,7 +168,7 @@ pub enum Problem {
         found: String,
     },
     /// The same utterance twice in the files of one rank, or in the references.
-    #[error("{id:?} stands twice in {place}")]
+    #[error("{id:?} occurs twice in {place}")]
     DuplicateId {
         /// The utterance.
         id: String,
@@ -175,6 +183,24 @@ pub enum Problem {
         /// The rank, from 1.
         rank: usize,
     },
+    /// A folder in which no known format recognises its files.
+    #[error("holds no n-best lists; expected a file, or a folder with {expected}")]
+    NoLists {
+        /// A path of each format of several files.
+        expected: String,
+    },
+    /// A folder, for a format that is one file.
+    #[error("is a folder; the format {format} is a file")]
+    IsFolder {
+        /// The format.
+        format: &'static str,
+    },
+    /// A file, for a format of several files.
+    #[error("is a file; the format {format} is a folder")]
+    IsFile {
+        /// The format.
+        format: &'static str,
+    },
     /// A rank outside 1 to [`MAX_HYPOTHESES`].
     #[error("rank {rank} is outside 1 to {MAX_HYPOTHESES}")]
     BadRank {
@@ -184,7 +210,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// What the user may do about it.
+    /// How to fix it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {

@@ -7,10 +7,11 @@ use flate2::bufread::MultiGzDecoder;
 use super::{MAX_LINE_BYTES, NbestError, Problem};
 
 /// The first bytes of every gzip member (RFC 1952, section 2.3.1).
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// UTF-8's byte order mark, which some editors write at the start of a file.
+pub(super) const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// A stream whose first bytes were looked at and put back.
+/// A stream whose first bytes were read and put back.
 type Rewound<R> = Chain<Cursor<Vec<u8>>, R>;
 
 enum Input<R> {
@@ -27,7 +28,7 @@ enum Outcome {
     End,
 }
 
-/// Reads lines and counts them; knows a gzip stream by its first bytes.
+/// Reads lines and counts them; recognises gzip by its first bytes.
 pub(super) struct Lines<R> {
     input: Input<R>,
     name: String,
@@ -51,8 +52,8 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line that is not blank, with its number. A bad line is an error of that line alone;
-    /// a failure of the stream is reported once, after which there are no more lines.
+    /// The next line that is not blank, with its number. After a bad line, reading can go on with
+    /// the next one; after a failure of the stream there are no more lines.
     pub(super) fn next_line(&mut self) -> Option<Result<(u64, &str), NbestError>> {
         loop {
             match self.fill() {

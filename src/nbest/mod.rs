@@ -15,34 +15,38 @@
 //! | `nbest[].score` | first-pass log-probability, higher is better; absent or null where unknown |
 //! | `nbest[].am`, `lm`, `total` | further log-probabilities; the last two are what rescoring adds |
 //!
-//! Other keys are kept and written back, in their order, after the known ones. A key that stands
+//! Other keys are kept and written back, in their order, after the known ones. A key that occurs
 //! twice in one object, a number that is not finite, and any other kind of value are errors.
 //!
-//! [`JsonLines`] reads this form from a stream, [`write_jsonl`] writes it, and [`espnet`] merges the
-//! per-rank files that an ESPnet recogniser leaves. Nothing here knows of paths: a reader is given a
-//! stream and the name under which its errors shall speak of it.
+//! [`open`] reads a [`Source`] in this or another of the [`FORMATS`], [`JsonLines`] reads this form
+//! from a stream, and [`write_jsonl`] writes it. Readers take streams and names for error messages,
+//! never paths.
 
 mod error;
-pub mod espnet;
-mod jsonl;
+mod formats;
 mod lines;
 mod parse;
+mod source;
 mod strict;
 mod utterance;
 mod write;
 
 pub use error::{NbestError, Problem};
-pub use jsonl::JsonLines;
+pub use formats::{
+    FORMATS, Glimpse, JsonLines, ListReader, NbestFormat, Note, OpenOptions, Opened,
+    format_by_name, open,
+};
+pub use source::{Entry, Folder, MemoryFolder, Source, Stream};
 pub use utterance::{Hypothesis, Utterance};
 pub use write::write_jsonl;
 
-/// The most hypotheses that one list may hold.
+/// The largest number of hypotheses in a list.
 pub const MAX_HYPOTHESES: usize = 200;
 
-/// The longest line, in bytes after decompression, that a reader takes.
+/// The longest line that a reader accepts, in bytes after decompression.
 ///
-/// A bound is what keeps memory bounded on a file that is not line-based at all, or on a small gzip
-/// file that unfolds without end.
+/// The limit bounds the memory for a file that has no lines, or a small gzip file that unpacks to
+/// an endless one.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! JSON text to a value, refusing what a lenient parser passes over: a key that stands twice.
+//! JSON text to a value, refusing what a lenient parser passes over: a key that occurs twice.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -9,6 +9,7 @@ use super::method::{method, methods};
 use super::{StudyError, training};
 use crate::methods::{CORRELATION_WEIGHT, MethodInfo, Setting, Settings};
 use crate::model::Target as Layer;
+use crate::nbest::{FORMATS, format_by_name};
 use crate::train::TrainConfig;
 
 /// A study. Paths are as written; whoever reads the file decides what they are relative to.
@@ -27,6 +28,9 @@ pub struct StudyConfig {
     /// Domains that are tested on alone.
     #[serde(default)]
     pub non_target: Vec<Domain>,
+    /// Format of the lists, by the names of [`FORMATS`]; left out, it is detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
     /// Settings of every run, by the names of [`TrainConfig`].
     #[serde(default)]
     pub training: Map<String, Value>,
@@ -269,6 +273,11 @@ impl StudyConfig {
             not_empty(&format!("non_target.{}.test", domain.name), &domain.test)?;
             let key = format!("non_target.{}.utterances", domain.name);
             check(domain.utterances != Some(0), &key, 0, "1 or more")?;
+        }
+        if let Some(name) = &self.format {
+            let known: Vec<&str> = FORMATS.iter().map(|format| format.name()).collect();
+            let expected = format!("a format of lists: {}", known.join(", "));
+            check(format_by_name(name).is_some(), "format", format!("{name:?}"), &expected)?;
         }
         check(
             self.alpha.is_finite() && self.alpha > 0.0,

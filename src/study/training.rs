@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::StudyError;
-use crate::train::{TrainConfig, TrainError};
+use crate::train::{SETTINGS, TrainConfig, TrainError};
 
 /// Settings that an axis of the grid decides; in `[training]` they would have no effect.
 const AXES: [(&str, &str); 4] = [
@@ -13,7 +13,7 @@ const AXES: [(&str, &str); 4] = [
     ("cor_weight", "`cor_weights` of a [[grid]]"),
 ];
 
-/// The default settings with those of the table in their place, checked.
+/// The default settings, replaced by those of the table, checked.
 ///
 /// # Errors
 /// [`StudyError::Value`] names the key.
@@ -24,28 +24,27 @@ pub(super) fn merged(table: &Map<String, Value>) -> Result<TrainConfig, StudyErr
         if let Some((_, place)) = AXES.iter().find(|(axis, _)| axis == key) {
             return Err(StudyError::value(at, value, format!("to be set by {place}")));
         }
-        // One at a time, so that the error can name the key.
-        let mut all = serde_json::to_value(&config).unwrap_or_default();
-        if all.get(key).is_none() {
-            let known: Vec<&str> = all
-                .as_object()
-                .into_iter()
-                .flat_map(Map::keys)
-                .map(String::as_str)
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.name == key) else {
+            let known: Vec<&str> = SETTINGS
+                .iter()
+                .map(|setting| setting.name)
                 .filter(|name| AXES.iter().all(|(axis, _)| axis != name))
                 .collect();
             let expected = format!("a setting of training: {}", known.join(", "));
             return Err(StudyError::value(at, value, expected));
-        }
-        all[key] = value.clone();
-        config = serde_json::from_value(all)
-            .map_err(|error| StudyError::value(&at, value, format!("another value: {error}")))?;
+        };
+        setting.read(&mut config, value).map_err(named)?;
     }
-    config.validate().map_err(|error| match error {
+    config.validate().map_err(named)?;
+    Ok(config)
+}
+
+/// An error of a setting, with the key's full name.
+fn named(error: TrainError) -> StudyError {
+    match error {
         TrainError::Setting { setting, value, expected } => {
             StudyError::value(format!("training.{setting}"), value, expected)
         }
         other => StudyError::value("training", "not valid", other.to_string()),
-    })?;
-    Ok(config)
+    }
 }

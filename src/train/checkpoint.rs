@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::config::TrainConfig;
 use super::data::TrainData;
 use super::dev::DevData;
 use super::error::CheckpointError;
+use super::settings::TrainConfig;
 use super::state::{Counters, HostParts, Snapshot};
 use crate::base::{TensorFile, write_f32};
 use crate::model::Method;

@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::calibrate::first_scale;
-use super::config::TrainConfig;
 use super::error::TrainError;
+use super::settings::TrainConfig;
 use crate::base::{BertTokenizer, Encoded};
 use crate::digest::hex;
 use crate::model::Sequences;

@@ -14,7 +14,7 @@ pub enum TrainError {
         /// What it is.
         value: String,
         /// What is allowed.
-        expected: &'static str,
+        expected: String,
     },
     /// The model or its base.
     #[error(transparent)]

@@ -5,7 +5,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `config` | [`TrainConfig`], the settings of a run |
+//! | `settings` | [`TrainConfig`], the settings of a run, and [`SETTINGS`], their table |
 //! | `data`, `dev` | utterances prepared once, for training and for evaluation |
 //! | `calibrate` | the scale of first-pass scores |
 //! | `batches` | which lists are computed together, epoch by epoch |
@@ -20,7 +20,6 @@
 mod batches;
 mod calibrate;
 mod checkpoint;
-mod config;
 mod correlation;
 mod data;
 mod dev;
@@ -30,6 +29,7 @@ mod objective;
 mod optimizer;
 mod pass;
 mod schedule;
+mod settings;
 mod state;
 mod trainer;
 mod watch;
@@ -40,7 +40,6 @@ mod tests;
 pub use crate::ops::{AdamW, Objective};
 pub use batches::batches;
 pub use calibrate::first_scale;
-pub use config::TrainConfig;
 pub use correlation::correlation;
 pub use data::{Counts, TrainData, TrainList};
 pub use dev::DevData;
@@ -50,4 +49,5 @@ pub use objective::{ListBatch, ListView};
 pub use optimizer::{Moments, Updated, step};
 pub use pass::{Parts, Pass};
 pub use schedule::{Decay, Schedule};
+pub use settings::{Kind, Range, SETTINGS, Setting, TrainConfig};
 pub use trainer::{TrainInputs, Trainer};

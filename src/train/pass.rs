@@ -9,10 +9,10 @@ use std::collections::HashMap;
 
 use burn::tensor::{Gradients, Tensor};
 
-use super::config::TrainConfig;
 use super::correlation::correlation;
 use super::data::TrainData;
 use super::objective::{ListBatch, ListView};
+use super::settings::TrainConfig;
 use crate::base::BertConfig;
 use crate::model::{Encoder, Forward, Method, PackedBatch, Stages, TrainableTensors};
 use crate::ops::Activations;

@@ -18,15 +18,33 @@ pub enum Decay {
 }
 
 impl Decay {
-    const NAMES: [(&'static str, Self); 3] =
-        [("linear", Self::Linear), ("cosine", Self::Cosine), ("constant", Self::Constant)];
+    /// Every schedule; the first is the default.
+    pub const ALL: [Self; 3] = [Self::Linear, Self::Cosine, Self::Constant];
+
+    /// Name in flags, options and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Cosine => "cosine",
+            Self::Constant => "constant",
+        }
+    }
+
+    /// One line for help texts.
+    #[must_use]
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::Linear => "decays linearly to 0",
+            Self::Cosine => "decays along half a cosine to 0",
+            Self::Constant => "stays at the peak",
+        }
+    }
 }
 
 impl fmt::Display for Decay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            Self::NAMES.iter().find(|(_, decay)| decay == self).map_or("", |(name, _)| name),
-        )
+        f.write_str(self.name())
     }
 }
 
@@ -34,8 +52,8 @@ impl FromStr for Decay {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, decay)| *decay);
-        found.ok_or_else(|| format!("{name:?} is no decay; use linear, cosine or constant"))
+        let found = Self::ALL.into_iter().find(|decay| decay.name() == name);
+        found.ok_or_else(|| format!("{name:?} is not a schedule; use linear, cosine or constant"))
     }
 }
 

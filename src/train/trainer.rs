@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use super::batches::{batches, dropout_seed, tokens};
 use super::checkpoint::{self, Identity};
-use super::config::TrainConfig;
 use super::data::TrainData;
 use super::dev::DevData;
 use super::error::TrainError;
@@ -13,6 +12,7 @@ use super::message::{Message, WarningKind};
 use super::optimizer::{self, Moments};
 use super::pass::{Parts, Pass};
 use super::schedule::Schedule;
+use super::settings::TrainConfig;
 use super::state::{BestEvaluation, Counters, Snapshot, State};
 use super::watch::Watch;
 use crate::base::{BertConfig, BertTokenizer};

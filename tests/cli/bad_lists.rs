@@ -31,7 +31,7 @@ const BAD_LINES: [(&str, &str); 12] = [
         "{\"id\":\"x\",\"nbest\":[{\"text\":\"a\",\"score\":NaN}]}",
         "number at column 40 is not finite",
     ),
-    ("{\"id\":\"x\",\"id\":\"y\",\"nbest\":[{\"text\":\"a\"}]}", "key \"id\" stands twice"),
+    ("{\"id\":\"x\",\"id\":\"y\",\"nbest\":[{\"text\":\"a\"}]}", "key \"id\" occurs twice"),
 ];
 
 /// Every command that reads lists, with BAD in place of the file.
@@ -64,7 +64,7 @@ fn every_command_stops_at_a_bad_line_and_goes_on_when_told_to() {
         sandbox.refuses(&command, 1, "bad.jsonl:7: ");
         let run = sandbox.run(&format!("{command} --skip-invalid"));
         assert_eq!(run.code, Some(0), "{}", run.stderr);
-        let counted = run.stderr.contains("1 invalid line passed over; the first: bad.jsonl:7: ")
+        let counted = run.stderr.contains("1 invalid line skipped; the first: bad.jsonl:7: ")
             || run.stdout.contains("invalid lines            1");
         assert!(counted, "{command}: {}{}", run.stdout, run.stderr);
     }
@@ -114,4 +114,44 @@ fn lists_without_references_are_no_use_for_training_and_scoring() {
     sandbox.refuses(&COMMANDS[1].replace("BAD", "silent.jsonl"), 1, "every reference is empty");
     sandbox.refuses(&COMMANDS[2].replace("BAD", "bare.jsonl"), 1, "1 have no reference");
     sandbox.refuses(&COMMANDS[3].replace("BAD", "bare.jsonl"), 1, "not one reference word");
+}
+
+#[test]
+fn every_command_takes_a_format() {
+    for command in COMMANDS {
+        let sandbox = Sandbox::new();
+        sandbox.write("lists.txt", sandbox.text("lists.jsonl"));
+        let command = command.replace("BAD", "lists.txt");
+        let run = sandbox.run(&format!("{command} --format jsonl"));
+        assert_eq!(run.code, Some(0), "{command}: {}", run.stderr);
+        // A training output is in the way of the second run of this loop.
+        let sandbox = Sandbox::new();
+        sandbox.write("lists.txt", sandbox.text("lists.jsonl"));
+        let refused = format!("{command} --format espnet");
+        sandbox.refuses(&refused, 1, "is a file; the format espnet is a folder");
+        sandbox.refuses(&format!("{command} --format kaldi"), 2, "invalid value 'kaldi'");
+    }
+}
+
+#[test]
+fn a_wrong_guess_of_the_format_names_the_flag() {
+    let sandbox = Sandbox::new();
+    sandbox.write("text", "u1 hello there\n");
+    let guessed = "text:1: not valid JSON at column 1: expected value (N-best files hold one JSON object a line; is this one?); --skip-invalid skips such lines; read as jsonl, --format names another format";
+    sandbox.refuses("eval text", 1, guessed);
+    // Behind a good line, and where the user named the format, the format is not in doubt.
+    sandbox.write("late.jsonl", format!("{GOOD}{{\n"));
+    for words in ["eval late.jsonl", "eval text --format jsonl"] {
+        let run = sandbox.run(words);
+        assert!(
+            run.stderr.contains("--skip-invalid") && !run.stderr.contains("--format"),
+            "{words}"
+        );
+    }
+    sandbox.write("folder/notes.txt", "");
+    sandbox.refuses(
+        "eval folder --format jsonl",
+        1,
+        "folder: is a folder; the format jsonl is a file",
+    );
 }

@@ -165,6 +165,7 @@ fn inspect_tells_bases_adapters_and_lists_apart() {
     let alone = sandbox.run("inspect adapter").done();
     assert!(alone.contains("parameters               5409 ("), "{alone}");
     let lists = sandbox.run("inspect lists.jsonl").done();
+    assert!(lists.contains("format                   jsonl (JSON lines"), "{lists}");
     assert!(lists.contains("utterances               6\n"), "{lists}");
     assert!(lists.contains("%WER 23.08"), "{lists}");
 }
@@ -182,6 +183,9 @@ fn espnet_directories_are_read_with_their_references() {
     sandbox.write("refs", "u1 turn off the light\n");
     let given = sandbox.run("eval decode --references refs").done();
     assert!(given.starts_with("first pass  %WER 25.00 [ 1 / 4,"), "{given}");
+    assert_eq!(sandbox.run("eval decode --references refs --format espnet").done(), given);
+    let inspected = sandbox.run("inspect decode").done();
+    assert!(inspected.contains("format                   espnet (ESPnet"), "{inspected}");
     let output = sandbox.run(&format!("{RESCORE} decode/logdir")).done();
     assert_eq!(lines(&output)[0]["nbest"].as_array().unwrap().len(), 2);
     // A `text` beside it may hold references, or the recogniser's own choice.

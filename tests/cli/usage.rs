@@ -16,7 +16,7 @@ fn help_goes_to_standard_output() {
     assert!(commands.len() >= 11 && commands.contains(&"export"), "{help}");
     for command in commands.into_iter().filter(|command| *command != "help") {
         let text = sandbox.run(&format!("{command} --help")).done();
-        assert!(text.contains("Usage: lorb"), "{text}");
+        assert!(text.contains(&format!("Usage: lorb {command}")), "{text}");
     }
     let version = sandbox.run("--version").done();
     assert_eq!(version, format!("lorb {}\n", env!("CARGO_PKG_VERSION")));
@@ -33,7 +33,7 @@ fn defaults_in_the_help_are_those_of_the_library() {
         ("--lr <X>", train.lr.to_string()),
         ("--epochs <N>", train.epochs.to_string()),
         ("--batch-tokens <N>", train.batch_tokens.to_string()),
-        ("--objective <OBJECTIVE>", train.objective.to_string()),
+        ("--objective <NAME>", train.objective.to_string()),
         ("--lora-r <N>", lora.rank.to_string()),
         ("--lora-alpha <X>", lora.alpha.to_string()),
         ("--lora-target-modules <NAME>", "query,value".to_owned()),
@@ -93,7 +93,7 @@ fn settings_of_training_that_cannot_be_name_their_flag() {
         ("--nbest 1", "--nbest 1: expected 2 or more"),
         ("--batch-tokens 0", "--batch-tokens 0: expected 1 or more"),
         ("--accumulate 0", "--accumulate 0: expected 1 or more"),
-        ("--warmup 2", "--warmup 2: expected a part of all steps"),
+        ("--warmup 2", "--warmup 2: expected a fraction of the steps"),
         ("--label-smoothing 1", "--label-smoothing 1: expected"),
         ("--cor-weight NaN", "--cor-weight NaN: expected"),
         ("--evals-per-epoch 0", "--evals-per-epoch 0: expected"),

@@ -157,7 +157,7 @@ export class Host {
       this.#runs.delete(run);
     },
 
-    'text.parse': async ({ text, name }) => (await this.#wasm()).parseNbest(text, name),
+    'text.parse': async ({ files, name, format, references }) => (await this.#wasm()).parseNbest(files, name, format, references),
 
     dispose: () => {
       for (const { trainer } of this.#runs.values()) trainer.free();

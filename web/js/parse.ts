@@ -1,28 +1,66 @@
-/** JSON-lines files. */
+/** N-best lists from files of any format that the core reads. */
 
 import { Engine, type WorkerFactory } from './engine.js';
 import { throwIfAborted } from './errors.js';
-import type { List } from './protocol.js';
+import type { List, Params } from './protocol.js';
 
-export interface ParseOptions {
+/**
+ * Lists as a page has them: the text of a file, a file (plain or gzip), or the files of a folder, by their paths or as a folder picker
+ * gives them.
+ */
+export type ListData = string | Blob | Record<string, string | Blob> | readonly File[] | FileList;
+
+export interface ListOptions {
+  /** A format by the name that `lorb rescore --format` takes, such as `jsonl` or `espnet`; detected where left out. */
+  format?: string;
+  /** References in a file of their own, for formats that keep them apart: lines of an utterance id and its words. */
+  references?: string | Blob;
+  /** Called with what the user should know about the data, such as where the references were found. */
+  onNote?: (note: string) => void;
   signal?: AbortSignal;
+}
+
+export interface ParseOptions extends ListOptions {
   /** As in `Rescorer.fromPretrained`. */
   worker?: () => Worker;
 }
 
 /**
- * Parses lists from JSON lines, plain or gzip, with the reader of the native tool. Errors name file and line. Runs in its own
- * worker, which needs no base and no GPU; `rescorer.parseNbest` uses the existing worker.
+ * Reads lists with the readers of the native tool; errors name file and line. Runs in its own worker, which needs no base and no GPU;
+ * `rescorer.parseNbest` uses the existing worker.
  */
-export async function parseNbest(data: string | Blob, name = 'lists', { signal, worker }: ParseOptions = {}): Promise<List[]> {
-  const text = await readText(data);
+export async function parseNbest(data: ListData, name = 'lists', options: ParseOptions = {}): Promise<List[]> {
+  const { signal, worker } = options;
+  const params = await readLists(data, name, options);
   throwIfAborted(signal);
   const engine = new Engine(worker as WorkerFactory | undefined);
   try {
-    return await engine.call('text.parse', { text, name }, { signal });
+    const { lists, notes } = await engine.call('text.parse', params, { signal });
+    for (const note of notes) options.onNote?.(note);
+    return lists;
   } finally {
     engine.terminate();
   }
+}
+
+/** @internal What the worker is given: every file as text. */
+export async function readLists(data: ListData, name: string, { format, references }: ListOptions): Promise<Params<'text.parse'>> {
+  const files = typeof data === 'string' || data instanceof Blob ? await readText(data) : await readAll(folder(data));
+  return { files, name, format, references: references === undefined ? undefined : await readText(references) };
+}
+
+/** Files by path. A folder picker puts the folder's own name before each path. */
+function folder(data: Record<string, string | Blob> | readonly File[] | FileList): [string, string | Blob][] {
+  if (!isFiles(data)) return Object.entries(data);
+  return Array.from(data, (file) => [file.webkitRelativePath.split('/').slice(1).join('/') || file.name, file]);
+}
+
+function isFiles(data: object): data is readonly File[] | FileList {
+  return Array.isArray(data) || (typeof FileList !== 'undefined' && data instanceof FileList);
+}
+
+function readAll(files: [string, string | Blob][]): Promise<[string, string][]> {
+  return Promise.all(files.map(async ([path, data]): Promise<[string, string]> => [path, await readText(data)]));
 }
 
 /** The text of a file, decompressed if it is gzip. */

@@ -52,7 +52,7 @@ export interface Operations {
   'train.checkpoint': [{ run: number }, Uint8Array];
   'train.best': [{ run: number; name: string }, AdapterInfo];
   'train.end': [{ run: number }, void];
-  'text.parse': [{ text: string; name: string }, List[]];
+  'text.parse': [{ files: string | [string, string][]; name: string; format: string | undefined; references: string | undefined }, { lists: List[]; notes: string[] }];
   dispose: [{}, void];
 }
 

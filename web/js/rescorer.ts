@@ -3,7 +3,7 @@
 import { loadAdapterFiles, origin, storedWeights } from './base.js';
 import { BadInputError, throwIfAborted } from './errors.js';
 import { toList, toLists, toWholeList } from './lists.js';
-import { readText } from './parse.js';
+import { type ListData, type ListOptions, readLists } from './parse.js';
 import type { List } from './protocol.js';
 import { Session } from './session.js';
 import { Trainer } from './trainer.js';
@@ -185,9 +185,12 @@ export class Rescorer {
     return tuned;
   }
 
-  /** Parses lists from JSON lines, plain or gzip. Errors name the line. */
-  async parseNbest(data: string | Blob, name = 'lists', { signal }: CallOptions = {}): Promise<Utterance[]> {
-    return this.#session.call('text.parse', { text: await readText(data), name }, { signal });
+  /** Reads lists of any format that the native tool reads; an error names file and line. */
+  async parseNbest(data: ListData, name = 'lists', options: ListOptions = {}): Promise<Utterance[]> {
+    const params = await readLists(data, name, options);
+    const { lists, notes } = await this.#session.call('text.parse', params, { signal: options.signal });
+    for (const note of notes) options.onNote?.(note);
+    return lists;
   }
 
   /**

@@ -1,6 +1,9 @@
 /** The package's types: data, options, results, messages. Rates are fractions, scores are natural log-probabilities. */
 
 import type { MethodName, MethodOptions, Objective } from './registry.js';
+import type { TrainSettings } from './settings.js';
+
+export type { TrainSettings };
 
 /** The device: WebGPU, or the CPU through WebAssembly SIMD. There is no automatic fallback. */
 export type DeviceKind = 'webgpu' | 'wasm';
@@ -277,26 +280,11 @@ export interface Memory {
 
 export type { MethodName, MethodOptions, Objective };
 
-/** Settings of a run; defaults are those of `lorb train`. */
-export interface TrainOptions extends MethodOptions {
-  objective?: Objective;
-  corWeight?: number;
-  labelSmoothing?: number;
-  lr?: number;
-  weightDecay?: number;
-  epochs?: number;
-  batchTokens?: number;
-  accumulate?: number;
-  recompute?: boolean;
-  warmup?: number;
-  decay?: 'linear' | 'cosine' | 'constant';
-  clipNorm?: number;
-  nbest?: number;
-  seed?: number;
-  beta?: number;
-  firstScale?: number;
-  evalsPerEpoch?: number;
-  patience?: number;
+/** Learning-rate schedules after warm-up. */
+export type Decay = 'linear' | 'cosine' | 'constant';
+
+/** Options of a run: the settings of `lorb train`, which `TrainSettings` lists, and those of the method. */
+export interface TrainOptions extends MethodOptions, TrainSettings {
   /** Name of the trained adapter in the rescorer, `default` by default. At the end, it replaces an adapter with the same name. */
   adapter?: string;
   /** A loaded adapter to start from, with its settings; by default a new one. */

@@ -8,7 +8,7 @@ use lorb::model::{DeviceFault, FaultKind, ModelError};
 use lorb::nbest::NbestError;
 use lorb::remedy::Remedy;
 use lorb::rescorer::RescorerError;
-use lorb::train::{CheckpointError, TrainError};
+use lorb::train::{CheckpointError, SETTINGS, TrainError};
 
 /// An error as JavaScript gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +112,13 @@ impl From<TrainError> for WebError {
                 Self::new(name, format_args!("{message}; the run is kept as of step {kept}"))
             }
             TrainError::NotFinite { .. } => Self::lorb(error),
+            TrainError::Setting { setting, value, expected } => {
+                let known = SETTINGS.iter().find(|known| known.name == setting);
+                let option = known.map_or(setting, |known| known.option);
+                Self::input(format_args!(
+                    "training option {option} is {value}; expected {expected}"
+                ))
+            }
             TrainError::Checkpoint(CheckpointError::Mismatch { .. }) => Self::input(error),
             TrainError::Checkpoint(_) => Self::new("IntegrityError", error),
             _ => Self::input(error),

@@ -33,7 +33,7 @@ mod start;
 mod trainer;
 
 pub use error::WebError;
-pub use options::{AdapterOptions, TrainOptions};
+pub use options::{AdapterOptions, train_config};
 
 #[cfg(target_arch = "wasm32")]
 pub use {device::GpuDevice, loader::BaseLoader, model::Model, trainer::Trainer};

@@ -1,20 +1,75 @@
 //! N-best lists in and out.
 
-use lorb::nbest::{JsonLines, Utterance, write_jsonl};
+use std::io::Cursor;
+
+use js_sys::{Array, Object, Reflect};
+use lorb::nbest::{
+    FORMATS, JsonLines, MemoryFolder, NbestFormat, OpenOptions, Source, Stream, Utterance,
+    format_by_name, open, write_jsonl,
+};
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{parsed, text_of};
 use crate::error::WebError;
 use crate::objects::read_objects;
 
-/// Reads JSON lines, plain text; errors call the file `name` and name the line.
+/// Reads lists. `files` is the text of one file, or an array of `[path, text]` for a format that is a
+/// folder. `format` is one of the core's names, or `auto`. `references` is the text of a file of
+/// references, for formats that keep them apart. Error messages call the file or folder `name`.
+/// Returns `{lists, notes}`; notes are what the user should know about the source.
 ///
 /// # Errors
 /// `BadInputError`.
 #[wasm_bindgen(js_name = parseNbest)]
-pub fn parse_nbest(text: &str, name: &str) -> Result<JsValue, JsValue> {
-    let lists: Result<Vec<Utterance>, _> = JsonLines::new(text.as_bytes(), name).collect();
-    Ok(written(lists.map_err(WebError::from)?)?)
+pub fn parse_nbest(
+    files: JsValue,
+    name: &str,
+    format: Option<String>,
+    references: Option<String>,
+) -> Result<JsValue, JsValue> {
+    let source = source(&files, name)?;
+    let stream = |text: String| Stream::new("references", Cursor::new(text.into_bytes()));
+    let options = OpenOptions { references: references.map(stream) };
+    let mut opened = open(source, chosen(format.as_deref())?, options).map_err(WebError::from)?;
+    let lists: Result<Vec<Utterance>, _> = opened.lists.by_ref().collect();
+    let lists = written(lists.map_err(WebError::from)?)?;
+    let notes: Array =
+        opened.lists.take_notes().iter().map(|note| JsValue::from(note.to_string())).collect();
+    let answer = Object::new();
+    Reflect::set(&answer, &"lists".into(), &lists)?;
+    Reflect::set(&answer, &"notes".into(), &notes)?;
+    Ok(answer.into())
+}
+
+/// The format of that name; `None` detects it.
+fn chosen(format: Option<&str>) -> Result<Option<&'static dyn NbestFormat>, WebError> {
+    let Some(name) = format.filter(|name| *name != "auto") else { return Ok(None) };
+    match format_by_name(name) {
+        Some(format) => Ok(Some(format)),
+        None => {
+            let known: Vec<&str> = FORMATS.iter().map(|format| format.name()).collect();
+            let known = known.join(", ");
+            Err(WebError::input(format_args!("format {name:?}: expected auto, {known}")))
+        }
+    }
+}
+
+/// One text as a file, pairs of path and text as a folder.
+fn source(files: &JsValue, name: &str) -> Result<Source, WebError> {
+    if let Some(text) = files.as_string() {
+        return Ok(Source::stream(name, Cursor::new(text.into_bytes())));
+    }
+    let invalid =
+        || WebError::input(format_args!("{name}: expected a text or pairs of path and text"));
+    let array: &Array = files.dyn_ref().ok_or_else(invalid)?;
+    let mut folder = MemoryFolder::new(name);
+    for pair in array.iter() {
+        let pair: Array = pair.dyn_into().map_err(|_| invalid())?;
+        let (path, text) = (pair.get(0).as_string(), pair.get(1).as_string());
+        let (path, text) = path.zip(text).ok_or_else(invalid)?;
+        folder = folder.with(path, text.into_bytes());
+    }
+    Ok(Source::folder(folder))
 }
 
 /// Utterances as objects of the form in which JSON lines have them.

@@ -2,9 +2,11 @@
 
 use lorb::methods::{ALPHA, LoraConfig, METHODS, MethodInfo, Settings};
 use lorb::model::{Method, ModelError};
-use lorb::train::{Decay, Objective, TrainConfig};
+use lorb::train::{SETTINGS, TrainConfig};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+use crate::error::WebError;
 
 /// Settings of a new adapter: `method`, `seed`, and the method's settings by their option names.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -56,97 +58,80 @@ impl AdapterOptions {
     }
 }
 
-/// Settings of a training run; what is left out has the core's default.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct TrainOptions {
-    objective: Objective,
-    cor_weight: f32,
-    label_smoothing: f32,
-    lr: f64,
-    weight_decay: f64,
-    epochs: usize,
-    batch_tokens: usize,
-    accumulate: usize,
-    recompute: bool,
-    warmup: f64,
-    decay: Decay,
-    clip_norm: f64,
-    nbest: usize,
-    seed: u64,
-    beta: f64,
-    first_scale: Option<f64>,
-    evals_per_epoch: usize,
-    patience: Option<usize>,
-}
-
-impl Default for TrainOptions {
-    fn default() -> Self {
-        TrainConfig::default().into()
+/// The settings of a training run, by the names of [`SETTINGS`] in camel case. Settings that are left
+/// out have the core's defaults.
+///
+/// # Errors
+/// `BadInputError` names an unknown setting, or one with a value of the wrong type.
+pub fn train_config(options: &Map<String, Value>) -> Result<TrainConfig, WebError> {
+    let mut config = TrainConfig::default();
+    for (option, value) in options {
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.option == option) else {
+            let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.option).collect();
+            let known = known.join(", ");
+            return Err(WebError::input(format_args!(
+                "unknown training option {option:?}; expected one of {known}"
+            )));
+        };
+        setting.read(&mut config, value)?;
     }
+    Ok(config)
 }
-
-/// Both ways, so that a setting of the core that is missing here does not compile.
-macro_rules! settings {
-    ($($name:ident),+) => {
-        impl From<TrainConfig> for TrainOptions {
-            fn from(TrainConfig { $($name),+ }: TrainConfig) -> Self {
-                Self { $($name),+ }
-            }
-        }
-
-        impl From<TrainOptions> for TrainConfig {
-            fn from(TrainOptions { $($name),+ }: TrainOptions) -> Self {
-                Self { $($name),+ }
-            }
-        }
-    };
-}
-
-settings!(
-    objective,
-    cor_weight,
-    label_smoothing,
-    lr,
-    weight_decay,
-    epochs,
-    batch_tokens,
-    accumulate,
-    recompute,
-    warmup,
-    decay,
-    clip_norm,
-    nbest,
-    seed,
-    beta,
-    first_scale,
-    evals_per_epoch,
-    patience
-);
 
 #[cfg(test)]
 mod tests {
     use lorb::methods::lora_config;
+    use lorb::train::Kind;
 
     use super::*;
 
+    fn read(json: &str) -> Result<TrainConfig, WebError> {
+        train_config(&serde_json::from_str(json).unwrap())
+    }
+
     #[test]
     fn what_is_left_out_has_the_cores_default() {
-        let options: TrainOptions =
-            serde_json::from_str(r#"{"corWeight":0.01,"evalsPerEpoch":3}"#).unwrap();
+        let config = read(r#"{"corWeight":0.01,"evalsPerEpoch":3,"firstScale":null}"#).unwrap();
         let expected =
             TrainConfig { cor_weight: 0.01, evals_per_epoch: 3, ..TrainConfig::default() };
-        assert_eq!(TrainConfig::from(options), expected);
+        assert_eq!(config, expected);
         let adapter: AdapterOptions = serde_json::from_str("{}").unwrap();
         assert_eq!(adapter.method().unwrap(), LoraConfig::default().into());
     }
 
     #[test]
-    fn unknown_settings_are_named() {
-        let error = serde_json::from_str::<TrainOptions>(r#"{"cor_weight":1}"#).unwrap_err();
-        assert!(error.to_string().contains("cor_weight"), "{error}");
+    fn every_setting_of_the_core_is_an_option() {
+        let changed = TrainConfig { epochs: 7, patience: Some(2), ..TrainConfig::default() };
+        let json = serde_json::to_value(&changed).unwrap();
+        let options = SETTINGS.iter().map(|s| (s.option.to_owned(), json[s.name].clone()));
+        assert_eq!(train_config(&options.collect()).unwrap(), changed);
+    }
+
+    #[test]
+    fn unknown_settings_and_wrong_types_are_named() {
+        let error = read(r#"{"cor_weight":1}"#).unwrap_err();
+        assert!(error.message.contains("\"cor_weight\"; expected one of objective, corWeight"));
+        assert_eq!(error.name, "BadInputError");
+        let error = read(r#"{"labelSmoothing":"much"}"#).unwrap_err();
+        assert_eq!(
+            (error.name, error.message.as_str()),
+            (
+                "BadInputError",
+                "training option labelSmoothing is \"much\"; expected a fraction from 0 up, below 1"
+            )
+        );
         let error = serde_json::from_str::<AdapterOptions>(r#"{"rank":4}"#).unwrap_err();
         assert!(error.to_string().contains("rank"), "{error}");
+    }
+
+    #[test]
+    fn the_types_of_the_package_list_every_schedule() {
+        let types = include_str!("../js/types.ts");
+        let setting = SETTINGS.iter().find(|setting| setting.name == "decay").unwrap();
+        let Kind::Choice(choices) = setting.kind else { panic!("decay is a choice") };
+        let names: Vec<String> = choices().iter().map(|(name, _)| format!("'{name}'")).collect();
+        let union = format!("export type Decay = {};", names.join(" | "));
+        assert!(types.contains(&union), "web/js/types.ts lacks: {union}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::convert::{from_js, to_js};
 use crate::error::WebError;
 use crate::lists::utterances;
 use crate::model::{Model, Shared};
-use crate::options::TrainOptions;
+use crate::options::train_config;
 
 /// A run on a model. One call at a time: each must be over before the next.
 #[wasm_bindgen]
@@ -37,8 +37,7 @@ impl Model {
         dev: JsValue,
         checkpoint: Option<Vec<u8>>,
     ) -> Result<Trainer, JsValue> {
-        let options: TrainOptions = from_js(&options, "options")?;
-        let config = TrainConfig::from(options);
+        let config = train_config(&from_js(&options, "options")?)?;
         let (train, dev) = (utterances(&train, "train")?, utterances(&dev, "dev")?);
         let rescorer = self.shared.snapshot();
         let start = rescorer.adapter(adapter).map_err(WebError::from)?.adapter.clone();

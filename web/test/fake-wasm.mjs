@@ -218,13 +218,17 @@ export function fakeWasm(control = {}) {
     BaseLoader,
     Model,
     Trainer,
-    parseNbest: (text, name) =>
-      text.trim().split('\n').map((line, at) => {
+    parseNbest: (files, name, format, references) => {
+      // A folder has no stand-in for its reader: what arrived is handed back.
+      if (typeof files !== 'string') return { lists: [{ id: 'folder', nbest: [], files, format, references }], notes: ['a note'] };
+      const lists = files.trim().split('\n').map((line, at) => {
         try {
           return JSON.parse(line);
         } catch {
           throw named('BadInputError', `${name}:${at + 1}: not JSON`);
         }
-      }),
+      });
+      return { lists, notes: [] };
+    },
   };
 }

@@ -284,6 +284,20 @@ test('the core parses lists, gzipped or plain', async () => {
   await assert.rejects(lorb.parseNbest(line + '{', 'my.jsonl', { worker }), (error) => error instanceof lorb.BadInputError && /my\.jsonl:2/.test(error.message));
 });
 
+test('a folder of files reaches the core as paths and texts', async () => {
+  const worker = workerFactory(fakeWasm());
+  const packed = await new Response(new Blob(['u b']).stream().pipeThrough(new CompressionStream('gzip'))).blob();
+  const notes = [];
+  const options = { worker, format: 'espnet', references: new Blob(['u c']), onNote: (note) => notes.push(note) };
+  const [list] = await lorb.parseNbest({ 'output.1/1best_recog/text': 'u a', 'output.1/2best_recog/text': packed }, 'decode', options);
+  assert.deepEqual(list.files, [['output.1/1best_recog/text', 'u a'], ['output.1/2best_recog/text', 'u b']]);
+  assert.deepEqual([list.format, list.references, notes], ['espnet', 'u c', ['a note']]);
+  // As a folder picker gives it.
+  const file = Object.assign(new File(['u a'], 'text'), { webkitRelativePath: 'decode/output.1/1best_recog/text' });
+  const [picked] = await lorb.parseNbest([file], 'decode', { worker });
+  assert.deepEqual(picked.files, [['output.1/1best_recog/text', 'u a']]);
+});
+
 test('errors keep their class when they cross from the worker', () => {
   for (const name of ['WebGPUNotAvailableError', 'DeviceRefusedError', 'DeviceLostError', 'QuotaError', 'UnsupportedModelError', 'BadInputError', 'AdapterError']) {
     const there = Object.assign(new Error('what'), { name });

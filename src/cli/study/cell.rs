@@ -65,7 +65,7 @@ fn at(part: f64, what: impl Into<String>) -> Result<(), CliError> {
 
 /// All lists of several files, as they were when the study began.
 fn unchanged(job: &Job, paths: &[String], print: &str) -> Result<Vec<Utterance>, CliError> {
-    same(lists(&job.folder, paths)?, paths, print)
+    same(lists(&job.folder, paths, &job.config)?, paths, print)
 }
 
 /// Lists of these files, if they are those that the study began with.
@@ -216,7 +216,7 @@ impl CellRun<'_> {
         for (domain, print) in domains.chain(config.non_target.iter().zip(prints)) {
             let name = &domain.name;
             at(0.9, format!("testing on {name}"))?;
-            let tests = test_lists(&self.job.folder, domain, config.subset_seed)?;
+            let tests = test_lists(&self.job.folder, domain, config)?;
             let tests = same(tests, &domain.test, print)?;
             if measured.isotropy.is_none() {
                 measured.isotropy = isotropy_of(&scores.rescorer, &tests)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lorb::base::Base;
 use lorb::digest::sha256;
-use lorb::nbest::Utterance;
+use lorb::nbest::{Utterance, format_by_name};
 use lorb::study::{
     BaseName, Domain, Homophones, Inputs, Plan, StudyConfig, StudyError, fingerprint, is_masked,
     plan, subset,
@@ -46,11 +46,12 @@ impl Study {
     pub fn read(config: StudyConfig, path: &Path, quiet: bool) -> Result<Self, CliError> {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let target = &config.target;
-        let train = lists(&folder, &target.train)?;
-        let [dev, test] = [lists(&folder, &target.dev)?, lists(&folder, &target.test)?];
+        let [train, dev, test] =
+            [&target.train, &target.dev, &target.test].map(|paths| lists(&folder, paths, &config));
+        let (train, dev, test) = (train?, dev?, test?);
         let mut non_target = Vec::new();
         for domain in &config.non_target {
-            let print = fingerprint(&test_lists(&folder, domain, config.subset_seed)?);
+            let print = fingerprint(&test_lists(&folder, domain, &config)?);
             non_target.push((domain.name.clone(), print));
         }
         let dictionary = match &config.robustness {
@@ -77,9 +78,14 @@ impl Study {
 }
 
 /// All lists of several files.
-pub fn lists(folder: &Path, paths: &[String]) -> Result<Vec<Utterance>, CliError> {
+pub fn lists(
+    folder: &Path,
+    paths: &[String],
+    config: &StudyConfig,
+) -> Result<Vec<Utterance>, CliError> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| folder.join(path)).collect();
-    let lists = Utterances::open(&paths, &Reading::default())?.collect()?;
+    let format = config.format.as_deref().and_then(format_by_name);
+    let lists = Utterances::open(&paths, &Reading { format, ..Reading::default() })?.collect()?;
     if lists.iter().all(|utterance| utterance.reference.is_none()) {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
         let names = names.join(", ");
@@ -91,9 +97,13 @@ pub fn lists(folder: &Path, paths: &[String]) -> Result<Vec<Utterance>, CliError
 }
 
 /// The test lists of another domain, or as many of them as it asks for.
-pub fn test_lists(folder: &Path, domain: &Domain, seed: u64) -> Result<Vec<Utterance>, CliError> {
-    let all = lists(folder, &domain.test)?;
-    Ok(subset(&all, domain.utterances.unwrap_or(all.len()), seed))
+pub fn test_lists(
+    folder: &Path,
+    domain: &Domain,
+    config: &StudyConfig,
+) -> Result<Vec<Utterance>, CliError> {
+    let all = lists(folder, &domain.test, config)?;
+    Ok(subset(&all, domain.utterances.unwrap_or(all.len()), config.subset_seed))
 }
 
 /// Refuses methods that a base without a masked-language head cannot serve.

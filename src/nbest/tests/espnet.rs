@@ -1,43 +1,63 @@
 //! ESPnet's per-rank files.
 
-use super::super::espnet::{Merged, Named, RankFiles, merge, rank_of, shard_of};
-use super::super::{Hypothesis, NbestError};
+use super::super::{
+    Hypothesis, ListReader, MemoryFolder, NbestError, Note, OpenOptions, Source, Stream, Utterance,
+    format_by_name, open,
+};
 use super::gzip;
 
-fn files(rank: usize, text: &'static str, score: Option<&'static str>) -> RankFiles<&'static [u8]> {
-    let score = score.map(|score| Named::new(format!("{rank}/score"), score.as_bytes()));
-    RankFiles { rank, text: Named::new(format!("{rank}/text"), text.as_bytes()), score }
+/// A rank, its `text` and its `score`.
+type Rank<'a> = (usize, &'a [u8], Option<&'a [u8]>);
+
+/// A folder with a shard for each entry, in this order. Errors call its first text
+/// `in/output.0/1best_recog/text`.
+fn folder(ranks: &[Rank<'_>]) -> MemoryFolder {
+    let mut folder = MemoryFolder::new("in");
+    for (shard, (rank, text, score)) in ranks.iter().enumerate() {
+        let path = format!("output.{shard}/{rank}best_recog");
+        folder = folder.with(format!("{path}/text"), *text);
+        if let Some(score) = score {
+            folder = folder.with(format!("{path}/score"), *score);
+        }
+    }
+    folder
+}
+
+fn reader(
+    folder: MemoryFolder,
+    references: Option<&'static str>,
+) -> Result<Box<dyn ListReader>, NbestError> {
+    let references = references.map(|text| Stream::new("refs", text.as_bytes()));
+    let espnet = format_by_name("espnet");
+    Ok(open(Source::folder(folder), espnet, OpenOptions { references })?.lists)
 }
 
 fn strict(
-    files: Vec<RankFiles<&'static [u8]>>,
+    ranks: &[Rank<'_>],
     references: Option<&'static str>,
-) -> Result<Merged, NbestError> {
-    merge(files, references.map(|text| Named::new("refs", text.as_bytes())), Err)
+) -> Result<Vec<Utterance>, NbestError> {
+    reader(folder(ranks), references)?.collect()
 }
 
-fn refusal(files: Vec<RankFiles<&'static [u8]>>, references: Option<&'static str>) -> String {
-    strict(files, references).unwrap_err().to_string()
+fn refusal(ranks: &[Rank<'_>], references: Option<&'static str>) -> String {
+    strict(ranks, references).unwrap_err().to_string()
 }
 
 #[test]
 fn merges_ranks_shards_and_references() {
-    let merged = strict(
-        vec![
-            // Ranks come in any order, as folders sort by name: 10 before 2.
-            files(10, "u1 A B D\n", Some("u1 tensor(-9.0)\n")),
-            files(1, "u1 A B C\nu2\n", Some("u1 tensor(-4.0636)\nu2 tensor(-1.2e+01)\n")),
-            files(2, "u2 X\tY\n", Some("u2 -13\n")),
-            files(1, "\nu3   É  f \n", None),
-        ],
-        Some("u1 A B C\nu3\nu9 not recognised\n"),
-    )
-    .unwrap();
-    assert_eq!(merged.unused_references, 1);
-    let ids: Vec<_> =
-        merged.utterances.iter().map(|u| (u.id.as_str(), u.reference.as_deref())).collect();
+    let ranks: [Rank<'_>; 4] = [
+        (10, b"u1 A B D\n", Some(b"u1 tensor(-9.0)\n")),
+        (1, b"u1 A B C\nu2\n", Some(b"u1 tensor(-4.0636)\nu2 tensor(-1.2e+01)\n")),
+        (2, b"u2 X\tY\n", Some(b"u2 -13\n")),
+        (1, "\nu3   É  f \n".as_bytes(), None),
+    ];
+    let mut reader = reader(folder(&ranks), Some("u1 A B C\nu3\nu9 not recognised\n")).unwrap();
+    let utterances: Vec<Utterance> = reader.by_ref().map(Result::unwrap).collect();
+    assert_eq!(reader.take_notes(), [Note::UnusedReferences { name: "refs".into(), count: 1 }]);
+    assert_eq!(reader.take_notes(), [], "each note is returned once");
+    let ids: Vec<_> = utterances.iter().map(|u| (u.id.as_str(), u.reference.as_deref())).collect();
     assert_eq!(ids, [("u1", Some("A B C")), ("u2", None), ("u3", Some(""))]);
-    let lists: Vec<_> = merged.utterances.into_iter().map(|u| u.hypotheses).collect();
+    let lists: Vec<_> = utterances.into_iter().map(|u| u.hypotheses).collect();
     assert_eq!(
         lists[0],
         [Hypothesis::new("A B C", Some(-4.0636)), Hypothesis::new("A B D", Some(-9.0))]
@@ -47,10 +67,43 @@ fn merges_ranks_shards_and_references() {
 }
 
 #[test]
+fn shards_and_ranks_are_in_the_order_of_their_numbers() {
+    // By name, 10 would come before 2.
+    let mut folder = MemoryFolder::new("in");
+    for path in ["output.10/1", "output.2/10", "output.2/2", "1"] {
+        folder =
+            folder.with(format!("logdir/{path}best_recog/text"), format!("{path} a\n").as_bytes());
+    }
+    let lists = reader(folder, None).unwrap();
+    let ids: Vec<String> = lists.map(|list| list.unwrap().id).collect();
+    assert_eq!(ids, ["1", "output.2/2", "output.2/10", "output.10/1"]);
+}
+
+#[test]
 fn a_text_without_a_score_has_none() {
-    let merged = strict(vec![files(1, "u1 a\nu2 b\n", Some("u2 tensor(-1.)\n"))], None).unwrap();
-    let scores: Vec<_> = merged.utterances.iter().map(|u| u.hypotheses[0].score).collect();
+    let lists = strict(&[(1, b"u1 a\nu2 b\n", Some(b"u2 tensor(-1.)\n"))], None).unwrap();
+    let scores: Vec<_> = lists.iter().map(|u| u.hypotheses[0].score).collect();
     assert_eq!(scores, [None, Some(-1.0)]);
+}
+
+#[test]
+fn references_beside_the_lists_are_used_unless_they_repeat_the_best_hypotheses() {
+    let with = |text: &str| {
+        let folder = folder(&[(1, b"u a b\nv c\n", None)]).with("text", text.as_bytes());
+        let mut reader = reader(folder, None).unwrap();
+        let lists: Vec<_> = reader.by_ref().map(|list| list.unwrap().reference).collect();
+        (lists, reader.take_notes())
+    };
+    let name = || "in/text".to_owned();
+    let (references, notes) = with("u a x\nv c\nw d\n");
+    assert_eq!(references, [Some("a x".to_owned()), Some("c".to_owned())]);
+    let unused = Note::UnusedReferences { name: name(), count: 1 };
+    assert_eq!(notes, [Note::FoundReferences { name: name() }, unused]);
+    assert_eq!(
+        with("u a b\nv c\n"),
+        (vec![None, None], vec![Note::NotReferences { name: name() }])
+    );
+    assert_eq!(with("x a b\n"), (vec![None, None], vec![]));
 }
 
 #[test]
@@ -63,80 +116,91 @@ fn scores_as_python_prints_them() {
         ("u -7", -7.0),
         ("u\t0.0 ", 0.0),
     ] {
-        let merged = strict(vec![files(1, "u a\n", Some(text))], None).unwrap();
-        assert_eq!(merged.utterances[0].hypotheses[0].score, Some(value), "{text}");
+        let lists = strict(&[(1, b"u a\n", Some(text.as_bytes()))], None).unwrap();
+        assert_eq!(lists[0].hypotheses[0].score, Some(value), "{text}");
     }
 }
 
 #[test]
 fn bad_lines_name_file_line_and_cause() {
+    let first = "in/output.0/1best_recog/";
     for (score, cause) in [
-        ("u tensor(nan)", "1/score:1: score of \"u\" is not a finite number: \"tensor(nan)\""),
-        ("u tensor(-inf)", "1/score:1: score of \"u\" is not a finite number"),
-        ("\nu tensor(-1", "1/score:2: score of \"u\" is not a finite number"),
-        ("u tensor([-1)", "1/score:1: score of \"u\" is not a finite number"),
-        ("u", "1/score:1: score of \"u\" is not a finite number: \"\""),
-        ("u -1\nv -2", "1/score:2: \"v\" has a score but no text at rank 1"),
-        ("u -1\nu -1", "1/score:2: \"u\" stands twice in the scores of rank 1"),
+        ("u tensor(nan)", "score:1: score of \"u\" is not a finite number: \"tensor(nan)\""),
+        ("u tensor(-inf)", "score:1: score of \"u\" is not a finite number"),
+        ("\nu tensor(-1", "score:2: score of \"u\" is not a finite number"),
+        ("u tensor([-1)", "score:1: score of \"u\" is not a finite number"),
+        ("u", "score:1: score of \"u\" is not a finite number: \"\""),
+        ("u -1\nv -2", "score:2: \"v\" has a score but no text at rank 1"),
+        ("u -1\nu -1", "score:2: \"u\" occurs twice in the scores of rank 1"),
     ] {
-        let error = refusal(vec![files(1, "u a\n", Some(score))], None);
-        assert!(error.starts_with(cause), "{score:?}: {error}");
+        let error = refusal(&[(1, b"u a\n", Some(score.as_bytes()))], None);
+        assert!(error.starts_with(&format!("{first}{cause}")), "{score:?}: {error}");
     }
-    let error = refusal(vec![files(1, "u a\nu b\n", None)], None);
-    assert!(error.starts_with("1/text:2: \"u\" stands twice in the texts of rank 1"), "{error}");
-    let error = refusal(vec![files(1, "u a\n", None), files(2, "v a\n", Some("u -1\n"))], None);
-    assert!(error.starts_with("2/score:1: \"u\" has a score but no text at rank 2"), "{error}");
-    let error = refusal(vec![files(1, "u a\n", None)], Some("x a\nx b\n"));
-    assert!(error.starts_with("refs:2: \"x\" stands twice in the references"), "{error}");
+    let error = refusal(&[(1, b"u a\nu b\n", None)], None);
+    let cause = "text:2: \"u\" occurs twice in the texts of rank 1";
+    assert!(error.starts_with(&format!("{first}{cause}")), "{error}");
+    let error = refusal(&[(1, b"u a\n", None), (2, b"v a\n", Some(b"u -1\n"))], None);
+    let cause = "in/output.1/2best_recog/score:1: \"u\" has a score but no text at rank 2";
+    assert!(error.starts_with(cause), "{error}");
+    let error = refusal(&[(1, b"u a\n", None)], Some("x a\nx b\n"));
+    assert!(error.starts_with("refs:2: \"x\" occurs twice in the references"), "{error}");
     for rank in [0, 201] {
-        let error = refusal(vec![files(rank, "u a\n", None)], None);
+        let error = refusal(&[(rank, b"u a\n", None)], None);
         assert!(error.contains(&format!("/text: rank {rank} is outside 1 to 200")), "{error}");
     }
 }
 
 #[test]
 fn bad_lines_can_be_left_out_with_a_count() {
-    let mut count = 0;
-    let ranks = [files(1, "u a\nu b\nv c\n", Some("u -1\nv tensor(nan)\nw -2\n"))];
-    let merged = merge(ranks, Some(Named::new("refs", &b"u one\nu two\n"[..])), |error| {
-        assert!(error.is_line());
-        count += 1;
-        Ok(())
-    })
-    .unwrap();
+    let ranks: [Rank<'_>; 1] = [(1, b"u a\nu b\nv c\n", Some(b"u -1\nv tensor(nan)\nw -2\n"))];
+    let (mut kept, mut count) = (Vec::new(), 0);
+    for item in reader(folder(&ranks), Some("u one\nu two\n")).unwrap() {
+        match item {
+            Ok(utterance) => kept.push(utterance),
+            Err(error) => {
+                assert!(error.is_line());
+                count += 1;
+            }
+        }
+    }
     assert_eq!(count, 4);
-    let kept: Vec<_> = merged.utterances.iter().map(|u| &u.hypotheses[..]).collect();
-    assert_eq!(kept, [[Hypothesis::new("a", Some(-1.0))], [Hypothesis::new("c", None)]]);
-    assert_eq!(merged.utterances[0].reference.as_deref(), Some("one"), "the first one stands");
+    let lists: Vec<_> = kept.iter().map(|u| &u.hypotheses[..]).collect();
+    assert_eq!(lists, [[Hypothesis::new("a", Some(-1.0))], [Hypothesis::new("c", None)]]);
+    assert_eq!(kept[0].reference.as_deref(), Some("one"), "the first one is used");
 }
 
 #[test]
 fn a_damaged_stream_cannot_be_left_out() {
     let whole = gzip(b"u1 a\nu2 b\n");
-    let files = |bytes: &'static [u8]| RankFiles {
-        rank: 1,
-        text: Named::new("text.gz", bytes),
-        score: None,
-    };
-    let whole: &'static [u8] = whole.leak();
-    assert_eq!(merge([files(whole)], None, Err).unwrap().utterances.len(), 2);
-    let error = merge([files(&whole[..whole.len() - 3])], None, |_| Ok(())).unwrap_err();
-    assert!(matches!(error, NbestError::Stream { .. }), "{error}");
+    assert_eq!(strict(&[(1, &whole, None)], None).unwrap().len(), 2);
+    let mut items = reader(folder(&[(1, &whole[..whole.len() - 3], None)]), None).unwrap();
+    let failures: Vec<_> = items.by_ref().filter_map(Result::err).collect();
+    assert!(matches!(failures[..], [NbestError::Stream { .. }]), "{failures:?}");
+    assert!(items.next().is_none());
 }
 
 #[test]
-fn names_of_folders() {
-    assert_eq!((rank_of("1best_recog"), rank_of("10best_recog")), (Some(1), Some(10)));
-    assert_eq!((shard_of("output.1"), shard_of("output.32")), (Some(1), Some(32)));
-    for other in [
-        "best_recog",
-        "+1best_recog",
-        "xbest_recog",
-        "1best",
-        "output.",
-        "output.x",
-        "99999999999999999999best_recog",
-    ] {
-        assert_eq!((rank_of(other), shard_of(other)), (None, None), "{other}");
+fn folders_with_other_names_are_passed_over() {
+    for other in
+        ["best_recog", "+1best_recog", "xbest_recog", "1best", "99999999999999999999best_recog"]
+    {
+        let folder = MemoryFolder::new("in").with(format!("output.1/{other}/text"), &b"u a\n"[..]);
+        let error = reader(folder, None).map(|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with("in: holds no n-best lists; expected"), "{other}: {error}");
     }
+    for other in ["output.", "output.x", "output.+1", "shard.1"] {
+        let folder =
+            MemoryFolder::new("in").with(format!("{other}/1best_recog/text"), &b"u a\n"[..]);
+        assert!(reader(folder, None).is_err(), "{other}");
+    }
+    assert_eq!(reader(folder(&[(10, b"u a\n", None)]), None).unwrap().count(), 1);
+}
+
+#[test]
+fn a_rank_without_a_text_is_named() {
+    let folder = MemoryFolder::new("in").with("1best_recog/score", &b"u -1\n"[..]);
+    let mut items = reader(folder, None).unwrap();
+    let error = items.next().unwrap().unwrap_err();
+    assert!(error.to_string().starts_with("in/1best_recog/text: cannot read: "), "{error}");
+    assert!(items.next().is_none());
 }

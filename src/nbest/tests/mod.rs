@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use super::{JsonLines, NbestError, Utterance};
 
 mod espnet;
+mod formats;
 mod fuzz;
 mod stream;
 mod values;

@@ -31,7 +31,9 @@ fn invalid_values_are_reported_with_key_and_expectation() {
         ("`alpha`", "positive", |c| c["alpha"] = json!(0.0)),
         ("`dropout`", "below 1", |c| c["dropout"] = json!(1.0)),
         ("`training.epochs`", "1 or more", |c| c["training"]["epochs"] = json!(0)),
-        ("`training.epochs`", "invalid type", |c| c["training"]["epochs"] = json!("two")),
+        ("`training.epochs`", "is \"two\"; expected 1 or more", |c| {
+            c["training"]["epochs"] = json!("two");
+        }),
         ("`training.lr`", "[learning_rates]", |c| c["training"]["lr"] = json!(1e-3)),
         ("`training.seed`", "`seeds` of a [[grid]]", |c| c["training"]["seed"] = json!(1)),
         ("`training.epoch`", "batch_tokens", |c| c["training"]["epoch"] = json!(1)),

@@ -61,4 +61,4 @@ export class Trainer {
   free(): void;
 }
 
-export function parseNbest(text: string, name: string): List[];
+export function parseNbest(files: string | [string, string][], name: string, format: string | undefined, references: string | undefined): { lists: List[]; notes: string[] };

@@ -1,0 +1,82 @@
+//! JSON lines, the format that LoRB reads and writes. See [`nbest`](crate::nbest) for the keys.
+
+use std::io::BufRead;
+
+use super::{Glimpse, ListReader, NbestFormat, OpenOptions, Source};
+use crate::nbest::lines::{Lines, UTF8_BOM};
+use crate::nbest::{NbestError, Utterance, parse};
+
+/// The format.
+pub(super) struct Jsonl;
+
+impl NbestFormat for Jsonl {
+    fn name(&self) -> &'static str {
+        "jsonl"
+    }
+
+    fn doc(&self) -> &'static str {
+        "JSON lines: one object per utterance, with id, ref and nbest"
+    }
+
+    fn sniff(&self, glimpse: &Glimpse<'_>) -> bool {
+        let Glimpse::Stream(head) = glimpse else { return false };
+        let head = head.strip_prefix(UTF8_BOM).unwrap_or(head);
+        head.trim_ascii_start().starts_with(b"{")
+    }
+
+    fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
+        let stream = source.into_stream(self.name())?;
+        Ok(Box::new(JsonLines::new(stream.reader, stream.name)))
+    }
+
+    fn example(&self) -> &'static [(&'static str, &'static str)] {
+        &[(
+            "",
+            r#"{"id":"u1","ref":"turn it on","nbest":[{"text":"turn it on","score":-3.2},{"text":"turn on"}]}
+{"id":"u2","nbest":[{"text":"","score":-0.5,"am":-1.5,"lm":-2}],"speaker":"s7"}
+"#,
+        )]
+    }
+}
+
+/// Reads utterances from JSON lines, plain or gzip, one line in memory at a time.
+///
+/// gzip is recognised by its first two bytes, so the file may have any name; it may have several
+/// members. Blank lines are skipped, but counted. A byte order mark is accepted.
+///
+/// An invalid line yields [`NbestError::Line`], after which the iterator can go on with the next
+/// line. A stream that fails yields [`NbestError::Stream`] once and then ends. A gzip file that is cut
+/// short is such a failure; its last, incomplete line is not returned.
+///
+/// ```
+/// use lorb::nbest::JsonLines;
+/// let file = b"{\"id\":\"a\",\"nbest\":[{\"text\":\"yes\"}]}\n{\"id\":\"b\",\"nbest\":[]}\n";
+/// let mut reader = JsonLines::new(&file[..], "lists.jsonl");
+/// assert_eq!(reader.next().unwrap().unwrap().id, "a");
+/// assert!(reader.next().unwrap().unwrap_err().to_string().starts_with("lists.jsonl:2: "));
+/// assert!(reader.next().is_none());
+/// ```
+pub struct JsonLines<R> {
+    lines: Lines<R>,
+}
+
+impl<R: BufRead> JsonLines<R> {
+    /// A reader over `reader`; errors will call it `name`.
+    pub fn new(reader: R, name: impl Into<String>) -> Self {
+        Self { lines: Lines::new(reader, name) }
+    }
+}
+
+impl<R: BufRead> Iterator for JsonLines<R> {
+    type Item = Result<Utterance, NbestError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (line, parsed) = match self.lines.next_line()? {
+            Ok((line, text)) => (line, parse::utterance(text)),
+            Err(error) => return Some(Err(error)),
+        };
+        Some(parsed.map_err(|problem| self.lines.error(line, problem)))
+    }
+}
+
+impl<R: BufRead> ListReader for JsonLines<R> {}

@@ -1,0 +1,195 @@
+//! The formats that lists are read from.
+//!
+//! A format is a file of this folder and a line of [`FORMATS`]. Everything else follows from the
+//! registry: `--format` and its help, detection, the npm package, and the tests that every reader
+//! must pass.
+
+mod espnet;
+mod jsonl;
+
+use std::fmt;
+use std::io;
+
+use super::source::{Folder, Source, Stream};
+use super::{NbestError, Problem, Utterance};
+
+pub use jsonl::JsonLines;
+
+/// The formats, in the order in which detection asks them: the most specific first.
+///
+/// The last one is also what an unknown stream is read as, for the error message that it gives.
+pub static FORMATS: &[&dyn NbestFormat] = &[&espnet::Espnet, &jsonl::Jsonl];
+
+/// A format of N-best lists.
+///
+/// A reader holds one list at a time where the format allows it. It checks what it reads, and gives
+/// scores as natural log-probabilities, higher is better: a format whose scores are costs, or have
+/// another base, is converted by its reader. A score that the file does not hold is `None`.
+pub trait NbestFormat: Sync {
+    /// The name on the command line, such as `jsonl`.
+    fn name(&self) -> &'static str;
+
+    /// One line of help, without a full stop.
+    fn doc(&self) -> &'static str;
+
+    /// For a format of several files, a path that such a folder holds.
+    fn layout(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether a source looks like this format. May be wrong about damaged data, but not about valid
+    /// data of another format.
+    fn sniff(&self, glimpse: &Glimpse<'_>) -> bool;
+
+    /// Opens a source.
+    ///
+    /// # Errors
+    /// The source has the wrong kind (a folder for a file), or cannot be read. Errors of lines come
+    /// from the reader.
+    fn open(&self, source: Source, options: OpenOptions)
+    -> Result<Box<dyn ListReader>, NbestError>;
+
+    /// A small example: files by their paths, or one file with the path `""`. The tests of all
+    /// readers run on it.
+    fn example(&self) -> &'static [(&'static str, &'static str)];
+}
+
+impl fmt::Debug for dyn NbestFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What detection sees of a source.
+pub enum Glimpse<'a> {
+    /// The first bytes of a stream, decompressed.
+    Stream(&'a [u8]),
+    /// A folder.
+    Folder(&'a dyn Folder),
+}
+
+/// What a reader is given beside its source.
+#[derive(Default)]
+pub struct OpenOptions {
+    /// References in a file of their own, for formats that keep them apart: lines of an utterance id
+    /// and its words. Other formats ignore it.
+    pub references: Option<Stream>,
+}
+
+/// The lists of one source.
+///
+/// After an error for which [`NbestError::is_line`] holds, the iterator goes on behind the bad line.
+/// After any other error it ends.
+pub trait ListReader: Iterator<Item = Result<Utterance, NbestError>> {
+    /// What the user should know about the source. Each note is returned once.
+    fn take_notes(&mut self) -> Vec<Note> {
+        Vec::new()
+    }
+}
+
+/// Something that is not an error, but changes what the lists mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// References were found beside the lists.
+    FoundReferences {
+        /// The file.
+        name: String,
+    },
+    /// A file looks like references, but repeats the best hypotheses. It was not used.
+    NotReferences {
+        /// The file.
+        name: String,
+    },
+    /// References that belong to no list.
+    UnusedReferences {
+        /// The file.
+        name: String,
+        /// How many.
+        count: usize,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FoundReferences { name } => write!(f, "references are taken from {name}"),
+            Self::NotReferences { name } => {
+                write!(f, "{name} repeats the best hypotheses, so it holds no references")
+            }
+            Self::UnusedReferences { name, count: 1 } => {
+                write!(f, "{name}: 1 reference has no list")
+            }
+            Self::UnusedReferences { name, count } => {
+                write!(f, "{name}: {count} references have no list")
+            }
+        }
+    }
+}
+
+/// A source that is being read.
+pub struct Opened {
+    /// The format of the source.
+    pub format: &'static dyn NbestFormat,
+    /// Whether the format was detected, rather than named by the caller.
+    pub detected: bool,
+    /// The lists.
+    pub lists: Box<dyn ListReader>,
+}
+
+/// The format of that name.
+#[must_use]
+pub fn format_by_name(name: &str) -> Option<&'static dyn NbestFormat> {
+    FORMATS.iter().copied().find(|format| format.name() == name)
+}
+
+/// Opens a source in the given format, or in the one that it looks like.
+///
+/// ```
+/// use lorb::nbest::{OpenOptions, Source, open};
+/// let file = b"{\"id\":\"a\",\"nbest\":[{\"text\":\"yes\"}]}\n";
+/// let source = Source::stream("lists", &file[..]);
+/// let mut opened = open(source, None, OpenOptions::default()).unwrap();
+/// assert_eq!(opened.format.name(), "jsonl");
+/// assert_eq!(opened.lists.next().unwrap().unwrap().id, "a");
+/// ```
+///
+/// # Errors
+/// As [`NbestFormat::open`], and [`Problem::NoLists`] for a folder of no known format.
+pub fn open(
+    mut source: Source,
+    format: Option<&'static dyn NbestFormat>,
+    options: OpenOptions,
+) -> Result<Opened, NbestError> {
+    let detected = format.is_none();
+    let format = match format {
+        Some(format) => format,
+        None => detect(&mut source)?,
+    };
+    Ok(Opened { format, detected, lists: format.open(source, options)? })
+}
+
+/// The format that a source looks like; the last of [`FORMATS`] for a stream of unknown form.
+///
+/// # Errors
+/// [`Problem::NoLists`] for a folder of no known format; a folder that cannot be read.
+fn detect(source: &mut Source) -> Result<&'static dyn NbestFormat, NbestError> {
+    let recognised = |glimpse: Glimpse<'_>| FORMATS.iter().copied().find(|f| f.sniff(&glimpse));
+    match source {
+        Source::Stream(stream) => {
+            let head = stream.peek();
+            Ok(recognised(Glimpse::Stream(&head)).unwrap_or(FORMATS[FORMATS.len() - 1]))
+        }
+        Source::Folder(folder) => {
+            let name = folder.name("");
+            folder.entries("").map_err(|error| unopened(name.clone(), error))?;
+            let layouts: Vec<&str> = FORMATS.iter().filter_map(|format| format.layout()).collect();
+            let problem = Problem::NoLists { expected: layouts.join(" or ") };
+            recognised(Glimpse::Folder(&**folder)).ok_or(NbestError::Source { name, problem })
+        }
+    }
+}
+
+fn unopened(name: String, error: io::Error) -> NbestError {
+    NbestError::Open { name, error }
+}

@@ -1,0 +1,185 @@
+//! What every format of the registry must do, on its own example.
+
+use std::collections::BTreeSet;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::super::{
+    FORMATS, MemoryFolder, NbestError, NbestFormat, OpenOptions, Opened, Source, Utterance, open,
+};
+use super::fuzz::mutate;
+use super::{GOOD, gzip};
+
+type Files = Vec<(&'static str, Vec<u8>)>;
+
+fn example(format: &dyn NbestFormat) -> Files {
+    format.example().iter().map(|(path, text)| (*path, text.as_bytes().to_vec())).collect()
+}
+
+fn source(files: &Files) -> Source {
+    match &files[..] {
+        [("", bytes)] => Source::stream("in", std::io::Cursor::new(bytes.clone())),
+        files => {
+            let folder = MemoryFolder::new("in");
+            let add = |folder: MemoryFolder, (path, bytes): &(&str, Vec<u8>)| {
+                folder.with(*path, bytes.as_slice())
+            };
+            Source::folder(files.iter().fold(folder, add))
+        }
+    }
+}
+
+fn detect(files: &Files) -> Result<Opened, NbestError> {
+    open(source(files), None, OpenOptions::default())
+}
+
+fn read(files: &Files) -> Vec<Utterance> {
+    detect(files).unwrap().lists.map(Result::unwrap).collect()
+}
+
+#[test]
+fn names_are_unique_and_do_not_collide_with_auto() {
+    let names: BTreeSet<&str> = FORMATS.iter().map(|format| format.name()).collect();
+    assert_eq!(names.len(), FORMATS.len());
+    assert!(!names.contains("auto"));
+    for format in FORMATS {
+        assert!(!format.doc().is_empty() && !format.doc().ends_with('.'), "{}", format.name());
+        let is_folder = !format.example()[0].0.is_empty();
+        assert_eq!(format.layout().is_some(), is_folder, "{}", format.name());
+    }
+}
+
+#[test]
+fn each_example_is_detected_and_read() {
+    for &format in FORMATS {
+        let files = example(format);
+        let opened = detect(&files).unwrap();
+        assert_eq!(opened.format.name(), format.name());
+        assert!(opened.detected);
+        let lists = read(&files);
+        assert!(lists.len() > 1, "{format:?}: the example should hold several lists");
+        assert!(lists.iter().any(|u| u.hypotheses.len() > 1), "{format:?}");
+        // Named, it gives the same.
+        let named = open(source(&files), Some(format), OpenOptions::default()).unwrap();
+        assert!(!named.detected);
+        assert_eq!(named.lists.map(Result::unwrap).collect::<Vec<_>>(), lists);
+    }
+}
+
+#[test]
+fn gzip_changes_nothing() {
+    for &format in FORMATS {
+        let plain = example(format);
+        let packed = plain.iter().map(|(path, bytes)| (*path, gzip(bytes))).collect();
+        assert_eq!(detect(&packed).unwrap().format.name(), format.name());
+        assert_eq!(read(&packed), read(&plain));
+    }
+}
+
+#[test]
+fn the_wrong_kind_of_source_is_refused() {
+    for &format in FORMATS {
+        let (other, expected) = if format.layout().is_some() {
+            (vec![("", GOOD.as_bytes().to_vec())], "in: is a file; the format ")
+        } else {
+            (vec![("a", GOOD.as_bytes().to_vec())], "in: is a folder; the format ")
+        };
+        let opened = open(source(&other), Some(format), OpenOptions::default());
+        let error = opened.map(|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with(expected) && error.contains(format.name()), "{error}");
+    }
+}
+
+#[test]
+fn damaged_examples_never_panic_and_errors_name_the_file() {
+    let mut rng = ChaCha8Rng::seed_from_u64(23);
+    for &format in FORMATS {
+        let (mut accepted, mut refused) = (0, 0);
+        for round in 0..10_000 {
+            let mut files = example(format);
+            for (_, bytes) in &mut files {
+                mutate(&mut rng, bytes);
+                if round % 4 == 0 {
+                    *bytes = gzip(bytes);
+                }
+            }
+            let opened = open(source(&files), Some(format), OpenOptions::default());
+            let Ok(opened) = opened else { continue };
+            for item in opened.lists {
+                match item {
+                    Ok(utterance) => {
+                        assert!(!utterance.id.is_empty() && !utterance.hypotheses.is_empty());
+                        accepted += 1;
+                    }
+                    Err(error) => {
+                        let text = error.to_string();
+                        assert!(
+                            (text.starts_with("in:") || text.starts_with("in/"))
+                                && !text.contains('\n'),
+                            "{text}"
+                        );
+                        refused += 1;
+                    }
+                }
+            }
+        }
+        assert!(accepted > 1000 && refused > 1000, "{format:?}: {accepted} {refused}");
+    }
+}
+
+#[test]
+fn what_no_format_recognises() {
+    // A stream is read as JSON lines, whose errors say what is wrong with it.
+    let text = vec![("", b"u1 hello\n".to_vec())];
+    let opened = detect(&text).unwrap();
+    assert_eq!(opened.format.name(), "jsonl");
+    let error = opened.lists.map(Result::unwrap_err).next().unwrap().to_string();
+    assert!(error.starts_with("in:1: not valid JSON"), "{error}");
+    let folder = vec![("notes.txt", Vec::new()), ("sub/a", Vec::new())];
+    let error = detect(&folder).map(|_| ()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("in: holds no n-best lists; expected a file, or a folder"),
+        "{error}"
+    );
+}
+
+#[test]
+fn detection_takes_nothing_from_the_stream() {
+    let line = format!("{GOOD}\n");
+    // Longer than what detection looks at.
+    let text = line.repeat(1000).into_bytes();
+    for bytes in [text.clone(), gzip(&text)] {
+        assert_eq!(read(&vec![("", bytes)]).len(), 1000);
+    }
+    // A byte order mark and blank lines before the first list.
+    let marked = [b"\xef\xbb\xbf\n \n".as_slice(), line.as_bytes()].concat();
+    assert_eq!(read(&vec![("", marked)]).len(), 1);
+    assert_eq!(read(&vec![("", Vec::new())]).len(), 0);
+}
+
+#[test]
+fn a_failure_while_looking_is_reported_by_the_reader() {
+    let packed = gzip(format!("{GOOD}\n").repeat(500).as_bytes());
+    let cut = vec![("", packed[..packed.len() / 2].to_vec())];
+    let failures: Vec<_> = detect(&cut).unwrap().lists.filter_map(Result::err).collect();
+    assert!(matches!(failures[..], [NbestError::Stream { .. }]), "{failures:?}");
+    struct Broken(usize);
+    impl std::io::Read for Broken {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0 += 1;
+            if self.0 > 1 {
+                return Err(std::io::Error::other("the disk is on fire"));
+            }
+            let line = format!("{GOOD}\n");
+            buffer[..line.len()].copy_from_slice(line.as_bytes());
+            Ok(line.len())
+        }
+    }
+    let source = Source::stream("in", std::io::BufReader::new(Broken(0)));
+    let items: Vec<_> = open(source, None, OpenOptions::default()).unwrap().lists.collect();
+    assert!(items[0].is_ok());
+    let error = items[1].as_ref().unwrap_err().to_string();
+    assert_eq!(error, "in: cannot be read after line 1: the disk is on fire");
+    assert_eq!(items.len(), 2);
+}
