@@ -69,9 +69,9 @@ from_peft "$base" --pattern '.*layer\.[0-3]\..*(key|intermediate\.dense)'
 
 distil=tests/golden/distil
 echo "== DistilBERT: LoRB's adapter in PEFT"
-to_peft "$distil" --lr 3e-2 --lora-target-modules query,value
-to_peft "$distil" --lr 3e-2 --lora-target-modules all-linear
-to_peft "$distil" --lr 3e-2 --method dora
+to_peft "$distil" --lr 1e-2 --lora-target-modules query,value
+to_peft "$distil" --lr 1e-2 --lora-target-modules all-linear
+to_peft "$distil" --lr 1e-2 --method dora
 to_peft "$distil" --lr 5e-2 --method adalora
 
 echo "== DistilBERT: PEFT's adapter in LoRB"

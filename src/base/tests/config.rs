@@ -33,24 +33,6 @@ fn missing_values_take_berts_defaults() {
 }
 
 #[test]
-fn other_architectures_are_rejected_with_the_reason() {
-    for name in ["roberta", "albert", "electra", "deberta-v2", "modernbert", "mpnet", "gpt2", "new"]
-    {
-        let error = with("model_type", Some(name.into())).unwrap_err();
-        assert!(
-            matches!(&error, BaseError::Architecture { model_type, .. } if model_type == name),
-            "{error}"
-        );
-        let message = error.to_string();
-        assert!(message.contains(name), "{message}");
-        assert!(
-            message.ends_with(r#"Use a base of model_type "bert" or "distilbert""#),
-            "{message}"
-        );
-    }
-}
-
-#[test]
 fn every_invalid_value_is_reported_with_its_key() {
     let cases = [
         ("hidden_act", Some("gelu_new".into())),
