@@ -54,6 +54,7 @@ struct Output<'a> {
     adapter: Option<String>,
     weights: Option<Weights>,
     invalid_lines: u64,
+    unused_references: u64,
     truncated_hypotheses: u64,
     #[serde(flatten)]
     report: &'a Report,
@@ -113,6 +114,7 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
         adapter: args.adapter.as_ref().map(|path| path.display().to_string()),
         weights: rescoring.as_ref().map(|(_, weights)| *weights),
         invalid_lines: input.skipped,
+        unused_references: input.unused_references,
         truncated_hypotheses: rescoring.as_ref().map_or(0, |(engine, _)| engine.truncated),
         report: &report,
     };

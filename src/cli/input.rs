@@ -36,6 +36,8 @@ pub struct Utterances {
     bytes_read: Arc<AtomicU64>,
     /// Invalid lines skipped.
     pub skipped: u64,
+    /// References that belong to no list.
+    pub unused_references: u64,
     /// The first of them.
     pub first_skipped: Option<String>,
 }
@@ -64,6 +66,7 @@ impl Utterances {
             begun: false,
             reading: reading.clone(),
             skipped: 0,
+            unused_references: 0,
             first_skipped: None,
         })
     }
@@ -79,7 +82,12 @@ impl Utterances {
                 continue;
             };
             let item = current.lists.next();
-            current.lists.take_notes().iter().for_each(print_note);
+            for note in current.lists.take_notes() {
+                if let Note::UnusedReferences { count, .. } = note {
+                    self.unused_references += count as u64;
+                }
+                print_note(&note);
+            }
             match item {
                 Some(Ok(utterance)) => {
                     self.begun = true;

@@ -186,6 +186,11 @@ fn espnet_directories_are_read_with_their_references() {
     assert_eq!(sandbox.run("eval decode --references refs --format espnet").done(), given);
     let inspected = sandbox.run("inspect decode").done();
     assert!(inspected.contains("format                   espnet (ESPnet"), "{inspected}");
+    sandbox.write("more", "u1 turn off the light\nu2 play\nu3 stop\n");
+    let run = sandbox.run("eval --json decode --references more");
+    assert!(run.stderr.contains("note: more: 2 references have no list"), "{}", run.stderr);
+    let report: serde_json::Value = serde_json::from_str(&run.done()).unwrap();
+    assert_eq!((&report["unused_references"], &report["utterances"]), (&2.into(), &1.into()));
     let output = sandbox.run(&format!("{RESCORE} decode/logdir")).done();
     assert_eq!(lines(&output)[0]["nbest"].as_array().unwrap().len(), 2);
     // A `text` beside it may hold references, or the recogniser's own choice.
