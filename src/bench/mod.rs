@@ -1,36 +1,33 @@
 //! How fast a device computes the model, and how near that is to what the device can do.
 //!
-//! [`Bench`] holds a base, an adapter and a batch of synthetic lists. It measures the device's own
-//! rates, a training step and a rescoring pass, and single operations, and sets each beside the
-//! work that was counted for it. The clock is the caller's.
+//! [`Bench`] holds a base, an adapter and a batch of synthetic lists. It measures the device's own rates, a
+//! training step and a rescoring pass, and single operations, and compares each with the work that was counted
+//! while it ran: see [`record`](crate::ops::record). The caller provides the clock.
 //!
 //! | file | what |
 //! |---|---|
 //! | `shape` | bases of random numbers in the sizes of known ones |
 //! | `lists` | synthetic lists |
-//! | `op` | which operations a pass consists of |
-//! | `cost` | floating-point operations and bytes of each |
 //! | `timing` | how often something is run, and which time counts |
 //! | `rates` | copy bandwidth and product rate of a device |
 //! | `steps` | a training step and a rescoring pass |
-//! | `kernels`, `operands` | single operations |
+//! | `kernels` | single operations |
 //! | `report` | what came of it |
 
-mod cost;
 mod error;
 mod kernels;
 mod lists;
-mod op;
-mod operands;
 mod rates;
 mod report;
 mod shape;
 mod steps;
 mod timing;
 
-pub use cost::Cost;
+#[cfg(test)]
+mod tests;
+
 pub use error::BenchError;
-pub use op::{LowRank, Op, Product, Sizes, Source, rescoring, training};
+pub use kernels::Step;
 pub use report::{Compared, KernelReport, Measured, Rates, Timed};
 pub use shape::{Shape, random_weights};
 pub use timing::{Clock, Timing};
@@ -42,6 +39,7 @@ use crate::methods::LoraConfig;
 use crate::model::{Adapter, Encoder, PackedBatch, TrainableTensors};
 use crate::ops::{Precision, wgsl};
 use crate::train::{TrainConfig, TrainData};
+use rates::Composed;
 
 /// Seed of all that is drawn: two runs compute with the same numbers.
 const SEED: u64 = 7;
@@ -66,10 +64,18 @@ pub struct BenchInputs<'a> {
     pub seconds: f64,
 }
 
+/// Sizes of a packed batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Tokens of all sequences, T.
+    pub tokens: usize,
+    /// Sequences, S.
+    pub sequences: usize,
+}
+
 /// A base, an adapter and a batch on a device, ready to be measured.
 pub struct Bench<'a> {
     base: BertConfig,
-    precision: Precision,
     encoder: Encoder,
     lora: LoraConfig,
     adapter: Adapter,
@@ -104,7 +110,6 @@ impl<'a> Bench<'a> {
         let compare = ours && precision == Precision::F32;
         Ok(Self {
             base,
-            precision,
             encoder,
             lora,
             adapter,
@@ -139,15 +144,6 @@ impl<'a> Bench<'a> {
     /// Sizes of the batch.
     #[must_use]
     pub fn sizes(&self) -> Sizes {
-        Sizes::of(&self.batch)
-    }
-
-    fn training_ops(&self) -> Vec<Op> {
-        let (lora, parameters) = (&self.lora, self.adapter.layout.len());
-        training(&self.base, lora, self.precision, self.sizes(), self.lists(), parameters)
-    }
-
-    fn rescoring_ops(&self) -> Vec<Op> {
-        rescoring(&self.base, &self.lora, self.precision, self.sizes())
+        Sizes { tokens: self.batch.len(), sequences: self.batch.sequences() }
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::cost::Cost;
 use super::timing::Timing;
+use crate::ops::record::Cost;
 
 /// The device's own rates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -107,4 +107,10 @@ pub struct KernelReport {
     /// Time of the latter divided by that of the former.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub composed_over_lorb: Option<f64>,
+}
+
+impl KernelReport {
+    pub(super) fn cost(&self) -> Cost {
+        Cost { flops: self.flops, bytes: self.bytes }
+    }
 }

@@ -2,22 +2,22 @@
 
 use burn::tensor::Tensor;
 
-use super::cost::Cost;
-use super::op::Op;
 use super::rates::Composed;
 use super::report::{Compared, Measured, Rates, Timed};
 use super::timing::{self, Timing, WARM_UP};
 use super::{Bench, BenchError};
 use crate::model::{TrainableTensors, read, score_sequences};
+use crate::ops::record::{Cost, Recording};
 use crate::ops::{end_to_end, wgsl};
 use crate::train::{self, AdamW, Moments, Pass};
 
 /// Learning rate of the steps: small, so that many of them change little.
 const RATE: f64 = 1e-5;
 
-/// A step's time, and what was seen beside it.
+/// A step's time, and what else was seen of it.
 struct Seen {
     timing: Timing,
+    cost: Cost,
     dispatches: u64,
     device_bytes: Option<u64>,
 }
@@ -32,7 +32,7 @@ impl Bench<'_> {
             return Err(BenchError::Merged);
         }
         let (lorb, composed) = self.both(self.training_step(), self.training_step()).await?;
-        Ok(self.compared(&self.training_ops(), rates, &lorb, composed.as_ref()))
+        Ok(self.compared(rates, &lorb, composed.as_ref()))
     }
 
     /// Times rescoring passes over the batch, until its scores are read, with the adapter merged into the
@@ -41,17 +41,22 @@ impl Bench<'_> {
     /// # Errors
     /// [`BenchError`] when the device fails or gives what is no number.
     pub async fn rescoring(&mut self, rates: &Rates) -> Result<Compared, BenchError> {
+        self.merge();
+        let (lorb, composed) = self.both(self.rescoring_pass(), self.rescoring_pass()).await?;
+        Ok(self.compared(rates, &lorb, composed.as_ref()))
+    }
+
+    /// Merges the adapter into the base, where it is not merged yet.
+    pub(super) fn merge(&mut self) {
         if self.merged.is_none() {
             let trainable =
                 TrainableTensors::new(&self.base, &self.adapter, &self.encoder.device());
             let (encoder, trainable) = self.encoder.clone().merged(trainable);
             (self.encoder, self.merged) = (encoder, Some(trainable));
         }
-        let (lorb, composed) = self.both(self.rescoring_pass(), self.rescoring_pass()).await?;
-        Ok(self.compared(&self.rescoring_ops(), rates, &lorb, composed.as_ref()))
     }
 
-    fn training_step(&self) -> impl AsyncFnMut() -> Result<(), BenchError> {
+    pub(super) fn training_step(&self) -> impl AsyncFnMut() -> Result<(), BenchError> {
         let device = self.encoder.device();
         let pass = Pass {
             encoder: &self.encoder,
@@ -78,7 +83,7 @@ impl Bench<'_> {
         }
     }
 
-    fn rescoring_pass(&self) -> impl AsyncFnMut() -> Result<(), BenchError> {
+    pub(super) fn rescoring_pass(&self) -> impl AsyncFnMut() -> Result<(), BenchError> {
         let Some(trainable) = &self.merged else { unreachable!("merged by the caller") };
         let (sequences, tokens) = (&self.data.sequences, self.sizes().tokens);
         async move || {
@@ -116,30 +121,28 @@ impl Bench<'_> {
         let device = self.encoder.device();
         device.memory_cleanup();
         let (mut dispatches, mut device_bytes, start) = (0, None, (self.clock)());
+        let mut cost = Cost::default();
         for _ in 0..WARM_UP {
             let before = wgsl::dispatches();
+            let recording = Recording::begin(false);
             step().await?;
             dispatches = wgsl::dispatches() - before;
+            cost = recording.end().iter().map(|ran| ran.operation.cost.times(ran.count)).sum();
             let held = device.memory_pool_usage().map(|usage| usage.bytes_reserved);
             device_bytes = device_bytes.max(held);
         }
         let seconds = ((self.clock)() - start) / WARM_UP as f64;
         Ok(Seen {
             timing: Timing { seconds, least: seconds, repeats: 0 },
+            cost,
             dispatches,
             device_bytes,
         })
     }
 
-    fn compared(
-        &self,
-        ops: &[Op],
-        rates: &Rates,
-        lorb: &Seen,
-        composed: Option<&Seen>,
-    ) -> Compared {
-        let sizes = self.sizes();
-        let cost: Cost = ops.iter().map(|op| op.cost(&self.base, sizes)).sum();
+    /// Either is compared with the work of LoRB's own step.
+    fn compared(&self, rates: &Rates, lorb: &Seen, composed: Option<&Seen>) -> Compared {
+        let (sizes, cost) = (self.sizes(), lorb.cost);
         let measured = |seen: &Seen| Measured {
             timed: Timed::new(seen.timing, cost, rates),
             hypotheses_s: sizes.sequences as f64 / seen.timing.seconds,

@@ -5,7 +5,8 @@ use std::time::Instant;
 use clap::Args;
 use lorb::base::BertConfig;
 use lorb::bench::{
-    Bench, BenchError, BenchInputs, Compared, KernelReport, Rates, Shape, Sizes, random_weights,
+    Bench, BenchError, BenchInputs, Compared, KernelReport, Rates, Shape, Sizes, Step,
+    random_weights,
 };
 
 use lorb::device::{SelectedKind, use_cooperative_matrices};
@@ -161,9 +162,18 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     let rates = pollster::block_on(bench.rates()).map_err(|error| fault(&error))?;
     say("measuring training");
     let training = pollster::block_on(bench.training(&rates)).map_err(|error| fault(&error))?;
+    // The operations of training before rescoring, which merges the adapter into the base.
+    let mut operations = args.kernels.then(Vec::new);
+    if let Some(operations) = &mut operations {
+        say("measuring the operations of training");
+        kernels(&mut bench, Step::Training, &rates, operations, quiet)?;
+    }
     say("measuring rescoring");
     let rescoring = pollster::block_on(bench.rescoring(&rates)).map_err(|error| fault(&error))?;
-    let kernels = args.kernels.then(|| kernels(&bench, &rates, quiet)).transpose()?;
+    if let Some(operations) = &mut operations {
+        say("measuring the operations of rescoring");
+        kernels(&mut bench, Step::Rescoring, &rates, operations, quiet)?;
+    }
 
     let Sizes { tokens, sequences: hypotheses, .. } = bench.sizes();
     let lora = bench.lora();
@@ -186,7 +196,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
         recompute: args.recompute,
         training,
         rescoring,
-        kernels,
+        kernels: operations,
     };
     if args.json {
         let json = serde_json::to_string_pretty(&report)
@@ -196,19 +206,23 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     output::print(&bench_table::text(&report))
 }
 
-fn kernels(bench: &Bench<'_>, rates: &Rates, quiet: bool) -> Result<Vec<KernelReport>, CliError> {
-    if !quiet {
-        eprintln!("measuring single operations");
-    }
+/// Times the operations of a step, and adds them to those of the other.
+fn kernels(
+    bench: &mut Bench<'_>,
+    step: Step,
+    rates: &Rates,
+    operations: &mut Vec<KernelReport>,
+    quiet: bool,
+) -> Result<(), CliError> {
     let mut meter = Meter::new(quiet, None);
     let mut done = 0;
     let progress = |name: &str| {
         done += 1;
         meter.update(done, || name.to_owned());
     };
-    let reports = pollster::block_on(bench.kernels(rates, progress));
+    let measured = pollster::block_on(bench.kernels(step, rates, operations, progress));
     meter.finish();
-    reports.map_err(|error| fault(&error))
+    measured.map_err(|error| fault(&error))
 }
 
 fn base_report(name: String, args: &BenchArgs, config: &BertConfig) -> BaseReport {

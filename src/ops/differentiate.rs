@@ -5,9 +5,13 @@
 //! the base weight of an adapted linear layer, it panics if that tensor is tracked, because the gradient would silently
 //! be missing.
 
-use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
+use burn::backend::autodiff::{
+    Autodiff, NodeId, checkpoint::strategy::CheckpointStrategy, grads::Gradients,
+};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend};
+
+use super::{Kernels, record};
 
 /// Declares a backward step: its name, its number of parents, its saved state, and the body, which receives the
 /// output's gradient, the saved state, the parents and the registry of gradients. The backend is `B`.
@@ -20,10 +24,11 @@ macro_rules! backward_step {
             fn backward(
                 self,
                 ops: burn::backend::autodiff::ops::Ops<Self::State, $n>,
-                $grads: &mut burn::backend::autodiff::grads::Gradients,
+                gradients: &mut burn::backend::autodiff::grads::Gradients,
                 _checkpointer: &mut burn::backend::autodiff::checkpoint::base::Checkpointer,
             ) {
-                let $grad = $grads.consume::<B>(&ops.node);
+                let $grad = gradients.consume::<B>(&ops.node);
+                let $grads = &mut $crate::ops::differentiate::GradientSink(gradients);
                 let ($saved, $parents) = (ops.state, ops.parents);
                 $body
             }
@@ -32,6 +37,21 @@ macro_rules! backward_step {
 }
 
 pub(in crate::ops) use backward_step;
+
+/// Where a backward step registers the gradients of its parents.
+pub(in crate::ops) struct GradientSink<'a>(pub &'a mut Gradients);
+
+impl GradientSink<'_> {
+    /// Adds to the gradient of a parent.
+    pub(in crate::ops) fn register<B: Kernels>(
+        &mut self,
+        parent: NodeId,
+        gradient: FloatTensor<B>,
+    ) {
+        record::gradient::<B>(parent, &gradient);
+        self.0.register::<B>(parent, gradient);
+    }
+}
 
 pub(in crate::ops) type Tracked<B, C> = FloatTensor<Autodiff<B, C>>;
 

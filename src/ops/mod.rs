@@ -11,6 +11,7 @@
 //! - `step.rs`: the backward step of `Autodiff`; small families have it in `mod.rs`.
 //! - `composed.rs`: the operation composed of burn's own tensor operations; small families have it in `mod.rs`. The
 //!   module `composed` lists its uses.
+//! - `cost.rs`: the counted work of a call, from its arguments, see [`record`]; small families have it in `mod.rs`.
 //! - `tests.rs`: compares all implementations.
 //!
 //! Shared code is in `cpu`, `wgsl`, `composed`, `differentiate`, `operands` and `saved`, and shared test code in
@@ -37,6 +38,7 @@ mod cpu;
 mod differentiate;
 mod operands;
 pub mod probe;
+pub mod record;
 mod saved;
 mod segments;
 mod weights;
@@ -62,18 +64,18 @@ pub use segments::Segments;
 pub use weights::{Precision, Storage, Weights};
 
 pub(crate) use adamw::AdamWKernels;
-pub(crate) use attention::{Attention, AttentionKernels, AttentionSaved, ClsAttentionSaved};
+pub(crate) use attention::{Attention, AttentionKernels};
 pub(crate) use cls_rows::{ClsRows, ClsRowsKernels};
 pub(crate) use correlation::{Correlation, CorrelationKernels};
 pub(crate) use embed::Embed;
 pub(crate) use flat_vector::{FlatVector, FlatVectorKernels};
 pub(crate) use gelu::{Gelu, GeluKernels};
-pub(crate) use layer_norm::{AddLayerNormInputs, LayerNorm, LayerNormKernels, LayerNormSaved};
-pub(crate) use linear::{Linear, LinearInputs, LinearKernels};
+pub(crate) use layer_norm::{LayerNorm, LayerNormKernels};
+pub(crate) use linear::{Linear, LinearKernels};
 pub(crate) use list_loss::{ListLoss, ListLossKernels};
-pub(crate) use lora::{LoraBackward, LoraGradInputs, LoraInputs, LoraLinear, LoraLinearKernels};
-pub(crate) use saved::SavedInput;
-pub(crate) use score_head::{ScoreHead, ScoreHeadInputs, ScoreHeadKernels};
+pub(crate) use lora::{LoraLinear, LoraLinearKernels};
+pub(crate) use record::Recorded;
+pub(crate) use score_head::{ScoreHead, ScoreHeadKernels};
 
 /// Declares a trait that combines the given ones.
 macro_rules! all_of {
@@ -91,8 +93,8 @@ all_of! {
 
 all_of! {
     /// Forward passes for training and gradients: on `Cube` and `Flex`.
-    Kernels: ModelOps AdamWKernels AttentionKernels ClsRowsKernels CorrelationKernels FlatVectorKernels GeluKernels
-        LayerNormKernels LinearKernels ListLossKernels LoraLinearKernels ScoreHeadKernels
+    Kernels: Recorded ModelOps AdamWKernels AttentionKernels ClsRowsKernels CorrelationKernels FlatVectorKernels
+        GeluKernels LayerNormKernels LinearKernels ListLossKernels LoraLinearKernels ScoreHeadKernels
 }
 
 /// All cases of the probe.

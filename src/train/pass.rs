@@ -15,7 +15,7 @@ use super::objective::{ListBatch, ListView};
 use super::settings::TrainConfig;
 use crate::base::BertConfig;
 use crate::model::{Encoder, Forward, Method, PackedBatch, Stages, TrainableTensors};
-use crate::ops::Activations;
+use crate::ops::{Activations, record};
 
 /// What every batch of a run has in common.
 #[derive(Clone, Copy, Debug)]
@@ -194,7 +194,7 @@ fn by_layer(
     let mut inputs = Vec::with_capacity(last - lowest);
     for layer in lowest..last {
         inputs.push(x.clone());
-        x = run(layer, x, trainable);
+        x = record::repeated(|| run(layer, x, trainable));
     }
     // A layer's input is differentiated where a layer below wants to know, or the embeddings do.
     let start = |layer: usize, x: Tensor<2>| {

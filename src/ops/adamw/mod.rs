@@ -10,9 +10,10 @@ mod composed;
 pub(in crate::ops) mod tests;
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
+use burn::backend::{Backend, Dispatch, ExtensionType, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
+use super::record::{self, Cost, Operation, Sample};
 pub use settings::{AdamW, AdamWStep};
 pub(in crate::ops) use wgsl::cases;
 
@@ -67,11 +68,27 @@ pub fn adamw(state: AdamWState, g: Tensor<1>, step: AdamWStep) -> (AdamWState, T
         first: state.first.into_dispatch(),
         second: state.second.into_dispatch(),
     };
-    let OptimizerUpdate { state, norm } = Dispatch::adamw(state, g.into_dispatch(), step);
-    let state = AdamWState {
-        parameters: Tensor::from_dispatch(state.parameters),
-        first: Tensor::from_dispatch(state.first),
-        second: Tensor::from_dispatch(state.second),
-    };
-    (state, Tensor::from_dispatch(norm))
+    record::run(
+        (state, g.into_dispatch()),
+        |(_, g)| {
+            let parameters = g.shape().num_elements();
+            let cost = Cost::new(0, 8 * parameters);
+            Operation::new("clipping, AdamW", format!("[{parameters}]"), cost).not_composable()
+        },
+        move |(state, g)| {
+            let OptimizerUpdate { state, norm } = Dispatch::adamw(state, g, step);
+            let state = AdamWState {
+                parameters: Tensor::from_dispatch(state.parameters),
+                first: Tensor::from_dispatch(state.first),
+                second: Tensor::from_dispatch(state.second),
+            };
+            (state, Tensor::from_dispatch(norm))
+        },
+    )
+}
+
+impl Sample for (AdamWState, Tensor<1>) {
+    fn sample(self) -> Tensor<2> {
+        self.0.parameters.sample()
+    }
 }

@@ -1,6 +1,7 @@
 //! Multi-head attention within the segments of a packed batch, for all rows or only for the first of each segment.
 
 mod composed;
+mod cost;
 mod cpu;
 mod probe;
 mod step;
@@ -13,8 +14,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::Tensor;
 
-use super::Segments;
 use super::operands::operands;
+use super::{Segments, record};
 pub(in crate::ops) use probe::cases;
 pub use wgsl::WIDEST_HEAD;
 
@@ -125,15 +126,22 @@ pub(crate) trait AttentionKernels: Backend {
 
 /// Attention of all rows: `qkv [T, 3H]` is query, key and value concatenated; returns `[T, H]`.
 pub fn attention(qkv: Tensor<2>, segments: &Segments, heads: usize) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::packed_attention(qkv.into_dispatch(), segments.clone(), heads))
+    record::run(
+        (qkv.into_dispatch(), segments.clone()),
+        |(qkv, segments)| cost::forward::<Dispatch>(qkv, segments, heads, false),
+        move |(qkv, segments)| -> Tensor<2> {
+            Tensor::from_dispatch(Dispatch::packed_attention(qkv, segments, heads))
+        },
+    )
 }
 
 /// Attention of one query per segment, `q [S, H]`, to keys and values `kv [T, 2H]`; returns `[S, H]`.
 pub fn attention_cls(q: Tensor<2>, kv: Tensor<2>, segments: &Segments, heads: usize) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::attention_cls(
-        q.into_dispatch(),
-        kv.into_dispatch(),
-        segments.clone(),
-        heads,
-    ))
+    record::run(
+        (q.into_dispatch(), kv.into_dispatch(), segments.clone()),
+        |(q, kv, _)| cost::cls_forward::<Dispatch>(q, kv, heads, false),
+        move |(q, kv, segments)| -> Tensor<2> {
+            Tensor::from_dispatch(Dispatch::attention_cls(q, kv, segments, heads))
+        },
+    )
 }

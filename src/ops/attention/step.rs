@@ -7,18 +7,22 @@ use burn::backend::autodiff::{
 };
 use burn::backend::tensor::FloatTensor;
 
-use super::{Attention, AttentionForward, AttentionSaved, ClsAttentionSaved};
+use super::{Attention, AttentionForward, AttentionSaved, ClsAttentionSaved, cost};
 use crate::ops::differentiate::backward_step;
-use crate::ops::{Kernels, Segments};
+use crate::ops::{Kernels, Segments, record};
 
 backward_step!(AttentionStep<1>, AttentionSaved<B>, |g, saved, [to], grads| {
     if let Some(to) = to {
-        grads.register::<B>(to.id, B::packed_attention_backward(g, saved));
+        let operation = |(_, saved): &(_, AttentionSaved<B>)| saved.operation();
+        let grad =
+            record::run((g, saved), operation, |(g, saved)| B::packed_attention_backward(g, saved));
+        grads.register::<B>(to.id, grad);
     }
 });
 
 backward_step!(AttentionClsStep<2>, ClsAttentionSaved<B>, |g, saved, [to_q, to_kv], grads| {
-    let by = B::attention_cls_backward(g, saved);
+    let operation = |(_, saved): &(_, ClsAttentionSaved<B>)| saved.operation();
+    let by = record::run((g, saved), operation, |(g, saved)| B::attention_cls_backward(g, saved));
     if let Some(q) = to_q {
         grads.register::<B>(q.id, by.q);
     }
@@ -37,8 +41,11 @@ impl<B: Kernels, C: CheckpointStrategy> Attention for Autodiff<B, C> {
         let qkv = qkv.into_primitive();
         match AttentionStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let AttentionForward { out, log_sums } =
-                    B::packed_attention_forward(qkv.clone(), segments.clone(), heads);
+                let AttentionForward { out, log_sums } = record::run(
+                    (qkv.clone(), segments.clone()),
+                    |(qkv, segments)| cost::forward::<B>(qkv, segments, heads, true),
+                    move |(qkv, segments)| B::packed_attention_forward(qkv, segments, heads),
+                );
                 let y = out.clone();
                 step.finish(AttentionSaved { qkv, out, log_sums, segments, heads }, y)
             }
@@ -56,8 +63,11 @@ impl<B: Kernels, C: CheckpointStrategy> Attention for Autodiff<B, C> {
         let (q, kv) = (q.into_primitive(), kv.into_primitive());
         match AttentionClsStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let AttentionForward { out, log_sums } =
-                    B::attention_cls_forward(q.clone(), kv.clone(), segments.clone(), heads);
+                let AttentionForward { out, log_sums } = record::run(
+                    (q.clone(), kv.clone(), segments.clone()),
+                    |(q, kv, _)| cost::cls_forward::<B>(q, kv, heads, true),
+                    move |(q, kv, segments)| B::attention_cls_forward(q, kv, segments, heads),
+                );
                 let y = out.clone();
                 step.finish(ClsAttentionSaved { q, kv, out, log_sums, segments, heads }, y)
             }

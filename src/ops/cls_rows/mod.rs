@@ -17,7 +17,8 @@ use burn::tensor::{Shape, Tensor};
 
 use super::composed::{float_dtype, indices};
 use super::differentiate::backward_step;
-use super::{Kernels, Segments};
+use super::record::{Cost, Operation};
+use super::{Kernels, Segments, record};
 pub(in crate::ops) use wgsl::cases;
 
 /// Gathering.
@@ -36,7 +37,13 @@ pub(crate) trait ClsRowsKernels: Backend {
 
 backward_step!(GatherClsStep<1>, Segments, |g, segments, [to], grads| {
     if let Some(to) = to {
-        grads.register::<B>(to.id, B::scatter_cls(g, segments));
+        let operation = |(g, segments): &(FloatTensor<B>, Segments)| {
+            let cost = Cost::new(0, (segments.len() + segments.rows()) * g.shape()[1]);
+            Operation::new("gather [CLS], backward", String::new(), cost)
+        };
+        let grad =
+            record::run((g, segments), operation, |(g, segments)| B::scatter_cls(g, segments));
+        grads.register::<B>(to.id, grad);
     }
 });
 
@@ -69,5 +76,12 @@ fn composed_scatter_cls<B: Backend>(g: FloatTensor<B>, segments: &Segments) -> F
 
 /// First row of each segment: `x [T, H]` to `[S, H]`.
 pub fn gather_cls(x: Tensor<2>, segments: &Segments) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::gather_cls(x.into_dispatch(), segments.clone()))
+    record::run(
+        (x.into_dispatch(), segments.clone()),
+        |(x, segments)| {
+            let cost = Cost::new(0, 2 * segments.len() * x.shape()[1]);
+            Operation::new("gather [CLS]", String::new(), cost)
+        },
+        |(x, segments)| -> Tensor<2> { Tensor::from_dispatch(Dispatch::gather_cls(x, segments)) },
+    )
 }

@@ -9,6 +9,7 @@
 //! ```
 
 mod composed;
+mod cost;
 mod cpu;
 mod step;
 mod wgsl;
@@ -20,6 +21,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::Tensor;
 
+use super::record;
 pub(in crate::ops) use wgsl::cases;
 
 /// The result of the forward pass; the backward pass needs all of it.
@@ -57,5 +59,7 @@ pub(crate) trait CorrelationKernels: Backend {
 
 /// The term of the columns of `cls [n, d]`, n and d of 2 or more; returns `[1]`.
 pub fn correlation(cls: Tensor<2>) -> Tensor<1> {
-    Tensor::from_dispatch(Dispatch::correlation(cls.into_dispatch()))
+    record::run(cls.into_dispatch(), cost::forward::<Dispatch>, |cls| -> Tensor<1> {
+        Tensor::from_dispatch(Dispatch::correlation(cls))
+    })
 }

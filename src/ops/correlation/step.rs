@@ -8,12 +8,15 @@ use burn::backend::autodiff::{
 use burn::backend::tensor::FloatTensor;
 
 use super::{Correlation, CorrelationForward};
-use crate::ops::Kernels;
 use crate::ops::differentiate::backward_step;
+use crate::ops::{Kernels, record};
 
 backward_step!(CorrelationStep<1>, CorrelationForward<B>, |g, saved, [to], grads| {
     if let Some(to) = to {
-        grads.register::<B>(to.id, B::correlation_backward(g, saved));
+        let operation = |(_, saved): &(_, CorrelationForward<B>)| saved.backward();
+        let grad =
+            record::run((g, saved), operation, |(g, saved)| B::correlation_backward(g, saved));
+        grads.register::<B>(to.id, grad);
     }
 });
 

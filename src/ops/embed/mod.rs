@@ -1,6 +1,7 @@
 //! The sum of three embeddings, normalised: `LN(words[token] + positions[position] + types[0])`.
 
 mod composed;
+mod cost;
 mod cpu;
 mod step;
 mod wgsl;
@@ -12,6 +13,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::{Int, Tensor};
 
+use super::record;
 pub(in crate::ops) use wgsl::{cases, subgroup_cases};
 
 /// Inputs of the operation.
@@ -60,7 +62,7 @@ pub fn embed_layer_norm(
     ids: Tensor<1, Int>,
     epsilon: f32,
 ) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::embed_layer_norm(EmbedInputs {
+    let inputs = EmbedInputs {
         words: tables.words.clone().into_dispatch(),
         positions: tables.positions.clone().into_dispatch(),
         types: tables.types.clone().into_dispatch(),
@@ -68,5 +70,8 @@ pub fn embed_layer_norm(
         beta: beta.clone().into_dispatch(),
         ids: ids.into_dispatch(),
         epsilon,
-    }))
+    };
+    record::run(inputs, EmbedInputs::operation, |inputs| -> Tensor<2> {
+        Tensor::from_dispatch(Dispatch::embed_layer_norm(inputs))
+    })
 }

@@ -12,7 +12,7 @@ use burn::tensor::{IndexingUpdateOp, Shape, Slice};
 use super::{Embed, EmbedInputs, composed};
 use crate::ops::Kernels;
 use crate::ops::differentiate::backward_step;
-use crate::ops::layer_norm::{AddLayerNormForward, LayerNormSaved, norm_grads};
+use crate::ops::layer_norm::{AddLayerNormForward, LayerNormSaved, backward, norm_grads};
 
 /// Inputs of the backward pass.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ backward_step!(EmbedStep<5>, EmbedSaved<B>, |g,
     let EmbedSaved { norm, ids, counts } = saved;
     let scales = [to_gamma, to_beta].map(|to| to.map(|to| to.id));
     norm_grads::<B>(&g, &norm.normalised, scales, grads);
-    let dx = B::add_layer_norm_backward(g, norm);
+    let dx = backward::<B>(g, norm);
     let tokens = ids.shape().num_elements() / 2;
     let [word, position] =
         [0..tokens, tokens..2 * tokens].map(|part| B::int_slice(ids.clone(), &[Slice::from(part)]));

@@ -16,6 +16,7 @@ use burn::tensor::{Slice, Tensor};
 
 use super::Kernels;
 use super::differentiate::{frozen, untracked};
+use super::record::{self, Cost, Operation};
 pub(in crate::ops) use wgsl::{cases, owned};
 
 /// Vectors, and the offset of each in a flat one.
@@ -97,7 +98,14 @@ pub fn cut(flat: &Tensor<1>, offset: usize, len: usize) -> Tensor<1> {
 pub fn join(pieces: &[(usize, Tensor<1>)], len: usize) -> Tensor<1> {
     let flat = Tensor::<1>::empty([len], &pieces[0].1.device());
     let pieces = pieces.iter().map(|(at, piece)| (*at, piece.clone().into_dispatch())).collect();
-    Tensor::from_dispatch(Dispatch::pack(flat.into_dispatch(), Pieces(pieces)))
+    record::run(
+        (flat.into_dispatch(), Pieces(pieces)),
+        move |_| {
+            let cost = Cost::new(0, 2 * len);
+            Operation::new("joined vectors", format!("[{len}]"), cost).not_composable()
+        },
+        |(flat, pieces)| -> Tensor<1> { Tensor::from_dispatch(Dispatch::pack(flat, pieces)) },
+    )
 }
 
 /// Concatenates vectors, to read them back at once.

@@ -12,11 +12,12 @@ use burn::backend::autodiff::{
     ops::{Backward, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use super::Kernels;
 use super::differentiate::backward_step;
+use super::record::{Cost, Operation};
+use super::{Kernels, record};
 
 pub(in crate::ops) use cpu::gelu as cpu_gelu;
 pub(in crate::ops) use wgsl::cases;
@@ -35,9 +36,25 @@ pub(crate) trait GeluKernels: Backend {
     fn gelu_exact_backward(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
+/// The operation of this name, whose cost is `tensors` of the size of `x`.
+fn operation<B: Backend>(name: &'static str, x: &FloatTensor<B>, tensors: usize) -> Operation {
+    let shape = x.shape();
+    let cost = Cost::new(0, tensors * shape.num_elements());
+    Operation::new(name, format!("[{}]", shape[0]), cost)
+}
+
+/// `g` times the derivative at `x`, in a backward step.
+pub(in crate::ops) fn gelu_backward<B: Kernels>(
+    g: FloatTensor<B>,
+    x: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let describe = |(_, x): &_| operation::<B>("GELU, backward", x, 3);
+    record::run((g, x), describe, |(g, x)| B::gelu_exact_backward(g, x))
+}
+
 backward_step!(GeluStep<1>, FloatTensor<B>, |g, x, [to], grads| {
     if let Some(to) = to {
-        grads.register::<B>(to.id, B::gelu_exact_backward(g, x));
+        grads.register::<B>(to.id, gelu_backward::<B>(g, x));
     }
 });
 
@@ -76,5 +93,8 @@ fn composed_gelu_backward<B: Backend>(g: FloatTensor<B>, x: FloatTensor<B>) -> F
 
 /// The exact GELU of every element.
 pub fn gelu(x: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::gelu_exact(x.into_dispatch()))
+    let describe = |x: &_| operation::<Dispatch>("GELU", x, 2);
+    record::run(x.into_dispatch(), describe, |x| -> Tensor<2> {
+        Tensor::from_dispatch(Dispatch::gelu_exact(x))
+    })
 }

@@ -2,6 +2,7 @@
 //! variance 1.
 
 pub(in crate::ops) mod composed;
+mod cost;
 mod cpu;
 mod step;
 mod wgsl;
@@ -13,11 +14,11 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::Tensor;
 
-use super::Activations;
 use super::operands::operands;
 use super::saved::Output;
+use super::{Activations, record};
 pub(in crate::ops) use cpu::{add, normalise, scale_and_shift};
-pub(in crate::ops) use step::norm_grads;
+pub(in crate::ops) use step::{backward, norm_grads, sum_of_columns};
 pub(in crate::ops) use wgsl::{cases, row_group, subgroup_cases};
 
 /// Inputs of the operation.
@@ -101,11 +102,16 @@ pub fn add_layer_norm(
     beta: &Tensor<1>,
     epsilon: f32,
 ) -> Activations {
-    Activations::new(Dispatch::add_layer_norm(AddLayerNormInputs {
+    let inputs = AddLayerNormInputs {
         x: x.into_dispatch(),
         residual: residual.into_dispatch(),
         gamma: gamma.clone().into_dispatch(),
         beta: beta.clone().into_dispatch(),
         epsilon,
-    }))
+    };
+    record::run(
+        inputs,
+        |inputs| inputs.operation(false),
+        |inputs| Activations::new(Dispatch::add_layer_norm(inputs)),
+    )
 }

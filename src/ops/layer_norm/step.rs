@@ -3,30 +3,43 @@
 use burn::backend::autodiff::{
     Autodiff, NodeId,
     checkpoint::strategy::CheckpointStrategy,
-    grads::Gradients,
     ops::{Backward, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
 
-use super::{AddLayerNormForward, AddLayerNormInputs, LayerNorm, LayerNormSaved};
-use crate::ops::differentiate::{backward_step, untracked};
+use super::{AddLayerNormForward, AddLayerNormInputs, LayerNorm, LayerNormSaved, cost};
+use crate::ops::differentiate::{GradientSink, backward_step, untracked};
 use crate::ops::operands::Tensors;
 use crate::ops::saved::{Output, SavedInput};
-use crate::ops::{Kernels, wgsl};
+use crate::ops::{Kernels, record, wgsl};
+
+/// Sum over the rows.
+pub(in crate::ops) fn sum_of_columns<B: Kernels>(x: FloatTensor<B>) -> FloatTensor<B> {
+    record::run(x, cost::column_sums::<B>, B::column_sums)
+}
+
+/// Gradient of a layer normalisation by its input.
+pub(in crate::ops) fn backward<B: Kernels>(
+    g: FloatTensor<B>,
+    saved: LayerNormSaved<B>,
+) -> FloatTensor<B> {
+    let operation = |(_, saved): &(_, LayerNormSaved<B>)| saved.operation();
+    record::run((g, saved), operation, |(g, saved)| B::add_layer_norm_backward(g, saved))
+}
 
 /// Gradients of a layer normalisation with respect to gamma and beta, if they are trained.
 pub(in crate::ops) fn norm_grads<B: Kernels>(
     g: &FloatTensor<B>,
     normalised: &FloatTensor<B>,
     [gamma, beta]: [Option<NodeId>; 2],
-    grads: &mut Gradients,
+    grads: &mut GradientSink<'_>,
 ) {
     if let Some(gamma) = gamma {
         let by_row = B::float_mul(g.clone(), normalised.clone());
-        grads.register::<B>(gamma, B::column_sums(by_row));
+        grads.register::<B>(gamma, sum_of_columns::<B>(by_row));
     }
     if let Some(beta) = beta {
-        grads.register::<B>(beta, B::column_sums(g.clone()));
+        grads.register::<B>(beta, sum_of_columns::<B>(g.clone()));
     }
 }
 
@@ -39,7 +52,7 @@ backward_step!(
         if to_x.is_none() && to_residual.is_none() {
             return;
         }
-        let grad = B::add_layer_norm_backward(g, saved);
+        let grad = backward::<B>(g, saved);
         for parent in [to_x, to_residual].into_iter().flatten() {
             grads.register::<B>(parent.id, grad.clone());
         }
@@ -55,7 +68,7 @@ impl<B: Kernels, C: CheckpointStrategy> LayerNorm for Autodiff<B, C> {
             OpsKind::Tracked(step) => {
                 let (gamma, beta) = (inputs.gamma.clone(), inputs.beta.clone());
                 let AddLayerNormForward { y, normalised, inverse_deviation } =
-                    B::add_layer_norm_forward(inputs);
+                    record::run(inputs, |inputs| inputs.operation(true), B::add_layer_norm_forward);
                 let saved = SavedInput::<B>::Normalised {
                     rows: normalised.clone(),
                     gamma: gamma.clone(),

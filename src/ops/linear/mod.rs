@@ -2,6 +2,7 @@
 
 mod activation;
 pub(in crate::ops) mod composed;
+pub(in crate::ops) mod cost;
 mod cpu;
 mod probe;
 mod step;
@@ -16,13 +17,15 @@ use burn::tensor::Tensor;
 
 use super::operands::operands;
 use super::saved::{Output, SavedInput};
-use super::{Activations, Precision, Storage, Weights};
+use super::{Activations, Precision, Storage, Weights, record};
 pub use activation::Activation;
 pub(in crate::ops) use cpu::{
     activate as cpu_activate, dense as cpu_dense, fill_rows, input_grad as cpu_input_grad,
 };
 pub(in crate::ops) use probe::{cases, tiled};
-pub(in crate::ops) use step::{activated, before_activation, through_activation};
+pub(in crate::ops) use step::{
+    activated, before_activation, input_grad as step_input_grad, through_activation,
+};
 pub(in crate::ops) use wgsl::{activate, dense, input_grad};
 
 /// Inputs of a layer.
@@ -94,7 +97,11 @@ pub fn linear(
         storage: w.storage,
         activation,
     };
-    Activations::new(Dispatch::base_linear(inputs, saved))
+    record::run(
+        (inputs, saved),
+        |(inputs, _)| inputs.operation(false),
+        |(inputs, saved)| Activations::new(Dispatch::base_linear(inputs, saved)),
+    )
 }
 
 /// `x y^T` in f32: `[n, k]` and `[m, k]` to `[n, m]`.
@@ -110,6 +117,11 @@ pub fn product(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
 pub fn product_of(x: Tensor<2>, y: Tensor<1>) -> Tensor<2> {
     let ([_, outputs], [len]) = (x.dims(), y.dims());
     let storage = Storage { outputs, inputs: len / outputs, precision: Precision::F32 };
-    let product = Dispatch::base_linear_backward(x.into_dispatch(), y.into_dispatch(), storage);
-    Tensor::from_dispatch(product)
+    record::run(
+        (x.into_dispatch(), y.into_dispatch()),
+        |(x, _)| cost::input_grad::<Dispatch>(x, storage),
+        move |(x, y)| -> Tensor<2> {
+            Tensor::from_dispatch(Dispatch::base_linear_backward(x, y, storage))
+        },
+    )
 }

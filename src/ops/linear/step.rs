@@ -7,11 +7,13 @@ use burn::backend::autodiff::{
 };
 use burn::backend::tensor::FloatTensor;
 
-use super::{Activation, Linear, LinearForward, LinearInputs};
+use super::{Activation, Linear, LinearForward, LinearInputs, cost};
 use crate::ops::differentiate::{Tracked, backward_step, untracked};
+use crate::ops::gelu::gelu_backward;
+use crate::ops::layer_norm::sum_of_columns;
 use crate::ops::operands::Tensors;
 use crate::ops::saved::{Output, SavedInput};
-use crate::ops::{Kernels, Precision, Storage, wgsl};
+use crate::ops::{Kernels, Precision, Storage, record, wgsl};
 
 /// Gradient of the input of an activation from that of its output; `before` is saved only if there is an activation.
 pub(in crate::ops) fn through_activation<B: Kernels>(
@@ -19,9 +21,22 @@ pub(in crate::ops) fn through_activation<B: Kernels>(
     before: Option<FloatTensor<B>>,
 ) -> FloatTensor<B> {
     match before {
-        Some(before) => B::gelu_exact_backward(g, before),
+        Some(before) => gelu_backward::<B>(g, before),
         None => g,
     }
+}
+
+/// `g w`.
+pub(in crate::ops) fn input_grad<B: Kernels>(
+    g: FloatTensor<B>,
+    w: FloatTensor<B>,
+    storage: Storage,
+) -> FloatTensor<B> {
+    record::run(
+        (g, w),
+        |(g, _)| cost::input_grad::<B>(g, storage),
+        move |(g, w)| B::base_linear_backward(g, w, storage),
+    )
 }
 
 /// The saved state of an activation's backward step.
@@ -63,13 +78,16 @@ backward_step!(LinearStep<3>, LinearSaved<B>, |g, saved, [to_x, to_w, to_bias], 
     let LinearSaved { input, w, storage, before } = saved;
     let g = through_activation::<B>(g, before);
     if let (Some(w), Some(input)) = (to_w, input) {
-        grads.register::<B>(w.id, B::weight_grad(g.clone(), input.input()));
+        let arguments = (g.clone(), input.input());
+        let operation = |(g, x): &_| cost::weight_grad::<B>(g, x);
+        let grad = record::run(arguments, operation, |(g, x)| B::weight_grad(g, x));
+        grads.register::<B>(w.id, grad);
     }
     if let Some(bias) = to_bias {
-        grads.register::<B>(bias.id, B::column_sums(g.clone()));
+        grads.register::<B>(bias.id, sum_of_columns::<B>(g.clone()));
     }
     if let Some(x) = to_x {
-        grads.register::<B>(x.id, B::base_linear_backward(g, w, storage));
+        grads.register::<B>(x.id, input_grad::<B>(g, w, storage));
     }
 });
 
@@ -87,7 +105,8 @@ impl<B: Kernels, C: CheckpointStrategy> Linear for Autodiff<B, C> {
         match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
                 let (input, w) = (trained.then_some(saved), inputs.w.clone());
-                let LinearForward { y, before } = B::base_linear_forward(inputs);
+                let LinearForward { y, before } =
+                    record::run(inputs, |inputs| inputs.operation(true), B::base_linear_forward);
                 let before = before_activation::<B>(before, activation);
                 let y = step.finish(LinearSaved { input, w, storage, before: before.clone() }, y);
                 activated(y, before)

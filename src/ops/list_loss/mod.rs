@@ -1,5 +1,6 @@
 //! The loss over lists of hypotheses.
 
+mod cost;
 mod cpu;
 mod lists;
 mod objective;
@@ -13,6 +14,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::Tensor;
 
+use super::record;
 pub use lists::Lists;
 pub use objective::{Objective, ObjectiveInfo};
 pub(in crate::ops) use wgsl::cases;
@@ -59,5 +61,11 @@ pub(crate) trait ListLossKernels: Backend {
 
 /// The sum of all lists' losses, `[1]`, from the scores of their distinct texts, `[S]`; see [`Objective`].
 pub fn list_loss(scores: Tensor<1>, lists: &Lists) -> Tensor<1> {
-    Tensor::from_dispatch(Dispatch::list_loss(scores.into_dispatch(), lists.clone()))
+    record::run(
+        (scores.into_dispatch(), lists.clone()),
+        |(scores, lists)| cost::forward::<Dispatch>(scores, lists),
+        |(scores, lists)| -> Tensor<1> {
+            Tensor::from_dispatch(Dispatch::list_loss(scores, lists))
+        },
+    )
 }

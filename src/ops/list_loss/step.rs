@@ -9,12 +9,14 @@ use burn::backend::autodiff::{
 use burn::backend::tensor::FloatTensor;
 
 use super::{ListLoss, ListLossForward, ListLossSaved, Lists};
-use crate::ops::Kernels;
 use crate::ops::differentiate::backward_step;
+use crate::ops::{Kernels, record};
 
 backward_step!(ListLossStep<1>, ListLossSaved<B>, |g, saved, [to], grads| {
     if let Some(to) = to {
-        grads.register::<B>(to.id, B::list_loss_backward(g, saved));
+        let operation = |(_, saved): &(_, ListLossSaved<B>)| saved.operation();
+        let grad = record::run((g, saved), operation, |(g, saved)| B::list_loss_backward(g, saved));
+        grads.register::<B>(to.id, grad);
     }
 });
 

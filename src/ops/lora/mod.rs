@@ -2,6 +2,7 @@
 //! the output. A and B of a layer are contiguous in one vector, the factors.
 
 pub(in crate::ops) mod composed;
+mod cost;
 mod cpu;
 mod plan;
 mod probe;
@@ -17,7 +18,7 @@ use burn::tensor::Tensor;
 
 use super::operands::operands;
 use super::saved::{Output, SavedInput};
-use super::{Activation, Activations, Storage, Weights};
+use super::{Activation, Activations, Storage, Weights, record};
 pub use plan::LoraPlan;
 pub(in crate::ops) use probe::cases;
 
@@ -182,7 +183,11 @@ pub fn lora_linear(
     plan: &LoraPlan,
 ) -> Activations {
     let (x, saved) = x.into().into_parts();
-    Activations::new(Dispatch::lora_linear(layer.with(x, factors, plan), saved))
+    record::run(
+        (layer.with(x, factors, plan), saved),
+        |(inputs, _)| inputs.operation(false),
+        |(inputs, saved)| Activations::new(Dispatch::lora_linear(inputs, saved)),
+    )
 }
 
 /// [`lora_linear`] with the low-rank term of `dropped [T, K]` instead of x: dropout on the low-rank path.
@@ -194,5 +199,9 @@ pub fn lora_linear_with_dropout(
     plan: &LoraPlan,
 ) -> Activations {
     let inputs = layer.with(x.into_dispatch(), factors, plan);
-    Activations::new(Dispatch::lora_linear_with_dropout(inputs, dropped.into_dispatch()))
+    record::run(
+        (inputs, dropped.into_dispatch()),
+        |(inputs, _)| inputs.operation_with_dropout(false),
+        |(inputs, dropped)| Activations::new(Dispatch::lora_linear_with_dropout(inputs, dropped)),
+    )
 }

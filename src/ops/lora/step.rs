@@ -7,12 +7,14 @@ use burn::backend::autodiff::{
 };
 use burn::backend::tensor::FloatTensor;
 
-use super::{LoraBackward, LoraForward, LoraGradInputs, LoraInputs, LoraLinear, LoraPlan};
+use super::{
+    LoraBackward, LoraForward, LoraGradInputs, LoraGrads, LoraInputs, LoraLinear, LoraPlan, cost,
+};
 use crate::ops::differentiate::{backward_step, frozen};
-use crate::ops::linear::{activated, before_activation, through_activation};
+use crate::ops::linear::{activated, before_activation, step_input_grad, through_activation};
 use crate::ops::operands::Tensors;
 use crate::ops::saved::{Output, SavedInput};
-use crate::ops::{Kernels, Storage};
+use crate::ops::{Kernels, Storage, record};
 
 /// The saved state of a backward pass.
 #[derive(Clone, Debug)]
@@ -53,14 +55,23 @@ impl<B: Kernels> Layer<B> {
     }
 }
 
+fn grads_of_factors<B: Kernels>(g: FloatTensor<B>, inputs: LoraGradInputs<B>) -> LoraGrads<B> {
+    let operation = |(g, inputs): &(_, LoraGradInputs<B>)| inputs.operation(g);
+    record::run((g, inputs), operation, |(g, inputs)| B::lora_grads(g, inputs))
+}
+
 backward_step!(LoraLinearStep<2>, LoraSaved<B>, |g, saved, [to_x, to_factors], grads| {
     let LoraSaved { input, u, w, factors, before, plan, storage } = saved;
     let g = through_activation::<B>(g, before);
     let inputs = LoraGradInputs { saved: input, u, factors: factors.clone(), plan: plan.clone() };
-    let by = B::lora_grads(g.clone(), inputs);
+    let by = grads_of_factors::<B>(g.clone(), inputs);
     if let Some(x) = to_x {
         let inputs = LoraBackward { w, v: by.u, factors, plan, storage };
-        grads.register::<B>(x.id, B::lora_linear_backward(g, inputs));
+        let operation = |(g, inputs): &(_, LoraBackward<B>)| inputs.operation(g);
+        let arguments = (g, inputs);
+        let grad =
+            record::run(arguments, operation, |(g, inputs)| B::lora_linear_backward(g, inputs));
+        grads.register::<B>(x.id, grad);
     }
     if let Some(factors) = to_factors {
         grads.register::<B>(factors.id, by.factors);
@@ -71,12 +82,17 @@ backward_step!(DropoutStep<3>, LoraSaved<B>, |g, saved, [to_x, to_dropped, to_fa
     let LoraSaved { input, u, w, factors, before, plan, storage } = saved;
     let g = through_activation::<B>(g, before);
     let inputs = LoraGradInputs { saved: input, u, factors: factors.clone(), plan: plan.clone() };
-    let by = B::lora_grads(g.clone(), inputs);
+    let by = grads_of_factors::<B>(g.clone(), inputs);
     if let Some(x) = to_x {
-        grads.register::<B>(x.id, B::base_linear_backward(g, w, storage));
+        grads.register::<B>(x.id, step_input_grad::<B>(g, w, storage));
     }
     if let Some(dropped) = to_dropped {
-        grads.register::<B>(dropped.id, B::lora_down_backward(by.u, factors, plan));
+        let arguments = (by.u, factors, plan);
+        let operation = |(v, factors, plan): &_| cost::down_backward::<B>(v, factors, plan);
+        let grad = record::run(arguments, operation, |(v, factors, plan)| {
+            B::lora_down_backward(v, factors, plan)
+        });
+        grads.register::<B>(dropped.id, grad);
     }
     if let Some(factors) = to_factors {
         grads.register::<B>(factors.id, by.factors);
@@ -91,7 +107,8 @@ impl<B: Kernels, C: CheckpointStrategy> LoraLinear for Autodiff<B, C> {
         match LoraLinearStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
                 let (layer, activation) = (Layer::of(&inputs), inputs.activation);
-                let LoraForward { y, before, u } = B::lora_linear_forward(inputs);
+                let LoraForward { y, before, u } =
+                    record::run(inputs, |inputs| inputs.operation(true), B::lora_linear_forward);
                 let before = before_activation::<B>(before, activation);
                 let y = step.finish(layer.saved(saved, u, before.clone()), y);
                 activated(y, before)
@@ -112,8 +129,11 @@ impl<B: Kernels, C: CheckpointStrategy> LoraLinear for Autodiff<B, C> {
         match DropoutStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
                 let (layer, activation) = (Layer::of(&inputs), inputs.activation);
-                let LoraForward { y, before, u } =
-                    B::lora_linear_with_dropout_forward(inputs, dropped.clone());
+                let LoraForward { y, before, u } = record::run(
+                    (inputs, dropped.clone()),
+                    |(inputs, _)| inputs.operation_with_dropout(true),
+                    |(inputs, dropped)| B::lora_linear_with_dropout_forward(inputs, dropped),
+                );
                 let before = before_activation::<B>(before, activation);
                 let y = step.finish(layer.saved(SavedInput::Whole(dropped), u, before.clone()), y);
                 activated(y, before)

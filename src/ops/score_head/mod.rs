@@ -15,10 +15,11 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Slice, Tensor};
 
-use super::Kernels;
 use super::composed::matmul_tn;
 use super::differentiate::backward_step;
 use super::operands::{Tensors, operands};
+use super::record::{Cost, Operation, Sample};
+use super::{Kernels, record};
 pub(in crate::ops) use wgsl::cases;
 
 /// Inputs of the score head.
@@ -56,8 +57,29 @@ pub(crate) trait ScoreHeadKernels: Backend {
     ) -> ScoreHeadGrads<Self>;
 }
 
+impl<B: Backend> ScoreHeadInputs<B> {
+    fn operation(&self) -> Operation {
+        let [rows, width] = self.cls.shape().dims();
+        let cost = Cost::new(2 * rows * width, rows * width + width + 1 + rows);
+        Operation::new("score head", String::new(), cost)
+    }
+
+    fn backward(&self) -> Operation {
+        let [rows, width] = self.cls.shape().dims();
+        let cost = Cost::new(4 * rows * width, 2 * rows * width + 2 * (width + 1) + rows);
+        Operation::new("score head, backward", String::new(), cost)
+    }
+}
+
+impl<B: Kernels> Sample for ScoreHeadGrads<B> {
+    fn sample(self) -> Tensor<2> {
+        self.cls.sample()
+    }
+}
+
 backward_step!(ScoreHeadStep<2>, ScoreHeadInputs<B>, |g, inputs, [to_cls, to_head], grads| {
-    let by = B::score_head_backward(g, inputs);
+    let operation = |(_, inputs): &(_, ScoreHeadInputs<B>)| inputs.backward();
+    let by = record::run((g, inputs), operation, |(g, inputs)| B::score_head_backward(g, inputs));
     if let Some(cls) = to_cls {
         grads.register::<B>(cls.id, by.cls);
     }
@@ -107,8 +129,8 @@ fn split<B: Backend>(head: FloatTensor<B>, width: usize) -> (FloatTensor<B>, Flo
 
 /// The score of each row: `cls [S, H]`, `head [H + 1]` the weight followed by the bias; returns `[S]`.
 pub fn score_head(cls: Tensor<2>, head: &Tensor<1>) -> Tensor<1> {
-    Tensor::from_dispatch(Dispatch::score_head(ScoreHeadInputs {
-        cls: cls.into_dispatch(),
-        head: head.clone().into_dispatch(),
-    }))
+    let inputs = ScoreHeadInputs { cls: cls.into_dispatch(), head: head.clone().into_dispatch() };
+    record::run(inputs, ScoreHeadInputs::operation, |inputs| -> Tensor<1> {
+        Tensor::from_dispatch(Dispatch::score_head(inputs))
+    })
 }

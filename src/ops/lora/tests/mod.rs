@@ -11,6 +11,7 @@ use super::{
     lora_linear, lora_linear_with_dropout,
 };
 use crate::ops::gelu::composed_gelu;
+use crate::ops::layer_norm::AddLayerNormInputs;
 use crate::ops::layer_norm::tests::{normalise, scaled, sum};
 use crate::ops::linear::composed::linear as composed_linear;
 use crate::ops::linear::tests::truth::{activated, linear as linear_truth};
@@ -22,8 +23,7 @@ use crate::ops::tests::gpu::frozen;
 use crate::ops::tests::support::{Float, Source, plans, read};
 use crate::ops::tests::{finite_differences, gpu};
 use crate::ops::{
-    Activation, Activations, AddLayerNormInputs, Gelu, LayerNormKernels, Precision, Weights,
-    add_layer_norm, linear,
+    Activation, Activations, Gelu, LayerNormKernels, Precision, Weights, add_layer_norm, linear,
 };
 pub(in crate::ops) use kernels::KERNELS;
 use truth::Adapted;
