@@ -55,11 +55,14 @@ impl Identity {
 
     /// Names the first entry in which another run differs from this one.
     fn check(&self, checkpoint: &Self) -> Result<(), CheckpointError> {
+        // A setting that the checkpoint lacks is newer than the checkpoint, which was trained as if it
+        // had its default.
+        let defaults = serde_json::to_value(TrainConfig::default()).unwrap_or_default();
         let absent = Value::Null;
         let names = self.0.keys().chain(checkpoint.0.keys());
         for what in names {
             let now = self.0.get(what).unwrap_or(&absent);
-            let then = checkpoint.0.get(what).unwrap_or(&absent);
+            let then = checkpoint.0.get(what).or_else(|| defaults.get(what)).unwrap_or(&absent);
             if now != then {
                 let (checkpoint, now) = (then.to_string(), now.to_string());
                 return Err(CheckpointError::Mismatch { what: what.clone(), checkpoint, now });
@@ -153,4 +156,28 @@ pub(super) fn read(
         history: values("history", counters.step)?,
         counters,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(settings: Value) -> Identity {
+        let mut map = Map::new();
+        map.insert("base".into(), json!("hash"));
+        map.extend(settings.as_object().cloned().unwrap_or_default());
+        Identity(map)
+    }
+
+    #[test]
+    fn a_checkpoint_without_a_newer_setting_was_trained_with_its_default() {
+        let beta = TrainConfig::default().beta;
+        let now = |beta: f64| identity(json!({"lr": 0.5, "beta": beta}));
+        let older = identity(json!({"lr": 0.5}));
+        now(beta).check(&older).unwrap();
+        let error = now(beta + 1.0).check(&older).unwrap_err();
+        assert!(matches!(error, CheckpointError::Mismatch { what, .. } if what == "beta"));
+        // Other entries have no default.
+        assert!(identity(json!({"LoRA r": 8})).check(&identity(json!({}))).is_err());
+    }
 }
