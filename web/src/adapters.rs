@@ -5,7 +5,7 @@ use lorb::adapter::AdapterFiles;
 use lorb::methods::lora_config;
 use lorb::model::Adapter;
 use lorb::rescorer::LoadedAdapter;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{from_js, to_js};
@@ -70,7 +70,8 @@ impl Model {
     /// `BadInputError` names the setting.
     #[wasm_bindgen(js_name = initAdapter)]
     pub fn init_adapter(&self, name: &str, options: JsValue) -> Result<JsValue, JsValue> {
-        let options: AdapterOptions = from_js(&options, "options")?;
+        let options = AdapterOptions::try_from(from_js::<Map<String, Value>>(&options, "options")?)
+            .map_err(WebError::input)?;
         let method = options.method().map_err(WebError::from)?;
         let added = self.shared.change(|rescorer| {
             let adapter = rescorer.new_adapter(method, options.seed)?;

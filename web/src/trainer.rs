@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use js_sys::Uint8Array;
 use lorb::rescorer::Run;
-use lorb::train::{TrainConfig, TrainError};
+use lorb::train::TrainError;
 use wasm_bindgen::prelude::*;
 
 use crate::adapters::info;
