@@ -126,7 +126,7 @@ fn lookup(description: &Description, kernel: &Kernel<'_>) -> String {
     format!(
         "    /// The variant of these values{}.\n    #[must_use]\n    \
          pub fn variant({arguments}) -> {result} {{ {body} }}\n",
-        if total { "" } else { ", where there is one" },
+        if total { "" } else { ", if there is one" },
     )
 }
 

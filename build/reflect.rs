@@ -86,7 +86,7 @@ pub fn reflect(
         || memory > WORKGROUP_BYTES
     {
         return Err(fail(format!(
-            "{} storage buffers, a workgroup of {workgroup:?} and {memory} bytes exceed what WebGPU promises",
+            "{} storage buffers, a workgroup of {workgroup:?} and {memory} bytes exceed WebGPU's guaranteed limits",
             buffers.len()
         )));
     }
@@ -96,7 +96,7 @@ pub fn reflect(
 
 fn fields(module: &Module, ty: naga::Handle<naga::Type>) -> Result<Vec<(String, bool)>, String> {
     let TypeInner::Struct { members, .. } = &module.types[ty].inner else {
-        return Err("the uniform is no struct".to_owned());
+        return Err("the uniform is not a struct".to_owned());
     };
     members
         .iter()

@@ -70,7 +70,7 @@ pub fn generate(path: &Path) -> Result<String, String> {
     ))
 }
 
-/// A string takes whatever is written to it.
+/// Writing to a string cannot fail.
 fn add(text: &mut String, arguments: fmt::Arguments<'_>) {
     text.write_fmt(arguments).expect("strings grow");
 }

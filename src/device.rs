@@ -14,8 +14,8 @@ use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
 use burn::tensor::{Device, DeviceKind, read_sync};
 
 use crate::model::watch_faults;
-use crate::ops::probe::{Extent, ProbeError, RUNTIME, probe, runs_own_kernels};
-use crate::ops::wgsl::{Extensions, offer};
+use crate::ops::probe::{CaseSet, ProbeError, RUNTIME, probe, runs_own_kernels};
+use crate::ops::wgsl::{Extensions, register_extensions};
 use crate::remedy::Remedy;
 
 /// Which device the user asks for.
@@ -265,12 +265,15 @@ pub fn use_cooperative_matrices(selected: &Selected) -> Result<(), DeviceError> 
     let all = OPENED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let name = selected.name.clone();
     let opened = all.iter().find(|opened| opened.selected.name == name);
-    let nothing = Err("no matrix units of a GPU".to_owned());
+    let nothing = Err("no GPU matrix units".to_owned());
     if let Err(found) = opened.map_or(nothing, |opened| opened.matrices.clone()) {
         return Err(DeviceError::NoCooperativeMatrices { name, found });
     }
-    offer(&selected.device, Extensions { subgroups: true, cooperative_matrices: true });
-    match read_sync(probe(&selected.device, Extent::Quick)) {
+    register_extensions(
+        &selected.device,
+        Extensions { subgroups: true, cooperative_matrices: true },
+    );
+    match read_sync(probe(&selected.device, CaseSet::Quick)) {
         Ok(_) => Ok(()),
         Err(source) => Err(DeviceError::Wrong { name, source }),
     }
@@ -281,7 +284,7 @@ type Accept = fn(&mut Opened) -> Result<Selected, DeviceError>;
 
 fn probed(opened: &mut Opened) -> Result<Selected, DeviceError> {
     let Selected { device, name, .. } = &opened.selected;
-    let run = || read_sync(probe(device, Extent::Quick)).map(|_| ());
+    let run = || read_sync(probe(device, CaseSet::Quick)).map(|_| ());
     match opened.verdict.get_or_insert_with(run) {
         Ok(()) => Ok(opened.selected.clone()),
         Err(error) => Err(DeviceError::Wrong { name: name.clone(), source: error.clone() }),
@@ -338,7 +341,7 @@ fn gpu(all: &[AdapterReport], accept: Accept) -> Result<Selected, DeviceError> {
 
 fn listed(all: &[AdapterReport]) -> String {
     if all.is_empty() {
-        return "there is no adapter at all".to_owned();
+        return "no adapters at all".to_owned();
     }
     let names: Vec<String> =
         all.iter().map(|a| format!("{}: {:?}", a.name(), a.info.device_type)).collect();
@@ -387,7 +390,7 @@ fn open(
         return Err(DeviceError::Runtime { name, found });
     }
     let subgroups = setup.device.features().contains(wgpu::Features::SUBGROUP);
-    offer(&device, Extensions { subgroups, ..Extensions::NONE });
+    register_extensions(&device, Extensions { subgroups, ..Extensions::NONE });
     let selected = Selected { device, name, kind: selected, fallback: None };
     all.push(Opened { key, selected, matrices: adapter.cooperative(), verdict: None });
     accept(all.last_mut().expect("just pushed"))

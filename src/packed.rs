@@ -36,7 +36,7 @@ impl FromStr for Precision {
         let found = Self::NAMES.iter().find(|(known, _)| *known == name);
         found
             .map(|(_, precision)| *precision)
-            .ok_or_else(|| format!("{name:?} is no precision; use f32, f16 or int8"))
+            .ok_or_else(|| format!("unknown precision {name:?}; use f32, f16 or int8"))
     }
 }
 

@@ -1,24 +1,24 @@
-//! What a user can do about an error, in words that belong to no interface.
+//! Remedies for errors, independent of the interface.
 //!
-//! Errors of the library name the cause. What helps is a flag on the command line and an option in JavaScript, so errors
-//! carry [`Remedy`] values, and each interface has its own words for them.
+//! Errors of the library name the cause. A remedy is a flag on the command line and an option in JavaScript, so errors
+//! have [`Remedy`] values, and each interface words them itself.
 
-/// Something that may help against an error.
+/// A possible remedy for an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
     /// Compute fewer tokens at once.
     SmallerBatches,
-    /// Save only the input of each layer while training, and recompute the rest.
+    /// Train with gradient checkpointing.
     GradientCheckpointing,
-    /// Keep the base's linear layers in f16 or int8.
+    /// Store the base's linear layers in f16 or int8.
     LowerPrecision,
     /// Compute on the CPU.
     UseCpu,
-    /// Run the same again.
+    /// Try again.
     Retry,
     /// Update the GPU's driver.
     UpdateDriver,
-    /// Do without the experimental kernels for matrix units.
+    /// Do not use the experimental kernels for matrix units.
     NoMatrixUnits,
     /// List the adapters of this machine.
     ListAdapters,
@@ -27,7 +27,7 @@ pub enum Remedy {
 }
 
 impl Remedy {
-    /// Every remedy.
+    /// All remedies.
     pub const ALL: [Self; 9] = [
         Self::SmallerBatches,
         Self::GradientCheckpointing,
@@ -40,7 +40,8 @@ impl Remedy {
         Self::CheckKernels,
     ];
 
-    /// Phrases as one: `a`, `a or b`, `a, b, or c`. `words` gives each remedy's, or `None` where an interface lacks it.
+    /// Joins phrases: `a`, `a or b`, `a, b, or c`. `words` returns the phrase of a remedy, or `None` if the interface
+    /// lacks it.
     pub fn join(all: &[Self], words: impl Fn(Self) -> Option<&'static str>) -> Option<String> {
         let phrases: Vec<&str> = all.iter().filter_map(|&remedy| words(remedy)).collect();
         match phrases.as_slice() {

@@ -1,38 +1,38 @@
-//! Bad N-best files: each gives one error line that names the file, the line and the cause.
+//! Invalid N-best files: each gives one error line with the file, the line and the cause.
 
 use lorb::nbest::{JsonLines, NbestError};
 
 const GOOD: &str = r#"{"id":"good","nbest":[{"text":"a"}]}"#;
 
-/// The bad line, and what the error must say after `bad.jsonl:2: `.
+/// The invalid line, and the expected error after `bad.jsonl:2: `.
 const BAD: &[(&str, &str)] = &[
     (
         "{",
-        "not valid JSON at column 1: EOF while parsing an object (cut short, or one object over several lines",
+        "not valid JSON at column 1: EOF while parsing an object (truncated, or one object over several lines",
     ),
     (r#"{"id":"a","nbest":[{"text":"#, "not valid JSON at column 27: EOF while parsing"),
     (r#"{"id":"a","nbest":[{"text":"x"}]"#, "not valid JSON at column 32: EOF while parsing"),
     (
         r#"{"id":"a","nbest":[{"text":"x"}]} {"id":"b"}"#,
-        "not valid JSON at column 35: trailing characters (write one object a line)",
+        "not valid JSON at column 35: trailing characters (write one object per line)",
     ),
     (r#"{"id":"a","nbest":[{"text":"x",}]}"#, "not valid JSON at column 32: trailing comma"),
     (
         r#"{'id':'a'}"#,
-        "not valid JSON at column 2: key must be a string (JSON takes double quotes only)",
+        "not valid JSON at column 2: key must be a string (JSON requires double quotes)",
     ),
     (r#"{"id":"a","nbest":[{"text":"x\q"}]}"#, "not valid JSON at column 31: invalid escape"),
     (r#"{"id":"a","nbest":[{"text":"\ud800"}]}"#, "not valid JSON at column"),
     (
         "u1 this is not json",
-        "not valid JSON at column 1: expected value (N-best files hold one JSON object a line; is this one?)",
+        "not valid JSON at column 1: expected value (N-best files have one JSON object per line; is this one?)",
     ),
     (
         "[",
-        "not valid JSON at column 1: EOF while parsing a list (write one object a line, without a list around them)",
+        "not valid JSON at column 1: EOF while parsing a list (write one object per line, without a surrounding list)",
     ),
     ("\u{0}", "not valid JSON at column 1"),
-    ("[]", "expected one object, found a list (write one object a line"),
+    ("[]", "expected one object, found a list (write one object per line"),
     ("null", "expected one object, found null"),
     ("12", "expected one object, found a number"),
     (r#""text""#, "expected one object, found a string"),
@@ -52,13 +52,13 @@ const BAD: &[(&str, &str)] = &[
     (r#"{"id":"a"}"#, "key \"nbest\" is missing"),
     (
         r#"{"id":"a","hyps":[{"text":"x"}]}"#,
-        "key \"nbest\" is missing (the list of hypotheses has another name here; rename it",
+        "key \"nbest\" is missing (the list of hypotheses has another name; rename it",
     ),
     (r#"{"id":"a","nbest":null}"#, "key \"nbest\" must be a list, found null"),
     (r#"{"id":"a","nbest":{"text":"x"}}"#, "key \"nbest\" must be a list, found an object"),
     (
         r#"{"id":"a","nbest":[]}"#,
-        "key \"nbest\" is an empty list (a list needs one hypothesis at least",
+        "key \"nbest\" is an empty list (a list needs at least one hypothesis",
     ),
     (
         r#"{"id":"a","nbest":["x"]}"#,
@@ -88,7 +88,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         r#"{"id":"a","nbest":[{"text":"x","score":NaN}]}"#,
-        "number at column 40 is not finite (leave an unknown score out, or write null)",
+        "number at column 40 is not finite (omit an unknown score, or write null)",
     ),
     (r#"{"id":"a","nbest":[{"text":"x","score":Infinity}]}"#, "number at column 40 is not finite"),
     (r#"{"id":"a","nbest":[{"text":"x","score":-Infinity}]}"#, "number at column 41 is not finite"),
@@ -104,7 +104,7 @@ const BAD: &[(&str, &str)] = &[
     ),
 ];
 
-/// The good line before and the good line behind are read; the second item is the error.
+/// The valid lines before and after are read; the second item is the error.
 fn middle_error(middle: &[u8]) -> NbestError {
     let bytes = [GOOD.as_bytes(), b"\n", middle, b"\n", GOOD.as_bytes(), b"\n"].concat();
     let mut items: Vec<_> = JsonLines::new(&bytes[..], "bad.jsonl").collect();
@@ -127,7 +127,7 @@ fn check(line: &[u8], cause: &str) {
 }
 
 #[test]
-fn each_bad_line_is_named_with_its_cause() {
+fn each_bad_line_is_reported_with_its_cause() {
     for (line, cause) in BAD {
         check(line.as_bytes(), cause);
     }
@@ -151,7 +151,7 @@ fn lists_of_more_than_200() {
     let list = vec![r#"{"text":"x"}"#; 201].join(",");
     check(
         format!(r#"{{"id":"a","nbest":[{list}]}}"#).as_bytes(),
-        "key \"nbest\" holds 201 hypotheses, more than 200 (keep the best 200)",
+        "key \"nbest\" has 201 hypotheses, more than 200 (keep the best 200)",
     );
 }
 
@@ -161,7 +161,7 @@ fn nesting_without_end() {
 }
 
 #[test]
-fn a_pretty_printed_file_is_refused_from_its_first_line() {
+fn a_pretty_printed_file_is_rejected_at_its_first_line() {
     let text = "{\n  \"id\": \"a\",\n  \"nbest\": [{\"text\": \"x\"}]\n}\n";
     let error = JsonLines::new(text.as_bytes(), "bad.jsonl").next().unwrap().unwrap_err();
     assert!(

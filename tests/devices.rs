@@ -1,5 +1,5 @@
-//! The kernels against the CPU path, where no golden file looks: dropout, whose masks are drawn on the host, and
-//! adapters that are merged into the base. Also which kernels part of a base takes.
+//! Compares the kernels with the CPU path where there are no golden files: dropout, whose masks are drawn on the host,
+//! and adapters that are merged into the base. Also checks which kernels a part of a base uses.
 
 mod common;
 
@@ -10,11 +10,10 @@ use lorb::methods::LoraConfig;
 use lorb::model::{Adapter, Encoder, PackedBatch, Target, TrainableTensors};
 use lorb::ops::wgsl::launched;
 
-/// Largest difference of a number, relative to the largest: several kernels of f32 on either side, one
-/// after the other.
+/// Tolerance relative to the largest element, for several consecutive f32 kernels on either side.
 const RELATIVE: f64 = 1e-4;
 
-/// On a rasteriser as it is, and on one with the least that WebGPU promises.
+/// A software adapter, and one with WebGPU's guaranteed minimum limits.
 fn gpus() -> Vec<Device> {
     [common::gpu::software(), common::gpu::least()].into_iter().flatten().collect()
 }
@@ -24,7 +23,7 @@ fn batch() -> PackedBatch {
     [&[2, 40, 41, 3][..], &[2, 9, 8, 7, 6, 3], &[2, 3], &long].into_iter().collect()
 }
 
-/// An encoder of the smallest shape, and an adapter none of whose parts is zero.
+/// An encoder of the smallest shape, and an adapter without zeros.
 fn model(lora: LoraConfig, device: &Device) -> (BertConfig, Encoder, Adapter) {
     let config = Shape::Tiny.config();
     let mut weights = random_weights(&config, 3).expect("a random base");
@@ -44,14 +43,14 @@ fn host(tensor: Tensor<1>) -> Vec<f64> {
 fn assert_near(what: &str, expected: &[f64], found: &[f64]) {
     assert_eq!(expected.len(), found.len(), "{what}");
     let most = expected.iter().fold(0.0f64, |most, value| most.max(value.abs()));
-    assert!(most > 0.0, "{what}: all zero proves nothing");
+    assert!(most > 0.0, "{what}: all values are zero");
     for (i, (expected, found)) in expected.iter().zip(found).enumerate() {
         let off = (expected - found).abs();
         assert!(off <= RELATIVE * most, "{what}: element {i} is {found}, expected {expected}");
     }
 }
 
-/// Scores, and the gradient by all parameters of their sum.
+/// Scores, and the gradient of their sum with respect to all parameters.
 fn trained(seed: Option<u64>, device: &Device) -> [Vec<f64>; 2] {
     let targets = Target::ALL.into();
     let lora = LoraConfig { rank: 3, dropout: 0.3, targets, ..LoraConfig::default() };
@@ -60,7 +59,7 @@ fn trained(seed: Option<u64>, device: &Device) -> [Vec<f64>; 2] {
     let trainable = TrainableTensors::tracked(&config, &adapter.method, &flat);
     let out = encoder.forward(&batch(), &trainable, seed);
     let scores = host(out.scores.clone().inner());
-    // From ones in every score: burn's own sums take more than every device has.
+    // Start from ones for every score: burn's own sums need features that not every device has.
     [scores, host(trainable.gradient(&out.scores.backward()))]
 }
 
@@ -69,7 +68,7 @@ fn dropout_is_the_same_on_every_device() {
     let with = |seed| trained(seed, &common::cpu());
     let expected = with(Some(11));
     for other in [None, Some(12)] {
-        assert_ne!(expected, with(other), "a mask that changes nothing proves nothing");
+        assert_ne!(expected, with(other), "the mask must have an effect");
     }
     for device in gpus() {
         let [scores, gradient] = trained(Some(11), &device);
@@ -97,7 +96,7 @@ fn merged_adapters_score_the_same_on_every_device() {
 }
 
 #[test]
-fn the_ends_of_a_base_take_every_kernel_of_the_whole() {
+fn the_ends_of_a_base_use_every_kernel_of_the_whole() {
     for device in gpus() {
         for num_hidden_layers in [1, 2, 4] {
             let config = BertConfig { num_hidden_layers, ..Shape::Tiny.config() };

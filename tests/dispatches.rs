@@ -1,6 +1,6 @@
-//! How many dispatches a layer takes, forward and backward, burn's own kernels among them.
+//! Counts the dispatches of a layer, forward and backward, including burn's own kernels.
 //!
-//! Alone in its file: the count is the whole process's.
+//! This test has its own file because the count is process-wide.
 
 #[path = "common/gpu.rs"]
 mod gpu;
@@ -17,11 +17,11 @@ use lorb::model::{Adapter, Encoder, PackedBatch, Target, TrainableTensors};
 use lorb::ops::wgsl::kernel::ALL;
 use lorb::ops::wgsl::{Tuning, dispatches, with_tuning};
 
-/// Most dispatches of a layer with LoRA on all six linear layers.
+/// Maximum dispatches of a layer with LoRA on all six linear layers.
 const FORWARD: usize = 10;
 const BACKWARD: usize = 20;
 
-/// Kernels that burn's runtime was given, ours and burn's own, by name.
+/// Kernels launched by burn's runtime, LoRB's and burn's own, by name.
 #[derive(Default)]
 struct Launches(Mutex<Vec<&'static str>>);
 
@@ -37,7 +37,7 @@ impl Launches {
     }
 }
 
-/// Names with how often they occur.
+/// Names with their counts.
 fn tally(names: &[&'static str]) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for name in names {
@@ -46,10 +46,10 @@ fn tally(names: &[&'static str]) -> BTreeMap<&'static str, usize> {
     counts
 }
 
-/// The kernels of a training pass forward, and backward, through a base of so many layers, of sequences of 2 to
+/// The kernels of a forward and a backward pass through a base with this number of layers, on sequences of 2 to
 /// `longest` tokens.
 fn launches(layers: usize, rank: usize, longest: u32, device: &Device) -> [Vec<&'static str>; 2] {
-    // Wide enough that some products have their low-rank term fused and some do not.
+    // Wide enough that only some products have a fused low-rank term.
     let config =
         BertConfig { num_hidden_layers: layers, vocab_size: 200, ..Shape::MiniLm.config() };
     let mut weights = random_weights(&config, 1).expect("a random base");
@@ -69,7 +69,7 @@ fn launches(layers: usize, rank: usize, longest: u32, device: &Device) -> [Vec<&
     drop(watching);
     let gradient: Vec<f32> = gradient.into_data().try_into_vec().expect("f32");
     assert!(gradient.iter().any(|value| *value != 0.0));
-    // Our own count, which benchmarks report, is of our own among them.
+    // LoRB's own count, which benchmarks report, covers only its own kernels.
     let ours = |names: &[&str]| {
         names.iter().filter(|name| ALL.iter().any(|kernel| kernel.name == **name)).count() as u64
     };
@@ -81,11 +81,11 @@ fn launches(layers: usize, rank: usize, longest: u32, device: &Device) -> [Vec<&
 fn a_layer_stays_within_its_dispatches() {
     let Some(device) = gpu::software() else { return };
     for (name, tuning) in [("GPU", Tuning::GPU), ("software", Tuning::SOFTWARE)] {
-        // Ranks whose low-rank term may be computed with the product; batches of few rows and of more.
+        // Ranks that allow a fused low-rank term; batches with few and many rows.
         for (rank, longest) in [(1, 8), (1, 20), (8, 8), (8, 20), (16, 8), (16, 20)] {
             let of = |layers| with_tuning(tuning, || launches(layers, rank, longest, &device));
             let (two, three) = (of(2), of(3));
-            // A layer's gradients are four of the vectors that are joined six to a dispatch.
+            // A layer has four gradient vectors; six vectors are concatenated per dispatch.
             let of_layer = |pass: usize| three[pass].len() - two[pass].len();
             let (forward, backward) = (of_layer(0), of_layer(1));
             let what = format!("{name}, rank {rank}, lengths to {longest}");

@@ -1,4 +1,4 @@
-//! Tokens and `[CLS]` vectors against Transformers, on ragged texts.
+//! Compares tokens and `[CLS]` vectors with Transformers, on texts of different length.
 
 mod common;
 
@@ -7,13 +7,13 @@ use common::Case;
 use lorb::methods::LoraConfig;
 use lorb::model::{Adapter, Encoder, PackedBatch, TrainableTensors};
 
-/// Largest difference allowed between `[CLS]` vectors.
+/// Tolerance for `[CLS]` vectors.
 const TOLERANCE: f32 = 1e-4;
 
 fn check(case: &Case, device: &Device) {
     let mut base = case.base();
     let encoder = Encoder::new(&base.config, &mut base.weights, device).expect("an encoder");
-    // A fresh adapter's B is zero, so it leaves the base as it is.
+    // B of a new adapter is zero, so it does not change the base.
     let adapter = Adapter::init(&base.config, LoraConfig::default(), 1).expect("an adapter");
     let trainable = TrainableTensors::new(&base.config, &adapter, device);
 

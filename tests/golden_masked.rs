@@ -1,4 +1,5 @@
-//! Pseudo-log-likelihood against Transformers' BertForMaskedLM and DistilBertForMaskedLM, on the CPU path and on the kernels.
+//! Pseudo-log-likelihood against Transformers' BertForMaskedLM and DistilBertForMaskedLM, on the CPU path and on the
+//! kernels.
 
 mod common;
 
@@ -11,7 +12,7 @@ use lorb::model::{
     Adapter, Encoder, MaskedHead, MaskedScorer, MaskedScores, ModelError, TrainableTensors,
 };
 
-/// Largest difference of a token's log probability; float32 in PyTorch itself is off by 3e-6.
+/// Tolerance for a token's log probability; PyTorch in float32 differs by 3e-6.
 const TOKEN: f64 = 2e-5;
 
 /// The tiny BERT under a masked-language head.
@@ -71,12 +72,12 @@ fn check_base(base: &dyn Fn() -> Base, expected: &str, device: &Device) {
 }
 
 #[test]
-fn the_cpu_path_gives_transformers_numbers() {
+fn the_cpu_path_agrees_with_transformers() {
     check(&common::cpu());
 }
 
 #[test]
-fn the_kernels_give_transformers_numbers() {
+fn the_kernels_agree_with_transformers() {
     if let Some(device) = common::gpu::software() {
         check(&device);
     }
@@ -93,7 +94,7 @@ fn texts_that_differ_in_a_word_share_the_pass_that_masks_it() {
 }
 
 #[test]
-fn a_base_without_the_head_names_what_is_missing() {
+fn a_base_without_the_head_reports_the_missing_tensor() {
     let Base { config, mut weights, .. } = common::tiny().base();
     assert!(!weights.has_masked_head());
     let encoder = Encoder::new(&config, &mut weights, &common::cpu()).expect("an encoder");

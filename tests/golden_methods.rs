@@ -1,5 +1,5 @@
-//! Every method beside LoRA against PyTorch: scores and the gradient of each trained tensor, on the CPU
-//! path and on the kernels, in one pass and layer by layer.
+//! Compares all methods other than LoRA with PyTorch: scores and the gradient of each trainable tensor, on the CPU path
+//! and on the kernels, with and without gradient checkpointing.
 
 mod common;
 
@@ -18,13 +18,12 @@ use lorb::nbest::{JsonLines, Utterance};
 use lorb::train::{Pass, TrainConfig, TrainData};
 use serde_json::Value;
 
-/// Largest difference of a score.
+/// Tolerance for scores.
 const SCORE: f64 = 1e-4;
-/// Largest relative difference of a tensor's gradient, in norms; float32 in PyTorch itself is off by
-/// up to 4e-6.
+/// Relative tolerance for norms of gradient tensors; PyTorch in float32 differs by up to 4e-6.
 const GRADIENT: f64 = 1e-4;
-/// Size beside the whole gradient's below which a tensor's is rounding: biases that move all scores alike,
-/// and those of keys, which softmax takes out again.
+/// A tensor's gradient below this fraction of the whole gradient is rounding error: biases that shift all scores
+/// equally, and biases of keys, which softmax cancels.
 const ROUNDING: f64 = 1e-6;
 
 fn number(value: &Value) -> f64 {
@@ -45,11 +44,11 @@ fn lists() -> Vec<Utterance> {
     JsonLines::new(bytes.as_slice(), "lists.jsonl").map(|list| list.expect("a list")).collect()
 }
 
-/// A slot's tensor in PyTorch's files. A prefix is one tensor there, a layer's keys and values blocks of
-/// its columns.
+/// A slot's tensor in PyTorch's files. There, a prefix is one tensor, and a layer's keys and values are blocks of its
+/// columns.
 fn golden_tensor(file: &TensorFile<Vec<u8>>, slot: &Slot) -> Vec<f32> {
     let read = |name: &str| file.read(name).expect("a golden tensor");
-    // AdaLoRA's are parameters, LoRA's modules.
+    // AdaLoRA's tensors are parameters, LoRA's are modules.
     let has = |end: &str| file.entries().contains_key(&format!("{}.{end}", slot.module));
     let named = |end: &str| read(&format!("{}.{end}", slot.module)).data;
     let value = match slot.kind {
@@ -115,7 +114,7 @@ fn check_gradients(
     assert_eq!(adapter.layout.len(), expected_parameters, "{kind}");
     assert_eq!(index["parameters"], expected_parameters);
     let length = number(&index["gradient_norm"]);
-    // LoRB's gradient is that of the loss with its regulariser.
+    // LoRB's gradient includes the regulariser.
     let orthogonality = (kind == "adalora")
         .then(|| common::tensors(format!("{}/adalora/orthogonality.safetensors", methods(case))));
     for recompute in [false, true] {
@@ -215,7 +214,7 @@ fn methods_on_a_software_gpu() {
     common::gpu::software().inspect(check);
 }
 
-/// What PEFT wrote is what the gradients were computed with. It writes no prefix for DistilBERT, see
+/// PEFT's files contain the values that were used for the gradients. It writes no prefix for DistilBERT, see
 /// golden/README.md.
 #[test]
 fn adapters_of_peft_load() {
@@ -257,9 +256,9 @@ fn adapters_are_written_and_read_back() {
     }
 }
 
-/// Before it is trained, each method but a prefix leaves the base's `[CLS]` as it is.
+/// An untrained adapter of any method except a prefix does not change the base's `[CLS]`.
 #[test]
-fn a_new_adapter_changes_nothing_yet() {
+fn a_new_adapter_does_not_change_the_base() {
     common::bases().iter().for_each(check_new);
 }
 

@@ -1,4 +1,4 @@
-//! Scores, losses, gradients and a training trajectory against PyTorch and PEFT.
+//! Compares scores, losses, gradients and a training trajectory with PyTorch and PEFT.
 
 mod common;
 
@@ -12,14 +12,14 @@ use lorb::nbest::{JsonLines, Utterance};
 use lorb::train::{Decay, Message, Parts, Pass, TrainConfig, TrainData, TrainInputs, Trainer};
 use serde_json::Value;
 
-/// Largest difference of a score.
+/// Tolerance for scores.
 const SCORE: f64 = 1e-4;
-/// Largest difference of a loss, or of a gradient's tensor by its norm, relative to its size.
+/// Relative tolerance for losses and for norms of gradient tensors.
 const GRADIENT: f64 = 1e-3;
-/// Largest difference of a loss or a norm on the way, or of a tensor's change by its norm, relative.
+/// Relative tolerance for losses and norms of the trajectory, and for norms of tensor changes.
 const TRAJECTORY: f64 = 1e-2;
-/// A gradient that is 0 but for rounding: that of the head's bias where a shift of all scores
-/// changes nothing.
+/// Tolerance for a gradient that is 0 up to rounding: that of the head's bias if adding a constant to all scores does
+/// not change the loss.
 const ROUNDING: f64 = 1e-5;
 
 /// A base with a golden adapter on a device.
@@ -81,7 +81,7 @@ fn scalar(tensor: Tensor<1>) -> f64 {
 }
 
 fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
 fn norm(values: impl Iterator<Item = f64>) -> f64 {
@@ -105,7 +105,7 @@ fn key(slot: &Slot) -> String {
     format!("base_model.model.{}.{tensor}", slot.module)
 }
 
-/// Compares every tensor, but those that `skip`; returns the largest relative difference.
+/// Compares all tensors except those selected by `skip`; returns the largest relative difference.
 fn compare(
     adapter: &Adapter,
     found: &[f32],
@@ -186,7 +186,7 @@ fn check_gradients(case: &Case, adapter: &str, suffix: &str, objectives: &[&str]
         let file =
             common::tensors(format!("{}/gradients_{objective}{suffix}.safetensors", golden.name));
         assert_eq!(file.entries().len(), golden.adapter.layout.slots().len());
-        // A shift of all scores changes MWED alone.
+        // Adding a constant to all scores changes only MWED.
         let bias_is_rounding = *objective != "mwed";
         let skip = |slot: &Slot| bias_is_rounding && slot.kind == SlotKind::HEAD_BIAS;
         let worst =
@@ -215,7 +215,7 @@ fn check_trajectory(case: &Case, device: &Device) {
         clip_norm: number(&trajectory["max_norm"]),
         warmup: number(&trajectory["warmup"]) / steps as f64,
         decay: Decay::Linear,
-        // All lists in one batch: one step an epoch.
+        // All lists in one batch: one step per epoch.
         batch_tokens: usize::MAX / 64,
         epochs: steps,
         first_scale: Some(1.0),
@@ -271,7 +271,7 @@ fn check_trajectory(case: &Case, device: &Device) {
         "correlation afterwards",
     );
 
-    // Ten steps move little, so the way is compared, not the place. The bias walks on rounding.
+    // Ten steps change little, so compare the change, not the values. The bias follows rounding error.
     let start = &golden.adapter.parameters;
     let change: Vec<f32> = last.iter().zip(start).map(|(after, before)| after - before).collect();
     let file = common::tensors(format!("{}/trajectory.safetensors", golden.name));
@@ -285,7 +285,7 @@ fn check_trajectory(case: &Case, device: &Device) {
     };
     let is_bias = |slot: &Slot| slot.kind == SlotKind::HEAD_BIAS;
     let worst = compare(&golden.adapter, &change, expected, TRAJECTORY, is_bias);
-    println!("{}: the way of ten steps differs by up to {worst:.1e}", golden.name);
+    println!("{}: the change over ten steps differs by up to {worst:.1e}", golden.name);
 }
 
 const ALL: [&str; 4] = ["mwer", "mwed", "mwer_cor", "listwise"];

@@ -77,7 +77,7 @@ impl AdapterMeta {
             Some(Ok(newer)) => {
                 return Err(fault(
                     "format",
-                    format!("is {newer}; this LoRB knows {FORMAT}, take a newer one"),
+                    format!("is {newer}; this version of LoRB supports {FORMAT}, use a newer one"),
                 ));
             }
             Some(Err(other)) => {
@@ -90,7 +90,7 @@ impl AdapterMeta {
         let weights = match (number(&mut map, "beta")?, number(&mut map, "gamma")?) {
             (Some(beta), gamma) => Some(Weights { beta, gamma: gamma.unwrap_or(0.0) }),
             (None, None) => None,
-            (None, Some(_)) => return Err(fault("gamma", "stands without beta".into())),
+            (None, Some(_)) => return Err(fault("gamma", "is set without beta".into())),
         };
         let base_hash = string(&mut map, "base_sha256")?;
         if let Some(hash) = &base_hash

@@ -18,12 +18,12 @@ pub use write::write;
 
 use meta::SECTION;
 
-/// Name of the settings' file in the directory.
+/// File name of the settings.
 pub const CONFIG_FILE: &str = "adapter_config.json";
-/// Name of the weights' file in the directory.
+/// File name of the weights.
 pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
-/// The two files of an adapter, in bytes.
+/// The two files of an adapter, as bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdapterFiles {
     /// `adapter_config.json`.

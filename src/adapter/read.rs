@@ -8,19 +8,18 @@ use crate::methods::METHODS;
 use crate::model::Adapter;
 use crate::peft::{FileFormat, object};
 
-/// What to do where an adapter leaves a choice.
+/// Options for reading an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadOptions {
-    /// Seed of a fresh score head for an adapter that has none, as PEFT writes it for a bare
-    /// encoder; training can start from it. `None` refuses such an adapter.
+    /// Seed of a new score head for an adapter without one, as PEFT writes it for a bare encoder; training can start
+    /// from it. `None` rejects such an adapter.
     pub new_head: Option<u64>,
 }
 
-/// Reads an adapter written by LoRB, or by PEFT with a score head, and checks it against a base.
+/// Reads an adapter written by LoRB, or by PEFT with a score head, and validates it against a base.
 ///
 /// # Errors
-/// [`AdapterError`] names the setting or tensor at fault: nothing in the files is left unused,
-/// nothing needed is made up.
+/// [`AdapterError`] names the invalid setting or tensor. Unused and missing tensors are errors.
 pub fn read(
     files: &AdapterFiles,
     base: &BertConfig,
@@ -28,7 +27,7 @@ pub fn read(
     read_with(files, base, ReadOptions::default())
 }
 
-/// As [`read`], with a choice for adapters that lack a score head.
+/// As [`read`], with options for adapters without a score head.
 ///
 /// # Errors
 /// As for [`read`].

@@ -7,19 +7,19 @@ use crate::base::{TensorFault, write_f32};
 use crate::methods::MethodInfo;
 use crate::model::Adapter;
 
-/// Writes an adapter, its score head and its metadata. Equal input gives equal bytes.
+/// Writes an adapter with score head and metadata. Equal input gives equal bytes.
 ///
 /// The files load with `PeftModel.from_pretrained` on the bare encoder (`BertModel`, `DistilBertModel`), with
 /// or without a linear layer `score`.
 ///
 /// # Errors
-/// [`AdapterError::Tensor`] names a tensor with a NaN or an infinity, [`AdapterError::Unwritable`]
-/// says what else cannot be put into the files.
+/// [`AdapterError::Tensor`] names a tensor with a NaN or an infinity, [`AdapterError::Unwritable`] any other value that
+/// cannot be written.
 pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, AdapterError> {
     if adapter.parameters.len() != adapter.layout.len() {
         let (found, expected) = (adapter.parameters.len(), adapter.layout.len());
         return Err(AdapterError::Unwritable(format!(
-            "it has {found} values where its layout has {expected}"
+            "it has {found} values, but its layout has {expected}"
         )));
     }
     let Some(info) = MethodInfo::find(adapter.method.name()) else {
@@ -34,7 +34,7 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
             return Err(TensorFault::NotFinite { name, index, value }.into());
         }
     }
-    // PyTorch's loaders look for the format.
+    // PyTorch's loaders require the format.
     let metadata = BTreeMap::from([
         ("format".to_owned(), "pt".to_owned()),
         (SECTION.to_owned(), meta.to_text()?),

@@ -39,7 +39,7 @@ pub struct BertConfig {
 impl BertConfig {
     /// Reads `config.json` and checks that it describes an encoder that LoRB computes exactly.
     ///
-    /// Values that the file leaves out take the defaults of Transformers; the sizes that give the encoder
+    /// Missing values take the defaults of Transformers; the sizes that give the encoder
     /// its shape (vocabulary, hidden and feed-forward width, layers and heads) must be there, since a
     /// guess would only fail later and less clearly.
     ///
@@ -171,7 +171,7 @@ fn refuse_variants(map: &Map<String, Value>, keys: &ConfigKeys) -> Result<(), Ba
             Some(_) => {
                 return Err(config(
                     key,
-                    "is set; LoRB computes the encoder, which sees both directions".into(),
+                    "is set; LoRB supports only bidirectional encoders".into(),
                 ));
             }
         }
@@ -200,10 +200,9 @@ fn whole(map: &Map<String, Value>, key: &'static str) -> Result<Option<usize>, B
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_u64() {
             Some(n) if n <= SIZE_LIMIT => Ok(Some(n as usize)),
-            _ => Err(config(
-                key,
-                format!("is {value}; expected a whole number of at most {SIZE_LIMIT}"),
-            )),
+            _ => {
+                Err(config(key, format!("is {value}; expected an integer of at most {SIZE_LIMIT}")))
+            }
         },
     }
 }

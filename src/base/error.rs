@@ -33,7 +33,7 @@ pub enum BaseError {
     Tokenizer(String),
     /// The tokenizer has an id without a row in the token embedding.
     #[error(
-        "tokenizer: token {token:?} has id {id}, but the base has {vocab_size} embeddings; are tokenizer and weights of one model?"
+        "tokenizer: token {token:?} has id {id}, but the base has {vocab_size} embeddings; do tokenizer and weights belong to the same model?"
     )]
     VocabularyTooLarge {
         /// The word piece.
@@ -59,20 +59,20 @@ pub enum BaseError {
     },
     /// A tensor has values that f16 cannot represent.
     #[error(
-        "tensor `{name}` has a value beyond 65504, which f16 cannot hold; keep this base in f32"
+        "tensor `{name}` has a value beyond 65504, which f16 cannot represent; use f32 for this base"
     )]
     TooLarge {
         /// Name without prefix.
         name: String,
     },
     /// A tensor was already taken and its memory released.
-    #[error("tensor `{name}` was taken before")]
+    #[error("tensor `{name}` was already taken")]
     Taken {
         /// Name without prefix.
         name: String,
     },
     /// More layers were requested than the base has, or none.
-    #[error("it has {found} layers; its first {wanted} cannot be taken, but 1 to {found} can")]
+    #[error("it has {found} layers, so its first {wanted} cannot be used; expected 1 to {found}")]
     Layers {
         /// Requested layers.
         wanted: usize,
@@ -80,7 +80,7 @@ pub enum BaseError {
         found: usize,
     },
     /// Two tensors of the file have the same meaning.
-    #[error("model.safetensors: tensors `{first}` and `{second}` both stand for `{name}`")]
+    #[error("model.safetensors: tensors `{first}` and `{second}` both mean `{name}`")]
     Ambiguous {
         /// Name without prefix.
         name: String,
@@ -91,7 +91,7 @@ pub enum BaseError {
     },
     /// A tensor's shape does not match `config.json`.
     #[error(
-        "model.safetensors: tensor `{name}` has shape {found:?}; config.json asks for {expected:?}"
+        "model.safetensors: tensor `{name}` has shape {found:?}; config.json requires {expected:?}"
     )]
     Shape {
         /// Name in the file.
@@ -103,7 +103,7 @@ pub enum BaseError {
     },
     /// The file has an encoder tensor that is not part of the configuration.
     #[error(
-        "model.safetensors: tensor `{name}` belongs to no part of the encoder that config.json describes ({hint})"
+        "model.safetensors: tensor `{name}` is not part of the encoder described by config.json ({hint})"
     )]
     Unexpected {
         /// Name in the file.

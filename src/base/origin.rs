@@ -34,7 +34,9 @@ impl Origin {
             serde_json::from_str(text).map_err(|e| BaseError::Metadata(e.to_string()))?;
         if origin.format != FORMAT {
             let found = origin.format;
-            let what = format!("`format` is {found}; this LoRB knows {FORMAT}, take a newer one");
+            let what = format!(
+                "`format` is {found}; this version of LoRB supports {FORMAT}, use a newer one"
+            );
             return Err(BaseError::Metadata(what));
         }
         let hash = &origin.base_sha256;

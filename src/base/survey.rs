@@ -89,7 +89,7 @@ pub(super) fn survey(header: &Header, config: &BertConfig) -> Result<Survey, Bas
         }
         let scales = roles.iter().find(|(_, role)| **role == Role::Scales(name.clone()));
         let Some((scales, _)) = scales else {
-            let hint = format!("; `{stored}` has dtype I8, which needs a scale for each row");
+            let hint = format!("; `{stored}` has dtype I8, which needs one scale per row");
             return Err(BaseError::MissingTensor { name: format!("{name}{SCALES}"), hint });
         };
         let entry = &header.entries[*scales];
@@ -134,7 +134,7 @@ fn check_shape(stored: &str, entry: &TensorEntry, expected: &[usize]) -> Result<
     })
 }
 
-/// Lets pass what is not part of the encoder; a tensor of the encoder itself must be known.
+/// Accepts tensors outside the encoder; tensors of the encoder must be known.
 fn refuse_unknown(stored: &str, name: &str, config: &BertConfig) -> Result<(), BaseError> {
     if !config.architecture.is_of_encoder(name) {
         return Ok(());
@@ -149,9 +149,7 @@ fn near_miss(header: &Header, name: &str, config: &BertConfig) -> String {
     match header.entries.keys().find(|k| k.ends_with(&tail)) {
         Some(other) => {
             let prefix = config.architecture.attribute;
-            format!(
-                ", though `{other}` is there; LoRB reads names with the prefix `{prefix}.` or none"
-            )
+            format!(", but `{other}` exists; LoRB reads names with the prefix `{prefix}.` or none")
         }
         None => String::new(),
     }

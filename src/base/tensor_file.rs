@@ -20,7 +20,7 @@ pub struct HostTensor {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TensorFault {
     /// The container is damaged.
-    #[error("not a whole safetensors file ({0}); fetch or write it again")]
+    #[error("not a complete safetensors file ({0}); download or write it again")]
     Container(String),
     /// No tensor with this name.
     #[error("tensor `{name}` is missing")]
@@ -38,7 +38,7 @@ pub enum TensorFault {
     },
     /// The tensor contains a NaN or an infinity.
     #[error(
-        "tensor `{name}` holds {value} at element {index}; the file is damaged or its training diverged"
+        "tensor `{name}` has {value} at element {index}; the file is damaged or its training diverged"
     )]
     NotFinite {
         /// Name in the file.

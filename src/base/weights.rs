@@ -47,7 +47,7 @@ pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
     tensors
 }
 
-/// The tensors of the masked-language head, which not every base has. The rows that tokens are told
+/// The tensors of the masked-language-model head, which is optional. The rows that tokens are told
 /// apart by are the word embeddings, as in every base that ties the two.
 pub(super) fn masked_head_tensors(config: &BertConfig) -> [(String, Vec<usize>); 5] {
     let hidden = config.hidden_size;
@@ -76,9 +76,9 @@ impl BaseWeights {
     /// Opens `model.safetensors` and checks that it contains every tensor of the encoder with the right shape and
     /// finite values, in f32, f16 or bf16, or int8 linear weights as LoRB writes them.
     ///
-    /// Names may carry the prefix of models with a head (`bert.`); BERT's old endings `LayerNorm.gamma` and
-    /// `LayerNorm.beta` stand for weight and bias. A masked-language head is kept where it is whole; other
-    /// heads, the pooler and stored position ids are left aside, see [`BaseWeights::ignored`].
+    /// Names may have the prefix of models with a head (`bert.`); BERT's old suffixes `LayerNorm.gamma` and
+    /// `LayerNorm.beta` mean weight and bias. A complete masked-language-model head is kept; other heads, the pooler
+    /// and stored position ids are ignored, see [`BaseWeights::ignored`].
     ///
     /// # Errors
     /// [`BaseError`] names the first invalid tensor. An encoder tensor outside the configuration is also an error,

@@ -36,7 +36,7 @@ impl BaseWeights {
             check_halves(&name, &weight)?;
             parts.extend(Part::of(name, shape, &weight));
         }
-        // Large elements first, so that each lies at a multiple of its size.
+        // Large elements first, so that all are aligned to their size.
         parts.sort_by_key(|part| part.dtype.1);
         let mut header = serde_json::Map::new();
         let written = |e: String| BaseError::Metadata(e);
@@ -62,7 +62,7 @@ impl BaseWeights {
     }
 }
 
-/// A tensor as it is written.
+/// A tensor to write.
 struct Part {
     name: String,
     shape: Vec<usize>,

@@ -1,4 +1,4 @@
-//! How fast a device computes the model, and how near that is to what the device can do.
+//! Benchmarks of a device: the speed of the model, compared with the device's peak.
 //!
 //! [`Bench`] holds a base, an adapter and a batch of synthetic lists. It measures the device's own rates, a
 //! training step and a rescoring pass, and single operations, and compares each with the work that was counted
@@ -6,13 +6,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `shape` | bases of random numbers in the sizes of known ones |
+//! | `shape` | bases with random weights in the shapes of known ones |
 //! | `lists` | synthetic lists |
-//! | `timing` | how often something is run, and which time counts |
+//! | `timing` | repetitions and timing |
 //! | `rates` | copy bandwidth and product rate of a device |
 //! | `steps` | a training step and a rescoring pass |
 //! | `kernels` | single operations |
-//! | `report` | what came of it |
+//! | `report` | results |
 
 mod error;
 mod kernels;
@@ -41,26 +41,26 @@ use crate::ops::{Precision, wgsl};
 use crate::train::{TrainConfig, TrainData};
 use rates::Composed;
 
-/// Seed of all that is drawn: two runs compute with the same numbers.
+/// Seed of all random values, so that two runs compute with the same values.
 const SEED: u64 = 7;
 
-/// What to measure, and on what.
+/// Settings of a benchmark.
 pub struct BenchInputs<'a> {
-    /// Sizes of the base.
+    /// Shape of the base.
     pub base: BertConfig,
-    /// Its tensors, which are taken out.
+    /// Its tensors, which are taken.
     pub weights: &'a mut BaseWeights,
     /// The adapter.
     pub lora: LoraConfig,
-    /// How many bits the base's linear layers are kept in.
+    /// Precision of the base's linear layers.
     pub precision: Precision,
-    /// Tokens of the batch, about.
+    /// Approximate number of tokens in the batch.
     pub tokens: usize,
-    /// Whether training keeps the input of each layer alone and runs the layer again.
+    /// Whether training uses gradient checkpointing.
     pub recompute: bool,
-    /// Where to compute.
+    /// The device.
     pub device: &'a Device,
-    /// How long a measurement goes on, in seconds.
+    /// Duration of a measurement, in seconds.
     pub seconds: f64,
 }
 
@@ -79,22 +79,22 @@ pub struct Bench<'a> {
     encoder: Encoder,
     lora: LoraConfig,
     adapter: Adapter,
-    /// The trainable tensors that stay outside the encoder that the adapter is merged into.
+    /// The trainable tensors that are not merged into the encoder.
     merged: Option<TrainableTensors>,
     data: TrainData,
     batch: PackedBatch,
     config: TrainConfig,
     clock: Clock<'a>,
     seconds: f64,
-    /// Whether burn's own operations are measured beside LoRB's kernels, and on the same base.
+    /// Whether burn's own operations are measured for comparison, on the same base.
     compare: bool,
 }
 
 impl<'a> Bench<'a> {
-    /// Puts the base on the device and makes the lists.
+    /// Copies the base to the device and creates the lists.
     ///
     /// # Errors
-    /// [`BenchError::Model`] when a tensor of the base is at fault or the adapter does not suit it.
+    /// [`BenchError::Model`] if a tensor of the base is invalid or the adapter does not fit it.
     pub fn new(inputs: BenchInputs<'_>, clock: Clock<'a>) -> Result<Self, BenchError> {
         let BenchInputs { base, weights, lora, precision, tokens, recompute, device, seconds } =
             inputs;
@@ -104,9 +104,9 @@ impl<'a> Bench<'a> {
         let batch = data.sequences.iter().map(Vec::as_slice).collect();
         let config = TrainConfig { recompute, ..TrainConfig::default() };
         let ours = wgsl::runs_on(device);
-        // Elsewhere weights are rounded, but kept in full.
+        // On other devices, weights are rounded but stored as f32.
         let precision = if ours { precision } else { Precision::F32 };
-        // burn's operations do not read weights of fewer bits.
+        // burn's operations do not read f16 or int8 weights.
         let compare = ours && precision == Precision::F32;
         Ok(Self {
             base,
@@ -123,7 +123,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// The adapter that is trained and scored with.
+    /// The adapter for training and scoring.
     #[must_use]
     pub fn adapter(&self) -> &Adapter {
         &self.adapter
@@ -135,7 +135,7 @@ impl<'a> Bench<'a> {
         &self.lora
     }
 
-    /// Lists of the batch.
+    /// Number of lists in the batch.
     #[must_use]
     pub fn lists(&self) -> usize {
         self.data.lists.len()

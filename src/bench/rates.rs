@@ -40,7 +40,7 @@ impl Bench<'_> {
         Ok(Rates { copy_gb_s: copy, product_gflop_s: product, product_lorb, product_composed })
     }
 
-    /// `x = x + y` over large tensors: two read and one written, 1e9 bytes a second.
+    /// `x = x + y` over large tensors: two reads and one write, in 1e9 bytes per second.
     async fn copy_rate(&self, device: &Device) -> Result<f64, BenchError> {
         let mut x = Tensor::<2>::zeros(COPIED, device);
         let y = Tensor::<2>::full(COPIED, 1e-3, device);

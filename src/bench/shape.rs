@@ -61,7 +61,7 @@ impl FromStr for Shape {
 
     fn from_str(name: &str) -> Result<Self, String> {
         let found = Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, shape)| *shape);
-        found.ok_or_else(|| format!("{name:?} is no shape; use minilm, bert-base or tiny"))
+        found.ok_or_else(|| format!("unknown shape {name:?}; use minilm, bert-base or tiny"))
     }
 }
 

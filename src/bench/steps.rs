@@ -26,7 +26,7 @@ impl Bench<'_> {
     /// Times training steps: forward, MWER, backward, clipping and AdamW, until the loss is read.
     ///
     /// # Errors
-    /// [`BenchError`] when the device fails or gives what is no number.
+    /// [`BenchError`] if the device fails or returns a non-finite value.
     pub async fn training(&self, rates: &Rates) -> Result<Compared, BenchError> {
         if self.merged.is_some() {
             return Err(BenchError::Merged);
@@ -39,7 +39,7 @@ impl Bench<'_> {
     /// base: training cannot be measured after it.
     ///
     /// # Errors
-    /// [`BenchError`] when the device fails or gives what is no number.
+    /// [`BenchError`] if the device fails or returns a non-finite value.
     pub async fn rescoring(&mut self, rates: &Rates) -> Result<Compared, BenchError> {
         self.merge();
         let (lorb, composed) = self.both(self.rescoring_pass(), self.rescoring_pass()).await?;

@@ -94,7 +94,7 @@ fn linear(rows: usize, inputs: usize, width: usize, adapted: &[bool], rank: usiz
 }
 
 #[test]
-fn a_rescoring_pass_costs_what_one_counts() {
+fn the_cost_of_a_rescoring_pass_equals_a_manual_count() {
     let (base, lora) = small();
     let (h, i, r, t, s) = (6, 10, 3, LENGTHS.iter().sum(), LENGTHS.len());
     let mut count = linear(t, h, h, &[true, false, true], r);
@@ -115,7 +115,7 @@ fn a_rescoring_pass_costs_what_one_counts() {
     count += linear(s, h, h, &[false], r) + linear(s, h, i, &[false], r);
     count += linear(s, i, h, &[true], r) + product(s, h, 1);
     assert_eq!(flops(&forward(&base, &lora, false, &LENGTHS)), 2 * count);
-    // Merged into weights in full, the terms cost nothing, whatever their rank.
+    // Merged into f32 weights, the low-rank terms cost nothing at any rank.
     let merged =
         |rank| flops(&forward(&base, &LoraConfig { rank, ..lora.clone() }, true, &LENGTHS));
     assert_eq!(merged(3), merged(1));
@@ -123,7 +123,7 @@ fn a_rescoring_pass_costs_what_one_counts() {
 }
 
 #[test]
-fn a_backward_pass_costs_what_one_counts() {
+fn the_cost_of_a_backward_pass_equals_a_manual_count() {
     let (base, lora) = small();
     let (h, i, r, t, s) = (6, 10, 3, LENGTHS.iter().sum(), LENGTHS.len());
     // Of `x w^T + (x A^T) B^T`: by u, by B, by A, and by x.
@@ -143,7 +143,7 @@ fn a_backward_pass_costs_what_one_counts() {
     }
     count += factors(s, h, h) + input(s, h, h) + low_rank_input(s, h);
     count += factors(t, h, h) + 2 * input(t, h, h) + low_rank_input(t, h);
-    // The first: the same, but nothing by what it is given.
+    // The first layer: the same, but no gradient of its input.
     count += factors(t, i, h) + input(t, i, h) + low_rank_input(t, i);
     count += input(t, h, i) + input(t, h, h);
     for n in LENGTHS {
@@ -159,7 +159,7 @@ fn a_backward_pass_costs_what_one_counts() {
 }
 
 #[test]
-fn what_nothing_trained_comes_before_has_no_backward_pass() {
+fn operations_without_earlier_trainable_tensors_have_no_backward_pass() {
     let (hidden_size, intermediate_size, vocab_size) = (24, 48, 9);
     let base = BertConfig { hidden_size, intermediate_size, vocab_size, ..Shape::MiniLm.config() };
     let with = |targets: &[Target], layers| {
@@ -235,7 +235,7 @@ fn assert_bytes(of: &[Operation], kind: &str, shapes: &[&[usize]]) {
 }
 
 #[test]
-fn bytes_are_those_of_the_tensors() {
+fn bytes_equal_the_sizes_of_the_tensors() {
     let device = Device::flex();
     let matrix = |[rows, columns]: [usize; 2]| Tensor::<2>::full([rows, columns], 0.1, &device);
     let vector = |len: usize| Tensor::<1>::full([len], 0.1, &device);

@@ -20,7 +20,8 @@ pub fn holds_adapter(directory: &Path) -> bool {
 /// Reads an adapter's two files. `flag` is the flag that named the directory.
 pub fn read_files(directory: &Path, flag: &str) -> Result<AdapterFiles, CliError> {
     if !directory.is_dir() {
-        let what = if directory.exists() { "is a file; name" } else { "does not exist; name" };
+        let what =
+            if directory.exists() { "is a file; expected" } else { "does not exist; expected" };
         let path = directory.display();
         return Err(CliError::Failed(format!("{flag} {path}: {what} an adapter's directory")));
     }

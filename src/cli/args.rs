@@ -1,4 +1,4 @@
-//! Flags that several commands share.
+//! Flags shared by several commands.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -26,10 +26,10 @@ pub struct BaseArgs {
     pub precision: PrecisionArgs,
 }
 
-/// How the base is kept.
+/// Precision of the base.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct PrecisionArgs {
-    /// Bits of the frozen linear layers: on a GPU f16 and int8 take a half and a quarter of the memory
+    /// Precision of the frozen linear layers: on a GPU, f16 and int8 take a half and a quarter of the memory
     #[arg(long, default_value_t = Precision::F32, value_parser = words::<Precision>(&["f32", "f16", "int8"]))]
     pub precision: Precision,
 }
@@ -59,7 +59,7 @@ fn formats() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 impl ReadArgs {
-    /// The same for the reader.
+    /// The same settings for the reader.
     pub fn reading(&self) -> Reading {
         Reading {
             format: format_by_name(&self.format),
@@ -69,19 +69,19 @@ impl ReadArgs {
     }
 }
 
-/// Where to compute, and how much to say.
+/// Device and verbosity.
 #[derive(Args, Debug, Clone)]
 pub struct RunArgs {
-    /// auto takes a GPU where there is one, else the CPU; software is a rasteriser, for tests
+    /// auto: a GPU if available, else the CPU; software: a software adapter, for tests
     #[arg(long, default_value_t = DeviceChoice::Auto, value_parser = words::<DeviceChoice>(&["auto", "gpu", "cpu", "software"]))]
     pub device: DeviceChoice,
-    /// Show errors and warnings alone
+    /// Show only errors and warnings
     #[arg(long, short)]
     pub quiet: bool,
 }
 
 impl RunArgs {
-    /// Opens the device and says which it is.
+    /// Opens the device and prints its name.
     pub fn open_device(&self) -> Result<Selected, CliError> {
         let choice = self.device;
         let selected = select(choice)
@@ -107,26 +107,26 @@ pub fn why(selected: &Selected) -> String {
     }
 }
 
-/// Tokens of a scoring batch.
+/// Size of a scoring batch.
 #[derive(Args, Debug, Clone)]
 pub struct ScoringArgs {
-    /// Most tokens computed at once
+    /// Maximum number of tokens per batch
     #[arg(long, value_name = "N", default_value_t = lorb::model::SCORING_BATCH_TOKENS, value_parser = at_least_one)]
     pub batch_tokens: usize,
 }
 
-/// Weights of the combination that stand in for the adapter's own.
+/// Weights of the score combination that override the adapter's own.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct WeightArgs {
-    /// Weight of the adapter's score, in place of the tuned one
+    /// LM weight: overrides the tuned weight of the adapter's score
     #[arg(long, value_parser = finite, allow_negative_numbers = true)]
     pub beta: Option<f64>,
-    /// Reward per word, in place of the tuned one
+    /// Word insertion reward: overrides the tuned one
     #[arg(long, value_parser = finite, allow_negative_numbers = true)]
     pub gamma: Option<f64>,
 }
 
-/// A parser of the words that a type prints and reads; clap lists them in the help.
+/// A parser for the words of a type; clap lists them in the help.
 pub fn words<T>(names: &[&'static str]) -> impl TypedValueParser<Value = T> + use<T>
 where
     T: FromStr + Clone + Send + Sync + 'static,
@@ -135,7 +135,7 @@ where
     PossibleValuesParser::new(names.iter().copied()).try_map(|word| word.parse::<T>())
 }
 
-/// The same for names that come with a line of help each.
+/// The same for names that each have a line of help.
 pub fn choices<T>(
     choices: impl IntoIterator<Item = (&'static str, &'static str)>,
 ) -> impl TypedValueParser<Value = T>
@@ -147,15 +147,15 @@ where
     PossibleValuesParser::new(values).try_map(|word| word.parse::<T>())
 }
 
-/// A whole number from 1 up.
+/// A positive integer.
 pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) | Err(_) => Err("expected a whole number from 1 up".into()),
+        Ok(0) | Err(_) => Err("expected a positive integer".into()),
         Ok(number) => Ok(number),
     }
 }
 
-/// A number that is neither infinite nor NaN.
+/// A finite number.
 pub fn finite(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| number.is_finite());
     number.ok_or_else(|| "expected a number".into())

@@ -1,4 +1,4 @@
-//! `lorb bench`: how fast this machine trains and rescores, beside what it could do.
+//! `lorb bench`: how fast this machine trains and rescores, compared with its peak.
 
 use std::time::Instant;
 
@@ -20,12 +20,12 @@ use super::error::CliError;
 use super::progress::Meter;
 use super::{bench_table, output, source};
 
-/// Seed of the weights of a random base.
+/// Seed for the weights of a random base.
 const SEED: u64 = 1;
 
 #[derive(Args)]
 pub struct BenchArgs {
-    /// Sizes of a base of random numbers: all-MiniLM-L6-v2, BERT-base, or one for tests
+    /// Shape of a base with random weights: all-MiniLM-L6-v2, BERT-base, or one for tests
     #[arg(long, default_value_t = Shape::MiniLm, value_parser = words::<Shape>(&["minilm", "bert-base", "tiny"]), conflicts_with = "model")]
     shape: Shape,
     /// A pretrained base in place of a random one: a directory or a Hugging Face hub id
@@ -34,8 +34,8 @@ pub struct BenchArgs {
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME", requires = "model")]
     revision: Option<String>,
-    /// How many bits a GPU keeps the base's linear layers in; burn's own operations are measured
-    /// beside f32 alone
+    /// Precision of the base's linear layers on a GPU; burn's own operations are measured
+    /// only with f32
     #[arg(long, default_value_t = Precision::F32, value_parser = words::<Precision>(&["f32", "f16", "int8"]))]
     precision: Precision,
     /// Rank of the low-rank updates
@@ -44,29 +44,29 @@ pub struct BenchArgs {
     /// Linear layers to adapt, as for `lorb train`
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "query,value")]
     lora_target_modules: Vec<String>,
-    /// Tokens of the batch, in lists of 10 hypotheses of about 20
+    /// Tokens in the batch, in lists of 10 hypotheses with about 20 tokens
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = at_least_one)]
     tokens: usize,
-    /// Time of a measurement, after warming up; single operations take a tenth of it
+    /// Duration of a measurement after warm-up; single operations take a tenth of it
     #[arg(long, value_name = "X", default_value_t = 3.0, value_parser = positive)]
     seconds: f64,
-    /// Train as `lorb train --recompute` does: less memory, more time. What is computed twice is counted once
+    /// Train with gradient checkpointing, as `lorb train --recompute`. Recomputed operations are counted once
     #[arg(long)]
     recompute: bool,
-    /// Time every operation by itself too
+    /// Also time every operation separately
     #[arg(long)]
     kernels: bool,
-    /// Experimental: rescore on the GPU's matrix units, where wgpu offers them, in f16 with sums in f32
+    /// Experimental: rescore on the GPU's matrix units if wgpu supports them, in f16 with sums in f32
     #[arg(long)]
     cooperative_matrix: bool,
-    /// One JSON object in place of tables
+    /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     run: RunArgs,
 }
 
-/// All that was measured.
+/// All measurements.
 #[derive(Serialize)]
 pub struct BenchReport {
     lorb: &'static str,
@@ -76,7 +76,7 @@ pub struct BenchReport {
     pub adapter: AdapterReport,
     pub batch: BatchReport,
     pub rates: Rates,
-    /// Whether training runs layers again in place of keeping what is in them.
+    /// Whether training uses gradient checkpointing.
     pub recompute: bool,
     pub training: Compared,
     pub rescoring: Compared,
@@ -84,7 +84,7 @@ pub struct BenchReport {
     pub kernels: Option<Vec<KernelReport>>,
 }
 
-/// Sizes of the base.
+/// Shape of the base.
 #[derive(Serialize)]
 pub struct BaseReport {
     pub name: String,
@@ -242,7 +242,7 @@ fn fault(error: &BenchError) -> CliError {
     CliError::at("measuring", error)
 }
 
-/// A setting of the adapter that cannot be, by the name of its flag here.
+/// An invalid setting of the adapter, by the name of its flag.
 fn lora_fault(error: &ModelError) -> CliError {
     match error {
         ModelError::UnknownTarget { .. } => CliError::flag("--lora-target-modules", error),

@@ -30,9 +30,9 @@ fn head(report: &BenchReport) -> String {
     line(
         "base",
         &format!(
-            "{}{}: {} layers of {}, {} heads, {} between, {} word pieces; linear layers in {}",
+            "{}{}: {} layers of {}, {} heads, {} intermediate, {} word pieces; linear layers in {}",
             base.name,
-            if base.random { " (random numbers)" } else { "" },
+            if base.random { " (random weights)" } else { "" },
             base.layers,
             base.hidden,
             base.heads,
@@ -133,7 +133,7 @@ fn operations(kernels: &[KernelReport]) -> String {
     let (training, rescoring) = (sum(|k| k.in_training), sum(|k| k.in_rescoring));
     let _ = writeln!(
         text,
-        "\nthese times added up: {training:.2} ms a training step, {rescoring:.2} ms a rescoring pass"
+        "\nsum of these times: {training:.2} ms per training step, {rescoring:.2} ms per rescoring pass"
     );
     text
 }

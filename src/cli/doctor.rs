@@ -10,7 +10,7 @@ use lorb::device::{
     AdapterReport, DeviceChoice, DeviceError, Selected, SelectedKind, adapters, select,
     select_unprobed,
 };
-use lorb::ops::probe::{Checked, Extent, examine, runs_own_kernels};
+use lorb::ops::probe::{CaseSet, Checked, examine, runs_own_kernels};
 use lorb::ops::wgsl::kernel::ALL;
 
 use super::args::{why, words};
@@ -26,7 +26,7 @@ struct Need {
 
 const NEEDS: [Need; 6] = [
     Need {
-        name: "storage buffers a stage",
+        name: "storage buffers per stage",
         least: 8,
         found: |limits| limits.max_storage_buffers_per_shader_stage.into(),
     },
@@ -42,12 +42,12 @@ const NEEDS: [Need; 6] = [
         found: |limits| limits.max_compute_workgroup_storage_size.into(),
     },
     Need {
-        name: "invocations a workgroup",
+        name: "invocations per workgroup",
         least: 256,
         found: |limits| limits.max_compute_invocations_per_workgroup.into(),
     },
     Need {
-        name: "workgroups a dimension",
+        name: "workgroups per dimension",
         least: 65_535,
         found: |limits| limits.max_compute_workgroups_per_dimension.into(),
     },
@@ -98,7 +98,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), CliError> {
 /// Runs every case on the device. Returns the text to print and the first fault.
 fn check(opened: &Selected) -> (String, Option<DeviceError>) {
     let start = Instant::now();
-    let all = pollster::block_on(examine(&opened.device, Extent::Full));
+    let all = pollster::block_on(examine(&opened.device, CaseSet::Full));
     let seconds = start.elapsed().as_secs_f64();
     let mut text = String::from("\n");
     line(&mut text, "probe of", &opened.name);
@@ -108,7 +108,7 @@ fn check(opened: &Selected) -> (String, Option<DeviceError>) {
     run.sort_unstable();
     run.dedup();
     let variants = format!("{}, of which {} are checked", ALL.len(), run.len());
-    line(&mut text, "variants of kernels", &variants);
+    line(&mut text, "kernel variants", &variants);
     let wrong: Vec<&Checked> = all.iter().filter(|checked| checked.fault.is_some()).collect();
     let count = format!("{}, {} wrong, in {seconds:.1} s", all.len(), wrong.len());
     line(&mut text, "results compared", &count);
@@ -183,7 +183,7 @@ fn describe(text: &mut String, adapter: &AdapterReport) {
     for need in &NEEDS {
         let found = (need.found)(&adapter.limits);
         let short = if found < need.least {
-            format!(", too few: LoRB needs {}", need.least)
+            format!(", too low: LoRB needs {}", need.least)
         } else {
             String::new()
         };

@@ -75,7 +75,7 @@ impl Engine {
         let stored = self.loaded()?.meta.weights;
         let Some(beta) = flags.beta.or(stored.map(|weights| weights.beta)) else {
             return Err(CliError::Failed(format!(
-                "--adapter {}: holds no tuned weights; run `lorb tune` with it, or give --beta",
+                "--adapter {}: no tuned weights; run `lorb tune`, or use --beta",
                 adapter.display()
             )));
         };

@@ -65,7 +65,7 @@ impl CliError {
     }
 }
 
-/// An error, its causes, and what may help. A cause that an outer message already quotes is not repeated.
+/// An error, its causes, and remedies. A cause that an outer message already quotes is not repeated.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in causes(error).skip(1).map(ToString::to_string) {
@@ -81,12 +81,12 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// An error and what caused it, the outermost first.
+/// An error and its causes, the outermost first.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// What the library suggests against an error.
+/// The library's remedies for an error.
 fn remedies(error: &(dyn Error + 'static)) -> &'static [Remedy] {
     if let Some(fault) = error.downcast_ref::<DeviceFault>() {
         fault.remedies()
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_device_comes_with_flags_however_deep_it_is() {
+    fn a_device_failure_has_flags_at_any_depth() {
         let model = ModelError::Device(fault(FaultKind::Limit));
         let expected =
             "a limit of the device is exceeded (said so); lower --batch-tokens or use --device cpu";
@@ -149,7 +149,7 @@ mod tests {
         let training = TrainError::Device { fault: fault(FaultKind::OutOfMemory), kept: 8 };
         assert_eq!(
             chain(&training),
-            "the device is out of memory (said so); the run is kept as of step 8; lower --batch-tokens, train with \
+            "the device is out of memory (said so); the state of step 8 is saved in memory; lower --batch-tokens, train with \
              --recompute, use --precision f16 or int8, or use --device cpu"
         );
     }

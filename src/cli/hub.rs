@@ -23,9 +23,9 @@ pub fn fetch(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePat
     }
     let place = cache.path().display().to_string();
     if offline() {
-        let message = "no directory of this name, and not whole in the hub's cache";
+        let message = "not a directory, and not complete in the hub's cache";
         return Err(CliError::Failed(format!(
-            "--model {model}: {message} ({place}, revision {revision}); HF_HUB_OFFLINE forbids to fetch it"
+            "--model {model}: {message} ({place}, revision {revision}); HF_HUB_OFFLINE forbids downloading it"
         )));
     }
     let builder = ApiBuilder::from_env().with_progress(!quiet).with_retries(2);
@@ -33,7 +33,7 @@ pub fn fetch(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePat
     let repo =
         api.repo(Repo::with_revision(model.to_owned(), RepoType::Model, revision.to_owned()));
     if !quiet {
-        eprintln!("fetching {} into {place}", repo.url(""));
+        eprintln!("downloading {} into {place}", repo.url(""));
     }
     let get = |file: &str| repo.get(file).map_err(|error| failed(model, &error));
     let config = get("config.json")?;
@@ -49,7 +49,7 @@ pub fn fetch(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePat
     let weights = weights.ok_or_else(|| {
         let message =
             "has no model.safetensors on the hub; convert it with Transformers' save_pretrained";
-        CliError::Failed(format!("--model {model}: {message} and name the directory"))
+        CliError::Failed(format!("--model {model}: {message} and pass the directory"))
     })?;
     Ok(BasePaths { config, tokenizer, weights })
 }
@@ -68,7 +68,7 @@ fn check_names(model: &str, revision: &str) -> Result<(), CliError> {
     };
     if model.split('/').count() > 2 || !model.split('/').all(word) {
         return Err(CliError::Failed(format!(
-            "--model {model}: no directory of this name, and no hub id (which looks like owner/name)"
+            "--model {model}: neither a directory nor a hub id (owner/name)"
         )));
     }
     if !revision.split('/').all(word) {
@@ -126,9 +126,9 @@ fn status(error: &ApiError) -> Option<u16> {
 fn failed(model: &str, error: &ApiError) -> CliError {
     let what = match status(error) {
         Some(401 | 403 | 404) => {
-            "no directory of this name, and the hub has no such model for you (is the id right, is it open to all?)"
+            "not a directory, and not found on the hub (wrong id, or a private model?)"
         }
-        _ => "no directory of this name, and the hub could not be asked",
+        _ => "not a directory, and could not reach the hub",
     };
     CliError::at(format_args!("--model {model}: {what}"), error)
 }

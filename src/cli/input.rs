@@ -14,7 +14,7 @@ use lorb::nbest::{
 
 use super::error::CliError;
 
-/// How N-best input is read.
+/// Settings for reading N-best lists.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
     /// The format; `None` detects it.
@@ -25,7 +25,7 @@ pub struct Reading {
     pub references: Option<PathBuf>,
 }
 
-/// The utterances of several inputs, one after the other.
+/// The utterances of several inputs, in order.
 pub struct Utterances {
     waiting: VecDeque<PathBuf>,
     current: Option<Opened>,
@@ -111,7 +111,7 @@ impl Utterances {
         self.current.as_ref().map(|opened| opened.format)
     }
 
-    /// Size of all inputs, where it is known.
+    /// Size of all inputs in bytes, if known.
     pub fn total_bytes(&self) -> Option<u64> {
         self.total_bytes
     }
@@ -121,7 +121,7 @@ impl Utterances {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// All that is left.
+    /// All remaining utterances.
     pub fn collect(&mut self) -> Result<Vec<Utterance>, CliError> {
         let mut all = Vec::new();
         while let Some(utterance) = self.next()? {
@@ -223,7 +223,7 @@ impl Folder for Directory {
     }
 }
 
-/// Counts what is read.
+/// Counts the bytes read.
 struct Counted<R> {
     inner: R,
     bytes: Arc<AtomicU64>,

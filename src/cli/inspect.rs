@@ -1,4 +1,4 @@
-//! `lorb inspect`: what a path holds.
+//! `lorb inspect`: describes a base, an adapter or lists.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,7 +20,7 @@ pub struct InspectArgs {
     /// A base or an adapter (a directory), or N-best lists (a file, an ESPnet directory)
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// Base of the adapter: checks that they fit, and counts what is trained of the whole
+    /// Base of the adapter: check that they match, and show the fraction of trainable parameters
     #[arg(long, value_name = "DIR|ID")]
     model: Option<String>,
     /// Branch, tag or commit on the hub [default: main]
@@ -39,7 +39,7 @@ pub fn run(args: &InspectArgs) -> Result<(), CliError> {
         };
         adapter_text(path, base.as_ref())?
     } else if args.model.is_some() {
-        let message = "--model goes with an adapter's directory, which this path is not";
+        let message = "--model is only valid with an adapter directory";
         return Err(CliError::Usage(message.into()));
     } else if path.join("config.json").exists() {
         base_text(path)?
@@ -65,7 +65,7 @@ fn base_text(path: &Path) -> Result<String, CliError> {
     line(&mut text, "vocabulary", &format!("{} rows, {pieces} word pieces", config.vocab_size));
     let parameters = count(expected_tensors(config).iter().map(|(_, shape)| shape.as_slice()));
     line(&mut text, "parameters", &format!("{parameters} in the encoder, frozen"));
-    // The default adapter does not suit every base: its rank may exceed a tiny hidden size.
+    // The default adapter does not fit every base: its rank may exceed a tiny hidden size.
     if let Ok(layout) = Layout::new(config, &LoraConfig::default().into()) {
         let share = percent(layout.len(), parameters);
         line(&mut text, "default adapter", &format!("{} parameters, {share} of all", layout.len()));
@@ -91,7 +91,7 @@ fn adapter_text(path: &Path, base: Option<&NamedBase>) -> Result<String, CliErro
             let fits = if meta.base_hash.is_some() {
                 "yes"
             } else {
-                "by its shapes; it remembers no hash"
+                "shapes match; the adapter stores no hash"
             };
             line(&mut text, "trained on this base", fits);
             method(&mut text, &adapter.method, base.config.architecture);
@@ -106,7 +106,7 @@ fn adapter_text(path: &Path, base: Option<&NamedBase>) -> Result<String, CliErro
     let file = TensorFile::open(&files.weights).map_err(|e| CliError::at(path.display(), &e))?;
     if base.is_none() {
         let trained = count(file.entries().values().map(|entry| entry.shape.as_slice()));
-        line(&mut text, "parameters", &format!("{trained} (--model tells of how many in all)"));
+        line(&mut text, "parameters", &format!("{trained} (use --model to see the fraction)"));
         for (key, value) in file.metadata() {
             line(&mut text, &format!("metadata {key}"), value);
         }
@@ -137,7 +137,7 @@ fn described(text: &mut String, meta: &AdapterMeta) {
     line(text, "base when trained", &meta.base_name.clone().unwrap_or_else(unknown));
 }
 
-/// What `adapter_config.json` says, without a base to judge it by.
+/// The contents of `adapter_config.json`, without checking them against a base.
 fn settings(text: &mut String, files: &AdapterFiles, path: &Path) -> Result<(), CliError> {
     let at = || path.join(adapter::CONFIG_FILE).display().to_string();
     let json: serde_json::Value =
@@ -155,7 +155,7 @@ fn settings(text: &mut String, files: &AdapterFiles, path: &Path) -> Result<(), 
     Ok(())
 }
 
-/// Tensors by name; those that differ in the layer's number alone share a line.
+/// Tensors by name; those that differ only in the layer number share a line.
 fn tensors(text: &mut String, entries: &BTreeMap<String, TensorEntry>) {
     let mut groups: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
     for (name, entry) in entries {
@@ -166,12 +166,12 @@ fn tensors(text: &mut String, entries: &BTreeMap<String, TensorEntry>) {
     for ((name, kind), layers) in groups {
         let times =
             if layers.is_empty() { String::new() } else { format!("  in {} layers", layers.len()) };
-        // A string takes whatever is written to it.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "{name:<64} {kind}{times}");
     }
 }
 
-/// A name with `*` in place of the layer's number, and that number.
+/// A name with `*` for the layer number, and that number.
 fn general(name: &str) -> (String, Option<&str>) {
     let mut parts: Vec<&str> = name.split('.').collect();
     let place = parts.iter().position(|part| part.parse::<usize>().is_ok());
@@ -189,6 +189,6 @@ fn percent(trained: usize, frozen: usize) -> String {
 
 /// One name and its value.
 pub fn line(text: &mut String, name: &str, value: &str) {
-    // A string takes whatever is written to it.
+    // Writing to a string cannot fail.
     let _ = writeln!(text, "{name:<24} {value}");
 }

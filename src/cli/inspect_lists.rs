@@ -56,10 +56,10 @@ impl Statistics {
         let mean = self.hypotheses as f64 / self.utterances.max(1) as f64;
         let range =
             format!("{} to {}, {mean:.1} on average", self.shortest.unwrap_or(0), self.longest);
-        line(&mut text, "hypotheses a list", &range);
+        line(&mut text, "hypotheses per list", &range);
         line(
             &mut text,
-            "words a hypothesis",
+            "words per hypothesis",
             &format!("{:.1} on average", self.words as f64 / all),
         );
         line(&mut text, "with a score", &share(self.scored));
@@ -70,7 +70,7 @@ impl Statistics {
     }
 }
 
-/// Counts, and the WER of first pass and oracle where there are references.
+/// Counts, and the WER of first pass and oracle if there are references.
 pub fn text(path: &Path, reading: &Reading) -> Result<String, CliError> {
     let mut input = Utterances::open(&[path.to_owned()], reading)?;
     let (mut statistics, mut evaluation) = (Statistics::default(), Evaluation::new());
@@ -80,7 +80,7 @@ pub fn text(path: &Path, reading: &Reading) -> Result<String, CliError> {
         evaluation.add(&utterance, None);
     }
     if statistics.utterances == 0 {
-        return Err(CliError::Failed(format!("{}: holds no list", path.display())));
+        return Err(CliError::Failed(format!("{}: contains no lists", path.display())));
     }
     let mut text = statistics.text(path);
     if input.skipped > 0 {

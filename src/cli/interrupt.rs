@@ -22,7 +22,7 @@ pub fn listen_with(answer: &'static str) {
     // Fails if a handler is already set or signals are unavailable; Ctrl-C then ends the
     // process as usual.
     if let Err(error) = ctrlc::set_handler(handler) {
-        eprintln!("note: Ctrl-C will stop at once: {error}");
+        eprintln!("note: Ctrl-C will stop immediately: {error}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The command line: everything that owns files, the network and the screen.
+//! The command line: owns files, the network and the terminal.
 //!
 //! Data goes to standard output, the rest to standard error. Exit codes: 0 done, 1 failed, 2 wrong
 //! usage. An error is one line that begins with `error:`.
@@ -49,30 +49,30 @@ struct Cli {
 enum Command {
     /// Train an adapter on N-best lists with references
     Train(Box<train_args::TrainArgs>),
-    /// Find the weights of the combination on dev lists and store them in the adapter
+    /// Tune the weights of the score combination on dev lists and store them in the adapter
     Tune(tune::TuneArgs),
-    /// Re-order N-best lists, adding `lm` and `total` to every hypothesis
+    /// Re-rank N-best lists, and add `lm` and `total` to every hypothesis
     Rescore(rescore::RescoreArgs),
-    /// Report WER of the first pass, of rescoring and of the oracle
+    /// Report WER of the first pass, the rescored result and the oracle
     Eval(eval::EvalArgs),
     /// Describe a base, an adapter or an N-best file
     Inspect(inspect::InspectArgs),
-    /// Write a base in fewer bits, for browsers
+    /// Write a base in lower precision, for browsers
     Export(export::ExportArgs),
-    /// List what this machine can compute on, and check that it computes rightly
+    /// List the devices of this machine, and check that their results are correct
     Doctor(doctor::DoctorArgs),
-    /// Measure how fast this machine trains and rescores, and what of its speed is used
+    /// Benchmark training and rescoring, and compare with the machine's peak
     Bench(bench::BenchArgs),
     /// Compare methods over domains, sizes and settings, and write a report
     Study(study::StudyArgs),
-    /// One cell of a study; started by `lorb study`
+    /// Run one cell of a study; started by `lorb study`
     #[command(hide = true)]
     StudyCell(study::CellArgs),
-    /// Train on sample data and show what it brings
+    /// Train on sample data and show the improvement
     Demo(demo::DemoArgs),
 }
 
-/// Runs the command that the process was started with.
+/// Parses the command line and runs the command.
 pub fn run() -> ExitCode {
     quieten_graphics();
     let done = match Cli::parse().command {
@@ -94,11 +94,11 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Keeps Mesa's layer for choosing a default GPU from looking for a desktop where there is none: it
-/// would print errors of its own. LoRB chooses by the kind of adapter, so the layer decides nothing.
+/// Stops Mesa's device-selection layer from looking for a desktop session where there is none, because it
+/// would print errors. LoRB selects a device by its kind, so the layer has no effect.
 fn quieten_graphics() {
     if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: called first, while the process has one thread.
+        // SAFETY: called first, while the process has only one thread.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }

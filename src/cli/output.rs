@@ -26,9 +26,10 @@ impl Sink {
         };
         let error = |error: io::Error| CliError::io("write", path, &error);
         match fs::metadata(path) {
-            Ok(found) if found.is_dir() => {
-                Err(CliError::Failed(format!("{}: is a directory; name a file", path.display())))
-            }
+            Ok(found) if found.is_dir() => Err(CliError::Failed(format!(
+                "{}: is a directory; expected a file",
+                path.display()
+            ))),
             Ok(found) if !found.is_file() => {
                 let file = File::options().write(true).open(path).map_err(error)?;
                 Ok(Self::Device { file: BufWriter::new(file), path: path.to_owned() })
@@ -134,7 +135,7 @@ pub fn check_directory(directory: &Path) -> Result<(), CliError> {
             Ok(_) => {
                 let (path, file) = (directory.display(), nearest.display());
                 return Err(CliError::Failed(format!(
-                    "--output {path}: {file} is a file; name a directory"
+                    "--output {path}: {file} is a file; expected a directory"
                 )));
             }
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => nearest = parent(nearest),
@@ -164,7 +165,7 @@ fn sibling(path: &Path) -> io::Result<NamedTempFile> {
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     builder.tempfile_in(parent(path)).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => io::Error::other("its folder does not exist"),
+        io::ErrorKind::NotFound => io::Error::other("its directory does not exist"),
         // The full message would name the temporary file, which the user does not know.
         kind => kind.into(),
     })

@@ -69,7 +69,7 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
     if !args.run.quiet {
         let rate = hypotheses as f64 / seconds;
         eprintln!(
-            "{done} utterances rescored ({hypotheses} hypotheses, {rate:.0}/s); {changed} have another first hypothesis"
+            "{done} utterances rescored ({hypotheses} hypotheses, {rate:.0}/s); {changed} have a new first hypothesis"
         );
     }
     Ok(())

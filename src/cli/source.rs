@@ -57,14 +57,14 @@ pub fn locate(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePa
     if path.is_dir() {
         if revision.is_some() {
             let message =
-                format!("--revision: {model} is a directory; revisions exist on the hub alone");
+                format!("--revision: {model} is a directory; revisions exist only on the hub");
             return Err(CliError::Usage(message));
         }
         return in_directory(path);
     }
     if path.exists() {
         let message =
-            "is a file; name the directory with config.json, tokenizer and model.safetensors";
+            "is a file; expected a directory with config.json, tokenizer and model.safetensors";
         return Err(CliError::Failed(format!("--model {model}: {message}")));
     }
     hub::fetch(model, revision, quiet)
@@ -74,20 +74,20 @@ pub fn locate(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePa
 pub fn in_directory(directory: &Path) -> Result<BasePaths, CliError> {
     let find = |name: &str| Some(directory.join(name)).filter(|path| path.is_file());
     let missing = |name: &str, hint: &str| {
-        CliError::Failed(format!("--model {}: holds no {name}{hint}", directory.display()))
+        CliError::Failed(format!("--model {}: no {name} found{hint}", directory.display()))
     };
     let config = find("config.json").ok_or_else(|| {
         let adapter = find("adapter_config.json").is_some();
         missing(
             "config.json",
-            if adapter { "; this is an adapter, name its base here" } else { "" },
+            if adapter { "; this is an adapter, use --model for its base" } else { "" },
         )
     })?;
     let weights = find("model.safetensors").ok_or_else(|| {
         let hint = if find("pytorch_model.bin").is_some() {
             "; convert pytorch_model.bin to safetensors with Transformers' save_pretrained"
         } else if find("model.safetensors.index.json").is_some() {
-            "; it is split into several files, which LoRB does not read"
+            "; LoRB does not read models that are split into several files"
         } else {
             ""
         };

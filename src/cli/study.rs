@@ -60,7 +60,7 @@ pub fn run(args: &StudyArgs) -> Result<(), CliError> {
     output::create_directory(&args.output)?;
     let mut store = Store::open(&args.output)?;
     store.identify(&study)?;
-    interrupt::listen_with("stopping the cell under way; Ctrl-C again ends at once");
+    interrupt::listen_with("stopping the current cell; press Ctrl-C again to end immediately");
     let again = if args.retry_failed { store::Again::Failed } else { store::Again::No };
     queue::run(args, &study, &plan, &mut store, again)?;
     write_report(args, &study.config, &plan, &store.records)?;
@@ -68,7 +68,7 @@ pub fn run(args: &StudyArgs) -> Result<(), CliError> {
     if failed > 0 {
         let all = plan.cells.len();
         return Err(CliError::Failed(format!(
-            "{failed} of {all} cells failed; the report has the rest, and --retry-failed runs them again"
+            "{failed} of {all} cells failed; the report has the others; use --retry-failed to run them again"
         )));
     }
     Ok(())

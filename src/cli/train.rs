@@ -1,4 +1,4 @@
-//! `lorb train`: lists in, an adapter out.
+//! `lorb train`: trains an adapter on lists.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use super::error::{CliError, chain};
 use super::input::Utterances;
 use super::source::NamedBase;
 use super::train_args::{TrainArgs, method_error};
-use super::train_run::{Ended, Log, Stopped, Watcher, drive};
+use super::train_run::{Ended, Log, RunDisplay, Stopped, drive};
 use super::{adapter_dir, interrupt, output, source};
 
-/// The interrupted run, beside the adapter.
+/// File name of an interrupted run's checkpoint, next to the adapter.
 const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 pub fn run(args: &TrainArgs) -> Result<(), CliError> {
@@ -60,8 +60,8 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
         _ => CliError::at("training", &error),
     })?;
     drop(train_lists);
-    interrupt::listen_with("finishing the step under way; Ctrl-C again ends at once");
-    let watcher = Watcher::new(args.run.quiet, log);
+    interrupt::listen_with("finishing the current step; press Ctrl-C again to end immediately");
+    let watcher = RunDisplay::new(args.run.quiet, log);
     let every = args.keeping.checkpoint_every;
     let mut held = None;
     let ended = drive(&mut run.trainer, watcher, |trainer, message| match message {
@@ -84,7 +84,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     if !args.run.quiet {
         eprintln!("adapter written to {}", place.directory.display());
         if let Some(bytes) = held {
-            eprintln!("device memory: {} MiB at most", bytes.div_ceil(1 << 20));
+            eprintln!("peak device memory: {} MiB", bytes.div_ceil(1 << 20));
         }
     }
     if dev_lists.is_empty() {
@@ -103,8 +103,8 @@ struct Place {
 }
 
 impl Place {
-    /// Looks at the directory before any work is done: whether it may be written, and whether
-    /// something of worth is there.
+    /// Checks the directory before any work: whether it is writable, and whether it contains
+    /// something that must not be lost.
     fn check(args: &TrainArgs) -> Result<Self, CliError> {
         let directory = args.data.output.clone();
         let checkpoint = directory.join(CHECKPOINT_FILE);
@@ -112,20 +112,20 @@ impl Place {
         let resume = args.keeping.resume;
         let shown = directory.display();
         if resume && !checkpoint.exists() {
-            let message = format!("--resume: {shown} holds no {CHECKPOINT_FILE}");
+            let message = format!("--resume: no {CHECKPOINT_FILE} in {shown}");
             let hint =
-                if adapter_dir::holds_adapter(&directory) { "; its run is over" } else { "" };
+                if adapter_dir::holds_adapter(&directory) { "; its run has finished" } else { "" };
             return Err(CliError::Failed(message + hint));
         }
         if !resume && !args.keeping.overwrite {
             let there = if checkpoint.exists() {
-                "the checkpoint of an unfinished run; go on with --resume, or replace it with"
+                "the checkpoint of an unfinished run; continue with --resume, or replace it with"
             } else if adapter_dir::holds_adapter(&directory) {
-                "an adapter; name another directory, or replace it with"
+                "an adapter; choose another directory, or replace it with"
             } else {
                 return Ok(Self { directory, checkpoint, resume });
             };
-            let message = format!("--output {shown}: holds {there} --overwrite");
+            let message = format!("--output {shown}: contains {there} --overwrite");
             return Err(CliError::Failed(message));
         }
         Ok(Self { directory, checkpoint, resume })
@@ -149,7 +149,7 @@ impl Place {
         output::create_directory(&self.directory)?;
         output::write_file(&self.checkpoint, checkpoint).inspect_err(|_| {
             if !existed {
-                // Only an empty folder can be removed like this.
+                // This removes only an empty directory.
                 let _ = fs::remove_dir(&self.directory);
             }
         })
@@ -164,7 +164,7 @@ impl Place {
         }
     }
 
-    /// An error of a trainer that could not begin.
+    /// An error of a trainer that could not start.
     fn error(&self, error: &TrainError) -> CliError {
         match error {
             TrainError::Checkpoint(inner) => CliError::at(self.checkpoint.display(), inner),
@@ -174,7 +174,7 @@ impl Place {
         }
     }
 
-    /// Saves after Ctrl-C and says how to go on.
+    /// Saves after Ctrl-C and prints how to continue.
     fn interrupted(&self, trainer: &mut Trainer) -> CliError {
         match self.save(trainer) {
             Ok(()) => {}
@@ -186,7 +186,7 @@ impl Place {
         CliError::Failed(format!("interrupted at step {step} of {steps}; resume with: {command}"))
     }
 
-    /// A run that stopped by itself.
+    /// A run that ended by itself.
     fn stopped(&self, run: &Run, stopped: Stopped) -> CliError {
         match stopped {
             Stopped::Cli(error) => error,
@@ -195,7 +195,7 @@ impl Place {
         }
     }
 
-    /// A run whose device failed. It is saved as it was shortly before, unless it had hardly begun.
+    /// A run whose device failed. Its last host copy is saved, if there is one.
     fn lost(&self, trainer: &Trainer, error: &TrainError) -> CliError {
         let TrainError::Device { fault, kept: kept @ 1.. } = error else {
             return match error {
@@ -210,7 +210,7 @@ impl Place {
         if let Err(error) = written {
             return error;
         }
-        // A run goes on with the same batches or not at all, but layers may be recomputed.
+        // A resumed run must use the same batches, but it may use gradient checkpointing.
         let more = (fault.kind == FaultKind::OutOfMemory).then_some("--recompute");
         let (steps, command) = (trainer.steps(), resume_command(std::env::args(), more));
         let fault = chain(fault);
@@ -219,20 +219,20 @@ impl Place {
         CliError::Failed(text)
     }
 
-    /// A run that cannot go on. What it reached is kept where an evaluation vouches for it.
+    /// A run that cannot continue. Its best adapter is kept if there was an evaluation.
     fn failed(&self, run: &Run, error: &TrainError) -> CliError {
         let kept = run.best().is_ok_and(|best| {
             best.evaluated && adapter_dir::write(&self.directory, &best.adapter, &best.meta).is_ok()
         });
         if kept {
             let place = self.directory.display();
-            eprintln!("note: the adapter of the best evaluation before that is in {place}");
+            eprintln!("note: the best adapter before that is in {place}");
         }
         CliError::at("training", error)
     }
 }
 
-/// This process's command with `--resume` and a flag more, as a shell takes it.
+/// The command line of this process with `--resume` and an additional flag, quoted for a shell.
 fn resume_command(arguments: impl Iterator<Item = String>, more: Option<&str>) -> String {
     let mut words: Vec<String> =
         arguments.filter(|word| word != "--overwrite").map(|word| quoted(&word)).collect();
@@ -265,9 +265,9 @@ mod tests {
 
     use super::*;
 
-    /// A run on the CPU, as if its device had failed after step 9.
+    /// A run on the CPU with a simulated device failure after step 9.
     #[test]
-    fn a_run_whose_device_fails_is_saved_and_says_how_to_go_on() {
+    fn a_run_whose_device_fails_is_saved_and_prints_how_to_continue() {
         let golden = |name: &str| {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tiny").join(name);
             fs::read(path).expect("a golden file")
@@ -304,7 +304,7 @@ mod tests {
         assert!(!text.contains("--resume") && !place.directory.exists(), "{text}");
 
         while run.trainer.step() < 9 {
-            pollster::block_on(run.trainer.next()).expect("a step").expect("the run goes on");
+            pollster::block_on(run.trainer.next()).expect("a step").expect("the run continues");
         }
         let text = lost(&run, FaultKind::Lost);
         assert!(text.starts_with("training: the device was lost (gone)"), "{text}");

@@ -1,4 +1,4 @@
-//! The flags of `lorb train`. Their defaults are those of the library.
+//! The flags of `lorb train`. Defaults come from the library.
 
 use std::path::PathBuf;
 
@@ -62,7 +62,7 @@ pub struct MethodArgs {
     pub budget: Option<f64>,
     #[command(flatten)]
     pub settings: SettingArgs,
-    /// Start from this adapter, whose settings are kept; one without a score head gets a new one
+    /// Start from this adapter, with its settings; a missing score head is initialised
     #[arg(long, value_name = "DIR")]
     pub init_adapter: Option<PathBuf>,
 }
@@ -139,18 +139,18 @@ impl FromArgMatches for SettingArgs {
     }
 }
 
-/// A part of a whole, as `0.08%` or `0.0008`.
+/// A fraction, such as `0.08%` or `0.0008`.
 fn share(text: &str) -> Result<f64, String> {
     let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
     let share = number.trim().parse::<f64>().ok().map(|number| number / unit);
     let sound = share.filter(|share| share.is_finite() && *share > 0.0);
-    sound.ok_or_else(|| "expected a part of the parameters, such as 0.08%".to_owned())
+    sound.ok_or_else(|| "expected a fraction of the parameters, such as 0.08%".to_owned())
 }
 
 #[derive(Args)]
 #[command(next_help_heading = "Files of the run")]
 pub struct KeepingArgs {
-    /// Steps between checkpoints, which are also written at evaluations and at Ctrl-C
+    /// Steps between checkpoints, which are also written at evaluations and on Ctrl-C
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = super::args::at_least_one)]
     pub checkpoint_every: usize,
     /// Resume from the checkpoint in the output directory
@@ -159,13 +159,13 @@ pub struct KeepingArgs {
     /// Overwrite an existing adapter or checkpoint
     #[arg(long, conflicts_with = "resume")]
     pub overwrite: bool,
-    /// Append every message of the run to this file, as JSON lines
+    /// Append every message of the run to this file as JSON lines
     #[arg(long, value_name = "FILE")]
     pub log_json: Option<PathBuf>,
 }
 
 impl TrainArgs {
-    /// The settings of the run, checked.
+    /// The validated settings of the run.
     pub fn config(&self) -> Result<TrainConfig, CliError> {
         let mut config = TrainConfig::default();
         if self.method.info().correlates.is_some() {
@@ -176,7 +176,7 @@ impl TrainArgs {
 }
 
 impl MethodArgs {
-    /// The method that was asked for, or else LoRA.
+    /// The requested method, LoRA by default.
     fn info(&self) -> &'static MethodInfo {
         let name = self.method.as_deref().unwrap_or("lora");
         let Some(info) = MethodInfo::find(name) else {
@@ -188,7 +188,7 @@ impl MethodArgs {
     /// The method and its settings for a base.
     pub fn method(&self, base: &BertConfig) -> Result<Method, CliError> {
         let (info, settings) = (self.info(), &self.settings.0);
-        // A setting of another method would go unused.
+        // A setting of another method would be unused.
         let mut given = methods::settings().into_iter().filter(|setting| settings.is_set(setting));
         if let Some(Setting { flag, .. }) = given.find(|setting| !info.has(setting)) {
             let text = format!("--{flag} does not apply to --method {}", info.name);

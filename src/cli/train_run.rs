@@ -45,7 +45,7 @@ impl Log {
 }
 
 /// Prints a run's messages.
-pub struct Watcher {
+pub struct RunDisplay {
     quiet: bool,
     meter: Meter,
     log: Option<Log>,
@@ -55,7 +55,7 @@ pub struct Watcher {
     dev: Option<f64>,
 }
 
-impl Watcher {
+impl RunDisplay {
     /// A display for a run that has not started.
     pub fn new(quiet: bool, log: Option<Log>) -> Self {
         let meter = Meter::new(true, None);
@@ -84,13 +84,13 @@ impl Watcher {
                 let dev = self.dev.map(|wer| format!(", dev WER {:.2}", 100.0 * wer));
                 let dev = dev.unwrap_or_default();
                 self.meter.update(*step as u64, || {
-                    format!("pass {epoch}, loss {loss:.4}, {rate:.0} utterances/s{dev}")
+                    format!("epoch {epoch}, loss {loss:.4}, {rate:.0} utterances/s{dev}")
                 });
             }
             Message::Evaluated { step, wer, wer_first, wer_oracle, beta, best, .. } => {
                 self.dev = Some(self.dev.map_or(*wer, |lowest| lowest.min(*wer)));
                 let [wer, first, oracle] = [wer, wer_first, wer_oracle].map(|rate| 100.0 * rate);
-                let mark = if *best { ", the best so far" } else { "" };
+                let mark = if *best { ", best so far" } else { "" };
                 self.say(&format!(
                     "step {step}: dev WER {wer:.2} with beta {beta:.3} (first pass {first:.2}, oracle {oracle:.2}){mark}"
                 ));
@@ -103,7 +103,7 @@ impl Watcher {
                 let (hypotheses, seconds) = (self.hypotheses, self.meter.seconds());
                 let rate = hypotheses as f64 / seconds;
                 self.say(&format!(
-                    "{hypotheses} hypotheses in {seconds:.1} s, evaluations included ({rate:.0} hypotheses/s)"
+                    "{hypotheses} hypotheses in {seconds:.1} s, including evaluations ({rate:.0} hypotheses/s)"
                 ));
             }
             Message::Batch { .. } => {}
@@ -121,7 +121,7 @@ impl Watcher {
 /// Runs to the end or until Ctrl-C. `save` is called after every message.
 pub fn drive(
     trainer: &mut Trainer,
-    mut watcher: Watcher,
+    mut watcher: RunDisplay,
     mut save: impl FnMut(&mut Trainer, &Message) -> Result<(), Stopped>,
 ) -> Result<Ended, Stopped> {
     let ended = loop {
@@ -186,13 +186,13 @@ fn started(message: &Message) -> String {
          hypotheses, {dev_utterances} for development, {steps} steps"
     );
     if *first_scale != 1.0 {
-        text.push_str(&format!("; first-pass scores count {first_scale:.4} in training"));
+        text.push_str(&format!("; first-pass scale {first_scale:.4} in training"));
     }
     let counts = [
-        (*skipped_no_reference, "utterances without a reference left out"),
-        (*skipped_equal_errors, "left out because their hypotheses have equal errors"),
-        (*truncated, "hypotheses cut at the base's position limit"),
-        (*done, "steps done before"),
+        (*skipped_no_reference, "utterances without a reference skipped"),
+        (*skipped_equal_errors, "skipped because all hypotheses have the same number of errors"),
+        (*truncated, "hypotheses truncated at the base's maximum length"),
+        (*done, "steps already done"),
     ];
     for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
         text.push_str(&format!("; {count} {what}"));

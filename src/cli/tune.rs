@@ -56,14 +56,15 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
     }
     meter.finish();
     if lists.is_empty() {
-        let read = if without == 0 { "hold no list" } else { "hold no list with a reference" };
+        let read =
+            if without == 0 { "contain no list" } else { "contain no list with a reference" };
         return Err(CliError::Failed(format!(
             "--dev: the files {read}, so there is nothing to tune on"
         )));
     }
     let tuned = tune(&lists, args.gamma);
     if tuned.reference_words == 0 {
-        let message = "--dev: every reference is empty, so there is no WER to lower";
+        let message = "--dev: all references are empty, so there is no WER to reduce";
         return Err(CliError::Failed(message.into()));
     }
     warn(&input, &engine, without, &tuned);
@@ -76,16 +77,16 @@ fn warn(input: &Utterances, engine: &Engine, without: u64, tuned: &Tuned) {
         eprintln!("warning: {note}");
     }
     if without > 0 {
-        eprintln!("warning: {without} lists without a reference left out");
+        eprintln!("warning: skipped {without} lists without a reference");
     }
     if tuned.errors >= tuned.errors_first {
         eprintln!(
-            "warning: no weight beats the first pass here; the stored weights leave it as it is"
+            "warning: no weight is better than the first pass; the stored weights keep the first-pass order"
         );
     }
     if tuned.at_edge {
         eprintln!(
-            "warning: the best weights lie at the end of the search; more dev lists may tell more"
+            "warning: the best weights are at the edge of the search range; use more dev lists"
         );
     }
 }

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_setting_within_a_share_is_taken() {
+    fn the_largest_setting_within_a_budget_is_used() {
         let (base, given) = (mini(), Settings::new());
         let total = base_parameters(&base) as f64;
         for share in [0.0008, 0.0027, 0.02] {
@@ -111,11 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_says_how_much_it_takes() {
+    fn a_budget_that_is_too_small_reports_the_minimum() {
         for (kind, share) in [("full", 0.5), ("lora", 1e-6), ("lora", f64::NAN)] {
             let info = MethodInfo::find(kind).unwrap();
             let error = info.within(share, &mini(), &Settings::new()).unwrap_err();
-            assert!(error.to_string().contains("parameters at least"), "{error}");
+            assert!(error.to_string().contains("at least"), "{error}");
         }
     }
 }

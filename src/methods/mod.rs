@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_named() {
+    fn settings_out_of_range_are_reported() {
         let base = tiny_config();
         for (method, expected) in [
             (Method::from(Prefix { length: 0 }), "prefix setting `length` is 0"),

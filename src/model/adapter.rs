@@ -20,13 +20,13 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// An adapter that changes nothing yet, with a random score head.
+    /// An initial adapter, which does not change the base, with a random score head.
     ///
     /// Each slot starts as its [`Initial`] says. The same seed gives the same bits on every platform.
     ///
     /// # Errors
-    /// [`ModelError::Lora`] or [`ModelError::Method`] when a setting does not suit the base,
-    /// [`ModelError::StartsAtBase`] for methods that need [`init_on`](Self::init_on).
+    /// [`ModelError::Lora`] or [`ModelError::Method`] if a setting does not fit the base, [`ModelError::StartsAtBase`]
+    /// for methods that need [`init_on`](Self::init_on).
     pub fn init(
         base: &BertConfig,
         method: impl Into<Method>,
@@ -41,11 +41,11 @@ impl Adapter {
         Ok(adapter)
     }
 
-    /// [`init`](Self::init) of any method: tensors of the base that are trained start at its values,
-    /// of which none may have been taken yet.
+    /// [`init`](Self::init) for any method: trained base tensors start at the base's values, which must not have been
+    /// taken yet.
     ///
     /// # Errors
-    /// Those of [`init`](Self::init) but the last, and [`ModelError::Base`] when a tensor is not there.
+    /// Those of [`init`](Self::init) except the last, and [`ModelError::Base`] if a tensor is missing.
     pub fn init_on(
         base: &BertConfig,
         weights: &BaseWeights,
@@ -65,7 +65,7 @@ impl Adapter {
         Ok(adapter)
     }
 
-    /// An adapter whose tensors of the base, if it has any, are zeros.
+    /// An adapter whose base tensors, if any, are zeros.
     pub(crate) fn drawn(base: &BertConfig, method: Method, seed: u64) -> Result<Self, ModelError> {
         let layout = Layout::new(base, &method)?;
         let mut parameters = vec![0.0; layout.len()];
@@ -86,11 +86,11 @@ impl Adapter {
         Ok(Self { method, layout, parameters })
     }
 
-    /// An adapter of given values.
+    /// An adapter with given values.
     ///
     /// # Errors
-    /// [`ModelError::Lora`] when a setting does not suit the base, [`ModelError::ParameterCount`]
-    /// when the number of values is not the layout's.
+    /// [`ModelError::Lora`] if a setting does not fit the base, [`ModelError::ParameterCount`] if the number of values
+    /// does not match the layout.
     pub fn from_parameters(
         base: &BertConfig,
         method: impl Into<Method>,
@@ -132,9 +132,9 @@ fn unit(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Standard normal by Box and Muller (1958); libm's functions give the same bits everywhere.
+/// Standard normal by the Box-Muller transform (1958); libm's functions give the same bits on every platform.
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    // 1 - u lies in (0, 1], where the logarithm is finite.
+    // 1 - u is in (0, 1], where the logarithm is finite.
     let radius = libm::sqrt(-2.0 * libm::log(1.0 - unit(rng)));
     radius * libm::cos(2.0 * std::f64::consts::PI * unit(rng))
 }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_lie_end_to_end_in_the_stated_order() {
+    fn slots_are_contiguous_in_the_documented_order() {
         let base = tiny_config();
         let layout = Layout::new(&base, &config().into()).unwrap();
         let mut offset = 0;
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn chosen_layers_are_sorted_and_counted_once() {
+    fn selected_layers_are_sorted_and_counted_once() {
         let lora = LoraConfig { layers: Some(vec![1, 1]), ..config() };
         let layout = Layout::new(&tiny_config(), &lora.into()).unwrap();
         assert!(
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_number_of_values_is_refused() {
+    fn a_wrong_number_of_values_is_rejected() {
         let error = Adapter::from_parameters(&tiny_config(), config(), vec![0.0; 3]).unwrap_err();
         assert!(error.to_string().contains("has 3 parameters"), "{error}");
     }

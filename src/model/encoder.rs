@@ -1,8 +1,8 @@
-//! BERT's encoder with what is trained of it or beside it, on packed sequences, up to `[CLS]` and its score.
+//! BERT's encoder with its trainable tensors on packed sequences, up to `[CLS]` and its score.
 //!
 //! Post-LN, exact GELU, no dropout in the base: Devlin et al., arXiv 1810.04805, with the numerics
-//! of Transformers' `BertModel`. Only `[CLS]` of the last layer is wanted, so that layer computes
-//! queries, output projection and feed-forward for those rows alone.
+//! of Transformers' `BertModel`. Only `[CLS]` of the last layer is needed, so that layer computes queries, output
+//! projection and feed-forward only for those rows.
 
 mod dropout;
 mod merge;
@@ -42,11 +42,11 @@ struct LayerNorm {
 
 /// Query, key and value projections.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "one of them a layer, all in one vector")]
+#[allow(clippy::large_enum_variant, reason = "one per layer, all in one vector")]
 enum Projections {
     /// All three as one product, `[3H, H]`.
     Fused(Linear),
-    /// For the last layer: the query for `[CLS]` alone; key and value as one product, `[2H, H]`.
+    /// For the last layer: the query only for `[CLS]`; key and value as one product, `[2H, H]`.
     Split { query: Linear, key_value: Linear },
 }
 
@@ -71,7 +71,7 @@ struct Embeddings {
     first_position: usize,
 }
 
-/// What the model says of a batch.
+/// The model's output for a batch.
 #[derive(Clone, Debug)]
 pub struct Forward {
     /// Last hidden state of each sequence's `[CLS]`, `[S, H]`.
@@ -88,7 +88,7 @@ pub struct Encoder {
     heads: usize,
 }
 
-/// Takes tensors of the base and puts them on the device.
+/// Takes tensors of the base and copies them to the device.
 struct Loader<'a> {
     weights: &'a mut BaseWeights,
     device: Device,
@@ -108,7 +108,7 @@ impl Loader<'_> {
         Ok(Tensor::from_data(TensorData::new(tensor.data, tensor.shape), &self.device))
     }
 
-    /// Several linear layers of equal input as one, their outputs side by side.
+    /// Several linear layers with the same input as one, with concatenated outputs.
     fn linear<const N: usize>(&mut self, modules: [String; N]) -> Result<Linear, ModelError> {
         let (mut weight, mut bias) = (None::<Packed>, Vec::new());
         for module in &modules {
@@ -120,7 +120,7 @@ impl Loader<'_> {
             }
             bias.extend(self.weights.take(&format!("{module}.bias"))?.data);
         }
-        let Some(weight) = weight else { unreachable!("one linear layer at least") };
+        let Some(weight) = weight else { unreachable!("at least one linear layer") };
         let outputs = bias.len();
         let shape = [outputs, weight.count() / outputs];
         Ok(Linear {
@@ -165,11 +165,10 @@ impl Loader<'_> {
 }
 
 impl Encoder {
-    /// Puts a base on `device`, tensor by tensor.
+    /// Copies a base to `device`, tensor by tensor.
     ///
     /// # Errors
-    /// [`ModelError::Base`] names the tensor that is missing, of a wrong shape or type, or not
-    /// finite.
+    /// [`ModelError::Base`] names a tensor that is missing, not finite, or has a wrong shape or type.
     pub fn new(
         config: &BertConfig,
         weights: &mut BaseWeights,
@@ -178,8 +177,8 @@ impl Encoder {
         Self::with_precision(config, weights, Precision::F32, device)
     }
 
-    /// [`new`](Self::new), with the linear layers' weights in fewer bits. A GPU keeps them so; the
-    /// CPU path rounds them alike, for equal scores, and keeps them in full.
+    /// [`new`](Self::new), with linear weights in another precision. A GPU stores them in that precision. The CPU path
+    /// rounds them the same way, for equal scores, but stores them as f32.
     ///
     /// # Errors
     /// Those of [`new`](Self::new).
@@ -210,8 +209,8 @@ impl Encoder {
         Ok(Self { embeddings, layers: layers?, heads: config.num_attention_heads })
     }
 
-    /// The first and the last layer alone, of the base and of an adapter, on the same tensors. For scores that
-    /// mean nothing they take every kernel of the whole, where the adapter treats all layers alike.
+    /// Only the first and the last layer of the base and of an adapter, sharing their tensors. The scores are
+    /// meaningless, but these layers use every kernel of the whole model if the adapter treats all layers equally.
     #[must_use]
     pub fn ends(&self, trainable: &TrainableTensors) -> (Self, TrainableTensors) {
         let (mut encoder, mut trainable) = (self.clone(), trainable.clone());
@@ -230,7 +229,7 @@ impl Encoder {
     /// Runs the encoder over a batch of at least one sequence.
     ///
     /// `dropout` is the seed of this step's dropout on the low-rank paths; `None` outside
-    /// training. Query, key and value of a layer share one dropout mask, where PEFT draws three.
+    /// training. Query, key and value of a layer share one dropout mask; PEFT draws three.
     #[must_use]
     pub fn forward(
         &self,
@@ -284,8 +283,8 @@ impl Encoder {
     }
 }
 
-/// An encoder at work on one batch. A layer gives the same result however often it is run: its
-/// dropout is drawn from the batch's seed and the layer's number alone.
+/// The forward pass of one batch. Running a layer again gives the same result, because its dropout depends only on the
+/// batch's seed and the layer's index.
 #[derive(Clone, Debug)]
 pub struct Stages<'a> {
     encoder: &'a Encoder,
@@ -309,10 +308,10 @@ impl Stages<'_> {
         self.encoder.embed(self.batch, trainable)
     }
 
-    /// Runs one layer, counted from 0: `[T, H]` to `[T, H]`, of the last layer to `[S, H]`.
+    /// Runs one layer (from 0): `[T, H]` to `[T, H]`; the last layer to `[S, H]`.
     ///
     /// # Panics
-    /// When there is no such layer.
+    /// If there is no such layer.
     #[must_use]
     pub fn layer(&self, index: usize, x: Activations, trainable: &TrainableTensors) -> Activations {
         let device = self.encoder.device();
@@ -331,7 +330,7 @@ impl Stages<'_> {
         self.encoder.layers[index].forward(x, &trainable.layers[index], &mut context)
     }
 
-    /// Scores what the last layer gives, `[S, H]`.
+    /// Scores the output of the last layer, `[S, H]`.
     #[must_use]
     pub fn score(&self, cls: Tensor<2>, trainable: &TrainableTensors) -> Forward {
         let scores = ops::score_head(cls.clone(), trainable.head());
@@ -370,7 +369,7 @@ impl Context<'_> {
 }
 
 impl Layer {
-    /// `[T, H]` to `[T, H]`; to `[S, H]`, the rows of `[CLS]`, where the projections are split.
+    /// `[T, H]` to `[T, H]`; to `[S, H]`, the rows of `[CLS]`, if the projections are split.
     fn forward(
         &self,
         x: Activations,

@@ -1,4 +1,4 @@
-//! What can be wrong with a model or the adapter asked for.
+//! Errors of a model or adapter.
 
 use super::fault::DeviceFault;
 use crate::base::BaseError;
@@ -7,7 +7,7 @@ use crate::base::arch::{ARCHITECTURES, BERT};
 /// Why a model cannot be built or run.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ModelError {
-    /// The base lacks something, or something in it is wrong.
+    /// The base is incomplete or invalid.
     #[error(transparent)]
     Base(#[from] BaseError),
     /// A target module that no architecture has.
@@ -17,15 +17,15 @@ pub enum ModelError {
         other_names()
     )]
     UnknownTarget {
-        /// The name as given.
+        /// The given name.
         name: String,
     },
     /// A setting of the adapter is out of range.
     #[error("LoRA setting `{setting}` {what}")]
     Lora {
-        /// The setting's name, as PEFT calls it.
+        /// PEFT's name of the setting.
         setting: &'static str,
-        /// What is wrong, and what is allowed.
+        /// The problem, and the valid range.
         what: String,
     },
     /// A setting of a method has a value of another type.
@@ -43,48 +43,50 @@ pub enum ModelError {
         method: &'static str,
         /// The setting's name.
         setting: &'static str,
-        /// What is wrong, and what is allowed.
+        /// The problem, and the valid range.
         what: String,
     },
     /// No setting of a method is small enough.
     #[error(
-        "a budget of {:.4} % of the base's {total} parameters does not suit {kind}, which takes {least} parameters at \
-         least ({:.4} %)",
+        "a budget of {:.4} % of the base's {total} parameters is too small for {kind}, which needs at least {least} parameters \
+         ({:.4} %)",
         100.0 * share,
         100.0 * *least as f64 / *total as f64
     )]
     Budget {
         /// The method.
         kind: &'static str,
-        /// The share that was asked for.
+        /// The requested fraction.
         share: f64,
-        /// Fewest parameters of the method.
+        /// Minimum number of parameters of the method.
         least: usize,
         /// Parameters of the base.
         total: usize,
     },
-    /// A method that trains tensors of the base was to start without them.
+    /// A method that trains base tensors was started without them.
     #[error("{method} starts at the base's own values: start it with `Adapter::init_on`")]
     StartsAtBase {
         /// The method.
         method: &'static str,
     },
     /// Flat parameters do not fit the layout.
-    #[error("adapter has {found} parameters where its layout has {expected}")]
+    #[error("adapter has {found} parameters, but its layout has {expected}")]
     ParameterCount {
         /// Number given.
         found: usize,
         /// Number that the layout has.
         expected: usize,
     },
-    /// The device failed while computing or handing over a result.
+    /// The device failed during a computation or read-back.
     #[error("{0}")]
     Device(#[source] DeviceFault),
     /// The request was cancelled.
     #[error("stopped")]
     Stopped,
-    /// The model's score of a text is no number.
-    #[error("the model scores a text {value}; its adapter has diverged or does not suit this base")]
+    /// The model returned a non-finite score.
+    #[error(
+        "the model returned the score {value}; its adapter has diverged or does not fit this base"
+    )]
     ScoreNotFinite {
         /// `NaN`, `inf` or `-inf`.
         value: f32,
@@ -99,7 +101,7 @@ pub enum ModelError {
         list: usize,
         /// Index of the hypothesis in the list, from 0.
         hypothesis: usize,
-        /// What is wrong with it.
+        /// The problem.
         #[source]
         error: Box<ModelError>,
     },

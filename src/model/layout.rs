@@ -60,7 +60,7 @@ impl Initial {
 pub struct Slot {
     /// The architecture's name of the module, such as `encoder.layer.0.attention.self.query`, or `score`.
     pub module: String,
-    /// Which tensor of the module.
+    /// The tensor of the module.
     pub kind: SlotKind,
     /// Index of the first element in the flat vector.
     pub offset: usize,
@@ -106,7 +106,7 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// Sizes of the base.
+    /// Shape of the base.
     #[must_use]
     pub fn base(&self) -> &'a BertConfig {
         self.base
@@ -165,10 +165,10 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Lays out an adapter for a base.
+    /// The layout of an adapter for a base.
     ///
     /// # Errors
-    /// [`ModelError::Lora`] or [`ModelError::Method`] when a setting does not suit the base.
+    /// [`ModelError::Lora`] or [`ModelError::Method`] if a setting does not fit the base.
     pub fn new(base: &BertConfig, method: &Method) -> Result<Self, ModelError> {
         method.validate(base)?;
         Ok(attach(base, &**method).layout)
@@ -191,7 +191,7 @@ impl Layout {
         self.architecture
     }
 
-    /// Every slot, by ascending offset, without gaps.
+    /// All slots by ascending offset, without gaps.
     #[must_use]
     pub fn slots(&self) -> &[Slot] {
         &self.slots
@@ -203,13 +203,13 @@ impl Layout {
         self.slots.iter().find(|s| s.kind == kind && s.module == module)
     }
 
-    /// Parameters in all: the length of the flat vector.
+    /// Number of parameters: the length of the flat vector.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Never true: a layout holds the score head at least.
+    /// Never true: a layout contains at least the score head.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0

@@ -1,5 +1,4 @@
-//! Pseudo-log-likelihood: how well the words of a text foretell each other, by the base's own masked-language
-//! head; an untrained baseline for rescoring.
+//! Pseudo-log-likelihood from the base's own masked-language-model head: an untrained baseline for rescoring.
 //!
 //! ```text
 //! PLL(W) = sum over t of log P(w_t | W with [MASK] in place of w_t)
@@ -23,7 +22,7 @@ use crate::base::{BaseWeights, BertConfig, BertTokenizer};
 use crate::ops::{self, Activation, Precision, Storage, Weights};
 use crate::packed::Packed;
 
-/// Most logits computed at a time, so that a buffer of them stays within what every GPU grants.
+/// Maximum number of logits computed at a time, so that their buffer is within every GPU's limit.
 const LOGITS: usize = 1 << 24;
 
 /// The masked-language head of a base: `log softmax(LayerNorm(gelu(x D^T + d)) E^T + e)` with the word
@@ -40,10 +39,10 @@ pub struct MaskedHead {
 }
 
 impl MaskedHead {
-    /// Puts the head of a base beside its encoder.
+    /// Creates the head of a base on the device of its encoder.
     ///
     /// # Errors
-    /// [`ModelError::Base`] names the first tensor that is not there; see
+    /// [`ModelError::Base`] names the first missing tensor; see
     /// [`BaseWeights::has_masked_head`].
     pub fn new(
         config: &BertConfig,
@@ -77,8 +76,8 @@ impl MaskedHead {
         })
     }
 
-    /// Log probabilities of tokens, given as row and id: `hidden [S, H]` to `[targets]`. Rows of targets
-    /// do not fall.
+    /// Log probabilities of tokens, given as row and id: `hidden [S, H]` to `[targets]`. The rows of the targets must
+    /// not decrease.
     fn log_probabilities(&self, hidden: Tensor<2>, targets: &[(usize, u32)]) -> Tensor<1> {
         let device = hidden.device();
         let x = ops::linear(hidden, &self.dense, &self.bias, Activation::Gelu).into_values();
@@ -130,33 +129,32 @@ pub struct MaskedScorer<'a> {
     /// An adapter on the encoder's device; one of [`Head`](crate::methods::Head) leaves the base
     /// as it is.
     pub trainable: &'a TrainableTensors,
-    /// The base's masked-language head.
+    /// The base's masked-language-model head.
     pub head: &'a MaskedHead,
     /// The base's tokenizer.
     pub tokenizer: &'a BertTokenizer,
-    /// Most tokens in a batch; a longer text is a batch by itself.
+    /// Maximum number of tokens per batch; a longer text is a separate batch.
     pub batch_tokens: usize,
 }
 
 /// Pseudo-log-likelihoods of texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaskedScores {
-    /// In nats, in the order of the texts; 0 of a text without word pieces.
+    /// In nats, in the order of the texts; 0 for a text without word pieces.
     pub pll: Vec<f64>,
-    /// Texts that were cut at the base's position limit.
+    /// Number of truncated texts.
     pub truncated: usize,
 }
 
 impl MaskedScorer<'_> {
-    /// Scores every text. One that differs from another in a single word piece shares that place's
-    /// pass through the encoder with it.
+    /// Scores all texts. Texts that differ only in one word piece share the encoder pass that masks it.
     ///
-    /// `progress` is told after each batch how many passes are done, and of how many.
+    /// After each batch, `progress` receives the number of finished passes and their total.
     ///
     /// # Errors
-    /// [`ModelError::Base`] when a text cannot be tokenised or the vocabulary has no `[MASK]`,
-    /// [`ModelError::Device`] when the device fails, [`ModelError::ScoreNotFinite`] when a probability is no
-    /// number or zero, [`ModelError::Stopped`] when `progress` says so.
+    /// [`ModelError::Base`] if a text cannot be tokenised or the vocabulary has no `[MASK]`, [`ModelError::Device`] if
+    /// the device fails, [`ModelError::ScoreNotFinite`] if a probability is zero or not finite, [`ModelError::Stopped`]
+    /// if `progress` stops the computation.
     pub async fn score(
         &self,
         texts: &[&str],
@@ -164,7 +162,7 @@ impl MaskedScorer<'_> {
     ) -> Result<MaskedScores, ModelError> {
         let mask = self.tokenizer.mask()?;
         let mut places: HashMap<Masked, usize> = HashMap::new();
-        // What is masked: of each pass the ids, and the texts whose ids they are.
+        // For each pass: the masked ids, and their texts.
         let mut hidden: Vec<Vec<(u32, usize)>> = Vec::new();
         let mut truncated = 0;
         for (text, content) in texts.iter().enumerate() {

@@ -34,10 +34,10 @@ pub trait TuningMethod: Any + fmt::Debug + Send + Sync {
         self.settings().into_iter().map(|(name, value)| (name, value.to_string())).collect()
     }
 
-    /// Checks every setting against the base.
+    /// Validates all settings against the base.
     ///
     /// # Errors
-    /// [`ModelError::Lora`] or [`ModelError::Method`] names the setting and what is allowed.
+    /// [`ModelError::Lora`] or [`ModelError::Method`] names the setting and its valid range.
     fn validate(&self, _base: &BertConfig) -> Result<(), ModelError> {
         Ok(())
     }
@@ -119,7 +119,7 @@ pub enum Part {
 /// A linear layer of the base, or several that run as one product.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearSite<'a> {
-    /// Sizes of the base.
+    /// Shape of the base.
     pub base: &'a BertConfig,
     /// The encoder layer, counted from 0.
     pub layer: usize,
@@ -134,7 +134,7 @@ impl LinearSite<'_> {
         target.module(self.base.architecture, self.layer)
     }
 
-    /// Name of the module of a bottleneck behind this layer; `None` where it is no output layer.
+    /// Name of the module of a bottleneck behind this layer; `None` if it is not an output layer.
     #[must_use]
     pub fn bottleneck(&self) -> Option<String> {
         let architecture = self.base.architecture;

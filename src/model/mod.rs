@@ -1,6 +1,6 @@
 //! The rescoring model: a frozen encoder with low-rank terms, and a score head on `[CLS]`.
 //!
-//! - `batch`: token sequences end to end, without padding;
+//! - `batch`: packed token sequences, without padding;
 //! - `method`, `hook`: what a tuning method tells the model, and where it acts;
 //! - `target`: the linear layers of an encoder layer;
 //! - `layout`, `attach`: where each trainable parameter is, by one walk over the base;
@@ -8,9 +8,9 @@
 //! - `trainable`: the trainable tensors on a device, views of the flat parameters;
 //! - `encoder`: the forward pass;
 //! - `scorer`: texts in, scores out;
-//! - `masked`: pseudo-log-likelihood by the base's own head;
-//! - `fault`: how a device fails, and the readings that notice;
-//! - `pause`: where a browser lets others run.
+//! - `masked`: pseudo-log-likelihood from the base's own head;
+//! - `fault`: device failures, and read-backs that detect them;
+//! - `pause`: yielding to the browser's event loop.
 //!
 //! The tuning methods themselves are in [`crate::methods`].
 

@@ -313,7 +313,7 @@ mod tests {
         let lengths = [3usize, 9, 2, 30, 4, 4, 1, 8];
         let sequences: Vec<Vec<u32>> = lengths.iter().map(|&n| vec![7; n]).collect();
         let batches = by_length(&sequences, 10);
-        assert_eq!(batches[0], [3], "longer than the budget: by itself");
+        assert_eq!(batches[0], [3], "longer than the budget: a separate batch");
         for batch in &batches[1..] {
             assert!(batch.iter().map(|&at| lengths[at]).sum::<usize>() <= 10, "{batch:?}");
         }

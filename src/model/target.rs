@@ -115,7 +115,7 @@ impl Target {
         if targets.is_empty() {
             return Err(ModelError::Lora {
                 setting: "target_modules",
-                what: "is empty; name at least one".into(),
+                what: "is empty; expected at least one".into(),
             });
         }
         Ok(targets)

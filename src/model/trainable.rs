@@ -18,8 +18,8 @@ struct View {
 
 /// An adapter's parameters on a device, ready for the encoder.
 ///
-/// All of them are views of one flat tensor, so that a step of the optimiser is one operation on
-/// one buffer. The gradient comes back in the same flat order.
+/// All of them are views of one flat tensor, so that an optimiser step is one operation on one buffer. The gradient has
+/// the same flat order.
 #[derive(Clone, Debug)]
 pub struct TrainableTensors {
     views: Vec<View>,
@@ -127,14 +127,14 @@ impl TrainableTensors {
         self.lowest
     }
 
-    /// Whether a table of the embeddings, or their normalisation, is trained.
+    /// Whether an embedding table or its normalisation is trained.
     #[must_use]
     pub fn embeddings_trained(&self) -> bool {
         let EmbeddingTensors { words, positions, types, norm } = &self.embeddings;
         [words, positions, types, &norm.gamma, &norm.beta].into_iter().any(Option::is_some)
     }
 
-    /// The gradient by all parameters, flat `[P]`, on the device without autodiff.
+    /// The gradient with respect to all parameters, flat `[P]`, on the device without autodiff.
     ///
     /// A tensor that the loss does not depend on has a gradient of zeros.
     #[must_use]

@@ -5,19 +5,19 @@ use std::io;
 
 use super::{MAX_HYPOTHESES, MAX_LINE_BYTES};
 
-/// An error of a reader. Its text is one line with the source, the line, the cause and, where there
+/// An error of a reader. Its text is one line with the source, the line, the cause and, if there
 /// is one, a hint.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NbestError {
-    /// One line is invalid. Reading can go on with the next.
+    /// One line is invalid. Reading can continue with the next.
     #[error("{name}:{line}: {problem}{}", Tail(problem.hint()))]
     Line {
         /// The name of the stream.
         name: String,
         /// Line number, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The problem.
         problem: Problem,
     },
     /// The stream failed: cut short, damaged or unreadable. Reading ends.
@@ -47,7 +47,7 @@ pub enum NbestError {
     Source {
         /// The name of the file or folder.
         name: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: Problem,
     },
 }
@@ -59,7 +59,7 @@ impl NbestError {
         matches!(self, Self::Line { .. })
     }
 
-    /// Line number from 1, where the error is about one line.
+    /// Line number from 1, if the error is about one line.
     #[must_use]
     pub fn line(&self) -> Option<u64> {
         match self {
@@ -76,7 +76,7 @@ pub enum Problem {
     /// The line is longer than [`MAX_LINE_BYTES`].
     #[error("the line is longer than {limit} bytes")]
     TooLong {
-        /// The limit that was passed.
+        /// The limit.
         limit: usize,
     },
     /// Bytes that are not UTF-8.
@@ -84,7 +84,7 @@ pub enum Problem {
     NotUtf8 {
         /// Position of the first bad byte, from 1.
         byte: usize,
-        /// Whether the file begins as UTF-16 does.
+        /// Whether the file starts like UTF-16.
         utf16: bool,
     },
     /// The line is not JSON.
@@ -92,12 +92,12 @@ pub enum Problem {
     Syntax {
         /// Position in bytes, from 1.
         column: usize,
-        /// What the parser met.
+        /// The parser's message.
         message: String,
-        /// A guess at how the line came to be like this.
+        /// A likely cause.
         hint: Option<&'static str>,
     },
-    /// A number that JSON has no word for, or that overflows.
+    /// A number that JSON cannot represent, or that overflows.
     #[error("number at column {column} is not finite")]
     NotFinite {
         /// Position in bytes, from 1.
@@ -108,7 +108,7 @@ pub enum Problem {
     DuplicateKey {
         /// The key.
         key: String,
-        /// Where the second one ends, in bytes from 1.
+        /// The end of the second occurrence, in bytes from 1.
         column: usize,
     },
     /// The line is JSON, but not an object.
@@ -117,14 +117,14 @@ pub enum Problem {
         /// The kind of value found.
         found: &'static str,
     },
-    /// A key that must be there is not.
+    /// A required key is missing.
     #[error("{place}key {key:?} is missing")]
     MissingKey {
         /// Where: empty for the utterance, or `hypothesis 3: `.
         place: String,
         /// The key.
         key: &'static str,
-        /// A guess at how the line came to be like this.
+        /// A likely cause.
         hint: Option<&'static str>,
     },
     /// A key has a value of the wrong kind.
@@ -134,7 +134,7 @@ pub enum Problem {
         place: String,
         /// The key.
         key: &'static str,
-        /// What it must be.
+        /// The required kind.
         expected: &'static str,
         /// The kind of value found.
         found: &'static str,
@@ -154,9 +154,9 @@ pub enum Problem {
     #[error("key \"nbest\" is an empty list")]
     EmptyList,
     /// `nbest` is longer than [`MAX_HYPOTHESES`].
-    #[error("key \"nbest\" holds {count} hypotheses, more than {MAX_HYPOTHESES}")]
+    #[error("key \"nbest\" has {count} hypotheses, more than {MAX_HYPOTHESES}")]
     TooMany {
-        /// How many it holds.
+        /// Number of hypotheses.
         count: usize,
     },
     /// A score of a per-rank file is not a finite number.
@@ -164,10 +164,10 @@ pub enum Problem {
     BadScore {
         /// The utterance.
         id: String,
-        /// The text in the place of the score.
+        /// The text found instead of a score.
         found: String,
     },
-    /// The same utterance twice in the files of one rank, or in the references.
+    /// The same utterance occurs twice in the files of one rank, or in the references.
     #[error("{id:?} occurs twice in {place}")]
     DuplicateId {
         /// The utterance.
@@ -175,7 +175,7 @@ pub enum Problem {
         /// Such as `rank 3`.
         place: String,
     },
-    /// A score for an utterance that has no text at this rank.
+    /// A score for an utterance without text at this rank.
     #[error("{id:?} has a score but no text at rank {rank}")]
     ScoreWithoutText {
         /// The utterance.
@@ -204,7 +204,7 @@ pub enum Problem {
     /// A rank outside 1 to [`MAX_HYPOTHESES`].
     #[error("rank {rank} is outside 1 to {MAX_HYPOTHESES}")]
     BadRank {
-        /// The rank given.
+        /// The rank.
         rank: usize,
     },
 }
@@ -215,38 +215,38 @@ impl Problem {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::TooLong { limit } if *limit == MAX_LINE_BYTES => {
-                Some("N-best files hold one utterance a line; is this one?")
+                Some("N-best files have one utterance per line; is this one?")
             }
             Self::NotUtf8 { utf16: true, .. } => {
                 Some("the file looks like UTF-16; convert it to UTF-8")
             }
             Self::NotUtf8 { .. } => {
-                Some("convert the file to UTF-8, or see whether it is a text file at all")
+                Some("convert the file to UTF-8, or check that it is a text file")
             }
             Self::Syntax { hint, .. } | Self::MissingKey { hint, .. } => *hint,
-            Self::NotFinite { .. } => Some("leave an unknown score out, or write null"),
+            Self::NotFinite { .. } => Some("omit an unknown score, or write null"),
             Self::NotAnObject { found: "a list" } => {
-                Some("write one object a line, without a list around them")
+                Some("write one object per line, without a surrounding list")
             }
             Self::WrongKind { key: "id", .. } => Some("write the id in double quotes"),
             Self::WrongKind { key: "score" | "am" | "lm" | "total", .. } => {
-                Some("scores are log-probabilities; leave an unknown one out, or write null")
+                Some("scores are log-probabilities; omit an unknown one, or write null")
             }
             Self::NotAHypothesis { found: "a string", .. } => {
                 Some("write each hypothesis as {\"text\": ..., \"score\": ...}")
             }
-            Self::EmptyList => Some("a list needs one hypothesis at least; its text may be empty"),
+            Self::EmptyList => Some("a list needs at least one hypothesis; its text may be empty"),
             Self::TooMany { .. } | Self::BadRank { .. } => Some("keep the best 200"),
             Self::BadScore { .. } => Some("scores look like -12.3 or tensor(-12.3)"),
             Self::ScoreWithoutText { .. } => {
-                Some("the text and score files of this rank do not belong together")
+                Some("the text and score files of this rank do not match")
             }
             _ => None,
         }
     }
 }
 
-/// A hint as the end of an error line.
+/// A hint at the end of an error line.
 struct Tail(Option<&'static str>);
 
 impl fmt::Display for Tail {
@@ -261,7 +261,7 @@ impl fmt::Display for Tail {
 /// gzip reports a stream that ends early as `UnexpectedEof` and a wrong byte as one of two others.
 fn stream_failure(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => "gzip data cut short",
+        io::ErrorKind::UnexpectedEof => "gzip data truncated",
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "gzip data damaged",
         _ => "cannot be read",
     }
@@ -270,13 +270,13 @@ fn stream_failure(error: &io::Error) -> &'static str {
 fn stream_hint(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-            Some("copy the file again or make it anew; `gzip -t` checks it")
+            Some("copy or create the file again; `gzip -t` checks it")
         }
         _ => None,
     }
 }
 
-/// Enough of a value to find it by; a line may be megabytes long.
+/// The start of a value, to identify it; a line may be megabytes long.
 pub(super) fn clip(value: &str) -> String {
     const KEPT: usize = 40;
     match value.char_indices().nth(KEPT) {

@@ -52,7 +52,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line that is not blank, with its number. After a bad line, reading can go on with
+    /// The next line that is not blank, with its number. After a bad line, reading can continue with
     /// the next one; after a failure of the stream there are no more lines.
     pub(super) fn next_line(&mut self) -> Option<Result<(u64, &str), NbestError>> {
         loop {
@@ -84,7 +84,7 @@ impl<R: BufRead> Lines<R> {
                 break;
             }
         }
-        // Checked first and borrowed after: returning the borrow from inside the match would keep
+        // Check first and borrow afterwards: returning the borrow from inside the match would keep
         // `self` borrowed on the error path too.
         if let Err(error) = std::str::from_utf8(&self.buffer) {
             let utf16 = self.line == 1
@@ -96,15 +96,15 @@ impl<R: BufRead> Lines<R> {
         std::str::from_utf8(&self.buffer).ok().map(|text| Ok((self.line, text)))
     }
 
-    /// An error of the given line under this stream's name.
+    /// An error in the given line of this stream.
     pub(super) fn error(&self, line: u64, problem: Problem) -> NbestError {
         NbestError::Line { name: self.name.clone(), line, problem }
     }
 
-    /// Puts the next line without its end into `buffer`.
+    /// Reads the next line into `buffer`, without its line end.
     fn fill(&mut self) -> io::Result<Outcome> {
         if let Input::Unopened(_) = self.input {
-            // Ended meanwhile, so that a failure to open leaves no half-read stream behind.
+            // Set to ended in the meantime, so that a failure to open does not leave a half-read stream.
             if let Input::Unopened(reader) = std::mem::replace(&mut self.input, Input::Ended) {
                 self.input = open(reader)?;
             }
@@ -119,7 +119,7 @@ impl<R: BufRead> Lines<R> {
 
 fn open<R: BufRead>(mut reader: R) -> io::Result<Input<R>> {
     let mut head = Vec::new();
-    // `take` rather than `fill_buf`, which may give a single byte at the start of a pipe.
+    // `take` instead of `fill_buf`, which may return a single byte at the start of a pipe.
     Read::take(&mut reader, GZIP_MAGIC.len() as u64).read_to_end(&mut head)?;
     let gzip = head == GZIP_MAGIC;
     let rewound = Cursor::new(head).chain(reader);

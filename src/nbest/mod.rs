@@ -1,6 +1,6 @@
 //! N-best lists: the types, the readers and the writer.
 //!
-//! The canonical form is JSON lines, one utterance a line, plain or gzip:
+//! The canonical format is JSON lines, one utterance per line, plain or gzip:
 //!
 //! ```json
 //! {"id":"u1","ref":"turn on the light","nbest":[{"text":"turn on the light","score":-3.2},{"text":"turn of the light"}]}
@@ -9,11 +9,11 @@
 //! | key | value |
 //! |---|---|
 //! | `id` | non-empty string |
-//! | `ref` | string, may be empty; absent or null where the reference is unknown |
+//! | `ref` | string, may be empty; absent or null if the reference is unknown |
 //! | `nbest` | list of 1 to [`MAX_HYPOTHESES`] objects, any order |
 //! | `nbest[].text` | string, may be empty |
-//! | `nbest[].score` | first-pass log-probability, higher is better; absent or null where unknown |
-//! | `nbest[].am`, `lm`, `total` | further log-probabilities; the last two are what rescoring adds |
+//! | `nbest[].score` | first-pass log-probability, higher is better; absent or null if unknown |
+//! | `nbest[].am`, `lm`, `total` | further log-probabilities; rescoring adds the last two |
 //!
 //! Other keys are kept and written back, in their order, after the known ones. A key that occurs
 //! twice in one object, a number that is not finite, and any other kind of value are errors.

@@ -46,9 +46,8 @@ pub(super) fn utterance(line: &str) -> Result<Utterance, Problem> {
             return Err(missing(
                 "",
                 "nbest",
-                other_name.map(
-                    |_| "the list of hypotheses has another name here; rename it to \"nbest\"",
-                ),
+                other_name
+                    .map(|_| "the list of hypotheses has another name; rename it to \"nbest\""),
             ));
         }
     };

@@ -24,7 +24,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Joins the two.
+    /// Creates a named stream.
     pub fn new(name: impl Into<String>, reader: impl BufRead + 'static) -> Self {
         Self { name: name.into(), reader: Box::new(reader) }
     }

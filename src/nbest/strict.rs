@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 use super::Problem;
 use super::error::clip;
 
-/// Parses one line. Nesting is bounded by the parser (128 levels).
+/// Parses one line. The parser limits nesting to 128 levels.
 pub(super) fn parse(line: &str) -> Result<Value, Problem> {
     let duplicate = RefCell::new(None);
     let mut deserializer = serde_json::Deserializer::from_str(line);
@@ -28,7 +28,7 @@ pub(super) fn parse(line: &str) -> Result<Value, Problem> {
 fn syntax(line: &str, error: &serde_json::Error) -> Problem {
     let column = error.column();
     let text = error.to_string();
-    // The parser sees one line, so its own "at line 1" would only mislead.
+    // The parser sees only one line, so its "at line 1" would be misleading.
     let message =
         text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
     let mut around =
@@ -38,20 +38,20 @@ fn syntax(line: &str, error: &serde_json::Error) -> Problem {
     }
     let hint = match line.trim_start().as_bytes().first() {
         Some(b'{') if error.is_eof() => {
-            Some("cut short, or one object over several lines; write one object a line")
+            Some("truncated, or one object over several lines; write one object per line")
         }
-        Some(b'{') if message == "trailing characters" => Some("write one object a line"),
+        Some(b'{') if message == "trailing characters" => Some("write one object per line"),
         Some(b'{') if message == "key must be a string" && line.contains('\'') => {
-            Some("JSON takes double quotes only")
+            Some("JSON requires double quotes")
         }
         Some(b'{') => None,
-        Some(b'[') => Some("write one object a line, without a list around them"),
-        _ => Some("N-best files hold one JSON object a line; is this one?"),
+        Some(b'[') => Some("write one object per line, without a surrounding list"),
+        _ => Some("N-best files have one JSON object per line; is this one?"),
     };
     Problem::Syntax { column, message, hint }
 }
 
-/// Whether the text begins with one of the words that other writers use for what JSON cannot hold.
+/// Whether the text starts with a word that other writers use for non-finite numbers.
 fn begins_with_non_finite(text: &[u8]) -> bool {
     ["NaN", "Infinity", "nan", "inf"].iter().any(|word| {
         let rest = text.strip_prefix(word.as_bytes());
@@ -59,7 +59,7 @@ fn begins_with_non_finite(text: &[u8]) -> bool {
     })
 }
 
-/// Builds a [`Value`], leaving the first key met twice in `duplicate`.
+/// Builds a [`Value`], and stores the first duplicate key in `duplicate`.
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     duplicate: &'a RefCell<Option<String>>,

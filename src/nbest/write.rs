@@ -35,7 +35,7 @@ fn hypothesis(id: &str, index: usize, h: &Hypothesis) -> io::Result<Value> {
         let Some(value) = value else { continue };
         let number = Number::from_f64(value).ok_or_else(|| {
             let message = format!(
-                "utterance {id:?}, hypothesis {index}: {key} is {value}, which JSON cannot hold"
+                "utterance {id:?}, hypothesis {index}: {key} is {value}, which JSON cannot represent"
             );
             io::Error::new(io::ErrorKind::InvalidInput, message)
         })?;

@@ -62,7 +62,7 @@ pub(in crate::ops) fn frozen<B: Backend, C: CheckpointStrategy, const N: usize>(
     tensors.map(|tensor| {
         assert!(
             !tensor.is_tracked(),
-            "base weights are frozen: this operation has no gradient by them"
+            "base weights are frozen: this operation has no gradient with respect to them"
         );
         tensor.into_primitive()
     })

@@ -112,7 +112,7 @@ mod tests {
                 let full = packed.clone().into_f32();
                 let words: Vec<u32> = packed.into_words().iter().map(|w| w.to_bits()).collect();
                 let back = storage.unpack(&words);
-                assert_eq!(back, full, "the device's reading and the host's");
+                assert_eq!(back, full, "device and host read the same values");
                 for (row, found) in values.chunks(inputs).zip(back.chunks(inputs)) {
                     let most = row.iter().fold(0.0f32, |most, w| most.max(w.abs()));
                     for (value, found) in row.iter().zip(found) {

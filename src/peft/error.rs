@@ -33,7 +33,7 @@ pub enum AdapterError {
         why: String,
     },
     /// A tensor belongs neither to the base nor to the settings.
-    #[error("adapter_model.safetensors: tensor `{name}` would go unused: {why}")]
+    #[error("adapter_model.safetensors: tensor `{name}` would be unused: {why}")]
     Unused {
         /// Name in the file.
         name: String,
@@ -42,7 +42,7 @@ pub enum AdapterError {
     },
     /// A tensor's shape does not match base and settings.
     #[error(
-        "adapter_model.safetensors: tensor `{name}` has shape {found:?}; base and settings ask for {expected:?}"
+        "adapter_model.safetensors: tensor `{name}` has shape {found:?}; base and settings require {expected:?}"
     )]
     Shape {
         /// Name in the file.
@@ -54,7 +54,7 @@ pub enum AdapterError {
     },
     /// Layers adapt different modules.
     #[error(
-        "adapter_model.safetensors: module `{module}` is not adapted, though its kind is in another layer; LoRB adapts \
+        "adapter_model.safetensors: module `{module}` is not adapted, but its kind is adapted in another layer; LoRB adapts \
          the same modules in every chosen layer"
     )]
     Uneven {

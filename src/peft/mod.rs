@@ -11,7 +11,7 @@ pub use settings::{flag, number, object, refuse_the_rest, strings, text, whole};
 use crate::base::{BertConfig, TensorFile};
 use crate::model::Adapter;
 
-/// What PEFT puts before the name of every module.
+/// PEFT's prefix of module names.
 pub const PREFIX: &str = "base_model.model.";
 
 /// A tensor of `adapter_model.safetensors`: name, shape and values.

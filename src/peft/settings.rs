@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::AdapterError;
 
-/// Keys that say where an adapter comes from or how it was started, and change no score.
+/// Keys about the origin or initialisation of an adapter, which do not change scores.
 const HARMLESS: [&str; 11] = [
     "auto_mapping",
     "base_model_name_or_path",
@@ -36,9 +36,11 @@ pub fn refuse_the_rest(map: Map<String, Value>) -> Result<(), AdapterError> {
         }
         let what = match key.as_str() {
             "rank_pattern" | "alpha_pattern" => {
-                "is set; LoRB takes one rank and one alpha for all modules".to_owned()
+                "is set; LoRB supports one rank and one alpha for all modules".to_owned()
             }
-            _ => format!("is {value}; LoRB does not know what this does to the scores"),
+            _ => format!(
+                "is {value}; LoRB does not support this setting, which may change the scores"
+            ),
         };
         return Err(AdapterError::Setting { key, what });
     }
@@ -57,7 +59,7 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, AdapterError> {
     }
 }
 
-/// A text; `None` when unset or empty.
+/// A string; `None` if unset or empty.
 ///
 /// # Errors
 /// As [`number`].
@@ -65,7 +67,7 @@ pub fn text(map: &mut Map<String, Value>, key: &str) -> Result<Option<String>, A
     match map.shift_remove(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
-        Some(other) => Err(AdapterError::setting(key, format!("is {other}; expected a text"))),
+        Some(other) => Err(AdapterError::setting(key, format!("is {other}; expected a string"))),
     }
 }
 
@@ -79,7 +81,7 @@ pub fn whole(map: &mut Map<String, Value>, key: &str) -> Result<Option<usize>, A
         Some(value) => {
             let number = value.as_u64().and_then(|n| usize::try_from(n).ok());
             number.map(Some).ok_or_else(|| {
-                AdapterError::setting(key, format!("is {value}; expected a whole number"))
+                AdapterError::setting(key, format!("is {value}; expected an integer"))
             })
         }
     }
@@ -115,7 +117,7 @@ pub fn flag(map: &mut Map<String, Value>, key: &str) -> Result<Option<bool>, Ada
     }
 }
 
-/// A list of strings; `None` when unset.
+/// A list of strings; `None` if unset.
 ///
 /// # Errors
 /// As [`number`].
@@ -127,14 +129,13 @@ pub fn strings(value: Option<Value>, key: &str) -> Result<Option<Vec<String>>, A
                 Value::String(text) => Ok(text),
                 other => Err(AdapterError::setting(
                     key,
-                    format!("holds {other}; expected names of modules"),
+                    format!("contains {other}; expected module names"),
                 )),
             };
             list.into_iter().map(text).collect::<Result<_, _>>().map(Some)
         }
-        Some(other) => Err(AdapterError::setting(
-            key,
-            format!("is {other}; expected a list of names of modules"),
-        )),
+        Some(other) => {
+            Err(AdapterError::setting(key, format!("is {other}; expected a list of module names")))
+        }
     }
 }

@@ -36,7 +36,7 @@ pub enum RescorerError {
         loaded: Vec<String>,
     },
     /// A call that needs an adapter names none.
-    #[error("no adapter is named, and there is nothing to score with")]
+    #[error("no adapter is selected, but this call needs one")]
     NoAdapter,
     /// There are no weights to combine scores with.
     #[error("adapter {adapter:?} has no tuned weights")]
@@ -53,10 +53,12 @@ pub enum RescorerError {
         gamma: f64,
     },
     /// Weights cannot be tuned on lists without reference words.
-    #[error("no list has a word of reference to tune on")]
+    #[error("no list has reference words to tune on")]
     NoReference,
     /// An adapter is merged into the base, so the base cannot be used with another one.
-    #[error("an adapter is merged into this base, which can serve no other; load the base again")]
+    #[error(
+        "an adapter is merged into this base, so it cannot be used with another one; load the base again"
+    )]
     Merged,
 }
 

@@ -36,7 +36,7 @@ impl Rescorer {
     ///
     /// # Errors
     /// [`RescorerError::NoAdapter`], [`RescorerError::UnknownAdapter`]; [`RescorerError::Utterance`] names the
-    /// hypothesis at fault; [`RescorerError::Model`] when the device fails or the call is stopped.
+    /// invalid hypothesis; [`RescorerError::Model`] if the device fails or the call is stopped.
     pub async fn score_async(
         &self,
         lists: &[Utterance],

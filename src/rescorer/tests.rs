@@ -1,4 +1,4 @@
-//! The tiny base and its golden adapter, through one type.
+//! Tests of the rescorer with the tiny base and its golden adapter.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -39,7 +39,7 @@ fn lists() -> Vec<Utterance> {
     JsonLines::new(lines.as_slice(), "lists").map(Result::unwrap).collect()
 }
 
-/// Scores of the golden adapter by PyTorch, per list.
+/// PyTorch's scores of the golden adapter, per list.
 fn golden() -> Vec<Vec<f64>> {
     let text = include_str!("../../tests/golden/tiny/scores.json");
     let rows: serde_json::Value = serde_json::from_str(text).unwrap();
@@ -76,7 +76,7 @@ fn every_call_uses_the_adapter_that_it_names() {
 }
 
 #[test]
-fn a_merged_adapter_scores_alike_and_serves_alone() {
+fn a_merged_adapter_gives_the_same_scores_and_excludes_others() {
     let lists = lists();
     let mut merged = rescorer().merged("golden").unwrap();
     let scored = merged.score(&lists, Options::adapter("golden")).unwrap();
@@ -141,7 +141,7 @@ fn weights_come_from_the_call_or_from_tuning() {
 }
 
 #[test]
-fn an_adapter_survives_its_files_and_a_foreign_one_is_refused() {
+fn an_adapter_round_trips_and_one_of_another_base_is_rejected() {
     let mut rescorer = rescorer();
     rescorer.set_weights("golden", WEIGHTS).unwrap();
     let written = rescorer.write_adapter("golden").unwrap();
@@ -169,8 +169,10 @@ fn errors_name_the_utterance_and_count_hypotheses_from_one() {
     let RescorerError::Utterance { id, hypothesis, .. } = &error else { panic!("{error}") };
     assert!(lists.iter().any(|list| list.id == *id && *hypothesis < list.hypotheses.len()));
     let text = error.to_string();
-    let expected =
-        format!("utterance {id:?}, hypothesis {}: the model scores a text NaN", hypothesis + 1);
+    let expected = format!(
+        "utterance {id:?}, hypothesis {}: the model returned the score NaN",
+        hypothesis + 1
+    );
     assert!(text.starts_with(&expected), "{text}");
 
     let mut train = lists.to_vec();
@@ -197,7 +199,7 @@ fn progress_counts_hypotheses_and_stops_a_call() {
 }
 
 #[test]
-fn training_gives_an_adapter_that_knows_its_base_objective_and_weights() {
+fn a_trained_adapter_has_its_base_objective_and_weights() {
     let (mut rescorer, lists) = (rescorer(), lists());
     rescorer.set_name(Some("owner/tiny".into()));
     let config = TrainConfig { batch_tokens: 60, epochs: 2, ..TrainConfig::default() };
@@ -230,7 +232,7 @@ fn training_gives_an_adapter_that_knows_its_base_objective_and_weights() {
 }
 
 #[test]
-fn a_run_goes_on_from_its_checkpoint() {
+fn a_run_resumes_from_its_checkpoint() {
     let (rescorer, lists) = (rescorer(), lists());
     let config = TrainConfig { batch_tokens: 60, epochs: 2, ..TrainConfig::default() };
     let start = || rescorer.new_adapter(LoraConfig::default(), 1).unwrap();

@@ -1,4 +1,4 @@
-//! Texts outside lists: scores, embeddings, and the list that a model is warmed up on.
+//! Scores and embeddings of texts outside lists, and warm-up.
 
 use std::ops::ControlFlow;
 
@@ -10,14 +10,14 @@ use crate::model::{
 
 use super::{Options, Rescorer, RescorerError};
 
-/// Hypotheses of the list that a model is warmed up on, and their tokens.
+/// Hypotheses of the warm-up list, and their tokens.
 const WARM_UP: (usize, usize) = (10, 12);
 
 impl Rescorer {
     /// Scores of single texts with the named adapter.
     ///
     /// # Errors
-    /// Those of [`Rescorer::score_async`]; a text at fault is [`ModelError::Text`], of list 0.
+    /// Those of [`Rescorer::score_async`]; an invalid text is [`ModelError::Text`] in list 0.
     pub async fn score_texts_async(
         &self,
         texts: &[&str],
@@ -29,11 +29,11 @@ impl Rescorer {
         Ok(scored.lm.into_iter().flatten().collect())
     }
 
-    /// Pseudo-log-likelihoods of single texts by the base's masked-language head. `progress` is told how many
-    /// passes through the encoder are done, and of how many.
+    /// Pseudo-log-likelihoods of single texts from the base's masked-language-model head. `progress` receives the
+    /// number of finished encoder passes and their total.
     ///
     /// # Errors
-    /// [`RescorerError::Model`] as [`MaskedScorer::score`] says, and for a rescorer without that head.
+    /// [`RescorerError::Model`] as in [`MaskedScorer::score`], and for a rescorer without that head.
     pub async fn pseudo_log_likelihood_async(
         &self,
         texts: &[&str],
@@ -54,8 +54,8 @@ impl Rescorer {
     /// Last hidden states of `[CLS]`, `[texts, H]` row-major: with the named adapter, or of the bare base.
     ///
     /// # Errors
-    /// [`RescorerError::UnknownAdapter`]; [`RescorerError::Merged`] for the bare base where an adapter is part of
-    /// it; [`RescorerError::Model`] when a text cannot be tokenised, the device fails or the call is stopped.
+    /// [`RescorerError::UnknownAdapter`]; [`RescorerError::Merged`] for the bare base if an adapter is merged into it;
+    /// [`RescorerError::Model`] if a text cannot be tokenised, the device fails or the call is stopped.
     pub async fn embed_async(
         &self,
         texts: &[&str],
@@ -84,12 +84,12 @@ impl Rescorer {
         Ok(places.into_iter().flat_map(|at| &rows[at * width..][..width]).copied().collect())
     }
 
-    /// Scores a made-up list on the base's first and last layer, with the named adapter or else with a new one of
-    /// default settings: a GPU then compiles every kernel that scoring needs, before the first list comes.
+    /// Scores a made-up list on the base's first and last layer, with the named adapter or a new one with default
+    /// settings, so that a GPU compiles all kernels for scoring before the first list.
     ///
     /// # Errors
-    /// [`RescorerError::UnknownAdapter`], and [`RescorerError::Model`] when the device fails. The scores mean nothing,
-    /// so one that is not finite is no error.
+    /// [`RescorerError::UnknownAdapter`], and [`RescorerError::Model`] if the device fails. The scores are meaningless,
+    /// so a non-finite one is not an error.
     pub async fn warm_up_async(&self, adapter: Option<&str>) -> Result<(), RescorerError> {
         let base = self.base();
         let new;

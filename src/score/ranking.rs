@@ -98,8 +98,8 @@ impl RankedList {
     }
 
     /// The utterance in this order, with `lm` and `total` as rescoring writes them. The recogniser's own
-    /// `lm` is kept as `first_lm`; one beside a `total` came from an earlier rescoring and is replaced.
-    /// Where the first pass alone orders the list, hypotheses are moved and otherwise left as they are.
+    /// `lm` is kept as `first_lm`; an `lm` with a `total` is from an earlier rescoring and is replaced.
+    /// If only the first pass orders the list, hypotheses are moved but not changed.
     ///
     /// # Panics
     /// If `u` is not the utterance that was ranked.
@@ -108,7 +108,7 @@ impl RankedList {
         let mut given: Vec<_> = u.hypotheses.drain(..).map(Some).collect();
         u.hypotheses.extend(self.hypotheses.iter().map(|ranked| {
             let Some(mut hypothesis) = given[ranked.index].take() else {
-                unreachable!("an index stands once in a ranking")
+                unreachable!("an index occurs once in a ranking")
             };
             if let Some(lm) = ranked.lm {
                 if let (Some(first_lm), None) = (hypothesis.lm, hypothesis.total) {

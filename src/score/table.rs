@@ -27,7 +27,7 @@ impl fmt::Display for Report {
         write!(f, "{} utterances scored", self.utterances)?;
         match self.without_reference {
             0 => writeln!(f),
-            count => writeln!(f, ", {count} without a reference left out"),
+            count => writeln!(f, ", {count} without a reference skipped"),
         }
     }
 }

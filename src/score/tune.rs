@@ -66,7 +66,7 @@ pub fn tune(lists: &[ScoredList], with_gamma: bool) -> Tuned {
     let flat = Flat::new(lists);
     let reference_words: u64 = lists.iter().map(|list| u64::from(list.reference_words)).sum();
     let errors_first = flat.errors(Weights::default());
-    let nothing = Found { weights: Weights::default(), errors: errors_first, at_edge: false };
+    let nothing = Selection { weights: Weights::default(), errors: errors_first, at_edge: false };
 
     let mut betas = vec![0.0];
     betas.extend(half_octaves(BETA_HALF_OCTAVES));
@@ -93,20 +93,20 @@ pub fn tune(lists: &[ScoredList], with_gamma: bool) -> Tuned {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Found {
+struct Selection {
     weights: Weights,
     errors: u64,
     at_edge: bool,
 }
 
-impl Found {
+impl Selection {
     fn or_fewer(self, other: Self) -> Self {
         if other.errors < self.errors { other } else { self }
     }
 }
 
 /// The coarse grid of these betas and gammas, then the fine one around its best point.
-fn search(flat: &Flat, betas: &[f64], gammas: &[f64], table: &mut Vec<TunePoint>) -> Found {
+fn search(flat: &Flat, betas: &[f64], gammas: &[f64], table: &mut Vec<TunePoint>) -> Selection {
     let coarse = Grid::evaluate(flat, betas.to_vec(), gammas.to_vec());
     let (row, plateau) = coarse.best();
     let (fine_betas, fine_gammas) = coarse.around(row, plateau);
@@ -116,7 +116,7 @@ fn search(flat: &Flat, betas: &[f64], gammas: &[f64], table: &mut Vec<TunePoint>
     let weights = Weights { beta: fine.middle(fine_plateau), gamma: fine.gammas[fine_row] };
     // Of the final plateau, not of the coarse one, which may end inside it.
     let at_end = |value: f64, values: &[f64]| values.len() > 1 && value >= values[values.len() - 1];
-    Found {
+    Selection {
         weights,
         errors: fine.errors[fine_row][fine_plateau.from],
         at_edge: at_end(fine.betas[fine_plateau.to], betas) || at_end(weights.gamma.abs(), gammas),
@@ -264,7 +264,7 @@ impl Flat {
                 .all(|&other| other == count);
             assert!(
                 count > 0 && equal,
-                "list {at} must hold one entry of each kind per hypothesis"
+                "list {at} must have one entry of each kind per hypothesis"
             );
             if list.errors.iter().all(|&errors| errors == list.errors[0]) {
                 flat.fixed += u64::from(list.errors[0]);

@@ -8,24 +8,24 @@ use super::config::{Budget, RobustnessConfig, StudyConfig};
 use super::method::label;
 use crate::digest::hex;
 
-/// First 16 hexadecimal digits of the SHA-256 of everything that a run's result depends on.
+/// First 16 hexadecimal digits of a SHA-256 over everything that a run's result depends on.
 pub type CellId = String;
 
-/// What a run differs in from others of its study. Axes that its method does not have are `None`.
+/// The settings that distinguish a run from others of its study. Axes that do not apply to its method are `None`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cell {
-    /// The base, as the configuration names it.
+    /// The base's name in the configuration.
     pub base: String,
     /// The method's name.
     pub method: String,
     /// Rank of the updates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rank: Option<usize>,
-    /// Linear layers adapted, as written.
+    /// Adapted linear layers, as written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<String>,
-    /// Part of the base that may be trained, in place of rank and targets.
+    /// Fraction of the base that may be trained, instead of rank and targets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
     /// Training utterances.
@@ -34,7 +34,7 @@ pub struct Cell {
     /// Peak learning rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
-    /// Part of the steps in which the rate climbs.
+    /// Fraction of steps used for warm-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warmup: Option<f64>,
     /// Weight of the correlation term.
@@ -43,30 +43,30 @@ pub struct Cell {
     /// Seed of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Whether it is tested on perturbed lists too.
+    /// Whether it is also tested on perturbed lists.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub perturbed: bool,
 }
 
-/// Fingerprints of what a study reads.
+/// Fingerprints of a study's inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Inputs {
-    /// Of the training, dev and test lists of the target domain.
+    /// Fingerprints of the training, dev and test lists of the target domain.
     pub target: [String; 3],
     /// Names and test lists of the other domains.
     pub non_target: Vec<(String, String)>,
     /// Bases by name, with the SHA-256 of their weights.
     pub bases: Vec<(String, String)>,
-    /// Of the pronouncing dictionary.
+    /// Fingerprint of the pronouncing dictionary.
     pub dictionary: Option<String>,
 }
 
 impl Cell {
-    /// The id. Only what the result depends on enters: the dictionary where the run is perturbed,
-    /// settings of training where it is trained, the content of a base and not its name.
+    /// The id. It depends only on what affects the result: the dictionary if the run is perturbed, training
+    /// settings if it is trained, the contents of a base but not its name.
     ///
     /// # Errors
-    /// [`super::StudyError::Value`] where `[training]` is not sound.
+    /// [`super::StudyError::Value`] if `[training]` is invalid.
     pub fn id(&self, config: &StudyConfig, inputs: &Inputs) -> Result<CellId, super::StudyError> {
         let base = inputs.bases.iter().find(|(name, _)| *name == self.base);
         let mut cell = json!(self);
@@ -102,13 +102,13 @@ impl Cell {
         Ok(id)
     }
 
-    /// The run without its seed: what is averaged over seeds.
+    /// The cell without its seed; results are averaged over seeds.
     #[must_use]
     pub fn without_seed(&self) -> Self {
         Self { seed: None, ..self.clone() }
     }
 
-    /// One line for people.
+    /// A one-line description.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut parts = vec![label(&self.method).to_owned()];
@@ -127,7 +127,7 @@ impl Cell {
     }
 }
 
-/// JSON with the keys of every object in order, so that equal values give equal bytes.
+/// JSON with sorted keys, so that equal values give equal bytes.
 fn canonical(value: &Value) -> String {
     match value {
         Value::Object(map) => {

@@ -1,4 +1,4 @@
-//! What a configuration file of a study says.
+//! The configuration file of a study.
 
 use std::collections::BTreeMap;
 
@@ -12,32 +12,32 @@ use crate::model::Target as Layer;
 use crate::nbest::{FORMATS, format_by_name};
 use crate::train::TrainConfig;
 
-/// A study. Paths are as written; whoever reads the file decides what they are relative to.
+/// A study. Paths are as written; the caller decides what they are relative to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudyConfig {
     /// Title of the report.
     pub name: String,
-    /// A sentence or two for the report's head.
+    /// A short description for the head of the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Pretrained bases: directories or hub ids, whole or the lowest layers of one; see [`BaseName`].
     pub bases: Vec<String>,
     /// The domain that is trained on.
     pub target: Target,
-    /// Domains that are tested on alone.
+    /// Domains that are only tested on.
     #[serde(default)]
     pub non_target: Vec<Domain>,
     /// Format of the lists, by the names of [`FORMATS`]; left out, it is detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Settings of every run, by the names of [`TrainConfig`].
+    /// Settings of every run, with the names of [`TrainConfig`].
     #[serde(default)]
     pub training: Map<String, Value>,
     /// Numerator of the scale of low-rank updates.
     #[serde(default = "default_alpha")]
     pub alpha: f32,
-    /// Part of the inputs of low-rank updates that is dropped in training; DoRA's are not.
+    /// Dropout rate on the inputs of the LoRA layers; not used for DoRA.
     #[serde(default)]
     pub dropout: f32,
     /// Virtual tokens of a prefix: another place for this setting of `settings`.
@@ -49,17 +49,17 @@ pub struct StudyConfig {
     /// Settings of methods, by the names of their flags with underscores. Ranks and targets are in the grids.
     #[serde(default)]
     pub settings: Map<String, Value>,
-    /// Peak learning rate by method; `all` is for those that are not named.
+    /// Peak learning rate by method; `all` applies to methods not listed.
     pub learning_rates: BTreeMap<String, f64>,
-    /// Weight of the correlation term in methods that are named for it, where a grid says nothing.
+    /// Default weight of the correlation term in the methods `lorb` and `adalorb`.
     #[serde(default = "default_cor_weight")]
     pub cor_weight: f32,
-    /// Seed of the order from which parts of the training lists are taken.
+    /// Seed of the order that defines subsets of the training lists.
     #[serde(default)]
     pub subset_seed: u64,
     /// The comparisons.
     pub grid: Vec<Grid>,
-    /// Homophones in place of words.
+    /// Replaces words by homophones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<RobustnessConfig>,
 }
@@ -80,9 +80,9 @@ pub struct Target {
     pub name: String,
     /// Lists with references to train on.
     pub train: Vec<String>,
-    /// Lists on which the best state and beta are chosen.
+    /// Lists that select the best checkpoint and tune beta.
     pub dev: Vec<String>,
-    /// Lists that are reported.
+    /// Test lists.
     pub test: Vec<String>,
 }
 
@@ -92,25 +92,25 @@ pub struct Target {
 pub struct Domain {
     /// Name in the report.
     pub name: String,
-    /// Lists that are reported.
+    /// Test lists.
     pub test: Vec<String>,
-    /// How many of their utterances are taken, drawn by the study's `subset_seed`; left out, all.
+    /// Number of utterances to use, drawn with the study's `subset_seed`; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub utterances: Option<usize>,
 }
 
-/// A base as a configuration names it: `"bert-base-cased"`, or `"bert-base-cased, first 6 layers"`
-/// for an encoder that ends early.
+/// A base in a configuration: `"bert-base-cased"`, or `"bert-base-cased, first 6 layers"` for only its
+/// lowest layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BaseName<'a> {
     /// The directory or hub id.
     pub source: &'a str,
-    /// Layers that are kept; `None` for all.
+    /// Number of layers; `None` for all.
     pub layers: Option<usize>,
 }
 
 impl<'a> BaseName<'a> {
-    /// Takes a name apart.
+    /// Parses a name.
     #[must_use]
     pub fn parse(name: &'a str) -> Self {
         let cut = || {
@@ -122,11 +122,11 @@ impl<'a> BaseName<'a> {
     }
 }
 
-/// Which part of the report a grid is for.
+/// The part of the report that a grid belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// Methods side by side, in and out of domain.
+    /// Comparison of methods, in and out of domain.
     Methods,
     /// WER against the number of training utterances.
     Data,
@@ -138,36 +138,36 @@ pub enum Part {
     Correlation,
 }
 
-/// One comparison: the product of its axes. An axis that is left out has one value, the fixed one.
+/// One comparison: the product of its axes. An omitted axis has one fixed value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grid {
-    /// Which part of the report it is for.
+    /// The part of the report.
     pub part: Part,
     /// Methods by name.
     pub methods: Vec<String>,
-    /// Bases, of those of the study; left out, the first.
+    /// Bases, a subset of the study's; by default the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bases: Option<Vec<String>>,
-    /// Ranks, for methods that have one.
+    /// Ranks, for methods that have a rank.
     #[serde(default = "default_ranks")]
     pub ranks: Vec<usize>,
-    /// Targets as `lorb train` takes them, such as `"query,value"`; each entry is one set of them.
+    /// Target modules as for `lorb train`, such as `"query,value"`; each entry is one set.
     #[serde(default = "default_targets")]
     pub targets: Vec<String>,
-    /// Parts of the base that may be trained, such as `"0.08%"`, in place of ranks and targets.
+    /// Fractions of the base that may be trained, such as `"0.08%"`, instead of ranks and targets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budgets: Option<Vec<Budget>>,
-    /// Seeds of first weights, of the order of lists and of dropout.
+    /// Seeds for initial weights, order of lists and dropout.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
-    /// Training utterances: numbers, or parts of all of them.
+    /// Training utterances: counts, or fractions of all of them.
     #[serde(default = "default_sizes")]
     pub sizes: Vec<Size>,
-    /// Learning rates by method in place of those of the study; `all` is for those not named.
+    /// Learning rates by method, overriding those of the study; `all` applies to methods not listed.
     #[serde(default)]
     pub learning_rates: BTreeMap<String, Vec<f64>>,
-    /// Parts of the steps in which the learning rate climbs.
+    /// Fractions of steps used for warm-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warmups: Option<Vec<f64>>,
     /// Weights of the correlation term, for every method of the grid.
@@ -191,18 +191,18 @@ fn default_sizes() -> Vec<Size> {
     vec![Size::Part(1.0)]
 }
 
-/// How many training utterances: a whole number, or a part of all written with a point.
+/// The number of training utterances: an integer, or a fraction of all, written with a decimal point.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Size {
-    /// This many.
+    /// A count.
     Utterances(u64),
-    /// This part of all.
+    /// A fraction of all.
     Part(f64),
 }
 
 impl Size {
-    /// The number of utterances, out of `all`: never more than there are, never none.
+    /// The number of utterances out of `all`, at least 1 and at most `all`.
     #[must_use]
     pub fn of(self, all: usize) -> usize {
         let wanted = match self {
@@ -213,12 +213,12 @@ impl Size {
     }
 }
 
-/// A part of the base's parameters, written as a percentage: `"0.08%"`.
+/// A fraction of the base's parameters, written as a percentage: `"0.08%"`.
 #[derive(Debug, Clone, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Budget(pub String);
 
 impl Budget {
-    /// The part, a fraction; `None` where the text is no percentage above 0 and up to 100.
+    /// The fraction; `None` if the text is not a percentage above 0 and up to 100.
     #[must_use]
     pub fn part(&self) -> Option<f64> {
         let percent: f64 = self.0.trim().strip_suffix('%')?.trim_end().parse().ok()?;
@@ -226,19 +226,19 @@ impl Budget {
     }
 }
 
-/// Homophones in place of words of the test lists.
+/// Replaces words of the test lists by homophones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RobustnessConfig {
-    /// A pronouncing dictionary: lines of a word and its phones.
+    /// A pronouncing dictionary: one word and its phones per line.
     pub dictionary: String,
-    /// Probabilities with which a word that has a homophone is replaced.
+    /// Probabilities of replacing a word that has a homophone.
     #[serde(default = "default_rates")]
     pub rates: Vec<f64>,
     /// Seed of the replacements.
     #[serde(default)]
     pub seed: u64,
-    /// Parts of the report whose runs are tested so.
+    /// Parts of the report whose runs are tested on perturbed lists.
     #[serde(default = "default_parts")]
     pub parts: Vec<Part>,
 }
@@ -252,10 +252,10 @@ fn default_parts() -> Vec<Part> {
 }
 
 impl StudyConfig {
-    /// Checks every value.
+    /// Validates all values.
     ///
     /// # Errors
-    /// [`StudyError::Value`] names the first key that is wrong, its value, and what is expected.
+    /// [`StudyError::Value`] names the first invalid key, its value, and what is expected.
     pub fn validate(&self) -> Result<(), StudyError> {
         not_empty("bases", &self.bases)?;
         for (key, paths) in
@@ -267,7 +267,7 @@ impl StudyConfig {
         for domain in &self.non_target {
             if names.contains(&&domain.name) {
                 let value = format!("{:?}", domain.name);
-                return Err(StudyError::value("non_target.name", value, "a name of its own"));
+                return Err(StudyError::value("non_target.name", value, "a unique name"));
             }
             names.push(&domain.name);
             not_empty(&format!("non_target.{}.test", domain.name), &domain.test)?;
@@ -317,7 +317,7 @@ impl StudyConfig {
         Ok(())
     }
 
-    /// The settings that all runs share: those of `[training]`, else the defaults.
+    /// The settings shared by all runs: those of `[training]`, else the defaults.
     ///
     /// # Errors
     /// [`StudyError::Value`] names the setting.
@@ -360,7 +360,7 @@ impl StudyConfig {
         Ok(values.map(|(setting, (_, value))| (setting.name, value)).collect())
     }
 
-    /// The learning rate of a method where a grid names none.
+    /// The learning rate of a method if the grid does not set one.
     #[must_use]
     pub fn learning_rate(&self, method: &str) -> Option<f64> {
         self.learning_rates.get(method).or_else(|| self.learning_rates.get("all")).copied()
@@ -414,7 +414,7 @@ impl StudyConfig {
                 Size::Utterances(count) => (count > 0, count.to_string()),
                 Size::Part(part) => (part > 0.0 && part <= 1.0, part.to_string()),
             };
-            let expected = "whole numbers of utterances from 1 up, or parts such as 0.25 up to 1.0";
+            let expected = "positive integers, or fractions such as 0.25 up to 1.0";
             check(sound, &key("sizes"), shown, expected)?;
         }
         for (name, rates) in &grid.learning_rates {
@@ -426,11 +426,11 @@ impl StudyConfig {
             }
         }
         for &warmup in grid.warmups.iter().flatten() {
-            check((0.0..=1.0).contains(&warmup), &key("warmups"), warmup, "parts from 0 to 1")?;
+            check((0.0..=1.0).contains(&warmup), &key("warmups"), warmup, "fractions from 0 to 1")?;
         }
         for &weight in grid.cor_weights.iter().flatten() {
             let sound = weight.is_finite() && weight >= 0.0;
-            check(sound, &key("cor_weights"), weight, "numbers from 0 up")?;
+            check(sound, &key("cor_weights"), weight, "numbers of 0 or more")?;
         }
         Ok(())
     }

@@ -42,7 +42,7 @@ impl Homophones {
                 .collect();
             if phones.is_empty() {
                 let what =
-                    "a word without phones; a line is a word and its phones, as in `sea S IY`";
+                    "a word without phones; expected a word and its phones, as in `sea S IY`";
                 return Err(wrong(lines, what));
             }
             let word = without_number(word).to_lowercase();
@@ -59,7 +59,7 @@ impl Homophones {
             }
         }
         if words.is_empty() {
-            return Err(wrong(lines, "the dictionary ends without two words of equal phones"));
+            return Err(wrong(lines, "the dictionary has no two words with equal phones"));
         }
         let sorted = words.into_iter().map(|(word, others)| (word, others.into_iter().collect()));
         Ok(Self { words: sorted.collect() })
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = ";;; a comment\nsea S IY1\nsee S IY0\nSEEN S IY1 N\nscene  S IY N # film\n\
-                        read R EH1 D\nread(2) R IY1 D\nred R EH D\nreed R IY D\nalone AH L OW N\n\
+                        read R EH1 D\nread(2) R IY1 D\nred R EH D\nreed R IY D\nlonely L OW N L IY\n\
                         ,comma K AA M AH\ncomma K AA M AH\n";
 
     #[test]
@@ -108,8 +108,8 @@ mod tests {
         assert_eq!(found.of("scene"), ["seen"]);
         assert_eq!(found.of("read"), ["red", "reed"]);
         assert_eq!(found.of("red"), ["read"]);
-        assert!(found.of("alone").is_empty() && found.of("nowhere").is_empty());
-        assert!(found.of("comma").is_empty(), "punctuation is no homophone");
+        assert!(found.of("lonely").is_empty() && found.of("nowhere").is_empty());
+        assert!(found.of("comma").is_empty(), "punctuation is not a homophone");
         assert_eq!(found.len(), 7);
     }
 
@@ -118,7 +118,7 @@ mod tests {
         let error = |text| Homophones::read(text, "my.dict").unwrap_err().to_string();
         let message = error("sea S IY\nsee\n");
         assert!(message.starts_with("my.dict, line 2: a word without phones"), "{message}");
-        assert!(error("sea S IY\nred R EH D\n").contains("without two words of equal phones"));
-        assert!(error("").contains("without two words"));
+        assert!(error("sea S IY\nred R EH D\n").contains("no two words with equal phones"));
+        assert!(error("").contains("no two words"));
     }
 }

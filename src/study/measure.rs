@@ -1,6 +1,6 @@
 //! Results of a run, computed from the scores and embeddings of a model.
 
-use super::record::{Cut, DomainResult};
+use super::record::{DomainResult, TruncatedErrors};
 use crate::nbest::Utterance;
 use crate::score::{Weights, best, combine, first_pass, word_count, word_errors};
 
@@ -25,8 +25,11 @@ pub fn outcomes(
     // Stop at the first length that is at least that of all lists.
     let mut lengths: Vec<usize> = CUTS.into_iter().filter(|&n| cuts && n < longest).collect();
     lengths.extend(cuts.then_some(longest));
-    let start =
-        |&n: &usize| Cut { n: u32::try_from(n).unwrap_or(u32::MAX), rescored: 0, oracle: 0 };
+    let start = |&n: &usize| TruncatedErrors {
+        n: u32::try_from(n).unwrap_or(u32::MAX),
+        rescored: 0,
+        oracle: 0,
+    };
     result.cuts = lengths.iter().map(start).collect();
     for (utterance, lm) in utterances.iter().zip(lm) {
         let Some(reference) = utterance.reference.as_deref() else { continue };
@@ -124,7 +127,7 @@ mod tests {
         let result = outcomes("d", &lists, &lm, weights, true);
         assert_eq!((result.first, result.rescored), (vec![2, 0], vec![0, 2]));
         assert_eq!((result.oracle, result.words), (vec![0, 0], vec![3, 3]));
-        let cut = |n, rescored, oracle| Cut { n, rescored, oracle };
+        let cut = |n, rescored, oracle| TruncatedErrors { n, rescored, oracle };
         assert_eq!(result.cuts, [cut(1, 2, 2), cut(2, 2, 1), cut(3, 0, 0), cut(4, 2, 0)]);
     }
 

@@ -2,14 +2,14 @@
 
 use crate::methods::METHODS;
 
-/// What a study must know of a method to plan and to label it.
+/// The properties of a method that a study needs for planning and labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StudyMethod {
     /// Name in configurations and results.
     pub name: &'static str,
     /// Name in reports.
     pub label: &'static str,
-    /// Whether it is trained; the baselines are not.
+    /// Whether it is trained; baselines are not.
     pub trained: bool,
     /// Whether it has a rank, and targets: the linear layers that are adapted.
     pub low_rank: bool,
@@ -57,19 +57,19 @@ pub(super) fn with_correlation(name: &str, correlation: bool) -> &str {
     found.unwrap_or(name)
 }
 
-/// Whether the method scores by pseudo-log-likelihood, which takes a base with a masked-language head.
+/// Whether the method scores by pseudo-log-likelihood, which needs a base with a masked-language-model head.
 #[must_use]
 pub fn is_masked(name: &str) -> bool {
     matches!(name, "pll" | "pll-length")
 }
 
-/// Its name in reports; a name that this version does not know stands for itself.
+/// Its name in reports; an unknown name is returned unchanged.
 #[must_use]
 pub(super) fn label(name: &str) -> &str {
     method(name).map_or(name, |method| method.label)
 }
 
-/// Its place in reports; unknown ones come last.
+/// Its position in reports; unknown methods come last.
 pub(super) fn place(name: &str) -> usize {
     methods().position(|method| method.name == name).unwrap_or(usize::MAX)
 }

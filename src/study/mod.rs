@@ -1,20 +1,18 @@
-//! A study: one comparison of methods over domains, sizes and settings, planned, recorded and
-//! reported.
+//! A study compares methods over domains, sizes and settings: plan, records and report.
 //!
-//! What is here knows no clock and no files. Whoever runs the study reads the lists, trains a
-//! [`Cell`] after the other, writes down a [`Record`] of each, and has [`report`] make of them what
-//! people read.
+//! This module uses no clock and no files. The caller reads the lists, trains one [`Cell`] after the other,
+//! stores a [`Record`] of each, and passes them to [`report`].
 //!
 //! | file | what |
 //! |---|---|
-//! | `config`, `training` | [`StudyConfig`], what a configuration file says, checked |
+//! | `config`, `training` | [`StudyConfig`], the validated configuration file |
 //! | `method` | the methods by name, and which axes they have |
 //! | `cell`, `plan` | [`Cell`], one run; [`plan()`], the cells of a configuration, each once |
-//! | `data` | fingerprints of lists, and nested parts of them |
-//! | `record`, `estimate` | [`Record`], what a run leaves; how long others will take |
+//! | `data` | fingerprints of lists, and nested subsets of them |
+//! | `record`, `estimate` | [`Record`], the result of a run; estimates of the remaining time |
 //! | `measure` | errors per utterance from scores, and the isotropy of embeddings |
 //! | `statistics` | intervals over seeds, paired tests, bins, fits |
-//! | `homophones`, `perturb` | words of equal sound in place of others |
+//! | `homophones`, `perturb` | replacing words by homophones |
 //! | `report` | tables and figures, as HTML, Markdown and SVG |
 
 mod cell;
@@ -47,5 +45,5 @@ pub use method::{StudyMethod, is_masked, method, methods};
 pub use perturb::{Perturbation, Scope};
 pub use plan::{Plan, Planned, plan};
 pub use record::{
-    Cut, DevPoint, DomainResult, Measured, Outcome, Perturbed, Record, Seconds, Trained,
+    DevPoint, DomainResult, Measured, Outcome, Perturbed, Record, Seconds, Trained, TruncatedErrors,
 };

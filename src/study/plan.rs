@@ -5,31 +5,30 @@ use super::cell::{Cell, CellId, Inputs};
 use super::config::{Budget, Grid, Part, StudyConfig};
 use super::method::{StudyMethod, method, with_correlation};
 
-/// A cell and the grids that ask for it.
+/// A cell and the grids that contain it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
     /// Its id.
     pub id: CellId,
-    /// What is to be run.
+    /// The cell to run.
     pub cell: Cell,
     /// Indices of the grids it is in.
     pub grids: Vec<usize>,
 }
 
-/// The cells of a study, each once, in the order they are run.
+/// The cells of a study, each once, in execution order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The cells.
     pub cells: Vec<Planned>,
 }
 
-/// The cells of all grids. Axes that do not apply to a method are dropped, and what then is the same
-/// run is run once.
+/// The cells of all grids. Axes that do not apply to a method are dropped, and identical runs are merged.
 ///
-/// `train_utterances` is the number of training lists there are.
+/// `train_utterances` is the number of training lists.
 ///
 /// # Errors
-/// [`StudyError`] names what is wrong in the configuration.
+/// [`StudyError`] names the error in the configuration.
 pub fn plan(
     config: &StudyConfig,
     inputs: &Inputs,
@@ -42,7 +41,7 @@ pub fn plan(
         let perturbed = config.robustness.as_ref().is_some_and(|r| r.parts.contains(&grid.part));
         for mut cell in product(config, grid, train_utterances, warmup) {
             cell.perturbed = perturbed;
-            // A run that is perturbed for one grid serves another that does not ask for it.
+            // A run that is perturbed for one grid also serves a grid without perturbation.
             let same = |planned: &&mut Planned| Cell { perturbed, ..planned.cell.clone() } == cell;
             if let Some(there) = cells.iter_mut().find(same) {
                 there.cell.perturbed |= perturbed;
@@ -78,7 +77,7 @@ fn product(config: &StudyConfig, grid: &Grid, all: usize, warmup: f64) -> Vec<Ce
     let mut cells = Vec::new();
     let first = [config.bases[0].clone()];
     let bases = grid.bases.as_deref().unwrap_or(&first);
-    // Seeds inside of methods: a study that is stopped early has compared something.
+    // The seed is the outer loop, so that a study that is stopped early has some comparisons.
     for base in bases {
         for name in &grid.methods {
             let Some(info) = method(name) else { continue };
@@ -124,7 +123,7 @@ fn product(config: &StudyConfig, grid: &Grid, all: usize, warmup: f64) -> Vec<Ce
     cells
 }
 
-/// One run under one name: LoRA with the correlation term is LoRB.
+/// Canonical name of a run: LoRA with the correlation term is LoRB.
 fn named_for(cell: Cell) -> Cell {
     let correlation = cell.cor_weight.is_some_and(|weight| weight > 0.0);
     let method = with_correlation(&cell.method, correlation);
@@ -149,7 +148,7 @@ fn blank(base: &str, method: &str) -> Cell {
 
 type Shape = (Option<usize>, Option<String>, Option<Budget>);
 
-/// Ranks, targets and budgets, as far as the method has them.
+/// Ranks, targets and budgets, if the method has them.
 fn shapes(grid: &Grid, info: &StudyMethod) -> Vec<Shape> {
     if !info.low_rank {
         return vec![(None, None, None)];

@@ -131,12 +131,12 @@ pub struct DomainResult {
     pub oracle: Vec<u32>,
     /// Errors with truncated lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cuts: Vec<Cut>,
+    pub cuts: Vec<TruncatedErrors>,
 }
 
 /// Total errors if only the best hypotheses of each list by first-pass score are rescored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cut {
+pub struct TruncatedErrors {
     /// Maximum number of hypotheses per list.
     pub n: u32,
     /// Errors of the selected hypotheses.

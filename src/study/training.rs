@@ -1,11 +1,11 @@
-//! The table `[training]` of a configuration: some settings of [`TrainConfig`], the rest by default.
+//! The table `[training]` of a configuration: some settings of [`TrainConfig`]; the others have defaults.
 
 use serde_json::{Map, Value};
 
 use super::StudyError;
 use crate::train::{SETTINGS, TrainConfig, TrainError};
 
-/// Settings that an axis of the grid decides; in `[training]` they would have no effect.
+/// Settings that are axes of a grid; in `[training]` they would have no effect.
 const AXES: [(&str, &str); 4] = [
     ("lr", "[learning_rates], or `learning_rates` of a [[grid]]"),
     ("warmup", "`warmups` of a [[grid]]"),

@@ -148,7 +148,7 @@ mod tests {
         let data = data(2000);
         let batches = batches(&data, 0, 0, 4096);
         let mean = batches.iter().map(|batch| tokens(&data, batch)).sum::<usize>() / batches.len();
-        assert!(mean > 3800, "{mean} tokens a batch of 4096");
+        assert!(mean > 3800, "{mean} tokens per batch of 4096");
     }
 
     #[test]

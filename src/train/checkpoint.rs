@@ -1,7 +1,7 @@
-//! An interrupted run in bytes.
+//! Serialisation of an interrupted run.
 //!
-//! A safetensors file: the tensors of the run, and in the metadata, as JSON under
-//! [`KEY`], the counters and everything that must be the same when the run goes on.
+//! A safetensors file with the tensors of the run. The metadata contains, as JSON under [`KEY`], the counters
+//! and everything that must be the same when the run is resumed.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,10 @@ const KEY: &str = "lorb_checkpoint";
 /// Name of what the method keeps between steps: AdaLoRA's, in format 3.
 const METHOD_STATE: &str = "allocation";
 
-/// Format written and read. Format 1 had another order of parameters in the last layer, format 2 knew
-/// LoRA alone.
+/// Format version. Format 1 had another order of parameters in the last layer; format 2 supported only LoRA.
 const VERSION: u64 = 3;
 
-/// What a run and its continuation must have in common, flat, by name.
+/// Settings that must be the same in a run and its continuation, by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Identity(Map<String, Value>);
@@ -44,7 +43,7 @@ impl Identity {
         map.insert("method".into(), json!(method.name()));
         map.extend(method.settings().into_iter().map(|(name, value)| (name.to_owned(), value)));
         if let Ok(Value::Object(mut settings)) = serde_json::to_value(config) {
-            // It changes what a run costs, not what it computes.
+            // It affects the cost of a run, not its results.
             settings.remove("recompute");
             map.extend(settings);
         }
@@ -53,7 +52,7 @@ impl Identity {
         Self(map)
     }
 
-    /// Names the first entry in which another run differs from this one.
+    /// The first entry that differs in another run.
     fn check(&self, checkpoint: &Self) -> Result<(), CheckpointError> {
         // A setting that the checkpoint lacks is newer than the checkpoint, which was trained as if it
         // had its default.
@@ -79,7 +78,7 @@ struct Description {
     counters: Counters,
 }
 
-/// Writes a run down.
+/// Serialises a run.
 pub(super) fn write(run: &Snapshot, identity: &Identity) -> Result<Vec<u8>, CheckpointError> {
     let mut tensors = vec![
         ("parameters", run.parameters.as_slice()),
@@ -123,7 +122,7 @@ pub(super) fn read(
     let text = file.metadata().get(KEY).ok_or(CheckpointError::Foreign { key: KEY })?;
     let unreadable = |e: serde_json::Error| CheckpointError::Description(e.to_string());
     let value: Value = serde_json::from_str(text).map_err(unreadable)?;
-    // The version first: another format may be laid out differently.
+    // Check the version first: another format may have another structure.
     let version = value.get("version").and_then(Value::as_u64);
     if let Some(found) = version.filter(|&found| found != VERSION) {
         return Err(CheckpointError::Version { found, expected: VERSION });

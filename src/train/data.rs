@@ -1,4 +1,4 @@
-//! Utterances as training sees them: token ids, first-pass scores and word errors.
+//! Training data: token ids, first-pass scores and word errors.
 
 use sha2::{Digest, Sha256};
 
@@ -11,10 +11,10 @@ use crate::model::Sequences;
 use crate::nbest::Utterance;
 use crate::score::{first_pass, word_errors};
 
-/// One list to train on; all vectors hold one entry per hypothesis.
+/// One training list; all vectors have one entry per hypothesis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainList {
-    /// First-pass scores times [`TrainData::first_scale`], absent ones filled in as rescoring does.
+    /// First-pass scores times [`TrainData::first_scale`]; missing ones are filled in as in rescoring.
     pub first: Vec<f64>,
     /// Word errors, not all equal.
     pub errors: Vec<u32>,
@@ -22,47 +22,46 @@ pub struct TrainList {
     pub sequences: Vec<usize>,
 }
 
-/// What became of the utterances given.
+/// Statistics of the input utterances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Utterances given.
+    /// Input utterances.
     pub utterances: usize,
-    /// Left out for want of a reference.
+    /// Skipped because they have no reference.
     pub no_reference: usize,
-    /// Left out because all hypotheses have equally many word errors.
+    /// Skipped because all hypotheses have the same number of word errors.
     pub equal_errors: usize,
-    /// Hypotheses of the lists that are trained on.
+    /// Hypotheses in the usable lists.
     pub hypotheses: usize,
-    /// Of these, those cut at the position limit.
+    /// The number of these that were truncated.
     pub truncated: usize,
-    /// Lists trained on in which no hypothesis has a first-pass score.
+    /// Usable lists without any first-pass score.
     pub without_scores: usize,
-    /// Lists trained on whose first-pass scores add up to more than 0.
+    /// Usable lists whose first-pass scores sum to more than 0.
     pub positive_sums: usize,
 }
 
-/// The training set, prepared once.
+/// The preprocessed training set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainData {
     /// Distinct token sequences.
     pub sequences: Vec<Vec<u32>>,
-    /// The lists that have something to choose, in the order given.
+    /// The usable lists, in input order.
     pub lists: Vec<TrainList>,
-    /// Factor that the first-pass scores were multiplied by.
+    /// First-pass scale.
     pub first_scale: f64,
-    /// What was left out.
+    /// Statistics of used and skipped utterances.
     pub counts: Counts,
 }
 
 impl TrainData {
-    /// Prepares utterances.
+    /// Preprocesses utterances.
     ///
-    /// Of a list longer than `nbest` those hypotheses stay that have the best first-pass scores,
-    /// in the order given.
+    /// Of a list longer than `nbest`, the hypotheses with the best first-pass scores are kept, in input order.
     ///
     /// # Errors
-    /// [`TrainError::NoUsableList`] when nothing is left to train on, [`TrainError::ScoreNotFinite`]
-    /// when a first-pass score is no number, [`TrainError::Text`] when a text cannot be tokenised.
+    /// [`TrainError::NoUsableList`] if there is no usable list, [`TrainError::ScoreNotFinite`] if a first-pass score is
+    /// not finite, [`TrainError::Text`] if a text cannot be tokenised.
     pub fn prepare(
         utterances: &[Utterance],
         tokenizer: &BertTokenizer,
@@ -111,7 +110,7 @@ impl TrainData {
         Ok(Self { sequences: distinct.into_parts().0, lists, first_scale, counts })
     }
 
-    /// Fingerprint of everything that training computes with: SHA-256 in hexadecimal digits.
+    /// Fingerprint of all data used in training: SHA-256 in hexadecimal digits.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut hasher = Sha256::new();
@@ -127,7 +126,7 @@ impl TrainData {
     }
 }
 
-/// A first-pass score that is no number would poison every loss of its batch.
+/// A non-finite first-pass score would make every loss of its batch non-finite.
 pub(super) fn check_scores(utterance: &Utterance) -> Result<(), TrainError> {
     let bad = |score: &f64| !score.is_finite();
     let found = utterance.hypotheses.iter().position(|h| h.score.as_ref().is_some_and(bad));
@@ -152,7 +151,7 @@ pub(super) fn encode(
     encoded.map_err(|error| TrainError::Text { id: id(), hypothesis, error })
 }
 
-/// Indices of the `limit` highest scores, ascending; of equal scores the earlier ones.
+/// Indices of the `limit` highest scores, ascending; earlier ones win ties.
 fn best_of(scores: &[f64], limit: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     if scores.len() > limit {
@@ -167,7 +166,7 @@ fn errors_of(reference: &str, text: &str) -> u32 {
     u32::try_from(word_errors(reference, text).errors()).unwrap_or(u32::MAX)
 }
 
-/// Adds one list to a fingerprint; lengths go in, so that no two lists read as one.
+/// Adds one list to a fingerprint, including lengths, so that different lists cannot give the same bytes.
 pub(super) fn hash_list<'a>(
     hasher: &mut Sha256,
     first: &[f64],

@@ -29,9 +29,8 @@ impl DevData {
     /// Preprocesses the utterances that have a reference; `None` without utterances.
     ///
     /// # Errors
-    /// [`TrainError::NoDevReference`] when there is no reference word in all of them,
-    /// [`TrainError::ScoreNotFinite`] when a first-pass score is no number, [`TrainError::Text`]
-    /// when a text cannot be tokenised.
+    /// [`TrainError::NoDevReference`] if there are no reference words, [`TrainError::ScoreNotFinite`] if a first-pass
+    /// score is not finite, [`TrainError::Text`] if a text cannot be tokenised.
     pub fn prepare(
         utterances: &[Utterance],
         tokenizer: &BertTokenizer,

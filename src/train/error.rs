@@ -1,9 +1,9 @@
-//! What can go wrong in a training run.
+//! Errors of a training run.
 
 use crate::base::TensorFault;
 use crate::model::{DeviceFault, ModelError};
 
-/// Why a run cannot start or go on.
+/// Why a run cannot start or continue.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TrainError {
     /// A setting is out of range.
@@ -11,29 +11,28 @@ pub enum TrainError {
     Setting {
         /// Name of the setting.
         setting: &'static str,
-        /// What it is.
+        /// Its value.
         value: String,
-        /// What is allowed.
+        /// The valid range.
         expected: String,
     },
     /// The model or its base.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The device failed. The run does not get any further on it, but [`Trainer::kept`] has it as it was
-    /// at a step shortly before.
+    /// The device failed. The run cannot continue on it, but [`Trainer::kept`] has its state at a recent step.
     ///
     /// [`Trainer::kept`]: super::Trainer::kept
-    #[error("{fault}; the run is kept as of step {kept}")]
+    #[error("{fault}; the state of step {kept} is saved in memory")]
     Device {
-        /// How it failed.
+        /// The fault.
         #[source]
         fault: DeviceFault,
-        /// The step that is kept, 0 for the beginning.
+        /// The step of the saved state, 0 for the start.
         kept: usize,
     },
-    /// The adapter to start from holds a value that is no number.
+    /// The initial adapter has a non-finite value.
     #[error(
-        "parameter {index} of the adapter to start from is {value}; start from a sound adapter"
+        "parameter {index} of the initial adapter is {value}; start from an adapter with finite values"
     )]
     StartNotFinite {
         /// Index in the flat vector.
@@ -43,36 +42,36 @@ pub enum TrainError {
     },
     /// There is nothing to train on.
     #[error(
-        "nothing to train on: of {utterances} training utterances {without_reference} have no reference, and in \
-         {equal_errors} all of the first {nbest} hypotheses have equally many word errors; give lists with references \
+        "nothing to train on: of {utterances} training utterances, {without_reference} have no reference, and in \
+         {equal_errors} the first {nbest} hypotheses all have the same number of word errors; use lists with references \
          and different errors"
     )]
     NoUsableList {
-        /// Utterances given.
+        /// Input utterances.
         utterances: usize,
         /// Those without a reference.
         without_reference: usize,
-        /// Those with equal errors throughout.
+        /// Those whose hypotheses all have the same number of errors.
         equal_errors: usize,
-        /// Hypotheses looked at in each.
+        /// Maximum number of hypotheses per list.
         nbest: usize,
     },
-    /// The development set cannot say how good an adapter is.
+    /// The development set has no reference words.
     #[error(
-        "the development set has {utterances} utterances but not one reference word; give references, or train without \
+        "the development set has {utterances} utterances but no reference words; add references, or train without \
          a development set"
     )]
     NoDevReference {
-        /// Utterances given.
+        /// Input utterances.
         utterances: usize,
     },
-    /// A first-pass score is no number.
+    /// A first-pass score is not finite.
     #[error(
         "utterance {id:?}: the first-pass score of hypothesis {} is {score}; scores must be finite",
         hypothesis + 1
     )]
     ScoreNotFinite {
-        /// Name of the utterance.
+        /// Id of the utterance.
         id: String,
         /// Index of the hypothesis in the list, from 0.
         hypothesis: usize,
@@ -89,17 +88,18 @@ pub enum TrainError {
         /// What the tokenizer reported.
         error: crate::base::BaseError,
     },
-    /// The loss, the gradient or what it makes of the parameters is no number. The trainer stays as it was after the last good step.
+    /// The loss, the gradient or the new parameters are not finite. The trainer keeps the state after the last good
+    /// step.
     #[error(
         "the {what} is {value} at step {step} (learning rate {lr:.2e}): training diverged; the parameters of step \
-         {good} are kept. Lower the learning rate (a third of it is a good next try) or the adapter's alpha, or warm up longer"
+         {good} are kept. Lower the learning rate (try a third of it) or the adapter's alpha, or use a longer warm-up"
     )]
     NotFinite {
         /// `loss`, `correlation term`, `gradient norm` or `size of the new parameters`.
         what: &'static str,
         /// `NaN`, `inf` or `-inf`.
         value: f32,
-        /// The step at fault, from 1.
+        /// The failing step, from 1.
         step: usize,
         /// Its learning rate.
         lr: f64,
@@ -111,35 +111,37 @@ pub enum TrainError {
     Checkpoint(#[from] CheckpointError),
 }
 
-/// Why a run cannot go on from a checkpoint.
+/// Why a run cannot be resumed from a checkpoint.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CheckpointError {
     /// The container is damaged, or a tensor in it is missing or not finite.
     #[error(transparent)]
     Tensor(#[from] TensorFault),
-    /// A safetensors file, but no checkpoint.
-    #[error("has no `{key}` in its metadata: this is no checkpoint of a training run")]
+    /// A safetensors file that is not a checkpoint.
+    #[error("has no `{key}` in its metadata: it is not a checkpoint of a training run")]
     Foreign {
-        /// Metadata key looked for.
+        /// The missing metadata key.
         key: &'static str,
     },
-    /// The description of the run cannot be read.
-    #[error("its description of the run cannot be read: {0}")]
+    /// The run's metadata is invalid.
+    #[error("invalid run metadata: {0}")]
     Description(String),
     /// Written by another version of LoRB.
-    #[error("is of format {found}; this LoRB reads format {expected}. Start the run anew")]
+    #[error(
+        "has format {found}; this version of LoRB reads format {expected}. Start the run again"
+    )]
     Version {
         /// Format of the file.
         found: u64,
         /// Format read.
         expected: u64,
     },
-    /// The run to resume is another one.
+    /// The checkpoint belongs to another run.
     #[error(
-        "was written by a run with other {what}: {checkpoint} there, {now} now. Resume with the same, or start anew"
+        "belongs to a run with other {what}: {checkpoint} in the checkpoint, {now} now. Resume with the same settings, or start again"
     )]
     Mismatch {
-        /// What differs.
+        /// The setting that differs.
         what: String,
         /// Its value in the checkpoint.
         checkpoint: String,
@@ -153,13 +155,13 @@ pub enum CheckpointError {
         name: &'static str,
         /// Elements in the file.
         found: usize,
-        /// Elements needed.
+        /// Required elements.
         expected: usize,
     },
-    /// Counters that no run of this kind can have.
-    #[error("its counters do not belong together: {0}")]
+    /// Inconsistent counters.
+    #[error("inconsistent counters: {0}")]
     Counters(String),
-    /// The run cannot be written down.
+    /// The run cannot be serialised.
     #[error("cannot be written: {0}")]
     Write(String),
 }

@@ -1,21 +1,21 @@
 //! Training an adapter on N-best lists.
 //!
-//! [`Trainer`] is a run: it advances by one [`Message`] at a time, knows neither clock nor files, and
-//! can be written down after any message and go on from there.
+//! [`Trainer`] is a run: it advances by one [`Message`] at a time, uses neither clock nor files, and can be saved
+//! and resumed after any message.
 //!
 //! | file | what |
 //! |---|---|
 //! | `settings` | [`TrainConfig`], the settings of a run, and [`SETTINGS`], their table |
 //! | `data`, `dev` | utterances prepared once, for training and for evaluation |
-//! | `calibrate` | the scale of first-pass scores |
-//! | `batches` | which lists are computed together, epoch by epoch |
+//! | `calibrate` | the first-pass scale |
+//! | `batches` | batching of lists, by epoch |
 //! | `objective`, `correlation` | the two parts of the loss |
 //! | `pass` | one batch forward and backward |
 //! | `optimizer`, `schedule` | AdamW on one flat tensor, and its learning rate |
-//! | `trainer`, `state` | the run and where it stands |
-//! | `checkpoint` | an interrupted run in bytes |
-//! | `watch` | notices a loss that does not go down |
-//! | `message`, `error` | what a run tells, and how it fails |
+//! | `trainer`, `state` | the run and its state |
+//! | `checkpoint` | serialisation of an interrupted run |
+//! | `watch` | detects a loss that does not decrease |
+//! | `message`, `error` | messages and errors of a run |
 
 mod batches;
 mod calibrate;

@@ -1,9 +1,8 @@
 //! One batch forward and backward.
 //!
-//! Either as one graph, or layer by layer: then the forward pass keeps the input of each layer
-//! and nothing within it, and the backward pass runs the layer again to differentiate it. Its memory
-//! is that of one layer, and the inputs; its price is one more forward pass of all layers but the
-//! last that gradients have to reach.
+//! Either as one graph, or layer by layer (gradient checkpointing): the forward pass then stores only the input
+//! of each layer, and the backward pass runs the layer again to differentiate it. This needs the memory of one
+//! layer and of the inputs, and costs one more forward pass of all layers that gradients reach, except the last.
 
 use std::collections::HashMap;
 
@@ -17,7 +16,7 @@ use crate::base::BertConfig;
 use crate::model::{Encoder, Forward, Method, PackedBatch, Stages, TrainableTensors};
 use crate::ops::{Activations, record};
 
-/// What every batch of a run has in common.
+/// The data shared by all batches of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
     /// The frozen base.
@@ -32,19 +31,19 @@ pub struct Pass<'a> {
     pub config: &'a TrainConfig,
 }
 
-/// A batch's part of a step's loss, and of its gradient.
+/// A batch's contribution to the loss and gradient of a step.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// Gradient by all parameters, `[P]`.
+    /// Gradient with respect to all parameters, `[P]`.
     pub gradient: Tensor<1>,
     /// The objective, `[1]`.
     pub ranking: Tensor<1>,
-    /// The correlation term before its weight, `[1]`; 0 where that weight is 0.
+    /// The unweighted correlation term, `[1]`; 0 if its weight is 0.
     pub correlation: Tensor<1>,
 }
 
 impl Parts {
-    /// The parts of two batches of one step together.
+    /// The sum of the contributions of two batches.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -55,17 +54,17 @@ impl Parts {
     }
 }
 
-/// The loss of a batch and what it is made of, `[1]` each.
+/// The loss of a batch and its terms, `[1]` each.
 struct Loss {
-    /// What is differentiated.
+    /// The total to differentiate.
     total: Tensor<1>,
     ranking: Tensor<1>,
-    /// Absent where its weight is 0.
+    /// Absent if its weight is 0.
     correlation: Option<Tensor<1>>,
 }
 
 impl Pass<'_> {
-    /// Computes the lists of one batch of a step that has `of` lists in all its batches:
+    /// Computes one batch of a step that has `of` lists in all its batches:
     ///
     /// ```text
     /// ranking     = sum over the batch's lists of the objective / of
@@ -79,7 +78,7 @@ impl Pass<'_> {
     /// So the sum over the batches of a step is the mean over its lists. There is one correlation for each
     /// batch: over the texts of several batches, one pass cannot compute it.
     ///
-    /// `parameters [P]` lie on the encoder's device; `dropout` is the seed of the batch's dropout.
+    /// `parameters [P]` are on the encoder's device; `dropout` is the dropout seed of the batch.
     #[must_use]
     pub fn run(
         &self,
@@ -134,7 +133,7 @@ impl Pass<'_> {
         Loss { total, ranking, correlation: term }
     }
 
-    /// The distinct texts of some lists, and for each list the rows of its hypotheses among them.
+    /// The distinct texts of some lists, and the rows of each list's hypotheses in them.
     fn pack(&self, lists: &[usize]) -> (PackedBatch, Vec<Vec<usize>>) {
         let mut batch = PackedBatch::new();
         let mut places: HashMap<usize, usize> = HashMap::new();
@@ -155,7 +154,7 @@ impl Pass<'_> {
     }
 }
 
-/// Forward and backward as one graph, which keeps what the backward pass of every layer needs.
+/// Forward and backward as one graph, which saves the activations of every layer.
 fn at_once(
     stages: &Stages<'_>,
     trainable: &TrainableTensors,
@@ -172,11 +171,10 @@ fn at_once(
     (loss, gradient)
 }
 
-/// Forward, then backward layer by layer, each of which is run again.
+/// Forward, then backward layer by layer, recomputing each layer.
 ///
-/// The last layer is not: nothing comes between its two runs. Layers below the lowest adapted one
-/// have no gradient to give, so they are run once and their inputs are dropped. `run` is
-/// [`Stages::layer`].
+/// The last layer is not recomputed, because its backward step follows immediately. Layers below the lowest
+/// adapted one need no gradient, so they run once and their inputs are dropped. `run` is [`Stages::layer`].
 fn by_layer(
     stages: &Stages<'_>,
     trainable: &TrainableTensors,
@@ -196,7 +194,7 @@ fn by_layer(
         inputs.push(x.clone());
         x = record::repeated(|| run(layer, x, trainable));
     }
-    // A layer's input is differentiated where a layer below wants to know, or the embeddings do.
+    // A layer's input needs a gradient if a lower layer or the embeddings are trained.
     let start = |layer: usize, x: Tensor<2>| {
         if layer > lowest || below { x.autodiff().require_grad() } else { x }
     };
@@ -208,11 +206,11 @@ fn by_layer(
     drop(x);
     for layer in (lowest..last).rev() {
         let (Some(g), Some(x)) = (above, inputs.pop()) else {
-            unreachable!("every layer above the lowest has an input and a gradient by it")
+            unreachable!("every layer above the lowest has an input and its gradient")
         };
         let x = start(layer, x);
         let y = run(layer, x.clone(), &tracked);
-        // The derivative of this sum by y is g, exactly.
+        // The derivative of this sum with respect to y is exactly g.
         above = backward(&(y * g).sum(), &x, &mut parts);
     }
     if let (true, Some(g)) = (below, above) {
@@ -222,7 +220,7 @@ fn by_layer(
     (loss, tracked.gather(&parts))
 }
 
-/// Differentiates `y`; keeps the gradients by the leaves and returns that by `x`, if it is tracked.
+/// Differentiates `y`. Stores the gradients of the trainable tensors, and returns that of `x` if it is tracked.
 fn backward(y: &Tensor<1>, x: &Tensor<2>, parts: &mut Vec<Gradients>) -> Option<Tensor<2>> {
     let mut gradients = y.backward();
     let by_x = x.grad_remove(&mut gradients);
@@ -240,7 +238,7 @@ mod tests {
     use crate::train::tests::tiny::{Setup, golden_lists};
 
     #[test]
-    fn a_layer_is_run_again_only_where_gradients_pass() {
+    fn only_layers_with_gradients_are_recomputed() {
         let setup = Setup::new(golden_lists(), vec![], TrainConfig::default());
         let runs = |layers: &[usize]| {
             let lora = LoraConfig {

@@ -1,19 +1,19 @@
-//! The course of the learning rate.
+//! Learning-rate schedules.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate falls after its peak.
+/// The learning-rate schedule after warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decay {
-    /// On a straight line to 0.
+    /// Linear decay to 0.
     Linear,
-    /// Along half a cosine to 0 (Loshchilov and Hutter, arXiv 1608.03983, without restarts).
+    /// Half-cosine decay to 0 (Loshchilov and Hutter, arXiv 1608.03983, without restarts).
     Cosine,
-    /// Not at all.
+    /// No decay.
     Constant,
 }
 
@@ -59,10 +59,10 @@ impl FromStr for Decay {
 
 /// Learning rate at every step of a run.
 ///
-/// With `w` warm-up steps of `n` steps in all, at step `k = 0 .. n - 1`:
+/// With `w` warm-up steps out of `n` steps, at step `k = 0 .. n - 1`:
 ///
 /// ```text
-/// climb = (k + 1) / w                            1 where w = 0
+/// climb = (k + 1) / w                            1 if w = 0
 /// fall  = (n - k) / (n - w)                      linear
 ///         (1 + cos(pi (k - w) / (n - w))) / 2    cosine, 1 before w
 ///         1                                      constant
@@ -77,26 +77,26 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A course of `steps` steps with its peak after `warmup`, a part of them in `[0, 1]`.
+    /// A schedule of `steps` steps with its peak after `warmup`, a fraction of them in `[0, 1]`.
     #[must_use]
     pub fn new(peak: f64, steps: usize, warmup: f64, decay: Decay) -> Self {
         let warmup = libm::round(warmup * steps as f64) as usize;
         Self { peak, steps, warmup: warmup.min(steps), decay }
     }
 
-    /// Steps in all.
+    /// Total number of steps.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.steps
     }
 
-    /// Steps of the climb.
+    /// Warm-up steps.
     #[must_use]
     pub fn warmup(&self) -> usize {
         self.warmup
     }
 
-    /// Learning rate of step `step`, counted from 0.
+    /// Learning rate of step `step` (from 0).
     #[must_use]
     pub fn rate(&self, step: usize) -> f64 {
         let climb = (step + 1) as f64 / self.warmup.max(1) as f64;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn linear_climbs_then_falls_evenly() {
+    fn linear_warms_up_then_decays_evenly() {
         assert_eq!(rates(0.5, Decay::Linear), [0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25]);
         assert_eq!(rates(0.0, Decay::Linear), [1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]);
     }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn constant_stays_and_all_warm_up_never_falls() {
+    fn constant_does_not_decay_and_full_warm_up_never_decays() {
         assert_eq!(rates(0.25, Decay::Constant), [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
         for decay in [Decay::Cosine, Decay::Constant] {
             assert_eq!(rates(1.0, decay)[7], 1.0);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn names_go_both_ways() {
+    fn names_round_trip() {
         for decay in [Decay::Linear, Decay::Cosine, Decay::Constant] {
             assert_eq!(decay.to_string().parse(), Ok(decay));
         }

@@ -133,7 +133,7 @@ impl TrainConfig {
     /// Checks that every setting is in range.
     ///
     /// # Errors
-    /// [`TrainError::Setting`] names the first that is not, and what is allowed.
+    /// [`TrainError::Setting`] names the first invalid setting and its valid range.
     pub fn validate(&self) -> Result<(), TrainError> {
         let outside = |setting: &&Setting| {
             (setting.number)(self).is_some_and(|number| !setting.range.contains(number))
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_sound_and_survives_json() {
+    fn the_default_is_valid_and_survives_json() {
         let config = TrainConfig::default();
         config.validate().unwrap();
         let json = serde_json::to_string(&config).unwrap();
@@ -309,9 +309,9 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_named() {
-        type Spoil = fn(&mut TrainConfig);
-        let cases: [(&str, Spoil); 18] = [
+    fn settings_out_of_range_are_reported() {
+        type Change = fn(&mut TrainConfig);
+        let cases: [(&str, Change); 18] = [
             ("cor_weight", |c| c.cor_weight = -0.1),
             ("cor_weight", |c| c.cor_weight = f32::NAN),
             ("label_smoothing", |c| c.label_smoothing = 1.0),

@@ -1,4 +1,4 @@
-//! Where a run stands.
+//! The state of a run.
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::pass::Parts;
 use crate::model::{ModelError, read};
 use crate::ops::end_to_end;
 
-/// Everything that changes in a run. The rest follows from settings and data.
+/// All changing state of a run. The rest follows from settings and data.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     /// The adapter's parameters, `[P]`.
@@ -16,11 +16,11 @@ pub(super) struct State {
     pub moments: Moments,
     /// What the method keeps between steps, `[P]` each.
     pub method_state: Vec<Tensor<1>>,
-    /// Parameters of the best evaluation, on the host: they are read once and outlive the device.
+    /// Parameters of the best evaluation, on the host, so that they survive the device.
     pub best: Option<Vec<f32>>,
-    /// What the batches of an unfinished step have given.
+    /// Accumulated contributions of an unfinished step.
     pub group: Option<Parts>,
-    /// The objective of every step.
+    /// The objective at every step.
     pub history: Vec<f32>,
     pub counters: Counters,
 }
@@ -49,7 +49,7 @@ pub(super) struct HostParts {
 }
 
 impl State {
-    /// The state on the host, in one reading.
+    /// The state on the host, with one read-back.
     pub async fn snapshot(&self) -> Result<Snapshot, ModelError> {
         let Moments { first, second, .. } = self.moments.clone();
         let mut pieces = vec![self.parameters.clone(), first, second];
@@ -124,25 +124,25 @@ impl Snapshot {
     }
 }
 
-/// The numbers of a [`State`].
+/// The counters of a [`State`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Counters {
-    /// Steps done.
+    /// Finished steps.
     pub step: usize,
-    /// Epochs done.
+    /// Finished epochs.
     pub epoch: usize,
-    /// Batches done in this epoch.
+    /// Finished batches in this epoch.
     pub cursor: usize,
-    /// Batches done of an unfinished step.
+    /// Finished batches of an unfinished step.
     pub accumulated: usize,
     /// Whether an evaluation is due before the next step.
     pub evaluate: bool,
     /// Evaluations since the best one.
     pub stale: usize,
-    /// Whether patience has run out.
+    /// Whether early stopping has been triggered.
     pub stopped: bool,
-    /// Whether the user was warned of a loss that does not go down.
+    /// Whether the user was warned that the loss does not decrease.
     pub warned: bool,
     /// The best evaluation.
     pub best: Option<BestEvaluation>,

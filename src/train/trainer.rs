@@ -14,7 +14,7 @@ use super::pass::{Parts, Pass};
 use super::schedule::Schedule;
 use super::settings::TrainConfig;
 use super::state::{BestEvaluation, Counters, Snapshot, State};
-use super::watch::Watch;
+use super::watch::LossMonitor;
 use crate::base::{BertConfig, BertTokenizer};
 use crate::model::{
     Adapter, Encoder, Layout, Method, ModelError, StepHook, StepUpdate, TrainableTensors,
@@ -24,18 +24,18 @@ use crate::nbest::Utterance;
 use crate::ops::{AdamW, Objective, end_to_end};
 use crate::score::Weights;
 
-/// Steps between two copies of the run on the host. A step reads its loss in any case, and the copy
-/// comes with that reading; this often it costs nothing that shows, and losing a device loses little.
+/// Steps between two copies of the run to the host. Each step reads its loss anyway, and the copy is part of that
+/// read-back. At this interval the cost is not measurable, and a lost device loses little.
 const KEEP_EVERY: usize = 8;
 
-/// What a run starts from.
+/// The inputs of a run.
 #[derive(Debug)]
 pub struct TrainInputs<'a> {
     /// The frozen base, on the device to train on.
     pub encoder: Encoder,
     /// Its sizes.
     pub base: &'a BertConfig,
-    /// SHA-256 of its weights; a checkpoint remembers it.
+    /// SHA-256 of its weights, stored in checkpoints.
     pub base_hash: &'a str,
     /// Its tokenizer.
     pub tokenizer: &'a BertTokenizer,
@@ -43,19 +43,17 @@ pub struct TrainInputs<'a> {
     pub adapter: Adapter,
     /// Lists to train on.
     pub train: &'a [Utterance],
-    /// Lists on which the best adapter is chosen; may be empty.
+    /// Lists that select the best checkpoint; may be empty.
     pub dev: &'a [Utterance],
 }
 
 /// Trains an adapter, step by step.
 ///
-/// [`Trainer::next`] does a bounded piece of work and says what it did, so that whoever drives it can
-/// draw, log, stop and save between pieces. After any message a [`Trainer::checkpoint`] continues
-/// as if the run had not been interrupted: bit for bit on the CPU path. A call whose future is
-/// dropped before it is done leaves the run as it was.
+/// [`Trainer::next`] does one bounded piece of work and returns a message, so that the caller can display, log,
+/// stop and save between pieces. A run resumed from a [`Trainer::checkpoint`] equals the uninterrupted one, bit
+/// for bit on the CPU path. Dropping the future of an unfinished call leaves the run unchanged.
 ///
-/// A device can fail or go away. The trainer has the run on the host as it was at a step shortly
-/// before, and gives it as [`Trainer::kept`].
+/// If the device fails or is lost, [`Trainer::kept`] returns a recent state of the run from a copy on the host.
 #[derive(Debug)]
 pub struct Trainer {
     encoder: Encoder,
@@ -70,22 +68,22 @@ pub struct Trainer {
     optimizer: AdamW,
     /// What the method does after every step.
     hook: Option<Box<dyn StepHook>>,
-    watch: Watch,
-    /// Batches of the epoch under way.
+    watch: LossMonitor,
+    /// Batches of the current epoch.
     plan: Vec<Vec<usize>>,
     state: State,
-    /// The run as it last was on the host.
+    /// The last copy of the run on the host.
     kept: Snapshot,
-    /// Messages that come before any work.
+    /// Messages to send before any work.
     opening: VecDeque<Message>,
     over: bool,
 }
 
 impl Trainer {
-    /// Prepares a run from its beginning.
+    /// Prepares a new run.
     ///
     /// # Errors
-    /// [`TrainError`] names the setting, the adapter's parameter or the data at fault.
+    /// [`TrainError`] names the invalid setting, parameter or data.
     pub fn new(inputs: TrainInputs<'_>, config: TrainConfig) -> Result<Self, TrainError> {
         config.validate()?;
         let TrainInputs { encoder, base, base_hash, tokenizer, adapter, train, dev } = inputs;
@@ -106,7 +104,7 @@ impl Trainer {
         let kept = Snapshot::start(adapter.parameters, state.unwrap_or_default());
         let mut trainer = Self {
             identity: Identity::new(base_hash, &adapter.method, &config, &data, dev.as_ref()),
-            watch: Watch::new(steps, schedule.warmup()),
+            watch: LossMonitor::new(steps, schedule.warmup()),
             hook,
             optimizer: AdamW::new(config.weight_decay, config.clip_norm),
             plan: batches(&data, config.seed, 0, config.batch_tokens),
@@ -127,13 +125,12 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Prepares a run that goes on from a checkpoint. Inputs and settings are those of the
-    /// interrupted run; the adapter's settings count, its values are replaced. The device may be
-    /// another one.
+    /// Prepares a run that continues from a checkpoint. Inputs and settings must be those of the interrupted run.
+    /// The adapter's settings must match; its values are replaced. The device may differ.
     ///
     /// # Errors
-    /// Those of [`Trainer::new`], and [`TrainError::Checkpoint`] when the file is damaged or of
-    /// another run, with what differs.
+    /// Those of [`Trainer::new`], and [`TrainError::Checkpoint`] if the file is damaged or belongs to another run,
+    /// with the difference.
     pub fn resume(
         inputs: TrainInputs<'_>,
         config: TrainConfig,
@@ -152,7 +149,7 @@ impl Trainer {
         }
         let Counters { step, epoch, cursor, accumulated, .. } = trainer.state.counters;
         trainer.plan = trainer.plan_of(epoch);
-        // Steps and batches must agree, or the learning rate would not be that of the batch.
+        // Steps and batches must agree, or the learning rate would not match the batch.
         let accumulate = trainer.config.accumulate;
         let before: usize = (0..epoch.min(trainer.config.epochs))
             .map(|epoch| trainer.plan_of(epoch).len().div_ceil(accumulate))
@@ -172,12 +169,11 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Does the next piece of the run; `None` when it is over.
+    /// Does the next piece of work; `None` at the end of the run.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] when training diverges: the run then stands where it stood after
-    /// the last good step, can still be saved, and does not get any further. [`TrainError::Device`]
-    /// when the device fails: what is left is [`Trainer::kept`].
+    /// [`TrainError::NotFinite`] if training diverges: the run keeps the state after the last good step, can be
+    /// saved, but cannot continue. [`TrainError::Device`] if the device fails: use [`Trainer::kept`].
     pub async fn next(&mut self) -> Result<Option<Message>, TrainError> {
         let device = self.encoder.device();
         let message = guarded(&device, self.step_on()).await;
@@ -210,11 +206,10 @@ impl Trainer {
         self.train().await.map(Some)
     }
 
-    /// The run so far in bytes, from which [`Trainer::resume`] goes on.
+    /// The serialised run, for [`Trainer::resume`].
     ///
     /// # Errors
-    /// [`TrainError::Device`] when the device fails, [`TrainError::Checkpoint`] when the run cannot be
-    /// written down.
+    /// [`TrainError::Device`] if the device fails, [`TrainError::Checkpoint`] if the run cannot be serialised.
     pub async fn checkpoint(&mut self) -> Result<Vec<u8>, TrainError> {
         let device = self.encoder.device();
         let snapshot = guarded(&device, self.state.snapshot()).await;
@@ -222,17 +217,16 @@ impl Trainer {
         self.kept()
     }
 
-    /// The run in bytes as it last was on the host, at [`Trainer::kept_step`]; [`Trainer::resume`]
-    /// goes on from there. It needs no device, so it is what is left when the device has failed. It
-    /// is not older than the last [`Trainer::checkpoint`].
+    /// The serialised last copy of the run on the host, at [`Trainer::kept_step`], for [`Trainer::resume`]. This
+    /// needs no device, so it works after a device failure. It is never older than the last [`Trainer::checkpoint`].
     ///
     /// # Errors
-    /// [`TrainError::Checkpoint`] when the run cannot be written down.
+    /// [`TrainError::Checkpoint`] if the run cannot be serialised.
     pub fn kept(&self) -> Result<Vec<u8>, TrainError> {
         Ok(checkpoint::write(&self.kept, &self.identity)?)
     }
 
-    /// Steps done in [`Trainer::kept`].
+    /// The step of [`Trainer::kept`].
     #[must_use]
     pub fn kept_step(&self) -> usize {
         self.kept.counters.step
@@ -242,7 +236,7 @@ impl Trainer {
     /// while there was none. It is what the method [keeps](Adapter::finished) of a run.
     ///
     /// # Errors
-    /// [`TrainError::Device`] when the device fails before there was an evaluation.
+    /// [`TrainError::Device`] if the device fails before the first evaluation.
     pub async fn best(&self) -> Result<(Adapter, Option<Weights>), TrainError> {
         let parameters = match &self.state.best {
             Some(best) => best.clone(),
@@ -254,23 +248,23 @@ impl Trainer {
         Ok((adapter.finished(), weights))
     }
 
-    /// The beta for rescoring that training's own weights come to, for an adapter that no development set tuned
-    /// one for: in rescoring the first pass counts 1.
+    /// The rescoring beta that corresponds to the weights of training, for an adapter without a tuned one: in
+    /// rescoring, the first pass has weight 1.
     #[must_use]
     pub fn rescoring_beta(&self) -> f64 {
         self.config.beta / self.data.first_scale
     }
 
-    /// The parameters as they are, flat; not necessarily the best.
+    /// The current flat parameters; not necessarily the best.
     ///
     /// # Errors
-    /// [`TrainError::Device`] when the device fails.
+    /// [`TrainError::Device`] if the device fails.
     pub async fn parameters(&self) -> Result<Vec<f32>, TrainError> {
         let parameters = read(self.state.parameters.clone()).await;
         parameters.map_err(|error| self.named(error.into()))
     }
 
-    /// Steps done.
+    /// Finished steps.
     #[must_use]
     pub fn step(&self) -> usize {
         self.state.counters.step
@@ -282,7 +276,7 @@ impl Trainer {
         self.schedule.steps()
     }
 
-    /// Says of a device's failure what is kept.
+    /// Adds the saved step to a device fault.
     fn named(&self, error: TrainError) -> TrainError {
         match error {
             TrainError::Model(ModelError::Device(fault)) => {
@@ -296,13 +290,13 @@ impl Trainer {
         batches(&self.data, self.config.seed, epoch, self.config.batch_tokens)
     }
 
-    /// Batches of the step under way, as indices into the plan.
+    /// Batches of the current step, as indices into the plan.
     fn group(&self) -> Range<usize> {
         let start = self.state.counters.cursor - self.state.counters.accumulated;
         start..(start + self.config.accumulate).min(self.plan.len())
     }
 
-    /// One batch; with the last of a step, the step.
+    /// Computes one batch, and after the last batch of a step the optimiser step.
     async fn train(&mut self) -> Result<Message, TrainError> {
         let Counters { step, cursor, accumulated, .. } = self.state.counters;
         let group = self.group();
@@ -333,7 +327,7 @@ impl Trainer {
         self.update(parts, &lists, group).await
     }
 
-    /// The step of the optimiser at the end of a group.
+    /// The optimiser step at the end of a group of batches.
     async fn update(
         &mut self,
         parts: Parts,
@@ -360,8 +354,8 @@ impl Trainer {
                 updated.moments = Moments::zeros(self.layout.len(), &self.encoder.device());
             }
         }
-        // One reading for all of it: on a GPU every reading waits for the whole queue.
-        // Along the dimension: burn's sum of everything takes float atomics, which not all GPUs have.
+        // One read-back for everything: on a GPU each one waits for the whole queue.
+        // Sum along the dimension: burn's full sum uses float atomics, which not all GPUs support.
         let size = updated.parameters.clone().square().sum_dim(0);
         let mut pieces = vec![ranking, correlation, updated.norm, size];
         let keep = (step + 1).is_multiple_of(KEEP_EVERY);
@@ -429,10 +423,10 @@ impl Trainer {
             TrainableTensors::untracked(&self.base, &self.method, &self.state.parameters);
         let step = self.state.counters.step;
         let Some(dev) = &mut self.dev else {
-            unreachable!("evaluations are due with a development set alone")
+            unreachable!("evaluations are due only with a development set")
         };
         let tuned = dev.evaluate(&self.encoder, &trainable).await?;
-        // A development set without a reference word was refused when it was prepared.
+        // A development set without reference words was rejected earlier.
         let (wer, wer_first) = (tuned.wer.unwrap_or_default(), tuned.wer_first.unwrap_or_default());
         let wer_oracle = dev.wer_oracle();
         let counts = self.hook.as_ref().is_none_or(|hook| hook.may_be_best(step));
@@ -485,23 +479,23 @@ impl Trainer {
         let usable = self.data.lists.len();
         if self.config.objective == Objective::Mwed && counts.without_scores > 0 {
             let text = format!(
-                "{} of {usable} training lists have no first-pass scores: MWED's temperature then hangs on the model's \
-                 own scores, whose sign means nothing; mwer or listwise suits such lists",
+                "{} of {usable} training lists have no first-pass scores: MWED then takes its temperature from the model's \
+                 scores, whose sign is arbitrary; use mwer or listwise for such lists",
                 counts.without_scores
             );
             warn(WarningKind::MwedWithoutScores, text);
         }
         if self.config.objective == Objective::Mwed && counts.positive_sums > 0 {
             let text = format!(
-                "the first-pass scores of {} of {usable} training lists add up to more than 0, so that MWED trains them the \
-                 wrong way round: scores must be log-probabilities; use mwer or listwise, or scores below 0",
+                "the first-pass scores of {} of {usable} training lists sum to more than 0, which reverses MWED's \
+                 orientation: scores must be log-probabilities; use mwer or listwise, or scores below 0",
                 counts.positive_sums
             );
             warn(WarningKind::MwedOrientation, text);
         }
         if self.dev.is_none() {
-            let text = "without a development set no evaluation tells which step was best: the adapter of the last \
-                        step is kept, and beta has to be tuned afterwards";
+            let text = "without a development set, there is no evaluation to select the best step: the adapter of the last \
+                        step is kept, and beta must be tuned afterwards";
             warn(WarningKind::NoDevelopmentSet, text.to_owned());
         }
         messages

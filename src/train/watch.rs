@@ -4,12 +4,12 @@ use super::message::{Message, WarningKind};
 
 /// Checks the loss over windows of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watch {
+pub struct LossMonitor {
     warmup: usize,
     window: usize,
 }
 
-impl Watch {
+impl LossMonitor {
     /// For a run of `steps` steps with `warmup` warm-up steps. The window is a fifth of the run, 10 to 100 steps, and
     /// is compared with the start.
     #[must_use]
@@ -33,9 +33,9 @@ impl Watch {
             return None;
         }
         let text = format!(
-            "the loss does not go down: {first:.4} on average over the first {window} steps, {last:.4} over the last \
-             {window} before step {steps} (learning rate {lr:.1e}). Try a third of the learning rate, or a lower alpha; where \
-             the loss hardly changes at all, three times the rate"
+            "the loss does not decrease: {first:.4} on average over the first {window} steps, {last:.4} over the last \
+             {window} before step {steps} (learning rate {lr:.1e}). Try a third of the learning rate, or a lower alpha; if \
+             the loss hardly changes, try three times the rate"
         );
         Some(Message::Warning { kind: WarningKind::LossDoesNotMove, text })
     }
@@ -58,19 +58,19 @@ mod tests {
         (0..steps).map(|k| 1.0 - fall * k as f32 / steps as f32 + swing(k)).collect()
     }
 
-    fn first_warning(history: &[f32], watch: Watch) -> Option<usize> {
+    fn first_warning(history: &[f32], watch: LossMonitor) -> Option<usize> {
         (1..=history.len()).find(|&steps| watch.look(&history[..steps], 1e-3).is_some())
     }
 
     #[test]
     fn a_falling_loss_gives_no_warning() {
-        let watch = Watch::new(200, 20);
+        let watch = LossMonitor::new(200, 20);
         assert_eq!(first_warning(&history(200, 0.5), watch), None);
     }
 
     #[test]
     fn a_flat_or_rising_loss_gives_a_warning_after_warm_up() {
-        let watch = Watch::new(200, 20);
+        let watch = LossMonitor::new(200, 20);
         for fall in [0.0, -0.5] {
             assert_eq!(first_warning(&history(200, fall), watch), Some(120));
         }
@@ -83,6 +83,6 @@ mod tests {
 
     #[test]
     fn short_runs_give_no_warning() {
-        assert_eq!(first_warning(&history(15, -1.0), Watch::new(15, 2)), None);
+        assert_eq!(first_warning(&history(15, -1.0), LossMonitor::new(15, 2)), None);
     }
 }

@@ -20,8 +20,8 @@ fn each_bad_adapter_gives_one_error_and_no_output() {
         (|s| set(s, "use_qalora", json!(true)), "`use_qalora`"),
         (|s| s.write("adapter/adapter_config.json", "[]"), "adapter_config.json"),
         (|s| s.write("adapter/adapter_config.json", ""), "adapter_config.json: not valid JSON"),
-        (cut, "adapter_model.safetensors: not a whole safetensors file"),
-        (put_nan, "holds NaN at element"),
+        (cut, "adapter_model.safetensors: not a complete safetensors file"),
+        (put_nan, "has NaN at element"),
         (
             |s| remove(s, "adapter_model.safetensors"),
             "adapter/adapter_model.safetensors: cannot read",
@@ -57,19 +57,15 @@ fn invalid_adapter_paths_are_explained() {
     sandbox.refuses(
         &rescore("nothing"),
         1,
-        "--adapter nothing: does not exist; name an adapter's directory",
+        "--adapter nothing: does not exist; expected an adapter's directory",
     );
     sandbox.refuses(
         &rescore("lists.jsonl"),
         1,
-        "--adapter lists.jsonl: is a file; name an adapter's directory",
+        "--adapter lists.jsonl: is a file; expected an adapter's directory",
     );
     sandbox.refuses(&rescore("base"), 1, "base/adapter_config.json: cannot read: no such file");
-    sandbox.refuses(
-        &rescore("adapter"),
-        1,
-        "holds no tuned weights; run `lorb tune` with it, or give --beta",
-    );
+    sandbox.refuses(&rescore("adapter"), 1, "no tuned weights; run `lorb tune`, or use --beta");
 }
 
 fn set(sandbox: &Sandbox, key: &str, value: serde_json::Value) {

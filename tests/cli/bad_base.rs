@@ -13,11 +13,11 @@ type Case = (fn(&Sandbox), &'static str);
 #[test]
 fn each_bad_base_gives_one_error_and_no_output() {
     let cases: [Case; 21] = [
-        (|s| cut(s, 0.5), "--model base: model.safetensors: not a whole safetensors file"),
-        (|s| cut(s, 0.0), "model.safetensors: not a whole safetensors file"),
-        (|s| s.write("base/model.safetensors", "<html>"), "not a whole safetensors file"),
+        (|s| cut(s, 0.5), "--model base: model.safetensors: not a complete safetensors file"),
+        (|s| cut(s, 0.0), "model.safetensors: not a complete safetensors file"),
+        (|s| s.write("base/model.safetensors", "<html>"), "not a complete safetensors file"),
         (|s| rename_dtype(s, "I32"), "has dtype I32; LoRB reads F32, F16 and BF16"),
-        (put_nan, "holds NaN at element"),
+        (put_nan, "has NaN at element"),
         (
             |s| {
                 rename_tensor(
@@ -33,7 +33,7 @@ fn each_bad_base_gives_one_error_and_no_output() {
             "tensor `embeddings.word_embeddings.weight` is missing",
         ),
         (|s| set(s, "hidden_size", json!(64)), "has shape"),
-        (|s| set(s, "num_hidden_layers", json!(2)), "belongs to no part of the encoder"),
+        (|s| set(s, "num_hidden_layers", json!(2)), "is not part of the encoder"),
         (
             |s| set(s, "num_hidden_layers", json!(4)),
             "tensor `encoder.layer.3.attention.self.query.weight` is missing",
@@ -44,10 +44,10 @@ fn each_bad_base_gives_one_error_and_no_output() {
         (|s| set(s, "vocab_size", json!("many")), "`vocab_size` is \"many\""),
         (|s| s.write("base/config.json", "{"), "config.json: not valid JSON"),
         (|s| s.write("base/tokenizer.json", "{}"), "tokenizer.json cannot be read"),
-        (|s| remove(s, "base/config.json"), "--model base: holds no config.json"),
-        (|s| remove(s, "base/model.safetensors"), "--model base: holds no model.safetensors"),
+        (|s| remove(s, "base/config.json"), "--model base: no config.json found"),
+        (|s| remove(s, "base/model.safetensors"), "--model base: no model.safetensors found"),
         (only_pytorch, "convert pytorch_model.bin to safetensors"),
-        (no_tokenizer, "--model base: holds no tokenizer.json and no vocab.txt"),
+        (no_tokenizer, "--model base: no tokenizer.json and no vocab.txt found"),
         (bad_lowercase, "`do_lower_case` is \"yes\""),
     ];
     for (spoil, expected) in cases {
@@ -64,11 +64,11 @@ fn invalid_base_names_are_explained() {
     sandbox.refuses(
         &rescore("lists.jsonl"),
         1,
-        "--model lists.jsonl: is a file; name the directory",
+        "--model lists.jsonl: is a file; expected a directory",
     );
-    sandbox.refuses(&rescore("adapter"), 1, "this is an adapter, name its base here");
-    sandbox.refuses(&rescore("./no/such/folder"), 1, "no directory of this name, and no hub id");
-    sandbox.refuses(&rescore("owner/name"), 1, "HF_HUB_OFFLINE forbids to fetch it");
+    sandbox.refuses(&rescore("adapter"), 1, "this is an adapter, use --model for its base");
+    sandbox.refuses(&rescore("./no/such/folder"), 1, "neither a directory nor a hub id");
+    sandbox.refuses(&rescore("owner/name"), 1, "HF_HUB_OFFLINE forbids downloading it");
     sandbox.refuses(&rescore("base --revision main"), 2, "--revision: base is a directory");
     sandbox.refuses(
         &rescore("owner/name --revision ../x"),
@@ -90,7 +90,7 @@ fn a_base_in_the_hub_cache_is_found_offline() {
     assert_eq!(sandbox.run(&format!("{words} owner/name")).done(), here);
     let commit = format!("{words} owner/name --revision 0123456789abcdef");
     assert_eq!(sandbox.run(&commit).done(), here);
-    let message = "not whole in the hub's cache";
+    let message = "not complete in the hub's cache";
     sandbox.refuses(&format!("{words} owner/name --revision v2"), 1, message);
 }
 

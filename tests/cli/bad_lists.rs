@@ -9,7 +9,7 @@ use crate::sandbox::Sandbox;
 
 const GOOD: &str = "{\"id\":\"good\",\"ref\":\"a\",\"nbest\":[{\"text\":\"a\"}]}\n";
 
-/// A second line, and what the error says behind `bad.jsonl:2: `.
+/// A second line, and the error after `bad.jsonl:2: `.
 const BAD_LINES: [(&str, &str); 12] = [
     ("{\"id\":\"x\"", "not valid JSON"),
     ("not json", "not valid JSON"),
@@ -34,7 +34,7 @@ const BAD_LINES: [(&str, &str); 12] = [
     ("{\"id\":\"x\",\"id\":\"y\",\"nbest\":[{\"text\":\"a\"}]}", "key \"id\" occurs twice"),
 ];
 
-/// Every command that reads lists, with BAD in place of the file.
+/// Every command that reads lists, with BAD for the file.
 const COMMANDS: [&str; 6] = [
     "rescore --model base --adapter adapter --beta 1 --device cpu -o out.jsonl BAD",
     "tune --model base --adapter adapter --device cpu --dev BAD",
@@ -45,7 +45,7 @@ const COMMANDS: [&str; 6] = [
 ];
 
 #[test]
-fn each_bad_line_is_named_by_file_and_line() {
+fn each_bad_line_is_reported_with_file_and_line() {
     let sandbox = Sandbox::new();
     for (at, (line, expected)) in BAD_LINES.into_iter().enumerate() {
         sandbox.write("bad.jsonl", format!("{GOOD}{line}\n"));
@@ -55,7 +55,7 @@ fn each_bad_line_is_named_by_file_and_line() {
 }
 
 #[test]
-fn every_command_stops_at_a_bad_line_and_goes_on_when_told_to() {
+fn every_command_stops_at_a_bad_line_unless_told_to_skip_it() {
     for command in COMMANDS {
         let sandbox = Sandbox::new();
         let lists = sandbox.text("lists.jsonl");
@@ -71,7 +71,7 @@ fn every_command_stops_at_a_bad_line_and_goes_on_when_told_to() {
 }
 
 #[test]
-fn files_that_are_no_lists_are_named() {
+fn files_without_lists_are_reported() {
     let gzip = |text: &str| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(text.as_bytes()).unwrap();
@@ -88,10 +88,10 @@ fn files_that_are_no_lists_are_named() {
     std::fs::create_dir(sandbox.path("folder")).unwrap();
     let cases = [
         ("missing.jsonl", "missing.jsonl: cannot read: no such file or directory"),
-        ("cut.gz", "cut.gz: gzip data cut short"),
+        ("cut.gz", "cut.gz: gzip data truncated"),
         ("damaged.gz", "damaged.gz: "),
         ("binary", "binary:1: byte 1 of the line is not UTF-8"),
-        ("folder", "folder: holds no n-best lists"),
+        ("folder", "folder: no N-best lists found"),
     ];
     for command in COMMANDS {
         for (file, expected) in cases {
@@ -99,21 +99,21 @@ fn files_that_are_no_lists_are_named() {
         }
     }
     sandbox.refuses("eval empty.jsonl", 1, "empty.jsonl: no list, so there is no WER");
-    sandbox.refuses("inspect empty.jsonl", 1, "empty.jsonl: holds no list");
+    sandbox.refuses("inspect empty.jsonl", 1, "empty.jsonl: contains no lists");
     sandbox.refuses(&COMMANDS[1].replace("BAD", "empty.jsonl"), 1, "nothing to tune on");
     sandbox.refuses(&COMMANDS[2].replace("BAD", "empty.jsonl"), 1, "--train: nothing to train on");
 }
 
 #[test]
-fn lists_without_references_are_no_use_for_training_and_scoring() {
+fn training_and_evaluation_need_references() {
     let sandbox = Sandbox::new();
     sandbox.write("bare.jsonl", "{\"id\":\"x\",\"nbest\":[{\"text\":\"a\"},{\"text\":\"b\"}]}\n");
     sandbox.write("silent.jsonl", "{\"id\":\"x\",\"ref\":\"\",\"nbest\":[{\"text\":\"a\"}]}\n");
     sandbox.refuses("eval bare.jsonl", 1, "no list with a reference");
     sandbox.refuses(&COMMANDS[1].replace("BAD", "bare.jsonl"), 1, "no list with a reference");
-    sandbox.refuses(&COMMANDS[1].replace("BAD", "silent.jsonl"), 1, "every reference is empty");
+    sandbox.refuses(&COMMANDS[1].replace("BAD", "silent.jsonl"), 1, "all references are empty");
     sandbox.refuses(&COMMANDS[2].replace("BAD", "bare.jsonl"), 1, "1 have no reference");
-    sandbox.refuses(&COMMANDS[3].replace("BAD", "bare.jsonl"), 1, "not one reference word");
+    sandbox.refuses(&COMMANDS[3].replace("BAD", "bare.jsonl"), 1, "no reference words");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn every_command_takes_a_format() {
 fn a_wrong_guess_of_the_format_names_the_flag() {
     let sandbox = Sandbox::new();
     sandbox.write("text", "u1 hello there\n");
-    let guessed = "text:1: not valid JSON at column 1: expected value (N-best files hold one JSON object a line; is this one?); --skip-invalid skips such lines; read as jsonl, --format names another format";
+    let guessed = "text:1: not valid JSON at column 1: expected value (N-best files have one JSON object per line; is this one?); --skip-invalid skips such lines; read as jsonl, --format names another format";
     sandbox.refuses("eval text", 1, guessed);
     // Behind a good line, and where the user named the format, the format is not in doubt.
     sandbox.write("late.jsonl", format!("{GOOD}{{\n"));

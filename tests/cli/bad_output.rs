@@ -10,25 +10,29 @@ const TRAIN: &str = "train -q --model base --device cpu --train lists.jsonl --ep
 fn existing_outputs_are_reported() {
     let sandbox = Sandbox::new();
     sandbox.write("file", "mine");
-    sandbox.refuses(&format!("{RESCORE} adapter"), 1, "adapter: is a directory; name a file");
+    sandbox.refuses(&format!("{RESCORE} adapter"), 1, "adapter: is a directory; expected a file");
     sandbox.refuses(
         &format!("{RESCORE} no/out.jsonl"),
         1,
-        "no/out.jsonl: cannot write: its folder does not exist",
+        "no/out.jsonl: cannot write: its directory does not exist",
     );
     sandbox.refuses(&format!("{RESCORE} file/out.jsonl"), 1, "file/out.jsonl: cannot write");
-    sandbox.refuses(&format!("{TRAIN} file"), 1, "--output file: file is a file; name a directory");
+    sandbox.refuses(
+        &format!("{TRAIN} file"),
+        1,
+        "--output file: file is a file; expected a directory",
+    );
     sandbox.refuses(&format!("{TRAIN} file/new"), 1, "file/new: ");
     sandbox.refuses(
         &format!("{TRAIN} adapter"),
         1,
-        "--output adapter: holds an adapter; name another directory, or replace it with --overwrite",
+        "--output adapter: contains an adapter; choose another directory, or replace it with --overwrite",
     );
     sandbox.refuses(&format!("{TRAIN} new --log-json adapter"), 1, "adapter: cannot write");
     sandbox.refuses(
         "demo --device cpu --model base --output adapter",
         1,
-        "--output adapter: holds an adapter",
+        "--output adapter: contains an adapter",
     );
 }
 

@@ -94,7 +94,7 @@ fn tables_have_the_measurements() {
     let run = sandbox.run(&format!("{TINY} --kernels --quiet"));
     assert_eq!(run.stderr, "");
     let text = run.done();
-    for expected in ["tiny (random numbers)", "GB/s", "training ", "rescoring ", "attention, keeps"]
+    for expected in ["tiny (random weights)", "GB/s", "training ", "rescoring ", "attention, keeps"]
     {
         assert!(text.contains(expected), "no {expected:?} in {text}");
     }
@@ -117,7 +117,7 @@ fn invalid_settings_are_reported_with_their_flag() {
         ("--shape tiny --rank 0", "--rank is 0"),
         ("--shape tiny --rank 65", "--rank is 65"),
         ("--lora-target-modules query,gate", "--lora-target-modules: target module \"gate\""),
-        ("--tokens 0", "expected a whole number from 1 up"),
+        ("--tokens 0", "expected a positive integer"),
         ("--precision f8", "invalid value 'f8' for '--precision"),
         ("--seconds 0", "expected a positive number"),
         ("--seconds nan", "expected a positive number"),

@@ -21,7 +21,7 @@ fn golden_scores() -> Vec<Value> {
 }
 
 #[test]
-fn rescore_orders_by_total_and_scores_as_pytorch_does() {
+fn rescore_orders_by_total_and_agrees_with_pytorch() {
     let sandbox = Sandbox::new();
     let given = lines(&sandbox.text("lists.jsonl"));
     let output = lines(&sandbox.run(&format!("{RESCORE} lists.jsonl")).done());
@@ -44,7 +44,7 @@ fn rescore_orders_by_total_and_scores_as_pytorch_does() {
 }
 
 #[test]
-fn rescore_takes_files_pipes_and_gzip_alike() {
+fn rescore_reads_files_pipes_and_gzip() {
     let sandbox = Sandbox::new();
     let text = sandbox.text("lists.jsonl");
     let expected = sandbox.run(&format!("{RESCORE} lists.jsonl")).done();
@@ -62,7 +62,7 @@ fn rescore_takes_files_pipes_and_gzip_alike() {
 }
 
 #[test]
-fn rescore_keeps_unknown_keys_and_takes_odd_lists() {
+fn rescore_keeps_unknown_keys_and_accepts_unusual_lists() {
     let sandbox = Sandbox::new();
     let long = "turn ".repeat(200);
     let input = format!(
@@ -79,11 +79,11 @@ fn rescore_keeps_unknown_keys_and_takes_odd_lists() {
     assert_eq!(output[0]["speaker"], 7);
     let list = output[0]["nbest"].as_array().unwrap();
     assert!(list.iter().any(|h| h["text"] == "" && h["tag"][0] == 1 && h["lm"].is_number()));
-    assert!(list.iter().all(|h| h.get("score").is_none()), "absent stays absent: {list:?}");
+    assert!(list.iter().all(|h| h.get("score").is_none()), "missing scores stay missing: {list:?}");
 }
 
 #[test]
-fn rescore_leaves_the_old_output_when_it_fails() {
+fn rescore_keeps_the_old_output_on_failure() {
     let sandbox = Sandbox::new();
     sandbox.write("bad.jsonl", sandbox.text("lists.jsonl") + "{");
     sandbox.write("out.jsonl", "old");
@@ -107,7 +107,7 @@ fn eval_reports_with_and_without_an_adapter() {
     assert_eq!(json["first_pass"]["errors"], 9);
     assert_eq!(json["weights"]["beta"], 1.0);
     assert_eq!(json["files"][0], "lists.jsonl");
-    // The report agrees with what rescoring puts first.
+    // The report agrees with the order of `rescore`.
     let rescored = sandbox.run(&format!("{RESCORE} lists.jsonl")).done();
     let errors: u64 = lines(&rescored)
         .iter()
@@ -146,7 +146,7 @@ fn tune_stores_the_weights_that_its_table_shows() {
         serde_json::from_value(config["target_modules"].clone()).unwrap()
     };
     assert_eq!(targets(&stored), targets(&given));
-    // Again gives the same bytes, and gamma may be tuned too.
+    // A second run gives the same bytes; gamma can be tuned too.
     let weights = sandbox.read("adapter/adapter_model.safetensors");
     sandbox.run(words).done();
     assert_eq!(sandbox.read("adapter/adapter_model.safetensors"), weights);
@@ -156,14 +156,14 @@ fn tune_stores_the_weights_that_its_table_shows() {
 }
 
 #[test]
-fn inspect_tells_bases_adapters_and_lists_apart() {
+fn inspect_distinguishes_bases_adapters_and_lists() {
     let sandbox = Sandbox::new();
     let base = sandbox.run("inspect base").done();
     assert!(base.contains("parameters               34752 in the encoder"), "{base}");
     let adapter = sandbox.run("inspect adapter --model base").done();
     assert!(adapter.contains("parameters               5409, 13.468 % of 40161"), "{adapter}");
-    let alone = sandbox.run("inspect adapter").done();
-    assert!(alone.contains("parameters               5409 ("), "{alone}");
+    let bare = sandbox.run("inspect adapter").done();
+    assert!(bare.contains("parameters               5409 ("), "{bare}");
     let lists = sandbox.run("inspect lists.jsonl").done();
     assert!(lists.contains("format                   jsonl (JSON lines"), "{lists}");
     assert!(lists.contains("utterances               6\n"), "{lists}");
@@ -193,23 +193,19 @@ fn espnet_directories_are_read_with_their_references() {
     assert_eq!((&report["unused_references"], &report["utterances"]), (&2.into(), &1.into()));
     let output = sandbox.run(&format!("{RESCORE} decode/logdir")).done();
     assert_eq!(lines(&output)[0]["nbest"].as_array().unwrap().len(), 2);
-    // A `text` beside it may hold references, or the recogniser's own choice.
+    // A `text` in the directory may contain references, or the recogniser's own output.
     sandbox.write("decode/text", "u1 turn off the light\n");
     let run = sandbox.run("eval decode");
     assert_eq!(run.stdout, given);
-    assert!(run.stderr.contains("references are taken from decode/text"), "{}", run.stderr);
+    assert!(run.stderr.contains("using references from decode/text"), "{}", run.stderr);
     sandbox.write("decode/text", "u1 turn of the light\n");
     let run = sandbox.run("eval decode");
     assert_eq!(run.code, Some(1));
-    assert!(
-        run.stderr.contains("so it holds no references; give them by --references"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("not references; use --references"), "{}", run.stderr);
 }
 
 #[test]
-fn doctor_says_what_auto_takes() {
+fn doctor_shows_what_auto_selects() {
     let text = Sandbox::new().run("doctor").done();
-    assert!(text.contains("threads ") && text.contains("\n--device auto takes "), "{text}");
+    assert!(text.contains("threads ") && text.contains("\n--device auto selects "), "{text}");
 }

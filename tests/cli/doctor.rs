@@ -18,7 +18,7 @@ fn doctor(words: &str) -> Run {
 #[test]
 fn the_cpu_has_no_kernels_to_check() {
     let text = doctor("--device cpu").done();
-    assert!(text.ends_with("\n--device cpu takes CPU\n"), "{text}");
+    assert!(text.ends_with("\n--device cpu selects CPU\n"), "{text}");
     assert!(!text.contains("probe of"), "{text}");
 }
 
@@ -32,10 +32,10 @@ fn limits_of_every_adapter_are_shown() {
     for name in [
         "shader-f16",
         "subgroups",
-        "storage buffers a stage",
+        "storage buffers per stage",
         "storage binding, bytes",
         "workgroup memory, bytes",
-        "invocations a workgroup",
+        "invocations per workgroup",
     ] {
         let lines = text.lines().filter(|line| line.starts_with(name)).count();
         assert_eq!(lines, adapters, "{name} in {text}");
@@ -54,7 +54,7 @@ fn the_kernels_of_the_software_adapter_are_checked_one_by_one() {
     assert!(probe.contains("\nLoRB's own kernels       yes\n"), "{probe}");
     let variants = lorb::ops::wgsl::kernel::ALL.len();
     assert!(
-        probe.contains(&format!("\nvariants of kernels      {variants}, of which ")),
+        probe.contains(&format!("\nkernel variants          {variants}, of which ")),
         "{probe}"
     );
     let checked: Vec<&str> = probe.lines().filter(|line| line.ends_with(" ok")).collect();
@@ -67,5 +67,5 @@ fn the_kernels_of_the_software_adapter_are_checked_one_by_one() {
         let found = checked.iter().any(|line| line.contains(operation) && line.contains(kernel));
         assert!(found, "{operation}: {kernel} in {probe}");
     }
-    assert!(text.contains("\n--device software takes "), "{text}");
+    assert!(text.contains("\n--device software selects "), "{text}");
 }

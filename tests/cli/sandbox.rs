@@ -44,7 +44,7 @@ impl Run {
         assert!(errors[0].starts_with("error: "), "{}", self.stderr);
         assert!(self.stderr.contains(expected), "expected {expected:?} in: {}", self.stderr);
         assert_eq!(self.code, Some(code), "{}", self.stderr);
-        assert_eq!(self.stdout, "", "data beside an error");
+        assert_eq!(self.stdout, "", "data in addition to an error");
     }
 }
 

@@ -83,7 +83,10 @@ fn a_study_runs_every_cell_once_and_reports() {
         run.stderr
     );
     let table = run.done();
-    assert!(table.starts_with("| Method | Runs | Trained, of the base | WER home, % |"), "{table}");
+    assert!(
+        table.starts_with("| Method | Runs | Trainable, of the base | WER home, % |"),
+        "{table}"
+    );
     assert!(table.contains("| First pass | – | – |") && table.contains("| LoRA | 2 |"), "{table}");
     let records = records(&sandbox);
     assert_eq!(records.len(), 8);
@@ -94,7 +97,7 @@ fn a_study_runs_every_cell_once_and_reports() {
     }
     let lora = records.iter().find(|r| r["cell"]["method"] == "lora").unwrap();
     assert!(lora["trained"]["adapter_bytes"].as_u64().unwrap() > 1000);
-    assert_eq!(lora["trained"]["dev"].as_array().unwrap().len(), 4, "two a pass");
+    assert_eq!(lora["trained"]["dev"].as_array().unwrap().len(), 4, "two per epoch");
     assert!(lora["isotropy"].as_f64().unwrap() > 0.0);
     assert_eq!(lora["perturbed"].as_array().unwrap().len(), 2 * 2 * 2);
     if cfg!(target_os = "linux") {
@@ -111,7 +114,7 @@ fn a_study_runs_every_cell_once_and_reports() {
     assert!(sandbox.text("out/figures/methods.svg").starts_with("<svg xmlns="));
     let before = sandbox.files();
     assert_eq!(sandbox.run(&format!("{STUDY} -q")).done(), table);
-    assert!(sandbox.files() == before, "nothing was left to run, yet files differ");
+    assert!(sandbox.files() == before, "there was nothing to run, but files differ");
     assert_eq!(sandbox.run("study study.toml -o out --report-only -q").done(), table);
 }
 
@@ -145,7 +148,7 @@ fn an_interrupted_study_continues() {
         seen.push('\n');
     }
     assert_eq!(child.wait().unwrap().code(), Some(1), "{seen}");
-    assert!(seen.contains("error: interrupted; ") && seen.contains("go on with: "), "{seen}");
+    assert!(seen.contains("error: interrupted; ") && seen.contains("continue with: "), "{seen}");
     let kept = records(&sandbox).len();
     assert!((2..8).contains(&kept), "{kept}");
     let mut lines = sandbox.text("out/results.jsonl");
@@ -188,18 +191,22 @@ fn errors_are_reported_before_any_run() {
     refuses(
         "bases = [\"base\"]",
         "bases = [\"adapter\"]",
-        "holds no config.json; this is an adapter",
+        "no config.json found; this is an adapter",
     );
     refuses(
         "bases = [\"base\"]",
         "bases = [\"base, first 9 layers\"]",
-        "its first 9 cannot be taken",
+        "its first 9 cannot be used",
     );
     refuses("\"words.dict\"", "\"lists.jsonl\"", "robustness.dictionary");
     sandbox.refuses("study none.toml -o out", 1, "none.toml: cannot read: no such file");
-    sandbox.refuses("study study.toml -o study.toml", 1, "study.toml is a file; name a directory");
+    sandbox.refuses(
+        "study study.toml -o study.toml",
+        1,
+        "study.toml is a file; expected a directory",
+    );
     sandbox.write("study.toml", CONFIG);
-    sandbox.refuses("study study.toml -o out --report-only", 1, "holds no study.json");
+    sandbox.refuses("study study.toml -o out --report-only", 1, "no study.json found");
 }
 
 #[test]
@@ -231,7 +238,7 @@ fn a_base_with_its_pretraining_head_supports_pseudo_log_likelihood() {
     let config = CONFIG.replace("\"lora\", \"lorb\"", "\"pll\", \"pll-length\"");
     let config = config.split("[[grid]]\npart = \"data\"").next().unwrap();
     sandbox.write("study.toml", config);
-    let lacks = "grid 1: methods: \"pll\" needs a base with a masked-language head";
+    let lacks = "grid 1: methods: \"pll\" needs a base with a masked-language-model head";
     sandbox.refuses(STUDY, 1, lacks);
     sandbox.write("base/model.safetensors", sandbox.golden("masked/model.safetensors"));
     let list = r#"{"id":"a","ref":"turn off the lights","nbest":[{"text":"turn off the light","score":-1.0},{"text":"turn off the lights","score":-1.5}]}"#;
@@ -264,8 +271,8 @@ fn a_directory_of_another_study_is_rejected() {
     let shorter: String = lists.lines().skip(1).map(|line| format!("{line}\n")).collect();
     sandbox.write("shorter.jsonl", shorter);
     sandbox.write("study.toml", small.replace("train = [\"lists", "train = [\"shorter"));
-    sandbox.refuses(STUDY, 1, "of other lists of the target domain; name another directory");
-    sandbox.refuses(&format!("{STUDY} --report-only"), 1, "names other lists");
+    sandbox.refuses(STUDY, 1, "with other lists of the target domain; choose another directory");
+    sandbox.refuses(&format!("{STUDY} --report-only"), 1, "has other lists");
     // A larger grid over the same lists keeps the existing results.
     sandbox.write(
         "study.toml",
@@ -285,7 +292,7 @@ fn failed_cells_are_recorded_and_retried_on_request() {
     let fails = |flags: &str| -> Run {
         let run = sandbox.run(&format!("{STUDY} {flags}"));
         assert_eq!(run.code, Some(1), "{}", run.stderr);
-        assert!(run.stderr.contains("error: 4 of 5 cells failed; the report has the rest"));
+        assert!(run.stderr.contains("error: 4 of 5 cells failed; the report has the others"));
         assert!(run.stdout.contains("| First pass |"), "{}", run.stdout);
         run
     };
@@ -293,7 +300,7 @@ fn failed_cells_are_recorded_and_retried_on_request() {
     assert_eq!(records(&sandbox).len(), 5);
     assert!(sandbox.text("out/report.html").contains(">Failed runs</h2>"));
     fails("-q");
-    assert_eq!(records(&sandbox).len(), 5, "not tried again unasked");
+    assert_eq!(records(&sandbox).len(), 5, "not retried without the flag");
     fails("-q --retry-failed");
     assert_eq!(records(&sandbox).len(), 9);
     let error = records(&sandbox)[1]["error"].as_str().unwrap().to_owned();

@@ -82,7 +82,7 @@ fn settings_of_another_method_are_rejected() {
     sandbox.refuses(
         &format!("{train} --budget 0.001%"),
         2,
-        "--budget: a budget of 0.0010 % of the base's 34752 parameters does not suit lora",
+        "--budget: a budget of 0.0010 % of the base's 34752 parameters is too small for lora",
     );
 }
 
@@ -94,12 +94,12 @@ fn an_adapter_is_replaced_only_with_overwrite() {
     sandbox.refuses(
         &words,
         1,
-        "--output new: holds an adapter; name another directory, or replace it with --overwrite",
+        "--output new: contains an adapter; choose another directory, or replace it with --overwrite",
     );
     sandbox.refuses(
         &format!("{words} --resume"),
         1,
-        "--resume: new holds no checkpoint.safetensors; its run is over",
+        "--resume: no checkpoint.safetensors in new; its run has finished",
     );
     sandbox.run(&format!("{words} --overwrite")).done();
 }
@@ -114,7 +114,7 @@ fn training_without_dev_lists_warns_and_gives_a_usable_adapter() {
     assert_eq!(run.done(), "");
     let json = "eval -q --json --device cpu --model base --adapter new lists.jsonl";
     let report: Value = serde_json::from_str(&sandbox.run(json).done()).unwrap();
-    assert_eq!(report["weights"]["beta"], 4.0, "in rescoring, the first pass counts 1");
+    assert_eq!(report["weights"]["beta"], 4.0, "in rescoring, the first pass has weight 1");
 }
 
 #[test]
@@ -122,14 +122,18 @@ fn a_checkpoint_of_another_run_is_rejected() {
     let sandbox = Sandbox::new();
     sandbox.write("new/checkpoint.safetensors", "cut");
     let words = format!("{TRAIN} -q --epochs 1");
-    sandbox.refuses(&words, 1, "holds the checkpoint of an unfinished run; go on with --resume");
+    sandbox.refuses(
+        &words,
+        1,
+        "contains the checkpoint of an unfinished run; continue with --resume",
+    );
     sandbox.refuses(
         &format!("{words} --resume"),
         1,
-        "new/checkpoint.safetensors: not a whole safetensors file",
+        "new/checkpoint.safetensors: not a complete safetensors file",
     );
     sandbox.write("new/checkpoint.safetensors", sandbox.read("base/model.safetensors"));
-    sandbox.refuses(&format!("{words} --resume"), 1, "this is no checkpoint of a training run");
+    sandbox.refuses(&format!("{words} --resume"), 1, "it is not a checkpoint of a training run");
 }
 
 /// Ctrl-C in the middle, then `--resume`: the adapter equals that of an uninterrupted run, and the messages show that
@@ -173,7 +177,7 @@ fn an_interrupted_run_resumes_bit_for_bit() {
     let other = words.replace("--epochs 400", "--epochs 399");
     sandbox.refuses(&format!("{other} --resume -q"), 1, "epochs");
     let run = sandbox.run(&format!("{words} --resume"));
-    assert!(run.stderr.contains(" steps done before"), "{}", run.stderr);
+    assert!(run.stderr.contains(" steps already done"), "{}", run.stderr);
     run.done();
     assert!(!sandbox.path("new/checkpoint.safetensors").exists());
     for file in ["adapter_config.json", "adapter_model.safetensors"] {

@@ -1,4 +1,4 @@
-//! Help, and flags with values that cannot be.
+//! Help, and invalid values of flags.
 
 use crate::sandbox::Sandbox;
 
@@ -23,7 +23,7 @@ fn help_goes_to_standard_output() {
 }
 
 #[test]
-fn defaults_in_the_help_are_those_of_the_library() {
+fn defaults_in_the_help_match_the_library() {
     let help = Sandbox::new().run("train --help").done();
     // As one line: clap breaks lines anywhere.
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -60,7 +60,7 @@ fn wrong_usage_gives_exit_code_2() {
         ("eval --model base lists.jsonl", "--adapter <DIR>"),
         ("eval --beta 1 lists.jsonl", "--beta and --gamma need --model and --adapter"),
         ("eval --model base --adapter adapter --beta nan lists.jsonl", "expected a number"),
-        ("inspect base --model base", "--model goes with an adapter's directory"),
+        ("inspect base --model base", "--model is only valid with an adapter directory"),
         ("demo --domain cooking", "invalid value 'cooking'"),
     ];
     let sandbox = Sandbox::new();
@@ -74,7 +74,7 @@ fn wrong_usage_gives_exit_code_2() {
 }
 
 #[test]
-fn settings_of_training_that_cannot_be_name_their_flag() {
+fn invalid_training_settings_are_reported_with_their_flag() {
     let cases = [
         (
             "--lora-target-modules query,gate_proj",
@@ -99,7 +99,7 @@ fn settings_of_training_that_cannot_be_name_their_flag() {
         ("--evals-per-epoch 0", "--evals-per-epoch 0: expected"),
         ("--patience 0", "--patience 0: expected 1 or more"),
         ("--beta 0", "--beta 0: expected a positive number"),
-        ("--checkpoint-every 0", "expected a whole number from 1 up"),
+        ("--checkpoint-every 0", "expected a positive integer"),
         ("--objective mle", "invalid value 'mle' for '--objective"),
         ("--decay sudden", "invalid value 'sudden' for '--decay"),
         ("--resume --overwrite", "cannot be used with"),

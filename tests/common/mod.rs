@@ -1,5 +1,5 @@
 //! Shared by the comparisons with PyTorch: bases, devices and golden files.
-#![allow(dead_code, reason = "every test file uses a part")]
+#![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub mod gpu;
 

@@ -16,12 +16,12 @@ export const METHODS = [
   { name: 'head', label: 'Head only', help: 'the score head only, which all other methods train too' },
   { name: 'bitfit', label: 'BitFit', help: 'the biases of the encoder' },
   { name: 'prefix', label: 'Prefix tuning', help: 'keys and values of virtual tokens, before those of every layer' },
-  { name: 'houlsby', label: 'Residual adapters', help: 'bottlenecks behind output layers' },
+  { name: 'houlsby', label: 'Residual adapters', help: 'bottleneck adapters after output layers' },
   { name: 'lora', label: 'LoRA', help: 'low-rank updates of linear layers' },
   { name: 'lorb', label: 'LoRB', help: 'lora with the correlation term' },
   { name: 'rslora', label: 'rsLoRA', help: 'lora scaled by alpha / sqrt(r)' },
   { name: 'dora', label: 'DoRA', help: 'lora with a trained magnitude vector' },
-  { name: 'adalora', label: 'AdaLoRA', help: 'lora with ranks that follow importance' },
+  { name: 'adalora', label: 'AdaLoRA', help: 'lora with ranks allocated by importance' },
   { name: 'adalorb', label: 'AdaLoRA + correlation', help: 'adalora with the correlation term' },
   { name: 'rank-warmup', label: 'LoRA, high-rank warm-up', help: 'lora that starts with a higher rank' },
   { name: 'mixed-rank', label: 'LoRA, mixed rank', help: 'the same, with ranks by singular value' },
@@ -39,11 +39,11 @@ export interface MethodOptions {
   prefixLength?: number;
   /** Width of the bottlenecks [default: 64]. For houlsby. */
   adapterWidth?: number;
-  /** Rank of the updates [default: 8]. For lora, lorb, rslora, dora, adalora, adalorb, rank-warmup, mixed-rank. */
+  /** Rank of the low-rank matrices [default: 8]. For lora, lorb, rslora, dora, adalora, adalorb, rank-warmup, mixed-rank. */
   r?: number;
-  /** The updates are scaled by alpha / r [default: 16]. For lora, lorb, rslora, dora, adalora, adalorb, rank-warmup, mixed-rank. */
+  /** Numerator of the scale alpha / r [default: 16]. For lora, lorb, rslora, dora, adalora, adalorb, rank-warmup, mixed-rank. */
   alpha?: number;
-  /** Fraction of the inputs of the updates that is dropped in training [default: 0]. For lora, lorb, rslora, dora, adalora, adalorb, rank-warmup, mixed-rank. */
+  /** Dropout rate on the inputs of the low-rank matrices [default: 0]. For lora, lorb, rslora, dora, adalora, adalorb, rank-warmup, mixed-rank. */
   dropout?: number;
   /** Linear layers to adapt, by PEFT's names: query, key, value, attention.output.dense, intermediate.dense, output.dense (both output layers), dense, all-linear, or by those of another architecture, such as q_lin [default: query,value]. For lora, lorb, rslora, dora, adalora, adalorb, rank-warmup, mixed-rank. */
   targetModules?: string[];
@@ -51,7 +51,7 @@ export interface MethodOptions {
   layers?: number[];
   /** Scale by alpha / sqrt(r) (rsLoRA). For lora, lorb, rslora, dora, rank-warmup, mixed-rank. */
   rslora?: boolean;
-  /** Rank at the end of training [default: 8]; r is then the initial rank [default: half as much again for adalora, four times as much for rank-warmup and mixed-rank]. For adalora, adalorb, rank-warmup, mixed-rank. */
+  /** Final rank [default: 8]; r is then the initial rank [default: 1.5 times for adalora, 4 times for rank-warmup and mixed-rank]. For adalora, adalorb, rank-warmup, mixed-rank. */
   targetR?: number;
 }
 

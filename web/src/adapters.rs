@@ -1,4 +1,4 @@
-//! Adapters in and out of a model.
+//! Loading and saving adapters.
 
 use js_sys::{Object, Reflect, Uint8Array};
 use lorb::adapter::AdapterFiles;
@@ -81,7 +81,7 @@ impl Model {
         Ok(to_js(&self.info(name)?)?)
     }
 
-    /// Forgets an adapter; `false` if there is none of the name.
+    /// Removes an adapter; `false` if there is none with this name.
     #[wasm_bindgen(js_name = removeAdapter)]
     #[must_use]
     pub fn remove_adapter(&self, name: &str) -> bool {
@@ -91,7 +91,7 @@ impl Model {
     /// `{config, weights}`: the two files of a PEFT directory.
     ///
     /// # Errors
-    /// `AdapterError` when a value is not finite.
+    /// `AdapterError` if a value is not finite.
     #[wasm_bindgen(js_name = writeAdapter)]
     pub fn write_adapter(&self, name: &str) -> Result<JsValue, JsValue> {
         let files = self.shared.snapshot().write_adapter(name).map_err(WebError::from)?;

@@ -15,7 +15,8 @@ pub fn to_js(value: &impl Serialize) -> Result<JsValue, WebError> {
 
 /// Parses JSON text.
 pub fn parsed(text: &str) -> Result<JsValue, WebError> {
-    JSON::parse(text).map_err(|_| WebError::new("LorbError", "a result cannot be handed over"))
+    JSON::parse(text)
+        .map_err(|_| WebError::new("LorbError", "a result cannot be converted to JavaScript"))
 }
 
 /// Parses a value; `undefined` and `null` give its default. `what` names it in errors.
@@ -29,7 +30,7 @@ pub fn from_js<T: DeserializeOwned + Default>(value: &JsValue, what: &str) -> Re
 
 /// A value as JSON text.
 pub fn text_of(value: &JsValue, what: &str) -> Result<String, WebError> {
-    let invalid = || WebError::input(format_args!("{what}: not a value that JSON can express"));
+    let invalid = || WebError::input(format_args!("{what}: not a value that JSON can represent"));
     let text = JSON::stringify(value).map_err(|_| invalid())?;
     text.as_string().ok_or_else(invalid)
 }
@@ -40,12 +41,12 @@ pub fn number_lists(lists: &[Vec<f64>]) -> Array {
 }
 
 /// The caller's two callbacks for a long operation.
-pub struct Watcher {
+pub struct Callbacks {
     progress: Option<Function>,
     aborted: Option<Function>,
 }
 
-impl Watcher {
+impl Callbacks {
     pub fn new(progress: Option<Function>, aborted: Option<Function>) -> Self {
         Self { progress, aborted }
     }

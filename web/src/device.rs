@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::*;
 use crate::error::WebError;
 
 /// A device whose kernels are checked at first use.
-pub struct Watched {
+pub struct CheckedDevice {
     pub device: Device,
     name: String,
     checks: RefCell<FirstUse>,
@@ -20,7 +20,7 @@ pub struct Watched {
 /// A device that is ready to use.
 #[wasm_bindgen]
 pub struct GpuDevice {
-    pub(crate) watched: Rc<Watched>,
+    pub(crate) watched: Rc<CheckedDevice>,
     kind: &'static str,
 }
 
@@ -60,7 +60,7 @@ impl GpuDevice {
 async fn open_gpu() -> Result<GpuDevice, WebError> {
     let opened = Device::wgpu_options().init_with_setup_async().await;
     let (device, setup) = opened.map_err(|error| {
-        let message = format!("no GPU can be had through WebGPU ({error}); take the device 'wasm'");
+        let message = format!("WebGPU is not available ({error}); use the device 'wasm'");
         WebError::new("WebGPUNotAvailableError", message)
     })?;
     watch_faults(&device, &setup.device);
@@ -75,12 +75,12 @@ async fn open_gpu() -> Result<GpuDevice, WebError> {
 
 impl GpuDevice {
     fn new(name: String, device: Device, kind: &'static str) -> Self {
-        let watched = Rc::new(Watched { device, name, checks: RefCell::default() });
+        let watched = Rc::new(CheckedDevice { device, name, checks: RefCell::default() });
         Self { watched, kind }
     }
 }
 
-impl Watched {
+impl CheckedDevice {
     /// Checks the kernels that were used for the first time. Await this before returning their results.
     pub async fn trusted(&self) -> Result<(), WebError> {
         // Not borrowed while waiting: concurrent calls check for themselves.
@@ -100,12 +100,12 @@ impl Watched {
         if fault.kind != FaultKind::Runtime {
             return fault.into();
         }
-        self.refused(&format!("computes wrongly: {error}"))
+        self.refused(&format!("returns wrong results: {error}"))
     }
 
     fn refused(&self, why: &str) -> WebError {
         let message =
-            format!("{} {why}; update browser and driver, or take the device 'wasm'", self.name);
+            format!("{} {why}; update browser and driver, or use the device 'wasm'", self.name);
         WebError::new("DeviceRefusedError", message)
     }
 }

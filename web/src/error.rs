@@ -1,4 +1,4 @@
-//! Errors under the names of the package's classes, with what to do in the package's own options.
+//! Errors with the names of the package's classes, and remedies as options of the package.
 
 use std::fmt;
 
@@ -10,37 +10,37 @@ use lorb::remedy::Remedy;
 use lorb::rescorer::RescorerError;
 use lorb::train::{CheckpointError, SETTINGS, TrainError};
 
-/// An error as JavaScript gets it.
+/// An error for JavaScript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebError {
-    /// Name of the class that the package throws.
+    /// Name of the package's error class.
     pub name: &'static str,
-    /// What is wrong and what to do.
+    /// The problem and a remedy.
     pub message: String,
 }
 
 impl WebError {
-    /// An error of a class.
+    /// An error of the given class.
     pub fn new(name: &'static str, message: impl fmt::Display) -> Self {
         Self { name, message: message.to_string() }
     }
 
-    /// The caller gave something that cannot be used.
+    /// Invalid input from the caller.
     pub fn input(message: impl fmt::Display) -> Self {
         Self::new("BadInputError", message)
     }
 
-    /// The caller asked to stop.
+    /// The caller aborted.
     #[must_use]
     pub fn aborted() -> Self {
-        Self::new("AbortError", "stopped as asked")
+        Self::new("AbortError", "aborted by the caller")
     }
 
     fn lorb(message: impl fmt::Display) -> Self {
         Self::new("LorbError", message)
     }
 
-    /// The same error, with the place where it happened before its message.
+    /// Adds the location of the error before its message.
     fn within(self, place: impl fmt::Display) -> Self {
         Self { message: format!("{place}: {}", self.message), ..self }
     }
@@ -79,7 +79,7 @@ impl From<DeviceFault> for WebError {
     fn from(fault: DeviceFault) -> Self {
         let name = match fault.kind {
             FaultKind::OutOfMemory | FaultKind::Limit => "LorbError",
-            // After an unknown failure the device cannot be relied on either.
+            // An unknown failure is treated as a lost device.
             FaultKind::Lost | FaultKind::Runtime => "DeviceLostError",
         };
         match Remedy::join(fault.remedies(), phrase) {
@@ -98,7 +98,7 @@ fn phrase(remedy: Remedy) -> Option<&'static str> {
         Remedy::UseCpu => Some("use the device 'wasm'"),
         Remedy::Retry => Some("open the model again"),
         Remedy::UpdateDriver => Some("update browser and driver"),
-        // Only for programs on the command line.
+        // Only for the command line.
         Remedy::NoMatrixUnits | Remedy::ListAdapters | Remedy::CheckKernels => None,
     }
 }
@@ -109,7 +109,7 @@ impl From<TrainError> for WebError {
             TrainError::Model(error) => error.into(),
             TrainError::Device { fault, kept } => {
                 let WebError { name, message } = fault.into();
-                Self::new(name, format_args!("{message}; the run is kept as of step {kept}"))
+                Self::new(name, format_args!("{message}; the state of step {kept} is saved"))
             }
             TrainError::NotFinite { .. } => Self::lorb(error),
             TrainError::Setting { setting, value, expected } => {
@@ -135,7 +135,7 @@ impl From<RescorerError> for WebError {
             RescorerError::Adapter(error) => error.into(),
             RescorerError::Train(error) => error.into(),
             RescorerError::NoWeights { .. } => Self::input(format_args!(
-                "{error}; tune them on lists with references, or give weights with the call"
+                "{error}; tune them on lists with references, or pass weights"
             )),
             RescorerError::Merged => Self::lorb(error),
             _ => Self::input(error),
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_device_comes_with_options_and_never_with_flags() {
+    fn a_device_failure_has_options_and_never_flags() {
         let kinds = [FaultKind::OutOfMemory, FaultKind::Lost, FaultKind::Limit, FaultKind::Runtime];
         for kind in kinds {
             let fault = DeviceFault { kind, message: "said so".into() };

@@ -1,10 +1,10 @@
-//! LoRB for the browser: the core behind JavaScript's door.
+//! LoRB for the browser: the JavaScript interface of the core.
 //!
-//! Built for wasm32 and bound by wasm-bindgen; one instance lives in one worker, and the npm package
-//! around it is what pages use. What needs no browser is tested natively.
+//! Built for wasm32 with wasm-bindgen. One instance runs in one worker; pages use the npm package around it. Code that
+//! needs no browser has native tests.
 
-// Exports take JavaScript's values as their own: wasm-bindgen lends them through an instruction that Debian's
-// wasm-opt does not read.
+// Exports take JavaScript values by value: wasm-bindgen passes references with an instruction that Debian's
+// wasm-opt does not support.
 #![allow(clippy::needless_pass_by_value)]
 #![warn(missing_docs)]
 

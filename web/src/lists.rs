@@ -1,4 +1,4 @@
-//! N-best lists in and out.
+//! Conversion of N-best lists.
 
 use std::io::Cursor;
 

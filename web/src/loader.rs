@@ -82,7 +82,7 @@ impl BaseLoader {
         let watched = device.watched.clone();
         if head > WIDEST_HEAD && runs_on(&watched.device) {
             let message = format!(
-                "its attention heads are {head} wide; the WebGPU kernels hold {WIDEST_HEAD}. Use device 'wasm'"
+                "its attention heads are {head} wide; the WebGPU kernels support at most {WIDEST_HEAD}. Use device 'wasm'"
             );
             return Err(WebError::new("UnsupportedModelError", message).into());
         }

@@ -11,17 +11,17 @@ use serde_json::json;
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{from_js, to_js};
-use crate::device::Watched;
+use crate::device::CheckedDevice;
 use crate::error::WebError;
 
 /// State shared by a model and its trainers.
 pub struct Shared {
     rescorer: RefCell<Rescorer>,
-    pub watched: Rc<Watched>,
+    pub watched: Rc<CheckedDevice>,
 }
 
 impl Shared {
-    /// The rescorer as it is now, for a call that waits: nothing stays borrowed meanwhile.
+    /// A clone of the rescorer for an asynchronous call, so that nothing stays borrowed.
     pub fn snapshot(&self) -> Rescorer {
         self.rescorer.borrow().clone()
     }
@@ -55,7 +55,7 @@ impl Model {
         rescorer: Rescorer,
         file_hash: String,
         dtype: String,
-        watched: Rc<Watched>,
+        watched: Rc<CheckedDevice>,
     ) -> Self {
         let shared = Rc::new(Shared { rescorer: RefCell::new(rescorer), watched });
         Self { shared, file_hash, dtype }
@@ -153,7 +153,7 @@ impl Model {
 
 impl Drop for Model {
     fn drop(&mut self) {
-        // Trainers may still hold the base's tensors; what nothing holds goes back to the device.
+        // Trainers may still hold the base's tensors; unused ones are returned to the device.
         self.shared.change(Rescorer::remove_adapters);
         self.shared.watched.device.memory_cleanup();
     }

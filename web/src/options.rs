@@ -1,4 +1,4 @@
-//! What callers may set, by the names of PEFT and the core in camel case.
+//! Options for callers: the names of PEFT and the core in camel case.
 
 use lorb::methods::{ALPHA, LoraConfig, METHODS, MethodInfo, Settings};
 use lorb::model::{Method, ModelError};
@@ -14,7 +14,7 @@ use crate::error::WebError;
 pub struct AdapterOptions {
     info: &'static MethodInfo,
     settings: Settings,
-    /// Seed of the first values.
+    /// Seed of the initial values.
     pub seed: u64,
 }
 
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_has_the_cores_default() {
+    fn omitted_settings_have_the_cores_defaults() {
         let config = read(r#"{"corWeight":0.01,"evalsPerEpoch":3,"firstScale":null}"#).unwrap();
         let expected =
             TrainConfig { cor_weight: 0.01, evals_per_epoch: 3, ..TrainConfig::default() };
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_those_of_peft() {
+    fn targets_match_peft() {
         let options: AdapterOptions =
             serde_json::from_str(r#"{"r":4,"targetModules":["query","dense"],"layers":[1]}"#)
                 .unwrap();

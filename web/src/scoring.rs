@@ -7,7 +7,7 @@ use serde_json::json;
 use wasm_bindgen::prelude::*;
 
 use crate::adapters::info;
-use crate::convert::{Watcher, from_js, number_lists, to_js};
+use crate::convert::{Callbacks, from_js, number_lists, to_js};
 use crate::error::WebError;
 use crate::lists::{utterances, written};
 use crate::model::Model;
@@ -45,7 +45,7 @@ impl Model {
         is_aborted: Option<Function>,
     ) -> Result<Array, JsValue> {
         let lists = utterances(&lists, "lists")?;
-        let watcher = Watcher::new(on_progress, is_aborted);
+        let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
         let options = options(Some(&adapter), batch_tokens).progress(&progress);
         let rescorer = self.shared.snapshot();
@@ -67,7 +67,7 @@ impl Model {
     ) -> Result<Float32Array, JsValue> {
         let texts: Vec<String> = from_js(&texts, "texts")?;
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let watcher = Watcher::new(on_progress, is_aborted);
+        let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
         let rescorer = self.shared.snapshot();
         let options = options(None, batch_tokens).progress(&progress);
@@ -91,7 +91,7 @@ impl Model {
         is_aborted: Option<Function>,
     ) -> Result<JsValue, JsValue> {
         let lists = utterances(&lists, "lists")?;
-        let watcher = Watcher::new(on_progress, is_aborted);
+        let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
         let options = options(adapter.as_deref(), batch_tokens).progress(&progress);
         let options = with_weights(options, &weights)?;
@@ -117,7 +117,7 @@ impl Model {
         is_aborted: Option<Function>,
     ) -> Result<JsValue, JsValue> {
         let lists = utterances(&lists, "lists")?;
-        let watcher = Watcher::new(on_progress, is_aborted);
+        let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
         let options = options(adapter.as_deref(), batch_tokens).progress(&progress);
         let options = with_weights(options, &weights)?;
@@ -146,7 +146,7 @@ impl Model {
         is_aborted: Option<Function>,
     ) -> Result<JsValue, JsValue> {
         let lists = utterances(&lists, "utterances")?;
-        let watcher = Watcher::new(on_progress, is_aborted);
+        let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
         let options = options(adapter.as_deref(), batch_tokens).progress(&progress);
         let options = with_weights(options, &weights)?;
@@ -178,7 +178,7 @@ impl Model {
         is_aborted: Option<Function>,
     ) -> Result<JsValue, JsValue> {
         let lists = utterances(&lists, "utterances")?;
-        let watcher = Watcher::new(on_progress, is_aborted);
+        let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
         let options = options(Some(&adapter), batch_tokens).progress(&progress);
         let mut rescorer = self.shared.snapshot();

@@ -14,7 +14,7 @@ use crate::lists::utterances;
 use crate::model::{Model, Shared};
 use crate::options::train_config;
 
-/// A run on a model. One call at a time: each must be over before the next.
+/// A run on a model. Calls must not overlap.
 #[wasm_bindgen]
 pub struct Trainer {
     shared: Rc<Shared>,
@@ -23,8 +23,8 @@ pub struct Trainer {
 
 #[wasm_bindgen]
 impl Model {
-    /// Prepares a run that starts from a loaded adapter, or goes on from a checkpoint. `options` are the
-    /// core's settings in camel case; `train` and `dev` are JSON lines or objects, `dev` may be left out.
+    /// Prepares a run that starts from a loaded adapter or continues from a checkpoint. `options` are the core's
+    /// settings in camel case; `train` and `dev` are JSON lines or objects; `dev` is optional.
     ///
     /// # Errors
     /// `BadInputError` names the setting or the line, `IntegrityError` is a damaged checkpoint.
@@ -48,14 +48,14 @@ impl Model {
 
 #[wasm_bindgen]
 impl Trainer {
-    /// Does the next piece of the run and tells of it as an object `{type, ...}`; `undefined` when it is over.
+    /// Does the next piece of work and returns its message `{type, ...}`; `undefined` at the end of the run.
     ///
     /// # Errors
-    /// `DeviceLostError`, and `LorbError` when training diverges; what is left is [`Trainer::kept`].
-    /// `DeviceRefusedError` when a kernel that the run came to computes wrongly.
+    /// `DeviceLostError`, and `LorbError` if training diverges; use [`Trainer::kept`] then. `DeviceRefusedError` if a
+    /// kernel returns wrong results.
     pub async fn next(&mut self) -> Result<JsValue, JsValue> {
         let message = self.run.trainer.next().await;
-        // Also where a run diverged, which a wrong kernel may be behind.
+        // Also if a run diverged, because a faulty kernel may be the cause.
         if !matches!(message, Err(TrainError::Device { .. })) {
             self.shared.watched.trusted().await?;
         }
@@ -65,7 +65,7 @@ impl Trainer {
         }
     }
 
-    /// The run as it stands, in bytes that [`Model::create_trainer`] goes on from.
+    /// The serialised run, for [`Model::create_trainer`].
     ///
     /// # Errors
     /// `DeviceLostError`.
@@ -75,23 +75,23 @@ impl Trainer {
         Ok(Uint8Array::from(bytes.as_slice()))
     }
 
-    /// The run as it last was on the host, at [`Trainer::kept_step`]; needs no device.
+    /// The last copy of the run on the host, at [`Trainer::kept_step`]; needs no device.
     ///
     /// # Errors
-    /// `LorbError` when it cannot be written down.
+    /// `LorbError` if it cannot be serialised.
     pub fn kept(&self) -> Result<Uint8Array, JsValue> {
         let bytes = self.run.trainer.kept().map_err(WebError::from)?;
         Ok(Uint8Array::from(bytes.as_slice()))
     }
 
-    /// Steps done in [`Trainer::kept`].
+    /// The step of [`Trainer::kept`].
     #[wasm_bindgen(js_name = keptStep)]
     #[must_use]
     pub fn kept_step(&self) -> usize {
         self.run.trainer.kept_step()
     }
 
-    /// Steps done.
+    /// Finished steps.
     #[wasm_bindgen(getter)]
     #[must_use]
     pub fn step(&self) -> usize {
@@ -105,11 +105,11 @@ impl Trainer {
         self.run.trainer.steps()
     }
 
-    /// Stores the best adapter of the run in the model under a name, with the weights found for it, and
-    /// tells of it. Before an evaluation it is the present one, with the beta that training comes to.
+    /// Stores the best adapter of the run in the model under a name, with its tuned weights, and returns information
+    /// about it. Before the first evaluation this is the current adapter, with the beta that corresponds to training.
     ///
     /// # Errors
-    /// `DeviceLostError` when there was no evaluation yet.
+    /// `DeviceLostError` if there was no evaluation yet.
     pub async fn best(&mut self, name: String) -> Result<JsValue, JsValue> {
         let trained = self.run.best_async().await.map_err(WebError::from)?;
         self.shared.watched.trusted().await?;

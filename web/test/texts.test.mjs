@@ -25,7 +25,7 @@ const speech = new StandInResult(true, [
   { transcript: 'turn off the lights', confidence: 0.5 },
 ]);
 
-test("a recogniser's result is an N-best list, and confidence 0 is no score", () => {
+test("a recogniser's result is an N-best list, and confidence 0 means no score", () => {
   assert.deepEqual(fromSpeech(speech), [
     { text: 'turn of the light', score: Math.log(0.8) },
     { text: 'turn off the light' },

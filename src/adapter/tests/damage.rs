@@ -45,7 +45,7 @@ fn each_unused_tensor_is_reported() {
     for name in names {
         let message = changed(|tensors| tensors.push((name.into(), vec![2, 8], vec![0.0; 16])));
         assert!(
-            message.contains("would go unused") && message.contains(&format!("`{name}`")),
+            message.contains("would be unused") && message.contains(&format!("`{name}`")),
             "{message}"
         );
     }
@@ -102,7 +102,7 @@ fn a_truncated_file_is_damaged() {
         let files = AdapterFiles { weights: whole.weights[..end].to_vec(), ..whole.clone() };
         let message = fault(&files);
         assert!(
-            message.starts_with("adapter_model.safetensors: not a whole safetensors file"),
+            message.starts_with("adapter_model.safetensors: not a complete safetensors file"),
             "{end}: {message}"
         );
     }
@@ -114,7 +114,7 @@ fn an_inconsistent_header_is_damaged() {
     for length in [0, 1, 8, 99_999_999, u64::MAX] {
         let mut files = whole.clone();
         files.weights[..8].copy_from_slice(&length.to_le_bytes());
-        assert!(fault(&files).contains("not a whole safetensors file"), "{length}");
+        assert!(fault(&files).contains("not a complete safetensors file"), "{length}");
     }
 }
 

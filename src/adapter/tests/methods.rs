@@ -1,4 +1,4 @@
-//! Every method out and in again, and what is refused.
+//! Round trips of every method, and rejected files.
 
 use serde_json::json;
 
@@ -41,7 +41,7 @@ fn files(method: Method) -> (Adapter, AdapterMeta, AdapterFiles) {
 }
 
 #[test]
-fn every_method_comes_back_as_it_was() {
+fn every_method_round_trips() {
     for method in methods() {
         let (adapter, meta, files) = files(method);
         let (again, meta_again) = read(&files, &tiny_config()).unwrap();
@@ -63,13 +63,13 @@ fn every_registered_method_comes_back_as_it_was() {
 }
 
 #[test]
-fn tensors_that_do_not_belong_are_named() {
+fn unexpected_tensors_are_reported() {
     for method in methods() {
         let kind = method.name();
         let (_, _, files) = files(method);
         let more =
             with_tensors(&files, |tensors| tensors.push(("stray".into(), vec![1], vec![1.0])));
-        assert!(fault(&more).contains("`stray` would go unused"), "{kind}: {}", fault(&more));
+        assert!(fault(&more).contains("`stray` would be unused"), "{kind}: {}", fault(&more));
         let less = with_tensors(&files, |tensors| drop(tensors.remove(0)));
         let text = fault(&less);
         assert!(text.contains("is missing") || text.contains("no score head"), "{kind}: {text}");
@@ -84,14 +84,14 @@ fn tensors_that_do_not_belong_are_named() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_named() {
+fn invalid_settings_are_reported() {
     let (_, _, houlsby) = files(Houlsby { width: 5 }.into());
     let (_, _, full) = files(Full.into());
     let (_, _, prefix) = files(Prefix { length: 3 }.into());
     let (_, _, dora) = files(Dora(lora_of_rank_2()).into());
     let (_, _, lora) = files(lora_of_rank_2().into());
     for (files, key, value, expected) in [
-        (&dora, "use_dora", Some(json!(false)), "lora_magnitude_vector` would go unused"),
+        (&dora, "use_dora", Some(json!(false)), "lora_magnitude_vector` would be unused"),
         (&lora, "use_dora", Some(json!(true)), "lora_magnitude_vector` is missing"),
         (&houlsby, "width", None, "`width` is missing"),
         (&houlsby, "lorb_method", Some(json!("adapter")), "is not a method"),
@@ -99,7 +99,7 @@ fn settings_that_cannot_be_are_named() {
         (&full, "width", Some(json!(2)), "has no width"),
         (&prefix, "prefix_projection", Some(json!(true)), "without projection"),
         (&prefix, "num_virtual_tokens", None, "`num_virtual_tokens` is missing"),
-        (&prefix, "token_dim", Some(json!(9)), "asks for 8"),
+        (&prefix, "token_dim", Some(json!(9)), "requires 8"),
         (&prefix, "peft_type", Some(json!("IA3")), "peft_type"),
     ] {
         let text = fault(&with_setting(files, key, value));

@@ -1,4 +1,4 @@
-//! Adapters out and in, and everything that can be wrong with one.
+//! Round trips of adapters, and their errors.
 
 mod damage;
 mod meta;
@@ -75,7 +75,7 @@ pub(super) fn with_tensors(
 }
 
 #[test]
-fn every_set_of_targets_comes_back_as_written() {
+fn every_set_of_targets_round_trips() {
     for bits in 1u32..64 {
         let targets: Vec<_> = Target::ALL
             .into_iter()
@@ -95,7 +95,7 @@ fn every_set_of_targets_comes_back_as_written() {
 }
 
 #[test]
-fn settings_are_written_as_people_write_them() {
+fn settings_are_written_in_common_notation() {
     let text = String::from_utf8(written().config).unwrap();
     for line in [
         "\"lora_alpha\": 3.5",
@@ -109,7 +109,7 @@ fn settings_are_written_as_people_write_them() {
 }
 
 #[test]
-fn tensors_carry_pefts_names_and_shapes() {
+fn tensors_have_pefts_names_and_shapes() {
     let files = write(&adapter(&[Target::Output], Some(vec![0])), &AdapterMeta::default()).unwrap();
     let file = TensorFile::open(files.weights.as_slice()).unwrap();
     let shapes: Vec<_> =
@@ -127,12 +127,12 @@ fn tensors_carry_pefts_names_and_shapes() {
 }
 
 #[test]
-fn values_that_are_not_finite_are_not_written() {
+fn non_finite_values_are_not_written() {
     let mut adapter = adapter(&[Target::Key], None);
     adapter.parameters[1] = f32::NAN;
     let error = write(&adapter, &AdapterMeta::default()).unwrap_err();
     assert!(
-        error.to_string().contains("encoder.layer.0.attention.self.key.lora_A.weight` holds NaN"),
+        error.to_string().contains("encoder.layer.0.attention.self.key.lora_A.weight` has NaN"),
         "{error}"
     );
     adapter.parameters.pop();

@@ -1,4 +1,4 @@
-//! Directories in the forms that PEFT writes.
+//! Directories as PEFT writes them.
 
 use serde_json::json;
 
@@ -45,7 +45,7 @@ fn a_model_that_wraps_the_encoder_as_bert_loads() {
 }
 
 #[test]
-fn a_pattern_is_read_off_the_tensors() {
+fn a_pattern_is_derived_from_the_tensors() {
     let some = files(&[Target::Query, Target::Output], Some(vec![1]));
     let some = with_setting(&some, "layers_to_transform", None);
     let some = with_setting(
@@ -92,7 +92,7 @@ fn a_pattern_is_read_off_the_tensors() {
 }
 
 #[test]
-fn an_untouched_pooler_is_left_out_and_a_trained_one_refused() {
+fn an_untrained_pooler_is_ignored_and_a_trained_one_rejected() {
     let pooler = |b: f32| {
         let files = with_tensors(&files(&Target::ALL, None), |tensors| {
             tensors.push((
@@ -111,13 +111,13 @@ fn an_untouched_pooler_is_left_out_and_a_trained_one_refused() {
     assert_eq!(read(&pooler(0.0), &tiny_config()).unwrap().0, adapter(&Target::ALL, None));
     let message = fault(&pooler(0.1));
     assert!(
-        message.contains("base_model.model.pooler.dense.lora_B.weight` would go unused"),
+        message.contains("base_model.model.pooler.dense.lora_B.weight` would be unused"),
         "{message}"
     );
 }
 
 #[test]
-fn an_adapter_without_score_head_loads_only_when_asked_for() {
+fn an_adapter_without_score_head_loads_only_on_request() {
     let files = without_head(&files(&[Target::Query], None));
     let error = read(&files, &tiny_config()).unwrap_err();
     assert_eq!(error, AdapterError::NoScoreHead);
@@ -132,7 +132,7 @@ fn an_adapter_without_score_head_loads_only_when_asked_for() {
 }
 
 #[test]
-fn half_a_head_is_no_head() {
+fn an_incomplete_head_is_rejected() {
     let weight = with_tensors(&files(&[Target::Query], None), |t| {
         t.retain(|t| t.0 != "base_model.model.score.bias");
     });

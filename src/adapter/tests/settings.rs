@@ -7,7 +7,7 @@ use crate::methods::lora_config;
 use crate::model::Target;
 
 #[test]
-fn every_setting_that_changes_scores_is_refused_by_name() {
+fn every_setting_that_changes_scores_is_rejected_by_name() {
     let cases = [
         ("peft_type", json!("IA3")),
         ("peft_type", json!("lora")),
@@ -67,7 +67,7 @@ fn every_setting_that_changes_scores_is_refused_by_name() {
 }
 
 #[test]
-fn settings_that_change_no_score_pass() {
+fn settings_that_do_not_change_scores_are_accepted() {
     let cases = [
         ("task_type", json!("FEATURE_EXTRACTION")),
         ("peft_version", json!("0.21.2")),
@@ -102,7 +102,7 @@ fn settings_that_change_no_score_pass() {
 }
 
 #[test]
-fn what_is_left_out_takes_pefts_default() {
+fn missing_settings_take_pefts_defaults() {
     let mut files = written();
     for key in ["lora_alpha", "lora_dropout", "use_rslora", "bias", "init_lora_weights"] {
         files = with_setting(&files, key, None);
@@ -113,7 +113,7 @@ fn what_is_left_out_takes_pefts_default() {
 }
 
 #[test]
-fn targets_that_a_bert_lacks_are_named() {
+fn targets_that_do_not_exist_in_bert_are_reported() {
     let message =
         fault(&with_setting(&written(), "target_modules", Some(json!(["q_proj", "v_proj"]))));
     assert!(message.contains("q_proj, v_proj"), "{message}");
@@ -132,7 +132,7 @@ fn full_names_select_single_modules() {
 }
 
 #[test]
-fn layers_beside_a_pattern_are_refused_as_in_peft() {
+fn layers_together_with_a_pattern_are_rejected_as_in_peft() {
     let files = with_setting(&written(), "target_modules", Some(json!(".*query")));
     let message = fault(&with_setting(&files, "layers_to_transform", Some(json!([0]))));
     assert!(message.contains("`layers_to_transform`"), "{message}");

@@ -1,4 +1,4 @@
-//! BERT (Devlin et al. 2018, arXiv 1810.04805), by the names of Transformers' `BertModel`.
+//! BERT (Devlin et al. 2018, arXiv 1810.04805), with the names of Transformers' `BertModel`.
 
 use super::{
     Architecture, ConfigKeys, EmbeddingNames, LayerNames, LinearName, MaskedHeadNames, Tokenizer,

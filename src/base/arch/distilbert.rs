@@ -1,4 +1,4 @@
-//! DistilBERT (Sanh et al. 2019, arXiv 1910.01108), by the names of Transformers' `DistilBertModel`: BERT
+//! DistilBERT (Sanh et al. 2019, arXiv 1910.01108), with the names of Transformers' `DistilBertModel`: BERT
 //! without token types and pooler.
 
 use super::bert::TOKENIZER;

@@ -7,7 +7,7 @@
 //! ```text
 //! x = LayerNorm(word + position (+ type 0))
 //! x = LayerNorm(x + attention(x))                  for every layer: multi-head, over the whole text
-//! x = LayerNorm(x + W2 gelu(W1 x + b1) + b2)       with GELU by the error function
+//! x = LayerNorm(x + W2 gelu(W1 x + b1) + b2)       with the exact GELU
 //! ```
 //!
 //! with learned absolute positions. Rotary positions, gated feed-forward layers and pre-norm (ModernBERT) need other
@@ -28,9 +28,9 @@ pub static ARCHITECTURES: [&Architecture; 2] = [&BERT, &DISTILBERT];
 const UNSUPPORTED: [(&[&str], &str); 7] = [
     (
         &["roberta", "xlm-roberta", "camembert"],
-        "its positions begin after the padding id and its tokens are byte pieces",
+        "its positions start after the padding id and its tokens are byte pieces",
     ),
-    (&["albert"], "its layers share one set of weights and its embedding is factorised"),
+    (&["albert"], "its layers share weights and its embedding is factorised"),
     (&["electra"], "its embedding may be projected, and it was pretrained on another task"),
     (&["deberta", "deberta-v2"], "its attention is disentangled from the positions"),
     (&["modernbert", "nomic_bert"], "its positions are rotary and its feed-forward layer is gated"),
@@ -199,7 +199,7 @@ impl Architecture {
     /// Why a `model_type` is not supported.
     pub(super) fn reason(model_type: &str) -> &'static str {
         let found = UNSUPPORTED.iter().find(|(types, _)| types.contains(&model_type));
-        found.map_or("LoRB does not know this architecture", |(_, why)| why)
+        found.map_or("LoRB does not support this architecture", |(_, why)| why)
     }
 
     /// The supported values of `model_type`, quoted, for messages.
@@ -240,7 +240,7 @@ impl Architecture {
     }
 
     /// Name of a stored tensor in the bare encoder: without [`attribute`](Self::attribute), and with
-    /// today's endings.
+    /// current suffixes.
     pub(super) fn plain_name(&self, stored: &str) -> String {
         let name = self.without_attribute(stored);
         for (old, new) in self.renamed {

@@ -21,7 +21,7 @@ fn a_model_type_belongs_to_one_architecture() {
 #[test]
 fn other_architectures_are_refused_with_the_reason() {
     let unsupported = UNSUPPORTED.iter().flat_map(|(types, why)| types.iter().map(|t| (*t, *why)));
-    for (name, why) in unsupported.chain([("new", "LoRB does not know this architecture")]) {
+    for (name, why) in unsupported.chain([("new", "LoRB does not support this architecture")]) {
         let error =
             BertConfig::from_json(format!(r#"{{"model_type": {name:?}}}"#).as_bytes()).unwrap_err();
         assert!(matches!(&error, BaseError::Architecture { model_type, .. } if model_type == name));

@@ -48,7 +48,7 @@ fn a_stream_that_is_too_short_or_too_long_is_damaged() {
         let mut stream = WeightStream::new(&tiny_config(), Precision::F32, None);
         stream.push(&file[..length]).unwrap();
         let message = stream.finish().unwrap_err().to_string();
-        assert!(message.contains("not a whole safetensors file"), "{length}: {message}");
+        assert!(message.contains("not a complete safetensors file"), "{length}: {message}");
     }
     let mut stream = WeightStream::new(&tiny_config(), Precision::F32, None);
     stream.push(&file).unwrap();
@@ -102,19 +102,19 @@ fn an_exported_base_has_the_identity_of_its_original() {
     let Base { hash, .. } = stream.finish().unwrap();
     assert_eq!(hash, "ab".repeat(32));
     let spoilt = String::from_utf8_lossy(&file[..4096]).contains("base_sha256");
-    assert!(spoilt, "the origin stands in the header");
+    assert!(spoilt, "the origin is in the header");
 }
 
 #[test]
 fn a_weight_in_8_bits_needs_its_scales() {
-    type Spoil = fn(&mut Vec<(String, &'static str, Vec<usize>, Vec<u8>)>);
-    let cases: [(&str, Spoil); 4] = [
+    type Change = fn(&mut Vec<(String, &'static str, Vec<usize>, Vec<u8>)>);
+    let cases: [(&str, Change); 4] = [
         ("key.weight_scale` is missing", |parts| parts.retain(|p| p.0 != format!("{KEY}_scale"))),
         ("key.weight_scale` has shape [7]", |parts| {
             let scales = parts.iter_mut().find(|p| p.0 == format!("{KEY}_scale")).unwrap();
             (scales.2, scales.3) = (vec![7], vec![0; 28]);
         }),
-        ("key.weight_scale` belongs to no part", |parts| {
+        ("key.weight_scale` is not part of the encoder", |parts| {
             let weight = parts.iter_mut().find(|p| p.0 == KEY).unwrap();
             (weight.1, weight.3) = ("F32", vec![0; 256]);
         }),

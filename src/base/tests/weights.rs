@@ -98,7 +98,7 @@ fn each_missing_tensor_is_reported() {
     let foreign: Vec<_> =
         tensors.iter().map(|(n, s, v)| (format!("model.{n}"), s.clone(), v.clone())).collect();
     let message = message(file_of(&foreign));
-    assert!(message.contains("`model.embeddings.word_embeddings.weight` is there"), "{message}");
+    assert!(message.contains("`model.embeddings.word_embeddings.weight` exists"), "{message}");
 }
 
 #[test]
@@ -162,13 +162,13 @@ fn a_truncated_or_padded_file_is_damaged() {
     for end in (0..whole.len()).step_by(37) {
         let message = message(whole[..end].to_vec());
         assert!(
-            message.contains("model.safetensors: not a whole safetensors file"),
+            message.contains("model.safetensors: not a complete safetensors file"),
             "{end}: {message}"
         );
     }
     let mut longer = whole.clone();
     longer.push(0);
-    assert!(message(longer).contains("not a whole safetensors file"));
+    assert!(message(longer).contains("not a complete safetensors file"));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn an_inconsistent_header_is_damaged() {
     for length in [0, 1, header - 8, header + 8, 99_999_999, 1 << 40, u64::MAX] {
         let mut lying = whole.clone();
         lying[..8].copy_from_slice(&length.to_le_bytes());
-        assert!(message(lying).contains("not a whole safetensors file"), "{length}");
+        assert!(message(lying).contains("not a complete safetensors file"), "{length}");
     }
     let text = String::from_utf8(whole[8..8 + header as usize].to_vec()).unwrap();
     let lies = [
@@ -193,7 +193,7 @@ fn an_inconsistent_header_is_damaged() {
         let bytes =
             [&(lie.len() as u64).to_le_bytes()[..], lie.as_bytes(), &whole[8 + header as usize..]]
                 .concat();
-        assert!(message(bytes).contains("not a whole safetensors file"));
+        assert!(message(bytes).contains("not a complete safetensors file"));
     }
     assert!(BaseWeights::open(Vec::new(), &tiny_config()).is_err());
 }

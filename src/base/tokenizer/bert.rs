@@ -88,7 +88,7 @@ impl Bert {
         let file: File = serde_json::from_slice(bytes)
             .map_err(|error| format!("{error} (only BERT's own kind of tokenizer is read here)"))?;
         if let Some(version) = file.version.filter(|version| version != "1.0") {
-            return Err(format!("its version is {version}; 1.0 is read").into());
+            return Err(format!("its version is {version}; expected 1.0").into());
         }
         let frame = file.post_processor.map_or(Ok(Vec::new()), Frame::ids)?;
         let mut tokenizer = Self::new(file.model, file.normalizer.map(Into::into), frame);
@@ -212,7 +212,7 @@ impl Frame {
         for place in single {
             let Place::SpecialToken { id } = place else { continue };
             let Some(token) = special.get(&id) else {
-                return Err(format!("its template names {id}, which is no special token").into());
+                return Err(format!("its template uses {id}, which is not a special token").into());
             };
             ids.extend(&token.ids);
         }

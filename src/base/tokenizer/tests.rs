@@ -34,7 +34,7 @@ const TEXTS: [&str; 18] = [
 
 fn same(json: &str) {
     let (general, bert) = (General::from_json(json.as_bytes()), Bert::from_json(json.as_bytes()));
-    let (general, bert) = (general.expect("a sound file"), bert.expect("a sound file"));
+    let (general, bert) = (general.expect("a valid file"), bert.expect("a valid file"));
     assert_eq!(bert.vocabulary(), general.vocabulary());
     assert_eq!(bert.frame().unwrap(), general.frame().unwrap());
     let long = "ab".repeat(60);

@@ -27,7 +27,7 @@ use crate::cli::interrupt;
 /// Name of the cell's adapter.
 const ADAPTER: &str = "cell";
 
-/// Most texts whose `[CLS]` enter the isotropy.
+/// Maximum number of texts whose `[CLS]` is used for the isotropy.
 const ISOTROPY_TEXTS: usize = 2000;
 
 #[derive(Args)]
@@ -36,7 +36,7 @@ pub struct CellArgs {
     run: RunArgs,
 }
 
-/// Runs the job on standard input and tells on standard output how it goes.
+/// Runs the job from standard input and reports progress on standard output.
 pub fn run(args: &CellArgs) -> Result<(), CliError> {
     let mut text = String::new();
     io::stdin().read_to_string(&mut text).map_err(|error| CliError::at("job", &error))?;
@@ -63,17 +63,17 @@ fn at(part: f64, what: impl Into<String>) -> Result<(), CliError> {
     say(&Word::At(part, what.into()))
 }
 
-/// All lists of several files, as they were when the study began.
+/// All lists of several files, unchanged since the study started.
 fn unchanged(job: &Job, paths: &[String], print: &str) -> Result<Vec<Utterance>, CliError> {
     same(lists(&job.folder, paths, &job.config)?, paths, print)
 }
 
-/// Lists of these files, if they are those that the study began with.
+/// The lists of these files, if they are unchanged since the study started.
 fn same(found: Vec<Utterance>, paths: &[String], print: &str) -> Result<Vec<Utterance>, CliError> {
     if fingerprint(&found) == *print {
         return Ok(found);
     }
-    Err(CliError::Failed(format!("{}: changed since the study began", paths.join(", "))))
+    Err(CliError::Failed(format!("{}: changed since the study started", paths.join(", "))))
 }
 
 fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
@@ -81,7 +81,7 @@ fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
     let (config, cell) = (&job.config, &job.cell);
     let base = base(&job.folder, &cell.base, true)?;
     if job.inputs.bases.iter().any(|(name, hash)| *name == cell.base && *hash != base.hash) {
-        return Err(CliError::Failed(format!("{}: changed since the study began", cell.base)));
+        return Err(CliError::Failed(format!("{}: changed since the study started", cell.base)));
     }
     let start = settings::adapter(cell, config, &base.config, &base.weights)?;
     let device = args.run.open_device()?;
@@ -162,7 +162,7 @@ impl CellRun<'_> {
                     measured.seconds.training += seconds;
                     steps.push(seconds);
                     trained.steps = step;
-                    // The rest of a run, its tests, is counted as a tenth.
+                    // Testing counts as a tenth of the run.
                     at(0.9 * step as f64 / all as f64, format!("loss {loss:.3}"))?;
                 }
                 Some(Message::Evaluated { step, wer, wer_first, wer_oracle, best, .. }) => {
@@ -187,7 +187,7 @@ impl CellRun<'_> {
         Ok((adapter, weights))
     }
 
-    /// The weights of an untrained score, found on the dev lists as for trained ones.
+    /// The weights of an untrained score, tuned on the dev lists as for trained ones.
     fn tune(&self, scores: &mut Scores) -> Result<Weights, CliError> {
         let Job { config, cell, inputs, .. } = self.job;
         at(0.0, "tuning on the dev lists")?;
@@ -279,7 +279,7 @@ fn scoring_error(error: RescorerError) -> CliError {
     CliError::at("scoring", &error)
 }
 
-/// Scores by text: a perturbed list shares most texts with the one it came from.
+/// Scores by text: a perturbed list shares most texts with the original.
 struct Scores {
     rescorer: Rescorer,
     /// Whether the base's masked-language head scores in place of the adapter's.
@@ -288,7 +288,7 @@ struct Scores {
 }
 
 impl Scores {
-    /// Scores of these lists, or zeros where they are not `needed`: with beta 0 they do not matter.
+    /// Scores of these lists, or zeros if they are not `needed`: with beta 0 they have no effect.
     fn of(&mut self, lists: &[Utterance], needed: bool) -> Result<Vec<Vec<f64>>, CliError> {
         let hypotheses = || lists.iter().flat_map(|u| &u.hypotheses);
         if needed {

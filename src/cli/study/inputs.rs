@@ -1,4 +1,4 @@
-//! What a study reads: configuration, lists, bases, dictionary.
+//! The inputs of a study: configuration, lists, bases, dictionary.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::cli::error::CliError;
 use crate::cli::input::{Reading, Utterances};
 use crate::cli::source::{self, NamedBase};
 
-/// The name under which a configuration asks for the base of `lorb demo`.
+/// The name of `lorb demo`'s base in a configuration.
 const DEMO_BASE: &str = "demo";
 
 /// Reads and checks a configuration.
@@ -31,18 +31,18 @@ pub fn config(path: &Path) -> Result<StudyConfig, CliError> {
     Ok(config)
 }
 
-/// A configuration and the fingerprints of what it names.
+/// A configuration and the fingerprints of its inputs.
 pub struct Study {
     pub config: StudyConfig,
-    /// Folder that its paths are relative to.
+    /// The directory that its paths are relative to.
     pub folder: PathBuf,
     pub inputs: Inputs,
-    /// Training lists there are.
+    /// Number of training lists.
     pub train_utterances: usize,
 }
 
 impl Study {
-    /// Reads everything once, so that what is missing or damaged is noticed before the first run.
+    /// Reads all inputs once, so that missing or damaged ones are reported before the first run.
     pub fn read(config: StudyConfig, path: &Path, quiet: bool) -> Result<Self, CliError> {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let target = &config.target;
@@ -90,13 +90,13 @@ pub fn lists(
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
         let names = names.join(", ");
         return Err(CliError::Failed(format!(
-            "{names}: no list with a reference; a study needs them"
+            "{names}: no list has a reference; a study needs references"
         )));
     }
     Ok(lists)
 }
 
-/// The test lists of another domain, or as many of them as it asks for.
+/// The test lists of another domain, or the configured number of them.
 pub fn test_lists(
     folder: &Path,
     domain: &Domain,
@@ -106,7 +106,7 @@ pub fn test_lists(
     Ok(subset(&all, domain.utterances.unwrap_or(all.len()), config.subset_seed))
 }
 
-/// Refuses methods that a base without a masked-language head cannot serve.
+/// Rejects methods that need a masked-language-model head if the base has none.
 fn without_masked_head(config: &StudyConfig, base: &str) -> Result<(), CliError> {
     let first = &config.bases[..1];
     for (at, grid) in config.grid.iter().enumerate() {
@@ -115,7 +115,7 @@ fn without_masked_head(config: &StudyConfig, base: &str) -> Result<(), CliError>
         if let Some(method) = asked.filter(|_| bases.iter().any(|name| name == base)) {
             return Err(CliError::Failed(format!(
                 "grid {}: methods: {method:?} needs a base with a masked-language head, \
-                 which {base} lacks; leave the method out, or name a base as it was pretrained",
+                 which {base} lacks; remove the method, or use a base with its pretraining head",
                 at + 1
             )));
         }
@@ -123,7 +123,7 @@ fn without_masked_head(config: &StudyConfig, base: &str) -> Result<(), CliError>
     Ok(())
 }
 
-/// A base by the name of the configuration: a folder beside it, else what `--model` takes.
+/// A base by its name in the configuration: a directory relative to it, else anything that `--model` accepts.
 pub fn base(folder: &Path, name: &str, quiet: bool) -> Result<Base, CliError> {
     let BaseName { source, layers } = BaseName::parse(name);
     let beside = folder.join(source);
@@ -145,7 +145,7 @@ pub fn dictionary(folder: &Path, path: &str) -> Result<(Homophones, String), Cli
     let path = folder.join(path);
     let bytes = source::bytes(&path)?;
     let hash = sha256(&bytes);
-    // Old copies of dictionaries are in Latin-1; such a word matches nothing and does no harm.
+    // Old dictionaries are in Latin-1; such words match nothing and do no harm.
     let text = String::from_utf8_lossy(&bytes);
     let homophones = Homophones::read(&text, &path.display().to_string());
     Ok((homophones.map_err(|error| CliError::at("robustness.dictionary", &error))?, hash))

@@ -43,7 +43,7 @@ pub fn run(
                 let (done, all) = (plan.cells.len() - left.len() + at, plan.cells.len());
                 let command = command_line();
                 return Err(CliError::Failed(format!(
-                    "interrupted; {done} of {all} cells are done; go on with: {command}"
+                    "interrupted; {done} of {all} cells are done; continue with: {command}"
                 )));
             }
             Ended::Done(mut measured) => {

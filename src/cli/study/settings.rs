@@ -1,4 +1,4 @@
-//! What a cell's method means to the trainer.
+//! Maps a cell's method to training settings.
 
 use lorb::base::{BaseWeights, BertConfig};
 use lorb::methods::{ALPHA, DROPOUT, MethodInfo, Settings, TARGETS, number_value};
@@ -9,7 +9,7 @@ use lorb::train::TrainConfig;
 use crate::cli::error::CliError;
 use crate::cli::train_args::method_error;
 
-/// What a cell begins with, before any tensor of the base is taken.
+/// The initial state of a cell, before any tensor of the base is used.
 pub fn adapter(
     cell: &Cell,
     config: &StudyConfig,
@@ -58,7 +58,7 @@ fn settings(cell: &Cell, config: &StudyConfig, info: &MethodInfo) -> Settings {
     settings
 }
 
-/// The settings of a cell's training.
+/// The training settings of a cell.
 pub fn training(cell: &Cell, config: &StudyConfig) -> Result<TrainConfig, CliError> {
     let fixed = config.train_config().map_err(|error| CliError::at("training", &error))?;
     Ok(TrainConfig {

@@ -54,7 +54,7 @@ impl Store {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 let shown = directory.display();
-                let message = format!("--output {shown}: another `lorb study` is at work in it");
+                let message = format!("--output {shown}: in use by another `lorb study`");
                 return Err(CliError::Failed(message));
             }
             // Some file systems do not support locks; the user must then take care.
@@ -78,7 +78,7 @@ impl Store {
             && there.inputs.target != study.inputs.target
         {
             return Err(CliError::Failed(format!(
-                "--output {}: holds the study {:?} of other lists of the target domain; name another directory",
+                "--output {}: contains the study {:?} with other lists of the target domain; choose another directory",
                 self.directory.display(),
                 there.config.name
             )));
@@ -134,7 +134,7 @@ pub fn inputs_of(directory: &Path, config: &StudyConfig) -> Result<(Inputs, usiz
     let path = directory.join(IDENTITY);
     let Some(Identity { config: old, inputs, train_utterances, .. }) = read(&path)? else {
         let shown = directory.display();
-        let message = format!("--output {shown}: holds no {IDENTITY}; there is no study to report");
+        let message = format!("--output {shown}: no {IDENTITY} found; there is no study to report");
         return Err(CliError::Failed(message));
     };
     let dictionary = |config: &StudyConfig| config.robustness.clone().map(|r| r.dictionary);
@@ -143,7 +143,7 @@ pub fn inputs_of(directory: &Path, config: &StudyConfig) -> Result<(Inputs, usiz
         && old.bases == config.bases
         && dictionary(&old) == dictionary(config);
     if !same {
-        let message = "names other lists, bases or another dictionary now; run the study";
+        let message = "now has other lists, bases or another dictionary; run the study";
         return Err(CliError::Failed(format!("{}: the configuration {message}", path.display())));
     }
     Ok((inputs, train_utterances))
@@ -166,7 +166,7 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Record>, CliError> {
             continue;
         }
         let record = serde_json::from_slice(line).map_err(|error| {
-            CliError::Failed(format!("{}, line {}: no record: {error}", path.display(), at + 1))
+            CliError::Failed(format!("{}, line {}: not a record: {error}", path.display(), at + 1))
         })?;
         place(&mut records, record);
     }

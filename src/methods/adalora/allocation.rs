@@ -57,7 +57,7 @@ struct Triplet {
 /// The allocation action of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Choice {
-    /// Nothing.
+    /// None.
     None,
     /// Selects this number of triplets.
     Keep(usize),
@@ -66,7 +66,7 @@ enum Choice {
 }
 
 impl Allocation {
-    /// For a run of `steps` that ends with `target_rank` triplets in every module on average. `None`
+    /// The schedule of a run of `steps` that ends with `target_rank` triplets per module on average. `None`
     /// for a layout without factors.
     pub fn new(layout: &Layout, target_rank: usize, steps: usize) -> Option<Self> {
         let mut triplets = Vec::new();
@@ -113,7 +113,7 @@ impl Allocation {
         // The last choice uses the averages of the steps before it, as in PEFT.
         let last = step == self.steps - self.settled;
         let mut next = if last { before } else { before.updated(p, g) };
-        // Between two choices every factor is free to grow.
+        // Between two selections, all factors may grow.
         next.mask = next.mask.ones_like();
         if let Choice::Keep(keep) = choice {
             let mask = self.mask(&read(next.scores()).await?, keep);
@@ -122,7 +122,7 @@ impl Allocation {
         Ok(next)
     }
 
-    /// What is due after step `step`, counted from 1.
+    /// The action after step `step` (from 1).
     fn choice(&self, step: usize) -> Choice {
         let (all, end) = (self.triplets.len(), self.steps - self.settled);
         if step <= self.warmup {
@@ -142,7 +142,7 @@ impl Allocation {
         Choice::Keep((more + self.target as f64) as usize)
     }
 
-    /// Which elements of the flat parameters are kept, 1 or 0, from each element's score.
+    /// The mask of kept flat parameters, 1 or 0, from the scores of the elements.
     fn mask(&self, scores: &[f32], keep: usize) -> Vec<f32> {
         let mean = |values: &mut dyn Iterator<Item = usize>, count: usize| {
             values.map(|at| f64::from(scores[at])).sum::<f64>() / count as f64
@@ -192,17 +192,17 @@ impl StepHook for Allocation {
     }
 }
 
-/// The averages and the last choice, `[P]` each.
+/// The averages and the last selection, `[P]` each.
 #[derive(Clone, Debug)]
 struct Averages {
     importance: Tensor<1>,
     uncertainty: Tensor<1>,
-    /// 1, or 0 for factors that are not kept.
+    /// 1, or 0 for pruned factors.
     mask: Tensor<1>,
 }
 
 impl Averages {
-    /// After a step that led to the parameters `p` by the gradient `g`.
+    /// Updates the averages after a step that updated the parameters to `p` with the gradient `g`.
     fn updated(&self, p: &Tensor<1>, g: &Tensor<1>) -> Self {
         let average = |old: &Tensor<1>, new: Tensor<1>| {
             old.clone().mul_scalar(DECAY) + new.mul_scalar(1.0 - DECAY)
@@ -213,7 +213,7 @@ impl Averages {
         Self { importance, uncertainty, mask: self.mask.clone() }
     }
 
-    /// Each element's score.
+    /// The score of each element.
     fn scores(&self) -> Tensor<1> {
         self.importance.clone() * self.uncertainty.clone()
     }
@@ -228,7 +228,7 @@ mod tests {
 
     const PEFT: &str = include_str!("../../../tests/golden/methods/adalora/allocation.json");
 
-    /// Flat places of two modules of four triplets: of 6 inputs and 5 outputs, and of 3 and 7.
+    /// Flat positions of two modules with four triplets: 6 inputs and 5 outputs, and 3 and 7.
     fn allocation(golden: &Value) -> Allocation {
         let mut triplets = Vec::new();
         let mut begin = 0;
@@ -284,7 +284,7 @@ mod tests {
             let mask: Vec<f32> = averages.mask.clone().into_data().try_into_vec().unwrap();
             let kept: Vec<u64> = budget.triplets.iter().map(|t| mask[t.factor] as u64).collect();
             let elsewhere = mask.iter().filter(|&&m| m == 0.0).count();
-            assert_eq!(elsewhere, kept.iter().filter(|&&kept| kept == 0).count(), "factors alone");
+            assert_eq!(elsewhere, kept.iter().filter(|&&kept| kept == 0).count(), "only factors");
             if step["kept"].is_null() {
                 assert_eq!((budget.choice(number), &kept), (Choice::Stand, &last));
                 continue;

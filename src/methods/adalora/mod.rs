@@ -37,7 +37,7 @@ const ORTHOGONALITY: f64 = 0.5;
 pub struct AdaLora {
     /// Settings of the low-rank terms.
     pub lora: LoraConfig,
-    /// Rank at the end, on average over all modules.
+    /// Final rank, averaged over all modules.
     pub target_rank: usize,
 }
 
@@ -70,7 +70,7 @@ impl TuningMethod for AdaLora {
     fn validate(&self, base: &BertConfig) -> Result<(), ModelError> {
         self.lora.check(base)?;
         if self.lora.rslora {
-            let what = "is set; AdaLoRA has a scale of its own".into();
+            let what = "is set; AdaLoRA has its own scale".into();
             return Err(ModelError::Lora { setting: "use_rslora", what });
         }
         self.lora.check_target_rank(self.target_rank)
@@ -171,7 +171,7 @@ const SHARED: MethodInfo = MethodInfo {
 pub static INFO: MethodInfo = MethodInfo {
     name: "adalora",
     label: "AdaLoRA",
-    help: "lora with ranks that follow importance",
+    help: "lora with ranks allocated by importance",
     ..SHARED
 };
 

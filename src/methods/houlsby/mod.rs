@@ -1,5 +1,5 @@
-//! Residual adapters (Houlsby et al. 2019, arXiv 1902.00751): bottlenecks behind both output layers of every encoder
-//! layer, before the residual is added: `y + up(gelu(down(y)))`.
+//! Residual adapters (Houlsby et al. 2019, arXiv 1902.00751): bottleneck adapters after both output layers of every
+//! encoder layer, before the residual is added: `y + up(gelu(down(y)))`.
 
 use std::sync::Arc;
 
@@ -112,7 +112,7 @@ static WIDTH: Setting = Setting {
 pub static INFO: MethodInfo = MethodInfo {
     name: "houlsby",
     label: "Residual adapters",
-    help: "bottlenecks behind output layers",
+    help: "bottleneck adapters after output layers",
     settings: &[&WIDTH],
     size: Some(&WIDTH),
     build: |settings| Ok(Houlsby { width: settings.count(&WIDTH)?.unwrap_or(DEFAULT_WIDTH) }.into()),

@@ -76,7 +76,7 @@ impl LowRankFiles {
                 ));
             }
         }
-        // PEFT's own defaults where a key is left out.
+        // PEFT's defaults for missing keys.
         flag(&mut map, "use_dora")?;
         let (rank, target_rank) = (self.ranks)(&mut map)?;
         let lora = LoraConfig {
@@ -171,9 +171,8 @@ impl FileFormat for LowRankFiles {
     }
 }
 
-/// Initialisations after which the adapter means what its tensors say. PiSSA, OLoRA, CorDA, LoftQ
-/// and LoRA-GA change the base's weights at the start, so their adapters are right on that changed
-/// base only.
+/// Initialisations that do not change the base. PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA change the base's weights at the
+/// start, so their adapters are valid only on the changed base.
 fn check_init(value: Option<Value>) -> Result<(), AdapterError> {
     match value {
         None | Some(Value::Null | Value::Bool(_)) => Ok(()),
@@ -190,16 +189,15 @@ fn check_init(value: Option<Value>) -> Result<(), AdapterError> {
     }
 }
 
-/// The score head alone may be saved whole. `classifier` is named by PEFT for every classification
-/// task, whether the model has such a module or not; its tensors, if any, are refused by name
-/// later.
+/// Only the score head may be a saved module. PEFT lists `classifier` for every classification task, even if the model
+/// has no such module; its tensors, if any, are rejected later.
 fn check_saved_modules(value: Option<Value>) -> Result<(), AdapterError> {
     let key = "modules_to_save";
     for module in strings(value, key)?.unwrap_or_default() {
         if module != "score" && module != "classifier" {
             return Err(AdapterError::setting(
                 key,
-                format!("names {module:?}; LoRB reads a `score` head alone"),
+                format!("names {module:?}; LoRB reads only a `score` head"),
             ));
         }
     }
@@ -222,7 +220,7 @@ impl Found {
             let Some((module, kind)) = parse(stored, tensors, architecture) else {
                 return Err(unused(
                     stored,
-                    "LoRB knows LoRA tensors of the encoder and a linear layer `score`",
+                    "LoRB supports LoRA tensors of the encoder and a linear layer `score`",
                 ));
             };
             if architecture.pooler == Some(module.as_str()) {
@@ -230,16 +228,16 @@ impl Found {
                 continue;
             }
             if module != SCORE_HEAD && Target::of_module(architecture, &module).is_none() {
-                return Err(unused(stored, &format!("LoRB adapts no module `{module}`")));
+                return Err(unused(stored, &format!("LoRB does not adapt a module `{module}`")));
             }
             if let Some(first) = names.insert((module, kind), stored.clone()) {
-                return Err(unused(stored, &format!("`{first}` stands for the same module")));
+                return Err(unused(stored, &format!("`{first}` means the same module")));
             }
         }
         Ok(Self { names })
     }
 
-    /// The adapted modules; each must have its place in the base.
+    /// The adapted modules; each must exist in the base.
     fn modules(&self, base: &BertConfig) -> Result<BTreeSet<Module>, AdapterError> {
         let modules: BTreeSet<_> = self
             .names
@@ -248,14 +246,14 @@ impl Found {
             .collect();
         if modules.is_empty() {
             let what =
-                "is a pattern, and the weights hold no LoRA tensor that says what it matched";
+                "is a pattern, and the weights have no LoRA tensor that shows what it matched";
             return Err(AdapterError::setting("target_modules", what));
         }
         self.within(&modules, base)?;
         Ok(modules)
     }
 
-    /// Refuses a tensor of a module that is not selected, or that the base lacks.
+    /// Rejects a tensor of a module that is not selected or does not exist in the base.
     fn within(&self, selected: &BTreeSet<Module>, base: &BertConfig) -> Result<(), AdapterError> {
         for ((module, _), stored) in &self.names {
             let Some(place) = Target::of_module(base.architecture, module) else { continue };
@@ -295,9 +293,9 @@ fn parse(
         .map(|(module, kind)| (module.to_owned(), kind))
 }
 
-/// PEFT adapts the pooler of a BertModel when asked for every `dense` or linear layer. The score
-/// does not pass through it, so its update may be left out as long as training never moved it: B is
-/// 0 then. One that was trained belongs to a score that LoRB does not compute.
+/// PEFT adapts the pooler of a BertModel if all `dense` or linear layers are selected. LoRB's score does not use the
+/// pooler, so its update can be ignored if it was not trained (B is 0). A trained one belongs to a score that LoRB does
+/// not compute.
 fn check_pooler(
     file: &TensorFile<&[u8]>,
     stored: &str,
@@ -316,8 +314,7 @@ fn unused(stored: &str, why: &str) -> AdapterError {
     AdapterError::Unused { name: stored.to_owned(), why: why.to_owned() }
 }
 
-/// The shortest decimal that gives the same f32 again, and a whole number without a point, as
-/// people write them.
+/// The shortest decimal that gives the same f32, and integers without a decimal point.
 pub fn shortest(value: f32) -> Result<Value, AdapterError> {
     serde_json::from_str(&value.to_string())
         .map_err(|_| AdapterError::Unwritable(format!("a setting is {value}")))

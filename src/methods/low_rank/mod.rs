@@ -29,17 +29,17 @@ pub const LORA_B: SlotKind = SlotKind("lora_B");
 /// Kalajdzievski 2023, arXiv 2312.03732). As a method, it is LoRA.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoraConfig {
-    /// Rank of every update, at least 1.
+    /// Rank of every term, at least 1.
     pub rank: usize,
     /// Numerator of the scale.
     pub alpha: f32,
-    /// Probability that an element of the input of A is dropped in training, in `[0, 1)`.
+    /// Dropout rate on the inputs of A, in `[0, 1)`.
     pub dropout: f32,
-    /// Linear layers adapted in each chosen encoder layer.
+    /// Adapted linear layers in each selected encoder layer.
     pub targets: BTreeSet<Target>,
     /// Scale by `alpha / sqrt(rank)` instead of `alpha / rank`.
     pub rslora: bool,
-    /// Encoder layers adapted (PEFT's `layers_to_transform`), counted from 0; `None` means all.
+    /// Adapted encoder layers (PEFT's `layers_to_transform`), from 0; `None` means all.
     pub layers: Option<Vec<usize>>,
 }
 
@@ -66,10 +66,10 @@ impl LoraConfig {
         (f64::from(self.alpha) / divisor) as f32
     }
 
-    /// The encoder layers adapted in a base, ascending, each once.
+    /// The adapted encoder layers of a base, ascending, each once.
     ///
     /// # Errors
-    /// [`ModelError::Lora`] when the list is empty or names a layer that the base lacks.
+    /// [`ModelError::Lora`] if the list is empty or contains a layer that the base does not have.
     pub fn layer_indices(&self, base: &BertConfig) -> Result<Vec<usize>, ModelError> {
         let count = base.num_hidden_layers;
         let Some(chosen) = &self.layers else {
@@ -77,7 +77,7 @@ impl LoraConfig {
         };
         let error = |what| Err(ModelError::Lora { setting: "layers_to_transform", what });
         if chosen.is_empty() {
-            return error("is empty; leave it out to adapt every layer".into());
+            return error("is empty; omit it to adapt every layer".into());
         }
         if let Some(bad) = chosen.iter().find(|&&l| l >= count) {
             return error(format!("names layer {bad}, but the base has layers 0 to {}", count - 1));
@@ -85,10 +85,10 @@ impl LoraConfig {
         Ok(chosen.iter().copied().collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    /// Checks every setting against the base.
+    /// Validates all settings against the base.
     ///
     /// # Errors
-    /// [`ModelError::Lora`] names the setting and what is allowed.
+    /// [`ModelError::Lora`] names the setting and its valid range.
     pub fn check(&self, base: &BertConfig) -> Result<(), ModelError> {
         let error = |setting, what| Err(ModelError::Lora { setting, what });
         if self.rank == 0 || self.rank > base.hidden_size {
@@ -108,7 +108,7 @@ impl LoraConfig {
             );
         }
         if self.targets.is_empty() {
-            return error("target_modules", "is empty; name at least one".into());
+            return error("target_modules", "is empty; expected at least one".into());
         }
         self.layer_indices(base).map(drop)
     }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_named() {
+    fn settings_out_of_range_are_reported() {
         let base = crate::base::tests::tiny_config();
         let sound = LoraConfig { rank: 4, ..LoraConfig::default() };
         sound.validate(&base).unwrap();

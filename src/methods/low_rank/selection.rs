@@ -35,7 +35,7 @@ impl Selection {
         if by_pattern || excludes_by_pattern {
             if layers.is_some() && by_pattern {
                 let what =
-                    "is set beside a `target_modules` that is a pattern, which PEFT refuses too";
+                    "is set together with a `target_modules` pattern, which PEFT rejects too";
                 return Err(AdapterError::setting("layers_to_transform", what));
             }
             return Ok(Self::Tensors);
@@ -47,7 +47,7 @@ impl Selection {
         if targets.is_empty() {
             return Err(AdapterError::setting(
                 "target_modules",
-                "is missing or empty; expected names of modules",
+                "is missing or empty; expected module names",
             ));
         }
         let excluded = match excluded {
@@ -69,7 +69,7 @@ impl Selection {
             return Ok(None);
         };
         let architecture = base.architecture;
-        // In a model with a head, full names begin with the encoder's attribute.
+        // In a model with a head, full names start with the encoder's attribute.
         let same = |name: &str, entry: &str| name == architecture.without_attribute(entry);
         let chosen = |layer: usize| layers.as_ref().is_none_or(|l| l.contains(&layer));
         let mut found = BTreeSet::new();
@@ -108,10 +108,7 @@ impl Selection {
 
 fn layers(value: Option<Value>) -> Result<Option<Vec<usize>>, AdapterError> {
     let error = |value: &Value| {
-        AdapterError::setting(
-            "layers_to_transform",
-            format!("is {value}; expected whole numbers of layers"),
-        )
+        AdapterError::setting("layers_to_transform", format!("is {value}; expected layer numbers"))
     };
     let index = |value: &Value| {
         value.as_u64().and_then(|n| usize::try_from(n).ok()).ok_or_else(|| error(value))

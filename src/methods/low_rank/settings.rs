@@ -13,7 +13,7 @@ pub static RANK: Setting = Setting {
     option: "r",
     key: "r",
     kind: SettingKind::Count,
-    help: "Rank of the updates [default: 8]",
+    help: "Rank of the low-rank matrices [default: 8]",
     heading: HEADING,
 };
 
@@ -24,7 +24,7 @@ pub static ALPHA: Setting = Setting {
     option: "alpha",
     key: "lora_alpha",
     kind: SettingKind::Number,
-    help: "The updates are scaled by alpha / r [default: 16]",
+    help: "Numerator of the scale alpha / r [default: 16]",
     heading: HEADING,
 };
 
@@ -35,7 +35,7 @@ pub static DROPOUT: Setting = Setting {
     option: "dropout",
     key: "lora_dropout",
     kind: SettingKind::Number,
-    help: "Fraction of the inputs of the updates that is dropped in training [default: 0]",
+    help: "Dropout rate on the inputs of the low-rank matrices [default: 0]",
     heading: HEADING,
 };
 
@@ -73,15 +73,15 @@ pub static RSLORA: Setting = Setting {
     heading: HEADING,
 };
 
-/// Rank at the end.
+/// Final rank.
 pub static TARGET_RANK: Setting = Setting {
     name: "target_r",
     flag: "target-r",
     option: "targetR",
     key: "target_r",
     kind: SettingKind::Count,
-    help: "Rank at the end of training [default: 8]; r is then the initial rank [default: half as much again for \
-           adalora, four times as much for rank-warmup and mixed-rank]",
+    help: "Final rank [default: 8]; r is then the initial rank [default: 1.5 times for \
+           adalora, 4 times for rank-warmup and mixed-rank]",
     heading: "Method",
 };
 

@@ -1,4 +1,4 @@
-//! Prefix tuning as PEFT keeps it: `peft_type` PREFIX_TUNING without projection, one tensor
+//! Prefix tuning in PEFT's format: `peft_type` PREFIX_TUNING without projection, one tensor
 //! `prompt_embeddings` `[P, layers * 2 * H]` with a layer's keys before its values, and the score head as
 //! `modules_to_save`.
 
@@ -22,7 +22,7 @@ fn head_name(kind: SlotKind) -> String {
     format!("base_model.{SCORE_HEAD}.{tensor}")
 }
 
-/// Column of the prompt at which a slot's begin, in widths of the base: `2 l`, and one more for values.
+/// First column of a slot in the prompt, in units of the base's width: `2 l`, plus one for values.
 fn column(slot: &Slot, architecture: &Architecture) -> Option<usize> {
     let value = match slot.kind {
         KEYS => 0,
@@ -66,17 +66,17 @@ impl FileFormat for PrefixFiles {
             ("num_transformer_submodules", 1),
         ] {
             if let Some(found) = whole(&mut map, key)?.filter(|found| *found != expected) {
-                let what = format!("is {found}; this base asks for {expected}");
+                let what = format!("is {found}; this base requires {expected}");
                 return Err(AdapterError::setting(key, what));
             }
         }
-        // They describe the projection that is not there, and the heads that the base states itself.
+        // They describe the unused projection, and the heads, which the base defines.
         for key in ["encoder_hidden_size", "num_attention_heads", "init_weights"] {
             map.shift_remove(key);
         }
         let saved = strings(map.shift_remove("modules_to_save"), "modules_to_save")?;
         if let Some(other) = saved.iter().flatten().find(|module| *module != SCORE_HEAD) {
-            let what = format!("names {other:?}; LoRB reads a `score` head alone");
+            let what = format!("names {other:?}; LoRB reads only a `score` head");
             return Err(AdapterError::setting("modules_to_save", what));
         }
         text(&mut map, "base_model_name_or_path")?;
@@ -110,7 +110,7 @@ impl FileFormat for PrefixFiles {
         let blocks = slots.iter().filter(|slot| slot.kind == KEYS).count() * 2;
         let Some([length, hidden]) = slots.first().map(|slot| [slot.shape[0], slot.shape[1]])
         else {
-            unreachable!("a layout with a prefix begins with its keys")
+            unreachable!("a layout with a prefix starts with its keys")
         };
         let width = blocks * hidden;
         let (mut prompt, mut tensors) = (vec![0.0; length * width], Vec::new());
@@ -148,7 +148,7 @@ fn fill(
             if name != PROMPT {
                 return Err(AdapterError::NoScoreHead);
             }
-            let why = "the prefix itself lies in it".to_owned();
+            let why = "it contains the prefix".to_owned();
             return Err(AdapterError::Missing { name, why });
         };
         if entry.shape != shape {

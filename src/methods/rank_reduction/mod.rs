@@ -33,9 +33,9 @@ const WARMUP: f64 = 0.3;
 pub struct RankReduction {
     /// Settings of the low-rank terms.
     pub lora: LoraConfig,
-    /// Rank afterwards, of every term, or on average where ranks are mixed.
+    /// Final rank of every term, or the average for mixed ranks.
     pub target_rank: usize,
-    /// Whether terms share a budget of ranks, which go to the largest singular values.
+    /// Whether ranks are allocated across terms by singular value.
     pub mixed: bool,
 }
 
@@ -116,7 +116,7 @@ impl TuningMethod for RankReduction {
 #[derive(Clone, Debug)]
 struct Reduction {
     layout: Layout,
-    /// The step, counted from 1, after which it happens.
+    /// The step (from 1) after which it happens.
     step: usize,
     target_rank: usize,
     mixed: bool,

@@ -12,7 +12,7 @@ pub(super) struct Dropout {
 }
 
 impl Dropout {
-    /// The masks of one layer: each layer has a stream of its own.
+    /// The masks of one layer. Each layer has its own random stream.
     pub fn new(probability: f32, seed: Option<u64>, layer: usize) -> Self {
         let rng = seed.filter(|_| probability > 0.0).map(|seed| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_merged_adapter_scores_as_one_beside_the_weights() {
+    fn a_merged_adapter_gives_the_same_scores() {
         let (config, device) = (Shape::Tiny.config(), Device::flex());
         for precision in [Precision::F32, Precision::Int8] {
             for targets in

@@ -224,8 +224,8 @@ impl Reader {
     fn note(&mut self, lists: &mut [Utterance], name: String, given: bool, unused: usize) {
         let used = lists.iter().any(|utterance| utterance.reference.is_some());
         if used && !given {
-            // A recogniser's own summary of its best hypotheses has the name and the form of a file
-            // of references; scored against that, the first pass would look perfect.
+            // ESPnet's summary of the best hypotheses has the name and format of a reference file.
+            // Scored against it, the first pass would look perfect.
             let repeats = |u: &Utterance| {
                 u.reference.as_ref().is_none_or(|reference| *reference == u.hypotheses[0].text)
             };

@@ -44,7 +44,7 @@ impl NbestFormat for Jsonl {
 /// gzip is recognised by its first two bytes, so the file may have any name; it may have several
 /// members. Blank lines are skipped, but counted. A byte order mark is accepted.
 ///
-/// An invalid line yields [`NbestError::Line`], after which the iterator can go on with the next
+/// An invalid line yields [`NbestError::Line`], after which the iterator can continue with the next
 /// line. A stream that fails yields [`NbestError::Stream`] once and then ends. A gzip file that is cut
 /// short is such a failure; its last, incomplete line is not returned.
 ///
@@ -61,7 +61,7 @@ pub struct JsonLines<R> {
 }
 
 impl<R: BufRead> JsonLines<R> {
-    /// A reader over `reader`; errors will call it `name`.
+    /// A reader over `reader`, named `name` in errors.
     pub fn new(reader: R, name: impl Into<String>) -> Self {
         Self { lines: Lines::new(reader, name) }
     }

@@ -71,14 +71,14 @@ pub enum Glimpse<'a> {
 /// What a reader is given beside its source.
 #[derive(Default)]
 pub struct OpenOptions {
-    /// References in a file of their own, for formats that keep them apart: lines of an utterance id
+    /// References in a separate file, for formats that need one: lines of an utterance id
     /// and its words. Other formats ignore it.
     pub references: Option<Stream>,
 }
 
 /// The lists of one source.
 ///
-/// After an error for which [`NbestError::is_line`] holds, the iterator goes on behind the bad line.
+/// After an error for which [`NbestError::is_line`] holds, the iterator continues after the bad line.
 /// After any other error it ends.
 pub trait ListReader: Iterator<Item = Result<Utterance, NbestError>> {
     /// What the user should know about the source. Each note is returned once.
@@ -105,7 +105,7 @@ pub enum Note {
     UnusedReferences {
         /// The file.
         name: String,
-        /// How many.
+        /// Number of such values.
         count: usize,
     },
 }

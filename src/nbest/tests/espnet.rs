@@ -151,7 +151,7 @@ fn bad_lines_name_file_line_and_cause() {
 }
 
 #[test]
-fn bad_lines_can_be_left_out_with_a_count() {
+fn bad_lines_can_be_skipped_and_counted() {
     let ranks: [Rank<'_>; 1] = [(1, b"u a\nu b\nv c\n", Some(b"u -1\nv tensor(nan)\nw -2\n"))];
     let (mut kept, mut count) = (Vec::new(), 0);
     for item in reader(folder(&ranks), Some("u one\nu two\n")).unwrap() {
@@ -170,7 +170,7 @@ fn bad_lines_can_be_left_out_with_a_count() {
 }
 
 #[test]
-fn a_damaged_stream_cannot_be_left_out() {
+fn a_damaged_stream_cannot_be_skipped() {
     let whole = gzip(b"u1 a\nu2 b\n");
     assert_eq!(strict(&[(1, &whole, None)], None).unwrap().len(), 2);
     let mut items = reader(folder(&[(1, &whole[..whole.len() - 3], None)]), None).unwrap();

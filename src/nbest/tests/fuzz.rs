@@ -7,14 +7,14 @@ use super::super::{JsonLines, MAX_HYPOTHESES, write_jsonl};
 use super::{GOOD, gzip, one};
 
 const RICH: &str = r#"{"id":"ü-1","ref":"der große Baum","meta":{"k":[1,-2.5e3,true,null,"\u00e9\n"]},"nbest":[{"text":"der große baum","score":-12.375,"am":-3,"x":{}},{"text":"","lm":0.5,"total":1e-3}]}"#;
-/// Bytes that matter to the formats read here.
+/// Bytes with a meaning in these formats.
 const TELLING: &[u8] = b"{}[]\",:\\\n\r\t 0-+.eEnNuI\x00\x1f\x8b\xff\xc3\xef";
 
 fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
     (rng.next_u64() % n as u64) as usize
 }
 
-/// Overwrites, inserts, removes or doubles some bytes.
+/// Overwrites, inserts, removes or duplicates some bytes.
 pub(super) fn mutate(rng: &mut ChaCha8Rng, bytes: &mut Vec<u8>) {
     for _ in 0..=below(rng, 6) {
         if bytes.is_empty() {
@@ -40,7 +40,7 @@ pub(super) fn mutate(rng: &mut ChaCha8Rng, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Reads everything; returns how many items were accepted and refused.
+/// Reads everything; returns the number of accepted and rejected items.
 fn drain(bytes: &[u8]) -> (usize, usize) {
     let (mut accepted, mut refused) = (0, 0);
     for item in JsonLines::new(bytes, "fuzz") {
@@ -82,7 +82,7 @@ fn damaged_lines_never_panic() {
     }
     assert!(
         accepted > 10_000 && refused > 10_000,
-        "the damage must be neither nothing nor everything: {accepted} {refused}"
+        "the damage must affect some but not all items: {accepted} {refused}"
     );
 }
 

@@ -32,7 +32,7 @@ pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Gives one byte at a time, as a slow pipe may.
+/// Returns one byte at a time, like a slow pipe.
 pub(super) struct Dribble<'a>(pub &'a [u8]);
 
 impl Read for Dribble<'_> {

@@ -68,9 +68,9 @@ fn truncated_gzip_is_one_error_at_the_end() {
             assert!(!matches!(last, Some(Err(_))), "something came after the error, cut at {cut}");
             last = Some(item);
         }
-        let error = last.expect("an error").expect_err("cut short");
+        let error = last.expect("an error").expect_err("truncated");
         assert!(matches!(error, NbestError::Stream { .. }), "{error}");
-        assert!(error.to_string().contains("gzip data cut short after line"), "{error}");
+        assert!(error.to_string().contains("gzip data truncated after line"), "{error}");
         assert!(reader.next().is_none());
     }
     for cut in 1..next.len() {

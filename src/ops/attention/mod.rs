@@ -96,7 +96,7 @@ pub(crate) trait Attention: Backend {
 /// Forward passes for training, and gradients.
 #[backend_extension(Cube, Flex)]
 pub(crate) trait AttentionKernels: Backend {
-    /// [`Attention::packed_attention`] with what its gradient takes.
+    /// [`Attention::packed_attention`] with the inputs of its gradient.
     fn packed_attention_forward(
         qkv: FloatTensor<Self>,
         segments: Segments,
@@ -109,7 +109,7 @@ pub(crate) trait AttentionKernels: Backend {
         #[extension_type] saved: AttentionSaved<Self>,
     ) -> FloatTensor<Self>;
 
-    /// [`Attention::attention_cls`] with what its gradient takes.
+    /// [`Attention::attention_cls`] with the inputs of its gradient.
     fn attention_cls_forward(
         q: FloatTensor<Self>,
         kv: FloatTensor<Self>,

@@ -47,7 +47,7 @@ pub(crate) trait Correlation: Backend {
 /// Its forward pass for training, and its gradient.
 #[backend_extension(Cube, Flex)]
 pub(crate) trait CorrelationKernels: Backend {
-    /// The term with what its gradient takes.
+    /// The term with the inputs of its gradient.
     fn correlation_forward(cls: FloatTensor<Self>) -> CorrelationForward<Self>;
 
     /// Gradient with respect to `cls`, from that of the term, `g [1]`.

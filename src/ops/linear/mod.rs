@@ -24,7 +24,7 @@ pub(in crate::ops) use cpu::{
 };
 pub(in crate::ops) use probe::{cases, tiled};
 pub(in crate::ops) use step::{
-    activated, before_activation, input_grad as step_input_grad, through_activation,
+    activated, activation_gradient, before_activation, input_grad as step_input_grad,
 };
 pub(in crate::ops) use wgsl::{activate, dense, input_grad};
 

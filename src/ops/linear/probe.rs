@@ -48,7 +48,7 @@ fn trained([rows, inputs, outputs]: [usize; 3], [tile, grad]: [&str; 2]) -> Case
     let forward = tiled("linear", Activation::Gelu, f32, tile);
     let of_x = ["gelu_backward", tiled("linear_backward", Activation::Identity, f32, tile)];
     let of_w = ["gelu_backward", kernel(grad)];
-    let name = format!("linear that is trained, {rows} by {inputs} to {outputs}");
+    let name = format!("trained linear, {rows} by {inputs} to {outputs}");
     let tracked: [(&str, [usize; 2], Names<'_>); 3] = [
         ("x", [rows, inputs], &of_x),
         ("the weight", [1, outputs * inputs], &of_w),

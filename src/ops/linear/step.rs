@@ -16,7 +16,7 @@ use crate::ops::saved::{Output, SavedInput};
 use crate::ops::{Kernels, Precision, Storage, record, wgsl};
 
 /// Gradient of the input of an activation from that of its output; `before` is saved only if there is an activation.
-pub(in crate::ops) fn through_activation<B: Kernels>(
+pub(in crate::ops) fn activation_gradient<B: Kernels>(
     g: FloatTensor<B>,
     before: Option<FloatTensor<B>>,
 ) -> FloatTensor<B> {
@@ -76,7 +76,7 @@ struct LinearSaved<B: Kernels> {
 
 backward_step!(LinearStep<3>, LinearSaved<B>, |g, saved, [to_x, to_w, to_bias], grads| {
     let LinearSaved { input, w, storage, before } = saved;
-    let g = through_activation::<B>(g, before);
+    let g = activation_gradient::<B>(g, before);
     if let (Some(w), Some(input)) = (to_w, input) {
         let arguments = (g.clone(), input.input());
         let operation = |(g, x): &_| cost::weight_grad::<B>(g, x);
@@ -95,10 +95,7 @@ impl<B: Kernels, C: CheckpointStrategy> Linear for Autodiff<B, C> {
     fn base_linear(inputs: LinearInputs<Self>, saved: SavedInput<Self>) -> Output<Self> {
         let (storage, activation) = (inputs.storage, inputs.activation);
         let trained = inputs.w.is_tracked();
-        assert!(
-            !trained || storage.precision == Precision::F32,
-            "a weight that is trained is kept in full precision"
-        );
+        assert!(!trained || storage.precision == Precision::F32, "a trained weight must be f32");
         let nodes = [inputs.x.node(), inputs.w.node(), inputs.bias.node()];
         let inputs: LinearInputs<B> = inputs.map(&|tensor| tensor.into_primitive());
         let saved: SavedInput<B> = saved.map(&|tensor| tensor.into_primitive());

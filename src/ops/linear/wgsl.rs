@@ -136,7 +136,8 @@ fn weight_grad(g: &CubeTensor, x: &CubeTensor) -> CubeTensor {
     let ((rows, outputs), (_, inputs)) = (dims(g), dims(x));
     let quads = in_quads(&[inputs, outputs], &[g, x]);
     let tile = Tile::choose(Processor::Gpu, quads, outputs, inputs);
-    let kernel = linear_weight_grad::variant(tile).expect("a GPU is given no wide tiles");
+    let kernel =
+        linear_weight_grad::variant(tile).expect("wide tiles are only for software adapters");
     let dw = empty([outputs as usize * inputs as usize], g);
     let call = linear_weight_grad::Arguments { g, x, dw: &dw, rows, inputs, outputs };
     launch(kernel, &call, tiles(kernel, outputs, inputs));

@@ -28,7 +28,7 @@ const MIN_TEMPERATURE: f64 = 1e-3;
 /// as a constant. For log-probabilities `T > 0`, so that likely hypotheses get little of the error mass;
 /// lists whose scores sum to more than 0 are trained in the wrong direction.
 ///
-/// A list whose hypotheses all have the same number of errors has no gradient under MWER and teaches nothing
+/// A list whose hypotheses all have the same number of errors has no gradient under MWER and no useful one
 /// under the others, so such lists are skipped beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -115,7 +115,7 @@ pub(crate) trait LoraLinear: Backend {
 /// Forward passes for training, and gradients.
 #[backend_extension(Cube, Flex)]
 pub(crate) trait LoraLinearKernels: Backend {
-    /// [`LoraLinear::lora_linear`] with what its gradient takes.
+    /// [`LoraLinear::lora_linear`] with the inputs of its gradient.
     fn lora_linear_forward(#[extension_type] inputs: LoraInputs<Self>) -> LoraForward<Self>;
 
     /// [`LoraLinear::lora_linear_with_dropout`] with what its gradient takes; `u` is `dropped A^T`.

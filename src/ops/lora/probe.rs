@@ -134,8 +134,8 @@ fn low_rank() -> Vec<Case> {
             all.extend([&wide, &wide8, &wide16].map(|size| size.case(f, p).software()));
         }
     }
-    let alone = LowRank { rows: 19, ..fused8 };
-    all.push(alone.case(Activation::Gelu, Precision::F32).without_gradients());
+    let separate = LowRank { rows: 19, ..fused8 };
+    all.push(separate.case(Activation::Gelu, Precision::F32).without_gradients());
     all
 }
 

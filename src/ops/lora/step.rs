@@ -11,7 +11,7 @@ use super::{
     LoraBackward, LoraForward, LoraGradInputs, LoraGrads, LoraInputs, LoraLinear, LoraPlan, cost,
 };
 use crate::ops::differentiate::{backward_step, frozen};
-use crate::ops::linear::{activated, before_activation, step_input_grad, through_activation};
+use crate::ops::linear::{activated, activation_gradient, before_activation, step_input_grad};
 use crate::ops::operands::Tensors;
 use crate::ops::saved::{Output, SavedInput};
 use crate::ops::{Kernels, Storage, record};
@@ -62,7 +62,7 @@ fn grads_of_factors<B: Kernels>(g: FloatTensor<B>, inputs: LoraGradInputs<B>) ->
 
 backward_step!(LoraLinearStep<2>, LoraSaved<B>, |g, saved, [to_x, to_factors], grads| {
     let LoraSaved { input, u, w, factors, before, plan, storage } = saved;
-    let g = through_activation::<B>(g, before);
+    let g = activation_gradient::<B>(g, before);
     let inputs = LoraGradInputs { saved: input, u, factors: factors.clone(), plan: plan.clone() };
     let by = grads_of_factors::<B>(g.clone(), inputs);
     if let Some(x) = to_x {
@@ -80,7 +80,7 @@ backward_step!(LoraLinearStep<2>, LoraSaved<B>, |g, saved, [to_x, to_factors], g
 
 backward_step!(DropoutStep<3>, LoraSaved<B>, |g, saved, [to_x, to_dropped, to_factors], grads| {
     let LoraSaved { input, u, w, factors, before, plan, storage } = saved;
-    let g = through_activation::<B>(g, before);
+    let g = activation_gradient::<B>(g, before);
     let inputs = LoraGradInputs { saved: input, u, factors: factors.clone(), plan: plan.clone() };
     let by = grads_of_factors::<B>(g.clone(), inputs);
     if let Some(x) = to_x {

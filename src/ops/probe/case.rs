@@ -107,5 +107,5 @@ impl Case {
 /// The variant with this name.
 pub(in crate::ops) fn kernel(name: &str) -> &'static str {
     let found = ALL.iter().find(|kernel| kernel.name == name);
-    found.unwrap_or_else(|| panic!("the cases name {name}, which is no kernel")).name
+    found.unwrap_or_else(|| panic!("the cases name {name}, which is not a kernel")).name
 }

@@ -48,7 +48,7 @@ impl FirstUse {
         }
         let tuning = wgsl::tuned_for(device);
         let mut cases = cases();
-        cases.retain(|case| tuning.covers(case.tuning));
+        cases.retain(|case| tuning.supports(case.tuning));
         let mut tried = BTreeSet::new();
         while !self.open.is_empty() {
             let run = self.choose(&cases, &tried).ok_or_else(|| self.uncovered())?;

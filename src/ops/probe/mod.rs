@@ -2,8 +2,8 @@
 //!
 //! Drivers have bugs, and a faulty kernel does not stop a run: it gives worse adapters and worse lists. A GPU is
 //! therefore probed when it is opened, and refused if a result differs. `lorb doctor` runs all cases; opening a device
-//! runs the few of [`Extent::Quick`]. In a browser, where a kernel may take a second to compile, [`FirstUse`] runs each
-//! case when its kernels are used.
+//! runs the few of [`CaseSet::Quick`]. In a browser, where a kernel may take a second to compile, [`FirstUse`] runs
+//! each case when its kernels are used.
 
 mod case;
 mod compare;
@@ -28,7 +28,7 @@ pub const RUNTIME: &str = "wgpu<wgsl>";
 
 /// The set of cases to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub enum CaseSet {
     /// The kernels in which training and rescoring spend most time.
     Quick,
     /// All variants of all kernels that an operation may launch.
@@ -56,7 +56,7 @@ pub struct Checked {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Fault {
     /// The difference from the CPU's is larger than rounding error.
-    #[error("is off by {largest_error:.1e}, where {allowed:.1e} is allowed")]
+    #[error("is off by {largest_error:.1e}; the tolerance is {allowed:.1e}")]
     Differs {
         /// Maximum difference of an element from the CPU's.
         largest_error: f64,
@@ -64,7 +64,7 @@ pub enum Fault {
         allowed: f64,
     },
     /// It contains NaN or infinity.
-    #[error("has {count} numbers of {of} that are not finite")]
+    #[error("has {count} values of {of} that are not finite")]
     NotFinite {
         /// Number of such values.
         count: usize,
@@ -75,7 +75,7 @@ pub enum Fault {
     #[error("is all zero")]
     AllZero,
     /// It has the wrong size.
-    #[error("has {found} numbers in place of {expected}")]
+    #[error("has {found} values instead of {expected}")]
     Size {
         /// Number of values in the result.
         found: usize,
@@ -136,7 +136,7 @@ pub fn runs_own_kernels(device: &Device) -> bool {
 ///
 /// # Errors
 /// [`ProbeError`] names the operation, its result, and its kernels.
-pub async fn probe(device: &Device, extent: Extent) -> Result<Vec<Checked>, ProbeError> {
+pub async fn probe(device: &Device, extent: CaseSet) -> Result<Vec<Checked>, ProbeError> {
     let mut all = Vec::new();
     for case in chosen(extent, wgsl::tuned_for(device)) {
         for checked in check(&case, device, unaltered).await {
@@ -148,7 +148,7 @@ pub async fn probe(device: &Device, extent: Extent) -> Result<Vec<Checked>, Prob
 }
 
 /// As [`probe`], but continues after a wrong result.
-pub async fn examine(device: &Device, extent: Extent) -> Vec<Checked> {
+pub async fn examine(device: &Device, extent: CaseSet) -> Vec<Checked> {
     let mut all = Vec::new();
     for case in chosen(extent, wgsl::tuned_for(device)) {
         all.extend(check(&case, device, unaltered).await);
@@ -157,14 +157,14 @@ pub async fn examine(device: &Device, extent: Extent) -> Vec<Checked> {
 }
 
 /// The cases of `extent` for a device with the kernels of `tuning`. Software adapters also run the cases of GPUs.
-fn chosen(extent: Extent, tuning: Tuning) -> Vec<Case> {
+fn chosen(extent: CaseSet, tuning: Tuning) -> Vec<Case> {
     let mut all = cases();
-    all.retain(|case| extent == Extent::Full || case.quick);
-    all.retain(|case| tuning.covers(case.tuning));
+    all.retain(|case| extent == CaseSet::Full || case.quick);
+    all.retain(|case| tuning.supports(case.tuning));
     for (i, case) in all.iter_mut().enumerate() {
         // A kernel that writes nothing must not find correct values from the quick run of the same case, so
         // the two use different seeds.
-        case.seed = 2 * i as u64 + u64::from(extent == Extent::Full);
+        case.seed = 2 * i as u64 + u64::from(extent == CaseSet::Full);
     }
     all
 }

@@ -18,7 +18,7 @@ fn named() -> Vec<&'static str> {
 fn every_variant_has_a_case_and_every_name_is_a_variant() {
     let named = named();
     for name in &named {
-        assert!(ALL.iter().any(|kernel| kernel.name == *name), "{name} is no kernel");
+        assert!(ALL.iter().any(|kernel| kernel.name == *name), "{name} is not a kernel");
     }
     for kernel in ALL {
         assert!(named.contains(&kernel.name), "no case runs {}", kernel.name);
@@ -36,7 +36,7 @@ fn names_of_cases_are_unique() {
 
 #[test]
 fn the_quick_run_is_short_and_covers_the_model() {
-    let quick = chosen(Extent::Quick, Tuning::SOFTWARE);
+    let quick = chosen(CaseSet::Quick, Tuning::SOFTWARE);
     assert!(quick.len() <= 13, "{} cases", quick.len());
     for operation in [
         "embed_layer_norm",
@@ -55,10 +55,10 @@ fn the_quick_run_is_short_and_covers_the_model() {
 
 #[test]
 fn the_cpu_agrees_with_itself_and_nothing_is_zero() {
-    let checked = pollster::block_on(probe(&Device::flex(), Extent::Full)).expect("the same code");
+    let checked = pollster::block_on(probe(&Device::flex(), CaseSet::Full)).expect("the same code");
     assert!(checked.iter().all(|one| one.largest_error == 0.0 && one.kernels.is_empty()));
     // Expected zeros would accept a kernel that writes nothing.
-    for case in chosen(Extent::Full, Tuning::SOFTWARE) {
+    for case in chosen(CaseSet::Full, Tuning::SOFTWARE) {
         for (result, values) in case.results.iter().zip(compute(&case, &Device::flex())) {
             let values = pollster::block_on(read(values)).expect("readable");
             let what = format!("{} of {}", result.name, case.name);
@@ -66,14 +66,14 @@ fn the_cpu_agrees_with_itself_and_nothing_is_zero() {
             assert!(most > 100.0 * compare::ABSOLUTE as f32, "{what} is at most {most}");
         }
     }
-    let of_gpus = chosen(Extent::Full, Tuning::GPU);
+    let of_gpus = chosen(CaseSet::Full, Tuning::GPU);
     assert_eq!(checked.len(), of_gpus.iter().map(|case| case.results.len()).sum::<usize>());
     assert!(of_gpus.len() < cases().len());
 }
 
 #[test]
 fn one_wrong_number_is_found_and_its_kernels_are_named() {
-    let all = chosen(Extent::Quick, Tuning::SOFTWARE);
+    let all = chosen(CaseSet::Quick, Tuning::SOFTWARE);
     let case = all.iter().find(|case| case.name.starts_with("linear ")).expect("a quick case");
     let spoil = |result: &str, mut values: Vec<f32>| {
         if result == "gradient by x" {
@@ -90,7 +90,7 @@ fn one_wrong_number_is_found_and_its_kernels_are_named() {
         text.starts_with("the gradient by x of linear Gelu f32, 4096 by 128 to 128 is off"),
         "{text}"
     );
-    assert!(text.contains("by 1.0e-1, where "), "{text}");
+    assert!(text.contains("by 1.0e-1; the tolerance is "), "{text}");
 }
 
 #[test]
@@ -101,8 +101,8 @@ fn every_kernel_is_correct_on_the_software_adapter_and_runs_in_its_case() {
     let adapters = crate::device::adapters();
     let software = adapters.iter().find(|adapter| adapter.is_software()).expect("it runs");
     let subgroups = software.features.contains(wgpu::Features::SUBGROUP);
-    wgsl::offer(&gpu, Extensions { subgroups, ..Extensions::NONE });
-    for case in chosen(Extent::Full, wgsl::tuned_for(&gpu)) {
+    wgsl::register_extensions(&gpu, Extensions { subgroups, ..Extensions::NONE });
+    for case in chosen(CaseSet::Full, wgsl::tuned_for(&gpu)) {
         drop(wgsl::launched());
         for checked in pollster::block_on(check(&case, &gpu, unaltered)) {
             checked.verdict().unwrap_or_else(|error| panic!("{error}"));
@@ -117,10 +117,10 @@ fn every_kernel_is_correct_on_the_software_adapter_and_runs_in_its_case() {
 #[test]
 fn a_fault_on_a_gpu_names_the_kernel() {
     let Some(gpu) = gpu() else { return };
-    let all = chosen(Extent::Quick, Tuning::SOFTWARE);
+    let all = chosen(CaseSet::Quick, Tuning::SOFTWARE);
     let case = all.iter().find(|case| case.name.starts_with("score_head")).expect("a quick case");
-    type Spoil = fn(f32) -> f32;
-    let spoils: [(&str, Spoil); 3] =
+    type Change = fn(f32) -> f32;
+    let spoils: [(&str, Change); 3] =
         [("is all zero", |_| 0.0), ("not finite", |_| f32::NAN), ("is off by", |value| -value)];
     for (expected, spoil) in spoils {
         let alter = |result: &str, values: Vec<f32>| match result {
@@ -163,7 +163,7 @@ fn a_kernel_is_checked_when_it_is_first_used() {
 fn every_kernel_can_be_checked_at_its_first_use() {
     let Some(gpu) = gpu() else { return };
     let tuning = wgsl::tuned_for(&gpu);
-    let covered = cases().into_iter().filter(|case| tuning.covers(case.tuning));
+    let covered = cases().into_iter().filter(|case| tuning.supports(case.tuning));
     let mut first_use = FirstUse::default();
     covered
         .flat_map(|case| case.results)

@@ -13,7 +13,7 @@ pub(in crate::ops) fn assert_near(what: &str, expected: Tensor<2>, found: Tensor
     let expected: Vec<f32> = expected.into_data().try_into_vec().expect("f32");
     let found: Vec<f32> = found.into_data().try_into_vec().expect("f32");
     assert_eq!(expected.len(), found.len(), "{what}: sizes");
-    assert!(expected.iter().any(|value| *value != 0.0), "{what}: all zero proves nothing");
+    assert!(expected.iter().any(|value| *value != 0.0), "{what}: all values are zero");
     let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
     for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
         let allowed = PATHS.absolute + PATHS.relative * f64::from(largest);

@@ -84,7 +84,7 @@ pub(in crate::ops) fn run(name: &str, test: fn(&Bench)) {
         variants(name).filter(|kernel| !bench.features.contains(wanted(kernel))).collect();
     if let Some(first) = lacking.first() {
         let (count, wanted) = (lacking.len(), wanted(first));
-        crate::test_gpu::report_not_run(&format!("{count} variants want {wanted:?}"));
+        crate::test_gpu::report_not_run(&format!("{count} variants need {wanted:?}"));
     }
     every_variant(name, test, &bench);
 }
@@ -163,7 +163,7 @@ pub(in crate::ops) fn tiles(kernel: &Kernel, rows: usize, columns: usize) -> Gro
 /// Fails if an output was not fully written, is wrong, or is all zero.
 pub(in crate::ops) fn check(kernel: &Kernel, what: &str, expected: &[f64], found: &CubeTensor) {
     let most = compare(kernel, what, expected, found);
-    assert!(most > 0.0, "{}: {what}: all zero proves nothing", kernel.name);
+    assert!(most > 0.0, "{}: {what}: all values are zero", kernel.name);
 }
 
 /// The same, but all zeros are allowed. Returns the maximum magnitude of the expected elements.

@@ -23,7 +23,7 @@ fn taken(work: impl FnOnce()) -> Vec<(&'static str, bool)> {
     drop(launched());
     work();
     let launched = launched();
-    let of = |name| ALL.iter().find(|kernel| kernel.name == name).expect("a kernel of ours");
+    let of = |name| ALL.iter().find(|kernel| kernel.name == name).expect("one of LoRB's kernels");
     launched
         .into_iter()
         .map(of)
@@ -32,20 +32,20 @@ fn taken(work: impl FnOnce()) -> Vec<(&'static str, bool)> {
         .collect()
 }
 
-fn drawn<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+fn random_tensor<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(Source::new(51).data(shape, DType::F32), device)
 }
 
 /// A new leaf for every backward pass, because burn consumes the graph.
 fn tracked<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
-    drawn(shape, &device.clone().autodiff()).require_grad()
+    random_tensor(shape, &device.clone().autodiff()).require_grad()
 }
 
 /// A fully trained layer, forward and backward.
 fn whole([t, k, o]: [usize; 3], device: &Device) {
     for activation in [Activation::Identity, Activation::Gelu] {
         let (x, w) = (tracked([t, k], device), Weights::from(tracked([o, k], device)));
-        ops::linear(x, &w, &drawn([o], device), activation).into_values().backward();
+        ops::linear(x, &w, &random_tensor([o], device), activation).into_values().backward();
     }
 }
 
@@ -53,17 +53,20 @@ fn whole([t, k, o]: [usize; 3], device: &Device) {
 fn adapted([t, k, width]: [usize; 3], device: &Device) {
     let plan = LoraPlan { adapted: vec![1], width, rank: 3, scale: 0.5 };
     let of = |x: Activations, activation| {
-        let (w, bias) = (Weights::from(drawn([2 * width, k], device)), drawn([2 * width], device));
+        let (w, bias) = (
+            Weights::from(random_tensor([2 * width, k], device)),
+            random_tensor([2 * width], device),
+        );
         let factors = tracked([3 * (k + width)], device);
         let layer = FrozenLinear { weight: &w, bias: &bias, activation };
         ops::lora_linear(x, layer, &factors, &plan).into_values().backward();
     };
     let x = || tracked([t, k], device);
     of(x().into(), Activation::Gelu);
-    let square = Weights::from(drawn([k, k], device));
-    let activated = ops::linear(x(), &square, &drawn([k], device), Activation::Gelu);
+    let square = Weights::from(random_tensor([k, k], device));
+    let activated = ops::linear(x(), &square, &random_tensor([k], device), Activation::Gelu);
     of(activated, Activation::Identity);
-    let (gamma, beta) = (drawn([k], device), drawn([k], device));
+    let (gamma, beta) = (random_tensor([k], device), random_tensor([k], device));
     of(ops::add_layer_norm(x(), x(), &gamma, &beta, 1e-12), Activation::Identity);
 }
 
@@ -109,10 +112,10 @@ fn heads_of_other_widths_use_other_variants() {
     let Some(device) = gpu() else { return };
     let (segments, autodiff) = (of_lengths(&[3, 1, 17]), device.clone().autodiff());
     let run = |head: usize| {
-        let qkv = drawn([21, 6 * head], &autodiff).require_grad();
+        let qkv = random_tensor([21, 6 * head], &autodiff).require_grad();
         ops::attention(qkv, &segments, 2).backward();
-        let q = drawn([3, 2 * head], &autodiff).require_grad();
-        let kv = drawn([21, 4 * head], &autodiff).require_grad();
+        let q = random_tensor([3, 2 * head], &autodiff).require_grad();
+        let kv = random_tensor([21, 4 * head], &autodiff).require_grad();
         ops::attention_cls(q, kv, &segments, 2).backward();
     };
     for exact in [16, 32] {
@@ -127,7 +130,7 @@ fn heads_of_other_widths_use_other_variants() {
 #[test]
 fn tensors_that_start_within_a_quad_use_other_variants() {
     let Some(device) = gpu() else { return };
-    let Ok(whole) = drawn([64], &device).try_into_primitive::<CubeBackend>() else {
+    let Ok(whole) = random_tensor([64], &device).try_into_primitive::<CubeBackend>() else {
         panic!("a tensor of another backend")
     };
     let from = |bytes: u64| {

@@ -109,7 +109,7 @@ pub(in crate::ops) fn assert_close<B: Backend, C: Backend>(
 ) {
     assert_eq!(expected.shape(), found.shape(), "{what}: shapes");
     let (expected, found) = (read::<B>(expected), read::<C>(found));
-    assert!(expected.iter().any(|value| *value != 0.0), "{what}: all zero proves nothing");
+    assert!(expected.iter().any(|value| *value != 0.0), "{what}: all values are zero");
     let largest = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
     for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
         // Relative to the largest element too: sums that cancel keep the error of their terms.

@@ -28,7 +28,7 @@ pub(in crate::ops) const PATHS: Tolerance =
 /// A gradient of the GPU path along a direction, against differences of the truth, relative to
 /// `|gradient| |direction|`.
 pub(in crate::ops) const DIRECTION: Tolerance =
-    allow(1e-6, 1e-5, "an element is off by some 1e-6 of the largest, this way or that");
+    allow(1e-6, 1e-5, "elements are off by some 1e-6 of the largest, in either direction");
 
 pub(in crate::ops) const COPY: Tolerance = allow(0.0, 0.0, "values are moved, not computed");
 pub(in crate::ops) const PRODUCT: Tolerance =
@@ -36,13 +36,13 @@ pub(in crate::ops) const PRODUCT: Tolerance =
 pub(in crate::ops) const HALF: Tolerance =
     allow(1e-4, 1e-3, "factors rounded to f16, by up to 5e-4 each, independently");
 pub(in crate::ops) const ACTIVATED: Tolerance =
-    allow(1e-6, 4e-6, "a product; then erf by a polynomial, good to some units of 6e-8");
+    allow(1e-6, 4e-6, "a product; then erf by a polynomial, accurate to some units of 6e-8");
 pub(in crate::ops) const ELEMENT: Tolerance =
     allow(1e-6, 1e-6, "one element, by a polynomial and an exp");
 pub(in crate::ops) const NORMALISED: Tolerance =
     allow(1e-6, 4e-6, "inverseSqrt may be 2 units off, the mean as far as a sum's rounding");
 pub(in crate::ops) const SOFTMAX: Tolerance =
-    allow(1e-6, 1e-5, "WGSL gives exp(x) an error of 3 + 2 |x| units; scores reach some tens");
+    allow(1e-6, 1e-5, "WGSL allows exp(x) an error of 3 + 2 |x| units; scores reach some tens");
 pub(in crate::ops) const LISTS: Tolerance =
     allow(1e-6, 2e-5, "as a softmax; MWED divides scores by a temperature far below 1");
 pub(in crate::ops) const OPTIMISER: Tolerance =

@@ -21,7 +21,7 @@ pub use super::attention::WIDEST_HEAD;
 use super::operands::Tensors;
 use launch::contiguous;
 pub use launch::{dispatches, launched};
-pub use tuning::{Extensions, Processor, Tuning, offer, tuned_for, with_tuning};
+pub use tuning::{Extensions, Processor, Tuning, register_extensions, tuned_for, with_tuning};
 
 /// Whether the model's operations use LoRB's kernels where possible.
 static ENABLED: AtomicBool = AtomicBool::new(true);

@@ -45,7 +45,7 @@ impl Tuning {
 
     /// Whether variants for `other` can run and are useful on this kind of device.
     #[must_use]
-    pub fn covers(self, other: Self) -> bool {
+    pub fn supports(self, other: Self) -> bool {
         let of_gpus = other.processor == Processor::Gpu;
         let (has, wants) = (self.extensions, other.extensions);
         (of_gpus || self.processor == Processor::Software)
@@ -67,7 +67,7 @@ thread_local! {
 }
 
 /// Registers a device's extensions. Unregistered devices are assumed to have none.
-pub fn offer(device: &Device, extensions: Extensions) {
+pub fn register_extensions(device: &Device, extensions: Extensions) {
     let Some(device) = cube_device(device) else { return };
     let mut offered = OFFERED.write().unwrap_or_else(PoisonError::into_inner);
     offered.retain(|(known, _)| *known != device);
@@ -136,12 +136,12 @@ mod tests {
             .map(|extensions| Tuning { extensions, ..Tuning::GPU });
         for (i, has) in all.iter().enumerate() {
             for (j, wants) in all.iter().enumerate() {
-                assert_eq!(has.covers(*wants), j <= i);
+                assert_eq!(has.supports(*wants), j <= i);
             }
         }
-        assert!(Tuning::SOFTWARE.covers(Tuning::GPU) && !Tuning::GPU.covers(Tuning::SOFTWARE));
+        assert!(Tuning::SOFTWARE.supports(Tuning::GPU) && !Tuning::GPU.supports(Tuning::SOFTWARE));
         // Nothing is registered for the CPU path.
-        offer(&Device::flex(), cooperative);
+        register_extensions(&Device::flex(), cooperative);
         assert_eq!(tuned_for(&Device::flex()), Tuning::GPU);
     }
 }

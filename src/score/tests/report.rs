@@ -85,7 +85,7 @@ fn text_and_json() {
     );
     assert!(text.contains("\nrelative gain 33.33 %, 95 % interval 0.00 to 100.00\n"), "{text}");
     assert!(text.contains("p = 1.000; 1 of 2 utterances differ\n"), "{text}");
-    assert!(text.ends_with("2 utterances scored, 1 without a reference left out\n"), "{text}");
+    assert!(text.ends_with("2 utterances scored, 1 without a reference skipped\n"), "{text}");
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["rescored"]["substitutions"], 2);
     assert_eq!(json["first_pass"]["errors"], 3);

@@ -113,7 +113,7 @@ fn every_count_is_exact_and_the_best_is_the_least() {
         let lists = random_lists(seed, 120);
         for with_gamma in [false, true] {
             let tuned = tune(&lists, with_gamma);
-            assert!(tuned.errors < tuned.errors_first, "the example holds something to find");
+            assert!(tuned.errors < tuned.errors_first, "the example can be improved");
             assert_eq!(errors_of(&lists, tuned.weights), tuned.errors);
             assert_eq!(errors_of(&lists, Weights::default()), tuned.errors_first);
             assert_eq!(tuned.table.iter().map(|point| point.errors).min(), Some(tuned.errors));
@@ -145,11 +145,11 @@ fn gamma_is_used_only_for_fewer_errors() {
         for words in lists.iter_mut().flat_map(|list| &mut list.words) {
             *words = 3 + below(&mut rng, 2) as u32;
         }
-        let (alone, both) = (tune(&lists, false), tune(&lists, true));
-        if both.errors < alone.errors {
+        let (beta_only, both) = (tune(&lists, false), tune(&lists, true));
+        if both.errors < beta_only.errors {
             used += 1;
         } else {
-            assert_eq!((both.weights, both.errors), (alone.weights, alone.errors));
+            assert_eq!((both.weights, both.errors), (beta_only.weights, beta_only.errors));
         }
     }
     assert!(used > 0 && used < 40, "both cases must occur: {used}");

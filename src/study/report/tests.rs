@@ -40,7 +40,7 @@ fn a_complete_study_has_every_section_and_needs_no_network() {
     let mut names: Vec<&str> = figures.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), figures.len(), "two figures of one name");
+    assert_eq!(names.len(), figures.len(), "duplicate figure names");
     for (name, svg) in &figures {
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name}");
     }
@@ -92,7 +92,7 @@ fn numbers_match_the_runs() {
     assert!(change[3].starts_with("+0.0 % ("), "{change:?}");
     let same = row("To the same dev WER", "LoRA");
     assert_eq!(&same[1..6], ["3", "22.00", "3.00 s", "9.00 s", "3.00 times"]);
-    let spread = row("How much the WER", "Full fine-tuning");
+    let spread = row("Range of the WER", "Full fine-tuning");
     assert_eq!((spread[1].as_str(), spread[5].as_str()), ("4", "0 of 4"));
     let nprr = row("calls: homophones in all", "First pass");
     // Clean 26 of 55 words, perturbed 36 of 72.

@@ -20,11 +20,11 @@ fn a_valid_configuration_passes_and_training_settings_are_used() {
 
 #[test]
 fn invalid_values_are_reported_with_key_and_expectation() {
-    type Spoil = fn(&mut Value);
-    let cases: [(&str, &str, Spoil); 22] = [
+    type Change = fn(&mut Value);
+    let cases: [(&str, &str, Change); 22] = [
         ("`bases`", "at least one", |c| c["bases"] = json!([])),
         ("`target.dev`", "at least one", |c| c["target"]["dev"] = json!([])),
-        ("`non_target.name`", "a name of its own", |c| c["non_target"][0]["name"] = json!("calls")),
+        ("`non_target.name`", "a unique name", |c| c["non_target"][0]["name"] = json!("calls")),
         ("`non_target.mail|box.utterances`", "1 or more", |c| {
             c["non_target"][0]["utterances"] = json!(0);
         }),
@@ -46,7 +46,7 @@ fn invalid_values_are_reported_with_key_and_expectation() {
         ("`grid 1: budgets`", "percentages", |c| c["grid"][0]["budgets"] = json!(["0.08"])),
         ("`grid 2: sizes`", "up to 1.0", |c| c["grid"][1]["sizes"] = json!([1.5])),
         ("`grid 4: warmups`", "from 0 to 1", |c| c["grid"][3]["warmups"] = json!([2.0])),
-        ("`grid 5: cor_weights`", "from 0 up", |c| c["grid"][4]["cor_weights"] = json!([-1.0])),
+        ("`grid 5: cor_weights`", "of 0 or more", |c| c["grid"][4]["cor_weights"] = json!([-1.0])),
         ("`robustness.rates`", "probabilities", |c| c["robustness"]["rates"] = json!([0.0])),
     ];
     for (key, expected, spoil) in cases {

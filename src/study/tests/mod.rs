@@ -5,7 +5,8 @@ mod plan;
 
 use super::config::StudyConfig;
 use super::{
-    Cell, Cut, DevPoint, DomainResult, Inputs, Measured, Outcome, Record, Seconds, Trained,
+    Cell, DevPoint, DomainResult, Inputs, Measured, Outcome, Record, Seconds, Trained,
+    TruncatedErrors,
 };
 use serde_json::{Value, json};
 
@@ -61,8 +62,8 @@ pub(crate) fn done(id: &str, cell: &Cell) -> Record {
             rescored: rescored.collect(),
             oracle: first.iter().map(|errors| errors / 2).collect(),
             cuts: vec![
-                Cut { n: 1, rescored: 30, oracle: 30 },
-                Cut { n: 5, rescored: 30 - u64::from(seed), oracle: 12 },
+                TruncatedErrors { n: 1, rescored: 30, oracle: 30 },
+                TruncatedErrors { n: 5, rescored: 30 - u64::from(seed), oracle: 12 },
             ],
             first,
             words,

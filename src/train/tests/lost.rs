@@ -9,7 +9,7 @@ use crate::remedy::Remedy;
 use crate::test_gpu::separate;
 use crate::train::{Message, TrainConfig, TrainError};
 
-/// A device of its own, watched, and the handle to destroy it with.
+/// A separate device with fault detection, and the handle to destroy it.
 fn own_device() -> Option<(Device, wgpu::Device)> {
     separate().inspect(|(device, handle)| watch_faults(device, handle))
 }
@@ -51,7 +51,7 @@ fn a_run_that_loses_its_device_continues_from_the_saved_state() {
     };
     let TrainError::Device { fault, kept: 16 } = &error else { panic!("{error}") };
     assert_eq!(fault.kind, FaultKind::Lost, "{error}");
-    assert!(error.to_string().ends_with("the run is kept as of step 16"), "{error}");
+    assert!(error.to_string().ends_with("the state of step 16 is saved in memory"), "{error}");
     assert!(!error.to_string().contains('\n'), "{error}");
     assert_eq!(trainer.kept_step(), 16);
     let again = pollster::block_on(trainer.next()).unwrap_err();
@@ -74,7 +74,7 @@ fn a_run_that_loses_its_device_continues_from_the_saved_state() {
 #[test]
 fn a_result_that_a_device_cannot_hold_is_a_typed_error() {
     let Some((device, _)) = own_device() else { return };
-    // More than any device gives to one tensor, and never written to.
+    // More than any device allocates for one tensor, and never written to.
     let read = crate::model::read(Tensor::zeros([1usize << 40], &device));
     let error = pollster::block_on(read).unwrap_err();
     let ModelError::Device(fault) = &error else { panic!("{error}") };

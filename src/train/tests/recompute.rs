@@ -1,4 +1,4 @@
-//! Training that runs every layer twice gives what training that keeps everything gives.
+//! Gradient checkpointing gives the same results as training without it.
 
 use burn::tensor::{Device, Tensor};
 
@@ -47,7 +47,7 @@ fn batch(setup: &Setup, device: &Device, recompute: bool) -> [Vec<f32>; 3] {
         .map(|tensor| tensor.into_data().try_into_vec().unwrap())
 }
 
-/// Every case: with and without dropout and correlation, all layers and a part of them.
+/// All cases: with and without dropout and correlation, all layers and some of them.
 fn cases() -> Vec<Setup> {
     let layers = [None, Some(vec![1]), Some(vec![0]), Some(vec![2]), Some(vec![1, 2])];
     let mut cases = Vec::new();
@@ -63,13 +63,16 @@ fn a_batch_gives_the_same_bits_on_the_cpu() {
     for setup in cases() {
         let expected = batch(&setup, &Device::flex(), false);
         let zeros = expected[2].iter().filter(|value| **value == 0.0).count();
-        assert!(10 * zeros < expected[2].len(), "{zeros} zeros in the gradient prove little");
+        assert!(
+            10 * zeros < expected[2].len(),
+            "{zeros} zeros in the gradient make this test weak"
+        );
         assert!(batch(&setup, &Device::flex(), true) == expected, "{:?}", setup.lora);
     }
 }
 
 #[test]
-fn a_batch_gives_the_same_but_for_rounding_on_the_gpu_path() {
+fn a_batch_gives_the_same_up_to_rounding_on_the_gpu_path() {
     let Some(device) = test_gpu::software() else { return };
     for setup in cases() {
         let expected = batch(&setup, &device, false);
@@ -84,7 +87,7 @@ fn a_batch_gives_the_same_but_for_rounding_on_the_gpu_path() {
 }
 
 #[test]
-fn a_run_gives_the_same_bits_and_goes_on_from_the_others_checkpoint() {
+fn a_run_gives_the_same_bits_and_resumes_from_the_others_checkpoint() {
     let run = |recompute: bool| {
         let mut setup = setup(0.1, None, 0.05);
         setup.config.recompute = recompute;

@@ -1,4 +1,4 @@
-//! An interrupted and resumed run is the uninterrupted one; a wrong checkpoint is refused.
+//! A resumed run equals the uninterrupted one; a wrong checkpoint is rejected.
 
 use super::tiny::{Setup, finish, lists, lora};
 use crate::methods::{AdaLora, RankReduction};
@@ -32,7 +32,7 @@ fn state(trainer: &mut Trainer) -> (Vec<u32>, Vec<u32>, Vec<u8>) {
 }
 
 #[test]
-fn a_run_resumed_after_any_message_is_the_straight_run_bit_for_bit() {
+fn a_run_resumed_after_any_message_equals_the_uninterrupted_run() {
     let mut adalora = setup();
     adalora.method = |lora| AdaLora { lora, target_rank: 1 }.into();
     let mut mixed = setup();
@@ -49,7 +49,7 @@ fn resumed_is_straight(setup: &Setup) {
     let expected = state(&mut straight);
     assert!(messages.iter().any(|m| matches!(m, Message::Batch { .. })));
     assert!(messages.iter().any(|m| matches!(m, Message::Step { epoch: 3, .. })));
-    // A step in four, so that the test stays quick; every kind of message is among them.
+    // Every fourth message keeps the test quick and covers every kind.
     for cut in (1..messages.len()).step_by(4) {
         let mut first = setup.trainer().unwrap();
         for message in &messages[..cut] {
@@ -79,7 +79,7 @@ fn checkpoint(setup: &Setup) -> Vec<u8> {
 }
 
 #[test]
-fn a_checkpoint_of_another_run_is_refused_by_name() {
+fn a_checkpoint_of_another_run_is_rejected_with_the_difference() {
     let checkpoint = checkpoint(&setup());
     setup().resume(&checkpoint).unwrap();
     type Change = fn(&mut Setup);
@@ -109,7 +109,7 @@ fn a_checkpoint_of_another_run_is_refused_by_name() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_refused() {
+fn a_damaged_checkpoint_is_rejected() {
     let setup = setup();
     let sound = checkpoint(&setup);
     let refuse = |bytes: &[u8]| match setup.resume(bytes) {

@@ -1,4 +1,4 @@
-//! Whole runs: what they say, how they end, and that they learn.
+//! Complete runs: messages, endings, and learning.
 
 use super::tiny::{Setup, finish, lists, lora};
 use crate::methods::{LORA_A, LoraConfig, RankReduction};
@@ -25,7 +25,7 @@ fn evaluations(messages: &[Message]) -> Vec<(usize, f64, bool)> {
 }
 
 #[test]
-fn a_run_learns_and_says_so_in_order() {
+fn a_run_learns_and_sends_messages_in_order() {
     let setup = Setup::new(lists(60, 1), lists(40, 2), config());
     let mut trainer = setup.trainer().unwrap();
     let messages = finish(&mut trainer);
@@ -79,7 +79,7 @@ fn a_run_learns_and_says_so_in_order() {
 }
 
 #[test]
-fn accumulated_batches_make_the_step_of_one_large_batch() {
+fn accumulated_batches_equal_one_large_batch() {
     let whole =
         TrainConfig { batch_tokens: 1_000_000, epochs: 2, decay: Decay::Constant, ..config() };
     let parts = TrainConfig { batch_tokens: 100, accumulate: 1000, ..whole.clone() };
@@ -94,7 +94,7 @@ fn accumulated_batches_make_the_step_of_one_large_batch() {
     for (x, y) in steps(&a).iter().zip(steps(&b)) {
         assert!((x.1 - y.1).abs() < 1e-5 && x.2 == y.2, "{x:?} {y:?}");
     }
-    // The gradient of the head's bias is rounding, and AdamW moves by its sign: it is left out.
+    // Skip the head's bias: its gradient is rounding error, and AdamW follows its sign.
     let off =
         one.iter().zip(&many).take(one.len() - 1).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
     assert!(off < 1e-4, "{off}");
@@ -140,13 +140,13 @@ fn divergence_is_an_error_that_keeps_the_last_good_step() {
         let kept = pollster::block_on(trainer.parameters()).unwrap();
         assert_eq!(kept.last(), Some(&start));
         let again = pollster::block_on(trainer.next()).unwrap_err();
-        assert_eq!(again.to_string(), error.to_string(), "it does not get further");
+        assert_eq!(again.to_string(), error.to_string(), "it does not continue");
         setup.resume(&pollster::block_on(trainer.checkpoint()).unwrap()).unwrap();
     }
 }
 
 #[test]
-fn a_run_that_learns_nothing_warns_once() {
+fn a_run_that_does_not_learn_warns_once() {
     let config = TrainConfig { lr: 1e-12, epochs: 12, ..config() };
     let messages = finish(&mut Setup::new(lists(60, 1), vec![], config).trainer().unwrap());
     let stuck =
@@ -155,7 +155,7 @@ fn a_run_that_learns_nothing_warns_once() {
 }
 
 #[test]
-fn mwed_warns_of_lists_that_do_not_suit_it() {
+fn mwed_warns_about_unsuitable_lists() {
     let mut train = lists(20, 1);
     train[0].hypotheses.iter_mut().for_each(|h| h.score = None);
     train[1].hypotheses.iter_mut().for_each(|h| h.score = Some(2.0));
@@ -176,7 +176,7 @@ fn mwed_warns_of_lists_that_do_not_suit_it() {
 }
 
 #[test]
-fn dropout_and_seed_change_a_run_and_nothing_else_does() {
+fn only_dropout_and_seed_change_a_run() {
     let run = |dropout: f32, seed: u64| {
         let mut setup =
             Setup::new(lists(30, 1), vec![], TrainConfig { seed, epochs: 1, ..config() });
@@ -192,12 +192,12 @@ fn dropout_and_seed_change_a_run_and_nothing_else_does() {
 }
 
 #[test]
-fn a_start_that_is_no_number_is_refused() {
+fn a_non_finite_initial_adapter_is_rejected() {
     let setup = Setup::new(lists(5, 1), vec![], config());
     let mut inputs = setup.inputs();
     inputs.adapter.parameters[3] = f32::NAN;
     let error = crate::train::Trainer::new(inputs, config()).unwrap_err();
-    assert!(error.to_string().starts_with("parameter 3 of the adapter"), "{error}");
+    assert!(error.to_string().starts_with("parameter 3 of the initial adapter"), "{error}");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn messages_are_tagged_json() {
 }
 
 #[test]
-fn a_rank_that_is_reduced_ends_at_its_target_and_the_best_comes_after() {
+fn a_reduced_rank_ends_at_its_target_and_the_best_evaluation_is_after() {
     for mixed in [false, true] {
         let config =
             TrainConfig { batch_tokens: 120, epochs: 3, lr: 5e-3, ..TrainConfig::default() };

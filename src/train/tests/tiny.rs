@@ -25,8 +25,8 @@ pub fn golden_lists() -> Vec<Utterance> {
     JsonLines::new(LISTS, "lists.jsonl").map(Result::unwrap).collect()
 }
 
-/// `count` lists of two to six hypotheses. The recogniser took up to two words for words of the
-/// weather, which nobody said: that is what a model has to learn.
+/// `count` lists of two to six hypotheses. The simulated recogniser replaces up to two words by words about the
+/// weather; a model has to learn that these are wrong.
 pub fn lists(count: usize, salt: usize) -> Vec<Utterance> {
     let spoken = [
         "turn", "the", "light", "on", "off", "send", "home", "today", "play", "song", "open",
@@ -60,7 +60,7 @@ pub fn lora(dropout: f32) -> LoraConfig {
     LoraConfig { rank: 2, alpha: 4.0, dropout, targets, ..LoraConfig::default() }
 }
 
-/// What a run needs, to build it as often as wanted.
+/// The inputs of a run, to build it repeatedly.
 pub struct Setup {
     pub base: Base,
     pub encoder: Encoder,

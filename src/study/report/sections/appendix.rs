@@ -6,7 +6,7 @@ use crate::study::report::numbers::seconds;
 use crate::study::report::view::View;
 
 pub(in crate::study::report) fn failed(view: &View<'_>, document: &mut Document) {
-    let mut table = Table::new("Runs that failed", &["Run", "After", "Why"]);
+    let mut table = Table::new("Runs that failed", &["Run", "After", "Reason"]);
     for planned in &view.plan.cells {
         if let Some(Record { outcome: Outcome::Failed { error, seconds: took }, .. }) =
             view.record(&planned.id)
@@ -26,11 +26,11 @@ pub(in crate::study::report) fn how(view: &View<'_>, document: &mut Document) {
     }
     document.heading("How the numbers are computed");
     let paragraphs = [
-        "WER is the word errors of all utterances, by Levenshtein distance, over the words of all references. Rescoring takes the hypothesis with the highest first-pass score + beta × model score; beta is tuned on the dev lists, at every evaluation, and the state with the lowest dev WER is kept; what is not trained has its weights tuned on the dev lists too. Test lists choose nothing.",
-        "Intervals of a mean over seeds are mean ± t s / √n, with Student's t at n − 1 degrees of freedom. They tell how much a result hangs on first weights and order of training, not on the choice of test utterances. The latter is what bootstrap intervals (2000 resamples of utterances, percentiles 2.5 and 97.5) and the matched-pairs test (Gillick and Cox 1989, over utterances) tell. No correction is made for the number of comparisons.",
-        "Parts of the training lists are prefixes of one random order, so a larger part holds every smaller one. All sizes make the same number of passes, hence larger ones more steps.",
-        "The correlation of [CLS] is the mean absolute Pearson correlation between different dimensions of its last hidden state, over at most 2000 distinct hypotheses of the target's test lists.",
-        "Every run is a process of its own. Its peak memory is the highest resident memory (VmHWM of Linux) from the beginning of training to its end; other systems do not tell, and there it is left out. It includes program and base, and not the memory of a GPU. The time of a step is the median over all steps.",
+        "WER is the number of word errors in all utterances (Levenshtein distance) divided by the number of words in all references. Rescoring selects the hypothesis with the highest first-pass score + beta × model score. Every evaluation tunes beta on the dev lists, and the run keeps the checkpoint with the lowest dev WER. Weights of untrained scores are tuned on the dev lists too. Test lists are not used to choose anything.",
+        "The interval of a mean over seeds is mean ± t s / √n, with Student's t at n − 1 degrees of freedom. It shows how much a result depends on the initial weights and the training order, not on the choice of test utterances. For the latter, see the bootstrap intervals (2000 resamples of utterances, percentiles 2.5 and 97.5) and the matched-pairs test (Gillick and Cox 1989, over utterances). There is no correction for multiple comparisons.",
+        "Subsets of the training lists are prefixes of one random order, so a larger subset contains every smaller one. All sizes train for the same number of epochs, so larger ones take more steps.",
+        "The correlation of [CLS] is the mean absolute Pearson correlation between different dimensions of its last hidden state, over at most 2000 distinct hypotheses of the target domain's test lists.",
+        "Every run is a separate process. Its peak memory is the highest resident memory (VmHWM on Linux) from the start to the end of training; other systems do not report it, and it is omitted there. It includes the program and the base, but not GPU memory. The time per step is the median over all steps.",
     ];
     paragraphs.into_iter().for_each(|text| document.text(text));
 }
@@ -43,7 +43,7 @@ pub(in crate::study::report) fn configuration(view: &View<'_>, document: &mut Do
     if let Ok(Ok(json)) =
         view.config.train_config().map(|config| serde_json::to_string_pretty(&config))
     {
-        document.text("Settings of training in full; learning rate, warm-up, correlation weight and seed are those of each run:");
+        document.text("All training settings. Learning rate, warm-up, correlation weight and seed differ by run:");
         document.code(json);
     }
     let mut cells = Table::new("Runs", &["Id", "Run", "State"]);

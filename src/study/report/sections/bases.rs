@@ -17,7 +17,7 @@ pub(in crate::study::report) fn bases(view: &View<'_>, document: &mut Document) 
     let size = |group: &Group<'_>| group.runs.first().map(|run| run.1.base_parameters as f64);
     let mut table = Table::new(
         "WER by base",
-        &["Method", "Base", "Parameters", "Runs", "A step", "Peak memory"],
+        &["Method", "Base", "Parameters", "Runs", "Per step", "Peak memory"],
     );
     table.columns.extend(super::wer_columns(&domains));
     let mut methods: Vec<&str> = Vec::new();
@@ -51,7 +51,7 @@ pub(in crate::study::report) fn bases(view: &View<'_>, document: &mut Document) 
     document.table(table);
     document.figure(
         "bases",
-        "WER of the target domain by parameters of the base; in full the fit a + b ln p, dashed a + b p.",
+        "WER of the target domain by parameters of the base. Solid: the fit a + b ln p; dashed: a + b p.",
         chart("parameters of the base", &families),
     );
     document.table(goodness("p", &families));

@@ -34,7 +34,7 @@ pub(in crate::study::report) fn correlation(view: &View<'_>, document: &mut Docu
         table.rows.push(row);
     }
     document.table(table);
-    let mut text = "The correlation is measured after training, over the test texts of the target domain: lower is more isotropic.".to_owned();
+    let mut text = "The correlation is measured after training, over the test texts of the target domain. Lower is more isotropic.".to_owned();
     let mut seen: Vec<&str> = Vec::new();
     for planned in &view.plan.cells {
         let cell = &planned.cell;

@@ -25,7 +25,7 @@ pub(in crate::study::report) fn cost(view: &View<'_>, document: &mut Document) {
             "Dev WER, %",
             "Time",
             "Time, full",
-            "Full takes",
+            "Full / method",
             "Peak memory",
             "Memory, full",
         ],
@@ -43,7 +43,7 @@ pub(in crate::study::report) fn cost(view: &View<'_>, document: &mut Document) {
     if !table.rows.is_empty() {
         document.table(table);
         document.text(
-            "For each seed, the dev WER is the better one that both reach: the higher of their two lowest. Time is that of the training steps until the first evaluation at or below it, so it is known no finer than evaluations lie apart. An evaluation costs both the same and is left out.",
+            "For each seed, the dev WER is the lowest one that both methods reach: the higher of their two minima. Time is the time of the training steps until the first evaluation at or below that WER, so its resolution is the distance between evaluations. Evaluations cost both methods the same and are not counted.",
         );
     }
     document.figure("time", "Dev WER over seconds of training, means over seeds.", course(&groups));
@@ -107,8 +107,8 @@ fn course(groups: &[Group<'_>]) -> Chart {
 
 fn parts(groups: &[Group<'_>]) -> Table {
     let mut table = Table::new(
-        "Where the time of a run goes, means over seeds",
-        &["Method", "Preparing", "Training", "Evaluating", "Testing", "In all"],
+        "Time of a run by phase, means over seeds",
+        &["Method", "Preparing", "Training", "Evaluating", "Testing", "Total"],
     );
     for group in groups {
         let time = |number: fn(&Measured) -> f64| {

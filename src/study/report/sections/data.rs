@@ -37,11 +37,11 @@ pub(in crate::study::report) fn data(view: &View<'_>, document: &mut Document) {
         .collect();
     document.figure(
         "data",
-        "WER of the target domain by training utterances; in full the fit a + b ln n, dashed a + b n, whiskers are 95 % intervals over seeds.",
+        "WER of the target domain by training utterances. Solid: the fit a + b ln n; dashed: a + b n. Whiskers are 95 % intervals over seeds.",
         chart("training utterances", &families),
     );
     document.table(goodness("n", &families));
-    let mut text = "Fits go through the means over seeds. The error of a left-out point is the root mean square over points, each predicted from the others; it needs four. Few points tell two curves apart only where the errors differ by far.".to_owned();
+    let mut text = "The curves are fitted to the means over seeds. The leave-one-out error is the root mean square over points, each predicted from the others; it needs at least four points. With few points, only a large difference in error distinguishes the curves.".to_owned();
     if let Some(first) = first {
         text.push_str(&format!(" The first pass has {} %.", percent(first)));
     }
@@ -118,16 +118,16 @@ pub(super) fn chart(x: &str, families: &[(String, Vec<Point>)]) -> Chart {
 /// Quality of the fits.
 pub(super) fn goodness(x: &str, families: &[(String, Vec<Point>)]) -> Table {
     let mut table = Table::new(
-        "Fits of the WER in percent",
+        "Fits of the WER (percent)",
         &[
             "Method",
             "Points",
             "Logarithmic",
             "R²",
-            "Error of a left-out point",
+            "Leave-one-out error",
             "Linear",
             "R²",
-            "Error of a left-out point",
+            "Leave-one-out error",
         ],
     );
     for (name, points) in families {

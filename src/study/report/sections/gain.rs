@@ -20,11 +20,11 @@ pub(in crate::study::report) fn gain(view: &View<'_>, document: &mut Document) {
     if !cuts.rows.is_empty() {
         document.table(cuts);
         document.text(
-            "Lists are cut to their best hypotheses by first-pass score before the choice; the weights stay those tuned on whole lists.",
+            "Lists are truncated to their best hypotheses by first-pass score before selection. The weights are those tuned on whole lists.",
         );
         document.figure(
             "list-length",
-            "WER of the target domain by hypotheses a list, means over seeds.",
+            "WER of the target domain by hypotheses per list, means over seeds.",
             cut_chart(&groups, target, any),
         );
     }
@@ -53,7 +53,7 @@ fn cut_wer(group: &Group<'_>, target: &str, at: usize) -> Option<f64> {
 }
 
 fn cut_table(groups: &[Group<'_>], target: &str, any: &DomainResult) -> Table {
-    let mut table = Table::new(format!("WER of {target} by hypotheses a list, %"), &["Method"]);
+    let mut table = Table::new(format!("WER of {target} by hypotheses per list, %"), &["Method"]);
     table.columns.extend(any.cuts.iter().map(|cut| format!("N = {}", cut.n)));
     if any.cuts.len() < 2 {
         return table;
@@ -79,7 +79,7 @@ fn cut_chart(groups: &[Group<'_>], target: &str, any: &DomainResult) -> Chart {
     let mut series: Vec<Series> =
         groups.iter().map(|group| joined(&group.label, &|at| cut_wer(group, target, at))).collect();
     series.push(joined("Oracle", &|at| rate(any.cuts[at].oracle, any)));
-    Chart::Lines { x: "hypotheses a list".into(), y: "WER, %".into(), logarithmic: true, series }
+    Chart::Lines { x: "hypotheses per list".into(), y: "WER, %".into(), logarithmic: true, series }
 }
 
 fn binned(

@@ -31,7 +31,7 @@ pub(in crate::study::report) fn head(view: &View<'_>, document: &mut Document) {
     }
     if !devices.is_empty() {
         let devices = devices.join("; ");
-        text.push_str(&format!(". They took {:.1} minutes in all, on {devices}", seconds / 60.0));
+        text.push_str(&format!(". They took {:.1} minutes in total, on {devices}", seconds / 60.0));
     }
     text.push('.');
     document.text(text);
@@ -40,12 +40,12 @@ pub(in crate::study::report) fn head(view: &View<'_>, document: &mut Document) {
 /// The test lists, with first-pass and oracle WER.
 pub(super) fn domains(view: &View<'_>) -> Table {
     let mut table = Table::new(
-        "Test lists. The oracle takes the best hypothesis of every list.",
+        "Test lists. The oracle selects the best hypothesis of every list.",
         &[
             "Domain",
             "Utterances",
             "Words",
-            "Hypotheses a list",
+            "Hypotheses per list",
             "First-pass WER, %",
             "Oracle WER, %",
         ],

@@ -22,11 +22,11 @@ pub(in crate::study::report) fn methods(view: &View<'_>, document: &mut Document
     document.table(side_by_side(&groups, &domains));
     if groups.iter().any(|group| is_masked(&group.cell.method)) {
         document.text(
-            "PLL is the pseudo-log-likelihood of the base's own masked-language head, untrained, with and without a weight on the number of words.",
+            "PLL is the pseudo-log-likelihood of the base's own masked-language-model head, without training, with and without a weight on the number of words.",
         );
     }
     document.text(
-        "LoRB is LoRA with the correlation term. Intervals are 95 % over seeds; a single run has none. The base counts as all of its parameters, without the score head. What is trained of high-rank warm-up and mixed rank is counted where they begin.",
+        "LoRB is LoRA with the correlation term. Intervals are 95 % over seeds; a single run has none. Fractions are relative to all parameters of the base, without the score head. High-rank warm-up and mixed rank are counted at their initial rank.",
     );
     document.table(head::domains(view));
     document.figure(
@@ -39,17 +39,17 @@ pub(in crate::study::report) fn methods(view: &View<'_>, document: &mut Document
         document.table(changes(&groups, domain, full));
     }
     document.text(
-        "Change is relative: −10 % is a tenth fewer errors. Errors of an utterance are added up over seeds; the interval is the bootstrap's over utterances, p is of the matched-pairs test.",
+        "Changes are relative: −10 % means 10 % fewer errors. Errors of an utterance are summed over seeds. Intervals are bootstrap intervals over utterances; p is from the matched-pairs test.",
     );
     document.table(costs(&groups));
     document.text(
-        "Times are of the steps alone, without evaluations. Peak memory is the resident memory of the process while it trained, base and program included; each run has a process of its own. It holds no GPU memory.",
+        "Times cover only the training steps, not evaluations. Peak memory is the resident memory of the process during training, including base and program; each run is a separate process. It does not include GPU memory.",
     );
 }
 
 fn side_by_side(groups: &[Group<'_>], domains: &[&str]) -> Table {
     let mut table =
-        Table::new("WER of the test lists", &["Method", "Runs", "Trained, of the base"]);
+        Table::new("WER of the test lists", &["Method", "Runs", "Trainable, of the base"]);
     table.columns.extend(wer_columns(domains));
     for group in groups {
         let part = |run: &crate::study::Measured| {
@@ -146,10 +146,10 @@ fn costs(groups: &[Group<'_>]) -> Table {
             "Method",
             "Adapter",
             "Training",
-            "To the best dev WER",
-            "Steps to it",
+            "To best dev WER",
+            "Steps to best",
             "Steps",
-            "A step",
+            "Per step",
             "Peak memory",
         ],
     );

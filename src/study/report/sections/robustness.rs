@@ -25,15 +25,15 @@ pub(in crate::study::report) fn robustness(view: &View<'_>, document: &mut Docum
     }
     document.heading("Robustness to homophones");
     document.text(
-        "Words of the test hypotheses that have a homophone in the pronouncing dictionary are replaced by one with the given probability, in the hypothesis with the best first-pass score or in all. First-pass scores and references stay; adapters and weights are those of the clean lists. What is replaced at one probability is replaced at every higher one.",
+        "Words of the test hypotheses that have a homophone in the pronouncing dictionary are replaced by one with the given probability, either in the hypothesis with the best first-pass score or in all. First-pass scores and references are unchanged; adapters and weights are those of the clean lists. A word that is replaced at one probability is replaced at every higher one.",
     );
     document.text(
-        "NPRR = (WER of the rescored output of perturbed lists − WER of the rescored output of clean lists) / WER of the rescored output of clean lists. This is LoRB's own definition: the formula of the work that names the measure (arXiv 2401.10447) was not at hand. The first pass is given for comparison, by the WER of its best hypothesis.",
+        "NPRR = (WER of the rescored output of perturbed lists − WER of the rescored output of clean lists) / WER of the rescored output of clean lists. This is LoRB's own definition; the paper that introduced the measure (arXiv 2401.10447) may define it differently. The first pass is included for comparison, with the WER of its best hypothesis.",
     );
     let target = view.config.target.name.as_str();
     for scope in [Scope::OneBest, Scope::All] {
         let (what, file) = match scope {
-            Scope::OneBest => ("the best hypothesis by first pass", "homophones-one"),
+            Scope::OneBest => ("the best first-pass hypothesis", "homophones-one"),
             Scope::All => ("all hypotheses", "homophones-all"),
         };
         for domain in view.domains() {

@@ -24,7 +24,7 @@ pub(in crate::study::report) fn stability(view: &View<'_>, document: &mut Docume
     let mut table = Table::new(format!("WER of {target}, %"), &["Method", "Learning rate"]);
     table.columns.extend(warmups.iter().map(|warmup| format!("warm-up {warmup}")));
     let mut spread = Table::new(
-        "How much the WER of the target domain changes over the grid",
+        "Range of the WER of the target domain over the grid",
         &[
             "Method",
             "Settings",
@@ -91,7 +91,7 @@ pub(in crate::study::report) fn stability(view: &View<'_>, document: &mut Docume
     document.table(table);
     document.figure(
         "stability",
-        "WER of the target domain by learning rate; a line for each method and warm-up, which is a part of all steps.",
+        "WER of the target domain by learning rate, with one line per method and warm-up (fraction of all steps).",
         Chart::Lines { x: "learning rate".into(), y: "WER, %".into(), logarithmic: true, series },
     );
     document.table(spread);
