@@ -109,7 +109,7 @@ fn the_ends_of_a_base_use_every_kernel_of_the_whole() {
                 let scores = host(encoder.forward(&batch(), trainable, None).scores);
                 (scores, launched())
             };
-            let (ends, of_ends) = whole.ends(&trainable);
+            let (ends, of_ends) = whole.first_and_last_layer(&trainable);
             assert_eq!(ends.stages(&batch(), None).layers(), num_hidden_layers.min(2));
             let (expected, kernels) = taken(&whole, &trainable);
             let (scores, found) = taken(&ends, &of_ends);

@@ -15,7 +15,7 @@ use lorb::model::{
 /// Tolerance for a token's log probability; PyTorch in float32 differs by 3e-6.
 const TOKEN: f64 = 2e-5;
 
-/// The tiny BERT under a masked-language head.
+/// The tiny BERT under a masked-language-model head.
 fn bert() -> Base {
     let (config, tokenizer) =
         (common::read("tiny/config.json"), common::read("tiny/tokenizer.json"));

@@ -153,7 +153,7 @@ impl BaseWeights {
         self.tensors.retain(|name, _| layer(name).is_none_or(|layer| layer < count));
     }
 
-    /// Whether the file has the masked-language head, whole and not taken yet.
+    /// Whether the file has the masked-language-model head, whole and not taken yet.
     #[must_use]
     pub fn has_masked_head(&self) -> bool {
         self.tensors.contains_key(self.architecture.masked_head.bias)

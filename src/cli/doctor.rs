@@ -91,7 +91,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), CliError> {
         _ => select(args.device).map_err(|error| CliError::at(&flag, &error))?,
     };
     let why = why(&taken);
-    output::print(&format!("\n{flag} takes {}{why}\n", taken.name))?;
+    output::print(&format!("\n{flag} selects {}{why}\n", taken.name))?;
     wrong.map_or(Ok(()), |wrong| Err(CliError::at(&flag, &wrong)))
 }
 
@@ -112,7 +112,7 @@ fn check(opened: &Selected) -> (String, Option<DeviceError>) {
     let wrong: Vec<&Checked> = all.iter().filter(|checked| checked.fault.is_some()).collect();
     let count = format!("{}, {} wrong, in {seconds:.1} s", all.len(), wrong.len());
     line(&mut text, "results compared", &count);
-    text.push_str("  largest error, of what is allowed\n");
+    text.push_str("  largest error and tolerance\n");
     for checked in &all {
         let Checked { operation, result, kernels, largest_error, allowed, fault } = checked;
         let state = fault.as_ref().map_or("ok".to_owned(), |fault| format!("WRONG: {fault}"));

@@ -178,7 +178,7 @@ fn unreadable(error: NbestError, guess: Option<&'static dyn NbestFormat>) -> Cli
 
 fn print_note(note: &Note) {
     let flag = match note {
-        Note::NotReferences { .. } => "; give them by --references",
+        Note::NotReferences { .. } => "; use --references",
         _ => "",
     };
     eprintln!("note: {note}{flag}");

@@ -21,7 +21,7 @@ const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     let config = args.config()?;
-    let place = Place::check(args)?;
+    let place = OutputDirectory::check(args)?;
     let reading = args.reading.reading();
     let mut train = Utterances::open(&args.data.train, &reading)?;
     let mut dev = Utterances::open(&args.data.dev, &reading)?;
@@ -96,13 +96,13 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
 }
 
 /// The output directory.
-struct Place {
+struct OutputDirectory {
     directory: PathBuf,
     checkpoint: PathBuf,
     resume: bool,
 }
 
-impl Place {
+impl OutputDirectory {
     /// Checks the directory before any work: whether it is writable, and whether it contains
     /// something that must not be lost.
     fn check(args: &TrainArgs) -> Result<Self, CliError> {
@@ -290,7 +290,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let directory = folder.path().join("new");
         let checkpoint = directory.join(CHECKPOINT_FILE);
-        let place = Place { directory, checkpoint, resume: false };
+        let place = OutputDirectory { directory, checkpoint, resume: false };
         let lost = |run: &Run, kind| {
             let fault = DeviceFault { kind, message: "gone".to_owned() };
             let stopped = TrainError::Device { fault, kept: run.trainer.kept_step() }.into();

@@ -196,7 +196,7 @@ impl MethodArgs {
         }
         match self.budget {
             Some(fraction) => {
-                let method = info.within(fraction, base, settings);
+                let method = info.within_budget(fraction, base, settings);
                 method.map_err(|error| CliError::flag("--budget", &error))
             }
             None => (info.build)(settings).map_err(|error| method_error(&error)),

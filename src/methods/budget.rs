@@ -26,7 +26,7 @@ impl MethodInfo {
     ///
     /// # Errors
     /// [`ModelError::Budget`] when the fraction is not above 0 or the smallest size has more parameters.
-    pub fn within(
+    pub fn within_budget(
         &self,
         fraction: f64,
         base: &BertConfig,
@@ -97,7 +97,7 @@ mod tests {
         for share in [0.0008, 0.0027, 0.02] {
             for kind in ["lora", "prefix", "houlsby"] {
                 let info = MethodInfo::find(kind).unwrap();
-                let Ok(method) = info.within(share, &base, &given) else {
+                let Ok(method) = info.within_budget(share, &base, &given) else {
                     assert_eq!((kind, share), ("houlsby", 0.0008), "{kind} {share}");
                     continue;
                 };
@@ -105,7 +105,7 @@ mod tests {
                 assert!(count <= share * total && count > 0.5 * share * total, "{method:?}");
             }
         }
-        let least = crate::methods::lora::INFO.within(0.0008, &base, &given).unwrap();
+        let least = crate::methods::lora::INFO.within_budget(0.0008, &base, &given).unwrap();
         let least = least.downcast::<crate::methods::LoraConfig>().unwrap();
         assert_eq!((least.rank, least.targets.len(), least.alpha), (1, 3, 2.0));
     }
@@ -114,7 +114,7 @@ mod tests {
     fn a_budget_that_is_too_small_reports_the_minimum() {
         for (kind, share) in [("full", 0.5), ("lora", 1e-6), ("lora", f64::NAN)] {
             let info = MethodInfo::find(kind).unwrap();
-            let error = info.within(share, &mini(), &Settings::new()).unwrap_err();
+            let error = info.within_budget(share, &mini(), &Settings::new()).unwrap_err();
             assert!(error.to_string().contains("at least"), "{error}");
         }
     }

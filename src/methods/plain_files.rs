@@ -68,7 +68,7 @@ impl FileFormat for PlainFiles {
                 format!("is set, but {} has no {key}", info.name),
             ));
         }
-        let mut adapter = Adapter::drawn(base, (info.build)(&settings)?, 0)?;
+        let mut adapter = Adapter::with_random_weights(base, (info.build)(&settings)?, 0)?;
         let mut unused: std::collections::BTreeSet<&String> = file.entries().keys().collect();
         for slot in adapter.layout.slots() {
             let name = name(slot);

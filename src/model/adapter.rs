@@ -34,7 +34,7 @@ impl Adapter {
     ) -> Result<Self, ModelError> {
         let method = method.into();
         let name = method.name();
-        let adapter = Self::drawn(base, method, seed)?;
+        let adapter = Self::with_random_weights(base, method, seed)?;
         if adapter.layout.slots().iter().any(|slot| slot.initial.is_of_base()) {
             return Err(ModelError::StartsAtBase { method: name });
         }
@@ -52,7 +52,7 @@ impl Adapter {
         method: impl Into<Method>,
         seed: u64,
     ) -> Result<Self, ModelError> {
-        let mut adapter = Self::drawn(base, method.into(), seed)?;
+        let mut adapter = Self::with_random_weights(base, method.into(), seed)?;
         for slot in adapter.layout.slots() {
             let get = |tensor: &str| weights.get(&format!("{}.{tensor}", slot.module));
             let values = match slot.initial {
@@ -66,7 +66,11 @@ impl Adapter {
     }
 
     /// An adapter whose base tensors, if any, are zeros.
-    pub(crate) fn drawn(base: &BertConfig, method: Method, seed: u64) -> Result<Self, ModelError> {
+    pub(crate) fn with_random_weights(
+        base: &BertConfig,
+        method: Method,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
         let layout = Layout::new(base, &method)?;
         let mut parameters = vec![0.0; layout.len()];
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

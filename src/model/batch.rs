@@ -68,7 +68,7 @@ pub(super) trait Sequence {
     /// Number of tokens.
     fn tokens(&self) -> usize;
     /// Appends the item to a batch.
-    fn lay(&self, batch: &mut PackedBatch);
+    fn append_to(&self, batch: &mut PackedBatch);
 }
 
 impl Sequence for Vec<u32> {
@@ -76,7 +76,7 @@ impl Sequence for Vec<u32> {
         self.len()
     }
 
-    fn lay(&self, batch: &mut PackedBatch) {
+    fn append_to(&self, batch: &mut PackedBatch) {
         batch.push(self);
     }
 }

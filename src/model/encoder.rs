@@ -212,7 +212,7 @@ impl Encoder {
     /// Only the first and the last layer of the base and of an adapter, sharing their tensors. The scores are
     /// meaningless, but these layers use every kernel of the whole model if the adapter treats all layers equally.
     #[must_use]
-    pub fn ends(&self, trainable: &TrainableTensors) -> (Self, TrainableTensors) {
+    pub fn first_and_last_layer(&self, trainable: &TrainableTensors) -> (Self, TrainableTensors) {
         let (mut encoder, mut trainable) = (self.clone(), trainable.clone());
         let between = 1..encoder.layers.len().saturating_sub(1).max(1);
         encoder.layers.drain(between.clone());

@@ -91,8 +91,8 @@ pub enum ModelError {
         /// `NaN`, `inf` or `-inf`.
         value: f32,
     },
-    /// Pseudo-log-likelihood was asked of a base that was loaded without its masked-language head.
-    #[error("the base was loaded without its masked-language head")]
+    /// Pseudo-log-likelihood was asked of a base that was loaded without its masked-language-model head.
+    #[error("the base was loaded without its masked-language-model head")]
     NoMaskedHead,
     /// One text of the lists being scored is at fault.
     #[error("list {}, hypothesis {}: {error}", list + 1, hypothesis + 1)]

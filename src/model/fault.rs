@@ -126,10 +126,10 @@ fn one_line(text: &str) -> String {
     kept.collect::<Vec<_>>().join(": ")
 }
 
-type Watch = Arc<OnceLock<DeviceFault>>;
+type FirstFault = Arc<OnceLock<DeviceFault>>;
 
 /// Devices with an error handler, and the first error of each.
-static WATCHED: Mutex<Vec<(Device, Watch)>> = Mutex::new(Vec::new());
+static WATCHED: Mutex<Vec<(Device, FirstFault)>> = Mutex::new(Vec::new());
 
 /// Stores the first error that wgpu reports for `device`; every later read-back from it fails with that error. `setup`
 /// is the same device, from burn's options.
@@ -137,7 +137,7 @@ static WATCHED: Mutex<Vec<(Device, Watch)>> = Mutex::new(Vec::new());
 /// It replaces burn's handler, which panics. A panic stops the runtime from using the result of failed work, so this
 /// handler also unwinds, but without a message on standard error.
 pub fn watch_faults(device: &Device, setup: &wgpu::Device) {
-    let watch = Watch::default();
+    let watch = FirstFault::default();
     let seen = watch.clone();
     setup.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
         let fault = DeviceFault::from_wgpu(&error);

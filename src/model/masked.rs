@@ -25,7 +25,7 @@ use crate::packed::Packed;
 /// Maximum number of logits computed at a time, so that their buffer is within every GPU's limit.
 const LOGITS: usize = 1 << 24;
 
-/// The masked-language head of a base: `log softmax(LayerNorm(gelu(x D^T + d)) E^T + e)` with the word
+/// The masked-language-model head of a base: `log softmax(LayerNorm(gelu(x D^T + d)) E^T + e)` with the word
 /// embeddings E.
 #[derive(Clone, Debug)]
 pub struct MaskedHead {
@@ -116,7 +116,7 @@ impl Sequence for Masked {
         self.ids.len()
     }
 
-    fn lay(&self, batch: &mut PackedBatch) {
+    fn append_to(&self, batch: &mut PackedBatch) {
         batch.push_led_by(&self.ids, self.at);
     }
 }

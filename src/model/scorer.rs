@@ -255,7 +255,7 @@ pub(super) async fn each_batch<S: Sequence>(
     loop {
         let launched = batches.next().map(|members| {
             let mut batch = PackedBatch::new();
-            members.iter().for_each(|&at| sequences[at].lay(&mut batch));
+            members.iter().for_each(|&at| sequences[at].append_to(&mut batch));
             let out = pick(&members, encoder.forward(&batch, trainable, None));
             (members, out)
         });

@@ -184,7 +184,7 @@ pub enum Problem {
         rank: usize,
     },
     /// A folder in which no known format recognises its files.
-    #[error("holds no n-best lists; expected a file, or a folder with {expected}")]
+    #[error("no N-best lists found; expected a file, or a folder with {expected}")]
     NoLists {
         /// A path of each format of several files.
         expected: String,

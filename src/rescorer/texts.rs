@@ -102,7 +102,7 @@ impl Rescorer {
                 &new
             }
         };
-        let (encoder, trainable) = self.encoder.ends(trainable);
+        let (encoder, trainable) = self.encoder.first_and_last_layer(trainable);
         let (count, length) = (WARM_UP.0, WARM_UP.1.min(base.max_tokens()));
         let id = |at: usize| (at * 31 % base.vocab_size) as u32;
         let sequences: Vec<Vec<u32>> =

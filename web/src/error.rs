@@ -41,7 +41,7 @@ impl WebError {
     }
 
     /// Adds the location of the error before its message.
-    fn within(self, place: impl fmt::Display) -> Self {
+    fn located_in(self, place: impl fmt::Display) -> Self {
         Self { message: format!("{place}: {}", self.message), ..self }
     }
 }
@@ -68,7 +68,7 @@ impl From<ModelError> for WebError {
             ModelError::Device(fault) => fault.into(),
             ModelError::Stopped => Self::aborted(),
             ModelError::Text { list, hypothesis, error } => Self::from(*error)
-                .within(format_args!("list {}, hypothesis {}", list + 1, hypothesis + 1)),
+                .located_in(format_args!("list {}, hypothesis {}", list + 1, hypothesis + 1)),
             ModelError::UnknownTarget { .. } | ModelError::Lora { .. } => Self::input(error),
             _ => Self::lorb(error),
         }
@@ -131,7 +131,7 @@ impl From<RescorerError> for WebError {
         match error {
             RescorerError::Model(error) => error.into(),
             RescorerError::Utterance { id, hypothesis, error } => Self::from(error)
-                .within(format_args!("utterance {id:?}, hypothesis {}", hypothesis + 1)),
+                .located_in(format_args!("utterance {id:?}, hypothesis {}", hypothesis + 1)),
             RescorerError::Adapter(error) => error.into(),
             RescorerError::Train(error) => error.into(),
             RescorerError::NoWeights { .. } => Self::input(format_args!(

@@ -18,7 +18,7 @@ use lorb::study::{
 use lorb::train::Message;
 
 use super::inputs::{base, dictionary, lists, test_lists};
-use super::job::{Job, Word};
+use super::job::{CellMessage, Job};
 use super::{memory, settings};
 use crate::cli::args::RunArgs;
 use crate::cli::error::CliError;
@@ -43,15 +43,15 @@ pub fn run(args: &CellArgs) -> Result<(), CliError> {
     let job: Job = serde_json::from_str(&text).map_err(|error| CliError::at("job", &error))?;
     interrupt::listen();
     match measure(&job, args) {
-        Ok(measured) => say(&Word::Done(Box::new(measured))),
+        Ok(measured) => send(&CellMessage::Done(Box::new(measured))),
         Err(CliError::BrokenPipe) => Err(CliError::BrokenPipe),
         Err(error) if interrupt::asked() => Err(error),
-        Err(error) => say(&Word::Failed(error.message().unwrap_or_default())),
+        Err(error) => send(&CellMessage::Failed(error.message().unwrap_or_default())),
     }
 }
 
-fn say(word: &Word) -> Result<(), CliError> {
-    let line = serde_json::to_string(word).map_err(|error| CliError::at("cell", &error))?;
+fn send(message: &CellMessage) -> Result<(), CliError> {
+    let line = serde_json::to_string(message).map_err(|error| CliError::at("cell", &error))?;
     let mut out = io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| CliError::stdout(&error))
 }
@@ -60,7 +60,7 @@ fn at(part: f64, what: impl Into<String>) -> Result<(), CliError> {
     if interrupt::asked() {
         return Err(CliError::Failed("interrupted".into()));
     }
-    say(&Word::At(part, what.into()))
+    send(&CellMessage::At(part, what.into()))
 }
 
 /// All lists of several files, unchanged since the study started.
@@ -282,7 +282,7 @@ fn scoring_error(error: RescorerError) -> CliError {
 /// Scores by text: a perturbed list shares most texts with the original.
 struct Scores {
     rescorer: Rescorer,
-    /// Whether the base's masked-language head scores in place of the adapter's.
+    /// Whether the base's masked-language-model head scores in place of the adapter's.
     masked: bool,
     known: HashMap<String, f64>,
 }

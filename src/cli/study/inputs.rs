@@ -114,7 +114,7 @@ fn without_masked_head(config: &StudyConfig, base: &str) -> Result<(), CliError>
         let asked = grid.methods.iter().find(|method| is_masked(method));
         if let Some(method) = asked.filter(|_| bases.iter().any(|name| name == base)) {
             return Err(CliError::Failed(format!(
-                "grid {}: methods: {method:?} needs a base with a masked-language head, \
+                "grid {}: methods: {method:?} needs a base with a masked-language-model head, \
                  which {base} lacks; remove the method, or use a base with its pretraining head",
                 at + 1
             )));

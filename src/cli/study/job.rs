@@ -17,7 +17,7 @@ pub struct Job {
 /// Messages on standard output.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Word {
+pub enum CellMessage {
     /// The completed fraction of the run, 0 to 1, and its current activity.
     At(f64, String),
     /// The run has finished.

@@ -11,7 +11,7 @@ use lorb::study::{Measured, Outcome, Plan, Planned, Record, expected_seconds};
 
 use super::StudyArgs;
 use super::inputs::Study;
-use super::job::{Job, Word};
+use super::job::{CellMessage, Job};
 use super::store::{Again, Store};
 use crate::cli::error::CliError;
 use crate::cli::interrupt;
@@ -66,7 +66,7 @@ pub fn run(
 
 /// The command line of this process, to repeat it.
 fn command_line() -> String {
-    std::env::args().filter(|word| word != "--retry-failed").collect::<Vec<_>>().join(" ")
+    std::env::args().filter(|message| message != "--retry-failed").collect::<Vec<_>>().join(" ")
 }
 
 enum Ended {
@@ -120,11 +120,12 @@ fn run_cell(
         let _ = errors.map(|mut pipe| pipe.read_to_end(&mut bytes));
         String::from_utf8_lossy(&bytes).into_owned()
     });
-    let (sender, words) = mpsc::channel();
+    let (sender, messages) = mpsc::channel();
     thread::spawn(move || {
         for line in output.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()) {
-            let word = line.ok().and_then(|line| serde_json::from_str::<Word>(&line).ok());
-            if word.is_none_or(|word| sender.send(word).is_err()) {
+            let message =
+                line.ok().and_then(|line| serde_json::from_str::<CellMessage>(&line).ok());
+            if message.is_none_or(|message| sender.send(message).is_err()) {
                 break;
             }
         }
@@ -134,10 +135,10 @@ fn run_cell(
         if interrupt::asked() {
             return Ok(Ended::Interrupted);
         }
-        match words.recv_timeout(PATIENCE) {
-            Ok(Word::At(part, what)) => at(part, &what),
-            Ok(Word::Done(measured)) => ended = Some(Ended::Done(measured)),
-            Ok(Word::Failed(error)) => ended = Some(Ended::Failed(error)),
+        match messages.recv_timeout(PATIENCE) {
+            Ok(CellMessage::At(part, what)) => at(part, &what),
+            Ok(CellMessage::Done(measured)) => ended = Some(Ended::Done(measured)),
+            Ok(CellMessage::Failed(error)) => ended = Some(Ended::Failed(error)),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }

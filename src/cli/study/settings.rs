@@ -33,7 +33,7 @@ fn method(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<Method
     let settings = settings(cell, config, info);
     let budget = cell.budget.as_ref().and_then(|budget| budget.part());
     let method = match budget {
-        Some(fraction) if info.low_rank => info.within(fraction, base, &settings),
+        Some(fraction) if info.low_rank => info.within_budget(fraction, base, &settings),
         _ => (info.build)(&settings),
     };
     method.map_err(|error| method_error(&error))

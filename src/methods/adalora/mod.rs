@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::MethodInfo;
 use super::low_rank::{
     ALPHA, DROPOUT, LAYERS, LORA_A, LORA_B, LoraConfig, LowRank, LowRankFiles, RANK, Ranks,
-    TARGET_RANK, TARGETS, add_term, names, push_each, shortest, split, with_term,
+    TARGET_RANK, TARGETS, add_term, forward_with_lora, names, push_each, shortest, split,
 };
 use crate::base::{Architecture, BertConfig};
 use crate::model::{
@@ -127,7 +127,7 @@ impl LinearHook for AdaLoraLayer {
         context: &mut Context<'_>,
     ) -> Activations {
         let factors = self.scaled(context.tensors);
-        with_term(linear, x, &factors, &self.low_rank.plan, activation, context)
+        forward_with_lora(linear, x, &factors, &self.low_rank.plan, activation, context)
     }
 
     fn merged(&self, linear: &Linear, tensors: &TrainableTensors) -> Option<Tensor<2>> {

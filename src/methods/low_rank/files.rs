@@ -112,10 +112,10 @@ impl FileFormat for LowRankFiles {
     ) -> Result<Adapter, AdapterError> {
         let Stored { lora, target_rank, selection } = self.settings(config, base.architecture)?;
         let selected = selection.modules(base)?;
-        let found = Found::in_file(file, self.tensors, base.architecture)?;
+        let found = TensorsByModule::in_file(file, self.tensors, base.architecture)?;
         let modules = match selected {
             Some(selected) => {
-                found.within(&selected, base)?;
+                found.check_selected(&selected, base)?;
                 selected
             }
             None => found.modules(base)?,
@@ -123,7 +123,7 @@ impl FileFormat for LowRankFiles {
         let (targets, layers) = split(&modules, base)?;
         let method = (self.method)(LoraConfig { targets, layers, ..lora }, target_rank);
         // The new head is kept only where the file has none; every other value is replaced below.
-        let mut adapter = Adapter::drawn(base, method, new_head.unwrap_or(0))?;
+        let mut adapter = Adapter::with_random_weights(base, method, new_head.unwrap_or(0))?;
         let headless = !found.names.keys().any(|(module, _)| module == SCORE_HEAD);
         if headless && new_head.is_none() {
             return Err(AdapterError::NoScoreHead);
@@ -205,11 +205,11 @@ fn check_saved_modules(value: Option<Value>) -> Result<(), AdapterError> {
 }
 
 /// The tensors of a file by module and kind.
-struct Found {
+struct TensorsByModule {
     names: BTreeMap<(String, SlotKind), String>,
 }
 
-impl Found {
+impl TensorsByModule {
     fn in_file(
         file: &TensorFile<&[u8]>,
         tensors: Tensors,
@@ -249,12 +249,16 @@ impl Found {
                 "is a pattern, and the weights have no LoRA tensor that shows what it matched";
             return Err(AdapterError::setting("target_modules", what));
         }
-        self.within(&modules, base)?;
+        self.check_selected(&modules, base)?;
         Ok(modules)
     }
 
     /// Rejects a tensor of a module that is not selected or does not exist in the base.
-    fn within(&self, selected: &BTreeSet<Module>, base: &BertConfig) -> Result<(), AdapterError> {
+    fn check_selected(
+        &self,
+        selected: &BTreeSet<Module>,
+        base: &BertConfig,
+    ) -> Result<(), AdapterError> {
         for ((module, _), stored) in &self.names {
             let Some(place) = Target::of_module(base.architecture, module) else { continue };
             if place.0 >= base.num_hidden_layers {

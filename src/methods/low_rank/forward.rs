@@ -23,7 +23,7 @@ impl LinearHook for LowRank {
         context: &mut Context<'_>,
     ) -> Activations {
         let factors = context.tensors.at(self.factors).clone();
-        with_term(linear, x, &factors, &self.plan, activation, context)
+        forward_with_lora(linear, x, &factors, &self.plan, activation, context)
     }
 
     fn merged(&self, linear: &Linear, tensors: &TrainableTensors) -> Option<Tensor<2>> {
@@ -32,7 +32,7 @@ impl LinearHook for LowRank {
 }
 
 /// The layer's output with the term of `factors`, with dropout in training.
-pub fn with_term(
+pub fn forward_with_lora(
     linear: &Linear,
     x: Activations,
     factors: &Tensor<1>,

@@ -11,7 +11,7 @@ use std::ops::Range;
 use serde_json::{Value, json};
 
 pub use files::{LowRankFiles, Ranks, shortest};
-pub use forward::{LowRank, add_term, split, with_term};
+pub use forward::{LowRank, add_term, forward_with_lora, split};
 pub use selection::names;
 pub use settings::{ALPHA, DROPOUT, LAYERS, RANK, RSLORA, TARGET_RANK, TARGETS};
 

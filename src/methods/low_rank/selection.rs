@@ -79,10 +79,12 @@ impl Selection {
                 let selected = targets.iter().any(|entry| {
                     entry == "all-linear"
                         || same(&name, entry)
-                        || (chosen(layer) && ends(&name, entry))
+                        || (chosen(layer) && matches_suffix(&name, entry))
                 });
                 if selected
-                    && !excluded.iter().any(|entry| same(&name, entry) || ends(&name, entry))
+                    && !excluded
+                        .iter()
+                        .any(|entry| same(&name, entry) || matches_suffix(&name, entry))
                 {
                     found.insert((layer, target));
                 }
@@ -167,13 +169,13 @@ pub fn names(
     let name = |target: &Target| target.name_in(architecture);
     let targets: Vec<_> = config.targets.iter().map(|target| name(target).peft).collect();
     // BERT's `output.dense` ends the name of the attention's output too.
-    let matched = |path: &str| targets.iter().any(|entry| ends(path, entry));
+    let matched = |path: &str| targets.iter().any(|entry| matches_suffix(path, entry));
     let others = Target::ALL.into_iter().filter(|target| !config.targets.contains(target));
     let excluded = others.map(|target| name(&target).path).filter(|path| matched(path)).collect();
     (targets, excluded)
 }
 
 /// Whether a module's name ends in an entry after a dot.
-fn ends(name: &str, entry: &str) -> bool {
+fn matches_suffix(name: &str, entry: &str) -> bool {
     name.strip_suffix(entry).is_some_and(|head| head.ends_with('.'))
 }

@@ -136,7 +136,7 @@ fn fill(
     method: Prefix,
     file: &TensorFile<&[u8]>,
 ) -> Result<Adapter, AdapterError> {
-    let mut adapter = Adapter::drawn(base, method.into(), 0)?;
+    let mut adapter = Adapter::with_random_weights(base, method.into(), 0)?;
     // The tensors that a file of this adapter has, by name and shape.
     let expected = PrefixFiles.tensors(&adapter);
     if let Some(name) = file.entries().keys().find(|n| expected.iter().all(|e| e.0 != **n)) {

@@ -1,4 +1,4 @@
-//! ESPnet's n-best folder.
+//! ESPnet's N-best directory.
 //!
 //! A recogniser run by ESPnet leaves `logdir/output.<shard>/<rank>best_recog/{text,score}`. Both files
 //! hold one line per utterance, in Kaldi's form: the id, white space, the value. `text` holds the words,

@@ -113,9 +113,9 @@ pub enum Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FoundReferences { name } => write!(f, "references are taken from {name}"),
+            Self::FoundReferences { name } => write!(f, "using references from {name}"),
             Self::NotReferences { name } => {
-                write!(f, "{name} repeats the best hypotheses, so it holds no references")
+                write!(f, "{name} contains the best hypotheses, not references")
             }
             Self::UnusedReferences { name, count: 1 } => {
                 write!(f, "{name}: 1 reference has no list")

@@ -186,7 +186,7 @@ fn folders_with_other_names_are_passed_over() {
     {
         let folder = MemoryFolder::new("in").with(format!("output.1/{other}/text"), &b"u a\n"[..]);
         let error = reader(folder, None).map(|_| ()).unwrap_err().to_string();
-        assert!(error.starts_with("in: holds no n-best lists; expected"), "{other}: {error}");
+        assert!(error.starts_with("in: no N-best lists found; expected"), "{other}: {error}");
     }
     for other in ["output.", "output.x", "output.+1", "shard.1"] {
         let folder =

@@ -139,7 +139,7 @@ fn what_no_format_recognises() {
     let folder = vec![("notes.txt", Vec::new()), ("sub/a", Vec::new())];
     let error = detect(&folder).map(|_| ()).unwrap_err().to_string();
     assert!(
-        error.starts_with("in: holds no n-best lists; expected a file, or a folder"),
+        error.starts_with("in: no N-best lists found; expected a file, or a folder"),
         "{error}"
     );
 }
