@@ -66,7 +66,7 @@ pub fn run(
 
 /// The command line of this process, to repeat it.
 fn command_line() -> String {
-    std::env::args().filter(|message| message != "--retry-failed").collect::<Vec<_>>().join(" ")
+    std::env::args().filter(|argument| argument != "--retry-failed").collect::<Vec<_>>().join(" ")
 }
 
 enum Ended {
