@@ -1,5 +1,5 @@
-//! Composes every variant of every kernel in `shaders/`, validates it, and generates the Rust that launches
-//! need: workgroup size, buffers, parameters and constants of each variant, and which variant is which.
+//! Composes every variant of every kernel in `shaders/`, validates it, and generates the Rust code for
+//! launches: workgroup size, buffers, parameters and constants of each variant, and how to select a variant.
 //! Also generates the struct and the table of the training settings.
 
 #[path = "build/axes.rs"]

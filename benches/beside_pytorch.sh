@@ -4,8 +4,8 @@
 #
 #   benches/beside_pytorch.sh BASE TRAIN.jsonl.gz TEST.jsonl.gz PYTHON PEER.py [LISTS]
 #
-# BASE is a directory in the Hugging Face layout; PEER.py trains a LoRA rescorer (rank 8 on query
-# and value, batches of 160 hypotheses) and prints `N hyps/s train`, `rescore N hyps/s` and
+# BASE is a directory in the Hugging Face layout; PEER.py (yours; not in this repository) trains a LoRA rescorer
+# (rank 8 on query and value, batches of 160 hypotheses) and prints `N hyps/s train`, `rescore N hyps/s` and
 # `peak N MiB`. LISTS (default 400) is how many lists of each file are used, in one epoch.
 set -eu
 base=$1 train=$2 test=$3 python=$4 peer=$5 lists=${6:-400}

@@ -1,9 +1,9 @@
 //! From the axes in `variants.json` to the variants of each kernel.
 //!
 //! An axis is a list of values, each with a suffix for the name of the variant and named settings. A kernel lists
-//! its axes; its variants are all combinations of their values, but for those in `without`. In a kernel's `use` and
+//! its axes; its variants are all combinations of their values except those in `without`. In a kernel's `use` and
 //! `const`, `$name` stands for that setting of the variant's values. A constant can also be a table by the values
-//! of one axis. A constant whose setting the variant's values do not have is left out.
+//! of one axis. A constant is omitted if the variant's values lack its setting.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +26,7 @@ pub struct Description {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Axis {
-    /// Path of its Rust type, where the crate defines it. An enum is generated otherwise.
+    /// Path of its Rust type, if the crate defines it. Otherwise an enum is generated.
     pub rust: Option<String>,
     /// Documentation of the generated enum.
     #[serde(default)]
@@ -53,7 +53,7 @@ pub struct Value {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Entry {
-    /// Described as the kernel of this name.
+    /// The same description as the kernel of this name.
     Like(String),
     Own(Kernel),
 }
@@ -129,7 +129,7 @@ impl Description {
         existing.map(|values| kernel.variant(name, values)).collect()
     }
 
-    /// A misspelt name would leave out a constant, or exclude nothing.
+    /// Rejects misspelt names, which would omit a constant or exclude nothing.
     fn check(&self, name: &str, kernel: &Kernel) -> Result<(), String> {
         let values = |axis: &String| self.axes.get(axis).into_iter().flat_map(|axis| &axis.values);
         for (axis, value) in kernel.without.iter().flatten() {

@@ -113,7 +113,7 @@ impl Files {
         Ok(())
     }
 
-    /// A kernel that `variants.json` does not describe would be dead, and go unnoticed.
+    /// Rejects a kernel that `variants.json` does not describe, because it would never be used.
     pub fn every_kernel_is_described(&self, kernels: &[Kernel<'_>]) -> Result<(), String> {
         let entries = fs::read_dir(&self.root).map_err(|e| e.to_string())?;
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {

@@ -6,7 +6,7 @@ use crate::axes::{Axis, Description};
 use crate::compose::{Files, Part};
 use crate::reflect::Reflected;
 
-/// A kernel with what its variants were found to be.
+/// A kernel with its reflected variants.
 pub struct Kernel<'a> {
     pub name: &'a str,
     /// Names of its axes.

@@ -88,7 +88,7 @@ fn doc(setting: &Setting) -> String {
     }
 }
 
-/// A default as people write it.
+/// A default in readable form.
 fn shown(default: &Value) -> String {
     match default {
         Value::Null => String::new(),

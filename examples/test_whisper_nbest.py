@@ -21,7 +21,7 @@ TEXTS = {(1, 2, 3, 4): " Turn off, the light!", (5, 6): " turn off the light", (
 
 
 class Whisper:
-    """Returns BEAMS, and keeps what it was asked for."""
+    """Returns BEAMS, and stores its arguments."""
 
     hf_tokenizer = "tokenizer.json"
 

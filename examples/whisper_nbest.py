@@ -28,7 +28,7 @@ def normalise(text):
 
 
 def merged(hypotheses):
-    """Distinct normalised texts with the log of their summed probability, the best first."""
+    """Distinct normalised texts with the log of their total probability, best first."""
     scores = {}
     for text, score in hypotheses:
         scores.setdefault(normalise(text), []).append(score)
@@ -89,7 +89,7 @@ def main():
         name = Path(path).stem
         hypotheses = recognise(model, decode_audio(path), args.language, args.beams)
         if not hypotheses:
-            print(f"{path}: Whisper found no words; the utterance is left out", file=sys.stderr)
+            print(f"{path}: Whisper found no words; the utterance is skipped", file=sys.stderr)
             continue
         print(utterance(name, hypotheses, known.get(name), args.nbest), flush=True)
 

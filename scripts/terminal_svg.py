@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A picture of a program in a terminal, as SVG, from what it printed:
+"""Renders the output of a program as an SVG picture of a terminal:
 
     script -qec "lorb demo" demo.txt
     python3 scripts/terminal_svg.py "lorb demo" < demo.txt > docs/images/demo.svg
@@ -65,7 +65,7 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     text = sys.stdin.read().replace("\r\n", "\n")
-    # `script` frames the output with two lines of its own.
+    # `script` adds a line before and after the output.
     kept = [line for line in text.split("\n") if not line.startswith(("Script started", "Script done"))]
     print("\n".join(picture(sys.argv[1], "\n".join(kept).strip("\n"))))
 

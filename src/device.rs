@@ -75,7 +75,7 @@ pub struct Selected {
     pub device: Device,
     /// Display name: the GPU's name and graphics API, or the CPU path.
     pub name: String,
-    /// Its value.
+    /// The kind of device.
     pub kind: SelectedKind,
     /// Why `auto` selected the CPU path, if it did.
     pub fallback: Option<Fallback>,
@@ -155,7 +155,7 @@ pub enum DeviceError {
 }
 
 impl DeviceError {
-    /// What may help, the best first.
+    /// Remedies, the most promising first.
     #[must_use]
     pub fn remedies(&self) -> &'static [Remedy] {
         use Remedy::{CheckKernels, ListAdapters, NoMatrixUnits, UpdateDriver, UseCpu};

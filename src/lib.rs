@@ -55,7 +55,7 @@
 //! | [`score`] | word errors, combination of scores, tuning, confidence intervals |
 //! | [`train`] | objectives, settings, the trainer and its messages |
 //! | [`methods`] | the tuning methods: LoRA, DoRA, AdaLoRA, prefixes and others |
-//! | [`model`] | the encoder, its trained parts, scoring |
+//! | [`model`] | the encoder, its trainable parts, scoring |
 //! | [`ops`] | the operations of the model on CPU and GPU |
 //! | [`device`] | GPU, CPU or software adapter; not on wasm |
 //! | [`remedy`] | what a user can do about an error |
@@ -63,7 +63,7 @@
 //!
 //! # Features
 //!
-//! `cli` (default) builds the program: files, network, progress bars. Libraries do without:
+//! `cli` (default) builds the program: files, network, progress bars. Libraries do not need it:
 //! `default-features = false`.
 
 #![warn(missing_docs)]

@@ -151,7 +151,7 @@ fn check_gradients(
             let size = norm(expected.iter().map(|e| f64::from(*e)));
             let what = format!("{kind} {} {:?}", slot.module, slot.kind);
             if size <= 1e-9 * length {
-                assert!(off <= ROUNDING * length, "{what}: {off:e} beside {length:e}");
+                assert!(off <= ROUNDING * length, "{what}: {off:e} of {length:e}");
                 rounding += 1;
                 continue;
             }
@@ -159,7 +159,7 @@ fn check_gradients(
             worst = worst.max(off / size);
         }
         // The head's bias; where biases of the base are trained, also those of every layer's keys and of the
-        // last layer norm, which moves all scores alike.
+        // last layer norm, which shifts all scores equally.
         let biases = matches!(kind, "bitfit" | "full");
         let expected = if biases { base.config.num_hidden_layers + 2 } else { 1 };
         assert_eq!(rounding, expected, "{kind}: tensors without a gradient");
@@ -234,7 +234,7 @@ fn adapters_of_peft_load() {
     }
 }
 
-/// Every method's adapter of either base comes back from its files as it was.
+/// Every method's adapter of either base is read back from its files unchanged.
 #[test]
 fn adapters_are_written_and_read_back() {
     for case in common::bases() {

@@ -130,7 +130,7 @@ def main():
     parser.add_argument("--seed", default="1")
     parser.add_argument("--nbest", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--limit", type=int, help="only the first so many sentences (for a trial)")
+    parser.add_argument("--limit", type=int, help="process only the first LIMIT sentences (for a trial)")
     args = parser.parse_args()
     settings = json.loads(args.settings.read_text(encoding="utf-8"))
     items = read_sentences(args.input)

@@ -1,4 +1,4 @@
-//! The two files of a directory into an adapter: the method that they are of reads them.
+//! Reads an adapter from the two files of a directory, in the format of its method.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! An adapter into the two files of a directory.
+//! Writes an adapter as the two files of a directory.
 
 use std::collections::BTreeMap;
 

@@ -16,7 +16,7 @@ const ACTIVATION: &str = "gelu";
 /// BERT's file, whatever the keys of the architecture are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BertConfig {
-    /// What the base calls its parts.
+    /// The architecture, which names the parts of the base.
     pub architecture: &'static Architecture,
     /// Word pieces in the vocabulary: rows of the token embedding.
     pub vocab_size: usize,
@@ -30,7 +30,7 @@ pub struct BertConfig {
     pub intermediate_size: usize,
     /// Rows of the position embedding.
     pub max_position_embeddings: usize,
-    /// Rows of the token type embedding, of which LoRB uses row 0; 0 where the architecture has none.
+    /// Rows of the token type embedding, of which LoRB uses row 0; 0 if the architecture has none.
     pub type_vocab_size: usize,
     /// Epsilon of every LayerNorm, added to the variance.
     pub layer_norm_eps: f64,
@@ -40,8 +40,8 @@ impl BertConfig {
     /// Reads `config.json` and checks that it describes an encoder that LoRB computes exactly.
     ///
     /// Missing values take the defaults of Transformers; the sizes that give the encoder
-    /// its shape (vocabulary, hidden and feed-forward width, layers and heads) must be there, since a
-    /// guess would only fail later and less clearly.
+    /// its shape (vocabulary, hidden and feed-forward width, layers and heads) must be present, because a
+    /// guess would only fail later, with a less clear error.
     ///
     /// # Errors
     /// [`BaseError::Config`] names the invalid key, [`BaseError::Architecture`] the model type and why it is not

@@ -16,16 +16,16 @@ pub enum BaseError {
         /// The problem.
         what: String,
     },
-    /// The architecture is none that LoRB computes.
+    /// LoRB does not support the architecture.
     #[error(
         "config.json: model_type {model_type:?} is not supported: {why}. Use a base of model_type {known}"
     )]
     Architecture {
         /// The model type in the file.
         model_type: String,
-        /// Why LoRB does not compute it.
+        /// Why LoRB does not support it.
         why: &'static str,
-        /// The model types that LoRB computes.
+        /// The model types that LoRB supports.
         known: String,
     },
     /// The tokenizer file is invalid or does not match the base.

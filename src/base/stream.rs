@@ -1,5 +1,5 @@
 //! Streaming reader of `model.safetensors`: every tensor is converted to its final precision while its bytes arrive,
-//! so that the file is never held in addition to the tensors.
+//! so that memory never contains both the whole file and the tensors.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,7 +15,7 @@ use crate::packed::{Elements, Packed, Precision, quantise};
 /// Reads the weights of a base from chunks of its file of any length, in order.
 ///
 /// The header is checked against the configuration before the first tensor, and each element as it arrives. In
-/// addition to the converted tensors, at most one row is held.
+/// addition to the converted tensors, at most one row is buffered.
 #[derive(Debug)]
 pub struct WeightStream {
     config: BertConfig,

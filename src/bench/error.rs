@@ -18,12 +18,12 @@ pub enum BenchError {
         value: f32,
     },
     /// Training was requested after rescoring.
-    #[error("rescoring has merged the adapter into the base; measure training before it")]
+    #[error("rescoring has merged the adapter into the base; measure training before rescoring")]
     Merged,
 }
 
 impl BenchError {
-    /// What may help, the best first. Those against a failed device are with its [`DeviceFault`].
+    /// Remedies, the most promising first. Those against a failed device are with its [`DeviceFault`].
     ///
     /// [`DeviceFault`]: crate::model::DeviceFault
     #[must_use]

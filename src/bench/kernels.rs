@@ -21,7 +21,7 @@ impl Bench<'_> {
     /// `reports` has from the other step are not timed again. `progress` receives the next operation.
     ///
     /// # Errors
-    /// [`BenchError`] if the device fails or returns a non-finite value, or if a training step is asked for after
+    /// [`BenchError`] if the device fails or returns a non-finite value, or if a training step is requested after
     /// rescoring.
     pub async fn kernels(
         &mut self,

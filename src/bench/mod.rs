@@ -1,6 +1,6 @@
 //! Benchmarks of a device: the speed of the model, compared with the device's peak.
 //!
-//! [`Bench`] holds a base, an adapter and a batch of synthetic lists. It measures the device's own rates, a
+//! [`Bench`] has a base, an adapter and a batch of synthetic lists. It measures the device's own rates, a
 //! training step and a rescoring pass, and single operations, and compares each with the work that was counted
 //! while it ran: see [`record`](crate::ops::record). The caller provides the clock.
 //!
@@ -48,7 +48,7 @@ const SEED: u64 = 7;
 pub struct BenchInputs<'a> {
     /// Shape of the base.
     pub base: BertConfig,
-    /// Its tensors, which are taken.
+    /// Its tensors, which are moved out.
     pub weights: &'a mut BaseWeights,
     /// The adapter.
     pub lora: LoraConfig,

@@ -14,7 +14,7 @@ use crate::train::{self, AdamW, Moments, Pass};
 /// Learning rate of the steps: small, so that many of them change little.
 const RATE: f64 = 1e-5;
 
-/// A step's time, and what else was seen of it.
+/// A step's time, and other measurements of it.
 struct Seen {
     timing: Timing,
     cost: Cost,
@@ -46,7 +46,7 @@ impl Bench<'_> {
         Ok(self.compared(rates, &lorb, composed.as_ref()))
     }
 
-    /// Merges the adapter into the base, where it is not merged yet.
+    /// Merges the adapter into the base, unless it is merged already.
     pub(super) fn merge(&mut self) {
         if self.merged.is_none() {
             let trainable =
@@ -92,7 +92,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Times a step of ours and, where the two are compared, in turn with it the same step composed of burn's
+    /// Times a step of LoRB. If the two are compared, alternates with the same step composed of burn's
     /// own operations.
     async fn both(
         &self,
@@ -113,7 +113,7 @@ impl Bench<'_> {
         Ok((Seen { timing: one, ..first }, Some(Seen { timing: other, ..second })))
     }
 
-    /// Runs a step as often as does not count, from memory that nothing earlier has filled.
+    /// Runs the warm-up of a step, starting from empty device memory.
     async fn warm(
         &self,
         step: &mut impl AsyncFnMut() -> Result<(), BenchError>,

@@ -1,4 +1,4 @@
-//! What is counted of real passes on the CPU path, against counts by hand.
+//! Compares the counts of real passes on the CPU path with manual counts.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! How often something is run, and which time counts.
+//! Repeated timing: number of repetitions, and statistics.
 
 use burn::tensor::Tensor;
 
@@ -8,34 +8,34 @@ use crate::model::read;
 /// Seconds since any fixed moment.
 pub type Clock<'a> = &'a dyn Fn() -> f64;
 
-/// Fewest repetitions: with them, one disturbance does not move the median.
+/// Minimum number of repetitions, so that one outlier does not change the median.
 const LEAST_REPEATS: usize = 3;
 
-/// Runs before the first that counts: shaders are compiled and memory is reserved in them.
+/// Warm-up runs, in which shaders are compiled and memory is reserved.
 pub(super) const WARM_UP: usize = 2;
 
 /// Reading a result takes a round trip to the device. Launches that are read together take at
-/// least this long, seconds, so that the round trip hardly counts.
+/// least this long, in seconds, so that the round trip is negligible.
 const LEAST_BATCH: f64 = 0.02;
 
 /// Most launches that are read together.
 const MOST_LAUNCHES: usize = 4096;
 
-/// No time is shorter, in seconds: a clock may stand still, and rates are divided by times.
+/// Minimum time, in seconds: a coarse clock may return 0, and rates are divided by times.
 const TICK: f64 = 1e-9;
 
-/// What repeated measurement gave.
+/// The result of a repeated measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timing {
     /// The median, in seconds.
     pub seconds: f64,
-    /// The least: what the device can do, where others use it too.
+    /// The minimum: an estimate of the device's speed when other processes use it too.
     pub least: f64,
     /// Number of timings.
     pub repeats: usize,
 }
 
-/// Times a step that waits for its own result, and has run as often as does not count.
+/// Times a step that waits for its own result, after its warm-up runs.
 pub(super) async fn steps(
     clock: Clock<'_>,
     seconds: f64,
@@ -45,8 +45,8 @@ pub(super) async fn steps(
     Ok(in_turn(clock, seconds, &mut step, nothing).await?.0)
 }
 
-/// Runs two steps in turn, so that what disturbs one disturbs both, and times each until `seconds` of
-/// it are over. Either waits for its own result, and has run as often as does not count.
+/// Alternates between two steps, so that disturbances affect both, and times each for `seconds`. Each waits for its
+/// own result and has had its warm-up runs.
 pub(super) async fn in_turn(
     clock: Clock<'_>,
     seconds: f64,
@@ -65,8 +65,8 @@ pub(super) async fn in_turn(
     Ok((Timing::of(first, 1), Timing::of(second, 1)))
 }
 
-/// Times what `launch` starts: it is given how often to do so, and returns a tensor that is there
-/// when all of that is done.
+/// Times the work of `launch`, which receives the number of repetitions and returns a tensor that is available
+/// when all of them have finished.
 pub(super) async fn launches(
     clock: Clock<'_>,
     seconds: f64,
@@ -88,7 +88,7 @@ pub(super) async fn launches(
         count *= 2;
         taken = batch(count).await?;
     }
-    // The last of these is the first that counts: of a slow launch, each one matters.
+    // The last warm-up run is the first timing, because every run of a slow launch matters.
     let (start, mut times) = (clock() - taken, vec![taken / count as f64]);
     while times.len() < LEAST_REPEATS || clock() - start < seconds {
         times.push(batch(count).await? / count as f64);

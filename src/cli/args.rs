@@ -29,7 +29,7 @@ pub struct BaseArgs {
 /// Precision of the base.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct PrecisionArgs {
-    /// Precision of the frozen linear layers: on a GPU, f16 and int8 take a half and a quarter of the memory
+    /// Precision of the frozen linear layers: on a GPU, f16 and int8 use half and a quarter of the memory
     #[arg(long, default_value_t = Precision::F32, value_parser = words::<Precision>(&["f32", "f16", "int8"]))]
     pub precision: Precision,
 }
@@ -43,7 +43,7 @@ pub struct ReadArgs {
     /// Skip invalid lines and count them, instead of stopping at the first
     #[arg(long)]
     pub skip_invalid: bool,
-    /// References for ESPnet folders: lines of an utterance id and its words
+    /// References for ESPnet directories: an utterance id and its words on each line
     #[arg(long, value_name = "FILE")]
     pub references: Option<PathBuf>,
 }
@@ -54,8 +54,11 @@ const AUTO: &str = "auto";
 /// The values of `--format`, each with its help.
 fn formats() -> impl Iterator<Item = (&'static str, &'static str)> {
     let named = FORMATS.iter().map(|format| (format.name(), format.doc()));
-    std::iter::once((AUTO, "detect it by the content of the file or the layout of the folder"))
-        .chain(named)
+    std::iter::once((
+        AUTO,
+        "detect the format from the content of the file or the layout of the folder",
+    ))
+    .chain(named)
 }
 
 impl ReadArgs {
@@ -118,7 +121,7 @@ pub struct ScoringArgs {
 /// Weights of the score combination that override the adapter's own.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct WeightArgs {
-    /// LM weight: overrides the tuned weight of the adapter's score
+    /// LM weight, the weight of the adapter's score; overrides the tuned one
     #[arg(long, value_parser = finite, allow_negative_numbers = true)]
     pub beta: Option<f64>,
     /// Word insertion reward: overrides the tuned one

@@ -25,10 +25,10 @@ const SEED: u64 = 1;
 
 #[derive(Args)]
 pub struct BenchArgs {
-    /// Shape of a base with random weights: all-MiniLM-L6-v2, BERT-base, or one for tests
+    /// Shape of a base with random weights: all-MiniLM-L6-v2, BERT-base, or a small one for tests
     #[arg(long, default_value_t = Shape::MiniLm, value_parser = words::<Shape>(&["minilm", "bert-base", "tiny"]), conflicts_with = "model")]
     shape: Shape,
-    /// A pretrained base in place of a random one: a directory or a Hugging Face hub id
+    /// A pretrained base instead of a random one: a directory or a Hugging Face hub id
     #[arg(long, value_name = "DIR|ID")]
     model: Option<String>,
     /// Branch, tag or commit on the hub [default: main]
@@ -50,7 +50,7 @@ pub struct BenchArgs {
     /// Duration of a measurement after warm-up; single operations take a tenth of it
     #[arg(long, value_name = "X", default_value_t = 3.0, value_parser = positive)]
     seconds: f64,
-    /// Train with gradient checkpointing, as `lorb train --recompute`. Recomputed operations are counted once
+    /// Train with gradient checkpointing, as with `lorb train --recompute`. Recomputed operations are counted once
     #[arg(long)]
     recompute: bool,
     /// Also time every operation separately

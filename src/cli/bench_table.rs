@@ -14,7 +14,8 @@ pub fn text(report: &BenchReport) -> String {
         text.push_str(&operations(kernels));
     }
     text.push_str(
-        "\ncounted: floating-point operations of products, and bytes of every tensor read or written once, per operation\n",
+        "\ncounted: floating-point operations of products, and bytes of every tensor read or written once, per \
+         operation; of prod, of copy: fraction of the device's product rate and copy bandwidth\n",
     );
     text
 }

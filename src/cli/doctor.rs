@@ -120,7 +120,7 @@ fn check(opened: &Selected) -> (String, Option<DeviceError>) {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "  {largest_error:.1e} of {allowed:.1e}  {operation}: {result} ({kernels}) {state}"
+            "  {largest_error:.1e} / {allowed:.1e}  {operation}: {result} ({kernels}) {state}"
         );
     }
     let first = wrong.first().and_then(|checked| checked.verdict().err());

@@ -95,7 +95,7 @@ impl Engine {
         Ok(ranked)
     }
 
-    /// Lists as tuning takes them; those without a reference are left out.
+    /// Lists in the form that tuning accepts; those without a reference are skipped.
     pub fn scored_lists(&mut self, lists: &[Utterance]) -> Result<Vec<ScoredList>, CliError> {
         let scored = self.rescorer.scored_lists(lists, self.options());
         let (lists, truncated) = scored.map_err(scoring_error)?;
@@ -131,8 +131,8 @@ impl Engine {
 fn truncated_note(count: u64) -> Option<String> {
     match count {
         0 => None,
-        1 => Some("1 hypothesis was cut at the base's position limit".to_owned()),
-        _ => Some(format!("{count} hypotheses were cut at the base's position limit")),
+        1 => Some("1 hypothesis was truncated at the base's position limit".to_owned()),
+        _ => Some(format!("{count} hypotheses were truncated at the base's position limit")),
     }
 }
 
@@ -161,7 +161,11 @@ mod tests {
     #[test]
     fn the_note_counts_in_singular_and_plural() {
         assert_eq!(truncated_note(0), None);
-        assert!(truncated_note(1).is_some_and(|note| note.starts_with("1 hypothesis was cut")));
-        assert!(truncated_note(2).is_some_and(|note| note.starts_with("2 hypotheses were cut")));
+        assert!(
+            truncated_note(1).is_some_and(|note| note.starts_with("1 hypothesis was truncated"))
+        );
+        assert!(
+            truncated_note(2).is_some_and(|note| note.starts_with("2 hypotheses were truncated"))
+        );
     }
 }

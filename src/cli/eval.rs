@@ -16,7 +16,7 @@ use super::{interrupt, output};
 
 #[derive(Args)]
 pub struct EvalArgs {
-    /// N-best lists with references; - is standard input
+    /// N-best lists with references; use - for standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Base of the adapter, as in the other commands
@@ -25,7 +25,7 @@ pub struct EvalArgs {
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME", requires = "model")]
     revision: Option<String>,
-    /// Adapter directory; without it, the report has only first pass and oracle
+    /// Adapter directory; without it, only the first pass and the oracle are reported
     #[arg(long, value_name = "DIR", requires = "model")]
     adapter: Option<PathBuf>,
     #[command(flatten)]

@@ -21,7 +21,7 @@ pub struct Reading {
     pub format: Option<&'static dyn NbestFormat>,
     /// Skip invalid lines and count them.
     pub skip_invalid: bool,
-    /// References in a file of their own.
+    /// References in a separate file.
     pub references: Option<PathBuf>,
 }
 
@@ -170,7 +170,7 @@ fn unreadable(error: NbestError, guess: Option<&'static dyn NbestFormat>) -> Cli
     }
     let skip = if error.is_line() { "; --skip-invalid skips such lines" } else { "" };
     let format = match guess {
-        Some(format) => format!("; read as {}, --format names another format", format.name()),
+        Some(format) => format!("; read as {}; select another format with --format", format.name()),
         None => String::new(),
     };
     CliError::Failed(format!("{error}{skip}{format}"))

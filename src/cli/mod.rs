@@ -94,7 +94,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Stops Mesa's device-selection layer from looking for a desktop session where there is none, because it
+/// Stops Mesa's device-selection layer from looking for a desktop session if there is none, because it
 /// would print errors. LoRB selects a device by its kind, so the layer has no effect.
 fn quieten_graphics() {
     if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {

@@ -15,10 +15,10 @@ use super::progress::Meter;
 
 #[derive(Args)]
 pub struct RescoreArgs {
-    /// N-best lists: JSON lines, plain or gzip, or an ESPnet directory; - is standard input
+    /// N-best lists: JSON lines, plain or gzip, or an ESPnet directory; use - for standard input
     #[arg(value_name = "INPUT", default_value = "-")]
     input: Vec<PathBuf>,
-    /// Output file; - is standard output. The file appears when it is complete
+    /// Output file, created only when it is complete; use - for standard output
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
     #[command(flatten)]

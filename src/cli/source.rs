@@ -33,7 +33,7 @@ pub enum TokenizerPath {
 pub struct NamedBase {
     /// The base.
     pub base: Base,
-    /// Hub id or path, as given.
+    /// Hub id or path, as the user wrote it.
     pub name: String,
 }
 

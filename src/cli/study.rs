@@ -26,7 +26,7 @@ pub struct StudyArgs {
     /// Configuration file; paths in it are relative to the file
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
-    /// Directory of results and report; an existing study is continued
+    /// Directory for results and report; an existing study is resumed
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
     /// List the cells and their state without running them

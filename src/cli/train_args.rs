@@ -42,7 +42,7 @@ pub struct DataArgs {
     /// Lists with references to train on
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub train: Vec<PathBuf>,
-    /// Lists with references that select the best checkpoint and tune beta
+    /// Lists with references, used to select the best checkpoint and to tune beta
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub dev: Vec<PathBuf>,
     /// Directory for the adapter: adapter_config.json and adapter_model.safetensors
@@ -53,7 +53,7 @@ pub struct DataArgs {
 #[derive(Args)]
 #[command(next_help_heading = "Method")]
 pub struct MethodArgs {
-    /// What is trained [default: lora]
+    /// Tuning method [default: lora]
     #[arg(long, value_parser = method_names(), conflicts_with = "init_adapter")]
     method: Option<String>,
     /// Choose rank and layers, prefix length or bottleneck width so that at most this fraction of the
@@ -180,7 +180,7 @@ impl MethodArgs {
     fn info(&self) -> &'static MethodInfo {
         let name = self.method.as_deref().unwrap_or("lora");
         let Some(info) = MethodInfo::find(name) else {
-            unreachable!("clap takes known names only")
+            unreachable!("clap accepts only known names")
         };
         info
     }

@@ -191,7 +191,7 @@ fn started(message: &Message) -> String {
     let counts = [
         (*skipped_no_reference, "utterances without a reference skipped"),
         (*skipped_equal_errors, "skipped because all hypotheses have the same number of errors"),
-        (*truncated, "hypotheses truncated at the base's maximum length"),
+        (*truncated, "hypotheses truncated at the base's position limit"),
         (*done, "steps already done"),
     ];
     for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {

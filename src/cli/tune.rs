@@ -18,7 +18,7 @@ use super::{interrupt, output};
 pub struct TuneArgs {
     #[command(flatten)]
     base: BaseArgs,
-    /// Adapter directory; the weights are stored in the adapter
+    /// Adapter directory; the tuned weights are stored in it
     #[arg(long, value_name = "DIR")]
     adapter: PathBuf,
     /// Lists with references to tune on
@@ -81,7 +81,7 @@ fn warn(input: &Utterances, engine: &Engine, without: u64, tuned: &Tuned) {
     }
     if tuned.errors >= tuned.errors_first {
         eprintln!(
-            "warning: no weight is better than the first pass; the stored weights keep the first-pass order"
+            "warning: no LM weight reduces the WER of the first pass; the stored weights keep the first-pass order"
         );
     }
     if tuned.at_edge {

@@ -11,7 +11,7 @@ use crate::model::{Layout, Method, ModelError, Target, base_parameters};
 /// The largest rank, prefix or bottleneck that is tried.
 const MOST: usize = 256;
 
-/// Whether a budget chooses a setting, so that it cannot be given beside one.
+/// Whether a budget chooses a setting, so that it cannot be set together with a budget.
 #[must_use]
 pub fn chosen_by_budget(setting: &Setting) -> bool {
     let sizes = METHODS.iter().filter_map(|info| info.size);
@@ -19,9 +19,9 @@ pub fn chosen_by_budget(setting: &Setting) -> bool {
 }
 
 impl MethodInfo {
-    /// The method of the size with the most parameters, score head included, that are at most `fraction` of the
-    /// base's. Of a low-rank method it chooses the rank and the layers to adapt, from query and value to all
-    /// six; of two choices with as many parameters it takes the one with more layers, and alpha is twice the
+    /// The largest size of the method whose parameters, score head included, are at most `fraction` of the
+    /// base's. For a low-rank method, it chooses the rank and the layers to adapt, from query and value to all
+    /// six; of two choices with the same number of parameters, it uses the one with more layers. Alpha is twice the
     /// rank. Other settings are taken from `settings`.
     ///
     /// # Errors

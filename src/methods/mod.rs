@@ -64,7 +64,7 @@ pub fn settings() -> Vec<&'static Setting> {
     all
 }
 
-/// What is known of a method before it has settings: its line in the registry.
+/// A method's entry in the registry: what does not depend on its settings.
 pub struct MethodInfo {
     /// Name in flags, files and tables.
     pub name: &'static str,
@@ -80,7 +80,7 @@ pub struct MethodInfo {
     pub low_rank: bool,
     /// Whether the inputs of adapted layers may be dropped in training.
     pub dropout: bool,
-    /// The method that this one is with the correlation term, for one that is named for that term.
+    /// For a method that is named for the correlation term: the method without it.
     pub correlates: Option<&'static str>,
     /// How its adapters are stored.
     pub files: &'static dyn FileFormat,
@@ -101,7 +101,7 @@ impl PartialEq for MethodInfo {
     }
 }
 
-/// Weight of the correlation term where a method is named for that term and no other weight is given.
+/// Default weight of the correlation term in methods that are named for it.
 pub const CORRELATION_WEIGHT: f32 = 0.05;
 
 impl MethodInfo {
@@ -132,7 +132,7 @@ impl MethodInfo {
     }
 }
 
-/// The settings of the low-rank terms, where a method has them.
+/// The settings of the low-rank terms, if the method has such terms.
 #[must_use]
 pub fn lora_config(method: &Method) -> Option<&LoraConfig> {
     let dora = || method.downcast::<Dora>().map(|dora| &dora.0);

@@ -97,7 +97,7 @@ impl Settings {
     /// A whole number.
     ///
     /// # Errors
-    /// [`ModelError::Setting`] when it is something else; so for the other types.
+    /// [`ModelError::Setting`] if it has another type. The same applies to the functions below.
     pub fn count(&self, setting: &Setting) -> Result<Option<usize>, ModelError> {
         self.get(setting, |value| value.as_u64().and_then(|n| usize::try_from(n).ok()))
     }

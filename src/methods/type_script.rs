@@ -1,4 +1,4 @@
-//! The registry for the npm package: `web/js/registry.ts`, which this test writes and holds to the registry.
+//! The registry for the npm package: `web/js/registry.ts`, which this test writes, and compares with the registry.
 
 use std::fmt::Write;
 

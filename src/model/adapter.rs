@@ -13,7 +13,7 @@ use crate::base::{BaseWeights, BertConfig, HostTensor};
 pub struct Adapter {
     /// The method and its settings.
     pub method: Method,
-    /// Where each value belongs.
+    /// The position of each value.
     pub layout: Layout,
     /// The values, flat, in the layout's order, `[P]`.
     pub parameters: Vec<f32>,
@@ -22,7 +22,7 @@ pub struct Adapter {
 impl Adapter {
     /// An initial adapter, which does not change the base, with a random score head.
     ///
-    /// Each slot starts as its [`Initial`] says. The same seed gives the same bits on every platform.
+    /// The [`Initial`] of each slot defines its values. The same seed gives the same bits on every platform.
     ///
     /// # Errors
     /// [`ModelError::Lora`] or [`ModelError::Method`] if a setting does not fit the base, [`ModelError::StartsAtBase`]
@@ -111,7 +111,7 @@ impl Adapter {
         Ok(Self { method, layout, parameters })
     }
 
-    /// What is kept of a trained adapter; see [`TuningMethod::finish`](super::TuningMethod::finish).
+    /// The adapter to save after training; see [`TuningMethod::finish`](super::TuningMethod::finish).
     #[must_use]
     pub fn finished(self) -> Self {
         self.method.finish(&self).unwrap_or(self)

@@ -1,4 +1,4 @@
-//! One walk over the base with a tuning method: which parameters there are, in which order, and what reads them.
+//! Applies a tuning method to a base: determines its parameters, their order, and the modules that read them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use crate::base::BertConfig;
 /// Standard deviation of the score head's initial weights, BERT's `initializer_range`.
 pub const HEAD_DEVIATION: f64 = 0.02;
 
-/// What is trained in a linear layer, or in several that run as one product.
+/// The trainable tensors of a linear layer, or of several that run as one product.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LinearTensors {
-    /// In place of the base's, `[out * in]`.
+    /// Replaces the base's weight, `[out * in]`.
     pub weight: Option<TensorId>,
-    /// In place of the base's, `[out]`.
+    /// Replaces the base's bias, `[out]`.
     pub bias: Option<TensorId>,
     /// What the method does there.
     pub hook: Option<Arc<dyn LinearHook>>,
 }
 
-/// What is trained of a layer norm in place of the base's, `[H]` each.
+/// Trainable tensors that replace those of a layer norm, `[H]` each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NormTensors {
     pub gamma: Option<TensorId>,
     pub beta: Option<TensorId>,
 }
 
-/// What is trained in an encoder layer.
+/// The trainable tensors of an encoder layer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LayerTensors {
     /// What the method does in the attention.
@@ -58,7 +58,7 @@ impl LayerTensors {
     }
 }
 
-/// What is trained of the embeddings: the three tables, flat, and their layer norm.
+/// The trainable tensors of the embeddings: the three tables, flat, and their layer norm.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EmbeddingTensors {
     pub words: Option<TensorId>,

@@ -64,7 +64,7 @@ struct Layer {
 struct Embeddings {
     words: Tensor<2>,
     positions: Tensor<2>,
-    /// Of which row 0 is used.
+    /// Only row 0 is used.
     types: Tensor<2>,
     norm: LayerNorm,
     /// Row of `positions` that the first token takes.
@@ -338,7 +338,7 @@ impl Stages<'_> {
     }
 }
 
-/// What a layer needs beside its input.
+/// What a layer needs in addition to its input.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The trainable tensors.
@@ -414,7 +414,7 @@ impl Layer {
 }
 
 impl Linear {
-    /// With what is trained of the layer, or does something in it.
+    /// With the trainable tensors and the hook of the layer.
     fn forward(
         &self,
         x: Activations,
@@ -430,7 +430,7 @@ impl Linear {
         }
     }
 
-    /// The layer with its trained weight or bias; `None` where neither is trained.
+    /// The layer with its trained weight or bias; `None` if neither is trained.
     fn trained(&self, own: &LinearTensors, tensors: &TrainableTensors) -> Option<Self> {
         if own.weight.is_none() && own.bias.is_none() {
             return None;

@@ -64,7 +64,7 @@ pub enum ModelError {
         total: usize,
     },
     /// A method that trains base tensors was started without them.
-    #[error("{method} starts at the base's own values: start it with `Adapter::init_on`")]
+    #[error("{method} starts from the base's values; create the adapter with `Adapter::init_on`")]
     StartsAtBase {
         /// The method.
         method: &'static str,
@@ -91,7 +91,7 @@ pub enum ModelError {
         /// `NaN`, `inf` or `-inf`.
         value: f32,
     },
-    /// Pseudo-log-likelihood was asked of a base that was loaded without its masked-language-model head.
+    /// Pseudo-log-likelihood was requested from a base that was loaded without its masked-language-model head.
     #[error("the base was loaded without its masked-language-model head")]
     NoMaskedHead,
     /// One text of the lists being scored is at fault.
@@ -107,7 +107,7 @@ pub enum ModelError {
     },
 }
 
-/// Names of target modules beside BERT's, for messages.
+/// Names of target modules other than BERT's, for messages.
 fn other_names() -> String {
     let others = ARCHITECTURES.iter().filter(|known| ***known != BERT);
     others

@@ -55,7 +55,7 @@ impl fmt::Display for DeviceFault {
 impl std::error::Error for DeviceFault {}
 
 impl DeviceFault {
-    /// What may help, the best first.
+    /// Remedies, the most promising first.
     #[must_use]
     pub fn remedies(&self) -> &'static [Remedy] {
         use Remedy::{GradientCheckpointing, LowerPrecision, Retry, SmallerBatches, UseCpu};

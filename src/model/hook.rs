@@ -43,15 +43,15 @@ pub trait AttentionHook: fmt::Debug + Send + Sync {
     fn attention_cls(&self, q: Tensor<2>, kv: Tensor<2>, context: &Context<'_>) -> Tensor<2>;
 }
 
-/// What a method does after every step of the optimiser. It may keep tensors `[P]` of its own between steps;
+/// What a method does after every step of the optimiser. It may keep separate tensors `[P]` between steps;
 /// checkpoints store them.
 pub trait StepHook: fmt::Debug + Send + Sync {
-    /// The tensors that it keeps, end to end, as a run of `parameters` parameters begins.
+    /// The initial tensors that it keeps, concatenated, for a run with `parameters` parameters.
     fn initial_state(&self, _parameters: usize) -> Vec<f32> {
         Vec::new()
     }
 
-    /// Changes what a step has led to. `step` counts from 1.
+    /// Changes the result of a step. `step` counts from 1.
     fn after_step<'a>(
         &'a self,
         step: usize,
@@ -70,7 +70,7 @@ pub trait StepHook: fmt::Debug + Send + Sync {
     }
 }
 
-/// What a step of the optimiser has led to.
+/// The result of a step of the optimiser.
 #[derive(Clone, Debug)]
 pub struct StepUpdate {
     /// The new parameters, `[P]`.

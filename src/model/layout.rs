@@ -1,4 +1,4 @@
-//! Where every trainable parameter is: one flat vector holds all of them, the score head included.
+//! The position of every trainable parameter in one flat vector, which includes the score head.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ pub fn base_parameters(base: &BertConfig) -> usize {
     expected_tensors(base).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
 }
 
-/// What a slot holds, by the name of the tensor. Methods name their own kinds.
+/// The content of a slot, by the name of the tensor. Methods name their own kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotKind(pub &'static str);
 
@@ -32,24 +32,24 @@ impl SlotKind {
     pub const HEAD_BIAS: Self = Self("head_bias");
 }
 
-/// Where the values of a slot start.
+/// The initial values of a slot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Initial {
-    /// At 0.
+    /// Zeros.
     Zeros,
     /// Normal with mean 0 and this standard deviation.
     Normal(f64),
     /// `U(-1/sqrt(in), 1/sqrt(in))` by the slot's second dimension: the Kaiming uniform distribution with
     /// `a = sqrt(5)` that PEFT uses for A.
     Kaiming,
-    /// At the base's tensor of that module and name.
+    /// The base's tensor of that module and name.
     BaseTensor,
-    /// At the norms of the rows of the module's weight in the base.
+    /// The norms of the rows of the module's weight in the base.
     BaseRowNorms,
 }
 
 impl Initial {
-    /// Whether it takes values of the base.
+    /// Whether it uses values of the base.
     pub(super) fn is_of_base(self) -> bool {
         matches!(self, Self::BaseTensor | Self::BaseRowNorms)
     }
@@ -66,7 +66,7 @@ pub struct Slot {
     pub offset: usize,
     /// Shape, row-major.
     pub shape: Vec<usize>,
-    /// Where its values start.
+    /// Its initial values.
     pub initial: Initial,
 }
 
@@ -84,7 +84,7 @@ impl Slot {
     }
 }
 
-/// Which trainable tensor: a part of the flat parameters that the forward pass reads as a whole.
+/// Identifies a trainable tensor: a part of the flat parameters that the forward pass reads as a whole.
 #[derive(Clone, Copy, Debug)]
 pub struct TensorId(pub(super) usize);
 
@@ -153,10 +153,10 @@ impl<'a> Slots<'a> {
 /// what a method adds to the attention, then query, key and value as one group, the attention output, the
 /// intermediate and the output layer. A group has its weights, then its biases, then what a method adds. Each
 /// output layer is followed by its layer norm. The last layer computes its query for `[CLS]` only, so the
-/// query is a group of its own there, before key and value.
+/// query is a separate group there, before key and value.
 ///
-/// LoRA's slots of a group are every A, then every B, then what a variant adds. So what runs as one product has
-/// contiguous factors: A `[n r, in]`, then B `[n out, r]`.
+/// LoRA's slots of a group are every A, then every B, then what a variant adds. Layers that run as one product
+/// therefore have contiguous factors: A `[n r, in]`, then B `[n out, r]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
     architecture: &'static Architecture,

@@ -1,4 +1,4 @@
-//! What the model and the trainer ask of a tuning method. The methods are in [`crate::methods`].
+//! The interface between a tuning method, the model and the trainer. The methods are in [`crate::methods`].
 
 use std::any::Any;
 use std::fmt;
@@ -29,7 +29,7 @@ pub trait TuningMethod: Any + fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// The same for people: names and values, with the module names of an architecture.
+    /// The same for display: names and values, with the module names of an architecture.
     fn describe(&self, _architecture: &Architecture) -> Vec<(&'static str, String)> {
         self.settings().into_iter().map(|(name, value)| (name, value.to_string())).collect()
     }
@@ -85,12 +85,12 @@ pub trait TuningMethod: Any + fmt::Debug + Send + Sync {
         None
     }
 
-    /// What is kept of a trained adapter of this method, where that is another one.
+    /// The adapter to save after training, if it differs from the trained one.
     fn finish(&self, _adapter: &Adapter) -> Option<Adapter> {
         None
     }
 
-    /// The method of what [`finish`](Self::finish) keeps, where that is another one.
+    /// The method of the adapter that [`finish`](Self::finish) returns, if it is another one.
     fn finished_method(&self) -> Option<Method> {
         None
     }
@@ -134,7 +134,7 @@ impl LinearSite<'_> {
         target.module(self.base.architecture, self.layer)
     }
 
-    /// Name of the module of a bottleneck behind this layer; `None` if it is not an output layer.
+    /// Name of the module of a bottleneck after this layer; `None` if it is not an output layer.
     #[must_use]
     pub fn bottleneck(&self) -> Option<String> {
         let architecture = self.base.architecture;
@@ -152,7 +152,7 @@ impl LinearSite<'_> {
 pub struct Method(Arc<dyn TuningMethod>);
 
 impl Method {
-    /// The settings as the method's own type, where it is that method.
+    /// The settings as type `M`, if the method has that type.
     #[must_use]
     pub fn downcast<M: TuningMethod>(&self) -> Option<&M> {
         let method: &dyn Any = &*self.0;

@@ -1,7 +1,7 @@
 //! The rescoring model: a frozen encoder with low-rank terms, and a score head on `[CLS]`.
 //!
 //! - `batch`: packed token sequences, without padding;
-//! - `method`, `hook`: what a tuning method tells the model, and where it acts;
+//! - `method`, `hook`: the interface of a tuning method, and where it acts;
 //! - `target`: the linear layers of an encoder layer;
 //! - `layout`, `attach`: where each trainable parameter is, by one walk over the base;
 //! - `adapter`: an adapter on the host;

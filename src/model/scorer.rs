@@ -185,7 +185,7 @@ fn in_text(list: usize, hypothesis: usize, error: ModelError) -> ModelError {
     ModelError::Text { list, hypothesis, error: Box::new(error) }
 }
 
-/// An error of a sequence as one of the first text that it stands for.
+/// Converts an error of a sequence to an error of the first text with that sequence.
 fn first_of(places: &[Vec<usize>], sequence: usize, error: ModelError) -> ModelError {
     let found = places.iter().enumerate().find_map(|(list, row)| {
         let hypothesis = row.iter().position(|&place| place == sequence)?;

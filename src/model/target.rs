@@ -80,8 +80,8 @@ impl Target {
     /// The targets that one entry of `target_modules` matches.
     ///
     /// As in PEFT, an entry matches every module whose path ends in it after a dot: `output.dense` matches both output
-    /// layers, `dense` these and the intermediate one. `all-linear` matches all six. BERT's names serve for every base;
-    /// those of another architecture, such as `q_lin`, stand for the same layers.
+    /// layers, `dense` these and the intermediate one. `all-linear` matches all six. BERT's names work for every base;
+    /// those of another architecture, such as `q_lin`, select the same layers.
     ///
     /// # Errors
     /// [`ModelError::UnknownTarget`] if it matches none.

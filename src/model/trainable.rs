@@ -30,7 +30,7 @@ pub struct TrainableTensors {
     pub(super) dropout: f32,
     /// Virtual tokens before every text, P.
     pub(super) virtual_tokens: usize,
-    /// The lowest layer with a trainable tensor; `None` where there is none above the embeddings.
+    /// The lowest layer with a trainable tensor; `None` if there is none above the embeddings.
     lowest: Option<usize>,
     len: usize,
 }
@@ -106,8 +106,8 @@ impl TrainableTensors {
         &self.views[id.0].tensor
     }
 
-    /// The mean of what [`LinearHook::penalties`](super::LinearHook::penalties) gives over all linear
-    /// layers, `[1]`; `None` where there is nothing.
+    /// The mean of what [`LinearHook::penalties`](super::LinearHook::penalties) returns for all linear
+    /// layers, `[1]`; `None` if there are none.
     #[must_use]
     pub fn mean_penalty(&self) -> Option<Tensor<1>> {
         let hooks = self.layers.iter().flat_map(LayerTensors::hooks);

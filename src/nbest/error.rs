@@ -1,4 +1,4 @@
-//! What can be wrong with N-best input, and how to fix it.
+//! Errors in N-best input, with hints on how to fix them.
 
 use std::fmt;
 use std::io;
@@ -20,7 +20,7 @@ pub enum NbestError {
         /// The problem.
         problem: Problem,
     },
-    /// The stream failed: cut short, damaged or unreadable. Reading ends.
+    /// The stream failed: truncated, damaged or unreadable. Reading ends.
     #[error(
         "{name}: {} after line {line}: {error}{}",
         stream_failure(error),
@@ -53,7 +53,7 @@ pub enum NbestError {
 }
 
 impl NbestError {
-    /// Whether only one line was bad, so that a caller can skip it and read on.
+    /// Whether only one line was bad, so that a caller can skip it and continue.
     #[must_use]
     pub fn is_line(&self) -> bool {
         matches!(self, Self::Line { .. })
@@ -183,7 +183,7 @@ pub enum Problem {
         /// The rank, from 1.
         rank: usize,
     },
-    /// A folder in which no known format recognises its files.
+    /// A folder of no known format.
     #[error("no N-best lists found; expected a file, or a folder with {expected}")]
     NoLists {
         /// A path of each format of several files.

@@ -1,6 +1,6 @@
 //! Where lists come from: one stream, or a folder of named files.
 //!
-//! Readers never see paths. The command line gives them directories, the wasm module files that the
+//! Readers do not use paths. The command line passes them directories, the wasm module files that the
 //! page has read.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,8 +29,8 @@ impl Stream {
         Self { name: name.into(), reader: Box::new(reader) }
     }
 
-    /// The first bytes, decompressed. They are put back, so that a reader starts at the beginning. A
-    /// read that fails gives the bytes before the failure; the reader meets the failure again.
+    /// The first bytes, decompressed. A reader still starts at the beginning. If
+    /// reading fails, returns the bytes before the failure; the reader then gets the same failure.
     pub(super) fn peek(&mut self) -> Vec<u8> {
         let mut raw = Vec::new();
         let read = (&mut self.reader).take(SNIFF_BYTES).read_to_end(&mut raw);
@@ -73,7 +73,7 @@ pub trait Folder {
     /// The name that error messages use for a path.
     fn name(&self, path: &str) -> String;
 
-    /// What a folder holds, in any order.
+    /// The contents of a folder, in any order.
     ///
     /// # Errors
     /// The folder does not exist or cannot be read.

@@ -1,4 +1,4 @@
-//! JSON text to a value, refusing what a lenient parser passes over: a key that occurs twice.
+//! Parses JSON text, and rejects a key that occurs twice, which lenient parsers accept.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 use super::{Hypothesis, Utterance};
 
 /// Writes one utterance as one line: known keys first (`id`, `ref`, `nbest`; `text`, `score`, `am`,
-/// `lm`, `total`), those that are absent left out, then the unknown keys in their order. Numbers are
+/// `lm`, `total`), without absent ones, then the unknown keys in their order. Numbers are
 /// written so that they read back to the same bits.
 ///
 /// # Errors

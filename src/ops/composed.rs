@@ -2,8 +2,8 @@
 //!
 //! Every operation has such a composition, in `composed.rs` of its folder, for any backend. It favours
 //! clarity over speed: packed sequences are padded, weights are multiplied in small pieces. It runs if no
-//! kernel can (see [`wgsl::kernel_or_composed`](super::wgsl::kernel_or_composed)) and where a kernel would gain
-//! nothing, `lorb bench` compares the kernels with it, and the tests compare the CPU path with it. Its
+//! kernel can (see [`wgsl::kernel_or_composed`](super::wgsl::kernel_or_composed)) or if a kernel would not be
+//! faster. `lorb bench` compares the kernels with it, and the tests compare the CPU path with it. Its
 //! backward functions are an independent derivation, checked by finite differences.
 
 use burn::backend::tensor::{FloatTensor, IntTensor};

@@ -1,6 +1,6 @@
 //! The operations of the model, and their implementations.
 //!
-//! One folder holds a family of operations:
+//! A folder contains a family of operations:
 //!
 //! - `mod.rs`: arguments and results, two traits, and the functions on [`Tensor`](burn::tensor::Tensor) that the
 //!   model calls. One trait extends the backends that a model runs on, `Cube` (burn's GPU backend), `Flex` (its

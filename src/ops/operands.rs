@@ -15,7 +15,7 @@ pub(in crate::ops) trait Tensors<B: Backend>: Sized {
     /// Converts every tensor.
     fn map<C: Backend>(self, convert: &impl Fn(FloatTensor<B>) -> FloatTensor<C>) -> Self::On<C>;
 
-    /// Whether `test` holds for every tensor.
+    /// Whether `test` is true for every tensor.
     fn all(&self, test: &impl Fn(&FloatTensor<B>) -> bool) -> bool;
 }
 

@@ -1,17 +1,17 @@
-//! What a pass really computes: the operations it runs, with their counted costs.
+//! Records the operations that a pass runs, with their counted costs.
 //!
 //! While a [`Recording`] is open, every operation of the model, of its backward pass and of the optimiser is
-//! noted, on every device: the functions that the model calls and the backward steps go through [`run`]. An
+//! recorded, on every device: the functions that the model calls and the backward steps go through [`run`]. An
 //! operation's cost is computed from its arguments by the `cost.rs` of its folder.
 //!
 //! **Floating-point operations** are those of products, two for each multiplication with its addition: linear
 //! layers, low-rank terms, the products of attention, the score head. A backward step counts the products of its
-//! gradients. What a kernel computes again to save memory is not counted. Sums, exponentials and normalisations
+//! gradients. Recomputation within a kernel, to save memory, is not counted. Sums, exponentials and normalisations
 //! are not counted either.
 //!
 //! **Bytes** are those of every tensor that an operation reads or writes, once: activations, weights, and what is
 //! saved for the backward pass. All are f32 except the weights of linear layers, which may be f16, or int8 with
-//! an f32 scale for each output. Neither repeated reads nor what a cache still holds are counted.
+//! an f32 scale for each output. Repeated reads are not counted again, and caches are ignored.
 //!
 //! With T tokens, S sequences of lengths n, width H, a product `[R, K]` to `[R, O]`, and `b` adapted blocks of
 //! `w` columns at rank r:
@@ -65,7 +65,7 @@ use super::{Activations, Kernels};
 /// Bytes of an f32.
 const ELEMENT: u64 = 4;
 
-/// Whether anything can be recorded: a wasm module has no benchmark, and is to stay small.
+/// Whether anything can be recorded. Not in the wasm module, which has no benchmark and must be small.
 const AVAILABLE: bool = !cfg!(target_family = "wasm");
 
 /// Counted work.
@@ -73,7 +73,7 @@ const AVAILABLE: bool = !cfg!(target_family = "wasm");
 pub struct Cost {
     /// Floating-point operations.
     pub flops: u64,
-    /// Bytes that have to be moved at least.
+    /// Minimum number of bytes that must be moved.
     pub bytes: u64,
 }
 
@@ -114,9 +114,9 @@ pub struct Operation {
     pub kind: &'static str,
     /// Its sizes, and what it saves.
     pub sizes: String,
-    /// What it costs.
+    /// Its cost.
     pub cost: Cost,
-    /// Whether it can also be composed of burn's own operations where LoRB's kernels run.
+    /// Whether a device that runs LoRB's kernels can also compose it of burn's own operations.
     pub composable: bool,
 }
 
@@ -125,7 +125,7 @@ impl Operation {
         Self { kind, sizes, cost, composable: true }
     }
 
-    /// The same as an operation that has one implementation on a GPU.
+    /// Marks an operation that has only one implementation on a GPU.
     pub(in crate::ops) fn not_composable(self) -> Self {
         Self { composable: false, ..self }
     }
@@ -147,7 +147,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// A tensor whose value is there when an operation is done, to wait for it.
+/// A tensor that is available once an operation has finished; reading it waits for the operation.
 pub(crate) trait Sample {
     /// The tensor, as a matrix.
     fn sample(self) -> Tensor<2>;
@@ -193,7 +193,7 @@ impl Sample for Activations {
 pub(crate) trait Recorded: Backend<FloatTensorPrimitive: Sample> {}
 impl<B: Backend<FloatTensorPrimitive: Sample>> Recorded for B {}
 
-/// An operation that was run, and how often.
+/// A recorded operation, and its number of runs.
 pub struct Ran {
     /// Which, at which sizes.
     pub operation: Operation,
@@ -203,8 +203,8 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Runs the operation again on the tensors that it was first run on. Returns a tensor that is there when it is
-    /// done; `None` where the recording did not keep the tensors.
+    /// Runs the operation again on the tensors that it was first run on. Returns a tensor that is available when it
+    /// has finished; `None` if the recording did not keep the tensors.
     #[must_use]
     pub fn again(&self) -> Option<Tensor<2>> {
         self.again.as_ref().map(|again| again())
@@ -214,7 +214,7 @@ impl Ran {
 #[derive(Default)]
 struct State {
     ran: Vec<Ran>,
-    /// Operations noted so far.
+    /// Operations recorded so far.
     noted: usize,
     keep: bool,
     /// Within [`repeated`].
@@ -237,19 +237,19 @@ thread_local! {
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
 
-/// Notes what this thread runs, until it is dropped.
+/// Records the operations of this thread until it is dropped.
 pub struct Recording(());
 
 impl Recording {
-    /// Begins. With `keep`, the tensors that an operation of each size is first run on are kept, so that it can be
-    /// run again; that takes as much memory as they do.
+    /// Starts recording. With `keep`, it keeps the tensors of the first run of each operation and size, so that
+    /// it can be run again; they stay in memory.
     #[must_use]
     pub fn begin(keep: bool) -> Self {
         STATE.set(Some(State { keep, ..State::default() }));
         Self(())
     }
 
-    /// What was run, each operation of one size once, in the order of their first runs.
+    /// The recorded operations, each size once, in the order of their first runs.
     #[must_use]
     pub fn end(self) -> Vec<Ran> {
         STATE.take().map_or_else(Vec::new, |state| state.ran)
@@ -262,7 +262,7 @@ impl Drop for Recording {
     }
 }
 
-/// Does `work`, which will be done again and is counted then: gradient checkpointing.
+/// Runs `work` without counting it, because gradient checkpointing runs it again and counts it then.
 pub fn repeated<T>(work: impl FnOnce() -> T) -> T {
     struct Resume(bool);
     impl Drop for Resume {
@@ -281,15 +281,15 @@ fn pause(paused: bool) -> bool {
     })
 }
 
-/// Operations noted so far and whether tensors are kept, where something is recording.
+/// Operations recorded so far and whether tensors are kept, if a recording is open.
 fn recording() -> Option<(usize, bool)> {
     STATE.with_borrow(|state| {
         state.as_ref().filter(|state| !state.paused).map(|state| (state.noted, state.keep))
     })
 }
 
-/// Runs an operation, and notes it where something is recording. Where it consists of others that are noted, such
-/// as the forward pass that a tracked tensor selects, only they are.
+/// Runs an operation, and records it if a recording is open. If it consists of other recorded operations, such
+/// as the forward pass that a tracked tensor selects, only those are recorded.
 pub(in crate::ops) fn run<A: Clone + 'static, R: Sample>(
     arguments: A,
     describe: impl FnOnce(&A) -> Operation,
@@ -319,7 +319,7 @@ fn note(operation: Operation, again: Option<Box<dyn Fn() -> Tensor<2>>>) {
     });
 }
 
-/// Notes that a gradient is registered for a tensor: the second one is added to the first.
+/// Records that a gradient is registered for a tensor: a second one is added to the first.
 pub(in crate::ops) fn gradient<B: Kernels>(of: NodeId, gradient: &FloatTensor<B>) {
     if !AVAILABLE {
         return;

@@ -42,7 +42,7 @@ pub trait FileFormat: Sync {
     /// `adapter_config.json`: for PEFT's methods, the keys in PEFT's (alphabetical) order.
     ///
     /// # Errors
-    /// [`AdapterError::Unwritable`] for a setting that JSON cannot hold.
+    /// [`AdapterError::Unwritable`] for a setting that JSON cannot represent.
     fn config(&self, adapter: &Adapter, base_name: Option<&str>) -> Result<Value, AdapterError>;
 
     /// The tensors of `adapter_model.safetensors`, in any order.

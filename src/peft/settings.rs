@@ -1,4 +1,5 @@
-//! Readers of the keys of `adapter_config.json`. Each takes its key out, so that what is left at the end was not read.
+//! Readers of the keys of `adapter_config.json`. Each removes its key, so that the remaining keys
+//! are those that were not read.
 
 use serde_json::{Map, Value};
 
@@ -19,7 +20,7 @@ const HARMLESS: [&str; 11] = [
     "task_type",
 ];
 
-/// Checks that what is left is harmless or unset: an unknown setting may change scores.
+/// Checks that the remaining keys are harmless or unset: an unknown setting may change scores.
 ///
 /// # Errors
 /// [`AdapterError::Setting`] names the first key that is neither.
@@ -90,7 +91,7 @@ pub fn whole(map: &mut Map<String, Value>, key: &str) -> Result<Option<usize>, A
 /// A finite number; `None` when unset.
 ///
 /// # Errors
-/// [`AdapterError::Setting`] when it is something else; so for the other types.
+/// [`AdapterError::Setting`] if it has another type.
 pub fn number(map: &mut Map<String, Value>, key: &str) -> Result<Option<f32>, AdapterError> {
     match map.shift_remove(key) {
         None | Some(Value::Null) => Ok(None),

@@ -28,7 +28,7 @@ pub struct StudyConfig {
     /// Domains that are only tested on.
     #[serde(default)]
     pub non_target: Vec<Domain>,
-    /// Format of the lists, by the names of [`FORMATS`]; left out, it is detected.
+    /// Format of the lists, by the names of [`FORMATS`]; detected if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Settings of every run, with the names of [`TrainConfig`].
@@ -40,10 +40,10 @@ pub struct StudyConfig {
     /// Dropout rate on the inputs of the LoRA layers; not used for DoRA.
     #[serde(default)]
     pub dropout: f32,
-    /// Virtual tokens of a prefix: another place for this setting of `settings`.
+    /// Virtual tokens of a prefix; the same as `prefix_length` in `settings`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_length: Option<usize>,
-    /// Width of residual adapters: another place for this setting of `settings`.
+    /// Width of residual adapters; the same as `adapter_width` in `settings`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter_width: Option<usize>,
     /// Settings of methods, by the names of their flags with underscores. Ranks and targets are in the grids.
@@ -325,7 +325,7 @@ impl StudyConfig {
         training::merged(&self.training)
     }
 
-    /// What is set of a method.
+    /// The settings that the configuration sets for a method.
     #[must_use]
     pub fn method_settings(&self, info: &MethodInfo) -> Settings {
         let mut settings = Settings::new();
@@ -342,7 +342,7 @@ impl StudyConfig {
         settings
     }
 
-    /// The settings of a method by name, defaults included, but those of low-rank methods, which are axes of
+    /// The settings of a method by name, defaults included, except those of low-rank methods, which are axes of
     /// the grids or apply to all methods.
     ///
     /// # Errors

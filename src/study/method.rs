@@ -13,7 +13,7 @@ pub struct StudyMethod {
     pub trained: bool,
     /// Whether it has a rank, and targets: the linear layers that are adapted.
     pub low_rank: bool,
-    /// The method that this one is with the correlation term, for one that is named for that term.
+    /// For a method that is named for the correlation term: the method without it.
     pub correlates: Option<&'static str>,
 }
 
@@ -45,7 +45,7 @@ pub fn method(name: &str) -> Option<StudyMethod> {
     methods().find(|method| method.name == name)
 }
 
-/// The name of a method with or without the correlation term, where it has a name for that.
+/// The name of a method with or without the correlation term, if there is one.
 pub(super) fn with_correlation(name: &str, correlation: bool) -> &str {
     let found = match method(name).and_then(|method| method.correlates) {
         Some(without) => (!correlation).then_some(without),

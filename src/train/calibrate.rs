@@ -1,10 +1,10 @@
 //! The first-pass scale of training.
 //!
-//! The unit of recognisers' scores differs: a hybrid system's total is many times a log-probability. A softmax
-//! over such a list puts all probability on one hypothesis, and the expected error then has no gradient.
-//! Training therefore multiplies first-pass scores by the factor that calibrates the first pass best, which
-//! maximises the likelihood of the hypotheses with the fewest errors (temperature scaling; Guo et al., arXiv
-//! 1706.04599).
+//! The scale of first-pass scores differs between recognisers: a hybrid system's total is many times a
+//! log-probability. A softmax over such a list puts all probability on one hypothesis, and the expected error then
+//! has no gradient. Training therefore multiplies first-pass scores by the factor that calibrates the first pass
+//! best, which maximises the likelihood of the hypotheses with the fewest errors (temperature scaling; Guo et al.,
+//! arXiv 1706.04599).
 
 use super::data::TrainList;
 

@@ -75,7 +75,7 @@ pub enum Message {
         wer: f64,
         /// WER of the first pass.
         wer_first: f64,
-        /// WER of the best choice from each list.
+        /// WER of the oracle.
         wer_oracle: f64,
         /// The tuned beta.
         beta: f64,

@@ -72,11 +72,11 @@ impl Pass<'_> {
     /// gradient    = d (ranking + cor_weight * correlation) / d parameters
     /// ```
     ///
-    /// with the method's [`penalty`](crate::model::TuningMethod::penalty), weighted likewise, added to what is
-    /// differentiated.
+    /// with the method's [`penalty`](crate::model::TuningMethod::penalty), with the same weighting, added to the
+    /// sum that is differentiated.
     ///
-    /// So the sum over the batches of a step is the mean over its lists. There is one correlation for each
-    /// batch: over the texts of several batches, one pass cannot compute it.
+    /// So the sum over the batches of a step is the mean over its lists. Each batch has a separate
+    /// correlation term, because one pass cannot compute it over the texts of several batches.
     ///
     /// `parameters [P]` are on the encoder's device; `dropout` is the dropout seed of the batch.
     #[must_use]
@@ -102,7 +102,7 @@ impl Pass<'_> {
         let loss = |out: Forward| self.loss(out, &targets, of, share);
         let trainable = TrainableTensors::untracked(self.base, self.method, parameters);
         let stages = self.encoder.stages(&batch, dropout);
-        // The penalty is the step's, and this batch has its share of it.
+        // The penalty belongs to the step; each batch adds its fraction.
         let more = |trainable: &TrainableTensors| {
             let (term, weight) = self.method.penalty(trainable)?;
             Some(term.mul_scalar(weight * share).backward())

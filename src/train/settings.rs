@@ -96,7 +96,7 @@ impl Setting {
         }
     }
 
-    /// Sets the value that a text stands for. Ranges are checked by [`TrainConfig::validate`].
+    /// Parses a text and sets the value. Ranges are checked by [`TrainConfig::validate`].
     ///
     /// # Errors
     /// What is expected, if the text has another type.

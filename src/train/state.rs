@@ -16,7 +16,7 @@ pub(super) struct State {
     pub moments: Moments,
     /// What the method keeps between steps, `[P]` each.
     pub method_state: Vec<Tensor<1>>,
-    /// Parameters of the best evaluation, on the host, so that they survive the device.
+    /// Parameters of the best evaluation, on the host, so that they are not lost with the device.
     pub best: Option<Vec<f32>>,
     /// Accumulated contributions of an unfinished step.
     pub group: Option<Parts>,
@@ -32,7 +32,7 @@ pub(super) struct Snapshot {
     /// The moments of AdamW.
     pub first: Vec<f32>,
     pub second: Vec<f32>,
-    /// What the method keeps between steps, end to end, n `[P]`.
+    /// The tensors that the method keeps between steps, concatenated, n `[P]`.
     pub method_state: Vec<f32>,
     pub best: Option<Vec<f32>>,
     pub group: Option<HostParts>,
@@ -67,8 +67,8 @@ impl State {
         Ok(next)
     }
 
-    /// The snapshot between two steps, from parameters, moments and method state as they have been read, end
-    /// to end.
+    /// The snapshot between two steps, from parameters, moments and method state concatenated as they were
+    /// read.
     pub fn snapshot_of(&self, values: &mut impl Iterator<Item = f32>) -> Snapshot {
         let [size] = self.parameters.dims();
         let mut next = |times: usize| values.by_ref().take(times * size).collect();
@@ -86,7 +86,7 @@ impl State {
 }
 
 impl Snapshot {
-    /// The beginning of a run.
+    /// The initial state of a run.
     pub fn start(parameters: Vec<f32>, method_state: Vec<f32>) -> Self {
         let zeros = vec![0.0; parameters.len()];
         Self {

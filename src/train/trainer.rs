@@ -479,8 +479,8 @@ impl Trainer {
         let usable = self.data.lists.len();
         if self.config.objective == Objective::Mwed && counts.without_scores > 0 {
             let text = format!(
-                "{} of {usable} training lists have no first-pass scores: MWED then takes its temperature from the model's \
-                 scores, whose sign is arbitrary; use mwer or listwise for such lists",
+                "{} of {usable} training lists have no first-pass scores: MWED then computes its temperature from the \
+                 model's scores, whose sign is arbitrary; use mwer or listwise for such lists",
                 counts.without_scores
             );
             warn(WarningKind::MwedWithoutScores, text);

@@ -32,7 +32,7 @@ test('the page draws as many frames while the package computes as while any othe
       return { rate: frames.length / seconds, blocked };
     };
 
-    // What this browser does on this machine beside a worker that only keeps a core busy.
+    // The frame rate of this browser on this machine next to a worker that only keeps a core busy.
     const spinning = new Worker(URL.createObjectURL(new Blob(['for (;;);'])));
     const other = await watch(2000, () => new Promise((done) => setTimeout(done, 100)));
     spinning.terminate();
@@ -47,9 +47,9 @@ test('the page draws as many frames while the package computes as while any othe
   }, lists('minilm'));
   t.diagnostic(JSON.stringify({ other, ...ours }));
   for (const [what, { rate, blocked }] of Object.entries(ours)) {
-    assert.ok(rate > 0.75 * other.rate, `${what}: ${rate} frames per second, and ${other.rate} beside a worker that only spins`);
+    assert.ok(rate > 0.75 * other.rate, `${what}: ${rate} frames per second, and ${other.rate} next to a worker that only spins`);
     // If the page itself computed, this would be nearly 1.
-    assert.ok(blocked < other.blocked + 0.05, `${what}: ${blocked} of the time in long tasks, and ${other.blocked} beside a worker that only spins`);
+    assert.ok(blocked < other.blocked + 0.05, `${what}: ${blocked} of the time in long tasks, and ${other.blocked} next to a worker that only spins`);
   }
   quiet(complaints);
   await context.close();

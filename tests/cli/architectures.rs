@@ -1,4 +1,4 @@
-//! Bases of another architecture than BERT's: a DistilBERT from one end to the other.
+//! Bases of another architecture than BERT's: a DistilBERT, end to end.
 
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ fn a_distilbert_rescores_as_pytorch_does() {
 fn an_adapter_of_a_distilbert_has_the_names_of_peft() {
     let sandbox = Sandbox::of("distil");
     let mut written = Vec::new();
-    // LoRB's names and PEFT's stand for the same layers.
+    // LoRB's names and PEFT's select the same layers.
     for targets in ["query,value", "q_lin,v_lin"] {
         let words = format!("{TRAIN} --overwrite --lora-target-modules {targets}");
         let table = sandbox.run(&words).done();

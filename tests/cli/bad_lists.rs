@@ -124,7 +124,7 @@ fn every_command_takes_a_format() {
         let command = command.replace("BAD", "lists.txt");
         let run = sandbox.run(&format!("{command} --format jsonl"));
         assert_eq!(run.code, Some(0), "{command}: {}", run.stderr);
-        // A training output is in the way of the second run of this loop.
+        // The output of the first training would make the second one fail.
         let sandbox = Sandbox::new();
         sandbox.write("lists.txt", sandbox.text("lists.jsonl"));
         let refused = format!("{command} --format espnet");
@@ -137,9 +137,9 @@ fn every_command_takes_a_format() {
 fn a_wrong_guess_of_the_format_names_the_flag() {
     let sandbox = Sandbox::new();
     sandbox.write("text", "u1 hello there\n");
-    let guessed = "text:1: not valid JSON at column 1: expected value (N-best files have one JSON object per line; is this one?); --skip-invalid skips such lines; read as jsonl, --format names another format";
+    let guessed = "text:1: not valid JSON at column 1: expected value (N-best files have one JSON object per line; is this one?); --skip-invalid skips such lines; read as jsonl; select another format with --format";
     sandbox.refuses("eval text", 1, guessed);
-    // Behind a good line, and where the user named the format, the format is not in doubt.
+    // After a valid line, or if the user named the format, the format is certain.
     sandbox.write("late.jsonl", format!("{GOOD}{{\n"));
     for words in ["eval late.jsonl", "eval text --format jsonl"] {
         let run = sandbox.run(words);

@@ -72,7 +72,7 @@ fn rescore_keeps_unknown_keys_and_accepts_unusual_lists() {
     let output = lines(&run.stdout);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(
-        run.stderr.contains("warning: 1 hypothesis was cut at the base's position limit"),
+        run.stderr.contains("warning: 1 hypothesis was truncated at the base's position limit"),
         "{}",
         run.stderr
     );

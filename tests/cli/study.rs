@@ -271,8 +271,12 @@ fn a_directory_of_another_study_is_rejected() {
     let shorter: String = lists.lines().skip(1).map(|line| format!("{line}\n")).collect();
     sandbox.write("shorter.jsonl", shorter);
     sandbox.write("study.toml", small.replace("train = [\"lists", "train = [\"shorter"));
-    sandbox.refuses(STUDY, 1, "with other lists of the target domain; choose another directory");
-    sandbox.refuses(&format!("{STUDY} --report-only"), 1, "has other lists");
+    sandbox.refuses(
+        STUDY,
+        1,
+        "with different lists of the target domain; choose another directory",
+    );
+    sandbox.refuses(&format!("{STUDY} --report-only"), 1, "has different lists");
     // A larger grid over the same lists keeps the existing results.
     sandbox.write(
         "study.toml",

@@ -95,7 +95,7 @@ pub fn missing<T>() -> Option<T> {
     None
 }
 
-/// Says that the test of this thread does not run.
+/// Reports that the test of this thread does not run.
 ///
 /// # Panics
 /// Unless `LORB_ALLOW_NO_GPU` is set: a test that did not run must not look as if it had passed.

@@ -30,7 +30,7 @@ async function context({ folder: { name }, options, emit }: Origin): Promise<Dow
   return { name, cache: below === null ? null : new LayeredCache(below, fallback(WEIGHTS)), emit, signal, localOnly };
 }
 
-/** How much of a base's weights needs no download. Asks nobody. */
+/** How much of a base's weights needs no download. Sends no request. */
 export async function storedWeights(source: Source, options: LoadOptions): Promise<Stored> {
   const weights = openFolder(source, options).locate(WEIGHTS);
   if (!weights) return { bytes: 0, whole: false };

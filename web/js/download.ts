@@ -81,7 +81,7 @@ export class Download {
     await this.#fetch(sink);
   }
 
-  /** Remembers that the file does not exist, so that later visits do not request it. */
+  /** Records that the file does not exist, so that later visits do not request it. */
   async rememberMissing(): Promise<void> {
     await this.#parts.write({ size: 0, version: null, parts: [], sha256: null, missing: true });
   }

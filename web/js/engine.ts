@@ -78,7 +78,7 @@ export class Engine {
       return;
     }
     const pending = this.#pending.get(reply.id);
-    // Nobody waits for an aborted call.
+    // The caller of an aborted call no longer waits.
     if (!pending) return;
     if ('done' in reply) {
       pending.onDone?.(reply.done);

@@ -11,9 +11,9 @@ import type { List, Params } from './protocol.js';
 export type ListData = string | Blob | Record<string, string | Blob> | readonly File[] | FileList;
 
 export interface ListOptions {
-  /** A format by the name that `lorb rescore --format` takes, such as `jsonl` or `espnet`; detected where left out. */
+  /** A format by the name that `lorb rescore --format` takes, such as `jsonl` or `espnet`; detected if omitted. */
   format?: string;
-  /** References in a file of their own, for formats that keep them apart: lines of an utterance id and its words. */
+  /** References in a separate file, for formats that need one: an utterance id and its words on each line. */
   references?: string | Blob;
   /** Called with what the user should know about the data, such as where the references were found. */
   onNote?: (note: string) => void;

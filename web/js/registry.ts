@@ -51,7 +51,7 @@ export interface MethodOptions {
   layers?: number[];
   /** Scale by alpha / sqrt(r) (rsLoRA). For lora, lorb, rslora, dora, rank-warmup, mixed-rank. */
   rslora?: boolean;
-  /** Final rank [default: 8]; r is then the initial rank [default: 1.5 times for adalora, 4 times for rank-warmup and mixed-rank]. For adalora, adalorb, rank-warmup, mixed-rank. */
+  /** Final rank [default: 8]; the rank r is then the initial one [default: 1.5 times the final rank for adalora, 4 times for rank-warmup and mixed-rank]. For adalora, adalorb, rank-warmup, mixed-rank. */
   targetR?: number;
 }
 

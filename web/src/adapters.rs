@@ -63,8 +63,8 @@ impl Model {
         Ok(to_js(&self.info(name)?)?)
     }
 
-    /// Makes a new adapter under a name: `{method, seed}` and the method's settings, all of which may be left
-    /// out. Methods that train tensors of the base cannot start here: the base is on the device only.
+    /// Makes a new adapter under a name: `{method, seed}` and the method's settings, all
+    /// optional. Methods that train tensors of the base cannot start here: the base is on the device only.
     ///
     /// # Errors
     /// `BadInputError` names the setting.

@@ -15,7 +15,7 @@ use crate::objects::read_objects;
 
 /// Reads lists. `files` is the text of one file, or an array of `[path, text]` for a format that is a
 /// folder. `format` is one of the core's names, or `auto`. `references` is the text of a file of
-/// references, for formats that keep them apart. Error messages call the file or folder `name`.
+/// references, for formats that need a separate file. Error messages call the file or folder `name`.
 /// Returns `{lists, notes}`; notes are what the user should know about the source.
 ///
 /// # Errors

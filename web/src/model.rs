@@ -31,8 +31,8 @@ impl Shared {
         change(&mut self.rescorer.borrow_mut())
     }
 
-    /// A result, once the kernels behind it are checked; also one that is an error, such as a score that is
-    /// not finite, since a wrong kernel may be the cause.
+    /// A result, after a check of the kernels that computed it. Errors, such as a non-finite score, are checked
+    /// too, because a faulty kernel may be the cause.
     pub async fn trusted<T>(&self, result: Result<T, RescorerError>) -> Result<T, WebError> {
         let model = result.as_ref().err().and_then(RescorerError::model);
         if !matches!(model, Some(ModelError::Device(_) | ModelError::Stopped)) {
@@ -121,8 +121,8 @@ impl Model {
         texts.iter().map(count).collect()
     }
 
-    /// On a GPU, compiles and checks the kernels that scoring needs, for the adapter of this name or for a new one
-    /// of default settings: now, and not when the first list comes. On the CPU path there is nothing to do.
+    /// On a GPU, compiles and checks the kernels that scoring needs, for the named adapter or for a new one
+    /// with default settings, so that the first list does not wait for it. On the CPU path, does nothing.
     ///
     /// # Errors
     /// `DeviceRefusedError` where a kernel returns wrong results, `DeviceLostError`; `BadInputError` for an unknown

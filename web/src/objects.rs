@@ -10,7 +10,7 @@ use crate::error::WebError;
 /// # Errors
 /// `BadInputError` names the utterance.
 pub fn read_objects(objects: &[String], what: &str) -> Result<Vec<Utterance>, WebError> {
-    // A line each, so that the reader of files does all checks.
+    // One line per object, so that the reader of JSON lines validates it.
     let lines = objects.join("\n");
     let lists: Result<_, _> = JsonLines::new(lines.as_bytes(), what).collect();
     lists.map_err(|error| named(error, objects, what))
@@ -24,7 +24,7 @@ fn named(error: NbestError, objects: &[String], what: &str) -> WebError {
     WebError::input(format_args!("{what}: utterance {id:?}: {problem}{hint}"))
 }
 
-/// The id of an object that may be wrong in any other way.
+/// The id of an object that may otherwise be invalid.
 fn id_of(object: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Named {

@@ -44,7 +44,7 @@ impl TryFrom<Map<String, Value>> for AdapterOptions {
 }
 
 impl AdapterOptions {
-    /// The method; what is left out has the core's default, and alpha is twice the rank.
+    /// The method. Missing settings have the core's defaults; alpha is twice the rank.
     ///
     /// # Errors
     /// [`ModelError`] names the setting.
@@ -58,8 +58,8 @@ impl AdapterOptions {
     }
 }
 
-/// The settings of a training run, by the names of [`SETTINGS`] in camel case. Settings that are left
-/// out have the core's defaults.
+/// The settings of a training run, by the names of [`SETTINGS`] in camel case. Missing settings
+/// have the core's defaults.
 ///
 /// # Errors
 /// `BadInputError` names an unknown setting, or one with a value of the wrong type.
@@ -117,7 +117,7 @@ mod tests {
             (error.name, error.message.as_str()),
             (
                 "BadInputError",
-                "training option labelSmoothing is \"much\"; expected a fraction from 0 up, below 1"
+                "training option labelSmoothing is \"much\"; expected a fraction, 0 or more and below 1"
             )
         );
         let error = serde_json::from_str::<AdapterOptions>(r#"{"rank":4}"#).unwrap_err();

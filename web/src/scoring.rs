@@ -31,8 +31,8 @@ fn with_weights<'a>(options: Options<'a>, asked: &JsValue) -> Result<Options<'a>
 impl Model {
     /// The named adapter's score of every hypothesis of every list, a `Float64Array` each.
     ///
-    /// `batch_tokens` and both functions may be left out, here and in the other methods: `on_progress` is given
-    /// the number of hypotheses done, `is_aborted` asked whether to stop. Lists are JSON lines or objects.
+    /// `batch_tokens` and both functions are optional, here and in the other methods: `on_progress` receives
+    /// the number of finished hypotheses, and `is_aborted` returns whether to stop. Lists are JSON lines or objects.
     ///
     /// # Errors
     /// `BadInputError`, `DeviceLostError`, `AbortError`.
@@ -77,7 +77,7 @@ impl Model {
     }
 
     /// Ranks lists: for each an array of `{text, score, first, lm, rank, index, truncated}`, best first. Without
-    /// an adapter, by the first pass, and `lm` is `null`. `weights` is `{beta, gamma?}`; left out, the adapter's own.
+    /// an adapter, by the first pass, and `lm` is `null`. `weights` is `{beta, gamma?}`, by default the adapter's.
     ///
     /// # Errors
     /// `BadInputError`, `DeviceLostError`, `AbortError`.
@@ -163,8 +163,8 @@ impl Model {
     }
 
     /// Tunes the weights on utterances with references and stores them in the adapter:
-    /// `{beta, gamma, wer, werFirst, errors, errorsFirst, referenceWords, atEdge, truncated, adapter}`, the
-    /// last of them what is known of the adapter now.
+    /// `{beta, gamma, wer, werFirst, errors, errorsFirst, referenceWords, atEdge, truncated, adapter}`, where
+    /// `adapter` has the adapter's new metadata.
     ///
     /// # Errors
     /// `BadInputError`, also if there are no reference words; `DeviceLostError`, `AbortError`.

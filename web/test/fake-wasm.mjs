@@ -219,7 +219,7 @@ export function fakeWasm(control = {}) {
     Model,
     Trainer,
     parseNbest: (files, name, format, references) => {
-      // A folder has no stand-in for its reader: what arrived is handed back.
+      // The fake does not read folders: it returns its input.
       if (typeof files !== 'string') return { lists: [{ id: 'folder', nbest: [], files, format, references }], notes: ['a note'] };
       const lists = files.trim().split('\n').map((line, at) => {
         try {

@@ -60,14 +60,14 @@ function dictate() {
         heard.textContent = '';
         const guesses = fromSpeech(spoken).filter(({ text }) => text !== '');
         const distinct = guesses.filter(({ text }, at) => guesses.findIndex((other) => other.text === text) === at);
-        if (distinct.length === 1) fault = 'The browser returned only one guess. There is nothing to re-rank, so this adds little.';
+        if (distinct.length === 1) fault = 'The browser returned only one guess. There is nothing to re-rank, so this correction helps little.';
         if (distinct.length) void correct({ id: `dictated-${Date.now()}`, nbest: distinct });
       },
       onFault: (text) => (fault = text),
       onEnd: () => {
         stop = null;
         listening(false);
-        heard.textContent = fault || (result ? '' : 'Nothing was heard.');
+        heard.textContent = fault || (result ? '' : 'No speech was detected.');
       },
     });
   } catch (error) {

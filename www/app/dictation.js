@@ -14,7 +14,7 @@ const FAULTS = {
   'service-not-allowed': 'This browser does not allow the page to use its recogniser.',
   'audio-capture': 'No microphone was found.',
   network: 'The browser’s recogniser needs a network connection.',
-  'no-speech': 'Nothing was heard.',
+  'no-speech': 'No speech was detected.',
   'language-not-supported': 'The browser’s recogniser does not support this language.',
 };
 

@@ -176,6 +176,6 @@ async function copyFrom(copy) {
   const done = await navigator.clipboard.writeText(text).then(() => true, () => false);
   const [label] = copy.childNodes;
   if (!label) return;
-  label.textContent = done ? 'Copied' : 'Not allowed';
+  label.textContent = done ? 'Copied' : 'Copy failed';
   setTimeout(() => (label.textContent = 'Copy'), 2000);
 }

@@ -33,7 +33,7 @@ export function describe(choice) {
   if (choice === 'own') return `Every fourth correction is held out to evaluate the run. With ${own} corrections, expect at most a small gain.`;
   const count = Number(choice.split(':')[1]);
   const more = choice.startsWith('own') ? `, and ${own} of your own` : '';
-  const wish = own > 0 && own < FEWEST ? ` ${FEWEST - own} more corrections, and you can train only on them.` : '';
+  const wish = own > 0 && own < FEWEST ? ` With ${FEWEST - own} more corrections, you can train only on your own.` : '';
   return `${count} sample lists of ten guesses each${more}; 60 others are held out to evaluate the run.${wish}`;
 }
 

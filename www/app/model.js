@@ -232,7 +232,7 @@ async function unload() {
   const rescorer = state.rescorer;
   state.rescorer = null;
   await rescorer?.dispose();
-  box('model-title').textContent = 'First, a language model';
+  box('model-title').textContent = 'First, load a language model';
   show('idle', 'No model', 'Unloaded. The download is still on this device.');
   changed('model');
   await describe();

@@ -28,14 +28,17 @@ pub static ARCHITECTURES: [&Architecture; 2] = [&BERT, &DISTILBERT];
 const UNSUPPORTED: [(&[&str], &str); 7] = [
     (
         &["roberta", "xlm-roberta", "camembert"],
-        "its positions start after the padding id and its tokens are byte pieces",
+        "its positions start after the padding id and its tokenizer is byte-level",
     ),
     (&["albert"], "its layers share weights and its embedding is factorised"),
     (&["electra"], "its embedding may be projected, and it was pretrained on another task"),
-    (&["deberta", "deberta-v2"], "its attention is disentangled from the positions"),
+    (&["deberta", "deberta-v2"], "it uses disentangled attention"),
     (&["modernbert", "nomic_bert"], "its positions are rotary and its feed-forward layer is gated"),
     (&["mpnet"], "its attention adds relative position biases"),
-    (&["gpt2", "llama", "qwen2", "qwen3"], "it reads a text from left to right only"),
+    (
+        &["gpt2", "llama", "qwen2", "qwen3"],
+        "it is a causal model, which reads only from left to right",
+    ),
 ];
 
 /// The names of an architecture.

@@ -262,7 +262,7 @@ impl CellRun<'_> {
     }
 }
 
-/// Isotropy over the distinct texts, or over [`ISOTROPY_TEXTS`] of them at equal distances.
+/// Isotropy over the distinct texts, or over [`ISOTROPY_TEXTS`] of them, evenly spaced.
 fn isotropy_of(rescorer: &Rescorer, tests: &[Utterance]) -> Result<Option<f64>, CliError> {
     let mut texts: Vec<&str> =
         tests.iter().flat_map(|u| &u.hypotheses).map(|h| h.text.as_str()).collect();
@@ -282,7 +282,7 @@ fn scoring_error(error: RescorerError) -> CliError {
 /// Scores by text: a perturbed list shares most texts with the original.
 struct Scores {
     rescorer: Rescorer,
-    /// Whether the base's masked-language-model head scores in place of the adapter's.
+    /// Whether the base's masked-language-model head scores instead of the adapter's score head.
     masked: bool,
     known: HashMap<String, f64>,
 }

@@ -39,7 +39,7 @@ fn method(cell: &Cell, config: &StudyConfig, base: &BertConfig) -> Result<Method
     method.map_err(|error| method_error(&error))
 }
 
-/// What the configuration and the cell set of a method.
+/// The settings of a method from the configuration and the cell.
 fn settings(cell: &Cell, config: &StudyConfig, info: &MethodInfo) -> Settings {
     let mut settings = config.method_settings(info);
     if !info.low_rank {

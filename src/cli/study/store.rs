@@ -78,7 +78,8 @@ impl Store {
             && there.inputs.target != study.inputs.target
         {
             return Err(CliError::Failed(format!(
-                "--output {}: contains the study {:?} with other lists of the target domain; choose another directory",
+                "--output {}: contains the study {:?} with different lists of the target domain; \
+                 choose another directory",
                 self.directory.display(),
                 there.config.name
             )));
@@ -143,7 +144,7 @@ pub fn inputs_of(directory: &Path, config: &StudyConfig) -> Result<(Inputs, usiz
         && old.bases == config.bases
         && dictionary(&old) == dictionary(config);
     if !same {
-        let message = "now has other lists, bases or another dictionary; run the study";
+        let message = "now has different lists, bases or a different dictionary; run the study";
         return Err(CliError::Failed(format!("{}: the configuration {message}", path.display())));
     }
     Ok((inputs, train_utterances))

@@ -27,9 +27,9 @@ use crate::model::{Layout, ModelError, StepHook, StepUpdate, read};
 const DECAY: f64 = 0.85;
 /// Fraction of the steps before the budget is lowered.
 const WARMUP: f64 = 0.1;
-/// Fraction of the steps, at the end, in which the choice is final.
+/// Fraction of the steps, at the end, for which the selection is final.
 const SETTLED: f64 = 0.3;
-/// About how many choices are made while the budget is lowered.
+/// Approximate number of selections while the budget is lowered.
 const CHOICES: usize = 50;
 
 /// The allocation schedule of a run.
@@ -96,7 +96,7 @@ impl Allocation {
         })
     }
 
-    /// The averages and the choice after step `step`, counted from 1, which led to the parameters `p` by the
+    /// The averages and the choice after step `step`, counted from 1, which updated the parameters to `p` with the
     /// gradient `g`.
     async fn allocate(
         &self,
@@ -105,7 +105,7 @@ impl Allocation {
         g: &Tensor<1>,
         step: usize,
     ) -> Result<Averages, ModelError> {
-        // Once the choice is final, nothing is measured any more.
+        // After the final selection, the averages are no longer updated.
         let choice = self.choice(step);
         if choice == Choice::Stand {
             return Ok(before);

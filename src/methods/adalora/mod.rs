@@ -32,7 +32,7 @@ const DEVIATION: f64 = 0.02;
 /// Weight of the orthogonality penalty, PEFT's `orth_reg_weight`.
 const ORTHOGONALITY: f64 = 0.5;
 
-/// AdaLoRA, by the settings of LoRA. The rank is the initial one.
+/// AdaLoRA, with the settings of LoRA. The rank is the initial one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdaLora {
     /// Settings of the low-rank terms.
@@ -89,7 +89,7 @@ impl TuningMethod for AdaLora {
         Some(Arc::new(AdaLoraLayer { low_rank, factors }))
     }
 
-    /// How far A and B are from orthogonal: the mean over all of them of `||A A^T - I||` and `||B^T B - I||`
+    /// The distance of A and B from orthogonality: the mean over all of them of `||A A^T - I||` and `||B^T B - I||`
     /// (Frobenius norms).
     fn penalty(&self, tensors: &TrainableTensors) -> Option<(Tensor<1>, f64)> {
         tensors.mean_penalty().map(|mean| (mean, ORTHOGONALITY))
@@ -208,7 +208,7 @@ fn peft_ranks(map: &mut Map<String, Value>) -> Result<Ranks, AdapterError> {
     Ok((rank, Some(target_rank)))
 }
 
-/// `adapter_config.json` of a finished run: the initial ranks, with factors of 0 where training kept none. PEFT
+/// `adapter_config.json` of a finished run: the initial ranks, with factors of 0 for pruned triplets. PEFT
 /// requires a schedule; this one does nothing.
 fn peft_config(
     adapter: &Adapter,

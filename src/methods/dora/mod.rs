@@ -23,7 +23,7 @@ use crate::ops::{self, Activation, Activations, FrozenLinear, LoraPlan};
 /// The magnitude vector of an adapted weight, `[out]`.
 pub const MAGNITUDE: SlotKind = SlotKind("lora_magnitude_vector");
 
-/// DoRA, by the settings of LoRA. Dropout must be 0.
+/// DoRA, with the settings of LoRA. Dropout must be 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dora(pub LoraConfig);
 
@@ -101,7 +101,7 @@ impl LinearHook for DoraLayer {
     }
 }
 
-/// `m / ||row||` of the adapted weight `[out, in]`, and 1 where a block is not adapted; `[1, out]`.
+/// `m / ||row||` of the adapted weight `[out, in]`, and 1 for blocks that are not adapted; `[1, out]`.
 fn row_scale(weight: Tensor<2>, magnitude: &Tensor<1>, plan: &LoraPlan) -> Tensor<2> {
     let ([outputs, _], width) = (weight.dims(), plan.width);
     let norms = weight.square().sum_dim(1).sqrt().reshape([1, outputs]);

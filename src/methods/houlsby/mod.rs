@@ -95,7 +95,7 @@ impl LinearHook for Bottleneck {
     }
 }
 
-/// Width of the bottlenecks where no other is given.
+/// Default width of the bottlenecks.
 const DEFAULT_WIDTH: usize = 64;
 
 static WIDTH: Setting = Setting {

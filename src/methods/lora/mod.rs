@@ -76,7 +76,7 @@ pub static RSLORA: MethodInfo = MethodInfo {
     ..SHARED
 };
 
-/// LoRA in PEFT's format, also for what keeps plain LoRA of a run.
+/// LoRA in PEFT's format, also for methods whose saved adapter is plain LoRA.
 pub static FILES: LowRankFiles = LowRankFiles {
     peft_type: "LORA",
     dora: false,

@@ -23,11 +23,11 @@ pub type Ranks = (usize, Option<usize>);
 pub struct LowRankFiles {
     /// PEFT's `peft_type`.
     pub peft_type: &'static str,
-    /// Whether `use_dora` is set, which tells LoRA and DoRA apart.
+    /// Whether `use_dora` is set, which distinguishes DoRA from LoRA.
     pub dora: bool,
     /// Its tensors.
     pub tensors: Tensors,
-    /// Takes the ranks out of `adapter_config.json`.
+    /// Removes the ranks from the keys of `adapter_config.json` and returns them.
     pub ranks: fn(&mut Map<String, Value>) -> Result<Ranks, AdapterError>,
     /// The method with these settings, and the target rank.
     pub method: fn(LoraConfig, Option<usize>) -> Method,
@@ -122,7 +122,7 @@ impl FileFormat for LowRankFiles {
         };
         let (targets, layers) = split(&modules, base)?;
         let method = (self.method)(LoraConfig { targets, layers, ..lora }, target_rank);
-        // The new head is kept only where the file has none; every other value is replaced below.
+        // The new head is kept only if the file has none; every other value is replaced below.
         let mut adapter = Adapter::with_random_weights(base, method, new_head.unwrap_or(0))?;
         let headless = !found.names.keys().any(|(module, _)| module == SCORE_HEAD);
         if headless && new_head.is_none() {

@@ -85,7 +85,8 @@ pub fn add_term(linear: &Linear, factors: &Tensor<1>, plan: &LoraPlan) -> Tensor
     ops::join(&blocks, outputs * inputs).reshape([outputs, inputs])
 }
 
-/// The weight in full precision, flat. One in fewer bits is read by multiplying with it, which every device can.
+/// The weight in full precision, flat. A weight of lower precision is read by multiplying with it, which
+/// every device supports.
 fn dense(linear: &Linear) -> Tensor<1> {
     let Storage { inputs, precision, .. } = linear.weight.storage;
     if precision == Precision::F32 {

@@ -140,7 +140,7 @@ impl LoraConfig {
         ]
     }
 
-    /// The settings for people. `kept` is a line behind the rank.
+    /// The settings for display. `kept` is a line after the rank.
     #[must_use]
     pub fn lines(
         &self,
@@ -167,8 +167,8 @@ impl LoraConfig {
         (!adapted.is_empty()).then_some(adapted)
     }
 
-    /// Appends every A and then every B of a group of linear layers, and returns the term that they are;
-    /// `None` where no layer of the group is adapted.
+    /// Appends every A and then every B of a group of linear layers, and returns their term;
+    /// `None` if no layer of the group is adapted.
     pub fn term(
         &self,
         site: &LinearSite<'_>,

@@ -123,7 +123,7 @@ fn layers(value: Option<Value>) -> Result<Option<Vec<usize>>, AdapterError> {
     }
 }
 
-/// With another pattern than the list of layers PEFT would adapt nothing.
+/// With any pattern other than the list of layers, PEFT would adapt nothing.
 fn check_pattern(value: Option<Value>, architecture: &Architecture) -> Result<(), AdapterError> {
     let expected = architecture.layers_pattern();
     let sound = match &value {

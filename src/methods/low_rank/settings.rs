@@ -80,8 +80,8 @@ pub static TARGET_RANK: Setting = Setting {
     option: "targetR",
     key: "target_r",
     kind: SettingKind::Count,
-    help: "Final rank [default: 8]; r is then the initial rank [default: 1.5 times for \
-           adalora, 4 times for rank-warmup and mixed-rank]",
+    help: "Final rank [default: 8]; the rank r is then the initial one [default: 1.5 times the final \
+           rank for adalora, 4 times for rank-warmup and mixed-rank]",
     heading: "Method",
 };
 
@@ -104,8 +104,8 @@ impl LoraConfig {
         })
     }
 
-    /// The settings of a method whose rank changes in training, with the rank at the end. `initial` gives the
-    /// usual initial rank for it.
+    /// The settings of a method whose rank changes in training, with the final rank. `initial` returns the
+    /// default initial rank for a final one.
     ///
     /// # Errors
     /// Those of [`from_settings`](Self::from_settings).

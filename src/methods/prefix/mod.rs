@@ -82,7 +82,7 @@ impl AttentionHook for PrefixLayer {
     }
 }
 
-/// Virtual tokens where no other number is given.
+/// Default number of virtual tokens.
 const DEFAULT_LENGTH: usize = 20;
 
 static LENGTH: Setting = Setting {

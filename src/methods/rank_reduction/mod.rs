@@ -1,7 +1,7 @@
 //! LoRA that starts with a higher rank: high-rank warm-up, and mixed ranks (after Yu et al. 2024, arXiv 2401.10447,
 //! whose schedule was not available).
 //!
-//! After a fraction of the steps, every term becomes the closest one of a lower rank. What is kept of a run is
+//! After a fraction of the steps, every term becomes the closest one of a lower rank. The saved adapter is
 //! plain LoRA.
 
 mod reduce;
@@ -28,7 +28,7 @@ use reduce::reduce;
 /// Fraction of the steps before the reduction.
 const WARMUP: f64 = 0.3;
 
-/// High-rank warm-up or mixed ranks, by the settings of LoRA. The rank is the initial one.
+/// High-rank warm-up or mixed ranks, with the settings of LoRA. The rank is the initial one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankReduction {
     /// Settings of the low-rank terms.
@@ -78,7 +78,7 @@ impl TuningMethod for RankReduction {
     }
 
     /// Plain LoRA without the triplets that are 0 in every module. Modules of a lower rank keep zeros. Alpha
-    /// changes with the rank, so that the scale stays.
+    /// changes with the rank, so that the scale does not change.
     fn finish(&self, adapter: &Adapter) -> Option<Adapter> {
         let (lora, rank) = (&self.lora, self.lora.rank);
         let slots = || adapter.layout.slots().iter();
@@ -116,7 +116,7 @@ impl TuningMethod for RankReduction {
 #[derive(Clone, Debug)]
 struct Reduction {
     layout: Layout,
-    /// The step (from 1) after which it happens.
+    /// The step (from 1) after which the terms are reduced.
     step: usize,
     target_rank: usize,
     mixed: bool,
@@ -141,12 +141,12 @@ impl StepHook for Reduction {
         })
     }
 
-    /// The moments restart with the reduction, since the terms have another basis then.
+    /// The moments are reset at the reduction, because the terms then have a different basis.
     fn moment_steps(&self, step: usize) -> usize {
         if step >= self.step { step - self.step } else { step }
     }
 
-    /// What comes before the reduction has the wrong rank.
+    /// Adapters before the reduction have the wrong rank.
     fn may_be_best(&self, step: usize) -> bool {
         step >= self.step
     }

@@ -1,4 +1,4 @@
-//! What a method adds, taken into the weights of the base.
+//! Merges an adapter into the weights of the base.
 
 use super::{Encoder, Linear, Projections};
 use crate::model::attach::LinearTensors;
@@ -6,11 +6,11 @@ use crate::model::trainable::TrainableTensors;
 use crate::ops::{Precision, Weights};
 
 impl Encoder {
-    /// The encoder with everything taken into its weights that can be, and the tensors that are left, so that
-    /// scoring takes no longer than with the bare base. In f32 that changes scores by rounding only.
+    /// The encoder with the adapter merged into its weights as far as possible, and the remaining tensors, so that
+    /// scoring takes no longer than with the bare base. In f32, scores change only by rounding.
     ///
-    /// Weights in fewer bits would lose the change to rounding, so they stay as they are. The encoder is taken,
-    /// since a device need not hold both.
+    /// Rounding would remove the change from weights of lower precision, so they are not merged. Consumes the
+    /// encoder, so that a device need not store both.
     #[must_use]
     pub fn merged(mut self, mut trainable: TrainableTensors) -> (Self, TrainableTensors) {
         let mut layers = std::mem::take(&mut trainable.layers);

@@ -1,14 +1,14 @@
 //! ESPnet's N-best directory.
 //!
-//! A recogniser run by ESPnet leaves `logdir/output.<shard>/<rank>best_recog/{text,score}`. Both files
-//! hold one line per utterance, in Kaldi's form: the id, white space, the value. `text` holds the words,
+//! ESPnet's decoder writes `logdir/output.<shard>/<rank>best_recog/{text,score}`. Both files
+//! have one line per utterance, in Kaldi's form: the id, white space, the value. `text` has the words,
 //! possibly none; `score` the total log-probability, printed as `tensor(-4.0636)`. The references are
-//! in a Kaldi `text` file elsewhere. Words are not changed: letter case is a matter of data
-//! preparation.
+//! in a Kaldi `text` file elsewhere. Words are not changed: normalise letter case when you prepare the
+//! data.
 //!
 //! An utterance need not appear at every rank; its list is then shorter. A text without a score is a
 //! hypothesis without a score. An utterance without a reference has none. The hypotheses of an
-//! utterance are spread over all files, so all lists are held in memory.
+//! utterance are spread over all files, so all lists are kept in memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead};
@@ -66,7 +66,7 @@ impl NbestFormat for Espnet {
 
 /// The `<rank>best_recog` folders of all shards with their ranks: those outside any shard first.
 fn rank_folders(folder: &dyn Folder) -> Result<Vec<(usize, String)>, NbestError> {
-    // The folder may be the one that holds `logdir`, or `logdir` itself.
+    // The folder may be the parent of `logdir`, or `logdir` itself.
     let logdir = numbered(folder, "", |name| (name == "logdir").then_some(0))?;
     let root = if logdir.is_empty() { "" } else { "logdir" };
     let mut ranks = numbered(folder, root, rank_of)?;
@@ -137,7 +137,7 @@ struct Reader {
     notes: Vec<Note>,
 }
 
-/// The references, held apart from the lists so that a repeated id is noticed even if it is not used.
+/// The references, stored separately from the lists so that a repeated id is detected even if it is not used.
 #[derive(Default)]
 struct References {
     by_id: HashMap<String, String>,

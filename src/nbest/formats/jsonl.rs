@@ -45,8 +45,8 @@ impl NbestFormat for Jsonl {
 /// members. Blank lines are skipped, but counted. A byte order mark is accepted.
 ///
 /// An invalid line yields [`NbestError::Line`], after which the iterator can continue with the next
-/// line. A stream that fails yields [`NbestError::Stream`] once and then ends. A gzip file that is cut
-/// short is such a failure; its last, incomplete line is not returned.
+/// line. A stream that fails yields [`NbestError::Stream`] once and then ends. A truncated gzip file
+/// is such a failure; its last, incomplete line is not returned.
 ///
 /// ```
 /// use lorb::nbest::JsonLines;

@@ -15,16 +15,16 @@ use super::{NbestError, Problem, Utterance};
 
 pub use jsonl::JsonLines;
 
-/// The formats, in the order in which detection asks them: the most specific first.
+/// The formats, in the order of detection: the most specific first.
 ///
-/// The last one is also what an unknown stream is read as, for the error message that it gives.
+/// A stream of unknown format is read as the last one, whose reader then reports the error.
 pub static FORMATS: &[&dyn NbestFormat] = &[&espnet::Espnet, &jsonl::Jsonl];
 
 /// A format of N-best lists.
 ///
-/// A reader holds one list at a time where the format allows it. It checks what it reads, and gives
-/// scores as natural log-probabilities, higher is better: a format whose scores are costs, or have
-/// another base, is converted by its reader. A score that the file does not hold is `None`.
+/// A reader keeps one list in memory at a time if the format allows it. It validates its input, and returns
+/// scores as natural log-probabilities, higher is better: the reader converts costs and other
+/// bases. A score that is missing in the file is `None`.
 pub trait NbestFormat: Sync {
     /// The name on the command line, such as `jsonl`.
     fn name(&self) -> &'static str;
@@ -32,7 +32,7 @@ pub trait NbestFormat: Sync {
     /// One line of help, without a full stop.
     fn doc(&self) -> &'static str;
 
-    /// For a format of several files, a path that such a folder holds.
+    /// For a format of several files, a path in such a folder.
     fn layout(&self) -> Option<&'static str> {
         None
     }
@@ -68,7 +68,7 @@ pub enum Glimpse<'a> {
     Folder(&'a dyn Folder),
 }
 
-/// What a reader is given beside its source.
+/// Options of a reader.
 #[derive(Default)]
 pub struct OpenOptions {
     /// References in a separate file, for formats that need one: lines of an utterance id
@@ -78,7 +78,7 @@ pub struct OpenOptions {
 
 /// The lists of one source.
 ///
-/// After an error for which [`NbestError::is_line`] holds, the iterator continues after the bad line.
+/// After an error for which [`NbestError::is_line`] is true, the iterator continues after the bad line.
 /// After any other error it ends.
 pub trait ListReader: Iterator<Item = Result<Utterance, NbestError>> {
     /// What the user should know about the source. Each note is returned once.
@@ -91,7 +91,7 @@ pub trait ListReader: Iterator<Item = Result<Utterance, NbestError>> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
-    /// References were found beside the lists.
+    /// References were found next to the lists.
     FoundReferences {
         /// The file.
         name: String,

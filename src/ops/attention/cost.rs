@@ -1,4 +1,4 @@
-//! What attention costs: see [`record`](crate::ops::record).
+//! The cost of attention: see [`record`](crate::ops::record).
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};

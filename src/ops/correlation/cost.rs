@@ -1,4 +1,4 @@
-//! What the correlation term costs: see [`record`](crate::ops::record).
+//! The cost of the correlation term: see [`record`](crate::ops::record).
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};

@@ -44,7 +44,7 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Writes the product to `dst`, or adds it where `add`; `dst` holds m rows of `stride` floats, of which the
+    /// Writes the product to `dst`, or adds it if `add` is set; `dst` has m rows of `stride` floats, of which the
     /// first n are written.
     fn write(self, dst: &mut [f32], stride: usize, add: bool, parallelism: gemm::Parallelism) {
         let Self { shape: [m, n, k], lhs, rhs, scale } = self;

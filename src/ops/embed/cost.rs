@@ -1,4 +1,4 @@
-//! What the embedding costs: see [`record`](crate::ops::record).
+//! The cost of the embedding: see [`record`](crate::ops::record).
 
 use burn::backend::{Backend, TensorMetadata};
 

@@ -1,4 +1,4 @@
-//! What layer normalisation costs: see [`record`](crate::ops::record).
+//! The cost of layer normalisation: see [`record`](crate::ops::record).
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};

@@ -1,4 +1,4 @@
-//! What linear layers cost: see [`record`](crate::ops::record).
+//! The cost of linear layers: see [`record`](crate::ops::record).
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
@@ -30,7 +30,7 @@ pub(in crate::ops) fn sizes(
     format!("[{rows}, {} -> {}]{low_rank}{gelu}", storage.inputs, storage.outputs)
 }
 
-/// The cost of a layer without low-rank term. `saves`: what its activation is applied to is written too.
+/// The cost of a layer without low-rank term. `saves`: whether the input of its activation is written too.
 pub(in crate::ops) fn forward(
     rows: usize,
     storage: Storage,

@@ -1,4 +1,4 @@
-//! What the losses of lists cost: see [`record`](crate::ops::record).
+//! The cost of list losses: see [`record`](crate::ops::record).
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};

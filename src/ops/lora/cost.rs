@@ -1,4 +1,4 @@
-//! What linear layers with a low-rank term cost: see [`record`](crate::ops::record).
+//! The cost of linear layers with a low-rank term: see [`record`](crate::ops::record).
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};

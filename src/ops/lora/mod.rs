@@ -118,7 +118,7 @@ pub(crate) trait LoraLinearKernels: Backend {
     /// [`LoraLinear::lora_linear`] with the inputs of its gradient.
     fn lora_linear_forward(#[extension_type] inputs: LoraInputs<Self>) -> LoraForward<Self>;
 
-    /// [`LoraLinear::lora_linear_with_dropout`] with what its gradient takes; `u` is `dropped A^T`.
+    /// [`LoraLinear::lora_linear_with_dropout`] with the inputs of its gradient; `u` is `dropped A^T`.
     fn lora_linear_with_dropout_forward(
         #[extension_type] inputs: LoraInputs<Self>,
         dropped: FloatTensor<Self>,

@@ -1,6 +1,6 @@
 //! Checks that a device's results are correct: every operation on small cases, compared with the CPU.
 //!
-//! Drivers have bugs, and a faulty kernel does not stop a run: it gives worse adapters and worse lists. A GPU is
+//! Drivers have bugs, and a faulty kernel does not stop a run: it produces worse adapters and worse lists. A GPU is
 //! therefore probed when it is opened, and refused if a result differs. `lorb doctor` runs all cases; opening a device
 //! runs the few of [`CaseSet::Quick`]. In a browser, where a kernel may take a second to compile, [`FirstUse`] runs
 //! each case when its kernels are used.

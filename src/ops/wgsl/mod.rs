@@ -1,7 +1,7 @@
 //! Shared by the operations on burn's GPU backend: LoRB's WGSL kernels in `shaders/`, their launch code, and the
 //! fallback.
 //!
-//! burn's GPU backend serves several runtimes, only one of which accepts WGSL. On another one, and for heads that are
+//! burn's GPU backend supports several runtimes, only one of which accepts WGSL. On another one, and for heads that are
 //! too wide for the shaders, an operation is composed of burn's own. This does not apply to a wasm module: it has only
 //! WebGPU, and burn's products would be a fifth of its size.
 
@@ -59,7 +59,7 @@ fn takes_wgsl(tensor: &CubeTensor) -> bool {
 
 /// The arguments of a kernel: tensors of the GPU backend, or structs and tuples of them.
 pub(in crate::ops) trait Operands: Sized {
-    /// Whether `test` holds for every float tensor.
+    /// Whether `test` is true for every float tensor.
     fn all(&self, test: &impl Fn(&CubeTensor) -> bool) -> bool;
 
     /// The same with contiguous tensors, as required by kernels.

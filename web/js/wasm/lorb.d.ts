@@ -25,7 +25,7 @@ type IsAborted = () => boolean;
 
 export class Model {
   private constructor();
-  /** What adapters remember the base by; for a file of fewer bits that LoRB wrote, the original's. */
+  /** The SHA-256 that identifies the base in adapters; for a base exported by LoRB in lower precision, that of the original. */
   readonly hash: string;
   /** SHA-256 of the file that was loaded. */
   readonly fileHash: string;
