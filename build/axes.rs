@@ -1,4 +1,4 @@
-//! From the axes in `variants.json` to the variants of each kernel.
+//! Expands the axes in `variants.json` into the variants of each kernel.
 //!
 //! An axis is a list of values, each with a suffix for the name of the variant and named settings. A kernel lists
 //! its axes; its variants are all combinations of their values except those in `without`. In a kernel's `use` and

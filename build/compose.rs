@@ -1,4 +1,4 @@
-//! From the texts in `shaders/` and a variant's constants to the text of that variant.
+//! Composes the text of a variant from the files in `shaders/` and the variant's constants.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The Rust of the training settings: the struct, its defaults and the table, from
+//! Generates the Rust code of the training settings (the struct, its defaults and the table) from
 //! `src/train/settings.json`.
 
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-// Columns of cls to mean 0 and deviation 1, the first step of the correlation term:
+// Scales the columns of cls to mean 0 and standard deviation 1, the first step of the correlation term:
 //   z = (cls - mean) / max(deviation, 1e-5)        by column, deviation with rows - 1
 //
 // cls, z [rows, width]; scales [width]: one over the divisor, and 1 if the divisor is the deviation, 0 if

@@ -7,7 +7,7 @@
 // of f16 with sums in f32, and have subgroups of 32 invocations.
 //
 // Dispatch: one workgroup of 128 threads, four subgroups, for TILE x TILE outputs: ceil(rows / TILE) *
-// ceil(outputs / TILE) of them, columns fastest. The workgroup walks along the inner dimension in
+// ceil(outputs / TILE) of them, columns fastest. The workgroup iterates over the inner dimension in
 // steps of STEP, staging both factors; each subgroup computes a quarter of the tile, four matrices.
 //
 // Numerics: values of x and W above 65504 overflow f16.

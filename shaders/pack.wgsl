@@ -1,4 +1,4 @@
-// Copies up to six tensors to their places in a flat one:
+// Copies up to six tensors to their positions in a flat one:
 //   flat[offset_k + i] = s_k[i]        i < length_k
 //
 // s0 to s5 [length_k or more], flat. Sources of length 0 are skipped; elements that no source covers are unchanged.

@@ -1,7 +1,7 @@
 //! Remedies for errors, independent of the interface.
 //!
 //! Errors of the library name the cause. A remedy is a flag on the command line and an option in JavaScript, so errors
-//! have [`Remedy`] values, and each interface words them itself.
+//! have [`Remedy`] values, and each interface phrases them.
 
 /// A possible remedy for an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

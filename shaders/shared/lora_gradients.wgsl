@@ -5,7 +5,7 @@
 //
 // One workgroup of THREADS (64 or 256: variant) for 16 columns of x or of a block of g by 8 columns of v
 // or of u_j, over all rows: ceil(inputs / 16) * ceil(adapted * rank / 8) of them for dA, columns fastest
-// in v; then adapted * ceil(width / 16) * ceil(rank / 8) for dB. Each of LANES threads takes every LANES-th
+// in v; then adapted * ceil(width / 16) * ceil(rank / 8) for dB. Each of LANES threads reads every LANES-th
 // row; then sums of 16 threads are added, and the sums of their four groups.
 const LANES: u32 = THREADS / 4u;
 

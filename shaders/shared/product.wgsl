@@ -1,6 +1,6 @@
 #use grid
 // A matrix product by tiles. One workgroup of 64 threads computes TILE rows by TILE columns of the
-// output (TILE 32, 64 or 128) and walks along the inner dimension in steps of 1024 / TILE. For each
+// output (TILE 32, 64 or 128) and iterates over the inner dimension in steps of 1024 / TILE. For each
 // step, every thread loads one 4 by 4 patch of each factor, a step before its use, and stages it in
 // workgroup memory, where threads read four rows or columns at once. A thread of the 8 by 8 owns rows
 // 4 y .. + 3 and columns 4 x .. + 3 of the tile, and the same again at every offset of 32.

@@ -1,8 +1,8 @@
-//! Adapters as PEFT directories: `adapter_config.json` and `adapter_model.safetensors`, in bytes.
+//! Adapters as PEFT directories: `adapter_config.json` and `adapter_model.safetensors`, as bytes.
 //!
 //! Tensors are named as PEFT names them for the bare encoder: `base_model.model.<module>.lora_A.weight`
-//! `[r, in]` and `.lora_B.weight` `[out, r]`; the score head is saved whole, as `modules_to_save`
-//! does: `base_model.model.score.weight` `[1, H]` and `.bias` `[1]`. What LoRB adds is in the
+//! `[r, in]` and `.lora_B.weight` `[out, r]`; the score head is saved in full, as with
+//! `modules_to_save`: `base_model.model.score.weight` `[1, H]` and `.bias` `[1]`. What LoRB adds is in the
 //! metadata under `lorb`. How the adapters of a method are stored is part of the method ([`crate::methods`]).
 
 mod meta;

@@ -28,14 +28,15 @@ pub struct WeightStream {
 
 #[derive(Debug)]
 enum Stage {
-    /// The bytes received so far of length and header.
+    /// The bytes of length and header received so far.
     Header(Vec<u8>),
     Tensors(Box<Tensors>),
 }
 
 impl WeightStream {
-    /// A stream for a base with this configuration. Linear weights are stored in `precision`, or in int8 if the file
-    /// has them so; everything else in f32. `expected` is the length of the file, if known.
+    /// A stream for a base with this configuration. Linear weights are stored in `precision`, or in
+    /// int8 if they are int8 in the file; everything else in f32. `expected` is the length of the
+    /// file, if known.
     #[must_use]
     pub fn new(config: &BertConfig, precision: Precision, expected: Option<u64>) -> Self {
         let stage = Stage::Header(Vec::new());

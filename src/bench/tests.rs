@@ -14,7 +14,7 @@ use crate::ops::{self, Activation, FrozenLinear, LoraPlan, Precision, Segments, 
 /// Three sequences.
 const LENGTHS: [usize; 3] = [2, 5, 3];
 
-/// A base that one can count by hand.
+/// A base that is small enough to count by hand.
 fn small() -> (BertConfig, LoraConfig) {
     let base = BertConfig {
         vocab_size: 9,
@@ -50,7 +50,7 @@ fn forward(base: &BertConfig, lora: &LoraConfig, merged: bool, lengths: &[usize]
     recording.end()
 }
 
-/// What a pass with gradients runs, but for loss and optimiser.
+/// What a pass with gradients runs, except loss and optimiser.
 fn both_ways(base: &BertConfig, lora: &LoraConfig, lengths: &[usize]) -> Vec<Ran> {
     let (encoder, adapter) = (encoder(base), Adapter::init(base, lora.clone(), 1).unwrap());
     let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), &Device::flex());

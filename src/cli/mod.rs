@@ -1,7 +1,7 @@
 //! The command line: owns files, the network and the terminal.
 //!
-//! Data goes to standard output, the rest to standard error. Exit codes: 0 done, 1 failed, 2 wrong
-//! usage. An error is one line that begins with `error:`.
+//! Data goes to standard output, everything else to standard error. Exit codes: 0 success, 1 failure,
+//! 2 usage error. An error is one line that begins with `error:`.
 
 mod adapter_dir;
 mod args;

@@ -186,7 +186,7 @@ impl OutputDirectory {
         CliError::Failed(format!("interrupted at step {step} of {steps}; resume with: {command}"))
     }
 
-    /// A run that ended by itself.
+    /// A run that ended without an interruption.
     fn stopped(&self, run: &Run, stopped: Stopped) -> CliError {
         match stopped {
             Stopped::Cli(error) => error,

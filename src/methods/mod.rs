@@ -80,7 +80,7 @@ pub struct MethodInfo {
     pub low_rank: bool,
     /// Whether the inputs of adapted layers may be dropped in training.
     pub dropout: bool,
-    /// For a method that is named for the correlation term: the method without it.
+    /// For a method named after the correlation term: the same method without it.
     pub correlates: Option<&'static str>,
     /// How its adapters are stored.
     pub files: &'static dyn FileFormat,
@@ -101,7 +101,7 @@ impl PartialEq for MethodInfo {
     }
 }
 
-/// Default weight of the correlation term in methods that are named for it.
+/// Default weight of the correlation term in methods named after it.
 pub const CORRELATION_WEIGHT: f32 = 0.05;
 
 impl MethodInfo {
@@ -141,7 +141,7 @@ pub fn lora_config(method: &Method) -> Option<&LoraConfig> {
     method.downcast::<LoraConfig>().or_else(dora).or_else(adalora).or_else(reduction)
 }
 
-/// Checks a size against the most that a base allows.
+/// Checks a size against the maximum that a base allows.
 fn check_size(
     method: &'static str,
     setting: &'static str,

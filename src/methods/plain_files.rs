@@ -1,7 +1,8 @@
-//! The format of methods that PEFT has no format for.
+//! The adapter format of methods for which PEFT has none.
 //!
-//! The two files have the same names as PEFT's. `adapter_config.json` has `"lorb_method"` and the method's settings; the
-//! weights are named as Transformers names the encoder's, and modules that a method adds by the architecture's table.
+//! The two files have the same names as PEFT's. `adapter_config.json` contains `"lorb_method"` and
+//! the method's settings. Tensors of the encoder have Transformers' names; the architecture's table
+//! names the modules that a method adds.
 
 use serde_json::{Map, Value, json};
 

@@ -151,7 +151,7 @@ impl Settings {
     }
 }
 
-/// A finite number as JSON. One that is not finite becomes text, which no number setting takes.
+/// A finite number as JSON. Infinity and NaN become text, which no numeric setting accepts.
 #[must_use]
 pub fn number_value(number: f32) -> Value {
     if number.is_finite() { json!(number) } else { json!(number.to_string()) }

@@ -67,7 +67,7 @@ struct Embeddings {
     /// Only row 0 is used.
     types: Tensor<2>,
     norm: LayerNorm,
-    /// Row of `positions` that the first token takes.
+    /// Row of `positions` for the first token.
     first_position: usize,
 }
 

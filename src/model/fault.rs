@@ -1,9 +1,10 @@
 //! Detection and classification of device failures.
 //!
-//! On a GPU, work is queued and fails later. burn reports failed work as text when a result is read. wgpu reports
-//! errors that belong to no particular call (out of memory, limit exceeded) to an error handler of the device; burn's
-//! handler panics in a thread of the runtime. [`watch_faults`] installs a handler that stores the first error. Every
-//! read-back checks for it, because after such an error results are undefined.
+//! On a GPU, work is queued, so failures appear later. burn reports failed work as text when a
+//! result is read. wgpu reports errors that belong to no particular call (out of memory, limit
+//! exceeded) to an error handler of the device; burn's handler panics in a thread of the runtime.
+//! [`watch_faults`] installs a handler that stores the first error. Every read-back checks for it,
+//! because after such an error results are undefined.
 
 use std::fmt;
 use std::future::{Future, poll_fn};

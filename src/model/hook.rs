@@ -59,7 +59,7 @@ pub trait StepHook: fmt::Debug + Send + Sync {
         gradient: &'a Tensor<1>,
     ) -> Pin<Box<dyn Future<Output = Result<StepUpdate, ModelError>> + 'a>>;
 
-    /// How many steps the optimiser's moments have seen after `step` steps of the run.
+    /// The number of steps in the optimiser's moments after `step` steps of the run.
     fn moment_steps(&self, step: usize) -> usize {
         step
     }

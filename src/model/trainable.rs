@@ -121,7 +121,7 @@ impl TrainableTensors {
         self.at(self.head)
     }
 
-    /// The lowest layer in which something is trained: gradients have to reach no further down.
+    /// The lowest layer in which something is trained: no gradients are needed below it.
     #[must_use]
     pub fn lowest_trained(&self) -> Option<usize> {
         self.lowest

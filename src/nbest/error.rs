@@ -142,7 +142,7 @@ pub enum Problem {
     /// A member of `nbest` is not an object.
     #[error("hypothesis {index} must be an object, found {found}")]
     NotAHypothesis {
-        /// Place in the list, from 1.
+        /// Position in the list, from 1.
         index: usize,
         /// The kind of value found.
         found: &'static str,

@@ -66,7 +66,7 @@ impl Read for Failure {
     }
 }
 
-/// Files that belong together, as far as a reader needs them.
+/// A set of files that belong together, with the operations that a reader needs.
 ///
 /// A path is relative to the folder, its parts are separated by `/`, and `""` is the folder itself.
 pub trait Folder {

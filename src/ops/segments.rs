@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
-/// The sequences of a packed batch: sequence `s` owns the rows `offsets[s]..offsets[s + 1]`.
+/// The sequences of a packed batch: sequence `s` has the rows `offsets[s]..offsets[s + 1]`.
 ///
 /// Cloning is cheap, so an operation can save its segments for the backward pass.
 #[derive(Clone, Debug)]

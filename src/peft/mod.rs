@@ -1,4 +1,4 @@
-//! PEFT's two files, as far as all methods share them: names, keys of `adapter_config.json`, errors.
+//! The parts of PEFT's two files that all methods share: names, keys of `adapter_config.json`, errors.
 
 mod error;
 mod settings;

@@ -84,7 +84,7 @@ impl Rescorer {
         Ok(places.into_iter().flat_map(|at| &rows[at * width..][..width]).copied().collect())
     }
 
-    /// Scores a made-up list on the base's first and last layer, with the named adapter or a new one with default
+    /// Scores a synthetic list on the base's first and last layer, with the named adapter or a new one with default
     /// settings, so that a GPU compiles all kernels for scoring before the first list.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ const PERMUTATION_WORK: u64 = 1 << 31;
 /// p = P(|N(0,1)| >= |z|). The permutation test does not use the normal approximation: if both systems were
 /// equal, each d_u would have either sign with equal probability. `p_permutation` is the probability, over all
 /// 2^n choices of signs, of a sum with at least the observed magnitude. It is computed exactly from the
-/// distribution of the sum, unless that takes more than 2^31 additions (some 10^5 utterances).
+/// distribution of the sum, unless that takes more than 2^31 additions (about 10^5 utterances).
 ///
 /// The normal test is undefined if the differences have zero variance: if all are 0, z = 0 and p = 1;
 /// if all have the same other value, p is the exact 2^(1-n) of the permutation test and z is `None`.

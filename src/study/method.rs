@@ -13,7 +13,7 @@ pub struct StudyMethod {
     pub trained: bool,
     /// Whether it has a rank, and targets: the linear layers that are adapted.
     pub low_rank: bool,
-    /// For a method that is named for the correlation term: the method without it.
+    /// For a method named after the correlation term: the same method without it.
     pub correlates: Option<&'static str>,
 }
 

@@ -174,7 +174,7 @@ fn at_once(
 /// Forward, then backward layer by layer, recomputing each layer.
 ///
 /// The last layer is not recomputed, because its backward step follows immediately. Layers below the lowest
-/// adapted one need no gradient, so they run once and their inputs are dropped. `run` is [`Stages::layer`].
+/// adapted one need no gradient, so they run once and their inputs are freed. `run` is [`Stages::layer`].
 fn by_layer(
     stages: &Stages<'_>,
     trainable: &TrainableTensors,

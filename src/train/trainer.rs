@@ -232,8 +232,8 @@ impl Trainer {
         self.kept.counters.step
     }
 
-    /// The adapter of the best evaluation so far with its beta; the present one, without weights,
-    /// while there was none. It is what the method [keeps](Adapter::finished) of a run.
+    /// The adapter of the best evaluation so far, with its beta; before the first evaluation, the
+    /// current adapter without weights. It is in the form to save (see [`Adapter::finished`]).
     ///
     /// # Errors
     /// [`TrainError::Device`] if the device fails before the first evaluation.

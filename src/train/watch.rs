@@ -52,7 +52,7 @@ fn mean_and_variance(values: &[f32]) -> (f64, f64) {
 mod tests {
     use super::*;
 
-    /// A loss that starts at 1, falls by `fall` over `steps` steps and swings by 0.2.
+    /// A loss that starts at 1, falls by `fall` over `steps` steps and oscillates by 0.2.
     fn history(steps: usize, fall: f32) -> Vec<f32> {
         let swing = |k: usize| 0.2 * ((k * 7 % 5) as f32 - 2.0);
         (0..steps).map(|k| 1.0 - fall * k as f32 / steps as f32 + swing(k)).collect()

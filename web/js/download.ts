@@ -6,7 +6,7 @@ import { keptBytes, Parts, type Kept } from './parts.js';
 import { announced, Broken, request, versionOf } from './request.js';
 import type { ProgressCallback } from './types.js';
 
-/** Bytes per part: the most that a broken connection loses, and the most that JavaScript holds at a time. */
+/** Bytes per part: the maximum that a broken connection loses and that JavaScript buffers. */
 export const PART_BYTES = 4 << 20;
 
 const RETRIES = 4;
@@ -99,8 +99,8 @@ export class Download {
   }
 
   /**
-   * Why a file could not be used: an `IntegrityError` if it is known to be damaged, otherwise `error`. Either way the file is
-   * discarded, because it would not load later either.
+   * Why a file could not be used: an `IntegrityError` if it is known to be damaged, otherwise
+   * `error`. Either way the file is discarded, because it would not load later either.
    */
   async explain(error: unknown): Promise<unknown> {
     const { cache } = this.#context;

@@ -1,4 +1,7 @@
-/** The page's side of one worker: sends requests, receives answers. It is independent of models; a dead one is discarded. */
+/**
+ * The page's side of one worker: sends requests, receives answers. It is independent of models; a
+ * dead one is discarded.
+ */
 
 import { fromWire, throwIfAborted, WorkerDiedError } from './errors.js';
 import type { Operation, Params, Reply, Result } from './protocol.js';

@@ -1,11 +1,15 @@
-/** The recogniser's order, without a model: the same rule as in the core (`score::first_pass`); shared test cases compare them. */
+/**
+ * The recogniser's order, without a model: the same rule as in the core (`score::first_pass`);
+ * shared test cases compare them.
+ */
 
 import { toList } from './lists.js';
 import type { NBest, Ranked } from './types.js';
 
 /**
- * A list by its first-pass scores, best first. A hypothesis without a score ranks with the lowest one of its list; if none has a score,
- * all count as 0 and the list keeps its order. Equal scores keep their order. `rescore` without an adapter gives the same.
+ * A list by its first-pass scores, best first. A hypothesis without a score ranks with the lowest
+ * one of its list; if none has a score, all count as 0 and the list keeps its order. Equal scores
+ * keep their order. `rescore` without an adapter gives the same.
  */
 export function firstPass(nbest: NBest): Ranked[] {
   const list = toList(nbest, 0).nbest;

@@ -1,4 +1,7 @@
-/** LoRB in the browser: re-rank N-best lists and tune an adapter on the user's corrections. No data leaves the device. */
+/**
+ * LoRB in the browser: re-rank N-best lists and tune an adapter on the user's corrections. No data
+ * leaves the device.
+ */
 
 export { Rescorer } from './rescorer.js';
 export type { Trainer } from './trainer.js';

@@ -6,8 +6,9 @@ import { fromSpeech, isSpeechResult } from './speech.js';
 import type { Hypothesis, NBest, Utterance } from './types.js';
 
 /**
- * Checks only the shape; the core checks limits, scores and empty lists. A list without an id is named by its position, from 1. Only
- * this file numbers lists: the core receives the name with the list.
+ * Checks only the shape; the core checks limits, scores and empty lists. A list without an id is
+ * named by its position, from 1. Only this file numbers lists: the core receives the name with the
+ * list.
  */
 export function toList(list: NBest, at: number): List {
   if (isSpeechResult(list)) return { id: name(at), nbest: fromSpeech(list) };

@@ -5,8 +5,8 @@ import { throwIfAborted } from './errors.js';
 import type { List, Params } from './protocol.js';
 
 /**
- * Lists as a page has them: the text of a file, a file (plain or gzip), or the files of a folder, by their paths or as a folder picker
- * gives them.
+ * Lists as a page has them: the text of a file, a file (plain or gzip), or the files of a folder,
+ * by their paths or as a folder picker gives them.
  */
 export type ListData = string | Blob | Record<string, string | Blob> | readonly File[] | FileList;
 
@@ -26,8 +26,8 @@ export interface ParseOptions extends ListOptions {
 }
 
 /**
- * Reads lists with the readers of the native tool; errors name file and line. Runs in its own worker, which needs no base and no GPU;
- * `rescorer.parseNbest` uses the existing worker.
+ * Reads lists with the readers of the native tool; errors name file and line. Runs in its own
+ * worker, which needs no base and no GPU; `rescorer.parseNbest` uses the existing worker.
  */
 export async function parseNbest(data: ListData, name = 'lists', options: ParseOptions = {}): Promise<List[]> {
   const { signal, worker } = options;

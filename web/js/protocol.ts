@@ -3,7 +3,7 @@
 import type { WireError } from './errors.js';
 import type { AdapterInfo, DeviceKind, Dtype, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from './types.js';
 
-/** An N-best list in the one form that the wasm module takes. */
+/** An N-best list in the only form that the wasm module accepts. */
 export interface List {
   id: string;
   ref?: string | null;

@@ -33,7 +33,7 @@ export async function request(url: string, from: number, version: string | null,
   const { status } = response;
   if (response.ok) return response;
   await response.body?.cancel();
-  // More is stored than the file now holds: request all of it.
+  // More is stored than the file now contains: request all of it.
   if (status === 416 && from > 0) return request(url, 0, null, signal);
   if (status === 408 || status === 429 || status >= 500) throw new Broken(`the server answered ${status}`, false, status);
   const what = status === 404 || status === 410 ? 'not found' : status === 401 || status === 403 ? 'access denied' : 'could not be downloaded';

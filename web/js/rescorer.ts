@@ -77,7 +77,10 @@ export class Rescorer {
     return rescorer;
   }
 
-  /** How much of a base's weights this browser has stored, for `fromPretrained` with the same options. Sends no request. */
+  /**
+   * How much of a base's weights this browser has stored, for `fromPretrained` with the same
+   * options. Sends no request.
+   */
   static async stored(source: Source, options: LoadOptions = {}): Promise<Stored> {
     return storedWeights(source, options);
   }
@@ -128,8 +131,8 @@ export class Rescorer {
   }
 
   /**
-   * Returns the lists as `lorb rescore` writes them: best hypothesis first, with `lm` and `total`. All other keys are kept; the recogniser's own
-   * `lm` becomes `first_lm`.
+   * Returns the lists as `lorb rescore` writes them: best hypothesis first, with `lm` and `total`.
+   * All other keys are kept; the recogniser's own `lm` becomes `first_lm`.
    */
   async rerank(lists: readonly NBest[], options: RescoreOptions = {}): Promise<Utterance[]> {
     const { weights, batchTokens } = options;
@@ -168,7 +171,10 @@ export class Rescorer {
     return this.#session.call('model.tokens', { texts: [...texts] }, { signal });
   }
 
-  /** WER of the first pass, the rescored result and the oracle, with intervals. Lists without `ref` are counted separately. */
+  /**
+   * WER of the first pass, the rescored result and the oracle, with intervals. Lists without `ref`
+   * are counted separately.
+   */
   async evaluate(utterances: readonly Utterance[], options: EvaluateOptions = {}): Promise<Report> {
     const { weights, batchTokens, seed = 0 } = options;
     const lists = toLists(utterances, 'evaluate');
@@ -194,7 +200,8 @@ export class Rescorer {
   }
 
   /**
-   * Loads an adapter from LoRB or PEFT and activates it. Throws `AdapterError` if it is invalid or belongs to another base.
+   * Loads an adapter from LoRB or PEFT and activates it. Throws `AdapterError` if it is invalid or
+   * belongs to another base.
    */
   async loadAdapter(source: Source, options: LoadAdapterOptions = {}): Promise<AdapterInfo> {
     const { name = DEFAULT_ADAPTER, activate = true, signal } = options;

@@ -47,7 +47,10 @@ function hubFolder(id: string, { host = HUB, revision = 'main', sha256 }: LoadOp
   };
 }
 
-/** Sizes and hashes of a repository's files; `undefined` if the hub provides no listing. Files are then requested one by one. */
+/**
+ * Sizes and hashes of a repository's files; `undefined` if the hub provides no listing. Files are
+ * then requested one by one.
+ */
 async function list(url: string): Promise<Map<string, Facts> | undefined> {
   try {
     const response = await fetch(url);

@@ -3,8 +3,9 @@
 import type { Hypothesis, SpeechResult } from './types.js';
 
 /**
- * The alternatives of a `SpeechRecognitionResult` as hypotheses. A confidence in (0, 1] becomes its logarithm. Browsers report 0 if
- * they have no confidence, usually for all but the first alternative; such a hypothesis has no score.
+ * The alternatives of a `SpeechRecognitionResult` as hypotheses. The score is the logarithm of a
+ * confidence in (0, 1]. Browsers report 0 if they have no confidence, usually for all but the first
+ * alternative; such a hypothesis has no score.
  */
 export function fromSpeech(result: SpeechResult): Hypothesis[] {
   return Array.from({ length: result.length }, (_, at) => {

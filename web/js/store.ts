@@ -16,8 +16,9 @@ interface Manifest {
 /**
  * A folder of entries, each with a few named files.
  *
- * An entry has two slots. A write replaces the older one: it removes the manifest, writes the files, and writes the new manifest last.
- * An interrupted write leaves the other slot intact. Reading checks the size and SHA-256 of every file.
+ * An entry has two slots. A write replaces the older one: it removes the manifest, writes the
+ * files, and writes the new manifest last. An interrupted write leaves the other slot intact.
+ * Reading checks the size and SHA-256 of every file.
  */
 export class AdapterStore {
   #root: FileSystemDirectoryHandle;

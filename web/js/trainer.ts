@@ -47,8 +47,9 @@ export class Trainer {
   }
 
   /**
-   * Trains, one message at a time: the next step starts when the next message is requested. When the run ends or is stopped, its best
-   * adapter is stored and activated under `options.adapter`. Leaving the loop early ends the run and stores nothing.
+   * Trains, one message at a time: the next step starts when the next message is requested. When
+   * the run ends or is stopped, its best adapter is stored and activated under `options.adapter`.
+   * Leaving the loop early ends the run and stores nothing.
    */
   async *run(train: readonly Utterance[], dev: readonly Utterance[] = [], options: RunOptions = {}): AsyncGenerator<TrainMessage, void, undefined> {
     if (this.#state !== 'new') throw new BadInputError('a trainer runs only once; create another');
@@ -138,7 +139,10 @@ export class Trainer {
     this.#unpause();
   }
 
-  /** The current state of the run, to continue in another session: `run(train, dev, {checkpoint})` with the same data and settings. */
+  /**
+   * The current state of the run, to continue in another session: `run(train, dev, {checkpoint})`
+   * with the same data and settings.
+   */
   async checkpoint(): Promise<Uint8Array> {
     try {
       if (this.#run) return await this.#run.engine.call('train.checkpoint', { run: this.#run.id });
@@ -203,7 +207,10 @@ export class Trainer {
     await this.#store(await engine.call('train.best', { run: id, name: this.#options.adapter }, { signal }));
   }
 
-  /** Frees the run. Nothing waits for this: an aborted step may still be running, and a dead worker has freed everything. */
+  /**
+   * Frees the run. Nothing waits for this: an aborted step may still be running, and a dead worker
+   * has freed everything.
+   */
   #end(start: string): void {
     const ended = this.#run?.engine.call('train.end', { run: this.#run.id });
     const removed = this.#session.removeAdapter(start);

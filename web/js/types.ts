@@ -80,8 +80,8 @@ export interface Stored {
 export type FileData = Blob | ArrayBuffer | Uint8Array;
 
 /**
- * The source of a model's files: a hub id (`owner/name`), the URL of a folder (absolute, or relative and starting with `/`, `./` or
- * `../`), files that the user selected, or files by name.
+ * The source of a model's files: a hub id (`owner/name`), the URL of a folder (absolute, or
+ * relative and starting with `/`, `./` or `../`), files that the user selected, or files by name.
  */
 export type Source = string | URL | readonly File[] | FileList | Record<string, FileData>;
 
@@ -148,7 +148,10 @@ export interface RescorerOptions extends LoadOptions {
   dtype?: Dtype;
   /** An adapter to load and activate. */
   adapter?: Source;
-  /** The base name written into adapters tuned here, preferably a hub id. By default the hub id, else the folder's name. */
+  /**
+   * The base name written into adapters tuned here, preferably a hub id. By default the hub id,
+   * else the folder's name.
+   */
   baseName?: string;
   /** Starts the worker, if the package's own cannot be started (another origin, a bundler). */
   worker?: () => Worker;
@@ -285,7 +288,10 @@ export type Decay = 'linear' | 'cosine' | 'constant';
 
 /** Options of a run: the settings of `lorb train`, which `TrainSettings` lists, and those of the method. */
 export interface TrainOptions extends MethodOptions, TrainSettings {
-  /** Name of the trained adapter in the rescorer, `default` by default. At the end, it replaces an adapter with the same name. */
+  /**
+   * Name of the trained adapter in the rescorer, `default` by default. At the end, it replaces an
+   * adapter with the same name.
+   */
   adapter?: string;
   /** A loaded adapter to start from, with its settings; by default a new one. */
   from?: string;

@@ -6,8 +6,8 @@ import type { AlignedWord } from './types.js';
 const ERROR = 2 ** 20;
 
 /**
- * The alignment with the fewest word errors, and among those with the fewest insertions and deletions, as in the core. Words are
- * separated by white space and compared exactly.
+ * The alignment with the fewest word errors, and among those with the fewest insertions and
+ * deletions, as in the core. Words are separated by white space and compared exactly.
  */
 export function alignWords(reference: string, hypothesis: string): AlignedWord[] {
   const ref = reference.split(/\s+/).filter(Boolean);

@@ -125,7 +125,7 @@ impl Model {
     /// with default settings, so that the first list does not wait for it. On the CPU path, does nothing.
     ///
     /// # Errors
-    /// `DeviceRefusedError` where a kernel returns wrong results, `DeviceLostError`; `BadInputError` for an unknown
+    /// `DeviceRefusedError` if a kernel returns wrong results, `DeviceLostError`; `BadInputError` for an unknown
     /// name.
     #[wasm_bindgen(js_name = warmUp)]
     pub async fn warm_up(&self, adapter: Option<String>) -> Result<(), JsValue> {
@@ -137,7 +137,7 @@ impl Model {
         Ok(())
     }
 
-    /// Bytes: `wasm`, all of this instance's memory; `device` and `deviceReserved`, what tensors take on
+    /// Bytes: `wasm`, all of this instance's memory; `device` and `deviceReserved`, what tensors use on
     /// the GPU and what is reserved for them, `null` on the CPU path.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ fn options(adapter: Option<&str>, batch_tokens: Option<usize>) -> Options<'_> {
     }
 }
 
-/// With the weights asked for, if any.
+/// With the requested weights, if any.
 fn with_weights<'a>(options: Options<'a>, asked: &JsValue) -> Result<Options<'a>, WebError> {
     let asked: Option<Weights> = from_js(asked, "weights")?;
     Ok(asked.map_or(options, |weights| options.weights(weights)))

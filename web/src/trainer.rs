@@ -27,7 +27,7 @@ impl Model {
     /// settings in camel case; `train` and `dev` are JSON lines or objects; `dev` is optional.
     ///
     /// # Errors
-    /// `BadInputError` names the setting or the line, `IntegrityError` is a damaged checkpoint.
+    /// `BadInputError` names the setting or the line, `IntegrityError` for a damaged checkpoint.
     #[wasm_bindgen(js_name = createTrainer)]
     pub fn create_trainer(
         &self,

@@ -17,7 +17,7 @@ use crate::cli::error::CliError;
 use crate::cli::interrupt;
 use crate::cli::progress::clock;
 
-/// Interval of the checks for Ctrl-C while a cell is silent.
+/// Interval of the checks for Ctrl-C while a cell prints nothing.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Runs the remaining cells, and records each one when it ends.

@@ -32,7 +32,7 @@ impl Encoder {
 }
 
 impl Linear {
-    /// Takes in what a method adds, if it can be and the weight is in full precision.
+    /// Merges a method's change into the weight, if the method allows it and the weight is f32.
     fn merge(&mut self, own: &mut LinearTensors, tensors: &TrainableTensors) {
         if self.weight.storage.precision == Precision::F32
             && let Some(weight) = own.hook.as_ref().and_then(|hook| hook.merged(self, tensors))

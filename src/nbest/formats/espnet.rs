@@ -119,7 +119,7 @@ enum Content {
     References,
 }
 
-/// A file that is yet to be read.
+/// A file that has not been read yet.
 enum Waiting {
     Inside(String),
     Given(Stream),

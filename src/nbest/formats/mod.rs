@@ -143,7 +143,7 @@ pub fn format_by_name(name: &str) -> Option<&'static dyn NbestFormat> {
     FORMATS.iter().copied().find(|format| format.name() == name)
 }
 
-/// Opens a source in the given format, or in the one that it looks like.
+/// Opens a source in the given format, or in the detected one.
 ///
 /// ```
 /// use lorb::nbest::{OpenOptions, Source, open};

@@ -18,7 +18,7 @@ pub(in crate::ops) fn gelu(x: f64) -> f64 {
     x * normal(x)
 }
 
-/// `gelu'(x)`: the normal distribution's function, and x times its density.
+/// `gelu'(x)`: the standard normal CDF, plus x times its density.
 pub(in crate::ops) fn gelu_slope(x: f64) -> f64 {
     normal(x) + x * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }

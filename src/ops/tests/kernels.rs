@@ -1,4 +1,4 @@
-//! Launches every variant of every kernel separately on poisoned outputs, and compares with the f64 reference.
+//! Launches every variant of every kernel separately on outputs filled with NaN, and compares with the f64 reference.
 //!
 //! A test runs all variants that `shaders/variants.json` describes for its kernel, regardless of launch code's
 //! selection, at odd sizes if the variant supports them, and fails if one of them did not run. Variants that need

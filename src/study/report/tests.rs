@@ -1,4 +1,4 @@
-//! Tests of reports, with made-up results.
+//! Tests of reports, with synthetic results.
 
 use super::document;
 use crate::study::tests::{config, done, inputs};

@@ -1,4 +1,7 @@
-/** The wasm module as `wasm-bindgen --target web` writes it, as far as the worker uses it; a test holds this to the written types. */
+/**
+ * The wasm module as `wasm-bindgen --target web` writes it, limited to what the worker uses. A test
+ * compares it with the generated types.
+ */
 
 import type { AdapterInfo, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from '../types.js';
 import type { List } from '../protocol.js';
@@ -25,7 +28,10 @@ type IsAborted = () => boolean;
 
 export class Model {
   private constructor();
-  /** The SHA-256 that identifies the base in adapters; for a base exported by LoRB in lower precision, that of the original. */
+  /**
+   * The SHA-256 that identifies the base in adapters; for a base exported by LoRB in lower
+   * precision, that of the original.
+   */
   readonly hash: string;
   /** SHA-256 of the file that was loaded. */
   readonly fileHash: string;

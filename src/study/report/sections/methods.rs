@@ -116,7 +116,7 @@ pub(super) fn against_first(group: &Group<'_>, domain: &str) -> Option<Compariso
     compare(&[&first.first], &rescored, &first.words)
 }
 
-/// Over the seeds that both have.
+/// Over the seeds that both methods have.
 fn against(one: &Group<'_>, other: &Group<'_>, domain: &str) -> Option<Comparison> {
     let common: Vec<u64> = one
         .runs
