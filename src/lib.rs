@@ -59,7 +59,7 @@
 //! | [`ops`] | the operations of the model on CPU and GPU |
 //! | [`device`] | GPU, CPU or software adapter; not on wasm |
 //! | [`remedy`] | what a user can do about an error |
-//! | [`bench`], [`study`] | measuring speed, and comparing methods |
+//! | [`mod@bench`], [`study`] | measuring speed, and comparing methods |
 //!
 //! # Features
 //!

@@ -1,7 +1,7 @@
 //! Records the operations that a pass runs, with their counted costs.
 //!
 //! While a [`Recording`] is open, every operation of the model, of its backward pass and of the optimiser is
-//! recorded, on every device: the functions that the model calls and the backward steps go through [`run`]. An
+//! recorded, on every device: the functions that the model calls and the backward steps go through `run`. An
 //! operation's cost is computed from its arguments by the `cost.rs` of its folder.
 //!
 //! **Floating-point operations** are those of products, two for each multiplication with its addition: linear
