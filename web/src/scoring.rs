@@ -1,6 +1,7 @@
 //! Scoring, rescoring, evaluation and tuning of lists.
 
 use js_sys::{Array, Float32Array, Function};
+use lorb::nbest::Utterance;
 use lorb::rescorer::Options;
 use lorb::score::{RankedList, Weights};
 use serde_json::json;
@@ -25,6 +26,23 @@ fn options(adapter: Option<&str>, batch_tokens: Option<usize>) -> Options<'_> {
 fn with_weights<'a>(options: Options<'a>, asked: &JsValue) -> Result<Options<'a>, WebError> {
     let asked: Option<Weights> = from_js(asked, "weights")?;
     Ok(asked.map_or(options, |weights| options.weights(weights)))
+}
+
+impl Model {
+    /// The lists by rank, under the requested weights or the adapter's.
+    async fn ranked(
+        &self,
+        lists: &[Utterance],
+        options: Options<'_>,
+        weights: &JsValue,
+        watcher: &Callbacks,
+    ) -> Result<Vec<RankedList>, WebError> {
+        let progress = |done| watcher.go_on(done);
+        let options = with_weights(options.progress(&progress), weights)?;
+        let rescorer = self.shared.snapshot();
+        let ranked = rescorer.rescore_async(lists, options).await;
+        self.shared.trusted(ranked).await
+    }
 }
 
 #[wasm_bindgen]
@@ -92,12 +110,8 @@ impl Model {
     ) -> Result<JsValue, JsValue> {
         let lists = utterances(&lists, "lists")?;
         let watcher = Callbacks::new(on_progress, is_aborted);
-        let progress = |done| watcher.go_on(done);
-        let options = options(adapter.as_deref(), batch_tokens).progress(&progress);
-        let options = with_weights(options, &weights)?;
-        let rescorer = self.shared.snapshot();
-        let ranked = rescorer.rescore_async(&lists, options).await;
-        let ranked = self.shared.trusted(ranked).await?;
+        let options = options(adapter.as_deref(), batch_tokens);
+        let ranked = self.ranked(&lists, options, &weights, &watcher).await?;
         let all: Vec<_> = ranked.into_iter().map(|list| list.hypotheses).collect();
         Ok(to_js(&all)?)
     }
@@ -118,12 +132,8 @@ impl Model {
     ) -> Result<JsValue, JsValue> {
         let lists = utterances(&lists, "lists")?;
         let watcher = Callbacks::new(on_progress, is_aborted);
-        let progress = |done| watcher.go_on(done);
-        let options = options(adapter.as_deref(), batch_tokens).progress(&progress);
-        let options = with_weights(options, &weights)?;
-        let rescorer = self.shared.snapshot();
-        let ranked = rescorer.rescore_async(&lists, options).await;
-        let ranked = self.shared.trusted(ranked).await?;
+        let options = options(adapter.as_deref(), batch_tokens);
+        let ranked = self.ranked(&lists, options, &weights, &watcher).await?;
         let apply = |(list, ranked): (_, &RankedList)| ranked.apply(list);
         Ok(written(lists.into_iter().zip(&ranked).map(apply))?)
     }
