@@ -58,6 +58,7 @@
 //! | [`model`] | the encoder, its trainable parts, scoring |
 //! | [`ops`] | the operations of the model on CPU and GPU |
 //! | [`device`] | GPU, CPU or software adapter; not on wasm |
+//! | [`bounds`] | the limits on what LoRB reads |
 //! | [`remedy`] | what a user can do about an error |
 //! | [`mod@bench`], [`study`] | measuring speed, and comparing methods |
 //!
@@ -71,6 +72,7 @@
 pub mod adapter;
 pub mod base;
 pub mod bench;
+pub mod bounds;
 #[cfg(not(target_family = "wasm"))]
 pub mod device;
 pub mod digest;

@@ -4,10 +4,7 @@ use serde_json::{Map, Value};
 
 use super::BaseError;
 use super::arch::{Architecture, ConfigKeys};
-
-/// Maximum value of a size in `config.json`. It prevents overflow in products of sizes; the largest published BERT has
-/// 24 layers of 1024, far below this.
-const SIZE_LIMIT: u64 = 1 << 24;
+use crate::bounds::MAX_CONFIG_SIZE;
 
 /// The activation of the feed-forward layer that the kernels compute: GELU by the error function.
 const ACTIVATION: &str = "gelu";
@@ -88,8 +85,8 @@ impl BertConfig {
         ];
         let types = keys.token_types.map(|key| (key, self.type_vocab_size));
         for (key, value) in sizes.into_iter().chain(types) {
-            if value == 0 || value as u64 > SIZE_LIMIT {
-                return Err(config(key, format!("is {value}; expected 1 to {SIZE_LIMIT}")));
+            if value == 0 || value as u64 > MAX_CONFIG_SIZE {
+                return Err(config(key, format!("is {value}; expected 1 to {MAX_CONFIG_SIZE}")));
             }
         }
         // Limits the work per layer before the first tensor is checked.
@@ -199,10 +196,11 @@ fn whole(map: &Map<String, Value>, key: &'static str) -> Result<Option<usize>, B
     match map.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_u64() {
-            Some(n) if n <= SIZE_LIMIT => Ok(Some(n as usize)),
-            _ => {
-                Err(config(key, format!("is {value}; expected an integer of at most {SIZE_LIMIT}")))
-            }
+            Some(n) if n <= MAX_CONFIG_SIZE => Ok(Some(n as usize)),
+            _ => Err(config(
+                key,
+                format!("is {value}; expected an integer of at most {MAX_CONFIG_SIZE}"),
+            )),
         },
     }
 }

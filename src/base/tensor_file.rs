@@ -7,6 +7,8 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
+use crate::bounds::MAX_HEADER_BYTES;
+
 /// A tensor in host memory, row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostTensor {
@@ -84,14 +86,11 @@ pub(super) struct Header {
 /// Size in bytes of the length at the start of a file.
 pub(super) const LENGTH: usize = 8;
 
-/// Maximum length of a header, in bytes.
-const HEADER_LIMIT: u64 = 100_000_000;
-
 impl Header {
     /// The header's length, from a file's first bytes.
     pub fn length(first: [u8; LENGTH]) -> Result<usize, TensorFault> {
         let length = u64::from_le_bytes(first);
-        if length > HEADER_LIMIT {
+        if length > MAX_HEADER_BYTES {
             return Err(damaged(format!("its header claims {length} bytes")));
         }
         Ok(length as usize)

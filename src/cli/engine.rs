@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use lorb::adapter::ReadOptions;
+use lorb::bounds::CHUNK_HYPOTHESES;
 use lorb::model::SCORING_BATCH_TOKENS;
 use lorb::nbest::Utterance;
 use lorb::rescorer::{Evaluated, LoadedAdapter, Options, Rescorer, RescorerError, Trained};
@@ -12,10 +13,6 @@ use super::args::{BaseArgs, RunArgs, ScoringArgs, WeightArgs};
 use super::error::CliError;
 use super::input::Utterances;
 use super::{adapter_dir, interrupt, source};
-
-/// Hypotheses that are read and scored together: enough to fill batches of similar lengths, few
-/// enough to bound memory and to react to Ctrl-C soon.
-const CHUNK_HYPOTHESES: usize = 1024;
 
 /// Name of the one adapter.
 const ADAPTER: &str = "adapter";

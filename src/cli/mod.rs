@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod eval;
 mod export;
+mod files;
 mod hub;
 mod input;
 mod inspect;

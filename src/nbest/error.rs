@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::{MAX_HYPOTHESES, MAX_LINE_BYTES};
+use crate::bounds::{MAX_HYPOTHESES, MAX_LINE_BYTES};
 
 /// An error of a reader. Its text is one line with the source, the line, the cause and, if there
 /// is one, a hint.

@@ -4,7 +4,8 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{MAX_LINE_BYTES, NbestError, Problem};
+use super::{NbestError, Problem};
+use crate::bounds::MAX_LINE_BYTES;
 
 /// The first bytes of every gzip member (RFC 1952, section 2.3.1).
 pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `id` | non-empty string |
 //! | `ref` | string, may be empty; absent or null if the reference is unknown |
-//! | `nbest` | list of 1 to [`MAX_HYPOTHESES`] objects, any order |
+//! | `nbest` | list of 1 to [`MAX_HYPOTHESES`](crate::bounds::MAX_HYPOTHESES) objects, any order |
 //! | `nbest[].text` | string, may be empty |
 //! | `nbest[].score` | first-pass log-probability, higher is better; absent or null if unknown |
 //! | `nbest[].am`, `lm`, `total` | further log-probabilities; rescoring adds the last two |
@@ -39,15 +39,6 @@ pub use formats::{
 pub use source::{Entry, Folder, MemoryFolder, Source, Stream};
 pub use utterance::{Hypothesis, Utterance};
 pub use write::write_jsonl;
-
-/// The largest number of hypotheses in a list.
-pub const MAX_HYPOTHESES: usize = 200;
-
-/// The longest line that a reader accepts, in bytes after decompression.
-///
-/// The limit bounds the memory for a file that has no lines, or a small gzip file that unpacks to
-/// an endless one.
-pub const MAX_LINE_BYTES: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Hypothesis, MAX_HYPOTHESES, Problem, Utterance, strict};
+use super::{Hypothesis, Problem, Utterance, strict};
+use crate::bounds::MAX_HYPOTHESES;
 
 /// Parses and validates one line.
 pub(super) fn utterance(line: &str) -> Result<Utterance, Problem> {

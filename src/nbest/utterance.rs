@@ -34,7 +34,7 @@ pub struct Utterance {
     pub id: String,
     /// Reference transcript (`ref` in the file); `None` if unknown, `Some("")` for silence.
     pub reference: Option<String>,
-    /// The list (`nbest` in the file), 1 to [`MAX_HYPOTHESES`](super::MAX_HYPOTHESES) entries in file order.
+    /// The list (`nbest` in the file), 1 to [`MAX_HYPOTHESES`](crate::bounds::MAX_HYPOTHESES) entries in file order.
     pub hypotheses: Vec<Hypothesis>,
     /// Unknown keys, in the order of the file.
     pub extra: Map<String, Value>,

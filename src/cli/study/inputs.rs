@@ -1,9 +1,9 @@
 //! The inputs of a study: configuration, lists, bases, dictionary.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use lorb::base::Base;
+use lorb::bounds::{MAX_DICTIONARY_BYTES, MAX_STUDY_BYTES};
 use lorb::digest::sha256;
 use lorb::nbest::{Utterance, format_by_name};
 use lorb::study::{
@@ -13,6 +13,7 @@ use lorb::study::{
 
 use crate::cli::demo_base;
 use crate::cli::error::CliError;
+use crate::cli::files;
 use crate::cli::input::{Reading, Utterances};
 use crate::cli::source::{self, NamedBase};
 
@@ -21,7 +22,7 @@ const DEMO_BASE: &str = "demo";
 
 /// Reads and checks a configuration.
 pub fn config(path: &Path) -> Result<StudyConfig, CliError> {
-    let text = fs::read_to_string(path).map_err(|error| CliError::io("read", path, &error))?;
+    let text = files::read_small_text(path, MAX_STUDY_BYTES)?;
     let config: StudyConfig = toml::from_str(&text).map_err(|error| {
         let before = error.span().map_or("", |span| &text[..span.start.min(text.len())]);
         let line = before.matches('\n').count() + 1;
@@ -143,7 +144,7 @@ pub fn base(folder: &Path, name: &str, quiet: bool) -> Result<Base, CliError> {
 /// A dictionary and its SHA-256.
 pub fn dictionary(folder: &Path, path: &str) -> Result<(Homophones, String), CliError> {
     let path = folder.join(path);
-    let bytes = source::bytes(&path)?;
+    let bytes = files::read_small(&path, MAX_DICTIONARY_BYTES)?;
     let hash = sha256(&bytes);
     // Old dictionaries are in Latin-1; such words match nothing and do no harm.
     let text = String::from_utf8_lossy(&bytes);

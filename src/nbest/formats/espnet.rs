@@ -17,9 +17,10 @@ use std::vec;
 use super::{
     Folder, Glimpse, ListReader, NbestFormat, Note, OpenOptions, Source, Stream, unopened,
 };
+use crate::bounds::MAX_HYPOTHESES;
 use crate::nbest::error::clip;
 use crate::nbest::lines::Lines;
-use crate::nbest::{Hypothesis, MAX_HYPOTHESES, NbestError, Problem, Utterance};
+use crate::nbest::{Hypothesis, NbestError, Problem, Utterance};
 
 /// The format.
 pub(super) struct Espnet;

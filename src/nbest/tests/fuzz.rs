@@ -3,8 +3,9 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::super::{JsonLines, MAX_HYPOTHESES, write_jsonl};
+use super::super::{JsonLines, write_jsonl};
 use super::{GOOD, gzip, one};
+use crate::bounds::MAX_HYPOTHESES;
 
 const RICH: &str = r#"{"id":"ü-1","ref":"der große Baum","meta":{"k":[1,-2.5e3,true,null,"\u00e9\n"]},"nbest":[{"text":"der große baum","score":-12.375,"am":-3,"x":{}},{"text":"","lm":0.5,"total":1e-3}]}"#;
 /// Bytes with a meaning in these formats.
