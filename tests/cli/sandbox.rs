@@ -108,7 +108,12 @@ impl Sandbox {
 
     /// The command in this directory, without network and without the user's files.
     pub fn command(&self) -> Command {
-        let mut command = assert_cmd::cargo::cargo_bin_cmd!("lorb");
+        Command::from_std(self.process())
+    }
+
+    /// The same, for tests that start the process themselves.
+    pub fn process(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("lorb"));
         command
             .current_dir(self.folder.path())
             .env("HF_HOME", self.path("hub"))
