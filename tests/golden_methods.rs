@@ -185,8 +185,9 @@ fn check(device: &Device) {
     }
 }
 
-fn check_methods(case: &Case, device: &Device) {
-    for method in [
+/// Every method with golden files in this test's directories.
+fn all_methods() -> [Method; 7] {
+    [
         Head.into(),
         BitFit.into(),
         Full.into(),
@@ -194,7 +195,11 @@ fn check_methods(case: &Case, device: &Device) {
         Prefix { length: 3 }.into(),
         dora(),
         adalora(),
-    ] {
+    ]
+}
+
+fn check_methods(case: &Case, device: &Device) {
+    for method in all_methods() {
         let mut base = case.base();
         let encoder = Encoder::new(&base.config, &mut base.weights, device).expect("an encoder");
         let index = common::json(format!("{}/{}/index.json", methods(case), method.name()));
@@ -212,6 +217,50 @@ fn methods_on_the_cpu() {
 #[test]
 fn methods_on_a_software_gpu() {
     common::gpu::software().inspect(check);
+}
+
+/// A text's score on the CPU path is the same, bit for bit, in batches of any size, in reversed lists, and without the
+/// other lists: for every method, with separate and with merged adapters.
+#[test]
+fn a_score_on_the_cpu_does_not_depend_on_other_texts() {
+    let device = common::cpu();
+    for case in common::bases() {
+        for method in all_methods() {
+            let mut base = case.base();
+            let encoder =
+                Encoder::new(&base.config, &mut base.weights, &device).expect("an encoder");
+            let adapter = golden_adapter(&case, &base, &method);
+            let trainable = TrainableTensors::new(&base.config, &adapter, &device);
+            let (merged, left) = encoder.clone().merged(trainable.clone());
+            for (encoder, trainable) in [(&encoder, &trainable), (&merged, &left)] {
+                let what = format!("{} {}", case.name, method.name());
+                check_independence(&Scorer::new(encoder, trainable, &base.tokenizer), &what);
+            }
+        }
+    }
+}
+
+fn check_independence(scorer: &Scorer, what: &str) {
+    let lists = lists();
+    let texts: Vec<Vec<&str>> =
+        lists.iter().map(|u| u.hypotheses.iter().map(|h| h.text.as_str()).collect()).collect();
+    let score = |texts: &[Vec<&str>], batch_tokens: usize| {
+        let scorer = Scorer { batch_tokens, ..*scorer };
+        pollster::block_on(scorer.score(texts, |_| ())).expect("scores").lm
+    };
+    let expected = score(&texts, 2048);
+    for batch_tokens in [1, 20, 33, 64, 150] {
+        assert_eq!(score(&texts, batch_tokens), expected, "{what}, {batch_tokens} tokens");
+    }
+    let reversed: Vec<Vec<&str>> =
+        texts.iter().rev().map(|list| list.iter().rev().copied().collect()).collect();
+    let mut found = score(&reversed, 2048);
+    found.reverse();
+    found.iter_mut().for_each(|list| list.reverse());
+    assert_eq!(found, expected, "{what}, reversed");
+    for (list, expected) in texts.iter().zip(&expected) {
+        assert_eq!(&score(std::slice::from_ref(list), 2048)[0], expected, "{what}, one list");
+    }
 }
 
 /// PEFT's files contain the values that were used for the gradients. It writes no prefix for DistilBERT, see
@@ -239,15 +288,7 @@ fn adapters_of_peft_load() {
 fn adapters_are_written_and_read_back() {
     for case in common::bases() {
         let base = case.base();
-        for method in [
-            Head.into(),
-            BitFit.into(),
-            Full.into(),
-            Houlsby { width: 5 }.into(),
-            Prefix { length: 3 }.into(),
-            dora(),
-            adalora(),
-        ] {
+        for method in all_methods() {
             let adapter = golden_adapter(&case, &base, &method);
             let files = adapter::write(&adapter, &AdapterMeta::default()).expect("files");
             let (read, _) = adapter::read(&files, &base.config).expect("an adapter");

@@ -6,24 +6,9 @@ use pulp::Arch;
 
 use super::{AddLayerNormForward, AddLayerNormInputs, LayerNorm, LayerNormKernels, LayerNormSaved};
 use crate::ops::cpu::buffer::{dims, into_values, matrix, values, vector};
+use crate::ops::cpu::math::sum;
 use crate::ops::cpu::parallel;
 use crate::ops::saved::Output;
-
-/// Interleaved partial sums, so that the compiler can vectorise a sum with a fixed order.
-const LANES: usize = 16;
-
-#[inline(always)]
-fn sum(values: impl Fn(usize) -> f32, n: usize) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let whole = n - n % LANES;
-    for start in (0..whole).step_by(LANES) {
-        for (lane, total) in lanes.iter_mut().enumerate() {
-            *total += values(start + lane);
-        }
-    }
-    let tail: f32 = (whole..n).map(&values).sum();
-    lanes.iter().sum::<f32>() + tail
-}
 
 /// Normalises a row to mean 0 and variance 1; returns one over its deviation.
 #[inline(always)]
