@@ -96,7 +96,8 @@ impl<'a> Scorer<'a> {
         Self { encoder, trainable, tokenizer, batch_tokens: SCORING_BATCH_TOKENS }
     }
 
-    /// Scores all texts of all lists. Up to rounding, scores do not depend on how texts are grouped into lists.
+    /// Scores all texts of all lists. Scores do not depend on how texts are grouped into lists and batches: on the
+    /// CPU path exactly, on GPUs up to rounding.
     ///
     /// After each batch, `progress` receives the number of finished hypotheses over all lists.
     ///
