@@ -1,12 +1,18 @@
 //! LoRB's metadata of an adapter: the `lorb` entry of the safetensors metadata, a JSON object as text.
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::AdapterError;
+use crate::digest::hex;
+use crate::model::Method;
 use crate::score::Weights;
 
 /// Key of the entry in `__metadata__`.
 pub(super) const SECTION: &str = "lorb";
+
+/// Hash of the settings that the weights were saved with.
+const SETTINGS: &str = "settings_sha256";
 
 /// Version of the section; readers reject newer ones.
 const FORMAT: u64 = 1;
@@ -42,8 +48,9 @@ impl AdapterMeta {
         }
     }
 
-    /// The section as JSON text. Keys have a fixed order, so equal metadata gives equal text.
-    pub(super) fn to_text(&self) -> Result<String, AdapterError> {
+    /// The section as JSON text, with the hash of the adapter's settings. Keys have a fixed order, so equal metadata
+    /// gives equal text.
+    pub(super) fn to_text(&self, settings: &str) -> Result<String, AdapterError> {
         let mut map = Map::new();
         map.insert("format".into(), FORMAT.into());
         map.insert("version".into(), env!("CARGO_PKG_VERSION").into());
@@ -60,6 +67,7 @@ impl AdapterMeta {
                 map.insert(key.into(), value.as_str().into());
             }
         }
+        map.insert(SETTINGS.into(), settings.into());
         for (key, value) in &self.extra {
             if map.insert(key.clone(), value.clone()).is_some() {
                 return Err(AdapterError::Unwritable(format!("metadata `{key}` is given twice")));
@@ -68,8 +76,8 @@ impl AdapterMeta {
         serde_json::to_string(&map).map_err(|e| AdapterError::Unwritable(e.to_string()))
     }
 
-    /// Reads the section; `base_name` is stored elsewhere and stays empty.
-    pub(super) fn from_text(text: &str) -> Result<Self, AdapterError> {
+    /// Reads the section, and the hash of the settings if it has one. `base_name` is stored elsewhere and stays empty.
+    pub(super) fn from_text(text: &str) -> Result<(Self, Option<String>), AdapterError> {
         let mut map: Map<String, Value> = serde_json::from_str(text)
             .map_err(|e| fault(".", format!("is not valid JSON: {e}")))?;
         match map.shift_remove("format").map(|v| v.as_u64().ok_or(v)) {
@@ -92,6 +100,7 @@ impl AdapterMeta {
             (None, None) => None,
             (None, Some(_)) => return Err(fault("gamma", "is set without beta".into())),
         };
+        let settings = string(&mut map, SETTINGS)?;
         let base_hash = string(&mut map, "base_sha256")?;
         if let Some(hash) = &base_hash
             && (hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -101,14 +110,21 @@ impl AdapterMeta {
                 format!("is {hash:?}; expected 64 hexadecimal digits"),
             ));
         }
-        Ok(Self {
-            weights,
-            base_hash,
-            base_name: None,
-            objective: string(&mut map, "objective")?,
-            extra: map,
-        })
+        let objective = string(&mut map, "objective")?;
+        let meta = Self { weights, base_hash, base_name: None, objective, extra: map };
+        Ok((meta, settings))
     }
+}
+
+/// SHA-256 over the settings of a method that may change scores, in hexadecimal digits. It binds the weights to the
+/// settings they were saved with, however `adapter_config.json` expresses them.
+pub(super) fn settings_hash(method: &Method) -> String {
+    let mut hasher = Sha256::new_with_prefix(method.name());
+    // Dropout has an effect only in training.
+    for (name, value) in method.settings().iter().filter(|(name, _)| !name.ends_with("dropout")) {
+        hasher.update(format!("\n{name}: {value}"));
+    }
+    hex(hasher)
 }
 
 fn fault(key: &str, what: String) -> AdapterError {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::meta::settings_hash;
 use super::{AdapterError, AdapterFiles, AdapterMeta, SECTION};
 use crate::base::{BertConfig, TensorFile};
 use crate::methods::METHODS;
@@ -44,10 +45,13 @@ pub fn read_with(
     };
     let file = TensorFile::open(files.weights.as_slice())?;
     let adapter = format.read(config, &file, base, options.new_head)?;
-    let meta = match file.metadata().get(SECTION) {
+    let (meta, saved) = match file.metadata().get(SECTION) {
         Some(text) => AdapterMeta::from_text(text)?,
-        None => AdapterMeta::default(),
+        None => (AdapterMeta::default(), None),
     };
+    if saved.is_some_and(|saved| saved != settings_hash(&adapter.method)) {
+        return Err(AdapterError::Mixed);
+    }
     Ok((adapter, AdapterMeta { base_name, ..meta }))
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::meta::settings_hash;
 use super::{AdapterError, AdapterFiles, AdapterMeta, SECTION};
 use crate::base::{TensorFault, write_f32};
 use crate::methods::MethodInfo;
@@ -37,7 +38,7 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
     // PyTorch's loaders require the format.
     let metadata = BTreeMap::from([
         ("format".to_owned(), "pt".to_owned()),
-        (SECTION.to_owned(), meta.to_text()?),
+        (SECTION.to_owned(), meta.to_text(&settings_hash(&adapter.method))?),
     ]);
     let weights = write_f32(
         &metadata,

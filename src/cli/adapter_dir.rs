@@ -10,26 +10,46 @@ use lorb::base::Base;
 use lorb::model::Adapter;
 
 use super::error::CliError;
-use super::output;
+use super::output::{Directory, current};
+
+/// The files of an adapter.
+pub const FILES: [&str; 2] = [CONFIG_FILE, WEIGHTS_FILE];
+
+/// Attempts to read the two files of one adapter.
+const REREADS: usize = 3;
 
 /// Whether a directory contains an adapter or parts of one.
 pub fn holds_adapter(directory: &Path) -> bool {
-    directory.join(CONFIG_FILE).exists() || directory.join(WEIGHTS_FILE).exists()
+    FILES.iter().any(|name| current(directory, name).exists())
+}
+
+/// Checks that a directory exists. `flag` is the flag that named it.
+pub fn expect(directory: &Path, flag: &str) -> Result<(), CliError> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let what = if directory.exists() { "is a file; expected" } else { "does not exist; expected" };
+    let path = directory.display();
+    Err(CliError::Failed(format!("{flag} {path}: {what} an adapter's directory")))
 }
 
 /// Reads an adapter's two files. `flag` is the flag that named the directory.
 pub fn read_files(directory: &Path, flag: &str) -> Result<AdapterFiles, CliError> {
-    if !directory.is_dir() {
-        let what =
-            if directory.exists() { "is a file; expected" } else { "does not exist; expected" };
-        let path = directory.display();
-        return Err(CliError::Failed(format!("{flag} {path}: {what} an adapter's directory")));
-    }
+    expect(directory, flag)?;
     let read = |name: &str| {
-        let path = directory.join(name);
+        let path = current(directory, name);
         fs::read(&path).map_err(|error| CliError::io("read", &path, &error))
     };
-    Ok(AdapterFiles { config: read(CONFIG_FILE)?, weights: read(WEIGHTS_FILE)? })
+    let (mut config, mut weights) = (read(CONFIG_FILE), read(WEIGHTS_FILE));
+    for _ in 0..REREADS {
+        // Another process may replace the adapter between the two.
+        let again = read(CONFIG_FILE);
+        if matches!((&config, &again, &weights), (Ok(then), Ok(now), Ok(_)) if then == now) {
+            break;
+        }
+        (config, weights) = (again, read(WEIGHTS_FILE));
+    }
+    Ok(AdapterFiles { config: config?, weights: weights? })
 }
 
 /// Checks the files read from `directory` against a base.
@@ -47,12 +67,9 @@ pub fn parse(
     Ok((adapter, meta))
 }
 
-/// Writes an adapter. The weights come last, so that an incomplete directory is recognisable.
-pub fn write(directory: &Path, adapter: &Adapter, meta: &AdapterMeta) -> Result<(), CliError> {
-    let files =
-        adapter::write(adapter, meta).map_err(|error| CliError::at(directory.display(), &error))?;
-    output::write_directory(
-        directory,
-        &[(CONFIG_FILE, &files.config), (WEIGHTS_FILE, &files.weights)],
-    )
+/// Writes an adapter.
+pub fn write(directory: &Directory, adapter: &Adapter, meta: &AdapterMeta) -> Result<(), CliError> {
+    let files = adapter::write(adapter, meta);
+    let files = files.map_err(|error| CliError::at(directory.path().display(), &error))?;
+    directory.replace(&[(CONFIG_FILE, &files.config), (WEIGHTS_FILE, &files.weights)])
 }

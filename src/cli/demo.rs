@@ -1,7 +1,7 @@
 //! `lorb demo`: trains on LoRB's sample data and shows the improvement.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use lorb::methods::LoraConfig;
@@ -14,10 +14,11 @@ use lorb::train::TrainConfig;
 use super::args::RunArgs;
 use super::engine::Engine;
 use super::error::CliError;
+use super::output::{self, Directory};
 use super::source::NamedBase;
 use super::train_args::method_error;
 use super::train_run::{Ended, RunDisplay, Stopped, drive};
-use super::{adapter_dir, demo_base, difference, interrupt, output};
+use super::{adapter_dir, demo_base, difference, interrupt};
 
 /// Number of corrected utterances to show.
 const SHOWN: usize = 6;
@@ -90,13 +91,8 @@ impl Domain {
 }
 
 pub fn run(args: &DemoArgs) -> Result<(), CliError> {
-    if let Some(directory) = &args.output {
-        output::check_directory(directory)?;
-        if adapter_dir::holds_adapter(directory) {
-            let message = "contains an adapter; choose another directory";
-            return Err(CliError::Failed(format!("--output {}: {message}", directory.display())));
-        }
-    }
+    interrupt::listen();
+    let place = args.output.as_deref().map(|directory| open(args, directory)).transpose()?;
     let sample = args.domain.sample();
     let (train_lists, dev_lists) = (lists(sample.train)?, lists(sample.dev)?);
     let config = settings(args.epochs);
@@ -114,20 +110,32 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     let run = rescorer.run(start, &train_lists, &dev_lists, config, None);
     let mut run = run.map_err(|error| CliError::at("training", &error))?;
     let training = |error| CliError::at("training", &error);
-    interrupt::listen();
     match drive(&mut run.trainer, RunDisplay::new(quiet, None), |_, _| Ok(())) {
         Ok(Ended::Finished) => {}
-        Ok(Ended::Interrupted) => return Err(CliError::Failed("interrupted".into())),
+        Ok(Ended::Interrupted) => return Err(interrupt::error()),
         Err(Stopped::Cli(error)) => return Err(error),
         Err(Stopped::Training(error)) => return Err(training(error)),
     }
     let trained = run.best().map_err(training)?;
     drop(run);
-    if let Some(directory) = &args.output {
+    if let Some(directory) = &place {
         adapter_dir::write(directory, &trained.adapter, &trained.meta)?;
     }
     let weights = trained.weights;
     show(args, &mut Engine::trained(rescorer, trained)?, weights)
+}
+
+/// Opens the output directory.
+fn open(args: &DemoArgs, path: &Path) -> Result<Directory, CliError> {
+    if let Some(model) = &args.model {
+        output::check_directory("--output", path, "--model", Path::new(model))?;
+    }
+    let directory = Directory::open("--output", path)?;
+    if adapter_dir::holds_adapter(path) {
+        let message = "contains an adapter; choose another directory";
+        return Err(CliError::Failed(format!("--output {}: {message}", path.display())));
+    }
+    Ok(directory)
 }
 
 /// The settings of the demonstration.

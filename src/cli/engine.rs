@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lorb::adapter::ReadOptions;
 use lorb::bounds::CHUNK_HYPOTHESES;
-use lorb::model::SCORING_BATCH_TOKENS;
+use lorb::model::{ModelError, SCORING_BATCH_TOKENS};
 use lorb::nbest::Utterance;
 use lorb::rescorer::{Evaluated, LoadedAdapter, Options, Rescorer, RescorerError, Trained};
 use lorb::score::{RankedList, ScoredList, Weights};
@@ -12,6 +12,7 @@ use lorb::score::{RankedList, ScoredList, Weights};
 use super::args::{BaseArgs, RunArgs, ScoringArgs, WeightArgs};
 use super::error::CliError;
 use super::input::Utterances;
+use super::output::Directory;
 use super::{adapter_dir, interrupt, source};
 
 /// Name of the one adapter.
@@ -36,6 +37,7 @@ impl Engine {
         // A missing or misspelt adapter is reported before the large file is read.
         let files = adapter_dir::read_files(adapter, "--adapter")?;
         let loaded = source::load(&base.model, base.revision.as_deref(), run.quiet)?.base;
+        interrupt::check()?;
         let options = ReadOptions::default();
         let (adapter, meta) = adapter_dir::parse(&files, adapter, "--adapter", &loaded, options)?;
         let device = run.open_device()?.device;
@@ -60,7 +62,7 @@ impl Engine {
     }
 
     fn options(&self) -> Options<'static> {
-        Options::adapter(ADAPTER).batch_tokens(self.batch_tokens)
+        Options::adapter(ADAPTER).batch_tokens(self.batch_tokens).progress(&interrupt::go_on)
     }
 
     fn loaded(&self) -> Result<&LoadedAdapter, CliError> {
@@ -113,7 +115,11 @@ impl Engine {
     }
 
     /// Writes the adapter with new weights.
-    pub fn store_weights(&mut self, directory: &Path, weights: Weights) -> Result<(), CliError> {
+    pub fn store_weights(
+        &mut self,
+        directory: &Directory,
+        weights: Weights,
+    ) -> Result<(), CliError> {
         self.rescorer.set_weights(ADAPTER, weights).map_err(scoring_error)?;
         let LoadedAdapter { adapter, meta, .. } = self.loaded()?;
         adapter_dir::write(directory, adapter, meta)
@@ -134,16 +140,17 @@ fn truncated_note(count: u64) -> Option<String> {
 }
 
 fn scoring_error(error: RescorerError) -> CliError {
-    CliError::at("scoring", &error)
+    match error.model() {
+        Some(ModelError::Stopped) => interrupt::error(),
+        _ => CliError::at("scoring", &error),
+    }
 }
 
 /// The next lists to score together; empty at the end. Ctrl-C causes an error.
 pub fn next_chunk(input: &mut Utterances) -> Result<Vec<Utterance>, CliError> {
     let (mut chunk, mut hypotheses) = (Vec::new(), 0);
     while hypotheses < CHUNK_HYPOTHESES {
-        if interrupt::asked() {
-            return Err(CliError::Failed("interrupted".into()));
-        }
+        interrupt::check()?;
         let Some(utterance) = input.next()? else { break };
         hypotheses += utterance.hypotheses.len();
         chunk.push(utterance);

@@ -1,6 +1,6 @@
 //! `lorb export`: writes a base in lower precision, for browsers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lorb::base::Base;
@@ -8,8 +8,9 @@ use lorb::ops::Precision;
 
 use super::args::words;
 use super::error::CliError;
-use super::output::{check_directory, write_directory};
-use super::source::{self, TokenizerPath, bytes};
+use super::interrupt;
+use super::output::{self, Directory, current};
+use super::source::{self, BasePaths, TokenizerPath, bytes};
 
 #[derive(Args)]
 pub struct ExportArgs {
@@ -29,15 +30,22 @@ pub struct ExportArgs {
     /// Output directory
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
+    /// Overwrite an existing base
+    #[arg(long)]
+    overwrite: bool,
     /// Show only errors and warnings
     #[arg(long, short)]
     quiet: bool,
 }
 
 pub fn run(args: &ExportArgs) -> Result<(), CliError> {
-    check_directory(&args.output)?;
+    interrupt::listen();
+    output::check_directory("--output", &args.output, "--model", Path::new(&args.model))?;
+    let place = Directory::open("--output", &args.output)?;
     let paths = source::locate(&args.model, args.revision.as_deref(), args.quiet)?;
+    args.check_place(&paths)?;
     let Base { config, mut weights, hash, .. } = source::read_located(&paths, &args.model)?;
+    interrupt::check()?;
     let weights = weights
         .write(&config, args.precision, &hash)
         .map_err(|error| CliError::at(format_args!("--model {}", args.model), &error))?;
@@ -54,11 +62,38 @@ pub fn run(args: &ExportArgs) -> Result<(), CliError> {
     files.push(("model.safetensors", weights));
     let named: Vec<(&str, &[u8])> =
         files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
-    write_directory(&args.output, &named)?;
+    interrupt::check()?;
+    place.replace(&named)?;
     if !args.quiet {
         let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
         let size = bytes as f64 / 1e6;
         eprintln!("{}: {size:.1} MB in {}", args.output.display(), args.precision);
     }
     Ok(())
+}
+
+impl ExportArgs {
+    /// Checks that the output directory has no base, or that it may be replaced.
+    fn check_place(&self, paths: &BasePaths) -> Result<(), CliError> {
+        let shown = self.output.display();
+        let there = |name: &&&str| current(&self.output, name).exists();
+        let Some(found) = source::FILES.iter().find(there) else { return Ok(()) };
+        if !self.overwrite {
+            return Err(CliError::Failed(format!(
+                "--output {shown}: contains {found}; choose another directory, or replace its base with --overwrite"
+            )));
+        }
+        // The new base would use them.
+        let stale: &[&str] = match &paths.tokenizer {
+            TokenizerPath::Json(_) => &["vocab.txt", "tokenizer_config.json"],
+            TokenizerPath::Vocab(_, Some(_)) => &["tokenizer.json"],
+            TokenizerPath::Vocab(_, None) => &["tokenizer.json", "tokenizer_config.json"],
+        };
+        match stale.iter().find(there) {
+            Some(found) => Err(CliError::Failed(format!(
+                "--output {shown}: contains {found}, which the new base does not have; remove it"
+            ))),
+            None => Ok(()),
+        }
+    }
 }

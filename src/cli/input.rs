@@ -13,6 +13,8 @@ use lorb::nbest::{
 };
 
 use super::error::CliError;
+use super::interrupt;
+use super::patient::Patient;
 
 /// Settings for reading N-best lists.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +31,8 @@ pub struct Reading {
 pub struct Utterances {
     waiting: VecDeque<PathBuf>,
     current: Option<Opened>,
+    /// Whether `current` is a pipe or a device, which may end because its writer was interrupted.
+    piped: bool,
     /// Whether `current` has returned a list, so that its format is probably the right one.
     begun: bool,
     reading: Reading,
@@ -63,6 +67,7 @@ impl Utterances {
             bytes_read: Arc::default(),
             waiting: paths.iter().cloned().collect(),
             current: None,
+            piped: false,
             begun: false,
             reading: reading.clone(),
             skipped: 0,
@@ -93,6 +98,7 @@ impl Utterances {
                     self.begun = true;
                     return Ok(Some(utterance));
                 }
+                Some(Err(_)) if interrupt::asked() => return Err(interrupt::error()),
                 Some(Err(error)) if error.is_line() && self.reading.skip_invalid => {
                     self.skipped += 1;
                     self.first_skipped.get_or_insert_with(|| error.to_string());
@@ -101,7 +107,12 @@ impl Utterances {
                     let guess = (current.detected && !self.begun).then_some(current.format);
                     return Err(unreadable(error, guess));
                 }
-                None => self.current = None,
+                None => {
+                    if std::mem::take(&mut self.piped) {
+                        interrupt::check_after_pipe()?;
+                    }
+                    self.current = None;
+                }
             }
         }
     }
@@ -139,14 +150,22 @@ impl Utterances {
 
     /// Starts with the next input.
     fn enter(&mut self, path: &Path) -> Result<(), CliError> {
+        self.piped = false;
         let source = if path.as_os_str() == "-" {
-            Source::stream("standard input", BufReader::new(io::stdin()))
+            self.piped = true;
+            let input = Patient::new(|| Ok(io::stdin()));
+            Source::stream("standard input", BufReader::new(input))
         } else if path.is_dir() {
             Source::folder(Directory(path.to_owned()))
-        } else {
+        } else if path.is_file() {
             let file = File::open(path).map_err(|error| CliError::io("read", path, &error))?;
             let counted = Counted { inner: file, bytes: Arc::clone(&self.bytes_read) };
             Source::stream(path.display().to_string(), BufReader::new(counted))
+        } else {
+            self.piped = true;
+            let file = path.to_owned();
+            let input = Patient::new(move || File::open(file));
+            Source::stream(path.display().to_string(), BufReader::new(input))
         };
         let references = match &self.reading.references {
             Some(path) => {
@@ -156,6 +175,7 @@ impl Utterances {
             None => None,
         };
         let opened = open(source, self.reading.format, OpenOptions { references });
+        interrupt::check()?;
         self.current = Some(opened.map_err(|error| unreadable(error, None))?);
         self.begun = false;
         Ok(())

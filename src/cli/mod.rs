@@ -22,6 +22,7 @@ mod inspect;
 mod inspect_lists;
 mod interrupt;
 mod output;
+mod patient;
 mod progress;
 mod rescore;
 mod source;

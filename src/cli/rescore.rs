@@ -1,6 +1,6 @@
 //! `lorb rescore`: reads lists and writes them re-ranked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lorb::nbest::write_jsonl;
@@ -9,9 +9,9 @@ use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs, WeightArgs};
 use super::engine::{Engine, next_chunk};
 use super::error::CliError;
 use super::input::Utterances;
-use super::interrupt;
-use super::output::Sink;
+use super::output::{Files, Sink};
 use super::progress::Meter;
+use super::{adapter_dir, interrupt, source};
 
 #[derive(Args)]
 pub struct RescoreArgs {
@@ -38,8 +38,15 @@ pub struct RescoreArgs {
 
 pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
     interrupt::listen();
+    Files::default()
+        .reads("INPUT", &args.input)
+        .reads("--references", &args.reading.references)
+        .reads_in("--adapter", &args.adapter, &adapter_dir::FILES)
+        .reads_in("--model", Path::new(&args.base.model), &source::FILES)
+        .writes("--output", &args.output)
+        .check()?;
     let mut input = Utterances::open(&args.input, &args.reading.reading())?;
-    let mut sink = Sink::open(Some(&args.output))?;
+    let mut sink = Sink::open(&args.output)?;
     let mut engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring)?;
     let weights = engine.weights(&args.weights, &args.adapter)?;
     let mut meter = Meter::new(args.run.quiet, input.total_bytes());
@@ -60,6 +67,7 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
         let rate = done as f64 / meter.seconds();
         meter.update(input.bytes_read(), || format!("{done} utterances, {rate:.0}/s"));
     }
+    interrupt::check()?;
     sink.finish()?;
     let seconds = meter.seconds();
     meter.finish();

@@ -7,6 +7,11 @@ use lorb::base::{Base, BaseError, BaseFiles, BertConfig, TokenizerFile};
 
 use super::error::CliError;
 use super::hub;
+use super::output::current;
+
+/// Names of the files of a base.
+pub const FILES: [&str; 5] =
+    ["config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json", "model.safetensors"];
 
 /// The files of a base on disk.
 #[derive(Debug)]
@@ -72,7 +77,7 @@ pub fn locate(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePa
 
 /// The files of a base in a directory.
 pub fn in_directory(directory: &Path) -> Result<BasePaths, CliError> {
-    let find = |name: &str| Some(directory.join(name)).filter(|path| path.is_file());
+    let find = |name: &str| Some(current(directory, name)).filter(|path| path.is_file());
     let missing = |name: &str, hint: &str| {
         CliError::Failed(format!("--model {}: no {name} found{hint}", directory.display()))
     };

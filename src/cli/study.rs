@@ -8,18 +8,27 @@ mod queue;
 mod settings;
 mod store;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lorb::study::{Outcome, Plan, Record, StudyConfig, plan, report};
 
 use super::args::RunArgs;
 use super::error::CliError;
-use super::{interrupt, output};
+use super::interrupt;
+use super::output::{self, Directory, Files};
 use inputs::Study;
 use store::Store;
 
 pub use cell::{CellArgs, run as run_cell};
+
+/// The report.
+const HTML: &str = "report.html";
+const MARKDOWN: &str = "report.md";
+
+/// The files of a study's directory.
+const OUTPUTS: [&str; 4] = [store::RESULTS, store::IDENTITY, HTML, MARKDOWN];
 
 #[derive(Args)]
 pub struct StudyArgs {
@@ -47,20 +56,25 @@ pub fn run(args: &StudyArgs) -> Result<(), CliError> {
     if args.report_only {
         let (inputs, train_utterances) = store::inputs_of(&args.output, &config)?;
         let plan = plan(&config, &inputs, train_utterances).map_err(|e| args.wrong(&e))?;
+        let _place = Directory::open("--output", &args.output)?;
         let store = Store::open(&args.output)?;
         return write_report(args, &config, &plan, &store.records);
     }
-    output::check_directory(&args.output)?;
+    interrupt::listen_with("stopping the current cell; press Ctrl-C again to end immediately");
+    args.outputs(&config)?;
+    // A list of cells is available while another process runs them.
+    let _place = match args.dry_run {
+        true => None,
+        false => Some(Directory::open("--output", &args.output)?),
+    };
     let study = Study::read(config, &args.config, args.run.quiet)?;
     let plan = study.plan().map_err(|e| args.wrong(&e))?;
     if args.dry_run {
         let records = store::records_of(&args.output)?;
         return output::print(&listing(&plan, &records));
     }
-    output::create_directory(&args.output)?;
     let mut store = Store::open(&args.output)?;
     store.identify(&study)?;
-    interrupt::listen_with("stopping the current cell; press Ctrl-C again to end immediately");
     let again = if args.retry_failed { store::Again::Failed } else { store::Again::No };
     queue::run(args, &study, &plan, &mut store, again)?;
     write_report(args, &study.config, &plan, &store.records)?;
@@ -75,6 +89,23 @@ pub fn run(args: &StudyArgs) -> Result<(), CliError> {
 }
 
 impl StudyArgs {
+    /// Refuses a directory whose files are inputs of the study.
+    fn outputs(&self, config: &StudyConfig) -> Result<(), CliError> {
+        let folder = self.config.parent().unwrap_or(Path::new(""));
+        let target = &config.target;
+        let tests = config.non_target.iter().flat_map(|domain| &domain.test);
+        let lists = [&target.train, &target.dev, &target.test].into_iter().flatten().chain(tests);
+        let lists: Vec<PathBuf> = lists.map(|path| folder.join(path)).collect();
+        let dictionary = config.robustness.iter().map(|robustness| &robustness.dictionary);
+        let dictionary: Vec<PathBuf> = dictionary.map(|path| folder.join(path)).collect();
+        Files::default()
+            .reads("CONFIG", [&self.config])
+            .reads("the configuration's lists", &lists)
+            .reads("robustness.dictionary", &dictionary)
+            .writes_in("--output", &self.output, &OUTPUTS)
+            .check()
+    }
+
     fn wrong(&self, error: &lorb::study::StudyError) -> CliError {
         CliError::at(self.config.display(), error)
     }
@@ -111,17 +142,18 @@ fn write_report(
 ) -> Result<(), CliError> {
     let document = report::document(config, plan, records);
     let directory = &args.output;
-    output::write_file(&directory.join("report.html"), document.html().as_bytes())?;
-    output::write_file(&directory.join("report.md"), document.markdown().as_bytes())?;
+    output::write_file(&directory.join(HTML), document.html().as_bytes())?;
+    output::write_file(&directory.join(MARKDOWN), document.markdown().as_bytes())?;
     let figures = document.figures();
     if !figures.is_empty() {
-        output::create_directory(&directory.join("figures"))?;
+        let figures = directory.join("figures");
+        fs::create_dir_all(&figures).map_err(|error| CliError::io("create", &figures, &error))?;
     }
     for (name, svg) in figures {
         output::write_file(&directory.join("figures").join(name), svg.as_bytes())?;
     }
     if !args.run.quiet {
-        eprintln!("report written to {}", directory.join("report.html").display());
+        eprintln!("report written to {}", directory.join(HTML).display());
     }
     output::print(&document.summary())
 }

@@ -1,7 +1,7 @@
 //! `lorb train`: trains an adapter on lists.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lorb::adapter::ReadOptions;
 use lorb::model::{Adapter, FaultKind};
@@ -11,17 +11,19 @@ use lorb::train::{Message, TrainError, Trainer};
 use super::engine::Engine;
 use super::error::{CliError, chain};
 use super::input::Utterances;
+use super::output::{self, Directory, Files};
 use super::source::NamedBase;
 use super::train_args::{TrainArgs, method_error};
 use super::train_run::{Ended, Log, RunDisplay, Stopped, drive};
-use super::{adapter_dir, interrupt, output, source};
+use super::{adapter_dir, interrupt, source};
 
 /// File name of an interrupted run's checkpoint, next to the adapter.
 const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     let config = args.config()?;
-    let place = OutputDirectory::check(args)?;
+    interrupt::listen_with("saving the run; press Ctrl-C again to end immediately");
+    let place = Place::open(args)?;
     let reading = args.reading.reading();
     let mut train = Utterances::open(&args.data.train, &reading)?;
     let mut dev = Utterances::open(&args.data.dev, &reading)?;
@@ -47,6 +49,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
             eprintln!("warning: {flag}: {note}");
         }
     }
+    interrupt::check()?;
     let checkpoint = place.checkpoint_to_resume()?;
     let device = args.run.open_device()?.device;
     let precision = args.base.precision.precision;
@@ -60,7 +63,6 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
         _ => CliError::at("training", &error),
     })?;
     drop(train_lists);
-    interrupt::listen_with("finishing the current step; press Ctrl-C again to end immediately");
     let watcher = RunDisplay::new(args.run.quiet, log);
     let every = args.keeping.checkpoint_every;
     let mut held = None;
@@ -82,7 +84,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     adapter_dir::write(&place.directory, &trained.adapter, &trained.meta)?;
     place.remove_checkpoint()?;
     if !args.run.quiet {
-        eprintln!("adapter written to {}", place.directory.display());
+        eprintln!("adapter written to {}", place.directory.path().display());
         if let Some(bytes) = held {
             eprintln!("peak device memory: {} MiB", bytes.div_ceil(1 << 20));
         }
@@ -96,31 +98,31 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
 }
 
 /// The output directory.
-struct OutputDirectory {
-    directory: PathBuf,
+struct Place {
+    directory: Directory,
     checkpoint: PathBuf,
     resume: bool,
 }
 
-impl OutputDirectory {
-    /// Checks the directory before any work: whether it is writable, and whether it contains
-    /// something that must not be lost.
-    fn check(args: &TrainArgs) -> Result<Self, CliError> {
-        let directory = args.data.output.clone();
-        let checkpoint = directory.join(CHECKPOINT_FILE);
-        output::check_directory(&directory)?;
+impl Place {
+    /// Opens the directory before any work: checks whether it is writable, and whether it contains something that must
+    /// not be lost.
+    fn open(args: &TrainArgs) -> Result<Self, CliError> {
+        let path = &args.data.output;
+        check_files(args)?;
+        let directory = Directory::open("--output", path)?;
+        let checkpoint = path.join(CHECKPOINT_FILE);
         let resume = args.keeping.resume;
-        let shown = directory.display();
+        let shown = path.display();
         if resume && !checkpoint.exists() {
             let message = format!("--resume: no {CHECKPOINT_FILE} in {shown}");
-            let hint =
-                if adapter_dir::holds_adapter(&directory) { "; its run has finished" } else { "" };
+            let hint = if adapter_dir::holds_adapter(path) { "; its run has finished" } else { "" };
             return Err(CliError::Failed(message + hint));
         }
         if !resume && !args.keeping.overwrite {
             let there = if checkpoint.exists() {
                 "the checkpoint of an unfinished run; continue with --resume, or replace it with"
-            } else if adapter_dir::holds_adapter(&directory) {
+            } else if adapter_dir::holds_adapter(path) {
                 "an adapter; choose another directory, or replace it with"
             } else {
                 return Ok(Self { directory, checkpoint, resume });
@@ -145,14 +147,7 @@ impl OutputDirectory {
     }
 
     fn write(&self, checkpoint: &[u8]) -> Result<(), CliError> {
-        let existed = self.directory.exists();
-        output::create_directory(&self.directory)?;
-        output::write_file(&self.checkpoint, checkpoint).inspect_err(|_| {
-            if !existed {
-                // This removes only an empty directory.
-                let _ = fs::remove_dir(&self.directory);
-            }
-        })
+        output::write_file(&self.checkpoint, checkpoint)
     }
 
     fn remove_checkpoint(&self) -> Result<(), CliError> {
@@ -225,10 +220,27 @@ impl OutputDirectory {
             best.evaluated && adapter_dir::write(&self.directory, &best.adapter, &best.meta).is_ok()
         });
         if kept {
-            let place = self.directory.display();
+            let place = self.directory.path().display();
             eprintln!("note: the best adapter before that is in {place}");
         }
         CliError::at("training", error)
+    }
+}
+
+/// Refuses outputs that would replace an input.
+fn check_files(args: &TrainArgs) -> Result<(), CliError> {
+    let (output, model) = (&args.data.output, Path::new(&args.base.model));
+    output::check_directory("--output", output, "--model", model)?;
+    let files = Files::default()
+        .reads("--train", &args.data.train)
+        .reads("--dev", &args.data.dev)
+        .reads("--references", &args.reading.references)
+        .reads_in("--model", model, &source::FILES)
+        .writes_in("--output", output, &adapter_dir::FILES)
+        .writes("--output", &output.join(CHECKPOINT_FILE));
+    match &args.keeping.log_json {
+        Some(log) => files.writes("--log-json", log).check(),
+        None => files.check(),
     }
 }
 
@@ -254,8 +266,6 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use burn::tensor::Device;
     use lorb::base::{Base, BaseFiles, TokenizerFile};
     use lorb::methods::LoraConfig;
@@ -288,9 +298,10 @@ mod tests {
         };
         let mut run = start(None);
         let folder = tempfile::tempdir().expect("a folder");
-        let directory = folder.path().join("new");
-        let checkpoint = directory.join(CHECKPOINT_FILE);
-        let place = OutputDirectory { directory, checkpoint, resume: false };
+        let path = folder.path().join("new");
+        let checkpoint = path.join(CHECKPOINT_FILE);
+        let directory = Directory::open("--output", &path).expect("a directory");
+        let place = Place { directory, checkpoint, resume: false };
         let lost = |run: &Run, kind| {
             let fault = DeviceFault { kind, message: "gone".to_owned() };
             let stopped = TrainError::Device { fault, kept: run.trainer.kept_step() }.into();
@@ -301,7 +312,7 @@ mod tests {
 
         let text = lost(&run, FaultKind::OutOfMemory);
         assert!(text.contains("out of memory (gone)") && text.contains("--recompute"), "{text}");
-        assert!(!text.contains("--resume") && !place.directory.exists(), "{text}");
+        assert!(!text.contains("--resume") && !place.checkpoint.exists(), "{text}");
 
         while run.trainer.step() < 9 {
             pollster::block_on(run.trainer.next()).expect("a step").expect("the run continues");

@@ -125,7 +125,10 @@ pub fn drive(
     mut save: impl FnMut(&mut Trainer, &Message) -> Result<(), Stopped>,
 ) -> Result<Ended, Stopped> {
     let ended = loop {
-        match pollster::block_on(trainer.next())? {
+        let Some(next) = pollster::block_on(interrupt::until_asked(trainer.next())) else {
+            break Ended::Interrupted;
+        };
+        match next? {
             None => break Ended::Finished,
             Some(message) => {
                 watcher.see(&message)?;

@@ -11,8 +11,9 @@ use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs};
 use super::engine::{Engine, next_chunk};
 use super::error::CliError;
 use super::input::Utterances;
+use super::output::{self, Directory, Files};
 use super::progress::Meter;
-use super::{interrupt, output};
+use super::{adapter_dir, interrupt};
 
 #[derive(Args)]
 pub struct TuneArgs {
@@ -37,6 +38,14 @@ pub struct TuneArgs {
 
 pub fn run(args: &TuneArgs) -> Result<(), CliError> {
     interrupt::listen();
+    let names = &adapter_dir::FILES;
+    Files::default()
+        .reads("--dev", &args.dev)
+        .reads("--references", &args.reading.references)
+        .writes_in("--adapter", &args.adapter, names)
+        .check()?;
+    adapter_dir::expect(&args.adapter, "--adapter")?;
+    let place = Directory::open("--adapter", &args.adapter)?;
     let mut input = Utterances::open(&args.dev, &args.reading.reading())?;
     let mut engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring)?;
     let mut meter = Meter::new(args.run.quiet, input.total_bytes());
@@ -68,7 +77,8 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
         return Err(CliError::Failed(message.into()));
     }
     warn(&input, &engine, without, &tuned);
-    engine.store_weights(&args.adapter, tuned.weights)?;
+    interrupt::check()?;
+    engine.store_weights(&place, tuned.weights)?;
     output::print(&table(&tuned, args.gamma))
 }
 

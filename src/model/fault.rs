@@ -198,7 +198,6 @@ pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
         data.try_into_vec::<f32>().map_err(|error| failed(error.to_string()))
     };
     let result = guarded(&device, reading).await;
-    #[cfg(target_family = "wasm")]
     super::pause::pause().await;
     match (result, first_error(&device)) {
         (Ok(values), None) => Ok(values),

@@ -10,7 +10,7 @@
 //! - `scorer`: texts in, scores out;
 //! - `masked`: pseudo-log-likelihood from the base's own head;
 //! - `fault`: device failures, and read-backs that detect them;
-//! - `pause`: yielding to the browser's event loop.
+//! - `pause`: yielding to the caller between batches.
 //!
 //! The tuning methods themselves are in [`crate::methods`].
 
@@ -24,7 +24,6 @@ mod hook;
 mod layout;
 mod masked;
 mod method;
-#[cfg(target_family = "wasm")]
 mod pause;
 mod scorer;
 mod target;
@@ -40,7 +39,6 @@ pub use hook::{AttentionHook, LinearHook, StepHook, StepUpdate};
 pub use layout::{Initial, Layout, SCORE_HEAD, Slot, SlotKind, Slots, TensorId, base_parameters};
 pub use masked::{MaskedHead, MaskedScorer, MaskedScores};
 pub use method::{BaseTensor, LinearSite, Method, Part, TuningMethod};
-#[cfg(target_family = "wasm")]
 pub use pause::set_pause;
 pub use scorer::{
     SCORING_BATCH_TOKENS, Scored, Scorer, Sequences, embed_sequences, score_sequences,

@@ -76,6 +76,12 @@ pub enum AdapterError {
         /// The problem.
         what: String,
     },
+    /// The two files were not saved together.
+    #[error(
+        "adapter_config.json and adapter_model.safetensors do not belong together: the weights were saved with other \
+         settings"
+    )]
+    Mixed,
     /// The adapter was trained on another base.
     #[error(
         "the adapter was trained on another base{name}: its model.safetensors has sha256 {expected}, this one has \

@@ -31,7 +31,8 @@ fn an_exported_base_scores_like_the_rounded_original() {
     let sandbox = Sandbox::new();
     let full = scores(&sandbox, "base", "");
     for precision in ["f16", "int8"] {
-        let command = format!("export --web -q --model base --precision {precision} -o small");
+        let command =
+            format!("export --web -q --model base --precision {precision} -o small --overwrite");
         assert_eq!(sandbox.run(&command).done(), "");
         for file in ["config.json", "tokenizer.json"] {
             assert_eq!(

@@ -11,6 +11,9 @@ mod doctor;
 mod export;
 #[path = "../common/gpu.rs"]
 mod gpu;
+#[cfg(unix)]
+mod kills;
+mod outputs;
 mod sandbox;
 mod study;
 mod training;

@@ -1,8 +1,8 @@
 use serde_json::json;
 
-use super::{adapter, with_setting, written};
+use super::{adapter, as_saved_by_peft, with_setting, written};
 use crate::adapter::meta::AdapterMeta;
-use crate::adapter::{read, write};
+use crate::adapter::{AdapterError, read, write};
 use crate::base::tests::tiny_config;
 use crate::model::Target;
 use crate::score::Weights;
@@ -38,6 +38,26 @@ fn unknown_metadata_names_are_not_reserved() {
     assert_eq!(read(&files, &tiny_config()).unwrap().1.base_name, None);
 }
 
+/// As after a kill between the two files, or a copy of one of them.
+#[test]
+fn files_of_two_adapters_are_rejected() {
+    let files = written();
+    let other = with_setting(&files, "lora_alpha", Some(16.into()));
+    assert_eq!(read(&other, &tiny_config()).unwrap_err(), AdapterError::Mixed);
+    for (key, value) in [
+        ("base_model_name_or_path", Some("renamed".into())),
+        ("inference_mode", Some(false.into())),
+        ("lora_dropout", Some(0.into())),
+        ("target_modules", Some(json!(["value", "self.query"]))),
+        ("rank_pattern", Some(json!({}))),
+        ("task_type", None),
+    ] {
+        read(&with_setting(&files, key, value), &tiny_config()).expect(key);
+    }
+    // Weights saved by PEFT or an older version have no hash.
+    read(&as_saved_by_peft(&other), &tiny_config()).unwrap();
+}
+
 #[test]
 fn malformed_metadata_is_reported() {
     let cases = [
@@ -63,7 +83,7 @@ fn malformed_metadata_is_reported() {
 fn unwritable_metadata_is_rejected() {
     let infinite =
         AdapterMeta { weights: Some(Weights { beta: f64::INFINITY, gamma: 0.0 }), ..full() };
-    assert!(infinite.to_text().unwrap_err().to_string().contains("beta"));
+    assert!(infinite.to_text("").unwrap_err().to_string().contains("beta"));
     let twice = AdapterMeta { extra: json!({"format": 3}).as_object().unwrap().clone(), ..full() };
-    assert!(twice.to_text().unwrap_err().to_string().contains("`format`"));
+    assert!(twice.to_text("").unwrap_err().to_string().contains("`format`"));
 }

@@ -6,6 +6,8 @@ mod methods;
 mod peft;
 mod settings;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::{AdapterError, AdapterFiles, AdapterMeta, read, write};
@@ -72,6 +74,17 @@ pub(super) fn with_tensors(
         config: files.config.clone(),
         weights: write_f32(file.metadata(), views).unwrap(),
     }
+}
+
+/// The files without LoRB's metadata.
+pub(super) fn as_saved_by_peft(files: &AdapterFiles) -> AdapterFiles {
+    let file = TensorFile::open(files.weights.as_slice()).unwrap();
+    let tensors: Vec<_> =
+        file.entries().keys().map(|name| (name.clone(), file.read(name).unwrap())).collect();
+    let views = tensors.iter().map(|(n, t)| (n.clone(), t.shape.as_slice(), t.data.as_slice()));
+    let plain = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+    let weights = write_f32(&plain, views).unwrap();
+    AdapterFiles { config: files.config.clone(), weights }
 }
 
 #[test]

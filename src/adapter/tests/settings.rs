@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::{adapter, fault, with_setting, written};
+use super::{adapter, as_saved_by_peft, fault, with_setting, written};
 use crate::adapter::{AdapterMeta, read, write};
 use crate::base::tests::tiny_config;
 use crate::methods::lora_config;
@@ -103,7 +103,7 @@ fn settings_that_do_not_change_scores_are_accepted() {
 
 #[test]
 fn missing_settings_take_pefts_defaults() {
-    let mut files = written();
+    let mut files = as_saved_by_peft(&written());
     for key in ["lora_alpha", "lora_dropout", "use_rslora", "bias", "init_lora_weights"] {
         files = with_setting(&files, key, None);
     }

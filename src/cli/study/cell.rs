@@ -57,9 +57,7 @@ fn send(message: &CellMessage) -> Result<(), CliError> {
 }
 
 fn at(part: f64, what: impl Into<String>) -> Result<(), CliError> {
-    if interrupt::asked() {
-        return Err(CliError::Failed("interrupted".into()));
-    }
+    interrupt::check()?;
     send(&CellMessage::At(part, what.into()))
 }
 
@@ -314,8 +312,8 @@ impl Scores {
     }
 }
 
-fn until_interrupted(_: usize, _: usize) -> ControlFlow<()> {
-    if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+fn until_interrupted(done: usize, _: usize) -> ControlFlow<()> {
+    interrupt::go_on(done)
 }
 
 fn median(values: &mut [f64]) -> f64 {

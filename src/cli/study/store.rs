@@ -1,6 +1,6 @@
 //! The directory of a study: its results and their identity.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use super::inputs::Study;
 use crate::cli::error::CliError;
 use crate::cli::output;
 
-const RESULTS: &str = "results.jsonl";
-const IDENTITY: &str = "study.json";
+pub const RESULTS: &str = "results.jsonl";
+pub const IDENTITY: &str = "study.json";
 
 /// Which cells are run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the results exclusively. An incomplete last line is removed.
+    /// Opens the results, in a directory that this process has locked. An incomplete last line is removed.
     pub fn open(directory: &Path) -> Result<Self, CliError> {
         let path = directory.join(RESULTS);
         let error = |error: std::io::Error| CliError::io("write", &path, &error);
@@ -51,15 +51,6 @@ impl Store {
             .create(directory.is_dir())
             .open(&path)
             .map_err(error)?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                let shown = directory.display();
-                let message = format!("--output {shown}: in use by another `lorb study`");
-                return Err(CliError::Failed(message));
-            }
-            // Some file systems do not support locks; the user must then take care.
-            Err(TryLockError::Error(_)) | Ok(()) => {}
-        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(error)?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);

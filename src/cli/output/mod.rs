@@ -1,0 +1,41 @@
+//! Files that the commands write: complete or not at all, one writer at a time, never over an input.
+//!
+//! - `sink`: one output file or standard output, written as it is produced.
+//! - `file`: a file that is replaced at once.
+//! - `directory`: a directory whose files change together.
+//! - `lock`: one writer per output.
+//! - `part`: temporary files, and those of killed runs.
+//! - `apart`: outputs that would replace an input.
+
+mod apart;
+mod directory;
+mod file;
+mod lock;
+mod part;
+mod sink;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::error::CliError;
+
+pub use apart::{Files, check_directory};
+pub use directory::{Directory, current};
+pub use file::write_file;
+pub use sink::Sink;
+
+/// Prints to standard output. A broken pipe is not an error message.
+pub fn print(text: &str) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| CliError::stdout(&e))
+}
+
+/// The directory of a file.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a rename durable. Only Unix allows opening a directory for this.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) { std::fs::File::open(directory)?.sync_all() } else { Ok(()) }
+}
