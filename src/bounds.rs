@@ -6,7 +6,10 @@
 //!
 //! | what | limits |
 //! |---|---|
-//! | bases and adapters | [`MAX_JSON_BYTES`], [`MAX_TOKENIZER_BYTES`], [`MAX_VOCABULARY_BYTES`], [`MAX_HEADER_BYTES`], [`MAX_CONFIG_SIZE`] |
+//! | bases and adapters | [`MAX_JSON_BYTES`], [`MAX_TOKENIZER_BYTES`], [`MAX_VOCABULARY_BYTES`], [`MAX_HEADER_BYTES`], [`MAX_CONFIG_SIZE`], [`MAX_BASE_PARAMETERS`], [`MAX_UNUSED_BYTES`], [`MAX_ADAPTER_BYTES`], [`CHECKPOINT_BYTES_PER_PARAMETER`], [`MAX_CHECKPOINT_EXTRA_BYTES`] |
+//! | a safetensors header | [`MAX_TENSORS`], [`MAX_AXES`], [`MAX_METADATA_ENTRIES`], [`MAX_NAME_BYTES`] |
+//! | tokenizers | [`MAX_PIECES`], [`MAX_PIECE_BYTES`], [`MAX_WORD_CHARS`], [`MAX_ADDED_TOKENS`], [`MAX_ADDED_TOKEN_BYTES`] |
+//! | tokenizers other than BERT's own | [`MAX_TOKENIZER_PARTS`], [`MAX_PATTERN_BYTES`], [`MAX_CHARSMAP_BYTES`], [`MAX_GENERAL_TEXT_BYTES`], [`MAX_NORMALIZED_BYTES`] |
 //! | a line of lists | [`MAX_LINE_BYTES`], [`MAX_HYPOTHESES`], [`MAX_TEXT_BYTES`], [`MAX_TEXT_WORDS`], [`MAX_ID_BYTES`], [`MAX_UNKNOWN_KEYS`] |
 //! | a stream of lists | [`MAX_BLANK_BYTES`], [`MAX_SKIPPED_LINE_BYTES`], [`MAX_GZIP_RATIO`], [`GZIP_FREE_BYTES`] |
 //! | lists in memory | [`CHUNK_HYPOTHESES`], [`CHUNK_BYTES`], [`MAX_LISTS_BYTES`] |
@@ -86,3 +89,81 @@ pub const MAX_RESULT_LINE_BYTES: u64 = 64 << 20;
 
 /// Bytes of a study's results.
 pub const MAX_RESULTS_BYTES: u64 = 1 << 30;
+
+/// Word pieces of a vocabulary. The largest of published encoders has 250,000.
+pub const MAX_PIECES: usize = 1 << 19;
+
+/// Bytes of a word piece. Those of published vocabularies have up to about 100.
+pub const MAX_PIECE_BYTES: usize = 256;
+
+/// Characters of a word that BERT splits into pieces; a longer one is unknown. A file may state another number, up to
+/// [`MAX_WORD_CHARS`].
+pub const MAX_BERT_WORD_CHARS: usize = 100;
+
+/// Largest number of characters of a word that `tokenizer.json` may state. The time for a word grows with its square.
+pub const MAX_WORD_CHARS: u64 = 256;
+
+/// Tokens that `tokenizer.json` adds to the vocabulary. Files with many unused tokens have 1,000.
+pub const MAX_ADDED_TOKENS: usize = 1 << 12;
+
+/// Bytes of an added token.
+pub const MAX_ADDED_TOKEN_BYTES: usize = 256;
+
+/// Bytes of a part of `tokenizer.json` other than its model and its added tokens. SentencePiece's table of characters,
+/// the largest, has 350 kB in base64.
+pub const MAX_TOKENIZER_PART_BYTES: usize = 4 << 20;
+
+/// Steps of the normalisation, and of the splitting into words. Files have up to five.
+pub const MAX_TOKENIZER_PARTS: usize = 16;
+
+/// Bytes of a text that a step of a tokenizer searches for or inserts. The longest replacement of SentencePiece's table
+/// has 33.
+pub const MAX_PATTERN_BYTES: usize = 64;
+
+/// Bytes of SentencePiece's table of characters. It has 240 kB.
+pub const MAX_CHARSMAP_BYTES: usize = 2 << 20;
+
+/// Bytes that tokenizers other than BERT's own read of a text. 510 word pieces have about 3 kB. BERT's own needs no such
+/// limit.
+pub const MAX_GENERAL_TEXT_BYTES: usize = 16 << 10;
+
+/// Bytes of a text that such a tokenizer has normalised. The `tokenizers` crate needs 17 bytes of memory for each.
+pub const MAX_NORMALIZED_BYTES: usize = 64 << 10;
+
+/// Parameters of a base. The largest published BERT with the largest vocabulary has 560 million.
+pub const MAX_BASE_PARAMETERS: u64 = 1 << 30;
+
+/// Bytes of tensors in `model.safetensors` that LoRB reads but does not use: other heads. A copy of the largest published
+/// embedding has 1 GB.
+pub const MAX_UNUSED_BYTES: u64 = 1 << 30;
+
+/// Bytes of an adapter's weights. Those of full fine-tuning are as large as the base in f32.
+pub const MAX_ADAPTER_BYTES: u64 = 4 * MAX_BASE_PARAMETERS + MAX_HEADER_BYTES;
+
+/// Bytes of a checkpoint for each trainable parameter: its value, two moments, gradient, best value, and up to two
+/// averages of the method, in f32.
+pub const CHECKPOINT_BYTES_PER_PARAMETER: u64 = 4 * 7;
+
+/// Further bytes of a checkpoint: its header, and four for every step.
+pub const MAX_CHECKPOINT_EXTRA_BYTES: u64 = 64 << 20;
+
+/// Cells of a study. A study of 100,000 runs of one second takes a day.
+pub const MAX_CELLS: usize = 100_000;
+
+/// Errors of one utterance in a study's results, and words of its reference.
+pub const MAX_UTTERANCE_COUNT: u32 = 1 << 20;
+
+/// Domains, evaluations, or perturbations of one run in a study's results.
+pub const MAX_RESULT_PARTS: usize = 1 << 16;
+
+/// Tensors of a safetensors file. The largest bases have 400, their adapters up to 800.
+pub const MAX_TENSORS: usize = 1 << 15;
+
+/// Axes of a tensor.
+pub const MAX_AXES: usize = 8;
+
+/// Entries of `__metadata__`. LoRB and Transformers write one or two.
+pub const MAX_METADATA_ENTRIES: usize = 1 << 10;
+
+/// Bytes of the name of a tensor or a metadata entry.
+pub const MAX_NAME_BYTES: usize = 1 << 10;

@@ -24,11 +24,19 @@ pub enum Remedy {
     ListAdapters,
     /// Check every kernel on the device.
     CheckKernels,
+    /// Fetch a file that Git LFS stores.
+    FetchFromLfs,
+    /// Download a file again.
+    DownloadAgain,
+    /// Convert weights to safetensors.
+    ConvertToSafetensors,
+    /// Save a text in UTF-8.
+    SaveAsUtf8,
 }
 
 impl Remedy {
     /// All remedies.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::SmallerBatches,
         Self::GradientCheckpointing,
         Self::LowerPrecision,
@@ -38,6 +46,10 @@ impl Remedy {
         Self::NoMatrixUnits,
         Self::ListAdapters,
         Self::CheckKernels,
+        Self::FetchFromLfs,
+        Self::DownloadAgain,
+        Self::ConvertToSafetensors,
+        Self::SaveAsUtf8,
     ];
 
     /// Joins phrases: `a`, `a or b`, `a, b, or c`. `words` returns the phrase of a remedy, or `None` if the interface

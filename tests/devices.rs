@@ -57,7 +57,7 @@ fn trained(seed: Option<u64>, device: &Device) -> [Vec<f64>; 2] {
     let (config, encoder, adapter) = model(lora, device);
     let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), device);
     let trainable = TrainableTensors::tracked(&config, &adapter.method, &flat);
-    let out = encoder.forward(&batch(), &trainable, seed);
+    let out = encoder.forward(&batch(), &trainable, seed).expect("a valid batch");
     let scores = host(out.scores.clone().inner());
     // Start from ones for every score: burn's own sums need features that not every device has.
     [scores, host(trainable.gradient(&out.scores.backward()))]
@@ -78,6 +78,29 @@ fn dropout_is_the_same_on_every_device() {
 }
 
 #[test]
+fn an_id_outside_the_embedding_is_an_error_on_every_device() {
+    for device in [common::cpu()].into_iter().chain(gpus()) {
+        let (config, encoder, adapter) = model(LoraConfig::default(), &device);
+        let trainable = TrainableTensors::new(&config, &adapter, &device);
+        let rows = config.vocab_size as u32;
+        for (ids, part) in
+            [(vec![2, rows, 3], format!("the id {rows}")), (vec![2, u32::MAX], "the id -1".into())]
+        {
+            let batch: PackedBatch = [ids.as_slice()].into_iter().collect();
+            let error = encoder.forward(&batch, &trainable, None).unwrap_err().to_string();
+            assert!(error.contains(&part), "{error}");
+        }
+        let long = vec![2; config.max_position_embeddings + 1];
+        let batch: PackedBatch = [long.as_slice()].into_iter().collect();
+        let error = encoder.forward(&batch, &trainable, None).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("the position {}", config.max_position_embeddings)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn merged_adapters_score_the_same_on_every_device() {
     let score = |merge: bool, device: &Device| {
         let targets = [Target::Query, Target::Value, Target::Intermediate, Target::Output];
@@ -87,7 +110,7 @@ fn merged_adapters_score_the_same_on_every_device() {
         if merge {
             (encoder, trainable) = encoder.merged(trainable);
         }
-        host(encoder.forward(&batch(), &trainable, None).scores)
+        host(encoder.forward(&batch(), &trainable, None).expect("a valid batch").scores)
     };
     let expected = score(false, &common::cpu());
     for device in gpus() {
@@ -106,11 +129,15 @@ fn the_ends_of_a_base_use_every_kernel_of_the_whole() {
             let trainable = TrainableTensors::new(&config, &adapter, &device);
             let taken = |encoder: &Encoder, trainable: &TrainableTensors| {
                 drop(launched());
-                let scores = host(encoder.forward(&batch(), trainable, None).scores);
+                let scores =
+                    host(encoder.forward(&batch(), trainable, None).expect("a valid batch").scores);
                 (scores, launched())
             };
             let (ends, of_ends) = whole.first_and_last_layer(&trainable);
-            assert_eq!(ends.stages(&batch(), None).layers(), num_hidden_layers.min(2));
+            assert_eq!(
+                ends.stages(&batch(), None).expect("a valid batch").layers(),
+                num_hidden_layers.min(2)
+            );
             let (expected, kernels) = taken(&whole, &trainable);
             let (scores, found) = taken(&ends, &of_ends);
             assert!(!kernels.is_empty());

@@ -62,7 +62,7 @@ fn launches(layers: usize, rank: usize, longest: u32, device: &Device) -> [Vec<&
     let batch: PackedBatch = sequences.iter().map(Vec::as_slice).collect();
     let (seen, start) = (Arc::new(Launches::default()), dispatches());
     let watching = LaunchObservation::new(seen.clone());
-    let out = encoder.forward(&batch, &trainable, None);
+    let out = encoder.forward(&batch, &trainable, None).expect("a valid batch");
     let forward = seen.taken();
     let gradient = trainable.gradient(&out.scores.sum().backward());
     let backward = seen.taken();

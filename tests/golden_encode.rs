@@ -29,7 +29,7 @@ fn check(case: &Case, device: &Device) {
     }
     let expected =
         common::tensors(format!("{}/encode.safetensors", case.name)).read("cls").unwrap();
-    let found = encoder.forward(&batch, &trainable, None).cls;
+    let found = encoder.forward(&batch, &trainable, None).expect("a valid batch").cls;
     assert_eq!(found.dims().to_vec(), expected.shape);
     let found: Vec<f32> = found.into_data().try_into_vec().expect("f32");
     let largest = expected

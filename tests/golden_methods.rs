@@ -134,7 +134,7 @@ fn check_gradients(
         };
         let all: Vec<usize> = (0..data.lists.len()).collect();
         let parameters = Tensor::from_floats(adapter.parameters.as_slice(), device);
-        let parts = pass.run(&parameters, &all, all.len(), None);
+        let parts = pass.run(&parameters, &all, all.len(), None).expect("a valid batch");
         let host = |tensor: Tensor<1>| tensor.into_data().try_into_vec::<f32>().expect("f32");
         let ranking = f64::from(host(parts.ranking)[0]);
         assert!((ranking / number(&index["ranking"]) - 1.0).abs() < GRADIENT, "{kind}: {ranking}");
@@ -313,7 +313,7 @@ fn check_new(case: &Case) {
         let encoder = Encoder::new(&base.config, &mut base.weights, &device).expect("an encoder");
         let batch: PackedBatch = [&[2u32, 9, 8, 3][..], &[2, 30, 3]].into_iter().collect();
         let cls = |trainable: &TrainableTensors| -> Vec<f32> {
-            let cls = encoder.forward(&batch, trainable, None).cls;
+            let cls = encoder.forward(&batch, trainable, None).expect("a valid batch").cls;
             cls.into_data().try_into_vec().expect("f32")
         };
         let bare = cls(&TrainableTensors::bare(&base.config, &device));

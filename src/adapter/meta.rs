@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::AdapterError;
+use crate::bounds::MAX_JSON_BYTES;
 use crate::digest::hex;
 use crate::model::Method;
 use crate::score::Weights;
@@ -78,6 +79,13 @@ impl AdapterMeta {
 
     /// Reads the section, and the hash of the settings if it has one. `base_name` is stored elsewhere and stays empty.
     pub(super) fn from_text(text: &str) -> Result<(Self, Option<String>), AdapterError> {
+        if text.len() as u64 > MAX_JSON_BYTES {
+            let length = text.len();
+            return Err(fault(
+                ".",
+                format!("has {length} bytes; expected at most {MAX_JSON_BYTES}"),
+            ));
+        }
         let mut map: Map<String, Value> = serde_json::from_str(text)
             .map_err(|e| fault(".", format!("is not valid JSON: {e}")))?;
         match map.shift_remove("format").map(|v| v.as_u64().ok_or(v)) {

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::BaseError;
 use super::arch::{Architecture, ConfigKeys};
-use crate::bounds::MAX_CONFIG_SIZE;
+use super::{BaseError, Foreign};
+use crate::bounds::{MAX_BASE_PARAMETERS, MAX_CONFIG_SIZE, MAX_JSON_BYTES};
 
 /// The activation of the feed-forward layer that the kernels compute: GELU by the error function.
 const ACTIVATION: &str = "gelu";
@@ -44,6 +44,14 @@ impl BertConfig {
     /// [`BaseError::Config`] names the invalid key, [`BaseError::Architecture`] the model type and why it is not
     /// supported.
     pub fn from_json(bytes: &[u8]) -> Result<Self, BaseError> {
+        if let Some(what) = Foreign::of(bytes, true) {
+            return Err(BaseError::Foreign { file: "config.json", what });
+        }
+        if bytes.len() as u64 > MAX_JSON_BYTES {
+            let length = bytes.len();
+            let what = format!("it has {length} bytes; expected at most {MAX_JSON_BYTES}");
+            return Err(BaseError::ConfigJson(what));
+        }
         let value: Value =
             serde_json::from_slice(bytes).map_err(|e| BaseError::ConfigJson(e.to_string()))?;
         let Value::Object(map) = value else {
@@ -96,6 +104,13 @@ impl BertConfig {
                 format!("is {}; expected at most 1024", self.num_hidden_layers),
             ));
         }
+        let parameters = self.parameters();
+        if parameters > MAX_BASE_PARAMETERS {
+            let what = format!(
+                "gives, with the other sizes, {parameters} parameters; expected at most {MAX_BASE_PARAMETERS}"
+            );
+            return Err(config(keys.hidden_size, what));
+        }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(config(
                 keys.heads,
@@ -119,6 +134,16 @@ impl BertConfig {
             ));
         }
         Ok(())
+    }
+
+    /// Number of parameters of the encoder.
+    fn parameters(&self) -> u64 {
+        // Sizes are at most 2^24 and layers 1024, so sums of products of two sizes fit.
+        let size = |value: usize| value as u64;
+        let (hidden, inner) = (size(self.hidden_size), size(self.intermediate_size));
+        let rows = size(self.vocab_size) + size(self.max_position_embeddings);
+        let layer = 4 * hidden * hidden + 2 * hidden * inner + 9 * hidden + inner;
+        (rows + size(self.type_vocab_size) + 2) * hidden + size(self.num_hidden_layers) * layer
     }
 
     /// Longest text in tokens, the special tokens at both ends included.

@@ -1,6 +1,6 @@
 //! Errors in a base.
 
-use super::TensorFault;
+use super::{Foreign, TensorFault};
 
 /// Why a base cannot be used. Each message names the invalid part of the file; the caller adds the path.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -27,6 +27,28 @@ pub enum BaseError {
         why: &'static str,
         /// The model types that LoRB supports.
         known: String,
+    },
+    /// A file of text is of another kind.
+    #[error("{file}: {what}")]
+    Foreign {
+        /// Name of the file.
+        file: &'static str,
+        /// What it is instead.
+        #[source]
+        what: Foreign,
+    },
+    /// The tensors that the encoder does not use are too large.
+    #[error(
+        "model.safetensors: {bytes} bytes belong to tensors that the encoder does not use, such as `{name}`; expected at most \
+         {limit}"
+    )]
+    TooMuchUnused {
+        /// Bytes of these tensors.
+        bytes: u64,
+        /// The largest of them.
+        name: String,
+        /// Maximum.
+        limit: u64,
     },
     /// The tokenizer file is invalid or does not match the base.
     #[error("tokenizer: {0}")]

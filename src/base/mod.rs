@@ -4,6 +4,8 @@
 pub mod arch;
 mod config;
 mod error;
+mod foreign;
+mod header;
 mod origin;
 mod stream;
 mod survey;
@@ -17,9 +19,12 @@ mod write;
 pub use arch::Architecture;
 pub use config::BertConfig;
 pub use error::BaseError;
+pub use foreign::Foreign;
 pub use origin::Origin;
 pub use stream::WeightStream;
-pub use tensor_file::{HostTensor, TensorEntry, TensorFault, TensorFile, write_f32};
+pub use tensor_file::{
+    HeaderError, HostTensor, TensorEntry, TensorFault, TensorFile, read_header, write_f32,
+};
 pub use tokenizer::{BertTokenizer, Encoded, TokenizerFile};
 pub use weights::{BaseWeights, expected_tensors};
 

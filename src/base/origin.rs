@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use super::BaseError;
+use super::{BaseError, TensorEntry};
 
 /// Key of the entry in `__metadata__`.
 const SECTION: &str = "lorb";
@@ -28,7 +29,13 @@ impl Origin {
     }
 
     /// Reads the origin from a file's metadata; `None` for an original base.
-    pub(super) fn read(metadata: &BTreeMap<String, String>) -> Result<Option<Self>, BaseError> {
+    ///
+    /// The hash is a claim of the file. It is accepted only from a file with weights in lower precision, which LoRB
+    /// exports; an original is identified by its bytes.
+    pub(super) fn read(
+        metadata: &BTreeMap<String, String>,
+        entries: &BTreeMap<String, TensorEntry>,
+    ) -> Result<Option<Self>, BaseError> {
         let Some(text) = metadata.get(SECTION) else { return Ok(None) };
         let origin: Self =
             serde_json::from_str(text).map_err(|e| BaseError::Metadata(e.to_string()))?;
@@ -43,6 +50,11 @@ impl Origin {
         if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
             let what = format!("`base_sha256` is {hash:?}; expected 64 hexadecimal digits");
             return Err(BaseError::Metadata(what));
+        }
+        let lower = |entry: &TensorEntry| matches!(entry.dtype, Dtype::F16 | Dtype::I8);
+        if !entries.values().any(lower) {
+            let what = "`base_sha256` claims that this is an exported base, but its weights have full precision";
+            return Err(BaseError::Metadata(what.to_owned()));
         }
         Ok(Some(origin))
     }

@@ -8,7 +8,7 @@ use safetensors::Dtype;
 
 use super::arch::Architecture;
 use super::survey::{Role, Survey, survey};
-use super::tensor_file::{Header, LENGTH, damaged, widen};
+use super::tensor_file::{Header, LENGTH, damaged, foreign, widen};
 use super::{BaseError, BaseWeights, BertConfig, Origin, TensorEntry, TensorFault};
 use crate::packed::{Elements, Packed, Precision, quantise};
 
@@ -50,7 +50,9 @@ impl WeightStream {
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), BaseError> {
         self.received += bytes.len() as u64;
         if let Stage::Header(head) = &mut self.stage {
-            let Some(header) = take_header(head, &mut bytes)? else { return Ok(()) };
+            let Some(header) = take_header(head, &mut bytes, self.expected)? else {
+                return Ok(());
+            };
             let start = head.len() as u64;
             let whole = start + header.data as u64;
             if let Some(expected) = self.expected.filter(|expected| *expected != whole) {
@@ -76,14 +78,23 @@ impl WeightStream {
             Stage::Tensors(tensors) if self.expected == Some(self.received) => tensors.finish(),
             _ => {
                 let whole = self.expected.map(|whole| format!(" of {whole}")).unwrap_or_default();
-                Err(damaged(format!("it ends after {}{whole} bytes", self.received)).into())
+                let short = || damaged(format!("it ends after {}{whole} bytes", self.received));
+                let start = match &self.stage {
+                    Stage::Header(head) if head.len() < LENGTH => foreign(head),
+                    _ => None,
+                };
+                Err(start.unwrap_or_else(short).into())
             }
         }
     }
 }
 
 /// Moves bytes to `head` until it contains length and header, then returns the header.
-fn take_header(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Result<Option<Header>, BaseError> {
+fn take_header(
+    head: &mut Vec<u8>,
+    bytes: &mut &[u8],
+    file: Option<u64>,
+) -> Result<Option<Header>, BaseError> {
     let mut fill = |head: &mut Vec<u8>, until: usize| {
         let (taken, rest) = bytes.split_at(bytes.len().min(until.saturating_sub(head.len())));
         head.extend(taken);
@@ -95,7 +106,7 @@ fn take_header(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Result<Option<Header>, 
     }
     let mut first = [0; LENGTH];
     first.copy_from_slice(&head[..LENGTH]);
-    let end = LENGTH + Header::length(first)?;
+    let end = LENGTH + Header::length(first, file)?;
     if !fill(head, end) {
         return Ok(None);
     }
@@ -128,7 +139,7 @@ impl Tensors {
             done: BTreeMap::new(),
             scales: BTreeMap::new(),
             ignored,
-            origin: Origin::read(&header.metadata)?,
+            origin: Origin::read(&header.metadata, &header.entries)?,
             entries: header.entries,
         })
     }

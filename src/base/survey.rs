@@ -7,6 +7,7 @@ use safetensors::Dtype;
 use super::tensor_file::Header;
 use super::weights::masked_head_tensors;
 use super::{BaseError, BertConfig, TensorEntry, expected_tensors};
+use crate::bounds::MAX_UNUSED_BYTES;
 
 /// Suffix for the name of an int8 weight's scales.
 pub(super) const SCALES: &str = "_scale";
@@ -106,6 +107,7 @@ pub(super) fn survey(header: &Header, config: &BertConfig) -> Result<Survey, Bas
         })
         .collect();
     parts.sort_by_key(|(_, entry, _)| (entry.range.start, entry.range.end));
+    check_unused(&parts)?;
     Ok(Survey { parts, ignored })
 }
 
@@ -132,6 +134,19 @@ fn check_shape(stored: &str, entry: &TensorEntry, expected: &[usize]) -> Result<
         found: entry.shape.clone(),
         expected: expected.to_vec(),
     })
+}
+
+/// Limits the tensors that are read for nothing.
+fn check_unused(parts: &[(String, TensorEntry, Role)]) -> Result<(), BaseError> {
+    let unused = || parts.iter().filter(|(_, _, role)| *role == Role::None);
+    let bytes = unused().map(|(_, entry, _)| entry.range.len() as u64).sum();
+    match unused().max_by_key(|(_, entry, _)| entry.range.len()) {
+        Some((name, ..)) if bytes > MAX_UNUSED_BYTES => {
+            let (name, limit) = (name.clone(), MAX_UNUSED_BYTES);
+            Err(BaseError::TooMuchUnused { bytes, name, limit })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Accepts tensors outside the encoder; tensors of the encoder must be known.

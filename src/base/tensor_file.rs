@@ -1,12 +1,14 @@
 //! A safetensors file in memory: the header is read once, and tensors are converted to `f32` on request.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::ops::Range;
 
 use half::{bf16, f16};
 use safetensors::Dtype;
-use safetensors::tensor::Metadata;
 
+use super::Foreign;
+use super::header::parse;
 use crate::bounds::MAX_HEADER_BYTES;
 
 /// A tensor in host memory, row-major.
@@ -24,6 +26,9 @@ pub enum TensorFault {
     /// The container is damaged.
     #[error("not a complete safetensors file ({0}); download or write it again")]
     Container(String),
+    /// It is a file of another kind.
+    #[error("{0}")]
+    Foreign(#[source] Foreign),
     /// No tensor with this name.
     #[error("tensor `{name}` is missing")]
     Missing {
@@ -87,31 +92,78 @@ pub(super) struct Header {
 pub(super) const LENGTH: usize = 8;
 
 impl Header {
-    /// The header's length, from a file's first bytes.
-    pub fn length(first: [u8; LENGTH]) -> Result<usize, TensorFault> {
+    /// The header's length, from a file's first bytes. `file` is the length of the file, if known.
+    pub fn length(first: [u8; LENGTH], file: Option<u64>) -> Result<usize, TensorFault> {
         let length = u64::from_le_bytes(first);
-        if length > MAX_HEADER_BYTES {
-            return Err(damaged(format!("its header claims {length} bytes")));
+        let beyond = file.is_some_and(|file| length > file.saturating_sub(LENGTH as u64));
+        if length > MAX_HEADER_BYTES || beyond {
+            return Err(foreign(&first).unwrap_or_else(|| {
+                damaged(match file {
+                    Some(file) if length <= MAX_HEADER_BYTES => {
+                        format!("it ends after {file} bytes")
+                    }
+                    _ => format!(
+                        "its header claims {length} bytes; expected at most {MAX_HEADER_BYTES}"
+                    ),
+                })
+            }));
         }
         Ok(length as usize)
     }
 
     pub fn parse(bytes: &[u8]) -> Result<Self, TensorFault> {
-        // Parsing also checks that offsets, shapes and types agree.
-        let metadata: Metadata =
-            serde_json::from_slice(bytes).map_err(|e| damaged(format!("invalid header: {e}")))?;
-        let entry = |info: &safetensors::tensor::TensorInfo| TensorEntry {
-            dtype: info.dtype,
-            shape: info.shape.clone(),
-            range: info.data_offsets.0..info.data_offsets.1,
-        };
-        let entries =
-            metadata.tensors().into_iter().map(|(name, info)| (name, entry(info))).collect();
-        let data = metadata.data_len();
-        let metadata =
-            metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-        Ok(Self { entries, metadata, data })
+        parse(bytes).map_err(|error| damaged(format!("invalid header: {error}")))
     }
+}
+
+/// What a file is that does not start like a safetensors file.
+pub(super) fn foreign(start: &[u8]) -> Option<TensorFault> {
+    Foreign::of(start, false).map(TensorFault::Foreign)
+}
+
+/// Reads the header of a safetensors file, and checks it against the file's length before any tensor is read.
+///
+/// Returns the bytes read, which are the beginning of the file.
+///
+/// # Errors
+/// [`TensorFault`] as for [`TensorFile::open`], or the stream's error.
+pub fn read_header(stream: &mut impl Read, length: u64) -> Result<Vec<u8>, HeaderError> {
+    let mut start = Vec::new();
+    stream.by_ref().take(LENGTH as u64).read_to_end(&mut start)?;
+    let first = *start.first_chunk().ok_or_else(|| too_short(&start))?;
+    let header = Header::length(first, Some(length))?;
+    stream.take(header as u64).read_to_end(&mut start)?;
+    if start.len() < LENGTH + header {
+        return Err(damaged(format!("it ends after {} bytes", start.len())).into());
+    }
+    check_length(&Header::parse(&start[LENGTH..])?, header, length)?;
+    Ok(start)
+}
+
+/// Why [`read_header`] failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HeaderError {
+    /// The file is invalid.
+    #[error(transparent)]
+    Fault(#[from] TensorFault),
+    /// The stream failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+fn too_short(bytes: &[u8]) -> TensorFault {
+    let short = || damaged(format!("it ends after {} bytes", bytes.len()));
+    foreign(bytes).unwrap_or_else(short)
+}
+
+/// Checks that header and tensors of `header` bytes are the whole file.
+fn check_length(header: &Header, length: usize, file: u64) -> Result<(), TensorFault> {
+    let whole = (LENGTH as u64 + length as u64).checked_add(header.data as u64);
+    if whole != Some(file) {
+        let whole = whole.map_or("2^64 or more".to_owned(), |whole| whole.to_string());
+        return Err(damaged(format!("its {file} bytes do not match its header's {whole}")));
+    }
+    Ok(())
 }
 
 /// The error of an inconsistent file.
@@ -135,13 +187,12 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
     /// [`TensorFault::Container`] if the file is truncated, its header is not JSON, or offsets and shapes disagree.
     pub fn open(bytes: B) -> Result<Self, TensorFault> {
         let all = bytes.as_ref();
-        let cut = || damaged(format!("it ends after {} bytes", all.len()));
-        let start = LENGTH + Header::length(*all.first_chunk().ok_or_else(cut)?)?;
-        let header = Header::parse(all.get(LENGTH..start).ok_or_else(cut)?)?;
-        let expected = start.checked_add(header.data);
-        if expected != Some(all.len()) {
-            return Err(damaged(format!("{} bytes do not match its header", all.len())));
-        }
+        let first = *all.first_chunk().ok_or_else(|| too_short(all))?;
+        let length = Header::length(first, Some(all.len() as u64))?;
+        let start = LENGTH + length;
+        // The length was checked, so the slice exists.
+        let header = Header::parse(all.get(LENGTH..start).unwrap_or_default())?;
+        check_length(&header, length, all.len() as u64)?;
         Ok(Self { bytes, header, start })
     }
 

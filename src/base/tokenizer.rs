@@ -1,21 +1,30 @@
 //! The base's tokenizer.
 
-#[cfg(any(target_family = "wasm", test))]
+mod added;
 mod bert;
+mod file;
 #[cfg(not(target_family = "wasm"))]
 mod general;
+mod normalize;
+mod template;
 #[cfg(test)]
 mod tests;
-
-use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::BertNormalizer;
-
-use super::{BaseError, BertConfig, arch};
-
-#[cfg(target_family = "wasm")]
-use bert::Bert as Inner;
 #[cfg(not(target_family = "wasm"))]
-use general::General as Inner;
+mod unigram;
+mod vocabulary;
+mod word_piece;
+
+use super::{BaseError, BertConfig, Foreign, arch};
+use crate::bounds::{MAX_BERT_WORD_CHARS, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES};
+use added::AddedToken;
+use bert::Bert;
+use file::File;
+#[cfg(not(target_family = "wasm"))]
+use general::General;
+use normalize::Rules;
+use template::Frame;
+use vocabulary::Vocabulary;
+use word_piece::WordPiece;
 
 /// The tokenizer's file.
 #[derive(Debug, Clone, Copy)]
@@ -46,50 +55,83 @@ pub struct BertTokenizer {
     limit: usize,
 }
 
+#[derive(Debug, Clone)]
+enum Inner {
+    Bert(Box<Bert>),
+    #[cfg(not(target_family = "wasm"))]
+    General(Box<General>),
+}
+
 impl BertTokenizer {
-    /// Reads a tokenizer and checks it against the base. Truncation and padding settings of the file are ignored: LoRB
-    /// packs without padding and truncates at the base's limit.
+    /// Reads a tokenizer and checks it against the base: every id that it can produce has a row in the token
+    /// embedding. Truncation and padding settings of the file are ignored: LoRB packs without padding and truncates at
+    /// the base's limit.
     ///
     /// # Errors
-    /// [`BaseError::Tokenizer`] when the file is malformed or lacks the tokens around a text,
-    /// [`BaseError::VocabularyTooLarge`] when an id has no row in the token embedding.
+    /// [`BaseError::Tokenizer`] when the file is malformed, has parts that LoRB does not support, or lacks the tokens
+    /// around a text, [`BaseError::VocabularyTooLarge`] when an id has no row in the token embedding.
     pub fn from_file(file: TokenizerFile<'_>, config: &BertConfig) -> Result<Self, BaseError> {
         let tokens = &config.architecture.tokenizer;
-        let inner = match file {
-            TokenizerFile::Json(bytes) => Inner::from_json(bytes)
-                .map_err(|e| BaseError::Tokenizer(format!("tokenizer.json cannot be read: {e}")))?,
+        let (bytes, name, limit) = match file {
+            TokenizerFile::Json(bytes) => (bytes, "tokenizer.json", MAX_TOKENIZER_BYTES),
+            TokenizerFile::Vocab(bytes, _) => (bytes, "vocab.txt", MAX_VOCABULARY_BYTES),
+        };
+        if let Some(what) = Foreign::of(bytes, true) {
+            return Err(BaseError::Foreign { file: name, what });
+        }
+        if bytes.len() as u64 > limit {
+            let length = bytes.len();
+            let what = format!("{name} has {length} bytes; expected at most {limit}");
+            return Err(BaseError::Tokenizer(what));
+        }
+        let (inner, frame) = match file {
+            TokenizerFile::Json(bytes) => from_json(bytes).map_err(|error| {
+                BaseError::Tokenizer(format!("tokenizer.json cannot be read: {error}"))
+            })?,
             TokenizerFile::Vocab(bytes, lowercase) => match tokens.kind {
                 arch::TokenizerKind::WordPiece => {
-                    Inner::from_vocab(VocabTxt::read(bytes, lowercase, tokens)?).map_err(fault)?
+                    (Inner::Bert(Box::new(from_vocab(bytes, lowercase, tokens)?)), None)
                 }
             },
         };
-        let (start, end) = frame(&inner, tokens)?;
-        // The largest id; the first name among equal ids, so that the message is deterministic.
-        let last = inner.vocabulary().into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0)));
-        match last {
-            Some((token, id)) if id as usize >= config.vocab_size => {
-                Err(BaseError::VocabularyTooLarge { token, id, vocab_size: config.vocab_size })
+        let Frame { start, end } = match frame {
+            Some(frame) => frame,
+            None => {
+                let named =
+                    |name: &str| Ok::<_, BaseError>((name.to_owned(), token_id(&inner, name)?));
+                Frame { start: named(tokens.start)?, end: named(tokens.end)? }
             }
-            Some(_) => Ok(Self { inner, tokens, start, end, limit: config.max_tokens() }),
-            None => Err(BaseError::Tokenizer("the vocabulary is empty".into())),
+        };
+        let around = [&start, &end].map(|(token, id)| (token.as_str(), *id));
+        // The largest id; the first name among equal ids, so that the message is deterministic.
+        let largest = |a: &(&str, u32), b: &(&str, u32)| a.1.cmp(&b.1).then(b.0.cmp(a.0));
+        let pieces = inner.pieces_and_tokens().max_by(largest);
+        let Some(last) = pieces else {
+            return Err(BaseError::Tokenizer("the vocabulary is empty".into()));
+        };
+        for (token, id) in around.into_iter().chain([last]) {
+            if id as usize >= config.vocab_size {
+                let (token, vocab_size) = (token.to_owned(), config.vocab_size);
+                return Err(BaseError::VocabularyTooLarge { token, id, vocab_size });
+            }
         }
+        Ok(Self { tokens, start: start.1, end: end.1, limit: config.max_tokens(), inner })
     }
 
     /// Tokenises one text as Transformers does, with `[CLS]` before and `[SEP]` after it. An empty text
-    /// gives these two.
+    /// gives these two. The work does not depend on what follows the limit.
     ///
     /// # Errors
     /// [`BaseError::Tokenizer`] if a word is unknown and the vocabulary has no token for unknown words.
     pub fn encode(&self, text: &str) -> Result<Encoded, BaseError> {
-        let pieces = self.inner.pieces(text).map_err(fault)?;
         let room = self.limit - 2;
+        let (pieces, clipped) = self.inner.pieces(text, room).map_err(BaseError::Tokenizer)?;
         let kept = &pieces[..pieces.len().min(room)];
         let mut ids = Vec::with_capacity(kept.len() + 2);
         ids.push(self.start);
         ids.extend_from_slice(kept);
         ids.push(self.end);
-        Ok(Encoded { ids, truncated: pieces.len() > room })
+        Ok(Encoded { ids, truncated: clipped || pieces.len() > room })
     }
 
     /// The id of `[MASK]`.
@@ -103,58 +145,78 @@ impl BertTokenizer {
     /// Number of word pieces, including added tokens.
     #[must_use]
     pub fn vocabulary_size(&self) -> usize {
-        self.inner.vocabulary().len()
+        self.inner.len()
     }
 }
 
-fn fault(error: tokenizers::Error) -> BaseError {
-    BaseError::Tokenizer(error.to_string())
-}
-
-/// BERT's own tokenizer for a vocabulary: clean text, split at white space, punctuation and CJK characters, then greedy
-/// longest match of word pieces.
-struct VocabTxt {
-    model: WordPiece,
-    normalizer: BertNormalizer,
-    /// Names of special tokens that the vocabulary has.
-    special: Vec<String>,
-}
-
-impl VocabTxt {
-    fn read(bytes: &[u8], lowercase: bool, tokens: &arch::Tokenizer) -> Result<Self, BaseError> {
-        let vocab = WordPiece::read_bytes(bytes)
-            .map_err(|e| BaseError::Tokenizer(format!("vocab.txt cannot be read: {e}")))?;
-        let arch::Tokenizer { padding, unknown, start, end, mask, .. } = *tokens;
-        let special = [padding, unknown, start, end, mask];
-        for token in [unknown, start, end] {
-            if !vocab.contains_key(token) {
-                return Err(BaseError::Tokenizer(format!("vocab.txt has no line {token}")));
-            }
+impl Inner {
+    /// Ids of the text's word pieces: all, or the first ones, more than `enough`; and whether only the beginning of the
+    /// text was read.
+    fn pieces(&self, text: &str, enough: usize) -> Result<(Vec<u32>, bool), String> {
+        match self {
+            Self::Bert(bert) => Ok((bert.pieces(text, enough)?, false)),
+            #[cfg(not(target_family = "wasm"))]
+            Self::General(general) => general.pieces(text, enough),
         }
-        let present = special.iter().filter(|token| vocab.contains_key(**token));
-        let special = present.map(ToString::to_string).collect();
-        let model =
-            WordPiece::builder().vocab(vocab).unk_token(unknown.into()).build().map_err(fault)?;
-        // Accents are stripped if text is lower-cased (`None`), as in BERT's training.
-        let normalizer = BertNormalizer::new(true, true, None, lowercase);
-        Ok(Self { model, normalizer, special })
+    }
+
+    fn id(&self, token: &str) -> Option<u32> {
+        match self {
+            Self::Bert(bert) => bert.id(token),
+            #[cfg(not(target_family = "wasm"))]
+            Self::General(general) => general.id(token),
+        }
+    }
+
+    fn pieces_and_tokens(&self) -> Box<dyn Iterator<Item = (&str, u32)> + '_> {
+        match self {
+            Self::Bert(bert) => Box::new(bert.pieces_and_tokens()),
+            #[cfg(not(target_family = "wasm"))]
+            Self::General(general) => general.pieces_and_tokens(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Bert(bert) => bert.len(),
+            #[cfg(not(target_family = "wasm"))]
+            Self::General(general) => general.len(),
+        }
     }
 }
 
-/// The ids put before and after a text: what the file's template adds to an empty text, else the
-/// architecture's own.
-fn frame(tokenizer: &Inner, tokens: &arch::Tokenizer) -> Result<(u32, u32), BaseError> {
-    let empty = tokenizer.frame().map_err(fault)?;
-    match *empty {
-        [start, end] => Ok((start, end)),
-        [] => Ok((token_id(tokenizer, tokens.start)?, token_id(tokenizer, tokens.end)?)),
-        ref other => Err(BaseError::Tokenizer(format!(
-            "its template adds {} tokens to a text; expected {} and {}",
-            other.len(),
-            tokens.start,
-            tokens.end
-        ))),
+/// Reads `tokenizer.json`, and the tokens that its template puts around a text.
+fn from_json(bytes: &[u8]) -> Result<(Inner, Option<Frame>), String> {
+    let file = File::read(bytes)?;
+    let frame = file.frame()?;
+    let inner = match file.other_kind()? {
+        None => Inner::Bert(Box::new(file.bert()?)),
+        #[cfg(not(target_family = "wasm"))]
+        Some(_) => Inner::General(Box::new(General::new(file)?)),
+        #[cfg(target_family = "wasm")]
+        Some(other) => {
+            return Err(format!("{other} (only BERT's own kind of tokenizer is read here)"));
+        }
+    };
+    Ok((inner, frame))
+}
+
+/// BERT's own tokenizer for the lines of `vocab.txt`.
+fn from_vocab(bytes: &[u8], lowercase: bool, tokens: &arch::Tokenizer) -> Result<Bert, BaseError> {
+    let fault = |error: String| BaseError::Tokenizer(format!("vocab.txt cannot be read: {error}"));
+    let text = std::str::from_utf8(bytes).map_err(|error| fault(error.to_string()))?;
+    let pieces = Vocabulary::from_lines(text).map_err(fault)?.pieces;
+    let arch::Tokenizer { padding, unknown, start, end, mask, .. } = *tokens;
+    for token in [unknown, start, end] {
+        if !pieces.contains_key(token) {
+            return Err(BaseError::Tokenizer(format!("vocab.txt has no line {token}")));
+        }
     }
+    let special = [padding, unknown, start, end, mask];
+    let present = special.into_iter().filter(|token| pieces.contains_key(*token));
+    let special = present.map(AddedToken::special).collect();
+    let model = WordPiece::new(pieces, unknown.to_owned(), "##", MAX_BERT_WORD_CHARS);
+    Bert::new(model, Some(Rules::of_vocabulary(lowercase)), special).map_err(fault)
 }
 
 fn token_id(tokenizer: &Inner, token: &str) -> Result<u32, BaseError> {

@@ -71,7 +71,7 @@ impl Bench<'_> {
         let mut parameters = Tensor::<1>::from_floats(start, &device);
         let mut moments = Moments::zeros(start.len(), &device);
         async move || {
-            let parts = pass.run(&parameters, &lists, lists.len(), None);
+            let parts = pass.run(&parameters, &lists, lists.len(), None)?;
             let updated =
                 train::step(optimizer, parameters.clone(), parts.gradient, moments.clone(), RATE);
             (parameters, moments) = (updated.parameters, updated.moments);

@@ -46,7 +46,7 @@ fn forward(base: &BertConfig, lora: &LoraConfig, merged: bool, lengths: &[usize]
         (encoder, trainable) = encoder.merged(trainable);
     }
     let recording = Recording::begin(false);
-    let _out = encoder.forward(&batch(lengths), &trainable, None);
+    let _out = encoder.forward(&batch(lengths), &trainable, None).unwrap();
     recording.end()
 }
 
@@ -56,7 +56,7 @@ fn both_ways(base: &BertConfig, lora: &LoraConfig, lengths: &[usize]) -> Vec<Ran
     let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), &Device::flex());
     let trainable = TrainableTensors::tracked(base, &adapter.method, &flat);
     let recording = Recording::begin(false);
-    let out = encoder.forward(&batch(lengths), &trainable, None);
+    let out = encoder.forward(&batch(lengths), &trainable, None).unwrap();
     let _gradient = trainable.gradient(&out.scores.sum().backward());
     recording.end()
 }

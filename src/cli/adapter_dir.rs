@@ -1,15 +1,16 @@
 //! Adapters as directories on disk.
 
-use std::fs;
 use std::path::Path;
 
 use lorb::adapter::{
     self, AdapterError, AdapterFiles, AdapterMeta, CONFIG_FILE, ReadOptions, WEIGHTS_FILE,
 };
 use lorb::base::Base;
+use lorb::bounds::{MAX_ADAPTER_BYTES, MAX_JSON_BYTES};
 use lorb::model::Adapter;
 
 use super::error::CliError;
+use super::files::{read_small, read_tensors};
 use super::output::{Directory, current};
 
 /// The files of an adapter.
@@ -36,20 +37,18 @@ pub fn expect(directory: &Path, flag: &str) -> Result<(), CliError> {
 /// Reads an adapter's two files. `flag` is the flag that named the directory.
 pub fn read_files(directory: &Path, flag: &str) -> Result<AdapterFiles, CliError> {
     expect(directory, flag)?;
-    let read = |name: &str| {
-        let path = current(directory, name);
-        fs::read(&path).map_err(|error| CliError::io("read", &path, &error))
-    };
-    let (mut config, mut weights) = (read(CONFIG_FILE), read(WEIGHTS_FILE));
+    let config = || read_small(&current(directory, CONFIG_FILE), MAX_JSON_BYTES);
+    let weights = || read_tensors(&current(directory, WEIGHTS_FILE), MAX_ADAPTER_BYTES);
+    let mut read = (config(), weights());
     for _ in 0..REREADS {
         // Another process may replace the adapter between the two.
-        let again = read(CONFIG_FILE);
-        if matches!((&config, &again, &weights), (Ok(then), Ok(now), Ok(_)) if then == now) {
+        let again = config();
+        if matches!((&read.0, &again, &read.1), (Ok(then), Ok(now), Ok(_)) if then == now) {
             break;
         }
-        (config, weights) = (again, read(WEIGHTS_FILE));
+        read = (again, weights());
     }
-    Ok(AdapterFiles { config: config?, weights: weights? })
+    Ok(AdapterFiles { config: read.0?, weights: read.1? })
 }
 
 /// Checks the files read from `directory` against a base.

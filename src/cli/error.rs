@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use lorb::base::Foreign;
 use lorb::bench::BenchError;
 use lorb::device::DeviceError;
 use lorb::model::DeviceFault;
@@ -94,6 +95,8 @@ fn remedies(error: &(dyn Error + 'static)) -> &'static [Remedy] {
         error.remedies()
     } else if let Some(error) = error.downcast_ref::<BenchError>() {
         error.remedies()
+    } else if let Some(what) = error.downcast_ref::<Foreign>() {
+        what.remedies()
     } else {
         &[]
     }
@@ -111,6 +114,12 @@ fn phrase(remedy: Remedy) -> &'static str {
         Remedy::NoMatrixUnits => "omit --cooperative-matrix",
         Remedy::ListAdapters => "run `lorb doctor` to list the adapters",
         Remedy::CheckKernels => "run `lorb doctor` to check every kernel",
+        Remedy::FetchFromLfs => "run `git lfs pull` in its directory, or download the file itself",
+        Remedy::DownloadAgain => "download it again",
+        Remedy::ConvertToSafetensors => {
+            "convert it to safetensors with Transformers' save_pretrained"
+        }
+        Remedy::SaveAsUtf8 => "save it in UTF-8",
     }
 }
 

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lorb::base::Base;
+use lorb::bounds::{MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES};
 use lorb::ops::Precision;
 
 use super::args::words;
 use super::error::CliError;
+use super::files::read_small;
 use super::interrupt;
 use super::output::{self, Directory, current};
-use super::source::{self, BasePaths, TokenizerPath, bytes};
+use super::source::{self, BasePaths, TokenizerPath};
 
 #[derive(Args)]
 pub struct ExportArgs {
@@ -49,13 +51,15 @@ pub fn run(args: &ExportArgs) -> Result<(), CliError> {
     let weights = weights
         .write(&config, args.precision, &hash)
         .map_err(|error| CliError::at(format_args!("--model {}", args.model), &error))?;
-    let mut files = vec![("config.json", bytes(&paths.config)?)];
+    let mut files = vec![("config.json", read_small(&paths.config, MAX_JSON_BYTES)?)];
     match &paths.tokenizer {
-        TokenizerPath::Json(json) => files.push(("tokenizer.json", bytes(json)?)),
+        TokenizerPath::Json(json) => {
+            files.push(("tokenizer.json", read_small(json, MAX_TOKENIZER_BYTES)?));
+        }
         TokenizerPath::Vocab(vocab, settings) => {
-            files.push(("vocab.txt", bytes(vocab)?));
+            files.push(("vocab.txt", read_small(vocab, MAX_VOCABULARY_BYTES)?));
             if let Some(settings) = settings {
-                files.push(("tokenizer_config.json", bytes(settings)?));
+                files.push(("tokenizer_config.json", read_small(settings, MAX_JSON_BYTES)?));
             }
         }
     }

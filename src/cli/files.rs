@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use lorb::base::{HeaderError, read_header};
+
 use super::error::CliError;
 
 /// Opens a regular file, and returns its length. Neither a pipe nor a device is opened.
@@ -67,6 +69,31 @@ pub fn read_small_text(path: &Path, limit: u64) -> Result<String, CliError> {
         let byte = error.utf8_error().valid_up_to() + 1;
         CliError::Failed(format!("{}: byte {byte} is not UTF-8", path.display()))
     })
+}
+
+/// Reads a regular safetensors file of at most `limit` bytes. Its header is checked against its length first, so that a
+/// damaged or hostile file is not read.
+///
+/// # Errors
+/// Those of [`open_regular`], a file longer than `limit`, and an invalid header.
+pub fn read_tensors(path: &Path, limit: u64) -> Result<Vec<u8>, CliError> {
+    let (mut file, length) = open_regular(path)?;
+    let io = |error: &io::Error| CliError::io("read", path, error);
+    let mut bytes = read_header(&mut file, length).map_err(|error| match error {
+        HeaderError::Fault(fault) => CliError::at(path.display(), &fault),
+        HeaderError::Io(error) => io(&error),
+    })?;
+    if length > limit {
+        let path = path.display();
+        return Err(CliError::Failed(format!(
+            "{path}: {length} bytes; LoRB reads at most {limit} of such a file"
+        )));
+    }
+    bytes.reserve_exact((length as usize).saturating_sub(bytes.len()));
+    // The file may grow; its length is checked again when it is parsed.
+    let rest = length.saturating_sub(bytes.len() as u64);
+    file.take(rest + 1).read_to_end(&mut bytes).map_err(|error| io(&error))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

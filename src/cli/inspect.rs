@@ -54,7 +54,11 @@ fn base_text(path: &Path) -> Result<String, CliError> {
     let config = &base.config;
     let mut text = String::new();
     line(&mut text, "base", &name);
-    line(&mut text, "sha256", &base.hash);
+    match base.weights.origin() {
+        None => line(&mut text, "sha256", &base.hash),
+        // Of the original, which is not there to check it.
+        Some(_) => line(&mut text, "sha256 of the original", &format!("{} (claimed)", base.hash)),
+    }
     line(&mut text, "architecture", config.architecture.name);
     line(&mut text, "layers", &config.num_hidden_layers.to_string());
     line(&mut text, "hidden size", &config.hidden_size.to_string());

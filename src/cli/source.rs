@@ -1,11 +1,16 @@
 //! A base from a directory or from the Hugging Face hub.
 
-use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use lorb::base::{Base, BaseError, BaseFiles, BertConfig, TokenizerFile};
+use lorb::base::{Base, BaseError, BaseStream, BertConfig, Foreign, TokenizerFile};
+use lorb::bounds::{MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES};
+use lorb::ops::Precision;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::error::CliError;
+use super::files::{open_regular, read_small};
 use super::hub;
 use super::output::current;
 
@@ -117,38 +122,61 @@ impl From<CliError> for Fault {
     }
 }
 
+/// Bytes of the weights that are read at a time.
+const CHUNK: usize = 1 << 20;
+
 fn read(paths: &BasePaths) -> Result<Base, Fault> {
-    let config = bytes(&paths.config)?;
+    let config = read_small(&paths.config, MAX_JSON_BYTES)?;
     // Check this first: an unsupported architecture is the most common mistake, and weights are large.
     BertConfig::from_json(&config).map_err(Fault::Base)?;
     let (vocabulary, lowercase) = match &paths.tokenizer {
-        TokenizerPath::Json(json) => (bytes(json)?, None),
+        TokenizerPath::Json(json) => (read_small(json, MAX_TOKENIZER_BYTES)?, None),
         TokenizerPath::Vocab(vocab, settings) => {
-            (bytes(vocab)?, Some(lowercase(settings.as_deref())?))
+            let lowercase = lowercase(settings.as_deref())?;
+            (read_small(vocab, MAX_VOCABULARY_BYTES)?, Some(lowercase))
         }
     };
     let tokenizer = match lowercase {
         None => TokenizerFile::Json(&vocabulary),
         Some(lowercase) => TokenizerFile::Vocab(&vocabulary, lowercase),
     };
-    let files = BaseFiles { config: &config, tokenizer, weights: bytes(&paths.weights)? };
-    Base::from_files(files).map_err(Fault::Base)
+    let (mut file, length) = open_regular(&paths.weights)?;
+    let stream = BaseStream::new(&config, tokenizer, Precision::F32, Some(length));
+    let mut stream = stream.map_err(Fault::Base)?;
+    drop(vocabulary);
+    // The stream checks the header against the length before it accepts tensors.
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let count = file.read(&mut chunk);
+        match count.map_err(|error| CliError::io("read", &paths.weights, &error))? {
+            0 => return stream.finish().map_err(Fault::Base),
+            count => stream.push(&chunk[..count]).map_err(Fault::Base)?,
+        }
+    }
+}
+
+/// What LoRB reads of `tokenizer_config.json`.
+#[derive(Deserialize)]
+struct TokenizerSettings {
+    do_lower_case: Option<Value>,
 }
 
 /// `do_lower_case` from `tokenizer_config.json`; true by default, as in Transformers.
 fn lowercase(settings: Option<&Path>) -> Result<bool, CliError> {
     let Some(path) = settings else { return Ok(true) };
-    let invalid = |what: String| CliError::Failed(format!("{}: {what}", path.display()));
-    let json: serde_json::Value = serde_json::from_slice(&bytes(path)?)
-        .map_err(|e| invalid(format!("not valid JSON: {e}")))?;
-    match json.get("do_lower_case") {
-        None | Some(serde_json::Value::Null) => Ok(true),
-        Some(serde_json::Value::Bool(lowercase)) => Ok(*lowercase),
-        Some(other) => Err(invalid(format!("`do_lower_case` is {other}; expected true or false"))),
+    let bytes = read_small(path, MAX_JSON_BYTES)?;
+    if let Some(what) = Foreign::of(&bytes, true) {
+        return Err(CliError::at(path.display(), &what));
     }
-}
-
-/// Reads a whole file.
-pub fn bytes(path: &Path) -> Result<Vec<u8>, CliError> {
-    fs::read(path).map_err(|error| CliError::io("read", path, &error))
+    let settings: TokenizerSettings = serde_json::from_slice(&bytes).map_err(|error| {
+        CliError::Failed(format!("{}: not valid JSON: {error}", path.display()))
+    })?;
+    match settings.do_lower_case {
+        None => Ok(true),
+        Some(Value::Bool(lowercase)) => Ok(lowercase),
+        Some(other) => Err(CliError::Failed(format!(
+            "{}: `do_lower_case` is {other}; expected true or false",
+            path.display()
+        ))),
+    }
 }

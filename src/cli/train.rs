@@ -4,12 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lorb::adapter::ReadOptions;
+use lorb::bounds::{CHECKPOINT_BYTES_PER_PARAMETER, MAX_CHECKPOINT_EXTRA_BYTES};
 use lorb::model::{Adapter, FaultKind};
 use lorb::rescorer::{Rescorer, RescorerError, Run};
 use lorb::train::{Message, TrainError, Trainer};
 
 use super::engine::Engine;
 use super::error::{CliError, chain};
+use super::files::read_tensors;
 use super::input::Utterances;
 use super::output::{self, Directory, Files};
 use super::source::NamedBase;
@@ -50,7 +52,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
         }
     }
     interrupt::check()?;
-    let checkpoint = place.checkpoint_to_resume()?;
+    let checkpoint = place.checkpoint_to_resume(start.parameters.len())?;
     let device = args.run.open_device()?.device;
     let precision = args.base.precision.precision;
     let mut rescorer = Rescorer::with_precision(base, precision, &device)
@@ -133,12 +135,13 @@ impl Place {
         Ok(Self { directory, checkpoint, resume })
     }
 
-    fn checkpoint_to_resume(&self) -> Result<Option<Vec<u8>>, CliError> {
+    /// The checkpoint of a run with this number of parameters.
+    fn checkpoint_to_resume(&self, parameters: usize) -> Result<Option<Vec<u8>>, CliError> {
         if !self.resume {
             return Ok(None);
         }
-        let bytes = fs::read(&self.checkpoint);
-        bytes.map(Some).map_err(|error| CliError::io("read", &self.checkpoint, &error))
+        let limit = CHECKPOINT_BYTES_PER_PARAMETER * parameters as u64 + MAX_CHECKPOINT_EXTRA_BYTES;
+        read_tensors(&self.checkpoint, limit).map(Some)
     }
 
     fn save(&self, trainer: &mut Trainer) -> Result<(), Stopped> {

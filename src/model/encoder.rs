@@ -230,24 +230,35 @@ impl Encoder {
     ///
     /// `dropout` is the seed of this step's dropout on the low-rank paths; `None` outside
     /// training. Query, key and value of a layer share one dropout mask; PEFT draws three.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`ModelError::Batch`] if an id or a position has no row in its embedding, or the batch is inconsistent.
     pub fn forward(
         &self,
         batch: &PackedBatch,
         trainable: &TrainableTensors,
         dropout: Option<u64>,
-    ) -> Forward {
-        let stages = self.stages(batch, dropout);
+    ) -> Result<Forward, ModelError> {
+        let stages = self.stages(batch, dropout)?;
         let embedded = Activations::from(stages.embed(trainable));
         let x = (0..stages.layers()).fold(embedded, |x, layer| stages.layer(layer, x, trainable));
-        stages.score(x.into_values(), trainable)
+        Ok(stages.score(x.into_values(), trainable))
     }
 
     /// The same as [`Encoder::forward`], layer by layer.
-    #[must_use]
-    pub fn stages<'a>(&'a self, batch: &'a PackedBatch, dropout: Option<u64>) -> Stages<'a> {
+    ///
+    /// # Errors
+    /// Those of [`Encoder::forward`].
+    pub fn stages<'a>(
+        &'a self,
+        batch: &'a PackedBatch,
+        dropout: Option<u64>,
+    ) -> Result<Stages<'a>, ModelError> {
+        // A kernel must never see an id outside its table: a GPU would read other memory without an error.
+        let Embeddings { words, positions, first_position, .. } = &self.embeddings;
+        batch.check(words.dims()[0], positions.dims()[0].saturating_sub(*first_position))?;
         let (segments, with_virtual) = (batch.segments(), OnceCell::new());
-        Stages { encoder: self, batch, segments, with_virtual, dropout }
+        Ok(Stages { encoder: self, batch, segments, with_virtual, dropout })
     }
 
     /// Embeddings of the vocabulary, `[V, H]`.

@@ -1,5 +1,6 @@
 //! Errors of a model or adapter.
 
+use super::batch::BatchFault;
 use super::fault::DeviceFault;
 use crate::base::BaseError;
 use crate::base::arch::{ARCHITECTURES, BERT};
@@ -77,6 +78,9 @@ pub enum ModelError {
         /// Number that the layout has.
         expected: usize,
     },
+    /// A batch has ids that the base has no embedding for, or is inconsistent.
+    #[error(transparent)]
+    Batch(#[from] BatchFault),
     /// The device failed during a computation or read-back.
     #[error("{0}")]
     Device(#[source] DeviceFault),

@@ -30,7 +30,7 @@ mod target;
 mod trainable;
 
 pub use adapter::Adapter;
-pub use batch::PackedBatch;
+pub use batch::{BatchFault, PackedBatch};
 pub use encoder::{Context, Encoder, Forward, Linear, Stages, WithVirtualTokens};
 pub use error::ModelError;
 pub use fault::{DeviceFault, FaultKind, fault_behind, watch_faults};

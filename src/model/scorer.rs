@@ -254,12 +254,13 @@ pub(super) async fn each_batch<S: Sequence>(
     let mut under_way: Option<(Vec<usize>, Tensor<1>)> = None;
     let mut batches = by_length(sequences, batch_tokens).into_iter();
     loop {
-        let launched = batches.next().map(|members| {
+        let launch = |members: Vec<usize>| {
             let mut batch = PackedBatch::new();
             members.iter().for_each(|&at| sequences[at].append_to(&mut batch));
-            let out = pick(&members, encoder.forward(&batch, trainable, None));
-            (members, out)
-        });
+            let out = pick(&members, encoder.forward(&batch, trainable, None)?);
+            Ok::<_, ModelError>((members, out))
+        };
+        let launched = batches.next().map(launch).transpose()?;
         let before = std::mem::replace(&mut under_way, launched);
         if let Some((members, out)) = before
             && finished(&members, &read(out).await?)?.is_break()

@@ -1,6 +1,6 @@
 //! Errors in an adapter directory.
 
-use crate::base::TensorFault;
+use crate::base::{Foreign, TensorFault};
 use crate::model::ModelError;
 
 /// Why an adapter cannot be read, written or used with a base. Messages name the file's part at
@@ -10,6 +10,9 @@ pub enum AdapterError {
     /// `adapter_config.json` is not a JSON object.
     #[error("adapter_config.json: not valid JSON: {0}")]
     ConfigJson(String),
+    /// `adapter_config.json` is a file of another kind.
+    #[error("adapter_config.json: {0}")]
+    Foreign(#[source] Foreign),
     /// A setting is missing, malformed, or changes the scores in a way that LoRB does not support.
     #[error("adapter_config.json: `{key}` {what}")]
     Setting {

@@ -4,6 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::AdapterError;
+use crate::base::Foreign;
+use crate::bounds::MAX_JSON_BYTES;
 
 /// Keys about the origin or initialisation of an adapter, which do not change scores.
 const HARMLESS: [&str; 11] = [
@@ -54,6 +56,13 @@ pub fn refuse_the_rest(map: Map<String, Value>) -> Result<(), AdapterError> {
 /// [`AdapterError::ConfigJson`] when it is not one.
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, AdapterError> {
     let error = |what: String| AdapterError::ConfigJson(what);
+    if let Some(what) = Foreign::of(bytes, true) {
+        return Err(AdapterError::Foreign(what));
+    }
+    if bytes.len() as u64 > MAX_JSON_BYTES {
+        let length = bytes.len();
+        return Err(error(format!("it has {length} bytes; expected at most {MAX_JSON_BYTES}")));
+    }
     match serde_json::from_slice(bytes).map_err(|e| error(e.to_string()))? {
         Value::Object(map) => Ok(map),
         _ => Err(error("expected a JSON object".into())),

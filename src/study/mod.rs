@@ -9,13 +9,14 @@
 //! | `method` | the methods by name, and which axes they have |
 //! | `cell`, `plan` | [`Cell`], one run; [`plan()`], the cells of a configuration, each once |
 //! | `data` | fingerprints of lists, and nested subsets of them |
-//! | `record`, `estimate` | [`Record`], the result of a run; estimates of the remaining time |
+//! | `record`, `check`, `estimate` | [`Record`], the result of a run, and its checks; estimates of the remaining time |
 //! | `measure` | errors per utterance from scores, and the isotropy of embeddings |
 //! | `statistics` | intervals over seeds, paired tests, bins, fits |
 //! | `homophones`, `perturb` | replacing words by homophones |
 //! | `report` | tables and figures, as HTML, Markdown and SVG |
 
 mod cell;
+mod check;
 mod config;
 mod data;
 mod error;

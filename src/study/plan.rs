@@ -1,9 +1,14 @@
 //! The cells of a configuration.
 
+use std::collections::HashMap;
+
+use serde_json::json;
+
 use super::StudyError;
 use super::cell::{Cell, CellId, Inputs};
 use super::config::{Budget, Grid, Part, StudyConfig};
 use super::method::{StudyMethod, method, with_correlation};
+use crate::bounds::MAX_CELLS;
 
 /// A cell and the grids that contain it.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,20 +41,28 @@ pub fn plan(
 ) -> Result<Plan, StudyError> {
     config.validate()?;
     let warmup = config.train_config()?.warmup;
+    let count = config.grid.iter().map(cells_of).fold(0, usize::saturating_add);
+    if count > MAX_CELLS {
+        let expected = format!("grids of at most {MAX_CELLS} runs in all");
+        return Err(StudyError::value("grid", format!("{count} runs"), expected));
+    }
     let mut cells: Vec<Planned> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     for (at, grid) in config.grid.iter().enumerate() {
         let perturbed = config.robustness.as_ref().is_some_and(|r| r.parts.contains(&grid.part));
         for mut cell in product(config, grid, train_utterances, warmup) {
             cell.perturbed = perturbed;
             // A run that is perturbed for one grid also serves a grid without perturbation.
-            let same = |planned: &&mut Planned| Cell { perturbed, ..planned.cell.clone() } == cell;
-            if let Some(there) = cells.iter_mut().find(same) {
-                there.cell.perturbed |= perturbed;
-                if !there.grids.contains(&at) {
-                    there.grids.push(at);
+            let key = json!(Cell { perturbed: false, ..cell.clone() }).to_string();
+            let place = *places.entry(key).or_insert(cells.len());
+            match cells.get_mut(place) {
+                Some(there) => {
+                    there.cell.perturbed |= perturbed;
+                    if !there.grids.contains(&at) {
+                        there.grids.push(at);
+                    }
                 }
-            } else {
-                cells.push(Planned { id: String::new(), cell, grids: vec![at] });
+                None => cells.push(Planned { id: String::new(), cell, grids: vec![at] }),
             }
         }
     }
@@ -70,6 +83,28 @@ impl Plan {
             move |planned: &&Planned| planned.grids.iter().any(|&at| config.grid[at].part == part);
         self.cells.iter().filter(wanted)
     }
+}
+
+/// An upper bound of the number of cells in a grid.
+fn cells_of(grid: &Grid) -> usize {
+    let length = |axis: Option<usize>| axis.unwrap_or(1);
+    let rates = grid.learning_rates.values().map(Vec::len).max();
+    let shapes = match &grid.budgets {
+        Some(budgets) => budgets.len(),
+        None => grid.ranks.len().saturating_mul(grid.targets.len()),
+    };
+    [
+        length(grid.bases.as_ref().map(Vec::len)),
+        grid.methods.len(),
+        shapes.max(1),
+        grid.sizes.len().max(1),
+        length(rates),
+        length(grid.warmups.as_ref().map(Vec::len)),
+        length(grid.cor_weights.as_ref().map(Vec::len)),
+        grid.seeds.len().max(1),
+    ]
+    .into_iter()
+    .fold(1, usize::saturating_mul)
 }
 
 /// The product of a grid's axes.

@@ -14,6 +14,7 @@ use super::error::CheckpointError;
 use super::settings::TrainConfig;
 use super::state::{Counters, HostParts, Snapshot};
 use crate::base::{TensorFile, write_f32};
+use crate::bounds::MAX_JSON_BYTES;
 use crate::model::Method;
 
 /// Metadata key of the description.
@@ -121,6 +122,11 @@ pub(super) fn read(
     let file = TensorFile::open(bytes)?;
     let text = file.metadata().get(KEY).ok_or(CheckpointError::Foreign { key: KEY })?;
     let unreadable = |e: serde_json::Error| CheckpointError::Description(e.to_string());
+    if text.len() as u64 > MAX_JSON_BYTES {
+        let length = text.len();
+        let what = format!("it has {length} bytes; expected at most {MAX_JSON_BYTES}");
+        return Err(CheckpointError::Description(what));
+    }
     let value: Value = serde_json::from_str(text).map_err(unreadable)?;
     // Check the version first: another format may have another structure.
     let version = value.get("version").and_then(Value::as_u64);

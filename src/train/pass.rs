@@ -13,7 +13,7 @@ use super::data::TrainData;
 use super::objective::{ListBatch, ListView};
 use super::settings::TrainConfig;
 use crate::base::BertConfig;
-use crate::model::{Encoder, Forward, Method, PackedBatch, Stages, TrainableTensors};
+use crate::model::{Encoder, Forward, Method, ModelError, PackedBatch, Stages, TrainableTensors};
 use crate::ops::{Activations, record};
 
 /// The data shared by all batches of a run.
@@ -79,14 +79,16 @@ impl Pass<'_> {
     /// correlation term, because one pass cannot compute it over the texts of several batches.
     ///
     /// `parameters [P]` are on the encoder's device; `dropout` is the dropout seed of the batch.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`ModelError::Batch`] if a text has ids that do not belong to the base.
     pub fn run(
         &self,
         parameters: &Tensor<1>,
         lists: &[usize],
         of: usize,
         dropout: Option<u64>,
-    ) -> Parts {
+    ) -> Result<Parts, ModelError> {
         let (batch, rows) = self.pack(lists);
         let views: Vec<ListView<'_>> = lists
             .iter()
@@ -101,7 +103,7 @@ impl Pass<'_> {
         let share = lists.len() as f64 / of as f64;
         let loss = |out: Forward| self.loss(out, &targets, of, share);
         let trainable = TrainableTensors::untracked(self.base, self.method, parameters);
-        let stages = self.encoder.stages(&batch, dropout);
+        let stages = self.encoder.stages(&batch, dropout)?;
         // The penalty belongs to the step; each batch adds its fraction.
         let more = |trainable: &TrainableTensors| {
             let (term, weight) = self.method.penalty(trainable)?;
@@ -118,7 +120,7 @@ impl Pass<'_> {
         let ranking = loss.ranking.inner();
         let correlation =
             loss.correlation.map_or_else(|| ranking.zeros_like(), |term| term.inner());
-        Parts { gradient, ranking, correlation }
+        Ok(Parts { gradient, ranking, correlation })
     }
 
     fn loss(&self, out: Forward, targets: &ListBatch, of: usize, share: f64) -> Loss {
@@ -250,7 +252,7 @@ mod tests {
             let trainable =
                 TrainableTensors::new(&setup.base.config, &adapter, &setup.encoder.device());
             let batch: PackedBatch = [&[1u32, 5, 2][..], &[1, 7, 8, 2]].into_iter().collect();
-            let stages = setup.encoder.stages(&batch, None);
+            let stages = setup.encoder.stages(&batch, None).unwrap();
             let seen = RefCell::new(Vec::new());
             let run = |at: usize, x: Tensor<2>, trainable: &TrainableTensors| {
                 let tracked = x.is_tracked();

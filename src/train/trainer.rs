@@ -309,7 +309,8 @@ impl Trainer {
             config: &self.config,
         };
         let seed = dropout_seed(self.config.seed, step, accumulated);
-        let parts = pass.run(&self.state.parameters, &self.plan[cursor], lists.len(), Some(seed));
+        let parts =
+            pass.run(&self.state.parameters, &self.plan[cursor], lists.len(), Some(seed))?;
         let parts = match self.state.group.clone() {
             Some(before) => before.plus(parts),
             None => parts,

@@ -12,14 +12,15 @@ type Case = (fn(&Sandbox), &'static str);
 
 #[test]
 fn each_bad_adapter_gives_one_error_and_no_output() {
-    let cases: [Case; 11] = [
+    let cases: [Case; 12] = [
         (|s| set(s, "target_modules", json!(["gate_proj"])), "gate_proj"),
         (|s| set(s, "r", json!(8)), "has shape"),
         (|s| set(s, "r", json!(0)), "`r`"),
         (|s| set(s, "peft_type", json!("IA3")), "`peft_type`"),
         (|s| set(s, "use_qalora", json!(true)), "`use_qalora`"),
         (|s| s.write("adapter/adapter_config.json", "[]"), "adapter_config.json"),
-        (|s| s.write("adapter/adapter_config.json", ""), "adapter_config.json: not valid JSON"),
+        (|s| s.write("adapter/adapter_config.json", "{"), "adapter_config.json: not valid JSON"),
+        (|s| s.write("adapter/adapter_config.json", ""), "adapter_config.json: the file is empty"),
         (cut, "adapter_model.safetensors: not a complete safetensors file"),
         (put_nan, "has NaN at element"),
         (

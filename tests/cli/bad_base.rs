@@ -14,8 +14,11 @@ type Case = (fn(&Sandbox), &'static str);
 fn each_bad_base_gives_one_error_and_no_output() {
     let cases: [Case; 21] = [
         (|s| cut(s, 0.5), "--model base: model.safetensors: not a complete safetensors file"),
-        (|s| cut(s, 0.0), "model.safetensors: not a complete safetensors file"),
-        (|s| s.write("base/model.safetensors", "<html>"), "not a complete safetensors file"),
+        (|s| cut(s, 0.0), "model.safetensors: the file is empty; download it again"),
+        (
+            |s| s.write("base/model.safetensors", "<html>"),
+            "model.safetensors: this is an HTML page",
+        ),
         (|s| rename_dtype(s, "I32"), "has dtype I32; LoRB reads F32, F16 and BF16"),
         (put_nan, "has NaN at element"),
         (

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use lorb::adapter::AdapterError;
-use lorb::base::{BaseError, TensorFault};
+use lorb::base::{BaseError, Foreign, TensorFault};
 use lorb::model::{DeviceFault, FaultKind, ModelError};
 use lorb::nbest::NbestError;
 use lorb::remedy::Remedy;
@@ -40,6 +40,16 @@ impl WebError {
         Self::new("LorbError", message)
     }
 
+    /// An error, with what to do about a file of another kind.
+    fn advised(name: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        let causes = std::iter::successors(Some(error), |&error| error.source());
+        let foreign = causes.filter_map(|cause| cause.downcast_ref::<Foreign>()).next();
+        match foreign.and_then(|what| Remedy::join(what.remedies(), phrase)) {
+            Some(advice) => Self::new(name, format_args!("{error}; {advice}")),
+            None => Self::new(name, error),
+        }
+    }
+
     /// Adds the location of the error before its message.
     fn located_in(self, place: impl fmt::Display) -> Self {
         Self { message: format!("{place}: {}", self.message), ..self }
@@ -51,13 +61,14 @@ impl From<BaseError> for WebError {
         let name = match error {
             BaseError::ConfigJson(_)
             | BaseError::Metadata(_)
-            | BaseError::Tensor(TensorFault::Container(_) | TensorFault::NotFinite { .. }) => {
-                "IntegrityError"
-            }
+            | BaseError::Foreign { .. }
+            | BaseError::Tensor(
+                TensorFault::Container(_) | TensorFault::NotFinite { .. } | TensorFault::Foreign(_),
+            ) => "IntegrityError",
             BaseError::Taken { .. } => "LorbError",
             _ => "UnsupportedModelError",
         };
-        Self::new(name, error)
+        Self::advised(name, &error)
     }
 }
 
@@ -98,6 +109,10 @@ fn phrase(remedy: Remedy) -> Option<&'static str> {
         Remedy::UseCpu => Some("use the device 'wasm'"),
         Remedy::Retry => Some("open the model again"),
         Remedy::UpdateDriver => Some("update browser and driver"),
+        Remedy::FetchFromLfs => Some("serve the file itself"),
+        Remedy::DownloadAgain => Some("check its URL"),
+        Remedy::ConvertToSafetensors => Some("convert it to safetensors"),
+        Remedy::SaveAsUtf8 => Some("save it in UTF-8"),
         // Only for the command line.
         Remedy::NoMatrixUnits | Remedy::ListAdapters | Remedy::CheckKernels => None,
     }
@@ -145,7 +160,7 @@ impl From<RescorerError> for WebError {
 
 impl From<AdapterError> for WebError {
     fn from(error: AdapterError) -> Self {
-        Self::new("AdapterError", error)
+        Self::advised("AdapterError", &error)
     }
 }
 

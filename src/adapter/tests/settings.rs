@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{adapter, as_saved_by_peft, fault, with_setting, written};
-use crate::adapter::{AdapterMeta, read, write};
+use crate::adapter::{AdapterFiles, AdapterMeta, read, write};
 use crate::base::tests::tiny_config;
 use crate::methods::lora_config;
 use crate::model::Target;
@@ -142,7 +142,9 @@ fn layers_together_with_a_pattern_are_rejected_as_in_peft() {
 fn damaged_json_is_an_error_wherever_it_is_cut() {
     let whole = written();
     let length = whole.config.len() - 1;
-    for end in 0..length {
+    let empty = fault(&AdapterFiles { config: Vec::new(), ..whole.clone() });
+    assert_eq!(empty, "adapter_config.json: the file is empty");
+    for end in 1..length {
         let mut files = whole.clone();
         files.config.truncate(end);
         assert!(fault(&files).starts_with("adapter_config.json: not valid JSON"), "{end}");

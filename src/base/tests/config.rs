@@ -64,7 +64,9 @@ fn every_invalid_value_is_reported_with_its_key() {
 
 #[test]
 fn damaged_json_is_an_error_wherever_it_is_cut() {
-    for end in 0..TINY_CONFIG.len() {
+    let empty = BertConfig::from_json(b"").unwrap_err().to_string();
+    assert_eq!(empty, "config.json: the file is empty");
+    for end in 1..TINY_CONFIG.len() {
         let error = BertConfig::from_json(&TINY_CONFIG.as_bytes()[..end]).unwrap_err();
         assert!(error.to_string().starts_with("config.json: not valid JSON"), "{error}");
     }

@@ -1,49 +1,159 @@
-//! Any tokenizer that the `tokenizers` crate supports.
+//! Tokenizers of other kinds than BERT's, as multilingual bases have them: WordPiece with other rules, and Unigram.
+//!
+//! Normalisation and splitting into words use the `tokenizers` crate, whose types assume that a file is sound. Every
+//! part is therefore parsed and checked here, and built from the checked values. The crate never sees the file. A part
+//! that is not listed here is an error that names it.
+//!
+//! Two bounds limit the work for a text: the length of what is read of it, and its length after every step of the
+//! normalisation.
 
-use std::collections::HashMap;
+mod charsmap;
+mod normalizer;
+mod pattern;
+mod words;
 
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::{AddedToken, Error, Tokenizer};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::VocabTxt;
+use super::added::{AddedTokens, Part};
+use super::file::{File, at, part_of};
+use super::unigram::{Unigram, UnigramFile};
+use super::word_piece::{WordPiece, WordPieceFile};
+use crate::bounds::MAX_GENERAL_TEXT_BYTES;
+use normalizer::Normalizer;
+use words::Splitter;
+
+/// A tokenizer that is not BERT's own.
+#[derive(Debug, Clone)]
+pub struct General {
+    normalizer: Normalizer,
+    splitter: Splitter,
+    model: Model,
+    added: AddedTokens,
+}
 
 #[derive(Debug, Clone)]
-pub struct General(Tokenizer);
+enum Model {
+    WordPiece(WordPiece),
+    Unigram(Unigram),
+}
 
 impl General {
-    pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
-        let mut tokenizer = Tokenizer::from_bytes(bytes)?;
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None)?;
-        Ok(Self(tokenizer))
+    pub fn new(file: File<'_>) -> Result<Self, String> {
+        let normalizer = match file.normalizer {
+            Some(part) => Normalizer::new(part_of("normalizer", part)?)?,
+            None => Normalizer::default(),
+        };
+        let splitter = match file.pre_tokenizer {
+            Some(part) => Splitter::new(part_of("pre_tokenizer", part)?)?,
+            None => Splitter::default(),
+        };
+        let (kind, text) = (file.model_kind()?, file.model.get());
+        let model = match kind.as_str() {
+            "WordPiece" => {
+                let model = serde_json::from_str::<WordPieceFile>(text);
+                Model::WordPiece(model.map_err(|error| at("model", &error))?.build()?)
+            }
+            "Unigram" => {
+                let model = serde_json::from_str::<UnigramFile>(text);
+                Model::Unigram(model.map_err(|error| at("model", &error))?.build()?)
+            }
+            other => {
+                return Err(format!("its model is {other:?}; LoRB reads WordPiece and Unigram"));
+            }
+        };
+        let size = match &model {
+            Model::WordPiece(model) => model.len(),
+            Model::Unigram(model) => model.size(),
+        };
+        let normalize = |text: &str| guarded(|| normalizer.apply(text));
+        let added = AddedTokens::new(file.added_tokens, size, |piece| model.id(piece), normalize)?;
+        Ok(Self { normalizer, splitter, model, added })
     }
 
-    pub fn from_vocab(VocabTxt { model, normalizer, special }: VocabTxt) -> Result<Self, Error> {
-        let mut tokenizer = Tokenizer::new(model);
-        tokenizer.with_normalizer(Some(normalizer));
-        tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-        let special: Vec<_> =
-            special.into_iter().map(|name| AddedToken::from(name, true)).collect();
-        tokenizer.add_special_tokens(&special);
-        Ok(Self(tokenizer))
+    /// Ids of the text's word pieces: all, or the first ones, more than `enough`; and whether only the beginning of the
+    /// text was read.
+    pub fn pieces(&self, text: &str, enough: usize) -> Result<(Vec<u32>, bool), String> {
+        let read = beginning(text);
+        let truncated = !text[read.len()..].trim().is_empty();
+        let ids = guarded(|| self.ids(read, enough))?;
+        Ok((ids, truncated))
     }
 
-    /// Ids of the text's word pieces.
-    pub fn pieces(&self, text: &str) -> Result<Vec<u32>, Error> {
-        Ok(self.0.encode_fast(text, false)?.get_ids().to_vec())
-    }
-
-    /// The ids that the file's template adds to an empty text.
-    pub fn frame(&self) -> Result<Vec<u32>, Error> {
-        Ok(self.0.encode_fast("", true)?.get_ids().to_vec())
+    fn ids(&self, text: &str, enough: usize) -> Result<Vec<u32>, String> {
+        let mut ids = Vec::new();
+        for part in self.added.verbatim.split(text) {
+            let (start, text) = match part {
+                Part::Token(id) => {
+                    ids.push(id);
+                    continue;
+                }
+                Part::Text(start, text) => (start, self.normalizer.apply(text)?),
+            };
+            for part in self.added.normalized.split(&text) {
+                match part {
+                    Part::Token(id) => ids.push(id),
+                    Part::Text(at, text) => {
+                        let append = |word: &str| {
+                            match &self.model {
+                                Model::WordPiece(model) => model.append(word, &mut ids)?,
+                                Model::Unigram(model) => model.append(word, &mut ids)?,
+                            }
+                            Ok(ids.len() <= enough)
+                        };
+                        self.splitter.each_word(text, start == 0 && at == 0, append)?;
+                    }
+                }
+            }
+            if ids.len() > enough {
+                break;
+            }
+        }
+        Ok(ids)
     }
 
     pub fn id(&self, token: &str) -> Option<u32> {
-        self.0.token_to_id(token)
+        self.added.id(token).or_else(|| self.model.id(token))
     }
 
-    /// All word pieces, including added tokens.
-    pub fn vocabulary(&self) -> HashMap<String, u32> {
-        self.0.get_vocab(true)
+    /// All word pieces, then the added tokens, which may be pieces too.
+    pub fn pieces_and_tokens(&self) -> Box<dyn Iterator<Item = (&str, u32)> + '_> {
+        match &self.model {
+            Model::WordPiece(model) => Box::new(model.pieces().chain(self.added.pieces())),
+            Model::Unigram(model) => Box::new(model.pieces().chain(self.added.pieces())),
+        }
     }
+
+    /// Number of word pieces, including added tokens.
+    pub fn len(&self) -> usize {
+        let known = self.pieces_and_tokens().map(|(token, _)| token);
+        known.collect::<std::collections::HashSet<_>>().len()
+    }
+}
+
+impl Model {
+    fn id(&self, piece: &str) -> Option<u32> {
+        match self {
+            Self::WordPiece(model) => model.id(piece),
+            Self::Unigram(model) => model.id(piece),
+        }
+    }
+}
+
+/// The part of a text that is read: whole words, if it has any.
+fn beginning(text: &str) -> &str {
+    if text.len() <= MAX_GENERAL_TEXT_BYTES {
+        return text;
+    }
+    let read = &text[..text.floor_char_boundary(MAX_GENERAL_TEXT_BYTES)];
+    match read.rfind(char::is_whitespace) {
+        Some(end) if end > 0 => &read[..end],
+        _ => read,
+    }
+}
+
+/// Converts a panic of the `tokenizers` crate to an error. No file is known to cause one: this is in addition to the
+/// checks.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err("its rules cannot be applied to a text".to_owned()))
 }

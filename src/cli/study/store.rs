@@ -157,9 +157,10 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Record>, CliError> {
         if line.is_empty() {
             continue;
         }
-        let record = serde_json::from_slice(line).map_err(|error| {
-            CliError::Failed(format!("{}, line {}: not a record: {error}", path.display(), at + 1))
-        })?;
+        let here = || format!("{}, line {}", path.display(), at + 1);
+        let record: Record = serde_json::from_slice(line)
+            .map_err(|error| CliError::Failed(format!("{}: not a record: {error}", here())))?;
+        record.check().map_err(|error| CliError::at(here(), &error))?;
         place(&mut records, record);
     }
     Ok(records)

@@ -55,7 +55,7 @@ mod tests {
     fn scores(encoder: &Encoder, trainable: &TrainableTensors) -> Vec<f32> {
         let batch: PackedBatch =
             [&[2, 40, 41, 3][..], &[2, 9, 8, 7, 6, 3], &[2, 3]].into_iter().collect();
-        pollster::block_on(read(encoder.forward(&batch, trainable, None).scores)).unwrap()
+        pollster::block_on(read(encoder.forward(&batch, trainable, None).unwrap().scores)).unwrap()
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn an_error_outside_a_call_fails_the_next_read_back() {
     let trainable = TrainableTensors::new(&setup.base.config, &inputs.adapter, &device);
     let score = || {
         let batch = [&[1u32, 5, 2][..]].into_iter().collect();
-        let scores = setup.encoder.forward(&batch, &trainable, None).scores;
+        let scores = setup.encoder.forward(&batch, &trainable, None).unwrap().scores;
         pollster::block_on(crate::model::read(scores))
     };
     score().unwrap();

@@ -1,0 +1,108 @@
+//! `tokenizer.json`: the kinds of its parts, and what they share.
+//!
+//! LoRB reads two classes of files. BERT's own kind has its own implementation on every platform. The others, which
+//! multilingual bases use, need the `tokenizers` crate, which only the native program has (`general.rs`).
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::added::AddedToken;
+use super::bert::Bert;
+use super::normalize::Rules;
+use super::template::{Frame, Template};
+use super::vocabulary::short_list;
+use super::word_piece::WordPieceFile;
+use crate::bounds::{MAX_ADDED_TOKENS, MAX_TOKENIZER_PART_BYTES};
+
+/// The file, with its parts still as text.
+#[derive(Deserialize)]
+pub struct File<'a> {
+    version: Option<String>,
+    #[serde(deserialize_with = "short_list::<MAX_ADDED_TOKENS, _, _>", default)]
+    pub added_tokens: Vec<AddedToken>,
+    #[serde(borrow, default)]
+    pub normalizer: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub pre_tokenizer: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    post_processor: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub model: &'a RawValue,
+}
+
+/// The kind of a part.
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+impl<'a> File<'a> {
+    pub fn read(bytes: &'a [u8]) -> Result<Self, String> {
+        let file: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        match &file.version {
+            Some(version) if version != "1.0" => {
+                Err(format!("its version is {version:?}; expected \"1.0\""))
+            }
+            _ => Ok(file),
+        }
+    }
+
+    /// The tokens that the file puts around a text.
+    pub fn frame(&self) -> Result<Option<Frame>, String> {
+        let Some(part) = self.post_processor else { return Ok(None) };
+        part_of::<Template>("post_processor", part)?.frame()
+    }
+
+    /// The names of the parts that BERT's tokenizer has not; `None` if the file is of BERT's kind.
+    pub fn other_kind(&self) -> Result<Option<String>, String> {
+        let kind = |part: Option<&RawValue>, name: &str| match part {
+            Some(part) => Ok::<_, String>(part_of::<Kind>(name, part)?.kind),
+            None => Ok(None),
+        };
+        let normalizer = kind(self.normalizer, "normalizer")?;
+        if let Some(other) = normalizer.filter(|kind| kind != "BertNormalizer") {
+            return Ok(Some(format!("its normalizer is {other:?}, not BertNormalizer")));
+        }
+        let words = kind(self.pre_tokenizer, "pre_tokenizer")?;
+        if words.as_deref() != Some("BertPreTokenizer") {
+            let other = words.map_or("missing".to_owned(), |kind| format!("{kind:?}"));
+            return Ok(Some(format!("its pre_tokenizer is {other}, not BertPreTokenizer")));
+        }
+        let model = self.model_kind()?;
+        if model != "WordPiece" {
+            return Ok(Some(format!("its model is {model:?}, not WordPiece")));
+        }
+        Ok(None)
+    }
+
+    /// The kind of the model; old files do not name it.
+    pub fn model_kind(&self) -> Result<String, String> {
+        let kind: Kind = serde_json::from_str(self.model.get()).map_err(|e| at("model", &e))?;
+        Ok(kind.kind.unwrap_or_else(|| "WordPiece".to_owned()))
+    }
+
+    /// The tokenizer of a file of BERT's kind.
+    pub fn bert(self) -> Result<Bert, String> {
+        let rules = self.normalizer.map(|part| part_of::<Rules>("normalizer", part)).transpose()?;
+        let model: WordPieceFile =
+            serde_json::from_str(self.model.get()).map_err(|e| at("model", &e))?;
+        Bert::new(model.build()?, rules, self.added_tokens)
+    }
+}
+
+/// Parses a part other than the model. Its length is limited, because serde buffers a part before it knows its kind.
+pub fn part_of<'a, T: Deserialize<'a>>(name: &str, part: &'a RawValue) -> Result<T, String> {
+    let (length, limit) = (part.get().len(), MAX_TOKENIZER_PART_BYTES);
+    if length > limit {
+        return Err(format!("its {name} has {length} bytes; expected at most {limit}"));
+    }
+    serde_json::from_str(part.get()).map_err(|error| at(name, &error))
+}
+
+/// An error in a part. The position that serde adds would be that in the part, not in the file.
+pub fn at(name: &str, error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text);
+    format!("its {name}: {what}")
+}
