@@ -13,6 +13,7 @@
 //! | a line of lists | [`MAX_LINE_BYTES`], [`MAX_HYPOTHESES`], [`MAX_TEXT_BYTES`], [`MAX_TEXT_WORDS`], [`MAX_ID_BYTES`], [`MAX_UNKNOWN_KEYS`] |
 //! | a stream of lists | [`MAX_BLANK_BYTES`], [`MAX_SKIPPED_LINE_BYTES`], [`MAX_GZIP_RATIO`], [`GZIP_FREE_BYTES`] |
 //! | lists in memory | [`CHUNK_HYPOTHESES`], [`CHUNK_BYTES`], [`MAX_LISTS_BYTES`] |
+//! | messages | [`MAX_MESSAGE_CHARACTERS`] |
 //! | studies | [`MAX_STUDY_BYTES`], [`MAX_DICTIONARY_BYTES`], [`MAX_RESULT_LINE_BYTES`], [`MAX_RESULTS_BYTES`] |
 
 /// Bytes of a JSON file of settings: `config.json`, `tokenizer_config.json`, `adapter_config.json`. Published ones have
@@ -167,3 +168,6 @@ pub const MAX_METADATA_ENTRIES: usize = 1 << 10;
 
 /// Bytes of the name of a tensor or a metadata entry.
 pub const MAX_NAME_BYTES: usize = 1 << 10;
+
+/// Characters of a message. More than any message of LoRB has with a few paths in it; longer ones quote a file.
+pub const MAX_MESSAGE_CHARACTERS: usize = 2000;

@@ -68,6 +68,8 @@
 //! `default-features = false`.
 
 #![warn(missing_docs)]
+// The library does not print.
+#![warn(clippy::disallowed_macros)]
 
 pub mod adapter;
 pub mod base;
@@ -82,6 +84,7 @@ pub mod nbest;
 pub mod ops;
 pub mod packed;
 pub mod peft;
+pub mod printable;
 pub mod remedy;
 pub mod rescorer;
 pub mod score;

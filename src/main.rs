@@ -1,5 +1,8 @@
 //! `lorb`, the command.
 
+// `cli/terminal.rs` and `cli/output.rs` print; the macros of std panic if that fails.
+#![warn(clippy::disallowed_macros)]
+
 mod cli;
 
 /// Every operation of the CPU path allocates its result. This allocator keeps large blocks, so the kernel does not

@@ -1,5 +1,6 @@
 //! Flags shared by several commands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -11,6 +12,8 @@ use lorb::ops::Precision;
 
 use super::error::{CliError, chain};
 use super::input::Reading;
+use super::terminal::say;
+use super::threads;
 
 /// The base.
 #[derive(Args, Debug, Clone)]
@@ -18,7 +21,7 @@ pub struct BaseArgs {
     /// Pretrained BERT or DistilBERT: a directory with config.json, model.safetensors and tokenizer.json or
     /// vocab.txt, or a Hugging Face hub id
     #[arg(long, value_name = "DIR|ID")]
-    pub model: String,
+    pub model: OsString,
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME")]
     pub revision: Option<String>,
@@ -86,16 +89,16 @@ pub struct RunArgs {
 impl RunArgs {
     /// Opens the device and prints its name.
     pub fn open_device(&self) -> Result<Selected, CliError> {
-        let choice = self.device;
+        let choice = threads::start()?.allow(self.device)?;
         let selected = select(choice)
             .map_err(|error| CliError::at(format_args!("--device {choice}"), &error))?;
         if !self.quiet {
-            eprintln!("device: {}{}", selected.name, why(&selected));
+            say!("device: {}{}", selected.name, why(&selected));
         } else if let Some(Fallback::Refused(_)) = selected.fallback {
-            eprintln!("warning: computing on the CPU{}", why(&selected));
+            say!("warning: computing on the CPU{}", why(&selected));
         }
         if selected.kind == SelectedKind::Software && !self.quiet {
-            eprintln!("note: a software adapter is slower than --device cpu");
+            say!("note: a software adapter is slower than --device cpu");
         }
         Ok(selected)
     }

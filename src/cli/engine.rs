@@ -42,8 +42,10 @@ impl Engine {
         let (adapter, meta) = adapter_dir::parse(&files, adapter, "--adapter", &loaded, options)?;
         let device = run.open_device()?.device;
         let precision = base.precision.precision;
-        let mut rescorer = Rescorer::with_precision(loaded, precision, &device)
-            .map_err(|error| CliError::at(format_args!("--model {}", base.model), &error))?;
+        let mut rescorer =
+            Rescorer::with_precision(loaded, precision, &device).map_err(|error| {
+                CliError::at(format_args!("--model {}", base.model.display()), &error)
+            })?;
         rescorer.add_adapter(ADAPTER, adapter, meta).map_err(scoring_error)?;
         let engine = Self::new(rescorer)?;
         Ok(Self { batch_tokens: scoring.batch_tokens, ..engine })

@@ -16,8 +16,12 @@ use lorb::remedy::Remedy;
 pub enum CliError {
     /// A flag has an invalid value: exit code 2, as for clap's own errors.
     Usage(String),
+    /// A command line that clap rejects: exit code 2.
+    Parsing(Box<clap::Error>),
     /// Anything else: exit code 1.
     Failed(String),
+    /// A run that can be resumed: exit code 1. The command is printed in full after the message.
+    Resumable { message: String, command: String },
     /// The reader closed the pipe: exit code 0, no message.
     BrokenPipe,
 }
@@ -49,21 +53,29 @@ impl CliError {
     /// The exit code of the process.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
-            Self::Failed(_) => 1,
+            Self::Usage(_) | Self::Parsing(_) => 2,
+            Self::Failed(_) | Self::Resumable { .. } => 1,
             Self::BrokenPipe => 0,
         }
     }
 
     /// The message on one line, if there is one.
     pub fn message(&self) -> Option<String> {
-        let text = match self {
-            Self::Usage(text) | Self::Failed(text) => text,
-            Self::BrokenPipe => return None,
-        };
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        Some(lines.collect::<Vec<_>>().join("; "))
+        match self {
+            Self::Usage(text) | Self::Failed(text) => Some(one_line(text)),
+            Self::Resumable { message, command } => {
+                Some(format!("{} {command}", one_line(message)))
+            }
+            Self::Parsing(error) => Some(one_line(&error.to_string())),
+            Self::BrokenPipe => None,
+        }
     }
+}
+
+/// The lines of a message, joined.
+pub fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// An error, its causes, and remedies. A cause that an outer message already quotes is not repeated.

@@ -1,5 +1,6 @@
 //! `lorb eval`: WER with and without rescoring, and its significance.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -12,6 +13,7 @@ use super::engine::{Engine, next_chunk};
 use super::error::CliError;
 use super::input::Utterances;
 use super::progress::Meter;
+use super::terminal::say;
 use super::{interrupt, output};
 
 #[derive(Args)]
@@ -21,7 +23,7 @@ pub struct EvalArgs {
     files: Vec<PathBuf>,
     /// Base of the adapter, as in the other commands
     #[arg(long, value_name = "DIR|ID", requires = "adapter")]
-    model: Option<String>,
+    model: Option<OsString>,
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME", requires = "model")]
     revision: Option<String>,
@@ -50,7 +52,7 @@ pub struct EvalArgs {
 #[derive(Serialize)]
 struct Output<'a> {
     files: Vec<String>,
-    model: Option<&'a str>,
+    model: Option<String>,
     adapter: Option<String>,
     weights: Option<Weights>,
     invalid_lines: u64,
@@ -103,14 +105,14 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
     }
     let truncated = rescoring.as_ref().and_then(|(engine, _)| engine.truncated_note());
     for note in [input.skipped_note(), truncated].into_iter().flatten() {
-        eprintln!("warning: {note}");
+        say!("warning: {note}");
     }
     if !args.json {
         return output::print(&report.to_string());
     }
     let output = Output {
         files: args.files.iter().map(|path| path.display().to_string()).collect(),
-        model: args.model.as_deref(),
+        model: args.model.as_ref().map(|model| model.display().to_string()),
         adapter: args.adapter.as_ref().map(|path| path.display().to_string()),
         weights: rescoring.as_ref().map(|(_, weights)| *weights),
         invalid_lines: input.skipped,
@@ -119,7 +121,7 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
         report: &report,
     };
     let json = serde_json::to_string_pretty(&output).map_err(|e| CliError::at("--json", &e))?;
-    output::print(&(json + "\n"))
+    output::print_exact(&(json + "\n"))
 }
 
 /// The selected hypothesis of each list, `None` without rescoring.

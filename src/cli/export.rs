@@ -1,5 +1,6 @@
 //! `lorb export`: writes a base in lower precision, for browsers.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,6 +14,7 @@ use super::files::read_small;
 use super::interrupt;
 use super::output::{self, Directory, current};
 use super::source::{self, BasePaths, TokenizerPath};
+use super::terminal::say;
 
 #[derive(Args)]
 pub struct ExportArgs {
@@ -22,7 +24,7 @@ pub struct ExportArgs {
     /// Pretrained BERT or DistilBERT: a directory with config.json, model.safetensors and tokenizer.json or
     /// vocab.txt, or a Hugging Face hub id
     #[arg(long, value_name = "DIR|ID")]
-    model: String,
+    model: OsString,
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME")]
     revision: Option<String>,
@@ -50,7 +52,7 @@ pub fn run(args: &ExportArgs) -> Result<(), CliError> {
     interrupt::check()?;
     let weights = weights
         .write(&config, args.precision, &hash)
-        .map_err(|error| CliError::at(format_args!("--model {}", args.model), &error))?;
+        .map_err(|error| CliError::at(format_args!("--model {}", args.model.display()), &error))?;
     let mut files = vec![("config.json", read_small(&paths.config, MAX_JSON_BYTES)?)];
     match &paths.tokenizer {
         TokenizerPath::Json(json) => {
@@ -71,7 +73,7 @@ pub fn run(args: &ExportArgs) -> Result<(), CliError> {
     if !args.quiet {
         let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
         let size = bytes as f64 / 1e6;
-        eprintln!("{}: {size:.1} MB in {}", args.output.display(), args.precision);
+        say!("{}: {size:.1} MB in {}", args.output.display(), args.precision);
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use hf_hub::{Cache, Repo, RepoType};
 
 use super::error::CliError;
 use super::source::{BasePaths, TokenizerPath};
+use super::terminal::say;
 
 /// The default revision.
 const DEFAULT_REVISION: &str = "main";
@@ -33,7 +34,7 @@ pub fn fetch(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePat
     let repo =
         api.repo(Repo::with_revision(model.to_owned(), RepoType::Model, revision.to_owned()));
     if !quiet {
-        eprintln!("downloading {} into {place}", repo.url(""));
+        say!("downloading {} into {place}", repo.url(""));
     }
     let get = |file: &str| repo.get(file).map_err(|error| failed(model, &error));
     let config = get("config.json")?;

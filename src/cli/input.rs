@@ -15,6 +15,8 @@ use lorb::nbest::{
 use super::error::CliError;
 use super::interrupt;
 use super::patient::Patient;
+use super::process;
+use super::terminal::say;
 
 /// Settings for reading N-best lists.
 #[derive(Debug, Clone, Default)]
@@ -152,6 +154,7 @@ impl Utterances {
     fn enter(&mut self, path: &Path) -> Result<(), CliError> {
         self.piped = false;
         let source = if path.as_os_str() == "-" {
+            process::check_input()?;
             self.piped = true;
             let input = Patient::new(|| Ok(io::stdin()));
             Source::stream("standard input", BufReader::new(input))
@@ -201,7 +204,7 @@ fn print_note(note: &Note) {
         Note::NotReferences { .. } => "; use --references",
         _ => "",
     };
-    eprintln!("note: {note}{flag}");
+    say!("note: {note}{flag}");
 }
 
 /// A directory for the readers.

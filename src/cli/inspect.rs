@@ -1,6 +1,7 @@
 //! `lorb inspect`: describes a base, an adapter or lists.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ pub struct InspectArgs {
     path: PathBuf,
     /// Base of the adapter: check that they match, and show the fraction of trainable parameters
     #[arg(long, value_name = "DIR|ID")]
-    model: Option<String>,
+    model: Option<OsString>,
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME", requires = "model")]
     revision: Option<String>,
@@ -50,7 +51,7 @@ pub fn run(args: &InspectArgs) -> Result<(), CliError> {
 }
 
 fn base_text(path: &Path) -> Result<String, CliError> {
-    let NamedBase { base, name } = source::load(&path.display().to_string(), None, true)?;
+    let NamedBase { base, name } = source::load(path, None, true)?;
     let config = &base.config;
     let mut text = String::new();
     line(&mut text, "base", &name);

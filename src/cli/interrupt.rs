@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::error::CliError;
+use super::terminal::{line, say};
 
 /// A request this soon after the first one is the same: `timeout` signals a process and then its group, and a closing
 /// terminal signals it through the kernel and through the shell.
@@ -38,7 +39,7 @@ pub fn listen_with(answer: &'static str) {
     lorb::model::set_pause(|| Box::pin(pause()));
     // Without a handler, a signal ends the process as usual.
     if let Err(error) = install(answer) {
-        eprintln!("note: Ctrl-C will stop immediately: {error}");
+        say!("note: Ctrl-C will stop immediately: {error}");
     }
 }
 
@@ -145,7 +146,7 @@ fn install(answer: &'static str) -> std::io::Result<()> {
     ANNOUNCE.store(announce.into_raw_fd(), Ordering::SeqCst);
     let print = move || {
         if announced.read_exact(&mut [0]).is_ok() {
-            eprintln!("{answer}");
+            line(answer);
         }
     };
     // Without the thread, only the message is missing.
@@ -166,7 +167,7 @@ fn install(answer: &'static str) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn install(answer: &'static str) -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(move || match request() {
-        Request::First => eprintln!("{answer}"),
+        Request::First => line(answer),
         Request::Same => {}
         Request::Again => std::process::exit(1),
     })

@@ -7,6 +7,7 @@ mod adapter_dir;
 mod args;
 mod bench;
 mod bench_table;
+mod command_line;
 mod demo;
 mod demo_base;
 mod difference;
@@ -23,10 +24,13 @@ mod inspect_lists;
 mod interrupt;
 mod output;
 mod patient;
+mod process;
 mod progress;
 mod rescore;
 mod source;
 mod study;
+mod terminal;
+mod threads;
 mod train;
 mod train_args;
 mod train_run;
@@ -77,7 +81,30 @@ enum Command {
 /// Parses the command line and runs the command.
 pub fn run() -> ExitCode {
     quieten_graphics();
-    let done = match Cli::parse().command {
+    process::ignore_file_size_signal();
+    let done = parse().and_then(dispatch);
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+/// The command line. Help, version and usage errors end here.
+fn parse() -> Result<Option<Command>, CliError> {
+    let error = match Cli::try_parse() {
+        Ok(cli) => return Ok(Some(cli.command)),
+        Err(error) => error,
+    };
+    if !error.use_stderr() {
+        process::check_output()?;
+        return error.print().map(|()| None).map_err(|error| CliError::stdout(&error));
+    }
+    Err(CliError::Parsing(Box::new(error)))
+}
+
+fn dispatch(command: Option<Command>) -> Result<(), CliError> {
+    let Some(command) = command else { return Ok(()) };
+    match command {
         Command::Train(args) => train::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Rescore(args) => rescore::run(&args),
@@ -89,10 +116,6 @@ pub fn run() -> ExitCode {
         Command::Study(args) => study::run(&args),
         Command::StudyCell(args) => study::run_cell(&args),
         Command::Demo(args) => demo::run(&args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report(&error),
     }
 }
 
@@ -106,10 +129,32 @@ fn quieten_graphics() {
 }
 
 fn report(error: &CliError) -> ExitCode {
-    if let Some(message) = error.message() {
-        eprintln!("error: {message}");
+    match error {
+        CliError::Parsing(usage) => print_usage(usage),
+        CliError::Resumable { message, command } => {
+            terminal::line_with_command(&format!("error: {}", error::one_line(message)), command);
+        }
+        _ => {
+            if let Some(message) = error.message() {
+                terminal::line(&format!("error: {message}"));
+            }
+        }
     }
     ExitCode::from(error.code())
+}
+
+/// Prints clap's error: in colour, unless the command line has characters that a terminal would act on.
+fn print_usage(error: &clap::Error) {
+    let safe = |word: std::ffi::OsString| {
+        let word = word.to_string_lossy();
+        lorb::printable::printable(&word) == word
+    };
+    if std::env::args_os().all(safe) {
+        // The exit code says it too.
+        let _ = error.print();
+    } else {
+        terminal::lines(&error.render().to_string());
+    }
 }
 
 #[cfg(test)]

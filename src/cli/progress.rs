@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::terminal::{line, say, shown};
+
 /// Time between plain lines: enough to show progress without filling a log.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -63,16 +65,16 @@ impl Meter {
                 let part = position as f64 / total as f64;
                 format!("{:.0} %, {} left: ", 100.0 * part, clock(pace * (total - position) as f64))
             });
-            eprintln!("{}{}", place.unwrap_or_default(), message());
+            say!("{}{}", place.unwrap_or_default(), message());
         } else if !self.bar.is_hidden() {
-            self.bar.set_message(message());
+            self.bar.set_message(shown(&message()));
             self.bar.set_position(position);
         }
     }
 
     /// Prints a line above the bar.
     pub fn line(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| line(text));
     }
 
     /// Removes the bar.

@@ -11,6 +11,7 @@ use super::error::CliError;
 use super::input::Utterances;
 use super::output::{Files, Sink};
 use super::progress::Meter;
+use super::terminal::say;
 use super::{adapter_dir, interrupt, source};
 
 #[derive(Args)]
@@ -72,11 +73,11 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
     let seconds = meter.seconds();
     meter.finish();
     for note in [input.skipped_note(), engine.truncated_note()].into_iter().flatten() {
-        eprintln!("warning: {note}");
+        say!("warning: {note}");
     }
     if !args.run.quiet {
         let rate = hypotheses as f64 / seconds;
-        eprintln!(
+        say!(
             "{done} utterances rescored ({hypotheses} hypotheses, {rate:.0}/s); {changed} have a new first hypothesis"
         );
     }

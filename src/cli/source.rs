@@ -1,5 +1,6 @@
 //! A base from a directory or from the Hugging Face hub.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -43,31 +44,36 @@ pub enum TokenizerPath {
 pub struct NamedBase {
     /// The base.
     pub base: Base,
-    /// Hub id or path, as the user wrote it.
+    /// Hub id or path, as the user wrote it, but for bytes that are not UTF-8.
     pub name: String,
 }
 
 /// Loads the base given by `--model`: a directory, or else a hub id.
-pub fn load(model: &str, revision: Option<&str>, quiet: bool) -> Result<NamedBase, CliError> {
+pub fn load(
+    model: impl AsRef<OsStr>,
+    revision: Option<&str>,
+    quiet: bool,
+) -> Result<NamedBase, CliError> {
+    let model = model.as_ref();
     let base = read_located(&locate(model, revision, quiet)?, model)?;
-    Ok(NamedBase { base, name: model.to_owned() })
+    Ok(NamedBase { base, name: model.display().to_string() })
 }
 
 /// Reads the files that [`locate`] found for `model`.
-pub fn read_located(paths: &BasePaths, model: &str) -> Result<Base, CliError> {
+pub fn read_located(paths: &BasePaths, model: &OsStr) -> Result<Base, CliError> {
     read(paths).map_err(|error| match error {
         Fault::File(error) => error,
-        Fault::Base(error) => CliError::at(format_args!("--model {model}"), &error),
+        Fault::Base(error) => CliError::at(format_args!("--model {}", model.display()), &error),
     })
 }
 
 /// Finds the files; downloads them from the hub if `model` is not a directory.
-pub fn locate(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePaths, CliError> {
-    let path = Path::new(model);
+pub fn locate(model: &OsStr, revision: Option<&str>, quiet: bool) -> Result<BasePaths, CliError> {
+    let (path, name) = (Path::new(model), model.display());
     if path.is_dir() {
         if revision.is_some() {
             let message =
-                format!("--revision: {model} is a directory; revisions exist only on the hub");
+                format!("--revision: {name} is a directory; revisions exist only on the hub");
             return Err(CliError::Usage(message));
         }
         return in_directory(path);
@@ -75,8 +81,12 @@ pub fn locate(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePa
     if path.exists() {
         let message =
             "is a file; expected a directory with config.json, tokenizer and model.safetensors";
-        return Err(CliError::Failed(format!("--model {model}: {message}")));
+        return Err(CliError::Failed(format!("--model {name}: {message}")));
     }
+    let Some(model) = model.to_str() else {
+        let message = "neither a directory nor a hub id (owner/name)";
+        return Err(CliError::Failed(format!("--model {name}: {message}")));
+    };
     hub::fetch(model, revision, quiet)
 }
 

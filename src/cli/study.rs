@@ -18,6 +18,7 @@ use super::args::RunArgs;
 use super::error::CliError;
 use super::interrupt;
 use super::output::{self, Directory, Files};
+use super::terminal::say;
 use inputs::Study;
 use store::Store;
 
@@ -153,7 +154,7 @@ fn write_report(
         output::write_file(&directory.join("figures").join(name), svg.as_bytes())?;
     }
     if !args.run.quiet {
-        eprintln!("report written to {}", directory.join(HTML).display());
+        say!("report written to {}", directory.join(HTML).display());
     }
     output::print(&document.summary())
 }

@@ -9,12 +9,14 @@ use lorb::model::{Adapter, FaultKind};
 use lorb::rescorer::{Rescorer, RescorerError, Run};
 use lorb::train::{Message, TrainError, Trainer};
 
+use super::command_line::again;
 use super::engine::Engine;
 use super::error::{CliError, chain};
 use super::files::read_tensors;
 use super::input::Utterances;
 use super::output::{self, Directory, Files};
 use super::source::NamedBase;
+use super::terminal::say;
 use super::train_args::{TrainArgs, method_error};
 use super::train_run::{Ended, Log, RunDisplay, Stopped, drive};
 use super::{adapter_dir, interrupt, source};
@@ -48,7 +50,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     let (train_lists, dev_lists) = (train.collect()?, dev.collect()?);
     for (flag, note) in [("--train", train.skipped_note()), ("--dev", dev.skipped_note())] {
         if let Some(note) = note {
-            eprintln!("warning: {flag}: {note}");
+            say!("warning: {flag}: {note}");
         }
     }
     interrupt::check()?;
@@ -86,9 +88,9 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     adapter_dir::write(&place.directory, &trained.adapter, &trained.meta)?;
     place.remove_checkpoint()?;
     if !args.run.quiet {
-        eprintln!("adapter written to {}", place.directory.path().display());
+        say!("adapter written to {}", place.directory.path().display());
         if let Some(bytes) = held {
-            eprintln!("peak device memory: {} MiB", bytes.div_ceil(1 << 20));
+            say!("peak device memory: {} MiB", bytes.div_ceil(1 << 20));
         }
     }
     if dev_lists.is_empty() {
@@ -180,8 +182,8 @@ impl Place {
             Err(Stopped::Training(error)) => return self.lost(trainer, &error),
         }
         let (step, steps) = (trainer.step(), trainer.steps());
-        let command = resume_command(std::env::args(), None);
-        CliError::Failed(format!("interrupted at step {step} of {steps}; resume with: {command}"))
+        let message = format!("interrupted at step {step} of {steps}; resume with:");
+        CliError::Resumable { message, command: again(&["--overwrite"], &["--resume"]) }
     }
 
     /// A run that ended without an interruption.
@@ -209,12 +211,12 @@ impl Place {
             return error;
         }
         // A resumed run must use the same batches, but it may use gradient checkpointing.
-        let more = (fault.kind == FaultKind::OutOfMemory).then_some("--recompute");
-        let (steps, command) = (trainer.steps(), resume_command(std::env::args(), more));
-        let fault = chain(fault);
-        let text =
-            format!("training: {fault}; step {kept} of {steps} is saved, resume with: {command}");
-        CliError::Failed(text)
+        let out_of_memory = fault.kind == FaultKind::OutOfMemory;
+        let flags: &[&str] =
+            if out_of_memory { &["--resume", "--recompute"] } else { &["--resume"] };
+        let (fault, steps) = (chain(fault), trainer.steps());
+        let message = format!("training: {fault}; step {kept} of {steps} is saved, resume with:");
+        CliError::Resumable { message, command: again(&["--overwrite"], flags) }
     }
 
     /// A run that cannot continue. Its best adapter is kept if there was an evaluation.
@@ -224,7 +226,7 @@ impl Place {
         });
         if kept {
             let place = self.directory.path().display();
-            eprintln!("note: the best adapter before that is in {place}");
+            say!("note: the best adapter before that is in {place}");
         }
         CliError::at("training", error)
     }
@@ -245,26 +247,6 @@ fn check_files(args: &TrainArgs) -> Result<(), CliError> {
         Some(log) => files.writes("--log-json", log).check(),
         None => files.check(),
     }
-}
-
-/// The command line of this process with `--resume` and an additional flag, quoted for a shell.
-fn resume_command(arguments: impl Iterator<Item = String>, more: Option<&str>) -> String {
-    let mut words: Vec<String> =
-        arguments.filter(|word| word != "--overwrite").map(|word| quoted(&word)).collect();
-    for flag in ["--resume"].into_iter().chain(more) {
-        if !words.iter().any(|word| word == flag) {
-            words.push(flag.to_owned());
-        }
-    }
-    words.join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -327,15 +309,5 @@ mod tests {
         assert!(lost(&run, FaultKind::OutOfMemory).ends_with(" --resume --recompute"));
         let bytes = fs::read(&place.checkpoint).expect("a checkpoint");
         assert_eq!(start(Some(&bytes)).trainer.step(), 8);
-    }
-
-    #[test]
-    fn the_command_to_resume_survives_a_shell() {
-        let given = ["lorb", "train", "--output", "my dir", "--overwrite", "--model", "it's"];
-        let command = resume_command(given.into_iter().map(str::to_owned), None);
-        assert_eq!(command, r"lorb train --output 'my dir' --model 'it'\''s' --resume");
-        let words = || ["lorb", "--resume", ""].into_iter().map(str::to_owned);
-        assert_eq!(resume_command(words(), None), "lorb --resume ''");
-        assert_eq!(resume_command(words(), Some("--recompute")), "lorb --resume '' --recompute");
     }
 }

@@ -13,6 +13,7 @@ use super::error::CliError;
 use super::input::Utterances;
 use super::output::{self, Directory, Files};
 use super::progress::Meter;
+use super::terminal::say;
 use super::{adapter_dir, interrupt};
 
 #[derive(Args)]
@@ -84,20 +85,18 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
 
 fn warn(input: &Utterances, engine: &Engine, without: u64, tuned: &Tuned) {
     for note in [input.skipped_note(), engine.truncated_note()].into_iter().flatten() {
-        eprintln!("warning: {note}");
+        say!("warning: {note}");
     }
     if without > 0 {
-        eprintln!("warning: skipped {without} lists without a reference");
+        say!("warning: skipped {without} lists without a reference");
     }
     if tuned.errors >= tuned.errors_first {
-        eprintln!(
+        say!(
             "warning: no LM weight reduces the WER of the first pass; the stored weights keep the first-pass order"
         );
     }
     if tuned.at_edge {
-        eprintln!(
-            "warning: the best weights are at the edge of the search range; use more dev lists"
-        );
+        say!("warning: the best weights are at the edge of the search range; use more dev lists");
     }
 }
 

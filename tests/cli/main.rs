@@ -13,8 +13,12 @@ mod export;
 mod gpu;
 #[cfg(unix)]
 mod kills;
+mod limits;
+mod names;
 mod outputs;
+mod paths;
 mod sandbox;
+mod streams;
 mod study;
 mod training;
 mod usage;

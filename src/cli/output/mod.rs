@@ -17,15 +17,24 @@ mod sink;
 use std::io::{self, Write};
 use std::path::Path;
 
+use lorb::printable::printable_lines;
+
 use super::error::CliError;
+use super::process;
 
 pub use apart::{Files, check_directory};
 pub use directory::{Directory, current};
 pub use file::write_file;
 pub use sink::Sink;
 
-/// Prints to standard output. A broken pipe is not an error message.
+/// Prints text for people to standard output, with control characters from names and files as escapes.
 pub fn print(text: &str) -> Result<(), CliError> {
+    print_exact(&printable_lines(text))
+}
+
+/// Prints data to standard output, unchanged. A broken pipe is not an error message.
+pub fn print_exact(text: &str) -> Result<(), CliError> {
+    process::check_output()?;
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| CliError::stdout(&e))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::Replacement;
 use crate::cli::error::CliError;
+use crate::cli::process;
 
 /// The output of a command.
 pub enum Sink {
@@ -21,6 +22,7 @@ impl Sink {
     /// Opens standard output for `-`, else a file.
     pub fn open(path: &Path) -> Result<Self, CliError> {
         if path.as_os_str() == "-" {
+            process::check_output()?;
             return Ok(Self::Stdout(BufWriter::new(io::stdout())));
         }
         match fs::metadata(path) {

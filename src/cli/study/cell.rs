@@ -1,8 +1,10 @@
 //! Runs one cell of a study in a separate process, so that its memory is freed and a crash does not end the study.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
@@ -12,8 +14,8 @@ use lorb::nbest::Utterance;
 use lorb::rescorer::{Options, Rescorer, RescorerError, Trained as RunResult};
 use lorb::score::{ScoredList, Weights, tune};
 use lorb::study::{
-    DevPoint, Domain, DomainResult, Measured, Perturbation, Perturbed, Scope, Trained, fingerprint,
-    is_masked, isotropy, outcomes, subset,
+    DevPoint, Domain, DomainResult, Measured, Perturbation, Perturbed, Scope, StudyConfig, Trained,
+    fingerprint, is_masked, isotropy, outcomes, subset,
 };
 use lorb::train::Message;
 
@@ -32,6 +34,10 @@ const ISOTROPY_TEXTS: usize = 2000;
 
 #[derive(Args)]
 pub struct CellArgs {
+    /// Directory that the paths of the configuration are relative to. It is not part of the job, because JSON cannot
+    /// represent every path
+    #[arg(long, value_name = "DIR", allow_hyphen_values = true)]
+    folder: OsString,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -62,8 +68,13 @@ fn at(part: f64, what: impl Into<String>) -> Result<(), CliError> {
 }
 
 /// All lists of several files, unchanged since the study started.
-fn unchanged(job: &Job, paths: &[String], print: &str) -> Result<Vec<Utterance>, CliError> {
-    same(lists(&job.folder, paths, &job.config)?, paths, print)
+fn unchanged(
+    folder: &Path,
+    config: &StudyConfig,
+    paths: &[String],
+    print: &str,
+) -> Result<Vec<Utterance>, CliError> {
+    same(lists(folder, paths, config)?, paths, print)
 }
 
 /// The lists of these files, if they are unchanged since the study started.
@@ -77,7 +88,8 @@ fn same(found: Vec<Utterance>, paths: &[String], print: &str) -> Result<Vec<Utte
 fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
     let began = Instant::now();
     let (config, cell) = (&job.config, &job.cell);
-    let base = base(&job.folder, &cell.base, true)?;
+    let folder = Path::new(&args.folder);
+    let base = base(folder, &cell.base, true)?;
     if job.inputs.bases.iter().any(|(name, hash)| *name == cell.base && *hash != base.hash) {
         return Err(CliError::Failed(format!("{}: changed since the study started", cell.base)));
     }
@@ -94,7 +106,7 @@ fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
         base_shape: (sizes.hidden_size, sizes.num_hidden_layers),
         ..Measured::default()
     };
-    let run = CellRun { job, began };
+    let run = CellRun { job, folder, began };
     let (adapter, tuned) = match cell.lr {
         Some(_) => run.train(start, &rescorer, &mut measured).map(|(a, w)| (a, Some(w)))?,
         None => (start, None),
@@ -120,6 +132,7 @@ fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
 
 struct CellRun<'a> {
     job: &'a Job,
+    folder: &'a Path,
     began: Instant,
 }
 
@@ -132,10 +145,10 @@ impl CellRun<'_> {
     ) -> Result<(Adapter, Weights), CliError> {
         let Job { config, cell, inputs, .. } = self.job;
         let settings = settings::training(cell, config)?;
-        let all = unchanged(self.job, &config.target.train, &inputs.target[0])?;
+        let all = unchanged(self.folder, config, &config.target.train, &inputs.target[0])?;
         let train = subset(&all, cell.utterances.unwrap_or(all.len()), config.subset_seed);
         drop(all);
-        let dev = unchanged(self.job, &config.target.dev, &inputs.target[1])?;
+        let dev = unchanged(self.folder, config, &config.target.dev, &inputs.target[1])?;
         let run = rescorer.run(start, &train, &dev, settings, None);
         let mut run = run.map_err(|error| CliError::at("training", &error))?;
         let failed = |error| CliError::at("training", &error);
@@ -189,7 +202,7 @@ impl CellRun<'_> {
     fn tune(&self, scores: &mut Scores) -> Result<Weights, CliError> {
         let Job { config, cell, inputs, .. } = self.job;
         at(0.0, "tuning on the dev lists")?;
-        let dev = unchanged(self.job, &config.target.dev, &inputs.target[1])?;
+        let dev = unchanged(self.folder, config, &config.target.dev, &inputs.target[1])?;
         let lm = scores.of(&dev, true)?;
         scores.known.clear();
         let lists: Vec<ScoredList> =
@@ -214,7 +227,7 @@ impl CellRun<'_> {
         for (domain, print) in domains.chain(config.non_target.iter().zip(prints)) {
             let name = &domain.name;
             at(0.9, format!("testing on {name}"))?;
-            let tests = test_lists(&self.job.folder, domain, config)?;
+            let tests = test_lists(self.folder, domain, config)?;
             let tests = same(tests, &domain.test, print)?;
             if measured.isotropy.is_none() {
                 measured.isotropy = isotropy_of(&scores.rescorer, &tests)?;
@@ -238,7 +251,7 @@ impl CellRun<'_> {
         measured: &mut Measured,
     ) -> Result<(), CliError> {
         let Some(settings) = &self.job.config.robustness else { return Ok(()) };
-        let (homophones, _) = dictionary(&self.job.folder, &settings.dictionary)?;
+        let (homophones, _) = dictionary(self.folder, &settings.dictionary)?;
         for scope in [Scope::OneBest, Scope::All] {
             for &rate in &settings.rates {
                 at(0.95, format!("homophones in {name}"))?;

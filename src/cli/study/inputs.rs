@@ -129,7 +129,7 @@ pub fn base(folder: &Path, name: &str, quiet: bool) -> Result<Base, CliError> {
     let BaseName { source, layers } = BaseName::parse(name);
     let beside = folder.join(source);
     let NamedBase { base, .. } = if beside.is_dir() {
-        source::load(&beside.display().to_string(), None, quiet)?
+        source::load(&beside, None, quiet)?
     } else if source == DEMO_BASE {
         demo_base::load(None, None, quiet)?
     } else {

@@ -1,7 +1,5 @@
 //! Messages between a study and the process of a cell.
 
-use std::path::PathBuf;
-
 use lorb::study::{Cell, Inputs, Measured, StudyConfig};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +7,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize)]
 pub struct Job {
     pub config: StudyConfig,
-    pub folder: PathBuf,
     pub inputs: Inputs,
     pub cell: Cell,
 }

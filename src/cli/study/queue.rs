@@ -13,9 +13,11 @@ use super::StudyArgs;
 use super::inputs::Study;
 use super::job::{CellMessage, Job};
 use super::store::{Again, Store};
+use crate::cli::command_line;
 use crate::cli::error::CliError;
 use crate::cli::interrupt;
 use crate::cli::progress::clock;
+use crate::cli::terminal::{self, say};
 
 /// Interval of the checks for Ctrl-C while a cell prints nothing.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -41,10 +43,10 @@ pub fn run(
             Ended::Interrupted => {
                 screen.bar.finish_and_clear();
                 let (done, all) = (plan.cells.len() - left.len() + at, plan.cells.len());
-                let command = command_line();
-                return Err(CliError::Failed(format!(
-                    "interrupted; {done} of {all} cells are done; continue with: {command}"
-                )));
+                let message =
+                    format!("interrupted; {done} of {all} cells are done; continue with:");
+                let command = command_line::again(&["--retry-failed"], &[]);
+                return Err(CliError::Resumable { message, command });
             }
             Ended::Done(mut measured) => {
                 // Measured from outside, so it includes the start of the process.
@@ -62,11 +64,6 @@ pub fn run(
     }
     screen.bar.finish_and_clear();
     Ok(())
-}
-
-/// The command line of this process, to repeat it.
-fn command_line() -> String {
-    std::env::args().filter(|argument| argument != "--retry-failed").collect::<Vec<_>>().join(" ")
 }
 
 enum Ended {
@@ -95,7 +92,8 @@ fn run_cell(
     let broken = |error: std::io::Error| CliError::at("a cell's process", &error);
     let program = std::env::current_exe().map_err(broken)?;
     let mut child = Command::new(program)
-        .args(["study-cell", "--quiet", "--device", &args.run.device.to_string()])
+        .args(["study-cell", "--quiet", "--device", &args.run.device.to_string(), "--folder"])
+        .arg(&study.folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -105,7 +103,6 @@ fn run_cell(
     let mut child = Guarded(child);
     let job = Job {
         config: study.config.clone(),
-        folder: study.folder.clone(),
         inputs: study.inputs.clone(),
         cell: planned.cell.clone(),
     };
@@ -114,14 +111,15 @@ fn run_cell(
         // If the process already ended, its other pipes have the reason.
         let _ = input.write_all(&job);
     }
-    let errors = thread::spawn(move || {
+    let errors = thread::Builder::new().spawn(move || {
         let mut bytes = Vec::new();
         // Unreadable output is not shown.
         let _ = errors.map(|mut pipe| pipe.read_to_end(&mut bytes));
         String::from_utf8_lossy(&bytes).into_owned()
     });
+    let errors = errors.map_err(broken)?;
     let (sender, messages) = mpsc::channel();
-    thread::spawn(move || {
+    let reader = thread::Builder::new().spawn(move || {
         for line in output.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()) {
             let message =
                 line.ok().and_then(|line| serde_json::from_str::<CellMessage>(&line).ok());
@@ -130,6 +128,7 @@ fn run_cell(
             }
         }
     });
+    reader.map_err(broken)?;
     let mut ended = None;
     loop {
         if interrupt::asked() {
@@ -175,7 +174,7 @@ impl Screen {
         }
         bar.set_position(1000 * (all - left) as u64);
         if !quiet && left > 0 {
-            eprintln!("{left} of {all} cells to run");
+            say!("{left} of {all} cells to run");
         }
         Self { bar, lines: !quiet, all, done: all - left }
     }
@@ -199,7 +198,8 @@ impl Screen {
         let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
         let (number, all) = (self.done + 1, self.all);
         let cell = planned.cell.describe();
-        self.bar.set_message(format!("cell {number} of {all}{rest}: {cell}{what}"));
+        let message = format!("cell {number} of {all}{rest}: {cell}{what}");
+        self.bar.set_message(terminal::shown(&message));
     }
 
     fn end(&mut self, record: &Record, left: &[&Planned], store: &Store) {
@@ -222,7 +222,7 @@ impl Screen {
             }
         };
         if self.lines || matches!(record.outcome, Outcome::Failed { .. }) {
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bar.suspend(|| terminal::line(&line));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A document as one self-contained HTML file.
 
 use super::document::{Block, Document, Table};
+use crate::printable::printable_lines;
 
 /// Follows the reader's dark or light preference; light on paper. Wide tables scroll on a screen.
 const STYLE: &str = "\
@@ -92,10 +93,10 @@ fn table(table: &Table) -> String {
     )
 }
 
-/// Escapes text for HTML and SVG, also inside quotes.
+/// Escapes text for HTML and SVG, also inside quotes. Control characters are not allowed in either.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable_lines(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

@@ -1,6 +1,7 @@
 //! A document in Markdown.
 
 use super::document::{Block, Document, Table};
+use crate::printable::{printable, printable_lines};
 
 impl Document {
     /// The document as Markdown; figures are files in `figures/`.
@@ -21,6 +22,7 @@ impl Document {
                 }
                 Block::Code(code) => {
                     // Longer than any run of backticks inside.
+                    let code = printable_lines(code);
                     let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
                     let fence = "`".repeat(longest.max(2) + 1);
                     text.push_str(&format!("{fence}\n{}\n{fence}\n", code.trim_end()));
@@ -45,13 +47,16 @@ pub(super) fn table(table: &Table) -> String {
     text
 }
 
-/// Escapes text for Markdown, on one line.
+/// Escapes text for Markdown, on one line. HTML in it becomes entities: not every renderer reads `\<` as text.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let text = text.replace(['\n', '\r'], " ");
+    for c in printable(&text).chars() {
         match c {
-            '\\' | '|' | '*' | '_' | '`' | '[' | ']' | '<' | '#' => out.extend(['\\', c]),
-            '\n' | '\r' => out.push(' '),
+            '\\' | '|' | '*' | '_' | '`' | '[' | ']' | '#' | '~' | '$' => out.extend(['\\', c]),
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
             _ => out.push(c),
         }
     }

@@ -68,6 +68,36 @@ fn tables_have_one_cell_per_column_and_markdown_escapes_pipes() {
 }
 
 #[test]
+fn names_and_errors_are_text_in_every_form_of_the_report() {
+    let (_, mut records) = all();
+    let name = "<img src=x onerror=alert(1)> &amp; \x1b[31m [a](b) \u{202e}$x$";
+    let mut config = config();
+    config.name = name.into();
+    config.target.name = name.into();
+    let plan = plan(&config, &inputs(), 100).unwrap();
+    for (record, planned) in records.iter_mut().zip(&plan.cells) {
+        *record = done(&planned.id, &planned.cell);
+        record.outcome = Outcome::Failed { error: name.into(), seconds: 2.0 };
+    }
+    let document = document(&config, &plan, &records);
+    let (markdown, html) = (document.markdown(), document.html());
+    // The configuration in the appendix is preformatted.
+    let (before, _) = markdown.split_once("```").unwrap();
+    assert!(
+        !before.contains('<') && !before.contains("[a]") && !before.contains("$x$"),
+        "{before}"
+    );
+    assert!(
+        before.contains(r"&lt;img src=x onerror=alert(1)&gt; &amp;amp; \\u{1b}\[31m \[a\](b)"),
+        "{before}"
+    );
+    assert!(!html.contains("<img"));
+    for text in [markdown, html, document.summary()] {
+        assert!(!text.contains(['\x1b', '\u{202e}']), "{text}");
+    }
+}
+
+#[test]
 fn numbers_match_the_runs() {
     let (plan, records) = all();
     let document = document(&config(), &plan, &records);
