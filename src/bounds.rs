@@ -13,6 +13,7 @@
 //! | a line of lists | [`MAX_LINE_BYTES`], [`MAX_HYPOTHESES`], [`MAX_TEXT_BYTES`], [`MAX_TEXT_WORDS`], [`MAX_ID_BYTES`], [`MAX_UNKNOWN_KEYS`] |
 //! | a stream of lists | [`MAX_BLANK_BYTES`], [`MAX_SKIPPED_LINE_BYTES`], [`MAX_GZIP_RATIO`], [`GZIP_FREE_BYTES`] |
 //! | lists in memory | [`CHUNK_HYPOTHESES`], [`CHUNK_BYTES`], [`MAX_LISTS_BYTES`] |
+//! | downloads | [`MAX_DOWNLOAD_BYTES`] |
 //! | messages | [`MAX_MESSAGE_CHARACTERS`] |
 //! | studies | [`MAX_STUDY_BYTES`], [`MAX_DICTIONARY_BYTES`], [`MAX_RESULT_LINE_BYTES`], [`MAX_RESULTS_BYTES`] |
 
@@ -171,3 +172,6 @@ pub const MAX_NAME_BYTES: usize = 1 << 10;
 
 /// Characters of a message. More than any message of LoRB has with a few paths in it; longer ones quote a file.
 pub const MAX_MESSAGE_CHARACTERS: usize = 2000;
+
+/// Bytes of `model.safetensors` that is downloaded: the largest base in f32, with other heads.
+pub const MAX_DOWNLOAD_BYTES: u64 = 4 * MAX_BASE_PARAMETERS + MAX_UNUSED_BYTES + MAX_HEADER_BYTES;

@@ -60,6 +60,7 @@
 //! | [`device`] | GPU, CPU or software adapter; not on wasm |
 //! | [`bounds`] | the limits on what LoRB reads |
 //! | [`remedy`] | what a user can do about an error |
+//! | [`printable`] | text from files, made safe to show |
 //! | [`mod@bench`], [`study`] | measuring speed, and comparing methods |
 //!
 //! # Features

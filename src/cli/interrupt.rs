@@ -6,7 +6,7 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,9 @@ static START: OnceLock<Instant> = OnceLock::new();
 
 /// Milliseconds from [`START`] to the first request, plus 1; 0 before it.
 static ASKED_AT: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the first request ends the process.
+static IMMEDIATE: AtomicBool = AtomicBool::new(false);
 
 /// Installs the handler for a command that stops quickly.
 pub fn listen() {
@@ -72,6 +75,27 @@ pub fn check_after_pipe() -> Result<(), CliError> {
     }
     check()
 }
+
+/// Lets the first request end the process until the result is dropped: for work that may be left at any point, such as
+/// waiting for the network.
+pub fn end_immediately() -> Result<Immediate, CliError> {
+    IMMEDIATE.store(true, Ordering::SeqCst);
+    let guard = Immediate;
+    check()?;
+    Ok(guard)
+}
+
+/// See [`end_immediately`].
+pub struct Immediate;
+
+impl Drop for Immediate {
+    fn drop(&mut self) {
+        IMMEDIATE.store(false, Ordering::SeqCst);
+    }
+}
+
+/// What an immediate end prints.
+const IMMEDIATE_END: &str = "error: interrupted\n";
 
 /// Runs `work` until it ends or a request arrives; `None` in the latter case. The library pauses between batches.
 pub async fn until_asked<T>(work: impl Future<Output = T>) -> Option<T> {
@@ -130,6 +154,15 @@ fn install(answer: &'static str) -> std::io::Result<()> {
 
     extern "C" fn handle(_: libc::c_int) {
         match request() {
+            Request::First if IMMEDIATE.load(Ordering::SeqCst) => {
+                let message = IMMEDIATE_END.as_bytes();
+                // SAFETY: write and _exit are async-signal-safe, and the message outlives the calls. A message that
+                // cannot be written is lost, as everywhere.
+                unsafe {
+                    libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len());
+                    libc::_exit(1);
+                }
+            }
             Request::First => {
                 let byte = [0u8];
                 // SAFETY: write is async-signal-safe, and the byte outlives the call. The pipe is empty, so the write
@@ -167,6 +200,10 @@ fn install(answer: &'static str) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn install(answer: &'static str) -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(move || match request() {
+        Request::First if IMMEDIATE.load(Ordering::SeqCst) => {
+            line(IMMEDIATE_END.trim_end());
+            std::process::exit(1);
+        }
         Request::First => line(answer),
         Request::Same => {}
         Request::Again => std::process::exit(1),

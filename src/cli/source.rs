@@ -61,9 +61,12 @@ pub fn load(
 
 /// Reads the files that [`locate`] found for `model`.
 pub fn read_located(paths: &BasePaths, model: &OsStr) -> Result<Base, CliError> {
-    read(paths).map_err(|error| match error {
-        Fault::File(error) => error,
-        Fault::Base(error) => CliError::at(format_args!("--model {}", model.display()), &error),
+    read(paths).map_err(|error| {
+        // A damaged download explains every error of its files.
+        hub::damage(paths).unwrap_or_else(|| match error {
+            Fault::File(error) => error,
+            Fault::Base(error) => CliError::at(format_args!("--model {}", model.display()), &error),
+        })
     })
 }
 

@@ -83,15 +83,16 @@ fn invalid_base_names_are_explained() {
 #[test]
 fn a_base_in_the_hub_cache_is_found_offline() {
     let sandbox = Sandbox::new();
-    let snapshot = "hub/hub/models--owner--name/snapshots/0123456789abcdef";
+    let snapshot = "hub/hub/models--owner--name/snapshots/0123456789abcdef0123456789abcdef01234567";
     for file in ["config.json", "tokenizer.json", "model.safetensors"] {
         sandbox.write(&format!("{snapshot}/{file}"), sandbox.read(&format!("base/{file}")));
     }
-    sandbox.write("hub/hub/models--owner--name/refs/main", "0123456789abcdef");
+    sandbox
+        .write("hub/hub/models--owner--name/refs/main", "0123456789abcdef0123456789abcdef01234567");
     let words = "rescore -q --device cpu --adapter adapter --beta 1 lists.jsonl --model";
     let here = sandbox.run(&format!("{words} base")).done();
     assert_eq!(sandbox.run(&format!("{words} owner/name")).done(), here);
-    let commit = format!("{words} owner/name --revision 0123456789abcdef");
+    let commit = format!("{words} owner/name --revision 0123456789abcdef0123456789abcdef01234567");
     assert_eq!(sandbox.run(&commit).done(), here);
     let message = "not complete in the hub's cache";
     sandbox.refuses(&format!("{words} owner/name --revision v2"), 1, message);

@@ -7,12 +7,16 @@ mod bad_lists;
 mod bad_output;
 mod bench;
 mod commands;
+mod demo;
 mod doctor;
 mod export;
 #[path = "../common/gpu.rs"]
 mod gpu;
+mod hub;
+mod hub_server;
 #[cfg(unix)]
 mod kills;
+mod limits;
 mod limits;
 mod names;
 mod outputs;
