@@ -14,6 +14,7 @@ use lorb::model::{Layout, Method};
 use super::args::ReadArgs;
 use super::error::CliError;
 use super::source::NamedBase;
+use super::terminal::shown;
 use super::{adapter_dir, inspect_lists, output, source};
 
 #[derive(Args)]
@@ -171,6 +172,7 @@ fn tensors(text: &mut String, entries: &BTreeMap<String, TensorEntry>) {
     for ((name, kind), layers) in groups {
         let times =
             if layers.is_empty() { String::new() } else { format!("  in {} layers", layers.len()) };
+        let (name, kind) = (shown(&name), shown(&kind));
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{name:<64} {kind}{times}");
     }
@@ -194,6 +196,7 @@ fn percent(trained: usize, frozen: usize) -> String {
 
 /// One name and its value.
 pub fn line(text: &mut String, name: &str, value: &str) {
+    let (name, value) = (shown(name), shown(value));
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{name:<24} {value}");
 }

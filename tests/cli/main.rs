@@ -17,7 +17,6 @@ mod hub_server;
 #[cfg(unix)]
 mod kills;
 mod limits;
-mod limits;
 mod names;
 mod outputs;
 mod paths;
