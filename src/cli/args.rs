@@ -46,7 +46,7 @@ pub struct ReadArgs {
     /// Skip invalid lines and count them, instead of stopping at the first
     #[arg(long)]
     pub skip_invalid: bool,
-    /// References for ESPnet directories: an utterance id and its words on each line
+    /// References for ESPnet directories: a regular file with an utterance id and its words on each line
     #[arg(long, value_name = "FILE")]
     pub references: Option<PathBuf>,
 }

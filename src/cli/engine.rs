@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lorb::adapter::ReadOptions;
-use lorb::bounds::CHUNK_HYPOTHESES;
+use lorb::bounds::{CHUNK_BYTES, CHUNK_HYPOTHESES};
 use lorb::model::{ModelError, SCORING_BATCH_TOKENS};
 use lorb::nbest::Utterance;
 use lorb::rescorer::{Evaluated, LoadedAdapter, Options, Rescorer, RescorerError, Trained};
@@ -150,11 +150,12 @@ fn scoring_error(error: RescorerError) -> CliError {
 
 /// The next lists to score together; empty at the end. Ctrl-C causes an error.
 pub fn next_chunk(input: &mut Utterances) -> Result<Vec<Utterance>, CliError> {
-    let (mut chunk, mut hypotheses) = (Vec::new(), 0);
-    while hypotheses < CHUNK_HYPOTHESES {
+    let (mut chunk, mut hypotheses, mut bytes) = (Vec::new(), 0, 0);
+    while hypotheses < CHUNK_HYPOTHESES && bytes < CHUNK_BYTES {
         interrupt::check()?;
         let Some(utterance) = input.next()? else { break };
         hypotheses += utterance.hypotheses.len();
+        bytes += utterance.bytes();
         chunk.push(utterance);
     }
     Ok(chunk)

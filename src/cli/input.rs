@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lorb::nbest::{
-    Entry, Folder, NbestError, NbestFormat, Note, OpenOptions, Opened, Source, Stream, Utterance,
-    open,
+    Entry, Folder, HeldLists, NbestError, NbestFormat, Note, OpenOptions, Opened, Source, Stream,
+    Utterance, open,
 };
 
 use super::error::CliError;
+use super::files;
 use super::interrupt;
 use super::patient::Patient;
 use super::process;
@@ -25,7 +26,7 @@ pub struct Reading {
     pub format: Option<&'static dyn NbestFormat>,
     /// Skip invalid lines and count them.
     pub skip_invalid: bool,
-    /// References in a separate file.
+    /// References in a separate file, which must be a regular one.
     pub references: Option<PathBuf>,
 }
 
@@ -134,13 +135,14 @@ impl Utterances {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// All remaining utterances.
+    /// All remaining utterances, without their unknown keys.
     pub fn collect(&mut self) -> Result<Vec<Utterance>, CliError> {
-        let mut all = Vec::new();
-        while let Some(utterance) = self.next()? {
-            all.push(utterance);
+        let mut all = HeldLists::new();
+        while let Some(mut utterance) = self.next()? {
+            utterance.forget_unknown();
+            all.push(utterance).map_err(|error| CliError::Failed(error.to_string()))?;
         }
-        Ok(all)
+        Ok(all.into_lists())
     }
 
     /// A message about what was skipped, if anything was.
@@ -172,7 +174,7 @@ impl Utterances {
         };
         let references = match &self.reading.references {
             Some(path) => {
-                let file = File::open(path).map_err(|error| CliError::io("read", path, &error))?;
+                let (file, _) = files::open_regular(path)?;
                 Some(Stream::new(path.display().to_string(), BufReader::new(file)))
             }
             None => None,
@@ -238,11 +240,13 @@ impl Folder for Directory {
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn BufRead>> {
-        Ok(Box::new(BufReader::new(File::open(self.path(path))?)))
+        let (file, _) = files::regular(&self.path(path))?;
+        Ok(Box::new(BufReader::new(file)))
     }
 
     fn has_file(&self, path: &str) -> bool {
-        self.path(path).is_file()
+        // Also what cannot be opened: to ignore a broken link or a pipe would change the result silently.
+        fs::symlink_metadata(self.path(path)).is_ok_and(|found| !found.is_dir())
     }
 }
 

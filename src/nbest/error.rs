@@ -3,7 +3,10 @@
 use std::fmt;
 use std::io;
 
-use crate::bounds::{MAX_HYPOTHESES, MAX_LINE_BYTES};
+use super::TooManyLists;
+use crate::bounds::{
+    MAX_HYPOTHESES, MAX_ID_BYTES, MAX_LINE_BYTES, MAX_TEXT_BYTES, MAX_TEXT_WORDS, MAX_UNKNOWN_KEYS,
+};
 
 /// An error of a reader. Its text is one line with the source, the line, the cause and, if there
 /// is one, a hint.
@@ -159,6 +162,37 @@ pub enum Problem {
         /// Number of hypotheses.
         count: usize,
     },
+    /// A hypothesis or a reference is longer than [`MAX_TEXT_BYTES`].
+    #[error("{place} has {bytes} bytes, more than {MAX_TEXT_BYTES}")]
+    LongText {
+        /// Such as `hypothesis 3: key "text"`.
+        place: String,
+        /// Its length.
+        bytes: usize,
+    },
+    /// A hypothesis or a reference has more than [`MAX_TEXT_WORDS`].
+    #[error("{place} has {words} words, more than {MAX_TEXT_WORDS}")]
+    ManyWords {
+        /// Such as `hypothesis 3: key "text"`.
+        place: String,
+        /// Number of words.
+        words: usize,
+    },
+    /// An id is longer than [`MAX_ID_BYTES`].
+    #[error("the id has {bytes} bytes, more than {MAX_ID_BYTES}")]
+    LongId {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A list or a hypothesis has more than [`MAX_UNKNOWN_KEYS`].
+    #[error("{place} has more than {MAX_UNKNOWN_KEYS} unknown keys")]
+    ManyKeys {
+        /// `the list`, or `hypothesis 3`.
+        place: String,
+    },
+    /// The lists of a format that needs all of them in memory are too many.
+    #[error(transparent)]
+    TooManyLists(#[from] TooManyLists),
     /// A score of a per-rank file is not a finite number.
     #[error("score of {id:?} is not a finite number: {found:?}")]
     BadScore {
@@ -237,6 +271,10 @@ impl Problem {
             }
             Self::EmptyList => Some("a list needs at least one hypothesis; its text may be empty"),
             Self::TooMany { .. } | Self::BadRank { .. } => Some("keep the best 200"),
+            Self::LongText { .. } | Self::ManyWords { .. } => {
+                Some("a list is for one utterance; split longer recordings")
+            }
+            Self::TooManyLists(_) => Some("split them into several inputs"),
             Self::BadScore { .. } => Some("scores look like -12.3 or tensor(-12.3)"),
             Self::ScoreWithoutText { .. } => {
                 Some("the text and score files of this rank do not match")

@@ -15,27 +15,35 @@
 //! | `nbest[].score` | first-pass log-probability, higher is better; absent or null if unknown |
 //! | `nbest[].am`, `lm`, `total` | further log-probabilities; rescoring adds the last two |
 //!
-//! Other keys are kept and written back, in their order, after the known ones. A key that occurs
-//! twice in one object, a number that is not finite, and any other kind of value are errors.
+//! Other keys are kept and written back unchanged, in their order, after the known ones. A key that occurs
+//! twice in one object, a number that is not finite, any other kind of value, and anything beyond the limits in
+//! [`bounds`](crate::bounds) are errors.
 //!
 //! [`open`] reads a [`Source`] in this or another of the [`FORMATS`], [`JsonLines`] reads this form
 //! from a stream, and [`write_jsonl`] writes it. Readers take streams and names for error messages,
 //! never paths.
 
 mod error;
+mod extra;
 mod formats;
+mod gzip;
+mod held;
+mod limits;
 mod lines;
 mod parse;
+mod scan;
 mod source;
 mod strict;
 mod utterance;
 mod write;
 
 pub use error::{NbestError, Problem};
+pub use extra::Extra;
 pub use formats::{
     FORMATS, Glimpse, JsonLines, ListReader, NbestFormat, Note, OpenOptions, Opened,
     format_by_name, open,
 };
+pub use held::{HeldLists, TooManyLists};
 pub use source::{Entry, Folder, MemoryFolder, Source, Stream};
 pub use utterance::{Hypothesis, Utterance};
 pub use write::write_jsonl;

@@ -1,134 +1,202 @@
 //! Parses and validates a line of JSON as an [`Utterance`].
+//!
+//! Values are slices of the line until they are needed, so unknown keys need no more memory than their text.
 
-use serde_json::Value;
+use serde::de::Error;
 
-use super::{Hypothesis, Problem, Utterance, strict};
-use crate::bounds::MAX_HYPOTHESES;
+use super::scan::{elements, members};
+use super::{Extra, Hypothesis, Problem, Utterance, limits, strict};
+use crate::bounds::{MAX_HYPOTHESES, MAX_UNKNOWN_KEYS};
+
+const OBJECT: &str = "an object";
+const LIST: &str = "a list";
+const STRING: &str = "a string";
+const NUMBER: &str = "a number";
+const NULL: &str = "null";
+
+/// Why a line is rejected.
+enum Fault {
+    /// It is not valid JSON; [`strict::check`] finds the first invalid place.
+    Json(serde_json::Error),
+    Problem(Problem),
+}
+
+impl Fault {
+    fn json(message: &str) -> Self {
+        Self::Json(serde_json::Error::custom(message))
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
 
 /// Parses and validates one line.
 pub(super) fn utterance(line: &str) -> Result<Utterance, Problem> {
-    let object = match strict::parse(line)? {
-        Value::Object(object) => object,
-        other => {
-            return Err(Problem::NotAnObject { found: kind(&other) });
+    read(line).map_err(|fault| match fault {
+        Fault::Json(error) => {
+            strict::check(line).err().unwrap_or_else(|| strict::syntax(line, &error))
         }
-    };
-    let mut id = None;
-    let mut list = None;
+        Fault::Problem(problem) => problem,
+    })
+}
+
+fn read(line: &str) -> Result<Utterance, Fault> {
+    if kind(line) != OBJECT {
+        strict::check(line)?;
+        return Err(Problem::NotAnObject { found: kind(line) }.into());
+    }
+    let (mut id, mut reference, mut list) = (None, None, None);
     let mut result = Utterance::default();
-    for (key, value) in object {
-        match key.as_str() {
-            "id" => id = Some(string(value, "", "id", "a string")?),
-            "ref" if value.is_null() => {}
-            "ref" => result.reference = Some(string(value, "", "ref", "a string or null")?),
-            "nbest" => list = Some(value),
-            _ => {
-                result.extra.insert(key, value);
-            }
-        }
-    }
-    result.id = id.ok_or_else(|| missing("", "id", None))?;
+    members(line, |key, value| match key {
+        "id" => once(&mut id, value),
+        "ref" => once(&mut reference, value),
+        "nbest" => once(&mut list, value),
+        _ => unknown(&mut result.extra, key, value, || "the list".to_owned()),
+    })?;
+    let id = id.ok_or_else(|| missing(String::new(), "id", None))?;
+    result.id = string(id, String::new, "id", "a string")?;
     if result.id.trim().is_empty() {
-        return Err(Problem::EmptyId);
+        return Err(Problem::EmptyId.into());
     }
-    let other_name =
-        ["hyps", "hypotheses", "n_best"].into_iter().find(|name| result.extra.contains_key(*name));
-    result.hypotheses = match list {
-        Some(Value::Array(values)) => hypotheses(values)?,
-        Some(other) => {
-            return Err(Problem::WrongKind {
-                place: String::new(),
-                key: "nbest",
-                expected: "a list",
-                found: kind(&other),
-            });
-        }
-        None => {
-            return Err(missing(
-                "",
-                "nbest",
-                other_name
-                    .map(|_| "the list of hypotheses has another name; rename it to \"nbest\""),
-            ));
-        }
+    limits::id(&result.id)?;
+    if let Some(reference) = reference.filter(|value| kind(value) != NULL) {
+        let reference = string(reference, String::new, "ref", "a string or null")?;
+        limits::text(&reference, || "key \"ref\"".to_owned())?;
+        result.reference = Some(reference);
+    }
+    let Some(list) = list else {
+        let hint = "the list of hypotheses has another name; rename it to \"nbest\"";
+        let other = ["hyps", "hypotheses", "n_best"];
+        let renamed = other.into_iter().any(|name| result.extra.get(name).is_some());
+        return Err(missing(String::new(), "nbest", renamed.then_some(hint)).into());
     };
+    if kind(list) != LIST {
+        return Err(wrong_kind(String::new(), "nbest", "a list", list).into());
+    }
+    result.hypotheses = hypotheses(list)?;
     Ok(result)
 }
 
-fn hypotheses(values: Vec<Value>) -> Result<Vec<Hypothesis>, Problem> {
+fn hypotheses(list: &str) -> Result<Vec<Hypothesis>, Fault> {
+    let values = elements(list)?;
     match values.len() {
-        0 => return Err(Problem::EmptyList),
+        0 => return Err(Problem::EmptyList.into()),
         1..=MAX_HYPOTHESES => {}
-        count => return Err(Problem::TooMany { count }),
+        count => return Err(Problem::TooMany { count }.into()),
     }
     values.into_iter().enumerate().map(|(at, value)| hypothesis(value, at + 1)).collect()
 }
 
-fn hypothesis(value: Value, index: usize) -> Result<Hypothesis, Problem> {
-    let object = match value {
-        Value::Object(object) => object,
-        other => {
-            return Err(Problem::NotAHypothesis { index, found: kind(&other) });
-        }
-    };
-    let place = format!("hypothesis {index}: ");
-    let mut text = None;
-    let mut result = Hypothesis::default();
-    for (key, value) in object {
-        match key.as_str() {
-            "text" => text = Some(string(value, &place, "text", "a string")?),
-            "score" => result.score = number(&value, &place, "score")?,
-            "am" => result.am = number(&value, &place, "am")?,
-            "lm" => result.lm = number(&value, &place, "lm")?,
-            "total" => result.total = number(&value, &place, "total")?,
-            _ => {
-                result.extra.insert(key, value);
-            }
-        }
+fn hypothesis(value: &str, index: usize) -> Result<Hypothesis, Fault> {
+    if kind(value) != OBJECT {
+        return Err(Problem::NotAHypothesis { index, found: kind(value) }.into());
     }
-    result.text = text.ok_or_else(|| missing(&place, "text", None))?;
+    let (mut text, mut scores) = (None, [None; 4]);
+    let mut result = Hypothesis::default();
+    let [score, am, lm, total] = &mut scores;
+    members(value, |key, value| match key {
+        "text" => once(&mut text, value),
+        "score" => once(score, value),
+        "am" => once(am, value),
+        "lm" => once(lm, value),
+        "total" => once(total, value),
+        _ => unknown(&mut result.extra, key, value, || format!("hypothesis {index}")),
+    })?;
+    let place = || format!("hypothesis {index}: ");
+    let text = text.ok_or_else(|| missing(place(), "text", None))?;
+    result.text = string(text, place, "text", "a string")?;
+    limits::text(&result.text, || format!("hypothesis {index}: key \"text\""))?;
+    let number = |value: Option<&str>, key| value.map_or(Ok(None), |v| number(v, place, key));
+    result.score = number(scores[0], "score")?;
+    result.am = number(scores[1], "am")?;
+    result.lm = number(scores[2], "lm")?;
+    result.total = number(scores[3], "total")?;
     Ok(result)
 }
 
+/// Stores the value of a known key.
+fn once<'a>(place: &mut Option<&'a str>, value: &'a str) -> Result<(), Fault> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Fault::json("duplicate key")),
+    }
+}
+
+/// Stores an unknown key.
+fn unknown(
+    extra: &mut Extra,
+    key: &str,
+    value: &str,
+    place: impl FnOnce() -> String,
+) -> Result<(), Fault> {
+    if extra.get(key).is_some() {
+        return Err(Fault::json("duplicate key"));
+    }
+    if extra.len() == MAX_UNKNOWN_KEYS {
+        return Err(Problem::ManyKeys { place: place() }.into());
+    }
+    // What the scanner does not check.
+    let simple = match kind(value) {
+        OBJECT | LIST | NUMBER => false,
+        _ => !value.contains('\\'),
+    };
+    if !simple && strict::check(value).is_err() {
+        return Err(Fault::json("invalid value"));
+    }
+    extra.push(key, value);
+    Ok(())
+}
+
 fn string(
-    value: Value,
-    place: &str,
+    value: &str,
+    place: impl FnOnce() -> String,
     key: &'static str,
     expected: &'static str,
-) -> Result<String, Problem> {
-    match value {
-        Value::String(text) => Ok(text),
-        other => {
-            Err(Problem::WrongKind { place: place.to_owned(), key, expected, found: kind(&other) })
-        }
+) -> Result<String, Fault> {
+    if kind(value) != STRING {
+        return Err(wrong_kind(place(), key, expected, value).into());
+    }
+    Ok(serde_json::from_str(value)?)
+}
+
+fn number(
+    value: &str,
+    place: impl FnOnce() -> String,
+    key: &'static str,
+) -> Result<Option<f64>, Fault> {
+    match kind(value) {
+        NULL => Ok(None),
+        // The parser rejects numbers that overflow, so numbers are finite.
+        NUMBER => Ok(Some(serde_json::from_str(value)?)),
+        _ => Err(wrong_kind(place(), key, "a finite number or null", value).into()),
     }
 }
 
-fn number(value: &Value, place: &str, key: &'static str) -> Result<Option<f64>, Problem> {
-    match value {
-        Value::Null => Ok(None),
-        // The parser rejects numbers that overflow, so numbers are finite here.
-        Value::Number(number) if number.as_f64().is_some_and(f64::is_finite) => Ok(number.as_f64()),
-        other => Err(Problem::WrongKind {
-            place: place.to_owned(),
-            key,
-            expected: "a finite number or null",
-            found: kind(other),
-        }),
-    }
+fn missing(place: String, key: &'static str, hint: Option<&'static str>) -> Problem {
+    Problem::MissingKey { place, key, hint }
 }
 
-fn missing(place: &str, key: &'static str, hint: Option<&'static str>) -> Problem {
-    Problem::MissingKey { place: place.to_owned(), key, hint }
+fn wrong_kind(place: String, key: &'static str, expected: &'static str, value: &str) -> Problem {
+    Problem::WrongKind { place, key, expected, found: kind(value) }
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+/// The kind of a JSON value, from its first letter.
+fn kind(json: &str) -> &'static str {
+    match json.trim_ascii_start().as_bytes().first() {
+        Some(b'{') => OBJECT,
+        Some(b'[') => LIST,
+        Some(b'"') => STRING,
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => NULL,
+        _ => NUMBER,
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::lines::GZIP_MAGIC;
+use super::gzip::GZIP_MAGIC;
 use super::{NbestError, Problem};
 
 /// How much of a stream detection looks at, in bytes before decompression.

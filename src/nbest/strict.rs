@@ -1,31 +1,30 @@
-//! Parses JSON text, and rejects a key that occurs twice, which lenient parsers accept.
+//! Checks JSON text: its syntax, that no key occurs twice in one object, which lenient parsers accept, and that its
+//! numbers are finite. No values are built, so a check needs memory only for the keys of the open objects.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
 
 use super::Problem;
 use super::error::clip;
 
-/// Parses one line. The parser limits nesting to 128 levels.
-pub(super) fn parse(line: &str) -> Result<Value, Problem> {
+/// Checks one value. The parser limits nesting to 128 levels.
+pub(super) fn check(line: &str) -> Result<(), Problem> {
     let duplicate = RefCell::new(None);
     let mut deserializer = serde_json::Deserializer::from_str(line);
     let parsed = Strict { duplicate: &duplicate }
         .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value));
-    parsed.map_err(|error| {
-        let column = error.column();
-        match duplicate.take() {
-            Some(key) => Problem::DuplicateKey { key: clip(&key), column },
-            None => syntax(line, &error),
-        }
+        .and_then(|()| deserializer.end());
+    parsed.map_err(|error| match duplicate.take() {
+        Some(key) => Problem::DuplicateKey { key: clip(&key), column: error.column() },
+        None => syntax(line, &error),
     })
 }
 
-fn syntax(line: &str, error: &serde_json::Error) -> Problem {
+/// The problem behind an error of the parser.
+pub(super) fn syntax(line: &str, error: &serde_json::Error) -> Problem {
     let column = error.column();
     let text = error.to_string();
     // The parser sees only one line, so its "at line 1" would be misleading.
@@ -59,73 +58,67 @@ fn begins_with_non_finite(text: &[u8]) -> bool {
     })
 }
 
-/// Builds a [`Value`], and stores the first duplicate key in `duplicate`.
+/// Visits a value, and stores the first duplicate key in `duplicate`.
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     duplicate: &'a RefCell<Option<String>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        // The parser rejects numbers that overflow.
+        Ok(())
     }
 
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
+        while access.next_element_seed(self)?.is_some() {}
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(value) = access.next_element_seed(self)? {
-            list.push(value);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
+        let mut keys = HashSet::new();
         while let Some(key) = access.next_key::<String>()? {
-            if object.contains_key(&key) {
+            if keys.contains(&key) {
                 *self.duplicate.borrow_mut() = Some(key);
                 return Err(A::Error::custom("duplicate key"));
             }
-            let value = access.next_value_seed(self)?;
-            object.insert(key, value);
+            access.next_value_seed(self)?;
+            keys.insert(key);
         }
-        Ok(Value::Object(object))
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! An utterance and its hypotheses.
 
-use serde_json::{Map, Value};
+use super::Extra;
 
 /// One transcript proposed by the recogniser.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +16,7 @@ pub struct Hypothesis {
     /// Combined score that orders the list, written by rescoring.
     pub total: Option<f64>,
     /// Unknown keys, in the order of the file.
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl Hypothesis {
@@ -37,7 +37,7 @@ pub struct Utterance {
     /// The list (`nbest` in the file), 1 to [`MAX_HYPOTHESES`](crate::bounds::MAX_HYPOTHESES) entries in file order.
     pub hypotheses: Vec<Hypothesis>,
     /// Unknown keys, in the order of the file.
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl Utterance {
@@ -48,6 +48,23 @@ impl Utterance {
         reference: Option<String>,
         hypotheses: Vec<Hypothesis>,
     ) -> Self {
-        Self { id: id.into(), reference, hypotheses, extra: Map::new() }
+        Self { id: id.into(), reference, hypotheses, extra: Extra::default() }
+    }
+
+    /// Memory that the utterance needs, in bytes: its structures and texts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let hypothesis = |h: &Hypothesis| size_of::<Hypothesis>() + h.text.len() + h.extra.bytes();
+        size_of::<Self>()
+            + self.id.len()
+            + self.reference.as_ref().map_or(0, String::len)
+            + self.hypotheses.iter().map(hypothesis).sum::<usize>()
+            + self.extra.bytes()
+    }
+
+    /// Removes the unknown keys, for uses that write no lists.
+    pub fn forget_unknown(&mut self) {
+        self.extra.clear();
+        self.hypotheses.iter_mut().for_each(|hypothesis| hypothesis.extra.clear());
     }
 }

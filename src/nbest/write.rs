@@ -2,8 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Map, Number, Value};
-
+use super::extra::Extra;
 use super::{Hypothesis, Utterance};
 
 /// Writes one utterance as one line: known keys first (`id`, `ref`, `nbest`; `text`, `score`, `am`,
@@ -14,42 +13,65 @@ use super::{Hypothesis, Utterance};
 /// Errors of `w`, and [`io::ErrorKind::InvalidInput`] for a non-finite score, which JSON cannot represent; nothing of
 /// the line is then written.
 pub fn write_jsonl(w: &mut impl Write, u: &Utterance) -> io::Result<()> {
-    let mut object = Map::new();
-    object.insert("id".into(), Value::String(u.id.clone()));
+    let mut line = Vec::new();
+    line.extend(b"{\"id\":");
+    string(&mut line, &u.id)?;
     if let Some(reference) = &u.reference {
-        object.insert("ref".into(), Value::String(reference.clone()));
+        line.extend(b",\"ref\":");
+        string(&mut line, reference)?;
     }
-    let list: io::Result<Vec<Value>> =
-        u.hypotheses.iter().enumerate().map(|(at, h)| hypothesis(&u.id, at + 1, h)).collect();
-    object.insert("nbest".into(), Value::Array(list?));
-    append_unknown(&mut object, &u.extra);
-    let mut line = serde_json::to_vec(&Value::Object(object))?;
-    line.push(b'\n');
+    line.extend(b",\"nbest\":[");
+    for (at, h) in u.hypotheses.iter().enumerate() {
+        if at > 0 {
+            line.push(b',');
+        }
+        hypothesis(&mut line, &u.id, at + 1, h)?;
+    }
+    line.push(b']');
+    let known = |key: &str| match key {
+        "id" | "nbest" => true,
+        "ref" => u.reference.is_some(),
+        _ => false,
+    };
+    unknown(&mut line, &u.extra, known)?;
+    line.extend(b"}\n");
     w.write_all(&line)
 }
 
-fn hypothesis(id: &str, index: usize, h: &Hypothesis) -> io::Result<Value> {
-    let mut object = Map::new();
-    object.insert("text".into(), Value::String(h.text.clone()));
-    for (key, value) in [("score", h.score), ("am", h.am), ("lm", h.lm), ("total", h.total)] {
+fn hypothesis(line: &mut Vec<u8>, id: &str, index: usize, h: &Hypothesis) -> io::Result<()> {
+    line.extend(b"{\"text\":");
+    string(line, &h.text)?;
+    let scores = [("score", h.score), ("am", h.am), ("lm", h.lm), ("total", h.total)];
+    for (key, value) in scores {
         let Some(value) = value else { continue };
-        let number = Number::from_f64(value).ok_or_else(|| {
+        if !value.is_finite() {
             let message = format!(
                 "utterance {id:?}, hypothesis {index}: {key} is {value}, which JSON cannot represent"
             );
-            io::Error::new(io::ErrorKind::InvalidInput, message)
-        })?;
-        object.insert(key.into(), Value::Number(number));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        write!(line, ",\"{key}\":")?;
+        serde_json::to_writer(&mut *line, &value)?;
     }
-    append_unknown(&mut object, &h.extra);
-    Ok(Value::Object(object))
+    let known = |key: &str| {
+        key == "text" || scores.iter().any(|(name, value)| *name == key && value.is_some())
+    };
+    unknown(line, &h.extra, known)?;
+    line.push(b'}');
+    Ok(())
 }
 
-/// A known key takes precedence over a key of the same name in `extra`.
-fn append_unknown(object: &mut Map<String, Value>, extra: &Map<String, Value>) {
-    for (key, value) in extra {
-        if !object.contains_key(key) {
-            object.insert(key.clone(), value.clone());
-        }
+fn string(line: &mut Vec<u8>, text: &str) -> io::Result<()> {
+    Ok(serde_json::to_writer(line, text)?)
+}
+
+/// A key that was written already takes precedence over one of the same name in `extra`.
+fn unknown(line: &mut Vec<u8>, extra: &Extra, written: impl Fn(&str) -> bool) -> io::Result<()> {
+    for (key, json) in extra.iter().filter(|(key, _)| !written(key)) {
+        line.push(b',');
+        string(line, key)?;
+        line.push(b':');
+        line.extend(json.as_bytes());
     }
+    Ok(())
 }

@@ -42,42 +42,17 @@ pub enum AlignedWord<'a> {
 /// those of [`word_errors`](super::word_errors). Ties are resolved from the end of both texts, which are matched
 /// as long as possible.
 ///
-/// Time and memory are proportional to the product of the two lengths in words.
+/// Time is proportional to the product of the two lengths in words, and so is memory, with a byte for each pair of words.
 #[must_use]
 pub fn align_words<'a>(reference: &'a str, hypothesis: &'a str) -> Vec<AlignedWord<'a>> {
     let reference: Vec<&str> = reference.split_whitespace().collect();
     let hypothesis: Vec<&str> = hypothesis.split_whitespace().collect();
-    let width = hypothesis.len() + 1;
-    // Errors first, then insertions and deletions among them.
-    let costs = |errors: u32, gaps: u32| (errors, gaps);
-    let mut table = vec![costs(0, 0); (reference.len() + 1) * width];
-    for i in 0..=reference.len() {
-        for j in 0..=hypothesis.len() {
-            let at = |i: usize, j: usize| table[i * width + j];
-            let gap = |(errors, gaps): (u32, u32)| costs(errors + 1, gaps + 1);
-            let mut least = if i == 0 && j == 0 { costs(0, 0) } else { costs(u32::MAX, 0) };
-            if i > 0 && j > 0 {
-                let (errors, gaps) = at(i - 1, j - 1);
-                let wrong = u32::from(reference[i - 1] != hypothesis[j - 1]);
-                least = least.min(costs(errors + wrong, gaps));
-            }
-            if i > 0 {
-                least = least.min(gap(at(i - 1, j)));
-            }
-            if j > 0 {
-                least = least.min(gap(at(i, j - 1)));
-            }
-            table[i * width + j] = least;
-        }
-    }
+    let last = last_steps(&reference, &hypothesis);
     let (mut i, mut j) = (reference.len(), hypothesis.len());
     let mut steps = Vec::with_capacity(i.max(j));
     while i > 0 || j > 0 {
-        let (errors, gaps) = table[i * width + j];
-        let wrong = |i: usize, j: usize| u32::from(reference[i - 1] != hypothesis[j - 1]);
-        if i > 0 && j > 0 {
-            let (before, before_gaps) = table[(i - 1) * width + j - 1];
-            if (before + wrong(i, j), before_gaps) == (errors, gaps) {
+        match last[i * (hypothesis.len() + 1) + j] {
+            Step::Both => {
                 (i, j) = (i - 1, j - 1);
                 let (reference, hypothesis) = (reference[i], hypothesis[j]);
                 steps.push(if reference == hypothesis {
@@ -85,19 +60,54 @@ pub fn align_words<'a>(reference: &'a str, hypothesis: &'a str) -> Vec<AlignedWo
                 } else {
                     AlignedWord::Substitute { reference, hypothesis }
                 });
-                continue;
             }
-        }
-        let (before, before_gaps) = if i > 0 { table[(i - 1) * width + j] } else { (u32::MAX, 0) };
-        if i > 0 && (before + 1, before_gaps + 1) == (errors, gaps) {
-            i -= 1;
-            steps.push(AlignedWord::Delete { reference: reference[i] });
-        } else {
-            j -= 1;
-            steps.push(AlignedWord::Insert { hypothesis: hypothesis[j] });
+            Step::Delete => {
+                i -= 1;
+                steps.push(AlignedWord::Delete { reference: reference[i] });
+            }
+            Step::Insert => {
+                j -= 1;
+                steps.push(AlignedWord::Insert { hypothesis: hypothesis[j] });
+            }
         }
     }
     steps.reverse();
+    steps
+}
+
+/// The last step of the best alignment of two beginnings.
+#[derive(Clone, Copy)]
+enum Step {
+    /// A word of each.
+    Both,
+    Delete,
+    Insert,
+}
+
+/// For the first i words of one and the first j of the other, at `i * (hypothesis.len() + 1) + j`. Of equally good
+/// steps, the first in the order of [`Step`] is chosen.
+fn last_steps(reference: &[&str], hypothesis: &[&str]) -> Vec<Step> {
+    // Errors first, then insertions and deletions among them.
+    let gap = |(errors, gaps): (u32, u32)| (errors + 1, gaps + 1);
+    let mut steps = vec![Step::Insert; hypothesis.len() + 1];
+    let mut row: Vec<(u32, u32)> = (0..=hypothesis.len() as u32).map(|j| (j, j)).collect();
+    steps.reserve(reference.len() * row.len());
+    for r in reference {
+        let mut diagonal = row[0];
+        row[0] = gap(row[0]);
+        steps.push(Step::Delete);
+        for (j, h) in hypothesis.iter().enumerate() {
+            let both = (diagonal.0 + u32::from(r != h), diagonal.1);
+            let (delete, insert) = (gap(row[j + 1]), gap(row[j]));
+            diagonal = row[j + 1];
+            row[j + 1] = both.min(delete).min(insert);
+            steps.push(match row[j + 1] {
+                least if least == both => Step::Both,
+                least if least == delete => Step::Delete,
+                _ => Step::Insert,
+            });
+        }
+    }
     steps
 }
 

@@ -1,10 +1,16 @@
 //! Word-level edit distance.
 
 use std::fmt;
+use std::hash::Hash;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
+
+use super::distance::{self, Edits};
+
+/// Cells of a table that is filled as a whole, because that is faster for short sequences.
+const PLAIN_CELLS: usize = 1 << 14;
 
 /// Word errors by type. Counts can be summed over utterances.
 ///
@@ -91,15 +97,11 @@ pub fn word_errors(reference: &str, hypothesis: &str) -> ErrorCounts {
 /// substitutions is counted. This makes the counts unique, and swapping the two sequences swaps insertions
 /// and deletions.
 ///
-/// Time is proportional to the product of the lengths, memory to the length of the hypothesis. No path is
-/// stored: the counts follow from the number of edits E, the number K of insertions and deletions, and
-/// insertions - deletions = length difference.
+/// Two sequences of `n` elements need time proportional to `n * n / 64`, and additionally to `n` times the number of
+/// insertions and deletions. No path is stored: the counts follow from the number of edits E, the number K of
+/// insertions and deletions, and insertions - deletions = length difference.
 #[must_use]
-pub fn edit_counts<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> ErrorCounts {
-    /// One cost has both criteria: edits in the upper half, insertions and deletions in the lower.
-    const EDIT: u64 = 1 << 32;
-    const INDEL: u64 = EDIT | 1;
-
+pub fn edit_counts<T: Eq + Hash>(reference: &[T], hypothesis: &[T]) -> ErrorCounts {
     let reference_words = reference.len() as u64;
     let prefix = reference.iter().zip(hypothesis).take_while(|(r, h)| r == h).count();
     let (reference, hypothesis) = (&reference[prefix..], &hypothesis[prefix..]);
@@ -107,25 +109,16 @@ pub fn edit_counts<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> ErrorCoun
         reference.iter().rev().zip(hypothesis.iter().rev()).take_while(|(r, h)| r == h).count();
     let reference = &reference[..reference.len() - suffix];
     let hypothesis = &hypothesis[..hypothesis.len() - suffix];
-
-    // row[j]: cost of turning the reference so far into the first j words of the hypothesis.
-    let mut row: Vec<u64> = (0..=hypothesis.len() as u64).map(|j| j * INDEL).collect();
-    for r in reference {
-        let mut diagonal = row[0];
-        row[0] += INDEL;
-        for (j, h) in hypothesis.iter().enumerate() {
-            let replaced = if r == h { diagonal } else { diagonal + EDIT };
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + INDEL).min(diagonal + INDEL);
-        }
-    }
-    let cost = row[hypothesis.len()];
-    let (edits, indels) = (cost >> 32, cost & (EDIT - 1));
+    let Edits { edits, gaps } = if reference.len() * hypothesis.len() <= PLAIN_CELLS {
+        distance::plain(reference, hypothesis)
+    } else {
+        distance::long(reference, hypothesis)
+    };
     let (r, h) = (reference.len() as u64, hypothesis.len() as u64);
     ErrorCounts {
-        substitutions: edits - indels,
-        insertions: (indels + h.saturating_sub(r) - r.saturating_sub(h)) / 2,
-        deletions: (indels + r.saturating_sub(h) - h.saturating_sub(r)) / 2,
+        substitutions: edits - gaps,
+        insertions: (gaps + h.saturating_sub(r) - r.saturating_sub(h)) / 2,
+        deletions: (gaps + r.saturating_sub(h) - h.saturating_sub(r)) / 2,
         reference_words,
     }
 }

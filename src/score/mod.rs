@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `edit` | word-level edit distance and [`ErrorCounts`] |
+//! | `distance` | the algorithms for it |
 //! | `align` | word alignment of a hypothesis with its reference |
 //! | `combine` | first pass + beta * lm + gamma * words, [`Weights`], [`best`] |
 //! | `ranking` | a list in the order of its scores, [`RankedList`], and how it is written back |
@@ -17,6 +18,7 @@
 mod align;
 mod bootstrap;
 mod combine;
+mod distance;
 mod edit;
 mod lists;
 mod ranking;

@@ -112,7 +112,10 @@ impl RankedList {
             };
             if let Some(lm) = ranked.lm {
                 if let (Some(first_lm), None) = (hypothesis.lm, hypothesis.total) {
-                    hypothesis.extra.entry(FIRST_LM).or_insert_with(|| first_lm.into());
+                    // From an even earlier rescoring.
+                    if hypothesis.extra.get(FIRST_LM).is_none() {
+                        hypothesis.extra.insert(FIRST_LM, &first_lm.into());
+                    }
                 }
                 hypothesis.lm = Some(lm);
                 hypothesis.total = Some(ranked.total);

@@ -4,14 +4,14 @@ use std::io::Cursor;
 
 use js_sys::{Array, Object, Reflect};
 use lorb::nbest::{
-    FORMATS, JsonLines, MemoryFolder, NbestFormat, OpenOptions, Source, Stream, Utterance,
-    format_by_name, open, write_jsonl,
+    FORMATS, HeldLists, JsonLines, MemoryFolder, NbestError, NbestFormat, OpenOptions, Source,
+    Stream, Utterance, format_by_name, open, write_jsonl,
 };
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{parsed, text_of};
 use crate::error::WebError;
-use crate::objects::read_objects;
+use crate::objects::{all, read_objects};
 
 /// Reads lists. `files` is the text of one file, or an array of `[path, text]` for a format that is a
 /// folder. `format` is one of the core's names, or `auto`. `references` is the text of a file of
@@ -31,8 +31,7 @@ pub fn parse_nbest(
     let stream = |text: String| Stream::new("references", Cursor::new(text.into_bytes()));
     let options = OpenOptions { references: references.map(stream) };
     let mut opened = open(source, chosen(format.as_deref())?, options).map_err(WebError::from)?;
-    let lists: Result<Vec<Utterance>, _> = opened.lists.by_ref().collect();
-    let lists = written(lists.map_err(WebError::from)?)?;
+    let lists = written(all(opened.lists.by_ref(), WebError::from)?)?;
     let notes: Array =
         opened.lists.take_notes().iter().map(|note| JsValue::from(note.to_string())).collect();
     let answer = Object::new();
@@ -93,8 +92,7 @@ pub fn utterances(value: &JsValue, what: &str) -> Result<Vec<Utterance>, WebErro
         return Ok(Vec::new());
     }
     if let Some(text) = value.as_string() {
-        let lists: Result<_, _> = JsonLines::new(text.as_bytes(), what).collect();
-        return Ok(lists?);
+        return all(JsonLines::new(text.as_bytes(), what), WebError::from);
     }
     let array: js_sys::Array = value.clone().dyn_into().map_err(|_| {
         WebError::input(format_args!("{what}: expected JSON-lines text or an array"))

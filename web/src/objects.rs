@@ -1,9 +1,24 @@
-//! Lists that came as objects: errors name the utterance by its own id.
+//! Lists in memory; errors in those that came as objects name the utterance by its own id.
 
-use lorb::nbest::{JsonLines, NbestError, Utterance};
+use lorb::nbest::{HeldLists, JsonLines, NbestError, Utterance};
 use serde::Deserialize;
 
 use crate::error::WebError;
+
+/// All lists of a reader, within the limit for lists that are in memory together. `named` converts its errors.
+///
+/// # Errors
+/// The first error of the reader, and `BadInputError` beyond the limit.
+pub fn all(
+    lists: impl Iterator<Item = Result<Utterance, NbestError>>,
+    named: impl Fn(NbestError) -> WebError,
+) -> Result<Vec<Utterance>, WebError> {
+    let mut held = HeldLists::new();
+    for list in lists {
+        held.push(list.map_err(&named)?).map_err(WebError::input)?;
+    }
+    Ok(held.into_lists())
+}
 
 /// Reads objects, each the JSON text of one utterance; `what` names the argument that held them.
 ///
@@ -12,8 +27,7 @@ use crate::error::WebError;
 pub fn read_objects(objects: &[String], what: &str) -> Result<Vec<Utterance>, WebError> {
     // One line per object, so that the reader of JSON lines validates it.
     let lines = objects.join("\n");
-    let lists: Result<_, _> = JsonLines::new(lines.as_bytes(), what).collect();
-    lists.map_err(|error| named(error, objects, what))
+    all(JsonLines::new(lines.as_bytes(), what), |error| named(error, objects, what))
 }
 
 fn named(error: NbestError, objects: &[String], what: &str) -> WebError {
@@ -64,7 +78,7 @@ mod tests {
         let object = r#"{"id":"u","nbest":[{"text":"a","score":-1,"lm":-2,"tag":7}],"site":"x"}"#;
         let lists = read_objects(&[object.to_owned()], "lists").unwrap();
         assert_eq!(lists[0].hypotheses[0].lm, Some(-2.0));
-        assert_eq!(lists[0].hypotheses[0].extra["tag"], 7);
-        assert_eq!(lists[0].extra["site"], "x");
+        assert_eq!(lists[0].hypotheses[0].extra.get("tag"), Some("7"));
+        assert_eq!(lists[0].extra.get("site"), Some("\"x\""));
     }
 }

@@ -85,6 +85,10 @@ pub fn lists(
     config: &StudyConfig,
 ) -> Result<Vec<Utterance>, CliError> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| folder.join(path)).collect();
+    for path in paths.iter().filter(|path| !path.is_dir()) {
+        // A study reads its lists again for every cell.
+        files::open_regular(path)?;
+    }
     let format = config.format.as_deref().and_then(format_by_name);
     let lists = Utterances::open(&paths, &Reading { format, ..Reading::default() })?.collect()?;
     if lists.iter().all(|utterance| utterance.reference.is_none()) {

@@ -8,7 +8,8 @@
 //!
 //! An utterance need not appear at every rank; its list is then shorter. A text without a score is a
 //! hypothesis without a score. An utterance without a reference has none. The hypotheses of an
-//! utterance are spread over all files, so all lists are kept in memory.
+//! utterance are spread over all files, so all lists are kept in memory, up to
+//! [`MAX_LISTS_BYTES`]. Files are opened one at a time.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead};
@@ -17,10 +18,10 @@ use std::vec;
 use super::{
     Folder, Glimpse, ListReader, NbestFormat, Note, OpenOptions, Source, Stream, unopened,
 };
-use crate::bounds::MAX_HYPOTHESES;
+use crate::bounds::{MAX_HYPOTHESES, MAX_LISTS_BYTES};
 use crate::nbest::error::clip;
 use crate::nbest::lines::Lines;
-use crate::nbest::{Hypothesis, NbestError, Problem, Utterance};
+use crate::nbest::{Hypothesis, NbestError, Problem, TooManyLists, Utterance, limits};
 
 /// The format.
 pub(super) struct Espnet;
@@ -120,7 +121,7 @@ enum Content {
     References,
 }
 
-/// A file that has not been read yet.
+/// A file that has not been opened yet.
 enum Waiting {
     Inside(String),
     Given(Stream),
@@ -142,6 +143,8 @@ struct Reader {
 #[derive(Default)]
 struct References {
     by_id: HashMap<String, String>,
+    /// Memory of the map.
+    bytes: u64,
     /// The file; `None` if there is none.
     name: Option<String>,
     /// Whether the caller named the file, rather than the reader having found it.
@@ -184,7 +187,7 @@ impl Reader {
         })
     }
 
-    /// Opens the next file, or merges what was read. `None` when no file is left.
+    /// Opens the next file, or merges what was read when no file is left.
     fn enter(&mut self) -> Result<(), NbestError> {
         let Some((content, file)) = self.waiting.pop_front() else {
             self.merge();
@@ -212,7 +215,7 @@ impl Reader {
 
     fn merge(&mut self) {
         let mut lists = std::mem::take(&mut self.lists).finish();
-        let References { mut by_id, name, given } = std::mem::take(&mut self.references);
+        let References { mut by_id, name, given, .. } = std::mem::take(&mut self.references);
         for utterance in &mut lists {
             utterance.reference = by_id.remove(&utterance.id);
         }
@@ -280,6 +283,12 @@ impl Iterator for Reader {
                         Content::Scores { rank } => self.lists.add_score(id, rest, rank),
                         Content::References => self.references.add(id, rest),
                     };
+                    if self.lists.bytes + self.references.bytes > MAX_LISTS_BYTES {
+                        let problem = TooManyLists { id: clip(id) }.into();
+                        self.end();
+                        let name = self.folder.name("");
+                        return Some(Err(NbestError::Source { name, problem }));
+                    }
                     (line, taken)
                 }
                 Some(Err(error)) => {
@@ -307,6 +316,9 @@ impl References {
         if self.by_id.contains_key(id) {
             return Err(Problem::DuplicateId { id: clip(id), place: "the references".into() });
         }
+        limits::id(id)?;
+        limits::text(words, || format!("the reference of {:?}", clip(id)))?;
+        self.bytes += (2 * size_of::<String>() + id.len() + words.len()) as u64;
         self.by_id.insert(id.to_owned(), words.to_owned());
         Ok(())
     }
@@ -317,13 +329,19 @@ impl References {
 struct Lists {
     utterances: Vec<(Utterance, Vec<usize>)>,
     by_id: HashMap<String, usize>,
+    /// Memory of both.
+    bytes: u64,
 }
 
 impl Lists {
     fn add_text(&mut self, id: &str, words: &str, rank: usize) -> Result<(), Problem> {
+        limits::text(words, || format!("rank {rank} of {:?}", clip(id)))?;
+        self.bytes += (size_of::<Hypothesis>() + size_of::<usize>() + words.len()) as u64;
         let at = match self.by_id.get(id) {
             Some(&at) => at,
             None => {
+                limits::id(id)?;
+                self.bytes += (size_of::<(Utterance, String)>() + 2 * id.len()) as u64;
                 self.by_id.insert(id.to_owned(), self.utterances.len());
                 self.utterances.push((Utterance::new(id, None, Vec::new()), Vec::new()));
                 self.utterances.len() - 1

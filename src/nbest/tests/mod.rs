@@ -10,6 +10,7 @@ use super::{JsonLines, NbestError, Utterance};
 mod espnet;
 mod formats;
 mod fuzz;
+mod limits;
 mod stream;
 mod values;
 

@@ -3,8 +3,10 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::super::distance::{long, plain};
 use super::super::{ErrorCounts, edit_counts, word_errors};
 use super::below;
+use crate::bounds::MAX_TEXT_WORDS;
 
 fn counts(
     substitutions: u64,
@@ -114,4 +116,55 @@ fn counts_add_up_and_print_as_kaldi_does() {
     assert_eq!(counts(0, 2, 0, 0).wer(), None);
     assert_eq!(counts(0, 2, 0, 0).to_string(), "%WER n/a [ 2 / 0, 2 ins, 0 del, 0 sub ]");
     assert_eq!(counts(1, 2, 0, 2).wer(), Some(1.5));
+}
+
+/// Sequences of up to `most` elements over alphabets from 1 to thousands of elements.
+fn random(rng: &mut ChaCha8Rng, most: u64, letters: u64) -> Vec<u32> {
+    let count = 1 + below(rng, most);
+    (0..count).map(|_| below(rng, letters) as u32).collect()
+}
+
+#[test]
+fn long_sequences_have_the_counts_of_the_whole_table() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let check = |a: &[u32], b: &[u32]| {
+        assert_eq!(long(a, b), plain(a, b), "{a:?} {b:?}");
+        assert_eq!(long(b, a), plain(b, a), "{b:?} {a:?}");
+    };
+    for round in 0..3_000_u64 {
+        let letters = [1, 2, 3, 20, 5_000][round as usize % 5];
+        let most = [5, 70, 200][round as usize % 3];
+        let a = random(&mut rng, most, letters);
+        let b = random(&mut rng, most, letters);
+        check(&a, &b);
+        // Parts of one in the other: long insertions and deletions, moved blocks.
+        let cut = below(&mut rng, a.len() as u64) as usize;
+        check(&a, &[&a[cut..], &b[..]].concat());
+        check(&[&a[..], &b[..]].concat(), &[&b[..], &a[..]].concat());
+        check(&a, &a[cut..cut + 1]);
+    }
+    // More than the first band and more than one growth of it.
+    for length in [64, 65, 600, 1500] {
+        let (x, y): (Vec<u32>, Vec<u32>) = ((0..length).collect(), (length..3 * length).collect());
+        let z: Vec<u32> = (3 * length..4 * length).collect();
+        check(&[&x[..], &y].concat(), &[&y[..], &z].concat());
+        check(&x, &z);
+        check(&x, &y);
+    }
+}
+
+#[test]
+fn the_longest_texts_take_a_moment() {
+    let words = MAX_TEXT_WORDS as u32;
+    let (x, y): (Vec<u32>, Vec<u32>) = ((0..words / 2).collect(), (words / 2..words).collect());
+    let began = std::time::Instant::now();
+    // No band is narrower than half the table here.
+    let shifted = edit_counts(&[&x[..], &y].concat(), &[&y[..], &[words], &x].concat());
+    assert_eq!(shifted.errors(), u64::from(words) + 1);
+    let other: Vec<u32> = (words..2 * words).collect();
+    let all: Vec<u32> = (0..words).collect();
+    assert_eq!(edit_counts(&all, &other), counts(u64::from(words), 0, 0, u64::from(words)));
+    // 40 times as long without optimisation.
+    let most = if cfg!(debug_assertions) { 40.0 } else { 1.0 };
+    assert!(began.elapsed().as_secs_f64() < most, "{:?}", began.elapsed());
 }
