@@ -240,9 +240,7 @@ impl Encoder {
         dropout: Option<u64>,
     ) -> Result<Forward, ModelError> {
         let stages = self.stages(batch, dropout)?;
-        let embedded = Activations::from(stages.embed(trainable));
-        let x = (0..stages.layers()).fold(embedded, |x, layer| stages.layer(layer, x, trainable));
-        Ok(stages.score(x.into_values(), trainable))
+        Ok(stages.score(stages.cls(trainable), trainable))
     }
 
     /// The same as [`Encoder::forward`], layer by layer.
@@ -339,6 +337,14 @@ impl Stages<'_> {
             dropout: Dropout::new(trainable.dropout, self.dropout, index),
         };
         self.encoder.layers[index].forward(x, &trainable.layers[index], &mut context)
+    }
+
+    /// Output of the last layer, `[S, H]`.
+    #[must_use]
+    pub fn cls(&self, trainable: &TrainableTensors) -> Tensor<2> {
+        let embedded = Activations::from(self.embed(trainable));
+        let run = |x, layer| self.layer(layer, x, trainable);
+        (0..self.layers()).fold(embedded, run).into_values()
     }
 
     /// Scores the output of the last layer, `[S, H]`.

@@ -16,7 +16,7 @@ const BATCHES_PER_BUCKET: usize = 8;
 /// Lists are shuffled by `(seed, epoch)` and sorted by the length of their longest text within buckets of some
 /// eight batches, so that a batch has texts of similar length. They are then packed into batches of at most
 /// `budget` tokens, where a text that occurs twice in a batch counts once, and the batches are shuffled. A list
-/// with more tokens than the budget is a separate batch.
+/// with more tokens than the budget is a separate batch, which [`Pass`](super::Pass) computes in pieces.
 #[must_use]
 pub fn batches(data: &TrainData, seed: u64, epoch: usize, budget: usize) -> Vec<Vec<usize>> {
     let mut rng = epoch_rng(seed, epoch);

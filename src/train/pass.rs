@@ -3,18 +3,23 @@
 //! Either as one graph, or layer by layer (gradient checkpointing): the forward pass then stores only the input
 //! of each layer, and the backward pass runs the layer again to differentiate it. This needs the memory of one
 //! layer and of the inputs, and costs one more forward pass of all layers that gradients reach, except the last.
+//!
+//! A list with more tokens than a batch may have is computed in pieces (Gao et al., arXiv 2101.06983). Its loss depends
+//! on all its texts, but only through `[CLS]`. So a first forward pass of all pieces, which saves nothing, gives
+//! `[CLS]` and the derivative of the loss with respect to it, and then each piece runs again to be differentiated.
 
 use std::collections::HashMap;
 
 use burn::tensor::{Gradients, Tensor};
 
+use super::batches::dropout_seed;
 use super::correlation::correlation;
 use super::data::TrainData;
 use super::objective::{ListBatch, ListView};
 use super::settings::TrainConfig;
 use crate::base::BertConfig;
 use crate::model::{Encoder, Forward, Method, ModelError, PackedBatch, Stages, TrainableTensors};
-use crate::ops::{Activations, record};
+use crate::ops::record;
 
 /// The data shared by all batches of a run.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +94,7 @@ impl Pass<'_> {
         of: usize,
         dropout: Option<u64>,
     ) -> Result<Parts, ModelError> {
-        let (batch, rows) = self.pack(lists);
+        let (pieces, rows) = self.pack(lists);
         let views: Vec<ListView<'_>> = lists
             .iter()
             .zip(&rows)
@@ -103,19 +108,17 @@ impl Pass<'_> {
         let share = lists.len() as f64 / of as f64;
         let loss = |out: Forward| self.loss(out, &targets, of, share);
         let trainable = TrainableTensors::untracked(self.base, self.method, parameters);
-        let stages = self.encoder.stages(&batch, dropout)?;
         // The penalty belongs to the step; each batch adds its fraction.
         let more = |trainable: &TrainableTensors| {
             let (term, weight) = self.method.penalty(trainable)?;
             Some(term.mul_scalar(weight * share).backward())
         };
-        let (loss, gradient) = if self.config.recompute {
-            let run = |at, x: Tensor<2>, trainable: &TrainableTensors| {
-                stages.layer(at, x.into(), trainable).into_values()
-            };
-            by_layer(&stages, &trainable, run, loss, more)
-        } else {
-            at_once(&stages, &trainable, loss, more)
+        let (loss, gradient) = match pieces.as_slice() {
+            [batch] => {
+                let stages = self.encoder.stages(batch, dropout)?;
+                self.differentiate(&stages, &trainable, loss, more)
+            }
+            pieces => self.by_piece(pieces, &trainable, dropout, loss, more)?,
         };
         let ranking = loss.ranking.inner();
         let correlation =
@@ -135,24 +138,101 @@ impl Pass<'_> {
         Loss { total, ranking, correlation: term }
     }
 
-    /// The distinct texts of some lists, and the rows of each list's hypotheses in them.
-    fn pack(&self, lists: &[usize]) -> (PackedBatch, Vec<Vec<usize>>) {
-        let mut batch = PackedBatch::new();
+    /// Forward and backward of one batch.
+    fn differentiate(
+        &self,
+        stages: &Stages<'_>,
+        trainable: &TrainableTensors,
+        loss: impl FnOnce(Forward) -> Loss,
+        more: impl FnOnce(&TrainableTensors) -> Option<Gradients>,
+    ) -> (Loss, Tensor<1>) {
+        if !self.config.recompute {
+            return at_once(stages, trainable, loss, more);
+        }
+        let run = |at, x: Tensor<2>, trainable: &TrainableTensors| {
+            stages.layer(at, x.into(), trainable).into_values()
+        };
+        by_layer(stages, trainable, run, loss, more)
+    }
+
+    /// Forward and backward of one batch in several pieces.
+    fn by_piece(
+        &self,
+        pieces: &[PackedBatch],
+        trainable: &TrainableTensors,
+        dropout: Option<u64>,
+        loss: impl FnOnce(Forward) -> Loss,
+        more: impl FnOnce(&TrainableTensors) -> Option<Gradients>,
+    ) -> Result<(Loss, Tensor<1>), ModelError> {
+        // A piece has its own dropout, the same in both passes.
+        let stages = |at: usize| {
+            self.encoder.stages(&pieces[at], dropout.map(|seed| dropout_seed(seed, 0, at)))
+        };
+        let stages: Vec<Stages<'_>> = (0..pieces.len()).map(stages).collect::<Result<_, _>>()?;
+        let forward = |stages: &Stages<'_>| record::repeated(|| stages.cls(trainable));
+        let cls = Tensor::cat(stages.iter().map(forward).collect(), 0);
+        let cls = cls.autodiff().require_grad();
+        let tracked = trainable.track();
+        let loss = loss(stages[0].score(cls.clone(), &tracked));
+        let mut parts = Vec::new();
+        let by_cls = backward(&loss.total, &cls, &mut parts);
+        parts.extend(more(&tracked));
+        let mut gradient = tracked.gather(&parts);
+        drop((cls, parts));
+        if trainable.lowest_trained().is_none() && !trainable.embeddings_trained() {
+            return Ok((loss, gradient));
+        }
+        let Some(by_cls) = by_cls else { unreachable!("the loss depends on every score") };
+        let mut start = 0;
+        for (stages, piece) in stages.iter().zip(pieces) {
+            let rows = start..start + piece.sequences();
+            start = rows.end;
+            let g = by_cls.clone().slice([rows]);
+            // The derivative of this sum with respect to `cls` is exactly g.
+            let along = |out: Forward| {
+                let total = (out.cls * g).sum();
+                Loss { ranking: total.clone(), total, correlation: None }
+            };
+            gradient = gradient + self.differentiate(stages, trainable, along, |_| None).1;
+        }
+        Ok((loss, gradient))
+    }
+
+    /// The distinct texts of some lists, and the rows of each list's hypotheses in them. They are one piece, unless a
+    /// single list has more tokens than a batch may have.
+    fn pack(&self, lists: &[usize]) -> (Vec<PackedBatch>, Vec<Vec<usize>>) {
+        let most = if lists.len() == 1 { self.config.batch_tokens } else { usize::MAX };
+        let mut pieces = vec![PackedBatch::new()];
         let mut places: HashMap<usize, usize> = HashMap::new();
         let rows = lists
             .iter()
             .map(|&at| {
                 let sequences = self.data.lists[at].sequences.iter();
                 let mut row = |&sequence: &usize| {
+                    let next = places.len();
                     *places.entry(sequence).or_insert_with(|| {
-                        batch.push(&self.data.sequences[sequence]);
-                        batch.sequences() - 1
+                        push(&mut pieces, &self.data.sequences[sequence], most);
+                        next
                     })
                 };
                 sequences.map(&mut row).collect()
             })
             .collect();
-        (batch, rows)
+        (pieces, rows)
+    }
+}
+
+/// Appends a text to the last piece, or to a new one if the last would have more than `most` tokens.
+fn push(pieces: &mut Vec<PackedBatch>, ids: &[u32], most: usize) {
+    match pieces.last_mut() {
+        Some(piece) if piece.is_empty() || piece.len().saturating_add(ids.len()) <= most => {
+            piece.push(ids);
+        }
+        _ => {
+            let mut piece = PackedBatch::new();
+            piece.push(ids);
+            pieces.push(piece);
+        }
     }
 }
 
@@ -164,9 +244,7 @@ fn at_once(
     more: impl FnOnce(&TrainableTensors) -> Option<Gradients>,
 ) -> (Loss, Tensor<1>) {
     let trainable = trainable.track();
-    let embedded = Activations::from(stages.embed(&trainable));
-    let x = (0..stages.layers()).fold(embedded, |x, at| stages.layer(at, x, &trainable));
-    let loss = loss(stages.score(x.into_values(), &trainable));
+    let loss = loss(stages.score(stages.cls(&trainable), &trainable));
     let parts: Vec<Gradients> =
         [loss.total.backward()].into_iter().chain(more(&trainable)).collect();
     let gradient = trainable.gather(&parts);

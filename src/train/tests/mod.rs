@@ -3,6 +3,7 @@
 mod data;
 mod lost;
 mod objectives;
+mod pieces;
 mod recompute;
 mod resume;
 mod run;
