@@ -67,7 +67,7 @@ pub const MAX_SKIPPED_LINE_BYTES: u64 = 64 << 20;
 pub const MAX_GZIP_RATIO: u64 = 100;
 
 /// Bytes that any gzip stream of lists may expand to, whatever its size.
-pub const GZIP_FREE_BYTES: u64 = 32 << 20;
+pub const GZIP_FREE_BYTES: u64 = 16 << 20;
 
 /// Hypotheses that are read and scored together: enough to fill batches of similar lengths, few enough to react to an
 /// interruption soon.
