@@ -7,12 +7,14 @@ const NAME = 'lorb';
 /** Files that the browser did not store, until the page closes. Recovery from a lost device reads them again. */
 const overflow = new Map<string, Blob>();
 
-/** The browser's cache; `undefined` if there is none (an insecure page, private browsing). */
-export async function browserCache(): Promise<CacheLike | undefined> {
+/** The browser's cache, or why there is none. */
+export async function browserCache(): Promise<CacheLike | string> {
+  if (!('caches' in globalThis)) return globalThis.isSecureContext === false ? 'this page has no storage because it is not served over https' : 'there is no Cache API';
   try {
     return await caches.open(NAME);
-  } catch {
-    return undefined;
+  } catch (error) {
+    // Private browsing, or storage blocked by the user.
+    return `the browser refuses storage: ${(error as Error).message}`;
   }
 }
 
@@ -28,11 +30,14 @@ export async function existingCache(): Promise<CacheLike | undefined> {
 /** A cache that falls back to memory when it cannot store something, and reports that once. */
 export class LayeredCache {
   #below: CacheLike | undefined;
+  /** Why there is no cache. */
+  #none = '';
   #full = false;
   #onFallback: (reason: string) => void;
 
-  constructor(below: CacheLike | undefined, onFallback: (reason: string) => void) {
-    this.#below = below;
+  constructor(below: CacheLike | string, onFallback: (reason: string) => void) {
+    if (typeof below === 'string') this.#none = below;
+    else this.#below = below;
     this.#onFallback = onFallback;
   }
 
@@ -59,8 +64,10 @@ export class LayeredCache {
         this.#fallBack(String((error as Error)?.message || error));
       }
     } else if (!this.#full) {
-      this.#fallBack('this page has no Cache API');
+      this.#fallBack(this.#none);
     }
+    // Never leave an older entry, which a later visit would combine with newer ones.
+    await this.delete(key);
     overflow.set(key, blob);
   }
 

@@ -1,9 +1,11 @@
 /** One file from the network or the cache, streamed in parts. Resumes interrupted downloads and checks known hashes. */
 
 import { LayeredCache } from './cache.js';
+import { impostor, mostBytes, START_BYTES } from './contents.js';
 import { abortError, IntegrityError, SourceError, throwIfAborted } from './errors.js';
 import { keptBytes, Parts, type Kept } from './parts.js';
-import { announced, Broken, request, versionOf } from './request.js';
+import { announced, Broken, request, tagOf, versionOf } from './request.js';
+import { sha256 } from './sha256.js';
 import type { ProgressCallback } from './types.js';
 
 /** Bytes per part: the maximum that a broken connection loses and that JavaScript buffers. */
@@ -17,6 +19,8 @@ const PROGRESS_EVERY = 50;
 export interface Facts {
   size: number | undefined;
   sha256: string | undefined;
+  /** The hub's id of the contents. */
+  oid: string | undefined;
 }
 
 export interface Remote {
@@ -24,6 +28,10 @@ export interface Remote {
   file: string;
   /** Called only when the network is needed; `null`: the listing does not contain the file. */
   facts?: (() => Promise<Facts | null | undefined>) | undefined;
+  /** Makes `facts` ask again. */
+  renew?: (() => void) | undefined;
+  /** Whether the file at this URL never changes. */
+  fixed?: boolean | undefined;
   /** The hash that the caller expects. */
   sha256?: string | undefined;
 }
@@ -43,6 +51,9 @@ export interface DownloadContext {
   emit: ProgressCallback;
   signal: AbortSignal | undefined;
   localOnly: boolean;
+  /** The files read so far, by URL; and the URLs of those that were requested. */
+  seen: Map<string, Kept>;
+  fetched: Set<string>;
   /** Milliseconds before the first retry; doubles every time. */
   retryAfter?: number;
 }
@@ -56,6 +67,7 @@ export class Download {
   #from: 'cache' | 'network' = 'cache';
   /** Bytes written to the sink; undefined before `begin`. */
   #fed: number | undefined;
+  #oid: string | undefined;
   #lastProgress = 0;
 
   constructor(remote: Remote, context: DownloadContext) {
@@ -71,6 +83,7 @@ export class Download {
     const { file, url } = this.#remote;
     emit({ status: 'initiate', name, file });
     this.#kept = await this.#parts.read();
+    if (this.#kept) this.#context.seen.set(url, this.#kept);
     if (this.#kept?.missing) throw new SourceError(url, 'not found', 404);
     if (this.#kept && keptBytes(this.#kept) === this.#kept.size) {
       this.#expected ??= this.#kept.sha256 ?? undefined;
@@ -79,11 +92,14 @@ export class Download {
     }
     if (localOnly) throw new SourceError(url, 'not in the cache, and local_files_only forbids downloads');
     await this.#fetch(sink);
+    this.#context.seen.set(url, this.#kept!);
   }
 
-  /** Records that the file does not exist, so that later visits do not request it. */
+  /** Records that an optional file does not exist, so that it is not missed offline. */
   async rememberMissing(): Promise<void> {
-    await this.#parts.write({ size: 0, version: null, parts: [], sha256: null, missing: true });
+    const kept: Kept = { size: 0, version: null, tag: null, parts: [], sha256: null, missing: true };
+    this.#context.seen.set(this.#remote.url, kept);
+    await this.#parts.write(kept);
   }
 
   /** Compares the received hash with the expected one. Without one, later visits expect the received hash. */
@@ -132,9 +148,11 @@ export class Download {
     const { name, emit, signal, retryAfter = 500 } = this.#context;
     const { file, url } = this.#remote;
     this.#from = 'network';
+    this.#context.fetched.add(url);
     const facts = await this.#remote.facts?.();
     if (facts === null) throw new SourceError(url, 'not found', 404);
     this.#expected ??= facts?.sha256?.toLowerCase();
+    this.#oid = facts?.oid;
     emit({ status: 'download', name, file });
     for (let failures = 0; ; ) {
       try {
@@ -163,24 +181,29 @@ export class Download {
     const response = await request(url, from, this.#kept?.version ?? null, signal);
     const { total, start } = announced(response, from, listed);
     const version = versionOf(response);
+    if (listed !== undefined && total !== undefined && total !== listed) {
+      await response.body?.cancel();
+      throw new SourceError(url, `the server announced ${total} bytes, but lists the file with ${listed}`);
+    }
     if (from > 0 && (start !== from || version !== this.#kept!.version || (total !== undefined && total !== this.#kept!.size))) {
       // Another file, or a server without range support.
       await this.#startOver();
       if (start !== 0) {
         await response.body?.cancel();
-        throw new Broken('the file changed on the server', true);
+        throw new Broken('the file changed on the server', false);
       }
     }
     this.#expected ??= linkedHash(response);
-    if (total === undefined) return this.#spool(response, sink);
-    const kept = (this.#kept ??= { size: total, version, parts: [], sha256: null });
+    const about = { version, tag: tagOf(response.headers), oid: this.#oid, sha256: null };
+    if (total === undefined) return this.#spool(response, { ...about, version: null, size: Infinity, parts: [] }, sink);
+    const kept = (this.#kept ??= { ...about, size: total, parts: [] });
     if (!(await this.#catchUp(kept, sink))) {
       await response.body?.cancel();
       await this.#startOver();
-      throw new Broken('a part of the file is missing from the cache', true);
+      throw new Broken('a part of the file is missing from the cache', false);
     }
     await this.#stream(response, kept, this.#parts, sink);
-    if (keptBytes(kept) < kept.size) throw new Broken(`the connection ended at byte ${keptBytes(kept)} of ${kept.size}`, true);
+    if (keptBytes(kept) < kept.size) throw new Broken(`the connection ended at byte ${keptBytes(kept)} of ${kept.size}`, keptBytes(kept) > from);
   }
 
   async #stream(response: Response, kept: Kept, parts: Parts, sink: Sink | undefined): Promise<void> {
@@ -189,7 +212,14 @@ export class Download {
     const before = keptBytes(kept);
     let buffer = new Uint8Array(PART_BYTES);
     let filled = 0;
-    const flush = async (feed: boolean) => {
+    const { file, url } = this.#remote;
+    const flush = async (feed: boolean, ended: boolean) => {
+      if (before === 0 && kept.parts.length === 0) {
+        // Too little to judge, and to be worth resuming from.
+        if (filled < START_BYTES && !ended) return;
+        const found = impostor(file, buffer.subarray(0, filled));
+        if (found) throw new SourceError(url, `the server sent ${found} instead of this file`);
+      }
       if (filled === 0) return;
       const bytes = filled === buffer.length ? buffer : buffer.slice(0, filled);
       buffer = new Uint8Array(PART_BYTES);
@@ -206,41 +236,44 @@ export class Download {
           chunk = (await reader.read()).value;
         } catch (error) {
           throwIfAborted(signal);
-          await flush(true);
+          await flush(true, false);
           throw new Broken(`the connection broke (${(error as Error).message})`, keptBytes(kept) > before);
         }
         if (!chunk) break;
-        if (keptBytes(kept) + filled + chunk.length > kept.size) {
-          throw new SourceError(this.#remote.url, `received more than the announced ${kept.size} bytes; serve the file without compression`);
+        const most = Math.min(kept.size, mostBytes(file));
+        if (keptBytes(kept) + filled + chunk.length > most) {
+          await parts.clear(kept);
+          const why = most < kept.size ? 'the most for such a file' : 'as announced; serve the file without compression';
+          throw new SourceError(url, `received more than ${most} bytes, ${why}`);
         }
         for (let at = 0; at < chunk.length; ) {
           const take = Math.min(chunk.length - at, buffer.length - filled);
           buffer.set(chunk.subarray(at, at + take), filled);
           filled += take;
           at += take;
-          if (filled === buffer.length) await flush(true);
+          if (filled === buffer.length) await flush(true, false);
         }
         this.#progress(keptBytes(kept) + filled, kept.size);
       }
-      await flush(true);
+      // A connection that ends early is not always reported as broken.
+      await flush(true, keptBytes(kept) + filled === kept.size || kept.size === Infinity);
     } catch (error) {
       // Received parts stay in the cache: the next visit resumes here.
-      if (signal?.aborted) await flush(false);
+      if (signal?.aborted) await flush(false, false);
       await reader.cancel().catch(() => {});
       throw error;
     }
   }
 
   /** A file of unknown length. The sink must know the length first, so the parts are collected beforehand. */
-  async #spool(response: Response, sink: Sink): Promise<void> {
+  async #spool(response: Response, kept: Kept, sink: Sink): Promise<void> {
     // Without a cache, parts stay in memory until they are written to the sink.
-    const parts = this.#context.cache ? this.#parts : new Parts(new LayeredCache(undefined, () => {}), this.#remote.url);
-    const kept: Kept = { size: Infinity, version: null, parts: [], sha256: null };
+    const parts = this.#context.cache ? this.#parts : new Parts(new LayeredCache('', () => {}), this.#remote.url);
     await this.#stream(response, kept, parts, undefined);
     kept.size = keptBytes(kept);
     await parts.write(kept);
     this.#kept = kept;
-    if (!(await this.#replay(kept, sink, parts))) throw new Broken('a part of the file is missing from the cache', true);
+    if (!(await this.#replay(kept, sink, parts))) throw new Broken('a part of the file is missing from the cache', false);
     if (parts !== this.#parts) await parts.clear(kept);
   }
 
@@ -287,20 +320,15 @@ export async function collect(remote: Remote, context: DownloadContext): Promise
   return new Uint8Array(buffer);
 }
 
-/** The same; `undefined` if the file does not exist. */
-export async function collectOptional(remote: Remote, context: DownloadContext): Promise<Uint8Array<ArrayBuffer> | undefined> {
+/** The same; `undefined` if the file does not exist, which is stored only if it is `optional`. */
+export async function collectIfAny(remote: Remote, context: DownloadContext, optional: boolean): Promise<Uint8Array<ArrayBuffer> | undefined> {
   try {
     return await collect(remote, context);
   } catch (error) {
     if (!(error instanceof SourceError) || error.status !== 404) throw error;
-    await new Download(remote, context).rememberMissing();
+    if (optional) await new Download(remote, context).rememberMissing();
     return undefined;
   }
-}
-
-export async function sha256(bytes: ArrayBuffer): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** The hub sends the SHA-256 of a large file in its own header; some stores use the ETag. */

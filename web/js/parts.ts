@@ -7,11 +7,15 @@ export interface Kept {
   size: number;
   /** The server's version of the file (ETag or date); `null` if it sent nothing reliable. */
   version: string | null;
+  /** The ETag or date to compare with the server's in later visits; `null` if it sent none. */
+  tag: string | null;
+  /** The hub's id of the contents. */
+  oid?: string | undefined;
   /** Bytes of each stored part, in order. */
   parts: number[];
   /** SHA-256 of the complete file, once computed. */
   sha256: string | null;
-  /** The file does not exist; an optional file that is not requested again. */
+  /** The file is optional and did not exist. */
   missing?: boolean;
 }
 
@@ -31,7 +35,7 @@ export class Parts {
     if (!blob) return undefined;
     try {
       const kept = JSON.parse(await blob.text()) as Kept;
-      return Number.isFinite(kept.size) && Array.isArray(kept.parts) ? kept : undefined;
+      return Number.isFinite(kept.size) && kept.parts.every(Number.isSafeInteger) ? kept : undefined;
     } catch {
       return undefined;
     }

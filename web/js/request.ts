@@ -31,13 +31,43 @@ export async function request(url: string, from: number, version: string | null,
     throw new Broken(`could not be reached (${(error as Error).message})`, false);
   }
   const { status } = response;
-  if (response.ok) return response;
+  const fault = response.ok ? notTheFile(response, from) : undefined;
+  if (response.ok && !fault) return response;
   await response.body?.cancel();
+  if (fault) throw new SourceError(url, fault, status);
   // More is stored than the file now contains: request all of it.
   if (status === 416 && from > 0) return request(url, 0, null, signal);
   if (status === 408 || status === 429 || status >= 500) throw new Broken(`the server answered ${status}`, false, status);
   const what = status === 404 || status === 410 ? 'not found' : status === 401 || status === 403 ? 'access denied' : 'could not be downloaded';
   throw new SourceError(url, `${what} (the server answered ${status})`, status === 410 ? 404 : status);
+}
+
+/** Why a response with a status of success does not contain the requested bytes. */
+function notTheFile({ status, headers }: Response, from: number): string | undefined {
+  if (status === 206 && from === 0) return 'the server sent a part of the file instead of the whole';
+  if (status !== 200 && status !== 206) return `the server sent no file (it answered ${status})`;
+  if (!headers.get('content-type')?.startsWith('text/html')) return undefined;
+  return 'the server sent an HTML page instead of this file, which may be missing or need a login';
+}
+
+/** Milliseconds to wait for an answer that is useful but not required. */
+const ASK_FOR = 5000;
+
+/** An answer of the server, or `undefined` if there is none in time. */
+export async function ask<T>(url: string, init: RequestInit, signal: AbortSignal | undefined, read: (response: Response) => Promise<T>): Promise<T | undefined> {
+  if (globalThis.navigator?.onLine === false) return undefined;
+  const control = new AbortController();
+  const stop = () => control.abort();
+  const timer = setTimeout(stop, ASK_FOR);
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    return await read(await fetch(url, { ...init, signal: control.signal, cache: 'no-store' }));
+  } catch {
+    return undefined;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', stop);
+  }
 }
 
 /** The first byte of a response and the length of the whole file; `undefined` if unknown. */
@@ -56,6 +86,17 @@ export function announced(response: Response, from: number, listed: number | und
 export function versionOf(response: Response): string | null {
   const etag = response.headers.get('etag');
   return etag && !etag.startsWith('W/') ? etag : response.headers.get('last-modified');
+}
+
+/** What tells whether a file has changed: its ETag, also a weak one, else the date. */
+export function tagOf(headers: Headers): string | null {
+  return headers.get('etag') ?? headers.get('last-modified');
+}
+
+/** Compares tags like If-None-Match does. Servers mark the tags of compressed responses in their own ways. */
+export function sameTag(one: string, other: string): boolean {
+  const plain = (tag: string) => tag.replace(/^W\//, '').replace(/[-;:](gzip|br|zstd|deflate)"$/, '"');
+  return plain(one) === plain(other);
 }
 
 function crossOrigin(url: string): boolean {

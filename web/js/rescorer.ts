@@ -205,10 +205,13 @@ export class Rescorer {
    */
   async loadAdapter(source: Source, options: LoadAdapterOptions = {}): Promise<AdapterInfo> {
     const { name = DEFAULT_ADAPTER, activate = true, signal } = options;
-    const { cache, host, local_files_only, progress_callback } = this.#defaults;
-    const inherited = { cache, host, local_files_only, progress_callback };
-    const files = await loadAdapterFiles(origin(source, { ...defined(inherited), ...options }));
-    const info = await this.#session.readAdapter(name, files, signal);
+    const { cache, host, local_files_only, refresh, progress_callback } = this.#defaults;
+    const inherited = { cache, host, local_files_only, refresh, progress_callback };
+    const { files, failed } = await loadAdapterFiles(origin(source, { ...defined(inherited), ...options }));
+    const info = await this.#session.readAdapter(name, files, signal).catch(async (error: unknown) => {
+      await failed(error);
+      throw error;
+    });
     this.#infos.set(name, info);
     if (activate) this.#active = name;
     return info;

@@ -83,7 +83,7 @@ export class Session {
     const engine = new Engine(this.#factory);
     try {
       const device = await engine.call('device.open', { kind: this.#device });
-      const base = await loadBase({ ...this.#origin, options }, this.#dtype, engine);
+      const base = await loadBase({ ...this.#origin, options, trusted: true }, this.#dtype, engine);
       if (base.hash !== this.opened.base.hash) throw new Error('the base has changed');
       for (const [name, bytes] of this.#mirror) await engine.call('adapter.read', { name, ...bytes });
       this.opened = { device, base };

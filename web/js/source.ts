@@ -2,6 +2,7 @@
 
 import { BadInputError } from './errors.js';
 import type { Facts, Remote } from './download.js';
+import { ask } from './request.js';
 import type { FileData, LoadOptions, Source } from './types.js';
 
 export const HUB = 'https://huggingface.co';
@@ -31,19 +32,22 @@ export function isHubId(source: string): boolean {
   return HUB_ID.test(source);
 }
 
-function hubFolder(id: string, { host = HUB, revision = 'main', sha256 }: LoadOptions): Folder {
+function hubFolder(id: string, { host = HUB, revision = 'main', sha256, signal }: LoadOptions): Folder {
   const root = host.replace(/\/+$/, '');
   const at = encodeURIComponent(revision);
   let listing: Promise<Map<string, Facts> | undefined> | undefined;
+  const renew = () => (listing = undefined);
+  // A commit is a revision that never changes.
+  const fixed = /^[0-9a-f]{40}$/.test(revision);
   const facts = async (file: string) => {
-    listing ??= list(`${root}/api/models/${id}/tree/${at}`);
+    listing ??= list(`${root}/api/models/${id}/tree/${at}`, signal);
     const files = await listing;
     return files && (files.get(file) ?? null);
   };
   return {
     name: id,
     id,
-    locate: (file) => ({ url: `${root}/${id}/resolve/${at}/${file}`, file, facts: () => facts(file), sha256: sha256?.[file] }),
+    locate: (file) => ({ url: `${root}/${id}/resolve/${at}/${file}`, file, facts: () => facts(file), renew, fixed, sha256: sha256?.[file] }),
   };
 }
 
@@ -51,15 +55,14 @@ function hubFolder(id: string, { host = HUB, revision = 'main', sha256 }: LoadOp
  * Sizes and hashes of a repository's files; `undefined` if the hub provides no listing. Files are
  * then requested one by one.
  */
-async function list(url: string): Promise<Map<string, Facts> | undefined> {
-  try {
-    const response = await fetch(url);
+function list(url: string, signal: AbortSignal | undefined): Promise<Map<string, Facts> | undefined> {
+  return ask(url, {}, signal, async (response) => {
     if (!response.ok) return undefined;
-    const entries = (await response.json()) as { path: string; size?: number; lfs?: { oid?: string; size?: number } }[];
-    return new Map(entries.map(({ path, size, lfs }) => [path, { size: lfs?.size ?? size, sha256: lfs?.oid }]));
-  } catch {
-    return undefined;
-  }
+    const entries = (await response.json()) as { path: string; oid?: unknown; size?: unknown; lfs?: { oid?: unknown; size?: unknown } }[];
+    const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+    const size = (value: unknown) => (Number.isSafeInteger(value) ? (value as number) : undefined);
+    return new Map(entries.map(({ path, oid, size: bytes, lfs }) => [path, { size: size(lfs?.size ?? bytes), sha256: text(lfs?.oid), oid: text(lfs?.oid ?? oid) }]));
+  });
 }
 
 function urlFolder(source: string | URL, { sha256 }: LoadOptions): Folder {

@@ -1,7 +1,7 @@
 /** Adapters and checkpoints on the device, in the origin private file system. */
 
 import { BadInputError, isQuota, LorbError, QuotaError } from './errors.js';
-import { sha256 } from './download.js';
+import { sha256 } from './sha256.js';
 import type { FileData } from './types.js';
 
 type Slot = 'a' | 'b';

@@ -135,6 +135,8 @@ export interface LoadOptions {
   signal?: AbortSignal;
   /** `null` disables caching; by default, the browser's Cache API is used. */
   cache?: CacheLike | null;
+  /** Downloads all files again, even if they are stored. By default, stored files are used unless the server's have changed. */
+  refresh?: boolean;
   /** Use only cached files; a missing file is an error. */
   local_files_only?: boolean;
   /** Expected SHA-256, by file name, in hexadecimal digits. */

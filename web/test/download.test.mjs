@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, test } from 'node:test';
 
 import { LayeredCache } from '../dist/cache.js';
-import { collectOptional, Download, PART_BYTES } from '../dist/download.js';
+import { collectIfAny, Download, PART_BYTES } from '../dist/download.js';
 import { fakeCache } from './fake-cache.mjs';
 import { serve } from './server.mjs';
 
@@ -33,7 +33,7 @@ function gather() {
 function open({ cache = fakeCache(), file = 'big.bin', ...more } = {}) {
   const { signal, localOnly = false, sha256, facts } = more;
   const layered = cache && new LayeredCache(cache, (reason) => events.push({ status: 'cache', reason }));
-  const context = { name: 'm', cache: layered, emit: (event) => events.push(event), signal, localOnly, retryAfter: 1 };
+  const context = { name: 'm', cache: layered, emit: (event) => events.push(event), signal, localOnly, seen: new Map(), fetched: new Set(), retryAfter: 1 };
   return new Download({ url: `${server.root}/${file}`, file, sha256, facts }, context);
 }
 
@@ -115,7 +115,7 @@ test('an incomplete part is cached too', async () => {
     reached = loaded;
     controller.abort();
   };
-  const context = { name: 'm', cache: layered, emit, signal: controller.signal, localOnly: false };
+  const context = { name: 'm', cache: layered, emit, signal: controller.signal, localOnly: false, seen: new Map(), fetched: new Set() };
   // Slow enough for a progress event within the second part.
   server.faults.cutAfter = 2 * PART_BYTES - 1000;
   await assert.rejects(new Download({ url: `${server.root}/big.bin`, file: 'big.bin' }, context).run(sink), { name: 'AbortError' });
@@ -216,13 +216,16 @@ test('missing and forbidden files fail without a retry', async () => {
   assert.equal(server.requests.length, 2);
 });
 
-test('a missing optional file is requested only once', async () => {
-  const cache = fakeCache();
-  const context = { name: 'm', cache: new LayeredCache(cache, () => {}), emit: () => {}, signal: undefined, localOnly: false };
-  const remote = { url: `${server.root}/none.json`, file: 'none.json' };
-  assert.equal(await collectOptional(remote, context), undefined);
-  assert.equal(await collectOptional(remote, { ...context, localOnly: true }), undefined);
-  assert.equal(server.requests.length, 1);
+test('a missing file is remembered only if it is optional', async () => {
+  for (const [optional, kept] of [[true, 1], [false, 0]]) {
+    const cache = fakeCache();
+    const context = { name: 'm', cache: new LayeredCache(cache, () => {}), emit: () => {}, signal: undefined, localOnly: false, seen: new Map(), fetched: new Set() };
+    const remote = { url: `${server.root}/none.json`, file: 'none.json' };
+    assert.equal(await collectIfAny(remote, context, optional), undefined);
+    assert.equal(cache.entries.size, kept);
+    if (optional) assert.equal(await collectIfAny(remote, { ...context, localOnly: true }, optional), undefined);
+  }
+  assert.equal(server.requests.length, 2);
 });
 
 test('an unexpected file is an IntegrityError and is not cached', async () => {

@@ -11,7 +11,9 @@ import { serve } from './server.mjs';
 
 const { Rescorer } = lorb;
 const blob = (value) => new Blob([typeof value === 'string' ? value : JSON.stringify(value)]);
+// The beginning of a safetensors file.
 const weights = new Uint8Array(10_000).fill(7);
+weights.set([2, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0x7d]);
 const hash = createHash('sha256').update(weights).digest('hex');
 const model = () => ({ 'config.json': blob({ model_type: 'bert' }), 'tokenizer.json': blob('{}'), 'model.safetensors': new Blob([weights]) });
 const adapter = (factor, base = hash) => ({ 'adapter_config.json': blob({ base }), 'adapter_model.safetensors': blob({ factor, beta: 1 }) });
@@ -198,7 +200,7 @@ test('adapters record the hub id of their base, its folder or the given name, bu
 test('a base comes from the hub, with the listed hash, and from the cache the next time', async () => {
   const root = '/owner/tiny/resolve/v1';
   const tree = [
-    { path: 'config.json', size: 3 },
+    { path: 'config.json', size: 21 },
     { path: 'tokenizer.json', size: 2 },
     { path: 'model.safetensors', size: 130, lfs: { oid: hash, size: weights.length } },
   ];

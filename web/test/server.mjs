@@ -8,20 +8,24 @@ const TYPES = { html: 'text/html', js: 'text/javascript', mjs: 'text/javascript'
 /**
  * Serves `files`, a path's bytes or a function from path to bytes. `faults` may be changed at any time: `cutAfter` (bytes of the next
  * response, once), `status` (statuses of the next responses), `noRanges`, `noEtag`, `noLength`, `hubLike` (the ETag is a SHA-256), `linked`
- * (the hub's own header), `down`. `hurt` selects the affected paths.
+ * (the hub's own header), `down`, `noHead`, `body` and `headers` (sent instead), `as` (the status sent with a body). `hurt` selects the
+ * affected paths. The files of the result can be replaced; they come before those of a function.
  */
 export async function serve(files) {
   const faults = { hurt: () => true };
+  const given = typeof files === 'function' ? files : () => undefined;
+  if (typeof files === 'function') files = {};
   const requests = [];
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
     const { range, 'if-range': ifRange } = request.headers;
-    requests.push({ path: pathname, range, ifRange });
-    const { down, noEtag, noRanges, noLength, linked, hubLike, cutAfter } = faults.hurt(pathname) ? faults : {};
+    requests.push({ path: pathname, range, ifRange, method: request.method });
+    const { down, noEtag, noRanges, noLength, linked, hubLike, cutAfter, noHead, headers: more, body: other } = faults.hurt(pathname) ? faults : {};
     if (down) return void request.socket.destroy();
     const status = faults.hurt(pathname) ? faults.status?.shift() : undefined;
     if (status) return void response.writeHead(status).end();
-    const bytes = typeof files === 'function' ? files(pathname) : files[pathname];
+    if (noHead && request.method === 'HEAD') return void response.writeHead(405).end();
+    const bytes = other ?? files[pathname] ?? given(pathname);
     if (!bytes) return void response.writeHead(404).end();
     const etag = `"${createHash('sha256').update(bytes).digest('hex').slice(0, hubLike ? 64 : 20)}"`;
     const extension = pathname.endsWith('/') ? 'html' : pathname.split('.').pop();
@@ -36,7 +40,8 @@ export async function serve(files) {
     }
     const body = bytes.subarray(start);
     if (!noLength) headers['content-length'] = body.length;
-    response.writeHead(headers['content-range'] ? 206 : 200, headers);
+    Object.assign(headers, more);
+    response.writeHead(faults.hurt(pathname) && faults.as ? faults.as : headers['content-range'] ? 206 : 200, headers);
     if (cutAfter === undefined || request.method === 'HEAD') return void response.end(body);
     delete faults.cutAfter;
     response.write(body.subarray(0, cutAfter), () => setTimeout(() => response.destroy(), 500));
