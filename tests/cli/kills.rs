@@ -237,7 +237,13 @@ fn a_killed_training_resumes_bit_for_bit() {
         let output = format!("run{run}");
         let mut kills = 0;
         loop {
-            let resume = sandbox.path(&format!("{output}/checkpoint.safetensors")).exists();
+            let there = |file: &str| sandbox.path(&format!("{output}/{file}")).exists();
+            let resume = there("checkpoint.safetensors");
+            if !resume && there("adapter_model.safetensors") {
+                // Killed after the end of the run, in its report.
+                sandbox.run(&words(&output)).failed(1, "contains an adapter");
+                break;
+            }
             let words = words(&output) + if resume { " --resume" } else { "" };
             let running = Running::new(&sandbox, &words);
             if kills < 3 {
