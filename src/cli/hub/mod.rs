@@ -9,7 +9,7 @@
 //! | `client` | requests, time-outs, redirects |
 //! | `body` | downloads, continued and checked |
 //!
-//! A server, or whoever answers in its place, is not trusted: its headers become names only if they are hexadecimal
+//! The server, or one that answers in its place, is not trusted: its headers become names only if they are hexadecimal
 //! digits, and a file enters the cache only with the length and the digest that were stated for it.
 
 mod body;
