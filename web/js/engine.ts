@@ -3,7 +3,8 @@
  * dead one is discarded.
  */
 
-import { fromWire, throwIfAborted, WorkerDiedError } from './errors.js';
+import { BadInputError, fromWire, throwIfAborted, WorkerDiedError } from './errors.js';
+import { checkFeatures } from './features.js';
 import type { Operation, Params, Reply, Result } from './protocol.js';
 
 export interface CallWatch {
@@ -23,18 +24,34 @@ export type WorkerFactory = () => Worker;
 /** Bundlers recognise exactly this expression. */
 export const ownWorker: WorkerFactory = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'lorb' });
 
+/** Milliseconds until a new worker has to send its first message. */
+const START_WITHIN = 30_000;
+
+const REMEDY = 'serve worker.js and wasm/ of the package with its other files, on the same origin; bundlers that do not emit them need the option `worker`';
+
 export class Engine {
   #worker: Worker;
   #pending = new Map<number, Pending>();
   #lastId = 0;
   #dead: Error | undefined;
 
-  constructor(factory: WorkerFactory = ownWorker) {
-    this.#worker = factory();
-    this.#worker.onmessage = (event: MessageEvent<Reply>) => this.#receive(event.data);
+  /** Whether the worker sent anything. */
+  #started = false;
+  #timer: ReturnType<typeof setTimeout>;
+
+  constructor(factory: WorkerFactory = ownWorker, startWithin = START_WITHIN) {
+    checkFeatures(factory !== ownWorker);
+    try {
+      this.#worker = factory();
+      this.#worker.onmessage = (event: MessageEvent<Reply>) => this.#receive(event.data);
+    } catch (error) {
+      throw new WorkerDiedError(`the worker could not be started (${(error as Error).message}): ${REMEDY}`, { cause: error });
+    }
+    const late = () => this.terminate(new WorkerDiedError(`the worker does not answer: ${REMEDY}`));
+    this.#timer = setTimeout(late, startWithin);
     this.#worker.onerror = (event: ErrorEvent) => {
       const reason = event.message || 'its module could not be loaded';
-      this.terminate(new WorkerDiedError(`the worker failed: ${reason}`));
+      this.terminate(new WorkerDiedError(`the worker failed: ${reason}${this.#started ? '' : `; ${REMEDY}`}`));
     };
     this.#worker.onmessageerror = () => this.terminate(new WorkerDiedError('the worker sent an unreadable message'));
   }
@@ -60,7 +77,11 @@ export class Engine {
         signal?.removeEventListener('abort', abort);
         then(value);
       };
-      this.#worker.postMessage({ id, op, params }, { transfer: transfer ?? [] });
+      try {
+        this.#worker.postMessage({ id, op, params }, { transfer: transfer ?? [] });
+      } catch (error) {
+        throw new BadInputError(`an argument is not plain data: ${(error as Error).message}`, { cause: error });
+      }
       this.#pending.set(id, { resolve: settle(resolve), reject: settle(reject), onDone });
       signal?.addEventListener('abort', abort, { once: true });
     });
@@ -70,12 +91,19 @@ export class Engine {
   terminate(reason: Error = new WorkerDiedError('the worker was terminated')): void {
     if (this.#dead) return;
     this.#dead = reason;
+    clearTimeout(this.#timer);
     this.#worker.terminate();
     for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
   }
 
   #receive(reply: Reply): void {
+    this.#started = true;
+    clearTimeout(this.#timer);
+    if ('lock' in reply) {
+      if (reply.lock) void this.#watch(reply.lock);
+      return;
+    }
     if ('fatal' in reply) {
       this.terminate(new WorkerDiedError(`the computation failed: ${reply.fatal}`));
       return;
@@ -90,5 +118,16 @@ export class Engine {
     this.#pending.delete(reply.id);
     if ('error' in reply) pending.reject(fromWire(reply.error));
     else pending.resolve(reply.result as never);
+  }
+
+  /** No event tells that a worker has ended: it holds a lock, which is free then. */
+  async #watch(lock: string): Promise<void> {
+    try {
+      // A lock that is free already is not shared between this page and its worker.
+      if (await navigator.locks.request(lock, { ifAvailable: true }, (free) => free !== null)) return;
+      await navigator.locks.request(lock, () => this.terminate(new WorkerDiedError('the worker ended')));
+    } catch {
+      // Without locks, the end of a worker is not noticed.
+    }
   }
 }

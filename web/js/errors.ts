@@ -4,9 +4,11 @@
 export class LorbError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = new.target.name;
   }
 }
+
+/** The browser or the page lacks something that the package needs. The message names it and what to do. */
+export class MissingFeatureError extends LorbError {}
 
 /** The browser has no WebGPU, or no GPU adapter. `device: 'wasm'` computes on the CPU. */
 export class WebGPUNotAvailableError extends LorbError {}
@@ -60,7 +62,7 @@ export class SourceError extends LorbError {
   }
 }
 
-/** A wasm instance trapped or a worker died. It must be replaced. */
+/** The worker could not be started, ended, or its wasm instance trapped. */
 export class WorkerDiedError extends LorbError {}
 
 const CLASSES: Record<string, new (message: string) => Error> = {
@@ -72,7 +74,11 @@ const CLASSES: Record<string, new (message: string) => Error> = {
   BadInputError,
   AdapterError,
   WorkerDiedError,
+  MissingFeatureError,
 };
+
+// Literal names: minifiers rename classes.
+for (const [name, type] of Object.entries({ ...CLASSES, LorbError, IntegrityError, SourceError })) type.prototype.name = name;
 
 /** An error in the form in which the worker sends it. */
 export interface WireError {

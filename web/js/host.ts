@@ -2,6 +2,7 @@
 
 import type * as Wasm from './wasm/lorb.js';
 import { abortError, BadInputError, toWire } from './errors.js';
+import { checkFiles, writeFile } from './files.js';
 import type { Operation, Params, Reply, Request, Result } from './protocol.js';
 
 export interface Port {
@@ -46,6 +47,11 @@ export class Host {
     const run = () => this.#answer(id, op, params);
     if (op === 'text.parse') void run();
     else this.#queue = this.#queue.then(run);
+  }
+
+  /** Tells the page that the worker runs, and the lock that it holds; an empty name if none. */
+  started(lock: string): void {
+    this.#port.postMessage({ lock });
   }
 
   /** Reports to the page that this instance is dead. */
@@ -158,6 +164,9 @@ export class Host {
     },
 
     'text.parse': async ({ files, name, format, references }) => (await this.#wasm()).parseNbest(files, name, format, references),
+
+    'file.check': checkFiles,
+    'file.write': ({ path, bytes }) => writeFile(path, bytes),
 
     dispose: () => {
       for (const { trainer } of this.#runs.values()) trainer.free();

@@ -19,6 +19,7 @@ export {
   DeviceRefusedError,
   IntegrityError,
   LorbError,
+  MissingFeatureError,
   QuotaError,
   SourceError,
   UnsupportedModelError,

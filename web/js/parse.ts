@@ -2,6 +2,7 @@
 
 import { Engine, type WorkerFactory } from './engine.js';
 import { throwIfAborted } from './errors.js';
+import { missing } from './features.js';
 import type { List, Params } from './protocol.js';
 
 /**
@@ -68,5 +69,6 @@ export async function readText(data: string | Blob): Promise<string> {
   if (typeof data === 'string') return data;
   const magic = new Uint8Array(await data.slice(0, 2).arrayBuffer());
   if (magic[0] !== 0x1f || magic[1] !== 0x8b) return data.text();
+  if (!('DecompressionStream' in globalThis)) throw missing('DecompressionStream', 'update the browser, or decompress the file first');
   return new Response(data.stream().pipeThrough(new DecompressionStream('gzip'))).text();
 }

@@ -53,6 +53,8 @@ export interface Operations {
   'train.best': [{ run: number; name: string }, AdapterInfo];
   'train.end': [{ run: number }, void];
   'text.parse': [{ files: string | [string, string][]; name: string; format: string | undefined; references: string | undefined }, { lists: List[]; notes: string[] }];
+  'file.check': [{}, void];
+  'file.write': [{ path: string[]; bytes: Uint8Array }, void];
   dispose: [{}, void];
 }
 
@@ -63,5 +65,5 @@ export type Result<O extends Operation> = Operations[O][1];
 /** From the page. */
 export type Request = { [O in Operation]: { id: number; op: O; params: Params<O> } }[Operation] | { abort: number };
 
-/** From the worker. `fatal` is sent once, when the instance can no longer be used. */
-export type Reply = { id: number; result: unknown } | { id: number; error: WireError } | { id: number; done: number } | { fatal: string };
+/** From the worker. `lock` is sent first, the name of a lock that the worker holds; `fatal` once, when the instance can no longer be used. */
+export type Reply = { lock: string } | { id: number; result: unknown } | { id: number; error: WireError } | { id: number; done: number } | { fatal: string };

@@ -5,6 +5,8 @@ import { BadInputError, throwIfAborted } from './errors.js';
 import { toList, toLists, toWholeList } from './lists.js';
 import { type ListData, type ListOptions, readLists } from './parse.js';
 import type { List } from './protocol.js';
+import { checkFeatures } from './features.js';
+import { checkNumbers, checkOptions } from './options.js';
 import { Session } from './session.js';
 import { Trainer } from './trainer.js';
 import type {
@@ -53,15 +55,17 @@ export class Rescorer {
   /**
    * Loads a base, from the cache if it was loaded before, and starts the device.
    *
-   * Throws `WebGPUNotAvailableError`, `DeviceRefusedError`, `UnsupportedModelError`, `SourceError`, `IntegrityError`,
+   * Throws `MissingFeatureError`, `WebGPUNotAvailableError`, `DeviceRefusedError`, `UnsupportedModelError`, `SourceError`, `IntegrityError`,
    * and the errors of `loadAdapter`.
    */
   static async fromPretrained(source: Source, options: RescorerOptions = {}): Promise<Rescorer> {
+    checkOptions('fromPretrained', options);
     const { device = 'webgpu', dtype = 'fp32', adapter, worker, signal } = options;
     choice('device', device, DEVICES);
     choice('dtype', dtype, DTYPES);
     throwIfAborted(signal);
     const from = origin(source, options);
+    checkFeatures(worker !== undefined);
     const session = new Session(from, device, dtype, worker);
     await session.open();
     const rescorer = new Rescorer(from.folder.name, session, options);
@@ -126,6 +130,7 @@ export class Rescorer {
   }
 
   async #rescore(lists: List[], options: RescoreOptions): Promise<Ranked[][]> {
+    checkOptions('rescore', options);
     const { weights, batchTokens } = options;
     return this.#session.call('model.rescore', { adapter: this.#adapterOf(options), lists, weights, batchTokens }, watch(options, lists));
   }
@@ -135,6 +140,7 @@ export class Rescorer {
    * All other keys are kept; the recogniser's own `lm` becomes `first_lm`.
    */
   async rerank(lists: readonly NBest[], options: RescoreOptions = {}): Promise<Utterance[]> {
+    checkOptions('rerank', options);
     const { weights, batchTokens } = options;
     const whole = toLists(lists, 'rerank', toWholeList);
     return this.#session.call('model.rerank', { adapter: this.#adapterOf(options), lists: whole, weights, batchTokens }, watch(options, whole));
@@ -142,6 +148,7 @@ export class Rescorer {
 
   /** The adapter's score for each text. */
   async score(lists: readonly (readonly string[])[], options: AdapterCallOptions = {}): Promise<number[][]> {
+    checkOptions('score', options);
     const adapter = this.#someAdapter('score', options);
     const given = toLists(lists, 'score');
     const { batchTokens } = options;
@@ -162,7 +169,9 @@ export class Rescorer {
   }
 
   /** `[CLS]` of the base without adapter for each text: `texts.length` rows of the hidden size, row by row. */
-  async encode(texts: readonly string[], { batchTokens, signal }: CallOptions = {}): Promise<Float32Array> {
+  async encode(texts: readonly string[], options: CallOptions = {}): Promise<Float32Array> {
+    checkOptions('encode', options);
+    const { batchTokens, signal } = options;
     return this.#session.call('model.encode', { texts: [...texts], batchTokens }, { signal });
   }
 
@@ -176,6 +185,7 @@ export class Rescorer {
    * are counted separately.
    */
   async evaluate(utterances: readonly Utterance[], options: EvaluateOptions = {}): Promise<Report> {
+    checkOptions('evaluate', options);
     const { weights, batchTokens, seed = 0 } = options;
     const lists = toLists(utterances, 'evaluate');
     return this.#session.call('model.evaluate', { adapter: this.#adapterOf(options), lists, weights, seed, batchTokens }, watch(options, lists));
@@ -183,6 +193,7 @@ export class Rescorer {
 
   /** Tunes the weights of the score combination and stores them in the adapter. */
   async tune(utterances: readonly Utterance[], options: TuneOptions = {}): Promise<Tuned> {
+    checkOptions('tune', options);
     const adapter = this.#someAdapter('tune', options);
     const { gamma = false, batchTokens } = options;
     const lists = toLists(utterances, 'tune');
@@ -204,6 +215,7 @@ export class Rescorer {
    * belongs to another base.
    */
   async loadAdapter(source: Source, options: LoadAdapterOptions = {}): Promise<AdapterInfo> {
+    checkOptions('loadAdapter', options);
     const { name = DEFAULT_ADAPTER, activate = true, signal } = options;
     const { cache, host, local_files_only, refresh, progress_callback } = this.#defaults;
     const inherited = { cache, host, local_files_only, refresh, progress_callback };
@@ -253,6 +265,7 @@ export class Rescorer {
 
   /** Creates a training run. It starts with `run`. */
   createTrainer(options: TrainOptions = {}): Trainer {
+    checkNumbers(options);
     const name = options.adapter ?? DEFAULT_ADAPTER;
     return new Trainer(this.#session, { ...options, adapter: name }, async (info) => {
       await this.#store(info);

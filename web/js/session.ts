@@ -2,7 +2,7 @@
 
 import { loadBase, type Origin } from './base.js';
 import { Engine, type CallWatch, type WorkerFactory } from './engine.js';
-import { BadInputError, DeviceLostError, isLoss, throwIfAborted } from './errors.js';
+import { BadInputError, DeviceLostError, isLoss, throwIfAborted, WorkerDiedError } from './errors.js';
 import type { AdapterBytes, Operation, Params, Result } from './protocol.js';
 import type { AdapterInfo, DeviceKind, Dtype } from './types.js';
 
@@ -80,8 +80,9 @@ export class Session {
     emit({ status: 'recover', name: folder.name, reason: reason.message });
     // The signal passed for loading applied only to the first load.
     const { signal: _, ...options } = this.#origin.options;
-    const engine = new Engine(this.#factory);
+    let engine: Engine | undefined;
     try {
+      engine = new Engine(this.#factory);
       const device = await engine.call('device.open', { kind: this.#device });
       const base = await loadBase({ ...this.#origin, options, trusted: true }, this.#dtype, engine);
       if (base.hash !== this.opened.base.hash) throw new Error('the base has changed');
@@ -89,9 +90,9 @@ export class Session {
       this.opened = { device, base };
       this.#engine = engine;
     } catch (error) {
-      engine.terminate();
+      engine?.terminate();
       const message = `${reason.message}; the restart failed: ${(error as Error).message}`;
-      throw new DeviceLostError(message, { cause: error });
+      throw new (reason instanceof DeviceLostError ? DeviceLostError : WorkerDiedError)(message, { cause: error });
     }
     if (this.#disposed) engine.terminate();
   }

@@ -1,6 +1,8 @@
 /** Adapters and checkpoints on the device, in the origin private file system. */
 
-import { BadInputError, isQuota, LorbError, QuotaError } from './errors.js';
+import { Engine, type WorkerFactory } from './engine.js';
+import { BadInputError, isQuota, QuotaError } from './errors.js';
+import { missing } from './features.js';
 import { sha256 } from './sha256.js';
 import type { FileData } from './types.js';
 
@@ -23,14 +25,28 @@ interface Manifest {
 export class AdapterStore {
   #root: FileSystemDirectoryHandle;
 
-  private constructor(root: FileSystemDirectoryHandle) {
+  /** Starts a worker that writes; `undefined` if the page can write. */
+  #writer: (() => Engine) | undefined;
+
+  private constructor(root: FileSystemDirectoryHandle, writer: (() => Engine) | undefined) {
     this.#root = root;
+    this.#writer = writer;
   }
 
-  /** Opens the store with this name; `root` replaces the origin private file system. */
-  static async open(name = 'lorb', root?: FileSystemDirectoryHandle): Promise<AdapterStore> {
+  /**
+   * Opens the store with this name; `root` replaces the origin private file system. Throws `MissingFeatureError` if the page
+   * has none. Where only workers can write to it (Safari before 26), the package's worker does, or `worker`.
+   */
+  static async open(name = 'lorb', root?: FileSystemDirectoryHandle, { worker }: { worker?: () => Worker } = {}): Promise<AdapterStore> {
     const storage = root ?? (await privateFiles());
-    return new AdapterStore(await storage.getDirectoryHandle(encode(name), { create: true }));
+    const writer = root || 'createWritable' in (globalThis.FileSystemFileHandle?.prototype ?? {}) ? undefined : () => new Engine(worker as WorkerFactory | undefined);
+    const engine = writer?.();
+    try {
+      await engine?.call('file.check', {});
+    } finally {
+      engine?.terminate();
+    }
+    return new AdapterStore(await storage.getDirectoryHandle(encode(name), { create: true }), writer);
   }
 
   /** Writes or replaces an entry. Throws `QuotaError` if there is no space; the previous version stays intact. */
@@ -40,6 +56,9 @@ export class AdapterStore {
     const [a, b] = [await manifest(entry, 'a'), await manifest(entry, 'b')];
     const slot: Slot = (a?.sequence ?? 0) <= (b?.sequence ?? 0) ? 'a' : 'b';
     const sequence = Math.max(a?.sequence ?? 0, b?.sequence ?? 0) + 1;
+    const engine = this.#writer?.();
+    const put = (path: string[], folder: FileSystemDirectoryHandle, bytes: Uint8Array<ArrayBuffer>) =>
+      engine ? engine.call('file.write', { path: [this.#root.name, entry.name, ...path], bytes }) : write(folder, path.at(-1)!, bytes);
     try {
       await remove(entry, manifestName(slot));
       // Removing the folder also removes files that only the earlier version had.
@@ -48,13 +67,15 @@ export class AdapterStore {
       const written: Manifest = { sequence, files: [] };
       for (const [name, data] of Object.entries(files)) {
         const bytes = new Uint8Array(data instanceof Blob ? await data.arrayBuffer() : data instanceof ArrayBuffer ? data : data.slice());
-        await write(folder, encode(name), bytes);
+        await put([slot, encode(name)], folder, bytes);
         written.files.push({ name, size: bytes.byteLength, sha256: await sha256(bytes.buffer) });
       }
-      await write(entry, manifestName(slot), new TextEncoder().encode(JSON.stringify(written)));
+      await put([manifestName(slot)], entry, new TextEncoder().encode(JSON.stringify(written)));
     } catch (error) {
       if (!isQuota(error)) throw error;
       throw new QuotaError(`${key}: no storage space left for this page on this device`, { cause: error });
+    } finally {
+      engine?.terminate();
     }
   }
 
@@ -85,10 +106,13 @@ export class AdapterStore {
 }
 
 async function privateFiles(): Promise<FileSystemDirectoryHandle> {
-  if (typeof navigator === 'undefined' || !navigator.storage?.getDirectory) {
-    throw new LorbError('this page has no private file system: use https (or localhost) and a browser that supports it');
+  const remedy = 'use https or localhost, a browser that supports it, and no private window';
+  if (typeof navigator === 'undefined' || !navigator.storage?.getDirectory) throw missing('the private file system', remedy);
+  try {
+    return await navigator.storage.getDirectory();
+  } catch (error) {
+    throw missing('the private file system', `${remedy} (${(error as Error).message})`, error);
   }
-  return navigator.storage.getDirectory();
 }
 
 /** A file name must not contain a slash or be `.` or `..`. */

@@ -4,6 +4,7 @@ import type { Engine } from './engine.js';
 import { BadInputError, DeviceLostError, isLoss, throwIfAborted } from './errors.js';
 import { toLists } from './lists.js';
 import type { Advanced, List } from './protocol.js';
+import { checkOptions } from './options.js';
 import { METHOD_OPTIONS } from './registry.js';
 import type { Session } from './session.js';
 import type { AdapterInfo, RunOptions, TrainMessage, TrainOptions, TrainerState, Utterance } from './types.js';
@@ -53,6 +54,7 @@ export class Trainer {
    */
   async *run(train: readonly Utterance[], dev: readonly Utterance[] = [], options: RunOptions = {}): AsyncGenerator<TrainMessage, void, undefined> {
     if (this.#state !== 'new') throw new BadInputError('a trainer runs only once; create another');
+    checkOptions('run', options);
     const { signal, checkpoint } = options;
     throwIfAborted(signal);
     const lists = { train: toLists(train, 'train'), dev: toLists(dev, 'dev') };

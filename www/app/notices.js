@@ -4,6 +4,7 @@ import { el } from './dom.js';
 
 /** Headline by error name; the package's own message is shown below it. @type {Record<string, string>} */
 const HEADLINES = {
+  MissingFeatureError: 'This browser lacks something that LoRB needs.',
   WebGPUNotAvailableError: 'WebGPU is not available. Choose “CPU” above: results are the same, but slower.',
   DeviceRefusedError: 'This GPU returns wrong results or lacks a required feature, so LoRB does not use it. Choose “CPU” above.',
   DeviceLostError: 'The GPU was lost and could not be restarted. The run is stored: load the model again and resume.',
