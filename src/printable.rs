@@ -100,11 +100,11 @@ mod tests {
     fn long_texts_lose_their_middle_and_long_words_first() {
         assert_eq!(shortened("short", 100), "short");
         let name = "x".repeat(10_000_000);
-        let text = format!("model.safetensors: tensor {name} has another shape; use --model");
+        let text = format!("model.safetensors: tensor {name} has another shape; try another base");
         let short = shortened(&text, 2000);
         assert!(short.chars().count() < 700, "{}", short.len());
         assert!(short.starts_with("model.safetensors: tensor xxx"), "{short}");
-        assert!(short.ends_with("xxx has another shape; use --model"), "{short}");
+        assert!(short.ends_with("xxx has another shape; try another base"), "{short}");
         let words = format!("start {} end", "é ".repeat(5000));
         let short = shortened(&words, 2000);
         assert!(short.starts_with("start é") && short.ends_with("é  end"), "{short}");

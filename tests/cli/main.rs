@@ -13,6 +13,7 @@ mod export;
 #[path = "../common/gpu.rs"]
 mod gpu;
 mod hub;
+mod hub_hostile;
 mod hub_server;
 #[cfg(unix)]
 mod kills;
