@@ -3,7 +3,7 @@
 import { browserCache, existingCache, LayeredCache } from './cache.js';
 import { collect, collectIfAny, Download, PART_BYTES, type DownloadContext, type Remote, type Sink } from './download.js';
 import type { Engine } from './engine.js';
-import { IntegrityError, isLoss, SourceError, throwIfAborted, UnsupportedModelError } from './errors.js';
+import { IntegrityError, isElsewhere, SourceError, throwIfAborted, UnsupportedModelError } from './errors.js';
 import { FileSet } from './fileset.js';
 import type { AdapterBytes, Result } from './protocol.js';
 import { keptBytes, Parts } from './parts.js';
@@ -94,7 +94,7 @@ export async function loadBase(origin: Origin, dtype: Dtype, engine: Engine): Pr
 
 async function explain(error: unknown, name: string, download: Download | undefined): Promise<unknown> {
   if (error instanceof SourceError && error.status === 404) return noWeights(name, error);
-  if (error instanceof SourceError || isLoss(error) || !download) return error;
+  if (isElsewhere(error) || !download) return error;
   // Either the hash check found the damage, or the worker found it without knowing where the file came from.
   if (error instanceof IntegrityError && error.expected !== '') return error;
   return download.explain(error);

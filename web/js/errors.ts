@@ -118,6 +118,11 @@ export function isLoss(error: unknown): error is DeviceLostError | WorkerDiedErr
   return error instanceof DeviceLostError || error instanceof WorkerDiedError;
 }
 
+/** Whether an error while loading says nothing about the contents of the files. */
+export function isElsewhere(error: unknown): boolean {
+  return isLoss(error) || [SourceError, DeviceRefusedError, WebGPUNotAvailableError, MissingFeatureError, QuotaError].some((type) => error instanceof type);
+}
+
 /** Browsers report a full disk in several ways. */
 export function isQuota(error: unknown): boolean {
   const name = (error as { name?: unknown } | null)?.name;

@@ -1,7 +1,7 @@
 /** The files of a base or an adapter: stored, checked against the server and loaded as one version. */
 
 import type { DownloadContext, Remote } from './download.js';
-import { isLoss, SourceError, throwIfAborted } from './errors.js';
+import { isElsewhere, throwIfAborted } from './errors.js';
 import { keptBytes, Parts, type Kept } from './parts.js';
 import { ask, sameTag, tagOf } from './request.js';
 
@@ -45,8 +45,7 @@ export class FileSet {
 
   /** Discards what is stored if the fault may be in the files, so that a bad file does not fail later visits too. */
   async failed(error: unknown): Promise<void> {
-    if (this.context.signal?.aborted || error instanceof SourceError || isLoss(error)) return;
-    await this.discard();
+    if (!this.context.signal?.aborted && !isElsewhere(error)) await this.discard();
   }
 
   /** Returns how many files are stored after discarding old ones. */

@@ -6,7 +6,7 @@ const named = (name, message) => Object.assign(new Error(message), { name });
 const encode = (value) => new TextEncoder().encode(JSON.stringify(value));
 const decode = (bytes) => JSON.parse(new TextDecoder().decode(bytes));
 
-/** `control` is shared by all instances, as a GPU is: `opens`, `lostAt` (calls of next until the device is lost), `trapAt`, `noGpu`, `pushes`. */
+/** `control` is shared by all instances, as a GPU is: `opens`, `lostAt` (calls of next until the device is lost), `trapAt`, `noGpu`, `pushes`, `finishFails` (an error's name). */
 export function fakeWasm(control = {}) {
   Object.assign(control, { opens: 0, pushed: [], live: 0, ...control });
 
@@ -43,6 +43,7 @@ export function fakeWasm(control = {}) {
       this.#sha.update(chunk);
     }
     async finish(device) {
+      if (control.finishFails) throw named(control.finishFails, 'the base does not fit');
       if (this.#bytes !== this.#total) throw named('UnsupportedModelError', `${this.#bytes} of ${this.#total} bytes`);
       return new Model(device, this.#sha.digest('hex'), this.#bytes, this.dtype);
     }

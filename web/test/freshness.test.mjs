@@ -113,6 +113,15 @@ test('a body that the core rejects is not stored', async () => {
   }
 });
 
+test('an error that is not about the files keeps them', async () => {
+  for (const finishFails of ['DeviceRefusedError', 'DeviceLostError', 'WorkerDiedError', 'QuotaError']) {
+    await assert.rejects(load({}, { finishFails }), { name: finishFails });
+    assert.deepEqual((await load()).gets, []);
+  }
+  await assert.rejects(load({}, { finishFails: 'UnsupportedModelError' }), { name: 'UnsupportedModelError' });
+  assert.equal(cache.entries.size, 0);
+});
+
 test('a bad config does not make the weights be downloaded', async () => {
   publish({ 'config.json': json({ model_type: 'gpt2' }) });
   await assert.rejects(load({ sha256: { 'model.safetensors': hash(weights(1)) } }), /model_type/);
