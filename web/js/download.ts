@@ -4,7 +4,7 @@ import { LayeredCache } from './cache.js';
 import { impostor, mostBytes, START_BYTES } from './contents.js';
 import { abortError, IntegrityError, SourceError, throwIfAborted } from './errors.js';
 import { keptBytes, Parts, type Kept } from './parts.js';
-import { announced, Broken, request, tagOf, versionOf } from './request.js';
+import { announced, Broken, patience, request, tagOf, versionOf, type Patience } from './request.js';
 import { sha256 } from './sha256.js';
 import type { ProgressCallback } from './types.js';
 
@@ -12,6 +12,7 @@ import type { ProgressCallback } from './types.js';
 export const PART_BYTES = 4 << 20;
 
 const RETRIES = 4;
+const STALL_AFTER = 60_000;
 /** Milliseconds between progress events of a file. */
 const PROGRESS_EVERY = 50;
 
@@ -56,6 +57,8 @@ export interface DownloadContext {
   fetched: Set<string>;
   /** Milliseconds before the first retry; doubles every time. */
   retryAfter?: number;
+  /** Milliseconds without data after which a request is repeated. */
+  stallAfter?: number;
 }
 
 export class Download {
@@ -145,7 +148,7 @@ export class Download {
   }
 
   async #fetch(sink: Sink): Promise<void> {
-    const { name, emit, signal, retryAfter = 500 } = this.#context;
+    const { name, emit, signal, retryAfter = 500, stallAfter = STALL_AFTER } = this.#context;
     const { file, url } = this.#remote;
     this.#from = 'network';
     this.#context.fetched.add(url);
@@ -155,8 +158,9 @@ export class Download {
     this.#oid = facts?.oid;
     emit({ status: 'download', name, file });
     for (let failures = 0; ; ) {
+      const patient = patience(signal, stallAfter);
       try {
-        await this.#once(sink, facts?.size);
+        await this.#once(sink, facts?.size, patient);
         return;
       } catch (error) {
         throwIfAborted(signal);
@@ -167,18 +171,19 @@ export class Download {
         const loaded = this.#kept ? keptBytes(this.#kept) : 0;
         emit({ status: 'retry', name, file, loaded, reason: error.message });
         await delay(retryAfter * 2 ** (failures - 1), signal);
+      } finally {
+        patient.end();
       }
     }
   }
 
   /** One request, starting at the current byte. */
-  async #once(sink: Sink, listed: number | undefined): Promise<void> {
-    const { signal } = this.#context;
+  async #once(sink: Sink, listed: number | undefined, patient: Patience): Promise<void> {
     const { url } = this.#remote;
     // Without a version, append to stored bytes only if the hash will be checked at the end.
     if (this.#kept && this.#kept.version === null && this.#expected === undefined) await this.#startOver();
     const from = this.#kept ? keptBytes(this.#kept) : 0;
-    const response = await request(url, from, this.#kept?.version ?? null, signal);
+    const response = await patient.wait(request(url, from, this.#kept?.version ?? null, patient.signal));
     const { total, start } = announced(response, from, listed);
     const version = versionOf(response);
     if (listed !== undefined && total !== undefined && total !== listed) {
@@ -195,18 +200,18 @@ export class Download {
     }
     this.#expected ??= linkedHash(response);
     const about = { version, tag: tagOf(response.headers), oid: this.#oid, sha256: null };
-    if (total === undefined) return this.#spool(response, { ...about, version: null, size: Infinity, parts: [] }, sink);
+    if (total === undefined) return this.#spool(response, { ...about, version: null, size: Infinity, parts: [] }, sink, patient);
     const kept = (this.#kept ??= { ...about, size: total, parts: [] });
     if (!(await this.#catchUp(kept, sink))) {
       await response.body?.cancel();
       await this.#startOver();
       throw new Broken('a part of the file is missing from the cache', false);
     }
-    await this.#stream(response, kept, this.#parts, sink);
+    await this.#stream(response, kept, this.#parts, sink, patient);
     if (keptBytes(kept) < kept.size) throw new Broken(`the connection ended at byte ${keptBytes(kept)} of ${kept.size}`, keptBytes(kept) > from);
   }
 
-  async #stream(response: Response, kept: Kept, parts: Parts, sink: Sink | undefined): Promise<void> {
+  async #stream(response: Response, kept: Kept, parts: Parts, sink: Sink | undefined, patient: Patience): Promise<void> {
     const { signal } = this.#context;
     const reader = response.body!.getReader();
     const before = keptBytes(kept);
@@ -233,7 +238,7 @@ export class Download {
       for (;;) {
         let chunk: Uint8Array | undefined;
         try {
-          chunk = (await reader.read()).value;
+          chunk = (await patient.wait(reader.read())).value;
         } catch (error) {
           throwIfAborted(signal);
           await flush(true, false);
@@ -266,10 +271,10 @@ export class Download {
   }
 
   /** A file of unknown length. The sink must know the length first, so the parts are collected beforehand. */
-  async #spool(response: Response, kept: Kept, sink: Sink): Promise<void> {
+  async #spool(response: Response, kept: Kept, sink: Sink, patient: Patience): Promise<void> {
     // Without a cache, parts stay in memory until they are written to the sink.
     const parts = this.#context.cache ? this.#parts : new Parts(new LayeredCache('', () => {}), this.#remote.url);
-    await this.#stream(response, kept, parts, undefined);
+    await this.#stream(response, kept, parts, undefined, patient);
     kept.size = keptBytes(kept);
     await parts.write(kept);
     this.#kept = kept;

@@ -50,6 +50,25 @@ function notTheFile({ status, headers }: Response, from: number): string | undef
   return 'the server sent an HTML page instead of this file, which may be missing or need a login';
 }
 
+/** Ends a request whose server sends nothing for `milliseconds` while someone waits for it. */
+export function patience(signal: AbortSignal | undefined, milliseconds: number) {
+  const control = new AbortController();
+  const stop = () => control.abort(signal?.reason);
+  if (signal?.aborted) stop();
+  signal?.addEventListener('abort', stop, { once: true });
+  const wait = async <T>(work: Promise<T>): Promise<T> => {
+    const timer = setTimeout(() => control.abort(new Broken(`the server sent nothing for ${milliseconds / 1000} seconds`, false)), milliseconds);
+    try {
+      return await work;
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  return { signal: control.signal, wait, end: () => signal?.removeEventListener('abort', stop) };
+}
+
+export type Patience = ReturnType<typeof patience>;
+
 /** Milliseconds to wait for an answer that is useful but not required. */
 const ASK_FOR = 5000;
 

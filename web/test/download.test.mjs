@@ -31,9 +31,9 @@ function gather() {
 }
 
 function open({ cache = fakeCache(), file = 'big.bin', ...more } = {}) {
-  const { signal, localOnly = false, sha256, facts } = more;
+  const { signal, localOnly = false, sha256, facts, stallAfter } = more;
   const layered = cache && new LayeredCache(cache, (reason) => events.push({ status: 'cache', reason }));
-  const context = { name: 'm', cache: layered, emit: (event) => events.push(event), signal, localOnly, seen: new Map(), fetched: new Set(), retryAfter: 1 };
+  const context = { name: 'm', cache: layered, emit: (event) => events.push(event), signal, localOnly, seen: new Map(), fetched: new Set(), retryAfter: 1, stallAfter };
   return new Download({ url: `${server.root}/${file}`, file, sha256, facts }, context);
 }
 
@@ -79,6 +79,25 @@ test('a broken connection resumes at the last byte', async () => {
   assert.match(resumed.range, /^bytes=\d+-$/);
   assert.ok(Number(/\d+/.exec(resumed.range)[0]) >= PART_BYTES);
   assert.match(resumed.ifRange, /^"/);
+});
+
+test('a connection that stalls is ended and resumes', async () => {
+  // The server closes it half a second later.
+  server.faults.cutAfter = PART_BYTES + 1000;
+  const { bytes } = await fetchWhole({ stallAfter: 150 });
+  assert.ok(bytes.equals(big));
+  assert.match(events.find(({ status }) => status === 'retry').reason, /sent nothing for 0\.15 seconds/);
+  assert.equal(server.requests.length, 2);
+});
+
+test('a server that never answers is an error', async () => {
+  server.faults.silent = true;
+  await assert.rejects(fetchWhole({ stallAfter: 30 }), { name: 'SourceError', message: /sent nothing/ });
+});
+
+test('a connection that ends at once, each time, is an error', async () => {
+  server.faults.empty = true;
+  await assert.rejects(fetchWhole(), { name: 'SourceError' });
 });
 
 test('a broken connection resumes without a cache too', async () => {

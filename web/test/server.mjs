@@ -8,7 +8,7 @@ const TYPES = { html: 'text/html', js: 'text/javascript', mjs: 'text/javascript'
 /**
  * Serves `files`, a path's bytes or a function from path to bytes. `faults` may be changed at any time: `cutAfter` (bytes of the next
  * response, once), `status` (statuses of the next responses), `noRanges`, `noEtag`, `noLength`, `hubLike` (the ETag is a SHA-256), `linked`
- * (the hub's own header), `down`, `noHead`, `body` and `headers` (sent instead), `as` (the status sent with a body). `hurt` selects the
+ * (the hub's own header), `down`, `silent` (no answer), `empty` (headers only), `noHead`, `body` and `headers` (sent instead), `as` (the status sent with a body). `hurt` selects the
  * affected paths. The files of the result can be replaced; they come before those of a function.
  */
 export async function serve(files) {
@@ -21,6 +21,7 @@ export async function serve(files) {
     const { range, 'if-range': ifRange } = request.headers;
     requests.push({ path: pathname, range, ifRange, method: request.method });
     const { down, noEtag, noRanges, noLength, linked, hubLike, cutAfter, noHead, headers: more, body: other } = faults.hurt(pathname) ? faults : {};
+    if (faults.silent) return;
     if (down) return void request.socket.destroy();
     const status = faults.hurt(pathname) ? faults.status?.shift() : undefined;
     if (status) return void response.writeHead(status).end();
@@ -42,6 +43,7 @@ export async function serve(files) {
     if (!noLength) headers['content-length'] = body.length;
     Object.assign(headers, more);
     response.writeHead(faults.hurt(pathname) && faults.as ? faults.as : headers['content-range'] ? 206 : 200, headers);
+    if (faults.empty) return void (response.flushHeaders(), setTimeout(() => response.destroy(), 5));
     if (cutAfter === undefined || request.method === 'HEAD') return void response.end(body);
     delete faults.cutAfter;
     response.write(body.subarray(0, cutAfter), () => setTimeout(() => response.destroy(), 500));
