@@ -15,7 +15,7 @@
 //! | lists in memory | [`CHUNK_HYPOTHESES`], [`CHUNK_BYTES`], [`MAX_LISTS_BYTES`] |
 //! | downloads | [`MAX_DOWNLOAD_BYTES`] |
 //! | messages | [`MAX_MESSAGE_CHARACTERS`] |
-//! | studies | [`MAX_STUDY_BYTES`], [`MAX_DICTIONARY_BYTES`], [`MAX_RESULT_LINE_BYTES`], [`MAX_RESULTS_BYTES`] |
+//! | studies | [`MAX_STUDY_BYTES`], [`MAX_STUDY_IDENTITY_BYTES`], [`MAX_CELLS`], [`MAX_UTTERANCE_COUNT`], [`MAX_RESULT_PARTS`], [`MAX_DICTIONARY_BYTES`], [`MAX_RESULT_LINE_BYTES`], [`MAX_RESULTS_BYTES`] |
 
 /// Bytes of a JSON file of settings: `config.json`, `tokenizer_config.json`, `adapter_config.json`. Published ones have
 /// a few kilobytes.
@@ -82,6 +82,9 @@ pub const MAX_LISTS_BYTES: u64 = 4 << 30;
 
 /// Bytes of the configuration of a study.
 pub const MAX_STUDY_BYTES: u64 = 1 << 20;
+
+/// Bytes of `study.json`, which contains the configuration as indented JSON.
+pub const MAX_STUDY_IDENTITY_BYTES: u64 = 16 * MAX_STUDY_BYTES;
 
 /// Bytes of a pronunciation dictionary. CMUdict has 4 MB.
 pub const MAX_DICTIONARY_BYTES: u64 = 64 << 20;

@@ -59,6 +59,21 @@ fn records(sandbox: &Sandbox) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+#[test]
+fn results_whose_lists_disagree_are_refused_with_file_and_line() {
+    let sandbox = sandbox();
+    sandbox.write("study.toml", CONFIG.split("[[grid]]\npart = \"data\"").next().unwrap());
+    sandbox.run(STUDY).done();
+    let line = sandbox.text("out/results.jsonl").lines().next().unwrap().to_owned();
+    for list in ["words", "hypotheses", "first", "rescored", "oracle"] {
+        let mut record: Value = serde_json::from_str(&line).unwrap();
+        record["domains"][0][list].as_array_mut().unwrap().push(1.into());
+        sandbox.write("out/results.jsonl", format!("{line}\n{record}\n"));
+        let report = format!("{STUDY} --report-only");
+        sandbox.refuses(&report, 1, "out/results.jsonl, line 2: `domains.");
+    }
+}
+
 /// A record without times and memory.
 fn timeless(mut record: Value) -> Value {
     for key in ["seconds", "peak_memory"] {

@@ -1,14 +1,16 @@
 //! The directory of a study: its results and their identity.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use lorb::bounds::{MAX_RESULTS_BYTES, MAX_STUDY_IDENTITY_BYTES};
 use lorb::study::{Inputs, Outcome, Record, StudyConfig};
 use serde::{Deserialize, Serialize};
 
 use super::inputs::Study;
 use crate::cli::error::CliError;
+use crate::cli::files::regular;
 use crate::cli::output;
 
 pub const RESULTS: &str = "results.jsonl";
@@ -51,8 +53,7 @@ impl Store {
             .create(directory.is_dir())
             .open(&path)
             .map_err(error)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(error)?;
+        let bytes = read_all(&mut file, MAX_RESULTS_BYTES).map_err(error)?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         if whole < bytes.len() {
             file.set_len(whole as u64).map_err(error)?;
@@ -111,7 +112,7 @@ impl Store {
 /// The records of a directory; none if it does not exist.
 pub fn records_of(directory: &Path) -> Result<Vec<Record>, CliError> {
     let path = directory.join(RESULTS);
-    match fs::read(&path) {
+    match regular(&path).and_then(|(mut file, _)| read_all(&mut file, MAX_RESULTS_BYTES)) {
         Ok(bytes) => {
             let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
             parse(&bytes[..whole], &path)
@@ -142,13 +143,29 @@ pub fn inputs_of(directory: &Path, config: &StudyConfig) -> Result<(Inputs, usiz
 }
 
 fn read(path: &Path) -> Result<Option<Identity>, CliError> {
-    match fs::read(path) {
+    match regular(path).and_then(|(mut file, _)| read_all(&mut file, MAX_STUDY_IDENTITY_BYTES)) {
         Ok(bytes) => {
             serde_json::from_slice(&bytes).map(Some).map_err(|e| CliError::at(path.display(), &e))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(CliError::io("read", path, &error)),
     }
+}
+
+/// Reads a regular file of at most `limit` bytes.
+fn read_all(file: &mut File, limit: u64) -> io::Result<Vec<u8>> {
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    if found.len() <= limit {
+        file.take(limit + 1).read_to_end(&mut bytes)?;
+    }
+    if found.len().max(bytes.len() as u64) > limit {
+        return Err(io::Error::other(format!("it has more than {limit} bytes")));
+    }
+    Ok(bytes)
 }
 
 fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Record>, CliError> {

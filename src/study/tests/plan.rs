@@ -103,3 +103,22 @@ fn time_is_estimated_from_the_most_similar_runs() {
     near(find("lora", 100), 52.0);
     near(find("full", 50), 26.0);
 }
+
+#[test]
+fn many_seeds_are_planned_in_little_time_and_too_many_are_refused() {
+    let with = |seeds: u64| {
+        let mut config = config();
+        config.grid.truncate(1);
+        config.grid[0].methods = vec!["lora".into()];
+        config.grid[0].seeds = (0..seeds).collect();
+        let started = std::time::Instant::now();
+        let planned = plan(&config, &inputs(), 100).map(|plan| plan.cells.len());
+        (planned, started.elapsed())
+    };
+    let (planned, time) = with(20_000);
+    assert_eq!(planned, Ok(20_000));
+    // It took more than a minute.
+    assert!(time < std::time::Duration::from_secs(20), "{time:?}");
+    let error = with(100_001).0.unwrap_err().to_string();
+    assert!(error.starts_with("`grid` is 100001 runs; expected"), "{error}");
+}
