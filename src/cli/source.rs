@@ -95,7 +95,8 @@ pub fn locate(model: &OsStr, revision: Option<&str>, quiet: bool) -> Result<Base
 
 /// The files of a base in a directory.
 pub fn in_directory(directory: &Path) -> Result<BasePaths, CliError> {
-    let find = |name: &str| Some(current(directory, name)).filter(|path| path.is_file());
+    // A device or a pipe under this name must be an error when it is read: if it were ignored, another file would be used.
+    let find = |name: &str| Some(current(directory, name)).filter(|path| path.exists());
     let missing = |name: &str, hint: &str| {
         CliError::Failed(format!("--model {}: no {name} found{hint}", directory.display()))
     };

@@ -64,7 +64,7 @@ fn make_fifo(path: &Path) {
 fn write_parts(out: &mut dyn Write, parts: &[Part]) -> io::Result<()> {
     for part in parts {
         if part.gzip {
-            let mut packed = GzEncoder::new(&mut *out, Compression::fast());
+            let mut packed = GzEncoder::new(&mut *out, Compression::default());
             write_times(&mut packed, part)?;
             packed.finish()?;
         } else {
