@@ -70,7 +70,7 @@ fn compare(case: &Case, ended: &Ended) -> Result<(), String> {
 }
 
 /// Checks that standard error has one error line, with `expected` in it, or none if nothing is expected.
-fn one_error_line(stderr: &str, expected: Option<&str>) -> Result<(), String> {
+pub fn one_error_line(stderr: &str, expected: Option<&str>) -> Result<(), String> {
     let errors: Vec<&str> = stderr.lines().filter(|line| line.contains("error:")).collect();
     let Some(expected) = expected else {
         return if errors.is_empty() { Ok(()) } else { Err(format!("an error: {errors:?}")) };
@@ -87,7 +87,7 @@ fn one_error_line(stderr: &str, expected: Option<&str>) -> Result<(), String> {
 }
 
 /// The output as text.
-fn text<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a str, String> {
+pub fn text<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a str, String> {
     std::str::from_utf8(bytes).map_err(|_| format!("{what} is not UTF-8"))
 }
 

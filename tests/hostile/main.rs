@@ -6,7 +6,14 @@
 mod case;
 mod check;
 mod files;
+mod generated;
+#[allow(dead_code, reason = "shared with the tests of the command line")]
+#[path = "../cli/hub_server.rs"]
+mod hub_server;
 mod limits;
+#[allow(dead_code, reason = "each test uses a part")]
+#[path = "../mutate/mod.rs"]
+mod mutate;
 #[allow(dead_code, reason = "shared with the tests of the command line")]
 #[path = "../cli/sandbox.rs"]
 mod sandbox;
