@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use js_sys::{Array, Object, Reflect};
 use lorb::nbest::{
-    FORMATS, HeldLists, JsonLines, MemoryFolder, NbestError, NbestFormat, OpenOptions, Source,
-    Stream, Utterance, format_by_name, open, write_jsonl,
+    FORMATS, JsonLines, MemoryFolder, NbestFormat, OpenOptions, Source, Stream, Utterance,
+    format_by_name, open, write_jsonl,
 };
 use wasm_bindgen::prelude::*;
 
