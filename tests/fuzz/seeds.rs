@@ -27,41 +27,7 @@ const LISTS: &str = r#"{"id":"u1","ref":"play some music","nbest":[{"text":"play
 {"id":"ü 2","ref":"two","meta":{"k":[1,-2.5e3,true,null]},"nbest":[{"text":"too","score":-0.25,"am":-3,"x":{}},{"text":"to","score":-1},{"text":"","score":-4}]}
 "#;
 
-pub const STUDY: &str = r#"name = "Tiny"
-bases = ["base"]
-
-[target]
-name = "home"
-train = ["a.jsonl"]
-dev = ["b.jsonl"]
-test = ["c.jsonl"]
-
-[[non_target]]
-name = "other"
-test = ["d.jsonl"]
-
-[training]
-epochs = 2
-batch_tokens = 40
-
-[learning_rates]
-all = 1e-2
-
-[[grid]]
-part = "methods"
-methods = ["first-pass", "lora", "lorb"]
-ranks = [2]
-seeds = [0, 1]
-
-[[grid]]
-part = "data"
-methods = ["lora"]
-sizes = [3, 0.5, 1.0]
-
-[robustness]
-dictionary = "words.dict"
-rates = [0.5]
-"#;
+pub const STUDY: &str = include_str!("../shared/study.toml");
 
 /// Valid inputs of a target.
 pub type Seeds = Vec<Vec<u8>>;

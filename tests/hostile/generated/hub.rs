@@ -38,11 +38,14 @@ const HEADERS: &[&str] = &[
     "Set-Cookie",
 ];
 
+/// Stands for the path of a file outside the cache, which no reply may make the program write.
+const ELSEWHERE: &[u8] = b"@elsewhere@";
+
 const VALUES: &[&[u8]] = &[
     b"",
     b" ",
     b"\"\"",
-    b"\"/tmp/hostile-etag\"",
+    ELSEWHERE,
     b"\"../../../x\"",
     b"..",
     b".",
@@ -100,9 +103,11 @@ fn damage_of(random: &mut ChaCha8Rng) -> Damage {
 }
 
 impl Damage {
-    fn apply(&self, reply: Reply) -> Reply {
+    fn apply(&self, reply: Reply, elsewhere: &Path) -> Reply {
         let mut reply = reply;
         if let Some((name, value)) = self.header {
+            let path = format!("\"{}\"", elsewhere.display());
+            let value = value.map(|value| if value == ELSEWHERE { path.as_bytes() } else { value });
             reply = reply.with(name, value);
         }
         reply.status = self.status.unwrap_or(reply.status);
@@ -152,8 +157,9 @@ fn download(wrong: Damage, expected: &str) -> Result<bool, String> {
     let sandbox = Sandbox::new();
     fs::remove_dir_all(sandbox.path("base")).unwrap();
     let before = outside(&sandbox);
+    let elsewhere = sandbox.path("elsewhere");
     let hub = Hub::new(&sandbox, move |request, reply| {
-        if request.is(wrong.method, wrong.file) { wrong.apply(reply) } else { reply }
+        if request.is(wrong.method, wrong.file) { wrong.apply(reply, &elsewhere) } else { reply }
     });
     let accepted = attempt(&sandbox, &hub, expected)?;
     drop(hub);
@@ -186,8 +192,5 @@ fn attempt(sandbox: &Sandbox, hub: &Hub, expected: &str) -> Result<bool, String>
 fn outside(sandbox: &Sandbox) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = sandbox.files();
     files.retain(|path, _| !path.starts_with(sandbox.path("hub")));
-    for path in ["/tmp/hostile-etag"].map(Path::new) {
-        files.extend(path.exists().then(|| (path.to_owned(), Vec::new())));
-    }
     files
 }

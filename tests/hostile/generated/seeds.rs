@@ -14,42 +14,7 @@ use crate::sandbox::Sandbox;
 /// A training that is interrupted, to leave a checkpoint. `--resume` and the same words continue it.
 pub const TRAIN: &str = "train -q --device cpu --model base --train lists.jsonl --dev lists.jsonl --output trained --batch-tokens 40 --epochs 2 --checkpoint-every 1";
 
-const STUDY: &str = r#"name = "Tiny"
-bases = ["base"]
-
-[target]
-name = "home"
-train = ["lists.jsonl"]
-dev = ["lists.jsonl"]
-test = ["lists.jsonl"]
-
-[[non_target]]
-name = "other"
-test = ["lists.jsonl"]
-
-[training]
-epochs = 1
-batch_tokens = 40
-
-[learning_rates]
-all = 1e-2
-
-[[grid]]
-part = "methods"
-methods = ["first-pass", "lora", "lorb"]
-ranks = [2]
-seeds = [0, 1]
-
-[[grid]]
-part = "data"
-methods = ["lora"]
-ranks = [2]
-sizes = [3, 1.0]
-
-[robustness]
-dictionary = "words.dict"
-rates = [0.5]
-"#;
+const STUDY: &str = include_str!("../../shared/study.toml");
 
 /// A sandbox that also has lists in the other formats, a base with a vocabulary, adapters of all methods, an
 /// interrupted training and a finished study.
