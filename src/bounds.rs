@@ -10,7 +10,7 @@
 //! | a safetensors header | [`MAX_TENSORS`], [`MAX_AXES`], [`MAX_METADATA_ENTRIES`], [`MAX_NAME_BYTES`] |
 //! | tokenizers | [`MAX_PIECES`], [`MAX_PIECE_BYTES`], [`MAX_WORD_CHARS`], [`MAX_ADDED_TOKENS`], [`MAX_ADDED_TOKEN_BYTES`] |
 //! | tokenizers other than BERT's own | [`MAX_TOKENIZER_PARTS`], [`MAX_PATTERN_BYTES`], [`MAX_CHARSMAP_BYTES`], [`MAX_GENERAL_TEXT_BYTES`], [`MAX_NORMALIZED_BYTES`] |
-//! | a line of lists | [`MAX_LINE_BYTES`], [`MAX_HYPOTHESES`], [`MAX_TEXT_BYTES`], [`MAX_TEXT_WORDS`], [`MAX_ID_BYTES`], [`MAX_UNKNOWN_KEYS`] |
+//! | a line of lists | [`MAX_LINE_BYTES`], [`MAX_HYPOTHESES`], [`MAX_TEXT_BYTES`], [`MAX_TEXT_WORDS`], [`MAX_ID_BYTES`], [`MAX_UNKNOWN_KEYS`], [`MAX_SCORE_PARTS`] |
 //! | a stream of lists | [`MAX_BLANK_BYTES`], [`MAX_SKIPPED_LINE_BYTES`], [`MAX_GZIP_RATIO`], [`GZIP_FREE_BYTES`] |
 //! | lists in memory | [`CHUNK_HYPOTHESES`], [`CHUNK_BYTES`], [`MAX_LISTS_BYTES`] |
 //! | downloads | [`MAX_DOWNLOAD_BYTES`] |
@@ -55,6 +55,9 @@ pub const MAX_ID_BYTES: usize = 4096;
 /// Unknown keys of a list or of one of its hypotheses. Each is stored separately, so many small ones need several times
 /// the memory of their line.
 pub const MAX_UNKNOWN_KEYS: usize = 256;
+
+/// Parts of the first-pass score of a hypothesis. Recognisers give two to four.
+pub const MAX_SCORE_PARTS: usize = 16;
 
 /// Bytes of blank lines between two lists.
 pub const MAX_BLANK_BYTES: u64 = 1 << 20;

@@ -5,7 +5,8 @@ use std::io;
 
 use super::TooManyLists;
 use crate::bounds::{
-    MAX_HYPOTHESES, MAX_ID_BYTES, MAX_LINE_BYTES, MAX_TEXT_BYTES, MAX_TEXT_WORDS, MAX_UNKNOWN_KEYS,
+    MAX_HYPOTHESES, MAX_ID_BYTES, MAX_LINE_BYTES, MAX_SCORE_PARTS, MAX_TEXT_BYTES, MAX_TEXT_WORDS,
+    MAX_UNKNOWN_KEYS,
 };
 
 /// An error of a reader. Its text is one line with the source, the line, the cause and, if there
@@ -113,6 +114,20 @@ pub enum Problem {
         key: String,
         /// The end of the second occurrence, in bytes from 1.
         column: usize,
+    },
+    /// A part of the first-pass score occurs twice.
+    #[error("hypothesis {index}: the score part {part:?} occurs twice")]
+    RepeatedPart {
+        /// Position of the hypothesis, from 1.
+        index: usize,
+        /// Name of the part.
+        part: String,
+    },
+    /// A hypothesis has more than [`MAX_SCORE_PARTS`] score parts.
+    #[error("hypothesis {index}: more than {MAX_SCORE_PARTS} score parts")]
+    ManyParts {
+        /// Position of the hypothesis, from 1.
+        index: usize,
     },
     /// The line is JSON, but not an object.
     #[error("expected one object, found {found}")]

@@ -13,7 +13,9 @@
 //! | `nbest` | list of 1 to [`MAX_HYPOTHESES`](crate::bounds::MAX_HYPOTHESES) objects, any order |
 //! | `nbest[].text` | string, may be empty |
 //! | `nbest[].score` | first-pass log-probability, higher is better; absent or null if unknown |
-//! | `nbest[].am`, `lm`, `total` | further log-probabilities; rescoring adds the last two |
+//! | `nbest[].am`, `lm` | parts of the first-pass score, if the recogniser gives them separately |
+//! | `nbest[].scores` | an object with all other parts by name, such as `{"ctc":-1.5}`; at most [`MAX_SCORE_PARTS`](crate::bounds::MAX_SCORE_PARTS) parts in all |
+//! | `nbest[].lm`, `total` | written by rescoring: the adapter's score, and the combined score that orders the list. The recogniser's own `lm` is then in `first_lm` |
 //!
 //! Other keys are kept and written back unchanged, in their order, after the known ones. A key that occurs
 //! twice in one object, a number that is not finite, any other kind of value, and anything beyond the limits in
@@ -31,6 +33,7 @@ mod held;
 mod limits;
 mod lines;
 mod parse;
+mod parts;
 mod scan;
 mod source;
 mod strict;
@@ -44,6 +47,7 @@ pub use formats::{
     format_by_name, open,
 };
 pub use held::{HeldLists, TooManyLists};
+pub use parts::Parts;
 pub use source::{Entry, Folder, MemoryFolder, Source, Stream};
 pub use utterance::{Hypothesis, Utterance};
 pub use write::write_jsonl;

@@ -4,9 +4,10 @@
 
 use serde::de::Error;
 
+use super::error::clip;
 use super::scan::{elements, members};
 use super::{Extra, Hypothesis, Problem, Utterance, limits, strict};
-use crate::bounds::{MAX_HYPOTHESES, MAX_UNKNOWN_KEYS};
+use crate::bounds::{MAX_HYPOTHESES, MAX_SCORE_PARTS, MAX_UNKNOWN_KEYS};
 
 const OBJECT: &str = "an object";
 const LIST: &str = "a list";
@@ -100,15 +101,17 @@ fn hypothesis(value: &str, index: usize) -> Result<Hypothesis, Fault> {
     if kind(value) != OBJECT {
         return Err(Problem::NotAHypothesis { index, found: kind(value) }.into());
     }
-    let (mut text, mut scores) = (None, [None; 4]);
+    let (mut text, mut scores, mut parts) = (None, [None; 5], None);
     let mut result = Hypothesis::default();
-    let [score, am, lm, total] = &mut scores;
+    let [score, am, lm, total, first_lm] = &mut scores;
     members(value, |key, value| match key {
         "text" => once(&mut text, value),
         "score" => once(score, value),
         "am" => once(am, value),
         "lm" => once(lm, value),
         "total" => once(total, value),
+        "scores" => once(&mut parts, value),
+        "first_lm" if kind(value) == NUMBER => once(first_lm, value),
         _ => unknown(&mut result.extra, key, value, || format!("hypothesis {index}")),
     })?;
     let place = || format!("hypothesis {index}: ");
@@ -117,9 +120,30 @@ fn hypothesis(value: &str, index: usize) -> Result<Hypothesis, Fault> {
     limits::text(&result.text, || format!("hypothesis {index}: key \"text\""))?;
     let number = |value: Option<&str>, key| value.map_or(Ok(None), |v| number(v, place, key));
     result.score = number(scores[0], "score")?;
-    result.am = number(scores[1], "am")?;
-    result.lm = number(scores[2], "lm")?;
     result.total = number(scores[3], "total")?;
+    let lm = number(scores[2], "lm")?;
+    // Rescoring writes both. An `lm` without a total is the recogniser's own.
+    let (model_lm, first_lm) = if result.total.is_some() { (lm, None) } else { (None, lm) };
+    result.lm = model_lm;
+    let mut part = |name: &str, value: f64| match result.parts.insert(name, value) {
+        Some(_) => Err(Problem::RepeatedPart { index, part: clip(name) }),
+        None if result.parts.len() > MAX_SCORE_PARTS => Err(Problem::ManyParts { index }),
+        None => Ok(()),
+    };
+    let stored_lm = number(scores[4], "first_lm")?;
+    for (name, value) in [("am", number(scores[1], "am")?), ("lm", first_lm), ("lm", stored_lm)] {
+        value.map_or(Ok(()), |value| part(name, value))?;
+    }
+    if let Some(parts) = parts.filter(|parts| kind(parts) != NULL) {
+        if kind(parts) != OBJECT {
+            return Err(wrong_kind(place(), "scores", "an object", parts).into());
+        }
+        members(parts, |name, value| match kind(value) {
+            NULL => Ok::<(), Fault>(()),
+            NUMBER => Ok(part(name, serde_json::from_str(value)?)?),
+            _ => Err(wrong_kind(place(), "scores", "an object of numbers", value).into()),
+        })?;
+    }
     Ok(result)
 }
 

@@ -1,6 +1,6 @@
 //! An utterance and its hypotheses.
 
-use super::Extra;
+use super::{Extra, Parts};
 
 /// One transcript proposed by the recogniser.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -9,8 +9,8 @@ pub struct Hypothesis {
     pub text: String,
     /// First-pass natural log-probability, higher is better. `None` if absent, which differs from zero.
     pub score: Option<f64>,
-    /// Acoustic log-probability, if the recogniser reports it separately.
-    pub am: Option<f64>,
+    /// Its parts, if the recogniser reports them separately.
+    pub parts: Parts,
     /// Score of the rescoring model (`lm` in the file), written by rescoring.
     pub lm: Option<f64>,
     /// Combined score that orders the list, written by rescoring.
@@ -54,7 +54,9 @@ impl Utterance {
     /// Memory that the utterance needs, in bytes: its structures and texts.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let hypothesis = |h: &Hypothesis| size_of::<Hypothesis>() + h.text.len() + h.extra.bytes();
+        let hypothesis = |h: &Hypothesis| {
+            size_of::<Hypothesis>() + h.text.len() + h.parts.bytes() + h.extra.bytes()
+        };
         size_of::<Self>()
             + self.id.len()
             + self.reference.as_ref().map_or(0, String::len)

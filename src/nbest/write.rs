@@ -6,7 +6,7 @@ use super::extra::Extra;
 use super::{Hypothesis, Utterance};
 
 /// Writes one utterance as one line: known keys first (`id`, `ref`, `nbest`; `text`, `score`, `am`,
-/// `lm`, `total`), without absent ones, then the unknown keys in their order. Numbers are
+/// `lm`, `total`, `first_lm`, `scores`), without absent ones, then the unknown keys in their order. Numbers are
 /// written so that they read back to the same bits.
 ///
 /// # Errors
@@ -41,20 +41,46 @@ pub fn write_jsonl(w: &mut impl Write, u: &Utterance) -> io::Result<()> {
 fn hypothesis(line: &mut Vec<u8>, id: &str, index: usize, h: &Hypothesis) -> io::Result<()> {
     line.extend(b"{\"text\":");
     string(line, &h.text)?;
-    let scores = [("score", h.score), ("am", h.am), ("lm", h.lm), ("total", h.total)];
-    for (key, value) in scores {
-        let Some(value) = value else { continue };
+    let own_lm = h.parts.get("lm");
+    let (lm, first_lm) = if h.total.is_some() { (h.lm, own_lm) } else { (own_lm.or(h.lm), None) };
+    let scores = [
+        ("score", h.score),
+        ("am", h.parts.get("am")),
+        ("lm", lm),
+        ("total", h.total),
+        ("first_lm", first_lm),
+    ];
+    let number = |line: &mut Vec<u8>, key: &str, value: f64| {
         if !value.is_finite() {
             let message = format!(
                 "utterance {id:?}, hypothesis {index}: {key} is {value}, which JSON cannot represent"
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        write!(line, ",\"{key}\":")?;
-        serde_json::to_writer(&mut *line, &value)?;
+        string(line, key)?;
+        line.push(b':');
+        Ok(serde_json::to_writer(line, &value)?)
+    };
+    for (key, value) in scores.iter().filter_map(|(key, value)| Some((key, (*value)?))) {
+        line.push(b',');
+        number(line, key, value)?;
+    }
+    let mut others = h.parts.iter().filter(|(name, _)| !matches!(*name, "am" | "lm")).peekable();
+    let has_others = others.peek().is_some();
+    if has_others {
+        line.extend(b",\"scores\":{");
+        for (at, (name, value)) in others.enumerate() {
+            if at > 0 {
+                line.push(b',');
+            }
+            number(line, name, value)?;
+        }
+        line.push(b'}');
     }
     let known = |key: &str| {
-        key == "text" || scores.iter().any(|(name, value)| *name == key && value.is_some())
+        key == "text"
+            || (key == "scores" && has_others)
+            || scores.iter().any(|(name, value)| *name == key && value.is_some())
     };
     unknown(line, &h.extra, known)?;
     line.push(b'}');

@@ -6,9 +6,6 @@ use crate::nbest::Utterance;
 
 use super::{Weights, combine, first_pass};
 
-/// Key for the recogniser's own `lm`, which the model's score replaces.
-const FIRST_LM: &str = "first_lm";
-
 /// One hypothesis of a [`RankedList`]. Serialises to the format of the web package.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ranked {
@@ -97,8 +94,8 @@ impl RankedList {
         self.hypotheses.iter().filter(|h| h.truncated).count()
     }
 
-    /// The utterance in this order, with `lm` and `total` as rescoring writes them. The recogniser's own
-    /// `lm` is kept as `first_lm`; an `lm` with a `total` is from an earlier rescoring and is replaced.
+    /// The utterance in this order, with `lm` and `total` as rescoring writes them; those of an earlier rescoring
+    /// are replaced.
     /// If only the first pass orders the list, hypotheses are moved but not changed.
     ///
     /// # Panics
@@ -111,12 +108,6 @@ impl RankedList {
                 unreachable!("an index occurs once in a ranking")
             };
             if let Some(lm) = ranked.lm {
-                if let (Some(first_lm), None) = (hypothesis.lm, hypothesis.total) {
-                    // From an even earlier rescoring.
-                    if hypothesis.extra.get(FIRST_LM).is_none() {
-                        hypothesis.extra.insert(FIRST_LM, &first_lm.into());
-                    }
-                }
                 hypothesis.lm = Some(lm);
                 hypothesis.total = Some(ranked.total);
             }

@@ -98,8 +98,9 @@ pub fn espnet(data: &[u8]) {
 fn check_list(list: &Utterance, lines: bool) {
     assert!(!list.id.trim().is_empty() && !list.hypotheses.is_empty());
     for hypothesis in &list.hypotheses {
-        let Hypothesis { score, am, lm, total, .. } = hypothesis;
-        assert!([score, am, lm, total].into_iter().flatten().all(|score| score.is_finite()));
+        let Hypothesis { score, lm, total, parts, .. } = hypothesis;
+        let scores = [score, lm, total].into_iter().flatten().copied();
+        assert!(scores.chain(parts.iter().map(|(_, value)| value)).all(f64::is_finite));
     }
     let mut written = Vec::new();
     write_jsonl(&mut written, list).unwrap();

@@ -77,7 +77,7 @@ mod tests {
     fn unknown_keys_and_scores_of_the_recogniser_stay() {
         let object = r#"{"id":"u","nbest":[{"text":"a","score":-1,"lm":-2,"tag":7}],"site":"x"}"#;
         let lists = read_objects(&[object.to_owned()], "lists").unwrap();
-        assert_eq!(lists[0].hypotheses[0].lm, Some(-2.0));
+        assert_eq!(lists[0].hypotheses[0].parts.get("lm"), Some(-2.0));
         assert_eq!(lists[0].hypotheses[0].extra.get("tag"), Some("7"));
         assert_eq!(lists[0].extra.get("site"), Some("\"x\""));
     }

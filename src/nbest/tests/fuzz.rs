@@ -52,7 +52,8 @@ fn drain(bytes: &[u8]) -> (usize, usize) {
                 assert!((1..=MAX_HYPOTHESES).contains(&u.hypotheses.len()));
                 for h in &u.hypotheses {
                     assert!(
-                        [h.score, h.am, h.lm, h.total].into_iter().flatten().all(f64::is_finite)
+                        [h.score, h.lm, h.total].into_iter().flatten().all(f64::is_finite)
+                            && h.parts.iter().all(|(_, value)| value.is_finite())
                     );
                 }
                 let mut out = Vec::new();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::{Hypothesis, Utterance, write_jsonl};
+use super::super::{Hypothesis, JsonLines, Utterance, write_jsonl};
 use super::{GOOD, one};
 
 fn written(u: &Utterance) -> String {
@@ -95,5 +95,41 @@ fn a_non_finite_score_is_not_written() {
         let error = write_jsonl(&mut out, &u).unwrap_err().to_string();
         assert!(error.contains("\"u1\", hypothesis 2: lm"), "{error}");
         assert!(out.is_empty());
+    }
+}
+
+#[test]
+fn parts_of_the_first_pass_score() {
+    let part = |h: &Hypothesis| h.parts.iter().map(|(n, v)| format!("{n} {v}")).collect::<Vec<_>>();
+    let u = one(
+        r#"{"id":"a","nbest":[{"text":"x","lm":-2,"am":-1,"scores":{"ctc":-3,"att":null}},{"text":"y","scores":{"lm":-7},"lm":-4,"total":-5},{"text":"z","first_lm":-6}]}"#,
+    );
+    let [x, y, z] = &u.hypotheses[..] else { panic!("three hypotheses") };
+    assert_eq!((part(x), x.lm), (vec!["am -1".to_owned(), "ctc -3".into(), "lm -2".into()], None));
+    // With a total, `lm` is the adapter's score.
+    assert_eq!((part(y), y.lm, y.total), (vec!["lm -7".to_owned()], Some(-4.0), Some(-5.0)));
+    assert_eq!(part(z), ["lm -6"]);
+    assert_eq!(one(&written(&u)), u);
+    assert_eq!(
+        written(&u),
+        r#"{"id":"a","nbest":[{"text":"x","am":-1.0,"lm":-2.0,"scores":{"ctc":-3.0}},{"text":"y","lm":-4.0,"total":-5.0,"first_lm":-7.0},{"text":"z","lm":-6.0}]}
+"#
+    );
+}
+
+#[test]
+fn invalid_parts_are_errors() {
+    let many: Vec<String> = (0..17).map(|at| format!("\"p{at}\":0")).collect();
+    let many = format!("\"scores\":{{{}}}", many.join(","));
+    for (keys, expected) in [
+        (r#""lm":-1,"scores":{"lm":-1}"#, "the score part \"lm\" occurs twice"),
+        (r#""scores":{"a":1,"a":1}"#, "the score part \"a\" occurs twice"),
+        (r#""scores":{"a":"1"}"#, "\"scores\" must be an object of numbers"),
+        (r#""scores":[1]"#, "\"scores\" must be an object"),
+        (&many, "more than 16 score parts"),
+    ] {
+        let line = format!(r#"{{"id":"a","nbest":[{{"text":"x",{keys}}}]}}"#);
+        let error = JsonLines::new(line.as_bytes(), "f").next().unwrap().unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("hypothesis 1"), "{error}");
     }
 }

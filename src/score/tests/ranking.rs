@@ -62,10 +62,10 @@ fn the_recognisers_own_lm_survives_every_rescoring() {
     let [first, second] = &once.hypotheses[..] else { panic!("two hypotheses") };
     assert_eq!((first.lm, first.total, first.extra.len()), (Some(-1.0), Some(-2.0), 0));
     assert_eq!((second.lm, second.total), (Some(-3.0), Some(-3.5)));
-    assert_eq!(second.extra.get("first_lm"), Some("-7.0"));
+    assert_eq!(second.parts.get("lm"), Some(-7.0));
 
     let again = RankedList::rescored(&once, scores(&[-1.0, -9.0]), weights).apply(once);
-    assert_eq!(again.hypotheses[1].extra.get("first_lm"), Some("-7.0"), "not LoRB's own");
+    assert_eq!(again.hypotheses[1].parts.get("lm"), Some(-7.0), "not LoRB's own");
     assert_eq!(again.hypotheses[1].lm, Some(-9.0));
 }
 
