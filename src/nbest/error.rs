@@ -216,6 +216,14 @@ pub enum Problem {
         /// The text found instead of a score.
         found: String,
     },
+    /// The scores of a per-rank file are not a dictionary of finite numbers.
+    #[error("scores of {id:?} are not a dictionary of finite numbers: {found:?}")]
+    BadScores {
+        /// The utterance.
+        id: String,
+        /// The text found.
+        found: String,
+    },
     /// The same utterance occurs twice in the files of one rank, or in the references.
     #[error("{id:?} occurs twice in {place}")]
     DuplicateId {
@@ -291,6 +299,9 @@ impl Problem {
             }
             Self::TooManyLists(_) => Some("split them into several inputs"),
             Self::BadScore { .. } => Some("scores look like -12.3 or tensor(-12.3)"),
+            Self::BadScores { .. } => {
+                Some("scores look like {'decoder': tensor(-12.3), 'ctc': tensor(-4.5)}")
+            }
             Self::ScoreWithoutText { .. } => {
                 Some("the text and score files of this rank do not match")
             }

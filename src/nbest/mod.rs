@@ -1,4 +1,4 @@
-//! N-best lists: the types, the readers and the writer.
+//! N-best lists: the types, the readers and the writers.
 //!
 //! The canonical format is JSON lines, one utterance per line, plain or gzip:
 //!
@@ -22,7 +22,7 @@
 //! [`bounds`](crate::bounds) are errors.
 //!
 //! [`open`] reads a [`Source`] in this or another of the [`FORMATS`], [`JsonLines`] reads this form
-//! from a stream, and [`write_jsonl`] writes it. Readers take streams and names for error messages,
+//! from a stream, and [`write_jsonl`] writes it. [`NbestFormat::writer`] writes the others. Readers take streams and names for error messages,
 //! never paths.
 
 mod error;
@@ -39,6 +39,7 @@ mod source;
 mod strict;
 mod utterance;
 mod write;
+mod writer;
 
 pub use error::{NbestError, Problem};
 pub use extra::Extra;
@@ -51,6 +52,7 @@ pub use parts::Parts;
 pub use source::{Entry, Folder, MemoryFolder, Source, Stream};
 pub use utterance::{Hypothesis, Utterance};
 pub use write::write_jsonl;
+pub use writer::{Field, ListSink, ListWriter, MemoryFiles, Omitted, Unwritable, WriteError};
 
 #[cfg(test)]
 mod tests;

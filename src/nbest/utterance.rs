@@ -25,6 +25,12 @@ impl Hypothesis {
     pub fn new(text: impl Into<String>, score: Option<f64>) -> Self {
         Self { text: text.into(), score, ..Self::default() }
     }
+
+    /// The score that orders a list, for formats with one score: the total after rescoring, else the first pass.
+    #[must_use]
+    pub fn ordering_score(&self) -> Option<f64> {
+        self.total.or(self.score)
+    }
 }
 
 /// One utterance: its N-best list, and its reference if known.

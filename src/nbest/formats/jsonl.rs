@@ -2,9 +2,12 @@
 
 use std::io::BufRead;
 
-use super::{Glimpse, ListReader, NbestFormat, OpenOptions, Source};
+use super::{
+    Glimpse, ListReader, ListSink, ListWriter, NbestFormat, Note, OpenOptions, Source, WriteError,
+};
 use crate::nbest::lines::{Lines, UTF8_BOM};
-use crate::nbest::{NbestError, Utterance, parse};
+use crate::nbest::writer::{append, finite};
+use crate::nbest::{NbestError, Utterance, parse, write_jsonl};
 
 /// The format.
 pub(super) struct Jsonl;
@@ -27,6 +30,10 @@ impl NbestFormat for Jsonl {
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         let stream = source.into_stream(self.name())?;
         Ok(Box::new(JsonLines::new(stream.reader, stream.name)))
+    }
+
+    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+        Some(Box::new(Writer))
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {
@@ -80,3 +87,22 @@ impl<R: BufRead> Iterator for JsonLines<R> {
 }
 
 impl<R: BufRead> ListReader for JsonLines<R> {}
+
+/// Writes a line for each list. This format has a place for everything.
+struct Writer;
+
+impl ListWriter for Writer {
+    fn write(&mut self, utterance: &Utterance, sink: &mut dyn ListSink) -> Result<(), WriteError> {
+        finite(utterance, Jsonl.name())?;
+        let mut line = Vec::new();
+        write_jsonl(&mut line, utterance)
+            .map_err(|error| WriteError::Sink { path: String::new(), error })?;
+        append(sink, "", &line)
+    }
+
+    fn finish(&mut self, sink: &mut dyn ListSink) -> Result<Vec<Note>, WriteError> {
+        // The file exists even if there are no lists.
+        append(sink, "", b"")?;
+        Ok(Vec::new())
+    }
+}

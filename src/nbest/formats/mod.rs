@@ -1,8 +1,8 @@
-//! The formats that lists are read from.
+//! The formats of lists: their readers and writers.
 //!
 //! A format is a file of this folder and a line of [`FORMATS`]. Everything else follows from the
-//! registry: `--format` and its help, detection, the npm package, and the tests that every reader
-//! must pass.
+//! registry: `--format`, `--to` and their help, detection, the npm package, and the tests that every reader and
+//! writer must pass.
 
 mod espnet;
 mod jsonl;
@@ -11,6 +11,7 @@ use std::fmt;
 use std::io;
 
 use super::source::{Folder, Source, Stream};
+use super::writer::{ListSink, ListWriter, Omitted, WriteError};
 use super::{NbestError, Problem, Utterance};
 
 pub use jsonl::JsonLines;
@@ -48,6 +49,11 @@ pub trait NbestFormat: Sync {
     /// from the reader.
     fn open(&self, source: Source, options: OpenOptions)
     -> Result<Box<dyn ListReader>, NbestError>;
+
+    /// A writer of this format; `None` if LoRB only reads it.
+    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+        None
+    }
 
     /// A small example: files by their paths, or one file with the path `""`. The tests of all
     /// readers run on it.
@@ -87,7 +93,7 @@ pub trait ListReader: Iterator<Item = Result<Utterance, NbestError>> {
     }
 }
 
-/// Something that is not an error, but changes what the lists mean.
+/// Something that is not an error, but changes what the lists mean, or what of them was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
@@ -108,6 +114,13 @@ pub enum Note {
         /// Number of such values.
         count: usize,
     },
+    /// A writer did not write what its format has no place for.
+    Omitted {
+        /// The format.
+        format: &'static str,
+        /// What was not written.
+        omitted: Omitted,
+    },
 }
 
 impl fmt::Display for Note {
@@ -122,6 +135,9 @@ impl fmt::Display for Note {
             }
             Self::UnusedReferences { name, count } => {
                 write!(f, "{name}: {count} references have no list")
+            }
+            Self::Omitted { format, omitted } => {
+                write!(f, "{format} has no place for all of the lists; not written: {omitted}")
             }
         }
     }

@@ -6,24 +6,31 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::super::{
-    FORMATS, MemoryFolder, NbestError, NbestFormat, OpenOptions, Opened, Source, Utterance, open,
+    FORMATS, Hypothesis, MemoryFiles, MemoryFolder, NbestError, NbestFormat, Note, OpenOptions,
+    Opened, Source, Utterance, WriteError, open,
 };
 use super::fuzz::mutate;
 use super::{GOOD, gzip};
 
-type Files = Vec<(&'static str, Vec<u8>)>;
+type Files = Vec<(String, Vec<u8>)>;
 
 fn example(format: &dyn NbestFormat) -> Files {
-    format.example().iter().map(|(path, text)| (*path, text.as_bytes().to_vec())).collect()
+    format
+        .example()
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()))
+        .collect()
 }
 
 fn source(files: &Files) -> Source {
     match &files[..] {
-        [("", bytes)] => Source::stream("in", std::io::Cursor::new(bytes.clone())),
+        [(path, bytes)] if path.is_empty() => {
+            Source::stream("in", std::io::Cursor::new(bytes.clone()))
+        }
         files => {
             let folder = MemoryFolder::new("in");
-            let add = |folder: MemoryFolder, (path, bytes): &(&str, Vec<u8>)| {
-                folder.with(*path, bytes.as_slice())
+            let add = |folder: MemoryFolder, (path, bytes): &(String, Vec<u8>)| {
+                folder.with(path, bytes.as_slice())
             };
             Source::folder(files.iter().fold(folder, add))
         }
@@ -71,7 +78,7 @@ fn each_example_is_detected_and_read() {
 fn gzip_changes_nothing() {
     for &format in FORMATS {
         let plain = example(format);
-        let packed = plain.iter().map(|(path, bytes)| (*path, gzip(bytes))).collect();
+        let packed = plain.iter().map(|(path, bytes)| (path.clone(), gzip(bytes))).collect();
         assert_eq!(detect(&packed).unwrap().format.name(), format.name());
         assert_eq!(read(&packed), read(&plain));
     }
@@ -81,13 +88,92 @@ fn gzip_changes_nothing() {
 fn the_wrong_kind_of_source_is_refused() {
     for &format in FORMATS {
         let (other, expected) = if format.layout().is_some() {
-            (vec![("", GOOD.as_bytes().to_vec())], "in: is a file; the format ")
+            (vec![(String::new(), GOOD.as_bytes().to_vec())], "in: is a file; the format ")
         } else {
-            (vec![("a", GOOD.as_bytes().to_vec())], "in: is a folder; the format ")
+            (vec![("a".to_owned(), GOOD.as_bytes().to_vec())], "in: is a folder; the format ")
         };
         let opened = open(source(&other), Some(format), OpenOptions::default());
         let error = opened.map(|_| ()).unwrap_err().to_string();
         assert!(error.starts_with(expected) && error.contains(format.name()), "{error}");
+    }
+}
+
+/// The files of these lists in a format, and its notes.
+fn written(
+    format: &dyn NbestFormat,
+    lists: &[Utterance],
+) -> Result<(Files, Vec<Note>), WriteError> {
+    let mut writer = format.writer().expect("a writer");
+    let mut sink = MemoryFiles::default();
+    for list in lists {
+        writer.write(list, &mut sink)?;
+    }
+    let notes = writer.finish(&mut sink)?;
+    Ok((sink.files.into_iter().collect(), notes))
+}
+
+#[test]
+fn each_example_is_read_and_written_without_loss() {
+    let mut formats = 0;
+    for &format in FORMATS.iter().filter(|format| format.writer().is_some()) {
+        let lists = read(&example(format));
+        let (files, notes) = written(format, &lists).unwrap();
+        assert_eq!(notes, [], "{format:?}: an example has only what the format has a place for");
+        assert_eq!(files[0].0.is_empty(), format.layout().is_none(), "{format:?}");
+        assert_eq!(detect(&files).unwrap().format.name(), format.name());
+        assert_eq!(read(&files), lists, "{format:?}");
+        // What was read once does not change any more.
+        assert_eq!(written(format, &read(&files)).unwrap().0, files, "{format:?}");
+        formats += 1;
+    }
+    assert!(formats > 1);
+}
+
+/// Lists with everything that a list can have.
+fn rich() -> Vec<Utterance> {
+    let lines = concat!(
+        r#"{"id":"u1","ref":"a b","nbest":[{"text":"a b","score":-1.5,"am":-1,"lm":-3,"total":-2,"first_lm":-0.5,"#,
+        r#""scores":{"ctc":-0.25},"words":2},{"text":"a","score":-2}],"speaker":"s1"}"#,
+        "\n",
+        r#"{"id":"u2","nbest":[{"text":""}]}"#,
+        "\n"
+    );
+    read(&vec![(String::new(), lines.as_bytes().to_vec())])
+}
+
+#[test]
+fn what_is_not_written_is_reported() {
+    for &format in FORMATS.iter().filter(|format| format.writer().is_some()) {
+        let lists = rich();
+        let Ok((files, notes)) = written(format, &lists) else {
+            // It refuses what it cannot represent.
+            continue;
+        };
+        let again = read(&files);
+        let texts = |lists: &[Utterance]| -> Vec<(String, Vec<String>)> {
+            let texts = |list: &Utterance| list.hypotheses.iter().map(|h| h.text.clone()).collect();
+            lists.iter().map(|list| (list.id.clone(), texts(list))).collect()
+        };
+        assert_eq!(texts(&again), texts(&lists), "{format:?}");
+        match &notes[..] {
+            [] => assert_eq!(again, lists, "{format:?}"),
+            [Note::Omitted { omitted, .. }] => assert!(omitted.iter().count() > 0),
+            notes => panic!("{format:?}: {notes:?}"),
+        }
+    }
+}
+
+#[test]
+fn scores_that_are_not_finite_are_refused() {
+    for &format in FORMATS.iter().filter(|format| format.writer().is_some()) {
+        let nan = Hypothesis::new("a", Some(f64::NAN));
+        let list = Utterance::new("u", Some("a".into()), vec![nan]);
+        let error = written(format, &[list]).unwrap_err().to_string();
+        let expected = format!(
+            "utterance \"u\": hypothesis 1: score is NaN, which {} cannot represent",
+            format.name()
+        );
+        assert_eq!(error, expected);
     }
 }
 
@@ -131,12 +217,12 @@ fn damaged_examples_never_panic_and_errors_name_the_file() {
 #[test]
 fn what_no_format_recognises() {
     // A stream is read as JSON lines, whose errors say what is wrong with it.
-    let text = vec![("", b"u1 hello\n".to_vec())];
+    let text = vec![(String::new(), b"u1 hello\n".to_vec())];
     let opened = detect(&text).unwrap();
     assert_eq!(opened.format.name(), "jsonl");
     let error = opened.lists.map(Result::unwrap_err).next().unwrap().to_string();
     assert!(error.starts_with("in:1: not valid JSON"), "{error}");
-    let folder = vec![("notes.txt", Vec::new()), ("sub/a", Vec::new())];
+    let folder = vec![("notes.txt".to_owned(), Vec::new()), ("sub/a".to_owned(), Vec::new())];
     let error = detect(&folder).map(|_| ()).unwrap_err().to_string();
     assert!(
         error.starts_with("in: no N-best lists found; expected a file, or a folder"),
@@ -150,18 +236,18 @@ fn detection_takes_nothing_from_the_stream() {
     // Longer than what detection looks at.
     let text = line.repeat(1000).into_bytes();
     for bytes in [text.clone(), gzip(&text)] {
-        assert_eq!(read(&vec![("", bytes)]).len(), 1000);
+        assert_eq!(read(&vec![(String::new(), bytes)]).len(), 1000);
     }
     // A byte order mark and blank lines before the first list.
     let marked = [b"\xef\xbb\xbf\n \n".as_slice(), line.as_bytes()].concat();
-    assert_eq!(read(&vec![("", marked)]).len(), 1);
-    assert_eq!(read(&vec![("", Vec::new())]).len(), 0);
+    assert_eq!(read(&vec![(String::new(), marked)]).len(), 1);
+    assert_eq!(read(&vec![(String::new(), Vec::new())]).len(), 0);
 }
 
 #[test]
 fn a_failure_while_looking_is_reported_by_the_reader() {
     let packed = gzip(format!("{GOOD}\n").repeat(500).as_bytes());
-    let cut = vec![("", packed[..packed.len() / 2].to_vec())];
+    let cut = vec![(String::new(), packed[..packed.len() / 2].to_vec())];
     let failures: Vec<_> = detect(&cut).unwrap().lists.filter_map(Result::err).collect();
     assert!(matches!(failures[..], [NbestError::Stream { .. }]), "{failures:?}");
     struct Broken(usize);

@@ -1,73 +1,19 @@
-//! ESPnet's N-best directory.
-//!
-//! ESPnet's decoder writes `logdir/output.<shard>/<rank>best_recog/{text,score}`. Both files
-//! have one line per utterance, in Kaldi's form: the id, white space, the value. `text` has the words,
-//! possibly none; `score` the total log-probability, printed as `tensor(-4.0636)`. The references are
-//! in a Kaldi `text` file elsewhere. Words are not changed: normalise letter case when you prepare the
-//! data.
-//!
-//! An utterance need not appear at every rank; its list is then shorter. A text without a score is a
-//! hypothesis without a score. An utterance without a reference has none. The hypotheses of an
-//! utterance are spread over all files, so all lists are kept in memory, up to
-//! [`MAX_LISTS_BYTES`]. Files are opened one at a time.
+//! Reads the folder.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead};
 use std::vec;
 
-use super::{
-    Folder, Glimpse, ListReader, NbestFormat, Note, OpenOptions, Source, Stream, unopened,
-};
+use super::super::{Folder, ListReader, NbestFormat, Note, Stream, unopened};
+use super::value::{number, parts};
+use super::{Espnet, NUMBERS, Number, PARTS, REFERENCES};
 use crate::bounds::{MAX_HYPOTHESES, MAX_LISTS_BYTES};
 use crate::nbest::error::clip;
 use crate::nbest::lines::Lines;
 use crate::nbest::{Hypothesis, NbestError, Problem, TooManyLists, Utterance, limits};
 
-/// The format.
-pub(super) struct Espnet;
-
-impl NbestFormat for Espnet {
-    fn name(&self) -> &'static str {
-        "espnet"
-    }
-
-    fn doc(&self) -> &'static str {
-        "ESPnet's decoding folder: logdir/output.*/*best_recog"
-    }
-
-    fn layout(&self) -> Option<&'static str> {
-        Some("logdir/output.1/1best_recog/text (espnet)")
-    }
-
-    fn sniff(&self, glimpse: &Glimpse<'_>) -> bool {
-        let Glimpse::Folder(folder) = glimpse else { return false };
-        rank_folders(*folder).is_ok_and(|ranks| !ranks.is_empty())
-    }
-
-    fn open(
-        &self,
-        source: Source,
-        options: OpenOptions,
-    ) -> Result<Box<dyn ListReader>, NbestError> {
-        let folder = source.into_folder(self.name())?;
-        Ok(Box::new(Reader::new(folder, options.references)?))
-    }
-
-    fn example(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("logdir/output.1/1best_recog/text", "u1 TURN ON\nu2\n"),
-            ("logdir/output.1/1best_recog/score", "u1 tensor(-4.0636)\nu2 tensor(-1.5)\n"),
-            ("logdir/output.1/2best_recog/text", "u1 TURN IT ON\n"),
-            ("logdir/output.1/2best_recog/score", "u1 tensor(-5.25)\n"),
-            ("logdir/output.2/1best_recog/text", "u3 STOP\n"),
-            ("logdir/output.2/1best_recog/score", "u3 tensor(-0.125)\n"),
-            ("text", "u1 TURN IT ON\nu2\nu3 STOP\n"),
-        ]
-    }
-}
-
 /// The `<rank>best_recog` folders of all shards with their ranks: those outside any shard first.
-fn rank_folders(folder: &dyn Folder) -> Result<Vec<(usize, String)>, NbestError> {
+pub(super) fn rank_folders(folder: &dyn Folder) -> Result<Vec<(usize, String)>, NbestError> {
     // The folder may be the parent of `logdir`, or `logdir` itself.
     let logdir = numbered(folder, "", |name| (name == "logdir").then_some(0))?;
     let root = if logdir.is_empty() { "" } else { "logdir" };
@@ -117,7 +63,8 @@ fn plain_number(digits: &str) -> Option<usize> {
 #[derive(Clone, Copy)]
 enum Content {
     Texts { rank: usize },
-    Scores { rank: usize },
+    Scores { rank: usize, number: &'static Number },
+    Parts { rank: usize },
     References,
 }
 
@@ -129,7 +76,7 @@ enum Waiting {
 
 /// Reads all files, one at a time, then returns the lists in the order in which their ids first
 /// appear, each with its hypotheses in rank order.
-struct Reader {
+pub(super) struct Reader {
     folder: Box<dyn Folder>,
     waiting: VecDeque<(Content, Waiting)>,
     current: Option<(Content, Lines<Box<dyn BufRead>>)>,
@@ -149,10 +96,15 @@ struct References {
     name: Option<String>,
     /// Whether the caller named the file, rather than the reader having found it.
     given: bool,
+    /// Whether the file cannot be something else than references.
+    certain: bool,
 }
 
 impl Reader {
-    fn new(folder: Box<dyn Folder>, references: Option<Stream>) -> Result<Self, NbestError> {
+    pub(super) fn new(
+        folder: Box<dyn Folder>,
+        references: Option<Stream>,
+    ) -> Result<Self, NbestError> {
         let ranks = rank_folders(&*folder)?;
         if ranks.is_empty() {
             let expected = Espnet.layout().unwrap_or_default().to_owned();
@@ -161,27 +113,34 @@ impl Reader {
         }
         let mut waiting = VecDeque::new();
         for (rank, path) in ranks {
-            let (text, score) = (join(&path, "text"), join(&path, "score"));
+            let text = join(&path, "text");
             if !(1..=MAX_HYPOTHESES).contains(&rank) {
                 let problem = Problem::BadRank { rank };
                 return Err(NbestError::Source { name: folder.name(&text), problem });
             }
             waiting.push_back((Content::Texts { rank }, Waiting::Inside(text)));
-            if folder.has_file(&score) {
-                waiting.push_back((Content::Scores { rank }, Waiting::Inside(score)));
+            let scores =
+                NUMBERS.iter().map(|number| (number.file, Content::Scores { rank, number }));
+            for (file, content) in scores.chain([(PARTS, Content::Parts { rank })]) {
+                let file = join(&path, file);
+                if folder.has_file(&file) {
+                    waiting.push_back((content, Waiting::Inside(file)));
+                }
             }
         }
         let given = references.is_some();
-        let found = || folder.has_file("text").then(|| Waiting::Inside("text".to_owned()));
-        if let Some(file) = references.map(Waiting::Given).or_else(found) {
+        let found = [REFERENCES, "text"].into_iter().find(|name| folder.has_file(name));
+        let inside = || found.map(|name| Waiting::Inside(name.to_owned()));
+        if let Some(file) = references.map(Waiting::Given).or_else(inside) {
             waiting.push_back((Content::References, file));
         }
+        let certain = given || found == Some(REFERENCES);
         Ok(Self {
             folder,
             waiting,
             current: None,
             lists: Lists::default(),
-            references: References { given, ..References::default() },
+            references: References { given, certain, ..References::default() },
             merged: None,
             notes: Vec::new(),
         })
@@ -215,28 +174,30 @@ impl Reader {
 
     fn merge(&mut self) {
         let mut lists = std::mem::take(&mut self.lists).finish();
-        let References { mut by_id, name, given, .. } = std::mem::take(&mut self.references);
+        let mut references = std::mem::take(&mut self.references);
         for utterance in &mut lists {
-            utterance.reference = by_id.remove(&utterance.id);
+            utterance.reference = references.by_id.remove(&utterance.id);
         }
-        if let Some(name) = name {
-            self.note(&mut lists, name, given, by_id.len());
+        if let Some(name) = references.name.take() {
+            self.note(&mut lists, name, &references);
         }
         self.merged = Some(lists.into_iter());
     }
 
-    fn note(&mut self, lists: &mut [Utterance], name: String, given: bool, unused: usize) {
+    /// `references` are those that no list used.
+    fn note(&mut self, lists: &mut [Utterance], name: String, references: &References) {
+        let (given, unused) = (references.given, references.by_id.len());
         let used = lists.iter().any(|utterance| utterance.reference.is_some());
+        // ESPnet's summary of the best hypotheses has the name and format of a reference file.
+        // Scored against it, the first pass would look perfect.
+        let repeats = |u: &Utterance| {
+            u.reference.as_ref().is_none_or(|reference| *reference == u.hypotheses[0].text)
+        };
+        if used && !references.certain && lists.iter().all(repeats) {
+            lists.iter_mut().for_each(|utterance| utterance.reference = None);
+            return self.notes.push(Note::NotReferences { name });
+        }
         if used && !given {
-            // ESPnet's summary of the best hypotheses has the name and format of a reference file.
-            // Scored against it, the first pass would look perfect.
-            let repeats = |u: &Utterance| {
-                u.reference.as_ref().is_none_or(|reference| *reference == u.hypotheses[0].text)
-            };
-            if lists.iter().all(repeats) {
-                lists.iter_mut().for_each(|utterance| utterance.reference = None);
-                return self.notes.push(Note::NotReferences { name });
-            }
             self.notes.push(Note::FoundReferences { name: name.clone() });
         }
         if unused > 0 && (used || given) {
@@ -280,7 +241,10 @@ impl Iterator for Reader {
                     let rest = rest.trim_start();
                     let taken = match *content {
                         Content::Texts { rank } => self.lists.add_text(id, rest, rank),
-                        Content::Scores { rank } => self.lists.add_score(id, rest, rank),
+                        Content::Scores { rank, number } => {
+                            self.lists.add_score(id, rest, rank, number)
+                        }
+                        Content::Parts { rank } => self.lists.add_parts(id, rest, rank),
                         Content::References => self.references.add(id, rest),
                     };
                     if self.lists.bytes + self.references.bytes > MAX_LISTS_BYTES {
@@ -361,39 +325,45 @@ impl Lists {
         }
     }
 
-    fn add_score(&mut self, id: &str, value: &str, rank: usize) -> Result<(), Problem> {
+    fn add_score(
+        &mut self,
+        id: &str,
+        value: &str,
+        rank: usize,
+        file: &Number,
+    ) -> Result<(), Problem> {
+        let hypothesis = self.hypothesis(id, rank)?;
+        if (file.get)(hypothesis).is_some() {
+            return Err(Self::repeated(id, rank));
+        }
+        let bad = || Problem::BadScore { id: clip(id), found: clip(value) };
+        (file.set)(hypothesis, number(value).ok_or_else(bad)?);
+        Ok(())
+    }
+
+    fn add_parts(&mut self, id: &str, value: &str, rank: usize) -> Result<(), Problem> {
+        let hypothesis = self.hypothesis(id, rank)?;
+        if !hypothesis.parts.is_empty() {
+            return Err(Self::repeated(id, rank));
+        }
+        hypothesis.parts =
+            parts(value).ok_or_else(|| Problem::BadScores { id: clip(id), found: clip(value) })?;
+        self.bytes += hypothesis.parts.bytes() as u64;
+        Ok(())
+    }
+
+    fn hypothesis(&mut self, id: &str, rank: usize) -> Result<&mut Hypothesis, Problem> {
         let absent = || Problem::ScoreWithoutText { id: clip(id), rank };
         let (utterance, ranks) = &mut self.utterances[*self.by_id.get(id).ok_or_else(absent)?];
         let place = ranks.binary_search(&rank).map_err(|_| absent())?;
-        let score = &mut utterance.hypotheses[place].score;
-        if score.is_some() {
-            return Err(Problem::DuplicateId {
-                id: clip(id),
-                place: format!("the scores of rank {rank}"),
-            });
-        }
-        *score = Some(
-            number(value).ok_or_else(|| Problem::BadScore { id: clip(id), found: clip(value) })?,
-        );
-        Ok(())
+        Ok(&mut utterance.hypotheses[place])
+    }
+
+    fn repeated(id: &str, rank: usize) -> Problem {
+        Problem::DuplicateId { id: clip(id), place: format!("the scores of rank {rank}") }
     }
 
     fn finish(self) -> Vec<Utterance> {
         self.utterances.into_iter().map(|(utterance, _)| utterance).collect()
     }
-}
-
-/// `-12.3`, or what Python prints for a tensor of one element, with or without brackets and further
-/// properties: `tensor(-12.3)`, `tensor([-12.3], device='cuda:0')`.
-fn number(value: &str) -> Option<f64> {
-    let value = value.trim();
-    let inner = match value.strip_prefix("tensor(") {
-        Some(rest) => rest.strip_suffix(')')?.split(',').next()?.trim(),
-        None => value,
-    };
-    let inner = match inner.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']')?.trim(),
-        None => inner,
-    };
-    inner.parse().ok().filter(|score: &f64| score.is_finite())
 }
