@@ -41,9 +41,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let reader = BufReader::new(File::open(lists)?);
     let utterances: Vec<Utterance> = JsonLines::new(reader, lists).collect::<Result<_, _>>()?;
+    let untuned = Weights::new(1.0, 0.0);
     let mut options = Options::adapter("mine");
     if rescorer.adapter("mine")?.meta.weights.is_none() {
-        options = options.weights(Weights { beta: 1.0, gamma: 0.0 });
+        options = options.weights(&untuned);
     }
     for list in rescorer.rescore(&utterances, options)? {
         println!("{}", list.id);

@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::AdapterError;
-use crate::bounds::MAX_JSON_BYTES;
+use crate::bounds::{MAX_JSON_BYTES, MAX_SCORE_PARTS};
 use crate::digest::hex;
 use crate::model::Method;
-use crate::score::Weights;
+use crate::score::{PartWeights, Weights};
 
 /// Key of the entry in `__metadata__`.
 pub(super) const SECTION: &str = "lorb";
@@ -15,8 +15,11 @@ pub(super) const SECTION: &str = "lorb";
 /// Hash of the settings that the weights were saved with.
 const SETTINGS: &str = "settings_sha256";
 
-/// Version of the section; readers reject newer ones.
-const FORMAT: u64 = 1;
+/// Newest version of the section; readers reject newer ones.
+const NEWEST: u64 = 2;
+
+/// Key of the weights by part.
+const PARTS: &str = "parts";
 
 /// Metadata of an adapter. Every field may be absent, as in an adapter written by PEFT.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -49,18 +52,28 @@ impl AdapterMeta {
         }
     }
 
+    /// The lowest version whose readers understand the section. Those of version 1 would ignore weights by part and
+    /// order lists differently.
+    fn format(&self) -> u64 {
+        let parts = self.weights.as_ref().is_some_and(|weights| !weights.parts.is_empty());
+        if parts { 2 } else { 1 }
+    }
+
     /// The section as JSON text, with the hash of the adapter's settings. Keys have a fixed order, so equal metadata
     /// gives equal text.
     pub(super) fn to_text(&self, settings: &str) -> Result<String, AdapterError> {
         let mut map = Map::new();
-        map.insert("format".into(), FORMAT.into());
+        map.insert("format".into(), self.format().into());
         map.insert("version".into(), env!("CARGO_PKG_VERSION").into());
-        if let Some(Weights { beta, gamma }) = self.weights {
-            for (key, value) in [("beta", beta), ("gamma", gamma)] {
-                if !value.is_finite() {
-                    return Err(AdapterError::Unwritable(format!("{key} is {value}")));
-                }
-                map.insert(key.into(), value.into());
+        if let Some(weights) = &self.weights {
+            if let Some((name, value)) = weights.named().find(|(_, value)| !value.is_finite()) {
+                return Err(AdapterError::Unwritable(format!("{name} is {value}")));
+            }
+            map.insert("beta".into(), weights.beta.into());
+            map.insert("gamma".into(), weights.gamma.into());
+            if !weights.parts.is_empty() {
+                let parts = weights.parts.iter().map(|(name, &alpha)| (name.clone(), alpha.into()));
+                map.insert(PARTS.into(), Value::Object(parts.collect()));
             }
         }
         for (key, value) in [("base_sha256", &self.base_hash), ("objective", &self.objective)] {
@@ -89,24 +102,31 @@ impl AdapterMeta {
         let mut map: Map<String, Value> = serde_json::from_str(text)
             .map_err(|e| fault(".", format!("is not valid JSON: {e}")))?;
         match map.shift_remove("format").map(|v| v.as_u64().ok_or(v)) {
-            Some(Ok(FORMAT)) => {}
+            Some(Ok(1..=NEWEST)) => {}
             Some(Ok(newer)) => {
                 return Err(fault(
                     "format",
-                    format!("is {newer}; this version of LoRB supports {FORMAT}, use a newer one"),
+                    format!("is {newer}; this version of LoRB supports {NEWEST}, use a newer one"),
                 ));
             }
             Some(Err(other)) => {
-                return Err(fault("format", format!("is {other}; expected {FORMAT}")));
+                return Err(fault("format", format!("is {other}; expected {NEWEST}")));
             }
             None => return Err(fault("format", "is missing".into())),
         }
         // For information only; LoRB's own version is written back.
         map.shift_remove("version");
-        let weights = match (number(&mut map, "beta")?, number(&mut map, "gamma")?) {
-            (Some(beta), gamma) => Some(Weights { beta, gamma: gamma.unwrap_or(0.0) }),
-            (None, None) => None,
-            (None, Some(_)) => return Err(fault("gamma", "is set without beta".into())),
+        let gamma = number(&mut map, "gamma")?;
+        let parts = parts(&mut map)?;
+        let weights = match number(&mut map, "beta")? {
+            Some(beta) => Some(Weights {
+                beta,
+                gamma: gamma.unwrap_or(0.0),
+                parts: parts.unwrap_or_default(),
+            }),
+            None if gamma.is_some() => return Err(fault("gamma", "is set without beta".into())),
+            None if parts.is_some() => return Err(fault(PARTS, "is set without beta".into())),
+            None => None,
         };
         let settings = string(&mut map, SETTINGS)?;
         let base_hash = string(&mut map, "base_sha256")?;
@@ -139,14 +159,36 @@ fn fault(key: &str, what: String) -> AdapterError {
     AdapterError::Metadata { key: key.to_owned(), what }
 }
 
+/// The weights by part.
+fn parts(map: &mut Map<String, Value>) -> Result<Option<PartWeights>, AdapterError> {
+    let parts = match map.shift_remove(PARTS) {
+        None => return Ok(None),
+        Some(Value::Object(parts)) => parts,
+        Some(other) => {
+            return Err(fault(PARTS, format!("is {other}; expected an object of numbers")));
+        }
+    };
+    if parts.len() > MAX_SCORE_PARTS {
+        let count = parts.len();
+        return Err(fault(PARTS, format!("has {count} parts; expected at most {MAX_SCORE_PARTS}")));
+    }
+    let weight = |(name, value): (String, Value)| {
+        let alpha = finite(&value, || format!("{PARTS}.{name}"))?;
+        Ok((name, alpha))
+    };
+    parts.into_iter().map(weight).collect::<Result<_, _>>().map(Some)
+}
+
 fn number(map: &mut Map<String, Value>, key: &str) -> Result<Option<f64>, AdapterError> {
     match map.shift_remove(key) {
         None => Ok(None),
-        Some(value) => {
-            let number = value.as_f64().filter(|n| n.is_finite());
-            number.map(Some).ok_or_else(|| fault(key, format!("is {value}; expected a number")))
-        }
+        Some(value) => finite(&value, || key.to_owned()).map(Some),
     }
+}
+
+fn finite(value: &Value, key: impl FnOnce() -> String) -> Result<f64, AdapterError> {
+    let number = value.as_f64().filter(|n| n.is_finite());
+    number.ok_or_else(|| fault(&key(), format!("is {value}; expected a number")))
 }
 
 fn string(map: &mut Map<String, Value>, key: &str) -> Result<Option<String>, AdapterError> {

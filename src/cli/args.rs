@@ -122,7 +122,7 @@ pub struct ScoringArgs {
 }
 
 /// Weights of the score combination that override the adapter's own.
-#[derive(Args, Debug, Clone, Copy)]
+#[derive(Args, Debug, Clone)]
 pub struct WeightArgs {
     /// LM weight, the weight of the adapter's score; overrides the tuned one
     #[arg(long, value_parser = finite, allow_negative_numbers = true)]
@@ -130,6 +130,16 @@ pub struct WeightArgs {
     /// Word insertion reward: overrides the tuned one
     #[arg(long, value_parser = finite, allow_negative_numbers = true)]
     pub gamma: Option<f64>,
+    /// Weight of a part of the first-pass score, such as am=0.5: overrides the tuned one; may be repeated
+    #[arg(long, value_name = "NAME=WEIGHT", value_parser = named_number)]
+    pub part: Vec<(String, f64)>,
+}
+
+impl WeightArgs {
+    /// Whether any flag was used.
+    pub fn given(&self) -> bool {
+        self.beta.is_some() || self.gamma.is_some() || !self.part.is_empty()
+    }
 }
 
 /// A parser for the words of a type; clap lists them in the help.
@@ -159,6 +169,15 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(0) | Err(_) => Err("expected a positive integer".into()),
         Ok(number) => Ok(number),
     }
+}
+
+/// A name and a finite number, `am=0.5`.
+fn named_number(text: &str) -> Result<(String, f64), String> {
+    let (name, number) = text.rsplit_once('=').ok_or("expected NAME=WEIGHT, such as am=0.5")?;
+    if name.is_empty() {
+        return Err("expected a name before the =, such as am=0.5".into());
+    }
+    Ok((name.to_owned(), finite(number)?))
 }
 
 /// A finite number.

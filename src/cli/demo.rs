@@ -122,8 +122,8 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     if let Some(directory) = &place {
         adapter_dir::write(directory, &trained.adapter, &trained.meta)?;
     }
-    let weights = trained.weights;
-    show(args, &mut Engine::trained(rescorer, trained)?, weights)
+    let weights = trained.weights.clone();
+    show(args, &mut Engine::trained(rescorer, trained)?, &weights)
 }
 
 /// Opens the output directory.
@@ -150,7 +150,7 @@ fn lists(bytes: &'static [u8]) -> Result<Vec<Utterance>, CliError> {
     all.map_err(|error| CliError::at("sample data", &error))
 }
 
-fn show(args: &DemoArgs, engine: &mut Engine, weights: Weights) -> Result<(), CliError> {
+fn show(args: &DemoArgs, engine: &mut Engine, weights: &Weights) -> Result<(), CliError> {
     let name = args.domain.name();
     let mut text = format!("WER on test lists after training on {name} lists\n");
     text.push_str(&format!(

@@ -73,7 +73,7 @@ impl Engine {
 
     /// The weights of the score combination: from the flags, else those stored in the adapter.
     pub fn weights(&self, flags: &WeightArgs, adapter: &Path) -> Result<Weights, CliError> {
-        let stored = self.loaded()?.meta.weights;
+        let stored = self.loaded()?.meta.weights.as_ref();
         let Some(beta) = flags.beta.or(stored.map(|weights| weights.beta)) else {
             return Err(CliError::Failed(format!(
                 "--adapter {}: no tuned weights; run `lorb tune`, or use --beta",
@@ -81,14 +81,16 @@ impl Engine {
             )));
         };
         let gamma = flags.gamma.or(stored.map(|weights| weights.gamma)).unwrap_or(0.0);
-        Ok(Weights { beta, gamma })
+        let mut parts = stored.map(|weights| weights.parts.clone()).unwrap_or_default();
+        parts.extend(flags.part.iter().cloned());
+        Ok(Weights { beta, gamma, parts })
     }
 
     /// The order of every list.
     pub fn rescore(
         &mut self,
         lists: &[Utterance],
-        weights: Weights,
+        weights: &Weights,
     ) -> Result<Vec<RankedList>, CliError> {
         let ranked = self.rescorer.rescore(lists, self.options().weights(weights));
         let ranked = ranked.map_err(scoring_error)?;
@@ -108,7 +110,7 @@ impl Engine {
     pub fn evaluate(
         &mut self,
         lists: &[Utterance],
-        weights: Weights,
+        weights: &Weights,
     ) -> Result<Evaluated, CliError> {
         let evaluated = self.rescorer.evaluate(lists, self.options().weights(weights), 0);
         let evaluated = evaluated.map_err(scoring_error)?;

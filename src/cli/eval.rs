@@ -76,8 +76,10 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
             let weights = engine.weights(&args.weights, adapter)?;
             Some((engine, weights))
         }
-        _ if args.weights.beta.or(args.weights.gamma).is_some() => {
-            return Err(CliError::Usage("--beta and --gamma need --model and --adapter".into()));
+        _ if args.weights.given() => {
+            return Err(CliError::Usage(
+                "--beta, --gamma and --part need --model and --adapter".into(),
+            ));
         }
         _ => None,
     };
@@ -114,7 +116,7 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
         files: args.files.iter().map(|path| path.display().to_string()).collect(),
         model: args.model.as_ref().map(|model| model.display().to_string()),
         adapter: args.adapter.as_ref().map(|path| path.display().to_string()),
-        weights: rescoring.as_ref().map(|(_, weights)| *weights),
+        weights: rescoring.as_ref().map(|(_, weights)| weights.clone()),
         invalid_lines: input.skipped,
         unused_references: input.unused_references,
         truncated_hypotheses: rescoring.as_ref().map_or(0, |(engine, _)| engine.truncated),
@@ -132,7 +134,7 @@ fn choose(
     let Some((engine, weights)) = rescoring else {
         return Ok(vec![None; chunk.len()]);
     };
-    Ok(engine.rescore(chunk, *weights)?.iter().map(|list| Some(list.choice())).collect())
+    Ok(engine.rescore(chunk, weights)?.iter().map(|list| Some(list.choice())).collect())
 }
 
 fn names(args: &EvalArgs) -> String {

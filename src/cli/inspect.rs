@@ -131,10 +131,13 @@ fn method(text: &mut String, method: &Method, architecture: &Architecture) {
 }
 
 fn described(text: &mut String, meta: &AdapterMeta) {
-    match meta.weights {
+    match &meta.weights {
         Some(weights) => {
             line(text, "beta", &weights.beta.to_string());
             line(text, "gamma", &weights.gamma.to_string());
+            for (name, alpha) in &weights.parts {
+                line(text, &format!("weight of {name}"), &alpha.to_string());
+            }
         }
         None => line(text, "beta", "not tuned; run `lorb tune`"),
     }

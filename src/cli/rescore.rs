@@ -57,7 +57,7 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
         if chunk.is_empty() {
             break;
         }
-        let ranked = engine.rescore(&chunk, weights)?;
+        let ranked = engine.rescore(&chunk, &weights)?;
         done += chunk.len() as u64;
         for (utterance, ranked) in chunk.into_iter().zip(&ranked) {
             changed += u64::from(utterance.hypotheses[0].text != ranked.hypotheses[0].text);

@@ -96,8 +96,8 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     if dev_lists.is_empty() {
         return Ok(());
     }
-    let weights = trained.weights;
-    let report = Engine::trained(rescorer, trained)?.evaluate(&dev_lists, weights)?.report;
+    let weights = trained.weights.clone();
+    let report = Engine::trained(rescorer, trained)?.evaluate(&dev_lists, &weights)?.report;
     output::print(&format!("dev lists, with beta {:.4} tuned on them\n{report}", weights.beta))
 }
 

@@ -79,7 +79,7 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
     }
     warn(&input, &engine, without, &tuned);
     interrupt::check()?;
-    engine.store_weights(&place, tuned.weights)?;
+    engine.store_weights(&place, tuned.weights.clone())?;
     output::print(&table(&tuned, args.gamma))
 }
 
@@ -118,16 +118,16 @@ fn table(tuned: &Tuned, with_gamma: bool) -> String {
     if with_gamma {
         let mut best: BTreeMap<u64, TunePoint> = BTreeMap::new();
         for point in &tuned.table {
-            let kept = best.entry(order(point.weights.gamma)).or_insert(*point);
+            let kept = best.entry(order(point.weights.gamma)).or_insert_with(|| point.clone());
             if point.errors < kept.errors {
-                *kept = *point;
+                *kept = point.clone();
             }
         }
         best.values().for_each(|point| row(point, false));
     }
     let mut betas: BTreeMap<u64, TunePoint> = BTreeMap::new();
     let at_gamma = tuned.table.iter().filter(|p| p.weights.gamma == tuned.weights.gamma);
-    betas.extend(at_gamma.map(|point| (order(point.weights.beta), *point)));
+    betas.extend(at_gamma.map(|point| (order(point.weights.beta), point.clone())));
     betas.values().for_each(|point| row(point, point.weights == tuned.weights));
     format!(
         "{:>10} {:>9} {:>8} {:>8}\n{text}first pass WER {:.2}, with these weights {:.2} ({} and {} errors in {} words)\n",

@@ -44,13 +44,13 @@ pub enum RescorerError {
         /// Name of the adapter.
         adapter: String,
     },
-    /// Weights that are NaN or infinite.
-    #[error("the weights are beta {beta} and gamma {gamma}; expected finite numbers")]
-    WeightsNotFinite {
-        /// The LM weight.
-        beta: f64,
-        /// The word insertion reward.
-        gamma: f64,
+    /// A weight that is NaN or infinite.
+    #[error("the weight {name} is {value}; expected a finite number")]
+    WeightNotFinite {
+        /// Its name: `beta`, `gamma`, `parts.am`.
+        name: String,
+        /// The value.
+        value: f64,
     },
     /// Weights cannot be tuned on lists without reference words.
     #[error("no list has reference words to tune on")]

@@ -41,7 +41,8 @@
 //!     ],
 //! )];
 //! // Tuned adapters contain their weights, and need none here.
-//! let options = Options::adapter("call-centre").weights(Weights { beta: 0.5, gamma: 0.0 });
+//! let weights = Weights::new(0.5, 0.0);
+//! let options = Options::adapter("call-centre").weights(&weights);
 //! let ranked = rescorer.rescore(&lists, options)?;
 //! assert_eq!(ranked[0].id, "u1");
 //! for hypothesis in &ranked[0].hypotheses {

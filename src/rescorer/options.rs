@@ -15,7 +15,7 @@ pub struct Options<'a> {
     /// Name of the adapter that scores; `None` keeps the first-pass order.
     pub adapter: Option<&'a str>,
     /// Weights of the score combination; `None` uses those stored in the adapter.
-    pub weights: Option<Weights>,
+    pub weights: Option<&'a Weights>,
     /// Maximum number of tokens per batch; a longer text is a separate batch.
     pub batch_tokens: usize,
     /// Receives progress, and may stop the call with [`ModelError::Stopped`](crate::model::ModelError::Stopped).
@@ -38,7 +38,7 @@ impl<'a> Options<'a> {
 
     /// Overrides the weights stored in the adapter.
     #[must_use]
-    pub fn weights(self, weights: Weights) -> Self {
+    pub fn weights(self, weights: &'a Weights) -> Self {
         Self { weights: Some(weights), ..self }
     }
 

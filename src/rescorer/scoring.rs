@@ -59,7 +59,7 @@ impl Rescorer {
     ///
     /// # Errors
     /// Those of [`Rescorer::score_async`], [`RescorerError::NoWeights`] and
-    /// [`RescorerError::WeightsNotFinite`].
+    /// [`RescorerError::WeightNotFinite`].
     pub async fn rescore_async(
         &self,
         lists: &[Utterance],
@@ -70,7 +70,7 @@ impl Rescorer {
         };
         let scored = self.score_async(lists, options).await?;
         let rank = |((u, lm), truncated): ((&Utterance, &Vec<f64>), &Vec<bool>)| {
-            RankedList::rescored(u, ModelScores { lm, truncated }, weights)
+            RankedList::rescored(u, ModelScores { lm, truncated }, &weights)
         };
         Ok(lists.iter().zip(&scored.lm).zip(&scored.truncated).map(rank).collect())
     }
@@ -91,7 +91,7 @@ impl Rescorer {
         let choices: Vec<usize> = ranked.iter().map(RankedList::choice).collect();
         let mut evaluation = Evaluation::new();
         for (utterance, &choice) in lists.iter().zip(&choices) {
-            evaluation.add(utterance, weights.map(|_| choice));
+            evaluation.add(utterance, weights.as_ref().map(|_| choice));
         }
         let report = evaluation.report(RESAMPLES, seed);
         let truncated = ranked.iter().map(RankedList::truncated_count).sum();
@@ -133,25 +133,24 @@ impl Rescorer {
         if tuned.reference_words == 0 {
             return Err(RescorerError::NoReference);
         }
-        self.set_weights(&name, tuned.weights)?;
+        self.set_weights(&name, tuned.weights.clone())?;
         Ok(TunedWeights { tuned, truncated })
     }
 
     /// The weights of a call's score combination: the given ones, else the adapter's own; `None` without an adapter.
     ///
     /// # Errors
-    /// [`RescorerError::UnknownAdapter`], [`RescorerError::NoWeights`], [`RescorerError::WeightsNotFinite`].
+    /// [`RescorerError::UnknownAdapter`], [`RescorerError::NoWeights`], [`RescorerError::WeightNotFinite`].
     pub fn weights(&self, options: Options<'_>) -> Result<Option<Weights>, RescorerError> {
         let Some(name) = options.adapter else { return Ok(None) };
-        let stored = self.adapter(name)?.meta.weights;
+        let stored = self.adapter(name)?.meta.weights.as_ref();
         let Some(weights) = options.weights.or(stored) else {
             return Err(RescorerError::NoWeights { adapter: name.to_owned() });
         };
-        let Weights { beta, gamma } = weights;
-        if beta.is_finite() && gamma.is_finite() {
-            return Ok(Some(weights));
+        match weights.named().find(|(_, value)| !value.is_finite()) {
+            None => Ok(Some(weights.clone())),
+            Some((name, value)) => Err(RescorerError::WeightNotFinite { name, value }),
         }
-        Err(RescorerError::WeightsNotFinite { beta, gamma })
     }
 
     pub(super) fn scoring_adapter<'a>(

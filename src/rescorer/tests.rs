@@ -14,7 +14,7 @@ use crate::nbest::{Hypothesis, JsonLines, Utterance};
 use crate::score::Weights;
 use crate::train::{Message, TrainConfig, TrainError};
 
-const WEIGHTS: Weights = Weights { beta: 1.0, gamma: 0.0 };
+static WEIGHTS: Weights = Weights::new(1.0, 0.0);
 const TOLERANCE: f64 = 1e-4;
 
 fn base() -> Base {
@@ -102,7 +102,7 @@ fn results_carry_ids_ranks_and_what_was_truncated() {
         None,
         vec![Hypothesis::new("turn off", Some(-9.0)), Hypothesis::new(long, Some(-1.0))],
     );
-    let options = Options::adapter("golden").weights(WEIGHTS);
+    let options = Options::adapter("golden").weights(&WEIGHTS);
     let ranked = &rescorer.rescore(std::slice::from_ref(&list), options).unwrap()[0];
     assert_eq!((ranked.id.as_str(), ranked.choice()), ("u7", 1));
     let [first, second] = &ranked.hypotheses[..] else { panic!("two hypotheses") };
@@ -120,9 +120,9 @@ fn weights_come_from_the_call_or_from_tuning() {
     let options = Options::adapter("golden");
     let missing = RescorerError::NoWeights { adapter: "golden".into() };
     assert_eq!(rescorer.rescore(&lists, options), Err(missing));
-    let infinite = Weights { beta: f64::INFINITY, gamma: 0.0 };
-    let refused = rescorer.rescore(&lists, options.weights(infinite));
-    assert!(matches!(refused, Err(RescorerError::WeightsNotFinite { .. })));
+    let infinite = Weights::new(f64::INFINITY, 0.0);
+    let refused = rescorer.rescore(&lists, options.weights(&infinite));
+    assert!(matches!(refused, Err(RescorerError::WeightNotFinite { .. })));
 
     let tuned = rescorer.tune(&lists, options, false).unwrap();
     assert_eq!(rescorer.weights(options).unwrap(), Some(tuned.tuned.weights));
@@ -143,12 +143,12 @@ fn weights_come_from_the_call_or_from_tuning() {
 #[test]
 fn an_adapter_round_trips_and_one_of_another_base_is_rejected() {
     let mut rescorer = rescorer();
-    rescorer.set_weights("golden", WEIGHTS).unwrap();
+    rescorer.set_weights("golden", WEIGHTS.clone()).unwrap();
     let written = rescorer.write_adapter("golden").unwrap();
     rescorer.read_adapter("copy", &written).unwrap();
     let [copy, golden] = ["copy", "golden"].map(|name| rescorer.adapter(name).unwrap());
     assert_eq!(copy.adapter.parameters, golden.adapter.parameters);
-    assert_eq!(copy.meta.weights, Some(WEIGHTS));
+    assert_eq!(copy.meta.weights.as_ref(), Some(&WEIGHTS));
     assert!(rescorer.remove_adapter("copy") && !rescorer.remove_adapter("copy"));
 
     let foreign = AdapterMeta { base_hash: Some("0".repeat(64)), ..AdapterMeta::default() };
@@ -223,7 +223,7 @@ fn a_trained_adapter_has_its_base_objective_and_weights() {
     let blind = rescorer.train(start(), &lists, &[], config.clone(), |_| ControlFlow::Continue(()));
     let blind = blind.unwrap();
     assert!(!blind.evaluated);
-    assert_eq!(blind.weights, Weights { beta: 2.0, gamma: 0.0 }, "beta 1 over scale 0.5");
+    assert_eq!(blind.weights, Weights::new(2.0, 0.0), "beta 1 over scale 0.5");
     let stopped = rescorer.train(start(), &lists, &[], config, |_| ControlFlow::Break(()));
     assert_eq!(stopped.err(), Some(ModelError::Stopped.into()));
 

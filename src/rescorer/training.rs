@@ -40,8 +40,8 @@ impl Run {
     pub async fn best_async(&self) -> Result<Trained, TrainError> {
         let (adapter, tuned) = self.trainer.best().await?;
         let beta = self.trainer.rescoring_beta();
-        let weights = tuned.unwrap_or(Weights { beta, gamma: 0.0 });
-        let meta = AdapterMeta { weights: Some(weights), ..self.meta.clone() };
+        let weights = tuned.clone().unwrap_or(Weights::new(beta, 0.0));
+        let meta = AdapterMeta { weights: Some(weights.clone()), ..self.meta.clone() };
         Ok(Trained { adapter, meta, weights, evaluated: tuned.is_some() })
     }
 }

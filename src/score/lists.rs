@@ -1,15 +1,19 @@
 //! A list with a reference and scores, in numeric form.
 
+use std::collections::BTreeMap;
+
 use crate::nbest::Utterance;
 
-use super::combine::{first_pass, total, word_count};
-use super::{Weights, best, word_errors};
+use super::combine::{add_part, first_pass, part_scores, total, word_count};
+use super::{PartWeights, Weights, best, word_errors};
 
 /// The data of one list that tuning and evaluation need. All vectors have one entry per hypothesis.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ScoredList {
     /// First-pass score; [`first_pass`] fills in missing ones.
     pub first: Vec<f64>,
+    /// Its parts by name; [`part_scores`] fills in missing ones.
+    pub parts: BTreeMap<String, Vec<f64>>,
     /// Score of the rescoring model.
     pub lm: Vec<f64>,
     /// Number of words.
@@ -33,6 +37,7 @@ impl ScoredList {
             |text: &str| u32::try_from(word_errors(reference, text).errors()).unwrap_or(u32::MAX);
         Some(Self {
             first: first_pass(u),
+            parts: part_scores(u),
             lm: lm.to_vec(),
             words: u.hypotheses.iter().map(|h| word_count(&h.text)).collect(),
             errors: u.hypotheses.iter().map(|h| errors(&h.text)).collect(),
@@ -45,11 +50,24 @@ impl ScoredList {
     /// # Panics
     /// If the list is empty.
     #[must_use]
-    pub fn choice(&self, weights: Weights) -> usize {
-        let scored = self.first.iter().zip(&self.lm).zip(&self.words);
+    pub fn choice(&self, weights: &Weights) -> usize {
+        let first = self.weighted_first(&weights.parts);
+        let scored = first.iter().zip(&self.lm).zip(&self.words);
+        let Weights { beta, gamma, .. } = *weights;
         let totals: Vec<f64> = scored
-            .map(|((&first, &lm), &words)| total(first, lm, f64::from(words), weights))
+            .map(|((&first, &lm), &words)| total(first, lm, f64::from(words), beta, gamma))
             .collect();
         best(&totals)
+    }
+
+    /// First-pass scores with the weighted parts added, as [`weighted_first_pass`](super::weighted_first_pass).
+    pub(super) fn weighted_first(&self, parts: &PartWeights) -> Vec<f64> {
+        let mut first = self.first.clone();
+        for (name, &alpha) in parts {
+            for (first, &part) in first.iter_mut().zip(self.parts.get(name).into_iter().flatten()) {
+                add_part(first, alpha, part);
+            }
+        }
+        first
     }
 }

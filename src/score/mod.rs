@@ -5,7 +5,7 @@
 //! | `edit` | word-level edit distance and [`ErrorCounts`] |
 //! | `distance` | the algorithms for it |
 //! | `align` | word alignment of a hypothesis with its reference |
-//! | `combine` | first pass + beta * lm + gamma * words, [`Weights`], [`best`] |
+//! | `combine` | first pass + weighted parts + beta * lm + gamma * words, [`Weights`], [`best`] |
 //! | `ranking` | a list in the order of its scores, [`RankedList`], and how it is written back |
 //! | `lists` | [`ScoredList`]: one list in the numeric form that tuning needs |
 //! | `tune` | the weights with the fewest errors on a development set |
@@ -29,7 +29,10 @@ mod tune;
 
 pub use align::{AlignedWord, align_words};
 pub use bootstrap::{Bootstrap, Interval, RESAMPLES, bootstrap};
-pub use combine::{Weights, best, combine, first_pass, word_count};
+pub use combine::{
+    PartWeights, Weights, best, combine, first_is_sum_of_parts, first_pass, part_scores,
+    weighted_first_pass, word_count,
+};
 pub use edit::{ErrorCounts, edit_counts, word_errors};
 pub use lists::ScoredList;
 pub use ranking::{ModelScores, Ranked, RankedList};

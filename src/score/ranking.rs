@@ -58,7 +58,7 @@ impl RankedList {
     /// # Panics
     /// If the scores do not match the hypotheses.
     #[must_use]
-    pub fn rescored(u: &Utterance, scores: ModelScores<'_>, weights: Weights) -> Self {
+    pub fn rescored(u: &Utterance, scores: ModelScores<'_>, weights: &Weights) -> Self {
         Self::by(u, &combine(u, scores.lm, weights), Some(scores))
     }
 

@@ -6,7 +6,7 @@ use super::combine::total;
 use super::{ScoredList, Weights};
 
 /// One point of the search.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TunePoint {
     /// The weights tried.
     pub weights: Weights,
@@ -65,7 +65,7 @@ const FINE_GAMMAS: usize = 9;
 pub fn tune(lists: &[ScoredList], with_gamma: bool) -> Tuned {
     let flat = Flat::new(lists);
     let reference_words: u64 = lists.iter().map(|list| u64::from(list.reference_words)).sum();
-    let errors_first = flat.errors(Weights::default());
+    let errors_first = flat.errors(0.0, 0.0);
     let nothing = Selection { weights: Weights::default(), errors: errors_first, at_edge: false };
 
     let mut betas = vec![0.0];
@@ -92,7 +92,7 @@ pub fn tune(lists: &[ScoredList], with_gamma: bool) -> Tuned {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Selection {
     weights: Weights,
     errors: u64,
@@ -113,14 +113,11 @@ fn search(flat: &Flat, betas: &[f64], gammas: &[f64], table: &mut Vec<TunePoint>
     let fine = Grid::evaluate(flat, fine_betas, fine_gammas);
     let (fine_row, fine_plateau) = fine.best();
     table.extend(coarse.points().chain(fine.points()));
-    let weights = Weights { beta: fine.middle(fine_plateau), gamma: fine.gammas[fine_row] };
+    let weights = Weights::new(fine.middle(fine_plateau), fine.gammas[fine_row]);
     // Of the final plateau, not of the coarse one, which may end inside it.
     let at_end = |value: f64, values: &[f64]| values.len() > 1 && value >= values[values.len() - 1];
-    Selection {
-        weights,
-        errors: fine.errors[fine_row][fine_plateau.from],
-        at_edge: at_end(fine.betas[fine_plateau.to], betas) || at_end(weights.gamma.abs(), gammas),
-    }
+    let at_edge = at_end(fine.betas[fine_plateau.to], betas) || at_end(weights.gamma.abs(), gammas);
+    Selection { weights, errors: fine.errors[fine_row][fine_plateau.from], at_edge }
 }
 
 /// Powers of two in half octaves. Products of the constant with powers of two are exact, so the grid
@@ -150,8 +147,7 @@ struct Grid {
 
 impl Grid {
     fn evaluate(flat: &Flat, betas: Vec<f64>, gammas: Vec<f64>) -> Self {
-        let row =
-            |&gamma: &f64| betas.iter().map(|&beta| flat.errors(Weights { beta, gamma })).collect();
+        let row = |&gamma: &f64| betas.iter().map(|&beta| flat.errors(beta, gamma)).collect();
         let errors = gammas.iter().map(row).collect();
         Self { betas, gammas, errors }
     }
@@ -208,7 +204,7 @@ impl Grid {
     fn points(&self) -> impl Iterator<Item = TunePoint> + '_ {
         self.gammas.iter().zip(&self.errors).flat_map(move |(&gamma, row)| {
             let point = move |(&beta, &errors): (&f64, &u64)| TunePoint {
-                weights: Weights { beta, gamma },
+                weights: Weights::new(beta, gamma),
                 errors,
             };
             self.betas.iter().zip(row).map(point)
@@ -280,11 +276,11 @@ impl Flat {
     }
 
     /// Errors of the hypotheses that these weights select; ties and NaN as in [`super::best`].
-    fn errors(&self, weights: Weights) -> u64 {
+    fn errors(&self, beta: f64, gamma: f64) -> u64 {
         let mut errors = self.fixed;
         let mut start = 0;
         for &end in &self.ends {
-            let score = |at: usize| total(self.first[at], self.lm[at], self.words[at], weights);
+            let score = |at: usize| total(self.first[at], self.lm[at], self.words[at], beta, gamma);
             let mut best = start;
             let mut best_score = score(start);
             for at in start + 1..end {

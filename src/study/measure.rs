@@ -17,7 +17,7 @@ pub fn outcomes(
     name: &str,
     utterances: &[Utterance],
     lm: &[Vec<f64>],
-    weights: Weights,
+    weights: &Weights,
     cuts: bool,
 ) -> DomainResult {
     let mut result = DomainResult { name: name.to_owned(), ..DomainResult::default() };
@@ -123,8 +123,8 @@ mod tests {
         };
         let lists = [list(["a x x", "a b x", "a b c", "x"]), list(["a b c", "x", "a", "b"])];
         let lm = [vec![0.0, 0.0, 9.0, 0.0], vec![0.0, 0.0, 0.0, 9.0]];
-        let weights = Weights { beta: 1.0, gamma: 0.0 };
-        let result = outcomes("d", &lists, &lm, weights, true);
+        let weights = Weights::new(1.0, 0.0);
+        let result = outcomes("d", &lists, &lm, &weights, true);
         assert_eq!((result.first, result.rescored), (vec![2, 0], vec![0, 2]));
         assert_eq!((result.oracle, result.words), (vec![0, 0], vec![3, 3]));
         let cut = |n, rescored, oracle| TruncatedErrors { n, rescored, oracle };
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn lists_without_a_reference_are_skipped() {
         let list = Utterance::new("u", None, vec![Hypothesis::new("a", None)]);
-        let result = outcomes("d", &[list], &[vec![0.0]], Weights::default(), false);
+        let result = outcomes("d", &[list], &[vec![0.0]], &Weights::default(), false);
         assert_eq!(result.words.len() + result.cuts.len(), 0);
         assert_eq!(result.wer_rescored(), None);
     }

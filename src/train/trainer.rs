@@ -244,7 +244,7 @@ impl Trainer {
         };
         let adapter =
             Adapter { method: self.method.clone(), layout: self.layout.clone(), parameters };
-        let weights = self.state.counters.best.map(|best| Weights { beta: best.beta, gamma: 0.0 });
+        let weights = self.state.counters.best.map(|best| Weights::new(best.beta, 0.0));
         Ok((adapter.finished(), weights))
     }
 
@@ -445,7 +445,7 @@ impl Trainer {
                 self.config.patience.is_some_and(|patience| counters.stale >= patience);
             counters.stopped = patience_over && step < self.schedule.steps();
         }
-        let Weights { beta, gamma } = tuned.weights;
+        let Weights { beta, gamma, .. } = tuned.weights;
         Ok(Message::Evaluated { step, wer, wer_first, wer_oracle, beta, gamma, best })
     }
 

@@ -161,7 +161,7 @@ pub fn adapters() -> Seeds {
         let settings = info.size.map_or(settings.clone(), |size| settings.with(size, 2));
         let method = (info.build)(&settings).unwrap();
         let adapter = Adapter::init_on(&base.config, &base.weights, method, 0).unwrap();
-        let weights = Some(Weights { beta: 0.5, gamma: 0.25 });
+        let weights = Some(Weights::new(0.5, 0.25).with_part("am", -0.125));
         let meta = AdapterMeta { weights, ..rescorer.new_meta() };
         // Some methods are written as the method that they end as.
         if let Ok(files) = adapter::write(&adapter, &meta) {

@@ -8,6 +8,7 @@ const TEXT: Rule = ['a string that is not empty', (value) => typeof value === 's
 const FLAG: Rule = ['true or false', (value) => typeof value === 'boolean'];
 const CALLABLE: Rule = ['a function', (value) => typeof value === 'function'];
 const finite = (value: unknown) => Number.isFinite(value);
+const finiteByName = (value: unknown) => typeof value === 'object' && value !== null && Object.values(value).every(finite);
 
 const RULES: Record<string, Rule> = {
   revision: TEXT,
@@ -24,7 +25,10 @@ const RULES: Record<string, Rule> = {
   activate: FLAG,
   batchTokens: ['a positive whole number', (value) => Number.isSafeInteger(value) && value > 0],
   onProgress: CALLABLE,
-  weights: ['{beta, gamma?} with finite numbers', (value) => finite(value?.beta) && (value.gamma === undefined || finite(value.gamma))],
+  weights: [
+    '{beta, gamma?, parts?} with finite numbers',
+    (value) => finite(value?.beta) && (value.gamma === undefined || finite(value.gamma)) && (value.parts === undefined || finiteByName(value.parts)),
+  ],
   seed: ['a whole number from 0', (value) => Number.isSafeInteger(value) && value >= 0],
   gamma: FLAG,
   checkpoint: ['the bytes of a checkpoint', (value) => value instanceof Uint8Array],

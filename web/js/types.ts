@@ -45,11 +45,13 @@ export interface SpeechResult {
 /** All accepted forms of an N-best list: texts, hypotheses, an utterance, or a result of the Web Speech API. */
 export type NBest = readonly (Hypothesis | string)[] | Utterance | SpeechResult;
 
-/** `score = first + beta * lm + gamma * words`. */
+/** `score = first + sum of parts[p] * part p + beta * lm + gamma * words`. */
 export interface Weights {
   beta: number;
   /** Weight per word, 0 by default. */
   gamma?: number;
+  /** Weights of the parts of the first-pass score by name (`am`, `lm`, `ctc`, ...), 0 by default. */
+  parts?: Record<string, number>;
 }
 
 /** A hypothesis after rescoring. Lists of these are ordered best first. */
@@ -212,6 +214,8 @@ export interface AdapterInfo {
   /** `null` until tuned. */
   beta: number | null;
   gamma: number | null;
+  /** Weights of the parts of the first-pass score; empty if there are none. */
+  parts: Record<string, number> | null;
   /** SHA-256 of the base's weights, `null` if the adapter does not record it. */
   baseHash: string | null;
   baseName: string | null;
@@ -264,6 +268,8 @@ export interface Report {
 export interface Tuned {
   beta: number;
   gamma: number;
+  /** Weights of the parts of the first-pass score; empty if none were tuned. */
+  parts: Record<string, number>;
   wer: number | null;
   werFirst: number | null;
   errors: number;

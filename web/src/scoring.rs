@@ -22,12 +22,6 @@ fn options(adapter: Option<&str>, batch_tokens: Option<usize>) -> Options<'_> {
     }
 }
 
-/// With the requested weights, if any.
-fn with_weights<'a>(options: Options<'a>, asked: &JsValue) -> Result<Options<'a>, WebError> {
-    let asked: Option<Weights> = from_js(asked, "weights")?;
-    Ok(asked.map_or(options, |weights| options.weights(weights)))
-}
-
 impl Model {
     /// The lists by rank, under the requested weights or the adapter's.
     async fn ranked(
@@ -38,7 +32,8 @@ impl Model {
         watcher: &Callbacks,
     ) -> Result<Vec<RankedList>, WebError> {
         let progress = |done| watcher.go_on(done);
-        let options = with_weights(options.progress(&progress), weights)?;
+        let asked: Option<Weights> = from_js(weights, "weights")?;
+        let options = Options { weights: asked.as_ref(), ..options.progress(&progress) };
         let rescorer = self.shared.snapshot();
         let ranked = rescorer.rescore_async(lists, options).await;
         self.shared.trusted(ranked).await
@@ -95,7 +90,7 @@ impl Model {
     }
 
     /// Ranks lists: for each an array of `{text, score, first, lm, rank, index, truncated}`, best first. Without
-    /// an adapter, by the first pass, and `lm` is `null`. `weights` is `{beta, gamma?}`, by default the adapter's.
+    /// an adapter, by the first pass, and `lm` is `null`. `weights` is `{beta, gamma?, parts?}`, by default the adapter's.
     ///
     /// # Errors
     /// `BadInputError`, `DeviceLostError`, `AbortError`.
@@ -159,7 +154,8 @@ impl Model {
         let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
         let options = options(adapter.as_deref(), batch_tokens).progress(&progress);
-        let options = with_weights(options, &weights)?;
+        let asked: Option<Weights> = from_js(&weights, "weights")?;
+        let options = Options { weights: asked.as_ref(), ..options };
         let rescorer = self.shared.snapshot();
         let seed = u64::from(seed.unwrap_or(0));
         let evaluated = rescorer.evaluate_async(&lists, options, seed).await;
@@ -173,7 +169,7 @@ impl Model {
     }
 
     /// Tunes the weights on utterances with references and stores them in the adapter:
-    /// `{beta, gamma, wer, werFirst, errors, errorsFirst, referenceWords, atEdge, truncated, adapter}`, where
+    /// `{beta, gamma, parts, wer, werFirst, errors, errorsFirst, referenceWords, atEdge, truncated, adapter}`, where
     /// `adapter` has the adapter's new metadata.
     ///
     /// # Errors
@@ -196,12 +192,13 @@ impl Model {
         let found = self.shared.trusted(found).await?;
         let (tuned, truncated) = (found.tuned, found.truncated);
         let described = self.shared.change(|rescorer| {
-            rescorer.set_weights(&adapter, tuned.weights)?;
+            rescorer.set_weights(&adapter, tuned.weights.clone())?;
             Ok::<_, WebError>(info(&adapter, rescorer.adapter(&adapter)?))
         })?;
         Ok(to_js(&json!({
             "beta": tuned.weights.beta,
             "gamma": tuned.weights.gamma,
+            "parts": tuned.weights.parts,
             "wer": tuned.wer,
             "werFirst": tuned.wer_first,
             "errors": tuned.errors,

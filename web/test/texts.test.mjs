@@ -58,8 +58,8 @@ test('invalid lists are rejected by name', () => {
 });
 
 test('the first pass orders as in the core', () => {
-  for (const { name, scores, order, first } of shared('first_pass.json')) {
-    const ranked = firstPass(scores.map((score) => ({ text: 'a', score })));
+  for (const { name, scores = [], parts = [], order, first } of shared('first_pass.json')) {
+    const ranked = firstPass(order.map((_, at) => ({ text: 'a', score: scores[at], ...parts[at] })));
     assert.deepEqual(ranked.map(({ index }) => index), order, name);
     assert.deepEqual(ranked.map(({ score }) => score), first, name);
     assert.deepEqual(ranked.map(({ rank, lm, truncated }) => [rank, lm, truncated]), order.map((_, at) => [at + 1, null, false]));

@@ -9,7 +9,7 @@ use crate::score::Weights;
 
 fn full() -> AdapterMeta {
     AdapterMeta {
-        weights: Some(Weights { beta: 1.0 / 3.0, gamma: -0.25 }),
+        weights: Some(Weights::new(1.0 / 3.0, -0.25)),
         base_hash: Some("0f".repeat(32)),
         base_name: Some("some/base".into()),
         objective: Some("mwer".into()),
@@ -30,6 +30,21 @@ fn an_adapter_stores_its_base() {
     AdapterMeta::default().check_base("anything").unwrap();
     let message = full().check_base(&"0e".repeat(32)).unwrap_err().to_string();
     assert!(message.contains("(some/base)") && message.contains(&"0f".repeat(32)), "{message}");
+}
+
+/// Readers of version 1 do not know weights by part.
+#[test]
+fn weights_by_part_round_trip_in_a_newer_version() {
+    let mut meta = full();
+    assert!(meta.to_text("").unwrap().starts_with(r#"{"format":1,"#));
+    let parts = [("am".to_owned(), -0.1), ("ctc".to_owned(), 1.0 / 3.0)];
+    meta.weights.as_mut().unwrap().parts.extend(parts);
+    assert!(meta.to_text("").unwrap().starts_with(r#"{"format":2,"#));
+    let adapter = adapter(&[Target::Query], None);
+    let files = write(&adapter, &meta).unwrap();
+    assert_eq!(read(&files, &tiny_config()).unwrap(), (adapter, meta.clone()));
+    meta.weights.as_mut().unwrap().parts.insert("lm".to_owned(), f64::NAN);
+    assert!(meta.to_text("").unwrap_err().to_string().contains("parts.lm is NaN"));
 }
 
 #[test]
@@ -64,12 +79,15 @@ fn malformed_metadata_is_reported() {
         ("{", "`.`"),
         ("[]", "`.`"),
         ("{}", "`format`"),
-        (r#"{"format": 2}"#, "`format` is 2"),
+        (r#"{"format": 3}"#, "`format` is 3"),
         (r#"{"format": "1"}"#, "`format`"),
         (r#"{"format": 1, "beta": "1"}"#, "`beta`"),
         (r#"{"format": 1, "beta": null}"#, "`beta`"),
         (r#"{"format": 1, "gamma": 1}"#, "`gamma`"),
         (r#"{"format": 1, "beta": 1, "gamma": []}"#, "`gamma`"),
+        (r#"{"format": 2, "parts": {"am": 1}}"#, "`parts` is set without beta"),
+        (r#"{"format": 2, "beta": 1, "parts": [1]}"#, "`parts` is [1]"),
+        (r#"{"format": 2, "beta": 1, "parts": {"am": null}}"#, "`parts.am` is null"),
         (r#"{"format": 1, "base_sha256": "abc"}"#, "`base_sha256`"),
         (r#"{"format": 1, "objective": 3}"#, "`objective`"),
     ];
@@ -81,8 +99,7 @@ fn malformed_metadata_is_reported() {
 
 #[test]
 fn unwritable_metadata_is_rejected() {
-    let infinite =
-        AdapterMeta { weights: Some(Weights { beta: f64::INFINITY, gamma: 0.0 }), ..full() };
+    let infinite = AdapterMeta { weights: Some(Weights::new(f64::INFINITY, 0.0)), ..full() };
     assert!(infinite.to_text("").unwrap_err().to_string().contains("beta"));
     let twice = AdapterMeta { extra: json!({"format": 3}).as_object().unwrap().clone(), ..full() };
     assert!(twice.to_text("").unwrap_err().to_string().contains("`format`"));

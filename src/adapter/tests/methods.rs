@@ -32,7 +32,7 @@ fn files(method: Method) -> (Adapter, AdapterMeta, AdapterFiles) {
     let values = (0..len).map(|i| (i as f32 + 1.0) * 0.37).collect();
     let adapter = Adapter::from_parameters(&tiny_config(), method, values).unwrap();
     let meta = AdapterMeta {
-        weights: Some(Weights { beta: 1.5, gamma: -0.25 }),
+        weights: Some(Weights::new(1.5, -0.25)),
         base_name: Some("a base".into()),
         ..AdapterMeta::default()
     };

@@ -124,7 +124,7 @@ fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
         measured.seconds.preparing = began.elapsed().as_secs_f64();
     }
     let testing = Instant::now();
-    run.test(scores, weights, &mut measured)?;
+    run.test(scores, &weights, &mut measured)?;
     measured.seconds.testing = testing.elapsed().as_secs_f64();
     measured.seconds.total = began.elapsed().as_secs_f64();
     Ok(measured)
@@ -213,7 +213,7 @@ impl CellRun<'_> {
     fn test(
         &self,
         mut scores: Scores,
-        weights: Weights,
+        weights: &Weights,
         measured: &mut Measured,
     ) -> Result<(), CliError> {
         let Job { config, cell, inputs, .. } = self.job;
@@ -247,7 +247,7 @@ impl CellRun<'_> {
         name: &str,
         tests: &[Utterance],
         scores: &mut Scores,
-        weights: Weights,
+        weights: &Weights,
         measured: &mut Measured,
     ) -> Result<(), CliError> {
         let Some(settings) = &self.job.config.robustness else { return Ok(()) };

@@ -1,6 +1,7 @@
 //! Orders, and what they write into an utterance.
 
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::nbest::{Hypothesis, JsonLines, Utterance};
 use crate::score::{ModelScores, RankedList, Weights, best};
@@ -8,7 +9,10 @@ use crate::score::{ModelScores, RankedList, Weights, best};
 #[derive(Deserialize)]
 struct Case {
     name: String,
+    #[serde(default)]
     scores: Vec<Option<f64>>,
+    #[serde(default)]
+    parts: Vec<serde_json::Map<String, serde_json::Value>>,
     order: Vec<usize>,
     first: Vec<f64>,
 }
@@ -19,9 +23,15 @@ fn the_first_pass_order_is_that_of_the_shared_cases() {
     let cases: Vec<Case> =
         serde_json::from_str(include_str!("../../../tests/shared/first_pass.json")).unwrap();
     assert!(cases.len() > 4);
-    for Case { name, scores, order, first } in cases {
-        let hypotheses = scores.iter().map(|score| Hypothesis::new("a", *score)).collect();
-        let ranked = RankedList::first_pass(&Utterance::new("u", None, hypotheses));
+    for Case { name, scores, parts, order, first } in cases {
+        let object = |at| {
+            let mut object = parts.get(at).cloned().unwrap_or_default();
+            object.insert("text".into(), "a".into());
+            object.insert("score".into(), scores.get(at).copied().flatten().into());
+            object
+        };
+        let nbest: Vec<_> = (0..order.len()).map(object).collect();
+        let ranked = RankedList::first_pass(&read(&json!({"id": "u", "nbest": nbest}).to_string()));
         let found: Vec<usize> = ranked.hypotheses.iter().map(|h| h.index).collect();
         assert_eq!(found, order, "{name}");
         let totals: Vec<f64> = ranked.hypotheses.iter().map(|h| h.total).collect();
@@ -54,8 +64,8 @@ fn the_recognisers_own_lm_survives_every_rescoring() {
         r#"{"id":"u","nbest":[{"text":"a","score":-1,"lm":-7},{"text":"b c","score":-2}],"site":"x"}"#,
     );
     let scores = |lm| ModelScores { lm, truncated: &[false, true] };
-    let weights = Weights { beta: 1.0, gamma: 0.5 };
-    let ranked = RankedList::rescored(&given, scores(&[-3.0, -1.0]), weights);
+    let weights = Weights::new(1.0, 0.5);
+    let ranked = RankedList::rescored(&given, scores(&[-3.0, -1.0]), &weights);
     assert_eq!((ranked.choice(), ranked.truncated_count()), (1, 1));
     let once = ranked.apply(given);
     assert_eq!(once.extra.get("site"), Some("\"x\""));
@@ -64,7 +74,7 @@ fn the_recognisers_own_lm_survives_every_rescoring() {
     assert_eq!((second.lm, second.total), (Some(-3.0), Some(-3.5)));
     assert_eq!(second.parts.get("lm"), Some(-7.0));
 
-    let again = RankedList::rescored(&once, scores(&[-1.0, -9.0]), weights).apply(once);
+    let again = RankedList::rescored(&once, scores(&[-1.0, -9.0]), &weights).apply(once);
     assert_eq!(again.hypotheses[1].parts.get("lm"), Some(-7.0), "not LoRB's own");
     assert_eq!(again.hypotheses[1].lm, Some(-9.0));
 }

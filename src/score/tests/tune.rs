@@ -14,6 +14,7 @@ fn pair(threshold: f64, errors: [u32; 2]) -> ScoredList {
         words: vec![3, 3],
         errors: errors.to_vec(),
         reference_words: 3,
+        ..ScoredList::default()
     }
 }
 
@@ -29,12 +30,13 @@ fn random_lists(seed: u64, count: usize) -> Vec<ScoredList> {
             words: errors.iter().map(|&e| 5 + e).collect(),
             errors,
             reference_words: 6,
+            ..ScoredList::default()
         }
     };
     (0..count).map(list).collect()
 }
 
-fn errors_of(lists: &[ScoredList], weights: Weights) -> u64 {
+fn errors_of(lists: &[ScoredList], weights: &Weights) -> u64 {
     lists.iter().map(|list| u64::from(list.errors[list.choice(weights)])).sum()
 }
 
@@ -99,6 +101,7 @@ fn gamma_corrects_a_bias_towards_short_hypotheses() {
         words: vec![3, 5],
         errors: vec![2, 0],
         reference_words: 5,
+        ..ScoredList::default()
     };
     let lists = [list];
     assert_eq!(tune(&lists, false).errors, 2);
@@ -114,11 +117,11 @@ fn every_count_is_exact_and_the_best_is_the_least() {
         for with_gamma in [false, true] {
             let tuned = tune(&lists, with_gamma);
             assert!(tuned.errors < tuned.errors_first, "the example can be improved");
-            assert_eq!(errors_of(&lists, tuned.weights), tuned.errors);
-            assert_eq!(errors_of(&lists, Weights::default()), tuned.errors_first);
+            assert_eq!(errors_of(&lists, &tuned.weights), tuned.errors);
+            assert_eq!(errors_of(&lists, &Weights::default()), tuned.errors_first);
             assert_eq!(tuned.table.iter().map(|point| point.errors).min(), Some(tuned.errors));
             for point in &tuned.table {
-                assert_eq!(errors_of(&lists, point.weights), point.errors, "{:?}", point.weights);
+                assert_eq!(errors_of(&lists, &point.weights), point.errors, "{:?}", point.weights);
             }
             assert!(tuned.table.iter().any(|point| point.weights == Weights::default()));
             assert_eq!(tune(&lists, with_gamma), tuned, "the same again");
