@@ -22,6 +22,7 @@ mod names;
 mod outputs;
 mod paths;
 mod sandbox;
+mod scores;
 mod streams;
 mod study;
 mod training;

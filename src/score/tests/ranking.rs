@@ -24,7 +24,7 @@ fn the_first_pass_order_is_that_of_the_shared_cases() {
         serde_json::from_str(include_str!("../../../tests/shared/first_pass.json")).unwrap();
     assert!(cases.len() > 4);
     for Case { name, scores, parts, order, first } in cases {
-        let object = |at| {
+        let object = |at: usize| {
             let mut object = parts.get(at).cloned().unwrap_or_default();
             object.insert("text".into(), "a".into());
             object.insert("score".into(), scores.get(at).copied().flatten().into());
