@@ -53,6 +53,7 @@
 //! | [`base`] | pretrained encoders from bytes or a stream |
 //! | [`adapter`] | adapters as PEFT directories |
 //! | [`score`] | word errors, combination of scores, tuning, confidence intervals |
+//! | [`text`] | how texts are compared: normalisation, words or characters |
 //! | [`train`] | objectives, settings, the trainer and its messages |
 //! | [`methods`] | the tuning methods: LoRA, DoRA, AdaLoRA, prefixes and others |
 //! | [`model`] | the encoder, its trainable parts, scoring |
@@ -93,4 +94,5 @@ pub mod study;
 #[cfg(test)]
 #[path = "../tests/common/gpu.rs"]
 mod test_gpu;
+pub mod text;
 pub mod train;
