@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use lorb::device::{DeviceChoice, Fallback, Selected, SelectedKind, select};
-use lorb::nbest::{FORMATS, format_by_name};
+use lorb::nbest::{FORMATS, Target, format_by_name};
 use lorb::ops::Precision;
 
 use super::error::{CliError, chain};
@@ -41,7 +41,7 @@ pub struct PrecisionArgs {
 #[derive(Args, Debug, Clone)]
 pub struct ReadArgs {
     /// Format of the lists
-    #[arg(long, value_name = "FORMAT", default_value = AUTO, value_parser = choices::<String>(formats()))]
+    #[arg(long, alias = "from", value_name = "FORMAT", default_value = AUTO, value_parser = choices::<String>(formats()))]
     pub format: String,
     /// Skip invalid lines and count them, instead of stopping at the first
     #[arg(long)]
@@ -62,6 +62,11 @@ fn formats() -> impl Iterator<Item = (&'static str, &'static str)> {
         "detect the format from the content of the file or the layout of the folder",
     ))
     .chain(named)
+}
+
+/// The values of `--to`, each with its help.
+pub fn targets() -> impl Iterator<Item = (&'static str, &'static str)> {
+    Target::all().map(|target| (target.name(), target.doc()))
 }
 
 impl ReadArgs {

@@ -33,6 +33,8 @@ pub struct Reading {
 /// The utterances of several inputs, in order.
 pub struct Utterances {
     waiting: VecDeque<PathBuf>,
+    /// The format of the first input, once it is open.
+    first_format: Option<&'static dyn NbestFormat>,
     current: Option<Opened>,
     /// Whether `current` is a pipe or a device, which may end because its writer was interrupted.
     piped: bool,
@@ -69,6 +71,7 @@ impl Utterances {
             total_bytes,
             bytes_read: Arc::default(),
             waiting: paths.iter().cloned().collect(),
+            first_format: None,
             current: None,
             piped: false,
             begun: false,
@@ -123,6 +126,16 @@ impl Utterances {
     /// The format of the input that is being read.
     pub fn format(&self) -> Option<&'static dyn NbestFormat> {
         self.current.as_ref().map(|opened| opened.format)
+    }
+
+    /// The format of the first input; `None` before a list was read.
+    pub fn first_format(&self) -> Option<&'static dyn NbestFormat> {
+        self.first_format
+    }
+
+    /// Whether the first input, which has not been read yet, is a folder.
+    pub fn begins_with_folder(&self) -> bool {
+        self.waiting.front().is_some_and(|path| path.is_dir())
     }
 
     /// Size of all inputs in bytes, if known.
@@ -181,7 +194,9 @@ impl Utterances {
         };
         let opened = open(source, self.reading.format, OpenOptions { references });
         interrupt::check()?;
-        self.current = Some(opened.map_err(|error| unreadable(error, None))?);
+        let opened = opened.map_err(|error| unreadable(error, None))?;
+        self.first_format.get_or_insert(opened.format);
+        self.current = Some(opened);
         self.begun = false;
         Ok(())
     }

@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod bench_table;
 mod command_line;
+mod convert;
 mod demo;
 mod demo_base;
 mod difference;
@@ -22,6 +23,7 @@ mod input;
 mod inspect;
 mod inspect_lists;
 mod interrupt;
+mod list_output;
 mod output;
 mod patient;
 mod process;
@@ -59,6 +61,8 @@ enum Command {
     Tune(tune::TuneArgs),
     /// Re-rank N-best lists, and add `lm` and `total` to every hypothesis
     Rescore(rescore::RescoreArgs),
+    /// Write N-best lists in another format, or their best hypotheses for scoring tools
+    Convert(convert::ConvertArgs),
     /// Report WER of the first pass, the rescored result and the oracle
     Eval(eval::EvalArgs),
     /// Describe a base, an adapter or an N-best file
@@ -108,6 +112,7 @@ fn dispatch(command: Option<Command>) -> Result<(), CliError> {
         Command::Train(args) => train::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Rescore(args) => rescore::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),

@@ -3,25 +3,30 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use lorb::nbest::write_jsonl;
+use lorb::nbest::Target;
 
-use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs, WeightArgs};
+use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs, WeightArgs, choices, targets};
 use super::engine::{Engine, next_chunk};
 use super::error::CliError;
 use super::input::Utterances;
-use super::output::{Files, Sink};
+use super::list_output::ListOutput;
+use super::output::Files;
 use super::progress::Meter;
 use super::terminal::say;
 use super::{adapter_dir, interrupt, source};
 
 #[derive(Args)]
 pub struct RescoreArgs {
-    /// N-best lists: JSON lines, plain or gzip, or an ESPnet directory; use - for standard input
+    /// N-best lists, in any format that LoRB reads, plain or gzip; use - for standard input
     #[arg(value_name = "INPUT", default_value = "-")]
     input: Vec<PathBuf>,
-    /// Output file, created only when it is complete; use - for standard output
-    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    /// Output file, or a new folder for a format of several files, created only when it is complete; use - for
+    /// standard output
+    #[arg(long, short, value_name = "PATH", default_value = "-")]
     output: PathBuf,
+    /// Format of the output [default: the format of the first INPUT; JSON lines for a folder and standard output]
+    #[arg(long, value_name = "FORMAT", value_parser = choices::<String>(targets()))]
+    to: Option<String>,
     #[command(flatten)]
     base: BaseArgs,
     /// Adapter directory
@@ -47,7 +52,8 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
         .writes("--output", &args.output)
         .check()?;
     let mut input = Utterances::open(&args.input, &args.reading.reading())?;
-    let mut sink = Sink::open(&args.output)?;
+    let to = args.to.as_deref().and_then(Target::by_name);
+    let mut output = ListOutput::open(&args.output, to, input.begins_with_folder())?;
     let mut engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring)?;
     let weights = engine.weights(&args.weights, &args.adapter)?;
     let mut meter = Meter::new(args.run.quiet, input.total_bytes());
@@ -62,18 +68,21 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
         for (utterance, ranked) in chunk.into_iter().zip(&ranked) {
             changed += u64::from(utterance.hypotheses[0].text != ranked.hypotheses[0].text);
             let utterance = ranked.apply(utterance);
-            sink.write_with(|out| write_jsonl(&mut { out }, &utterance))?;
+            output.write(&utterance, input.first_format())?;
             hypotheses += utterance.hypotheses.len() as u64;
         }
         let rate = done as f64 / meter.seconds();
         meter.update(input.bytes_read(), || format!("{done} utterances, {rate:.0}/s"));
     }
     interrupt::check()?;
-    sink.finish()?;
+    let notes = output.finish(input.first_format())?;
     let seconds = meter.seconds();
     meter.finish();
     for note in [input.skipped_note(), engine.truncated_note()].into_iter().flatten() {
         say!("warning: {note}");
+    }
+    for note in notes {
+        say!("note: {note}");
     }
     if !args.run.quiet {
         let rate = hypotheses as f64 / seconds;

@@ -37,6 +37,8 @@ mod parts;
 mod scan;
 mod source;
 mod strict;
+mod target;
+mod transcript;
 mod utterance;
 mod write;
 mod writer;
@@ -50,6 +52,8 @@ pub use formats::{
 pub use held::{HeldLists, TooManyLists};
 pub use parts::Parts;
 pub use source::{Entry, Folder, MemoryFolder, Source, Stream};
+pub use target::Target;
+pub use transcript::{TRANSCRIPTS, Transcript};
 pub use utterance::{Hypothesis, Utterance};
 pub use write::write_jsonl;
 pub use writer::{Field, ListSink, ListWriter, MemoryFiles, Omitted, Unwritable, WriteError};

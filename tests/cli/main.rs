@@ -7,6 +7,7 @@ mod bad_lists;
 mod bad_output;
 mod bench;
 mod commands;
+mod convert;
 mod demo;
 mod doctor;
 mod export;

@@ -3,6 +3,7 @@
 //! - `sink`: one output file or standard output, written as it is produced.
 //! - `file`: a file that is replaced at once.
 //! - `directory`: a directory whose files change together.
+//! - `folder`: a new folder that appears when it is complete.
 //! - `lock`: one writer per output.
 //! - `part`: temporary files, and those of killed runs.
 //! - `apart`: outputs that would replace an input.
@@ -10,6 +11,7 @@
 mod apart;
 mod directory;
 mod file;
+mod folder;
 mod lock;
 mod part;
 mod sink;
@@ -25,6 +27,7 @@ use super::process;
 pub use apart::{Files, check_directory};
 pub use directory::{Directory, current};
 pub use file::write_file;
+pub use folder::NewFolder;
 pub use sink::Sink;
 
 /// Prints text for people to standard output, with control characters from names and files as escapes.

@@ -78,16 +78,25 @@ pub fn is_own(name: &OsStr, suffix: &str) -> bool {
     name.starts_with(PREFIX.as_bytes()) && name.ends_with(suffix.as_bytes())
 }
 
-/// The name of the lock of the output file `name`.
+/// The name of the lock of the output `name`.
 pub fn lock_name(name: &OsStr) -> OsString {
-    let mut lock = OsString::from(PREFIX);
-    if name.len() + PREFIX.len() + LOCK.len() <= NAME_BYTES {
-        lock.push(name);
+    own_name(name, LOCK)
+}
+
+/// The name under which the output folder `name` is written.
+pub fn folder_name(name: &OsStr) -> OsString {
+    own_name(name, ".folder.part")
+}
+
+fn own_name(name: &OsStr, suffix: &str) -> OsString {
+    let mut own = OsString::from(PREFIX);
+    if name.len() + PREFIX.len() + suffix.len() <= NAME_BYTES {
+        own.push(name);
     } else {
-        lock.push(sha256(name.as_encoded_bytes()));
+        own.push(sha256(name.as_encoded_bytes()));
     }
-    lock.push(LOCK);
-    lock
+    own.push(suffix);
+    own
 }
 
 /// The options with the one that rejects links, which someone else may have put in place of a file of LoRB.

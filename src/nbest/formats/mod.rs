@@ -50,9 +50,14 @@ pub trait NbestFormat: Sync {
     fn open(&self, source: Source, options: OpenOptions)
     -> Result<Box<dyn ListReader>, NbestError>;
 
-    /// A writer of this format; `None` if LoRB only reads it.
+    /// A writer of this format, of several files if [`NbestFormat::layout`] is a path; `None` if LoRB only reads it.
     fn writer(&self) -> Option<Box<dyn ListWriter>> {
         None
+    }
+
+    /// A writer of one file; `None` if the format is always several files.
+    fn stream_writer(&self) -> Option<Box<dyn ListWriter>> {
+        if self.layout().is_none() { self.writer() } else { None }
     }
 
     /// A small example: files by their paths, or one file with the path `""`. The tests of all
