@@ -61,6 +61,7 @@
 //! | [`device`] | GPU, CPU or software adapter; not on wasm |
 //! | [`bounds`] | the limits on what LoRB reads |
 //! | [`remedy`] | what a user can do about an error |
+//! | [`foreign`] | files that are not what they should be |
 //! | [`printable`] | text from files, made safe to show |
 //! | [`mod@bench`], [`study`] | measuring speed, and comparing methods |
 //!
@@ -80,6 +81,7 @@ pub mod bounds;
 #[cfg(not(target_family = "wasm"))]
 pub mod device;
 pub mod digest;
+pub mod foreign;
 pub mod methods;
 pub mod model;
 pub mod nbest;

@@ -32,11 +32,13 @@ pub enum Remedy {
     ConvertToSafetensors,
     /// Save a text in UTF-8.
     SaveAsUtf8,
+    /// Unpack an archive.
+    Unpack,
 }
 
 impl Remedy {
     /// All remedies.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SmallerBatches,
         Self::GradientCheckpointing,
         Self::LowerPrecision,
@@ -50,6 +52,7 @@ impl Remedy {
         Self::DownloadAgain,
         Self::ConvertToSafetensors,
         Self::SaveAsUtf8,
+        Self::Unpack,
     ];
 
     /// Joins phrases: `a`, `a or b`, `a, b, or c`. `words` returns the phrase of a remedy, or `None` if the interface

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::arch::{Architecture, ConfigKeys};
-use super::{BaseError, Foreign};
+use super::BaseError;
+use crate::foreign::{Expected, Foreign};
 use crate::bounds::{MAX_BASE_PARAMETERS, MAX_CONFIG_SIZE, MAX_JSON_BYTES};
 
 /// The activation of the feed-forward layer that the kernels compute: GELU by the error function.
@@ -44,7 +45,7 @@ impl BertConfig {
     /// [`BaseError::Config`] names the invalid key, [`BaseError::Architecture`] the model type and why it is not
     /// supported.
     pub fn from_json(bytes: &[u8]) -> Result<Self, BaseError> {
-        if let Some(what) = Foreign::of(bytes, true) {
+        if let Some(what) = Foreign::of(bytes, Expected::Text) {
             return Err(BaseError::Foreign { file: "config.json", what });
         }
         if bytes.len() as u64 > MAX_JSON_BYTES {

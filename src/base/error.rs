@@ -1,6 +1,7 @@
 //! Errors in a base.
 
-use super::{Foreign, TensorFault};
+use super::TensorFault;
+use crate::foreign::Foreign;
 
 /// Why a base cannot be used. Each message names the invalid part of the file; the caller adds the path.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

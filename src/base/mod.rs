@@ -4,7 +4,6 @@
 pub mod arch;
 mod config;
 mod error;
-mod foreign;
 mod header;
 mod origin;
 mod stream;
@@ -19,7 +18,6 @@ mod write;
 pub use arch::Architecture;
 pub use config::BertConfig;
 pub use error::BaseError;
-pub use foreign::Foreign;
 pub use origin::Origin;
 pub use stream::WeightStream;
 pub use tensor_file::{

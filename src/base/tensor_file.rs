@@ -7,7 +7,7 @@ use std::ops::Range;
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-use super::Foreign;
+use crate::foreign::{Expected, Foreign};
 use super::header::parse;
 use crate::bounds::MAX_HEADER_BYTES;
 
@@ -118,7 +118,7 @@ impl Header {
 
 /// What a file is that does not start like a safetensors file.
 pub(super) fn foreign(start: &[u8]) -> Option<TensorFault> {
-    Foreign::of(start, false).map(TensorFault::Foreign)
+    Foreign::of(start, Expected::Tensors).map(TensorFault::Foreign)
 }
 
 /// Reads the header of a safetensors file, and checks it against the file's length before any tensor is read.

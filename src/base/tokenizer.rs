@@ -14,7 +14,8 @@ mod unigram;
 mod vocabulary;
 mod word_piece;
 
-use super::{BaseError, BertConfig, Foreign, arch};
+use super::{BaseError, BertConfig, arch};
+use crate::foreign::{Expected, Foreign};
 use crate::bounds::{MAX_BERT_WORD_CHARS, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES};
 use added::AddedToken;
 use bert::Bert;
@@ -76,7 +77,7 @@ impl BertTokenizer {
             TokenizerFile::Json(bytes) => (bytes, "tokenizer.json", MAX_TOKENIZER_BYTES),
             TokenizerFile::Vocab(bytes, _) => (bytes, "vocab.txt", MAX_VOCABULARY_BYTES),
         };
-        if let Some(what) = Foreign::of(bytes, true) {
+        if let Some(what) = Foreign::of(bytes, Expected::Text) {
             return Err(BaseError::Foreign { file: name, what });
         }
         if bytes.len() as u64 > limit {

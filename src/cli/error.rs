@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use lorb::base::Foreign;
+use lorb::foreign::Foreign;
 use lorb::bench::BenchError;
 use lorb::device::DeviceError;
 use lorb::model::DeviceFault;
@@ -132,6 +132,7 @@ fn phrase(remedy: Remedy) -> &'static str {
             "convert it to safetensors with Transformers' save_pretrained"
         }
         Remedy::SaveAsUtf8 => "save it in UTF-8",
+        Remedy::Unpack => "unpack it first",
     }
 }
 

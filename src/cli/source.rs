@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use lorb::base::{Base, BaseError, BaseStream, BertConfig, Foreign, TokenizerFile};
+use lorb::base::{Base, BaseError, BaseStream, BertConfig, TokenizerFile};
+use lorb::foreign::{Expected, Foreign};
 use lorb::bounds::{MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES};
 use lorb::ops::Precision;
 use serde::Deserialize;
@@ -179,7 +180,7 @@ struct TokenizerSettings {
 fn lowercase(settings: Option<&Path>) -> Result<bool, CliError> {
     let Some(path) = settings else { return Ok(true) };
     let bytes = read_small(path, MAX_JSON_BYTES)?;
-    if let Some(what) = Foreign::of(&bytes, true) {
+    if let Some(what) = Foreign::of(&bytes, Expected::Text) {
         return Err(CliError::at(path.display(), &what));
     }
     let settings: TokenizerSettings = serde_json::from_slice(&bytes).map_err(|error| {

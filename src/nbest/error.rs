@@ -8,6 +8,7 @@ use crate::bounds::{
     MAX_HYPOTHESES, MAX_ID_BYTES, MAX_LINE_BYTES, MAX_SCORE_PARTS, MAX_TEXT_BYTES, MAX_TEXT_WORDS,
     MAX_UNKNOWN_KEYS,
 };
+use crate::foreign::Foreign;
 
 /// An error of a reader. Its text is one line with the source, the line, the cause and, if there
 /// is one, a hint.
@@ -46,6 +47,16 @@ pub enum NbestError {
         /// The cause.
         error: io::Error,
     },
+    /// The file around the lists is invalid, so that reading cannot continue.
+    #[error("{name}:{line}: {problem}{}", Tail(problem.hint()))]
+    Broken {
+        /// The name of the stream.
+        name: String,
+        /// Line number, from 1.
+        line: u64,
+        /// The problem.
+        problem: Problem,
+    },
     /// A source is not what its format expects.
     #[error("{name}: {problem}{}", Tail(problem.hint()))]
     Source {
@@ -67,7 +78,7 @@ impl NbestError {
     #[must_use]
     pub fn line(&self) -> Option<u64> {
         match self {
-            Self::Line { line, .. } => Some(*line),
+            Self::Line { line, .. } | Self::Broken { line, .. } => Some(*line),
             Self::Stream { .. } | Self::Open { .. } | Self::Source { .. } => None,
         }
     }
@@ -168,12 +179,17 @@ pub enum Problem {
     /// `id` is empty or blank.
     #[error("key \"id\" is empty")]
     EmptyId,
-    /// `nbest` is empty.
-    #[error("key \"nbest\" is an empty list")]
-    EmptyList,
-    /// `nbest` is longer than [`MAX_HYPOTHESES`].
-    #[error("key \"nbest\" has {count} hypotheses, more than {MAX_HYPOTHESES}")]
+    /// There are no hypotheses.
+    #[error("key {key:?} is an empty list")]
+    EmptyList {
+        /// The key of the list, such as `nbest`.
+        key: &'static str,
+    },
+    /// There are more than [`MAX_HYPOTHESES`].
+    #[error("key {key:?} has {count} hypotheses, more than {MAX_HYPOTHESES}")]
     TooMany {
+        /// The key of the list, such as `nbest`.
+        key: &'static str,
         /// Number of hypotheses.
         count: usize,
     },
@@ -258,6 +274,33 @@ pub enum Problem {
         /// The format.
         format: &'static str,
     },
+    /// A list is longer than [`MAX_LINE_BYTES`].
+    #[error("the list is longer than {limit} bytes")]
+    LongItem {
+        /// The limit.
+        limit: usize,
+    },
+    /// A list of values for the hypotheses has another length than the list of hypotheses.
+    #[error("key {key:?} has {found} values for {hypotheses} hypotheses")]
+    Lengths {
+        /// The key.
+        key: &'static str,
+        /// Number of values.
+        found: usize,
+        /// Number of hypotheses.
+        hypotheses: usize,
+    },
+    /// A problem of an utterance whose id is known.
+    #[error("utterance {id:?}: {problem}")]
+    Utterance {
+        /// The utterance.
+        id: String,
+        /// The problem.
+        problem: Box<Problem>,
+    },
+    /// The file is of another kind.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
     /// A rank outside 1 to [`MAX_HYPOTHESES`].
     #[error("rank {rank} is outside 1 to {MAX_HYPOTHESES}")]
     BadRank {
@@ -292,7 +335,7 @@ impl Problem {
             Self::NotAHypothesis { found: "a string", .. } => {
                 Some("write each hypothesis as {\"text\": ..., \"score\": ...}")
             }
-            Self::EmptyList => Some("a list needs at least one hypothesis; its text may be empty"),
+            Self::EmptyList { .. } => Some("a list needs at least one hypothesis; its text may be empty"),
             Self::TooMany { .. } | Self::BadRank { .. } => Some("keep the best 200"),
             Self::LongText { .. } | Self::ManyWords { .. } => {
                 Some("a list is for one utterance; split longer recordings")
@@ -302,6 +345,8 @@ impl Problem {
             Self::BadScores { .. } => {
                 Some("scores look like {'decoder': tensor(-12.3), 'ctc': tensor(-4.5)}")
             }
+            Self::Foreign(what) => what.list_hint(),
+            Self::Utterance { problem, .. } => problem.hint(),
             Self::ScoreWithoutText { .. } => {
                 Some("the text and score files of this rank do not match")
             }

@@ -1,24 +1,13 @@
 //! Numbered lines of text from a plain or gzip stream, in bounded memory.
 
-use std::io::{self, BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind};
 
-use super::gzip::{GZIP_MAGIC, Members};
+use super::input::Input;
 use super::{NbestError, Problem};
 use crate::bounds::{MAX_BLANK_BYTES, MAX_LINE_BYTES, MAX_SKIPPED_LINE_BYTES};
 
 /// UTF-8's byte order mark, which some editors write at the start of a file.
 pub(super) const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// A stream whose first bytes were read and put back.
-type Rewound<R> = Chain<Cursor<Vec<u8>>, R>;
-
-enum Input<R> {
-    Unopened(R),
-    Plain(Rewound<R>),
-    // Boxed because the decoder is hundreds of bytes larger than the other states.
-    Gzip(Box<BufReader<Members<Rewound<R>>>>),
-    Ended,
-}
 
 enum Outcome {
     Line,
@@ -117,18 +106,8 @@ impl<R: BufRead> Lines<R> {
 
     /// Reads the next line into `buffer`, without its line end.
     fn fill(&mut self) -> io::Result<Outcome> {
-        if let Input::Unopened(_) = self.input {
-            // Set to ended in the meantime, so that a failure to open does not leave a half-read stream.
-            if let Input::Unopened(reader) = std::mem::replace(&mut self.input, Input::Ended) {
-                self.input = open(reader)?;
-            }
-        }
         let within_line = std::mem::take(&mut self.within_line);
-        let outcome = match &mut self.input {
-            Input::Plain(reader) => read_line(reader, &mut self.buffer, self.limit, within_line),
-            Input::Gzip(reader) => read_line(reader, &mut self.buffer, self.limit, within_line),
-            Input::Unopened(_) | Input::Ended => Ok(Outcome::End),
-        };
+        let outcome = read_line(&mut self.input, &mut self.buffer, self.limit, within_line);
         self.within_line = matches!(outcome, Ok(Outcome::TooLong));
         outcome
     }
@@ -140,19 +119,6 @@ fn is_blank(line: &[u8]) -> bool {
     let Some(first) = rest.first() else { return true };
     // Most lines begin with an ASCII letter, so the other white space of Unicode costs nothing.
     !first.is_ascii() && std::str::from_utf8(rest).is_ok_and(|rest| rest.trim_start().is_empty())
-}
-
-fn open<R: BufRead>(mut reader: R) -> io::Result<Input<R>> {
-    let mut head = Vec::new();
-    // `take` instead of `fill_buf`, which may return a single byte at the start of a pipe.
-    Read::take(&mut reader, GZIP_MAGIC.len() as u64).read_to_end(&mut head)?;
-    let gzip = head == GZIP_MAGIC;
-    let rewound = Cursor::new(head).chain(reader);
-    Ok(if gzip {
-        Input::Gzip(Box::new(BufReader::new(Members::new(rewound))))
-    } else {
-        Input::Plain(rewound)
-    })
 }
 
 /// Like `read_until(b'\n')`, but stops after more than `limit` bytes. `within_line`: first skips the rest of a line.

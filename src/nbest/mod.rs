@@ -30,8 +30,11 @@ mod extra;
 mod formats;
 mod gzip;
 mod held;
+mod input;
+mod items;
 mod limits;
 mod lines;
+mod note;
 mod parse;
 mod parts;
 mod scan;
@@ -40,16 +43,18 @@ mod strict;
 mod target;
 mod transcript;
 mod utterance;
+mod value;
 mod write;
 mod writer;
 
 pub use error::{NbestError, Problem};
 pub use extra::Extra;
 pub use formats::{
-    FORMATS, Glimpse, JsonLines, ListReader, NbestFormat, Note, OpenOptions, Opened,
+    FORMATS, Glimpse, JsonLines, ListReader, NbestFormat, OpenOptions, Opened,
     format_by_name, open,
 };
 pub use held::{HeldLists, TooManyLists};
+pub use note::Note;
 pub use parts::Parts;
 pub use source::{Entry, Folder, MemoryFolder, Source, Stream};
 pub use target::Target;

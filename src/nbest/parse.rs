@@ -6,14 +6,9 @@ use serde::de::Error;
 
 use super::error::clip;
 use super::scan::{elements, members};
+use super::value::{LIST, NULL, NUMBER, OBJECT, STRING, kind};
 use super::{Extra, Hypothesis, Problem, Utterance, limits, strict};
 use crate::bounds::{MAX_HYPOTHESES, MAX_SCORE_PARTS, MAX_UNKNOWN_KEYS};
-
-const OBJECT: &str = "an object";
-const LIST: &str = "a list";
-const STRING: &str = "a string";
-const NUMBER: &str = "a number";
-const NULL: &str = "null";
 
 /// Why a line is rejected.
 enum Fault {
@@ -42,12 +37,16 @@ impl From<Problem> for Fault {
 
 /// Parses and validates one line.
 pub(super) fn utterance(line: &str) -> Result<Utterance, Problem> {
-    read(line).map_err(|fault| match fault {
+    read(line).map_err(|fault| problem(line, fault))
+}
+
+fn problem(json: &str, fault: Fault) -> Problem {
+    match fault {
         Fault::Json(error) => {
-            strict::check(line).err().unwrap_or_else(|| strict::syntax(line, &error))
+            strict::check(json).err().unwrap_or_else(|| strict::syntax(json, &error))
         }
         Fault::Problem(problem) => problem,
-    })
+    }
 }
 
 fn read(line: &str) -> Result<Utterance, Fault> {
@@ -90,14 +89,30 @@ fn read(line: &str) -> Result<Utterance, Fault> {
 fn hypotheses(list: &str) -> Result<Vec<Hypothesis>, Fault> {
     let values = elements(list)?;
     match values.len() {
-        0 => return Err(Problem::EmptyList.into()),
+        0 => return Err(Problem::EmptyList { key: "nbest" }.into()),
         1..=MAX_HYPOTHESES => {}
-        count => return Err(Problem::TooMany { count }.into()),
+        count => return Err(Problem::TooMany { key: "nbest", count }.into()),
     }
-    values.into_iter().enumerate().map(|(at, value)| hypothesis(value, at + 1)).collect()
+    values.into_iter().enumerate().map(|(at, value)| read_hypothesis(value, at + 1, OWN)).collect()
 }
 
-fn hypothesis(value: &str, index: usize) -> Result<Hypothesis, Fault> {
+/// What a format calls the text and the first-pass score of a hypothesis. The other keys are those of JSON lines.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    pub text: &'static str,
+    /// `None` if the format has no score that can be used unchanged.
+    pub score: Option<&'static str>,
+}
+
+/// The names of JSON lines.
+pub(super) const OWN: Names = Names { text: "text", score: Some("score") };
+
+/// Parses and validates a hypothesis of another format. `index` counts from 1.
+pub(super) fn hypothesis(value: &str, index: usize, names: Names) -> Result<Hypothesis, Problem> {
+    read_hypothesis(value, index, names).map_err(|fault| problem(value, fault))
+}
+
+fn read_hypothesis(value: &str, index: usize, names: Names) -> Result<Hypothesis, Fault> {
     if kind(value) != OBJECT {
         return Err(Problem::NotAHypothesis { index, found: kind(value) }.into());
     }
@@ -105,8 +120,8 @@ fn hypothesis(value: &str, index: usize) -> Result<Hypothesis, Fault> {
     let mut result = Hypothesis::default();
     let [score, am, lm, total, first_lm] = &mut scores;
     members(value, |key, value| match key {
-        "text" => once(&mut text, value),
-        "score" => once(score, value),
+        key if key == names.text => once(&mut text, value),
+        key if Some(key) == names.score => once(score, value),
         "am" => once(am, value),
         "lm" => once(lm, value),
         "total" => once(total, value),
@@ -115,11 +130,11 @@ fn hypothesis(value: &str, index: usize) -> Result<Hypothesis, Fault> {
         _ => unknown(&mut result.extra, key, value, || format!("hypothesis {index}")),
     })?;
     let place = || format!("hypothesis {index}: ");
-    let text = text.ok_or_else(|| missing(place(), "text", None))?;
-    result.text = string(text, place, "text", "a string")?;
-    limits::text(&result.text, || format!("hypothesis {index}: key \"text\""))?;
+    let text = text.ok_or_else(|| missing(place(), names.text, None))?;
+    result.text = string(text, place, names.text, "a string")?;
+    limits::text(&result.text, || format!("hypothesis {index}: key {:?}", names.text))?;
     let number = |value: Option<&str>, key| value.map_or(Ok(None), |v| number(v, place, key));
-    result.score = number(scores[0], "score")?;
+    result.score = number(scores[0], names.score.unwrap_or("score"))?;
     result.total = number(scores[3], "total")?;
     let lm = number(scores[2], "lm")?;
     // Rescoring writes both. An `lm` without a total is the recogniser's own.
@@ -211,16 +226,4 @@ fn missing(place: String, key: &'static str, hint: Option<&'static str>) -> Prob
 
 fn wrong_kind(place: String, key: &'static str, expected: &'static str, value: &str) -> Problem {
     Problem::WrongKind { place, key, expected, found: kind(value) }
-}
-
-/// The kind of a JSON value, from its first letter.
-fn kind(json: &str) -> &'static str {
-    match json.trim_ascii_start().as_bytes().first() {
-        Some(b'{') => OBJECT,
-        Some(b'[') => LIST,
-        Some(b'"') => STRING,
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => NULL,
-        _ => NUMBER,
-    }
 }

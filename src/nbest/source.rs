@@ -43,6 +43,19 @@ impl Stream {
         };
         head
     }
+
+    /// Such as [`Stream::peek`], but does not wait for more bytes than the first read returns.
+    pub(super) fn first(&mut self) -> Vec<u8> {
+        let failed = loop {
+            match self.reader.fill_buf() {
+                Ok(bytes) => return unpacked(&bytes[..bytes.len().min(SNIFF_BYTES as usize)]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break error,
+            }
+        };
+        self.reader = Box::new(BufReader::new(Failure(Some(failed))));
+        Vec::new()
+    }
 }
 
 /// As much as can be decompressed of the beginning of a stream.

@@ -1,6 +1,7 @@
 //! Errors in an adapter directory.
 
-use crate::base::{Foreign, TensorFault};
+use crate::base::TensorFault;
+use crate::foreign::Foreign;
 use crate::model::ModelError;
 
 /// Why an adapter cannot be read, written or used with a base. Messages name the file's part at

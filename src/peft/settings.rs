@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::AdapterError;
-use crate::base::Foreign;
+use crate::foreign::{Expected, Foreign};
 use crate::bounds::MAX_JSON_BYTES;
 
 /// Keys about the origin or initialisation of an adapter, which do not change scores.
@@ -56,7 +56,7 @@ pub fn refuse_the_rest(map: Map<String, Value>) -> Result<(), AdapterError> {
 /// [`AdapterError::ConfigJson`] when it is not one.
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, AdapterError> {
     let error = |what: String| AdapterError::ConfigJson(what);
-    if let Some(what) = Foreign::of(bytes, true) {
+    if let Some(what) = Foreign::of(bytes, Expected::Text) {
         return Err(AdapterError::Foreign(what));
     }
     if bytes.len() as u64 > MAX_JSON_BYTES {

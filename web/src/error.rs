@@ -3,7 +3,8 @@
 use std::fmt;
 
 use lorb::adapter::AdapterError;
-use lorb::base::{BaseError, Foreign, TensorFault};
+use lorb::base::{BaseError, TensorFault};
+use lorb::foreign::Foreign;
 use lorb::model::{DeviceFault, FaultKind, ModelError};
 use lorb::nbest::NbestError;
 use lorb::remedy::Remedy;
@@ -113,6 +114,7 @@ fn phrase(remedy: Remedy) -> Option<&'static str> {
         Remedy::DownloadAgain => Some("check its URL"),
         Remedy::ConvertToSafetensors => Some("convert it to safetensors"),
         Remedy::SaveAsUtf8 => Some("save it in UTF-8"),
+        Remedy::Unpack => Some("unpack it first"),
         // Only for the command line.
         Remedy::NoMatrixUnits | Remedy::ListAdapters | Remedy::CheckKernels => None,
     }

@@ -4,22 +4,45 @@
 //! registry: `--format`, `--to` and their help, detection, the npm package, and the tests that every reader and
 //! writer must pass.
 
+mod ctranslate2_whisper;
 mod espnet;
+mod hyporadise;
+mod hypr;
+mod json;
 mod jsonl;
+mod mlm_scoring;
+mod normalised;
+mod outline;
+mod sherpa_onnx;
+mod transformers;
+mod vosk;
+mod web_speech;
 
 use std::fmt;
 use std::io;
 
 use super::source::{Folder, Source, Stream};
-use super::writer::{ListSink, ListWriter, Omitted, WriteError};
-use super::{NbestError, Problem, Utterance};
+use super::writer::{ListSink, ListWriter, WriteError};
+use super::{NbestError, Note, Problem, Utterance};
+use crate::foreign::{Expected, Foreign};
 
 pub use jsonl::JsonLines;
 
 /// The formats, in the order of detection: the most specific first.
 ///
 /// A stream of unknown format is read as the last one, whose reader then reports the error.
-pub static FORMATS: &[&dyn NbestFormat] = &[&espnet::Espnet, &jsonl::Jsonl];
+pub static FORMATS: &[&dyn NbestFormat] = &[
+    &espnet::Espnet,
+    &mlm_scoring::MlmScoring,
+    &hyporadise::Hyporadise,
+    &hypr::Hypr,
+    &sherpa_onnx::SherpaOnnx,
+    &vosk::Vosk,
+    &web_speech::WebSpeech,
+    &transformers::Transformers,
+    &ctranslate2_whisper::Ctranslate2Whisper,
+    &jsonl::Jsonl,
+];
 
 /// A format of N-best lists.
 ///
@@ -98,56 +121,6 @@ pub trait ListReader: Iterator<Item = Result<Utterance, NbestError>> {
     }
 }
 
-/// Something that is not an error, but changes what the lists mean, or what of them was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Note {
-    /// References were found next to the lists.
-    FoundReferences {
-        /// The file.
-        name: String,
-    },
-    /// A file looks like references, but repeats the best hypotheses. It was not used.
-    NotReferences {
-        /// The file.
-        name: String,
-    },
-    /// References that belong to no list.
-    UnusedReferences {
-        /// The file.
-        name: String,
-        /// Number of such values.
-        count: usize,
-    },
-    /// A writer did not write what its format has no place for.
-    Omitted {
-        /// The format.
-        format: &'static str,
-        /// What was not written.
-        omitted: Omitted,
-    },
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::FoundReferences { name } => write!(f, "using references from {name}"),
-            Self::NotReferences { name } => {
-                write!(f, "{name} contains the best hypotheses, not references")
-            }
-            Self::UnusedReferences { name, count: 1 } => {
-                write!(f, "{name}: 1 reference has no list")
-            }
-            Self::UnusedReferences { name, count } => {
-                write!(f, "{name}: {count} references have no list")
-            }
-            Self::Omitted { format, omitted } => {
-                write!(f, "{format} has no place for all of the lists; not written: {omitted}")
-            }
-        }
-    }
-}
-
 /// A source that is being read.
 pub struct Opened {
     /// The format of the source.
@@ -176,7 +149,7 @@ pub fn format_by_name(name: &str) -> Option<&'static dyn NbestFormat> {
 /// ```
 ///
 /// # Errors
-/// As [`NbestFormat::open`], and [`Problem::NoLists`] for a folder of no known format.
+/// As [`NbestFormat::open`], [`Problem::Foreign`] for a file of another kind, and [`Problem::NoLists`] for a folder of no known format.
 pub fn open(
     mut source: Source,
     format: Option<&'static dyn NbestFormat>,
@@ -184,7 +157,12 @@ pub fn open(
 ) -> Result<Opened, NbestError> {
     let detected = format.is_none();
     let format = match format {
-        Some(format) => format,
+        Some(format) => {
+            if let Source::Stream(stream) = &mut source {
+                check_kind(&stream.first(), &stream.name)?;
+            }
+            format
+        }
         None => detect(&mut source)?,
     };
     Ok(Opened { format, detected, lists: format.open(source, options)? })
@@ -199,6 +177,7 @@ fn detect(source: &mut Source) -> Result<&'static dyn NbestFormat, NbestError> {
     match source {
         Source::Stream(stream) => {
             let head = stream.peek();
+            check_kind(&head, &stream.name)?;
             Ok(recognised(Glimpse::Stream(&head)).unwrap_or(FORMATS[FORMATS.len() - 1]))
         }
         Source::Folder(folder) => {
@@ -208,6 +187,14 @@ fn detect(source: &mut Source) -> Result<&'static dyn NbestFormat, NbestError> {
             let problem = Problem::NoLists { expected: layouts.join(" or ") };
             recognised(Glimpse::Folder(&**folder)).ok_or(NbestError::Source { name, problem })
         }
+    }
+}
+
+/// Checks that a file does not contain something else than lists.
+fn check_kind(head: &[u8], name: &str) -> Result<(), NbestError> {
+    match Foreign::of(head, Expected::Lists) {
+        None => Ok(()),
+        Some(what) => Err(NbestError::Source { name: name.to_owned(), problem: what.into() }),
     }
 }
 

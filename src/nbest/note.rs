@@ -1,0 +1,99 @@
+//! What is not an error, but what the user should know about lists.
+
+use std::fmt;
+
+use super::writer::Omitted;
+
+/// Something that is not an error, but changes what the lists mean, or what of them was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// References were found next to the lists.
+    FoundReferences {
+        /// The file.
+        name: String,
+    },
+    /// A file looks like references, but repeats the best hypotheses. It was not used.
+    NotReferences {
+        /// The file.
+        name: String,
+    },
+    /// References that belong to no list.
+    UnusedReferences {
+        /// The file.
+        name: String,
+        /// Number of such values.
+        count: usize,
+    },
+    /// A writer did not write what its format has no place for.
+    Omitted {
+        /// The format.
+        format: &'static str,
+        /// What was not written.
+        omitted: Omitted,
+        },
+    /// Lists without an id were named by their position.
+    NumberedLists {
+        /// The file.
+        name: String,
+        /// What the ids begin with, before `-1`.
+        stem: String,
+    },
+    /// Results that the recogniser had not finished were skipped.
+    SkippedPartial {
+        /// The file.
+        name: String,
+    },
+    /// Lists in which every confidence is 1 have no score.
+    CertainConfidence {
+        /// The file.
+        name: String,
+    },
+    /// Scores were divided by the length of their hypotheses, which is not known.
+    NormalisedScores {
+        /// The file.
+        name: String,
+    },
+    /// The exponent of the length, by which scores were divided, is not known.
+    AssumedLengthPenalty {
+        /// The file.
+        name: String,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FoundReferences { name } => write!(f, "using references from {name}"),
+            Self::NotReferences { name } => {
+                write!(f, "{name} contains the best hypotheses, not references")
+            }
+            Self::UnusedReferences { name, count: 1 } => {
+                write!(f, "{name}: 1 reference has no list")
+            }
+            Self::UnusedReferences { name, count } => {
+                write!(f, "{name}: {count} references have no list")
+            }
+            Self::Omitted { format, omitted } => {
+                write!(f, "{format} has no place for all of the lists; not written: {omitted}")
+            }
+            Self::NumberedLists { name, stem } => {
+                write!(f, "{name}: lists without an id are named by their position, from {stem}-1")
+            }
+            Self::SkippedPartial { name } => write!(f, "{name}: partial results are skipped"),
+            Self::CertainConfidence { name } => write!(
+                f,
+                "{name}: the recogniser reports 1 for every confidence of a list, which is not used as a score"
+            ),
+            Self::NormalisedScores { name } => write!(
+                f,
+                "{name}: the scores are divided by the length of the hypotheses, and stay so because the numbers of \
+                 tokens are missing"
+            ),
+            Self::AssumedLengthPenalty { name } => write!(
+                f,
+                "{name}: key \"length_penalty\" is missing; the scores are multiplied by the length, as for 1, the default"
+            ),
+        }
+    }
+}
