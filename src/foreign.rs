@@ -158,7 +158,9 @@ impl Foreign {
             Self::Html => Some("download the file itself; the server answered with a page"),
             Self::Zip | Self::Tar | Self::Compressed(_) => Some("unpack it first"),
             Self::Pickle => Some("in Python, write each list as a line of JSON"),
-            Self::Table(_) => Some("write each row as a line of JSON, with `datasets` or pandas: to_json(path, orient=\"records\", lines=True)"),
+            Self::Table(_) => Some(
+                "write each row as a line of JSON, with `datasets` or pandas: to_json(path, orient=\"records\", lines=True)",
+            ),
             Self::Audio(_) => Some("N-best lists are what a recogniser makes of it"),
             Self::Xml => Some("use the recogniser's JSON output"),
             Self::Utf16 => Some("save it in UTF-8"),
@@ -174,11 +176,15 @@ fn binary(start: &[u8]) -> bool {
 
 /// HTML or XML. A list may begin with a token such as `<s>`.
 fn markup(text: &[u8]) -> Option<Foreign> {
-    let begins = |tag: &str| text.get(..tag.len()).is_some_and(|s| s.eq_ignore_ascii_case(tag.as_bytes()));
+    let begins =
+        |tag: &str| text.get(..tag.len()).is_some_and(|s| s.eq_ignore_ascii_case(tag.as_bytes()));
     if begins("<?xml") {
         return Some(Foreign::Xml);
     }
-    ["<!doctype", "<html", "<head", "<body", "<!--"].iter().any(|tag| begins(tag)).then_some(Foreign::Html)
+    ["<!doctype", "<html", "<head", "<body", "<!--"]
+        .iter()
+        .any(|tag| begins(tag))
+        .then_some(Foreign::Html)
 }
 
 #[cfg(test)]

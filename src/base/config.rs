@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::arch::{Architecture, ConfigKeys};
 use super::BaseError;
-use crate::foreign::{Expected, Foreign};
+use super::arch::{Architecture, ConfigKeys};
 use crate::bounds::{MAX_BASE_PARAMETERS, MAX_CONFIG_SIZE, MAX_JSON_BYTES};
+use crate::foreign::{Expected, Foreign};
 
 /// The activation of the feed-forward layer that the kernels compute: GELU by the error function.
 const ACTIVATION: &str = "gelu";

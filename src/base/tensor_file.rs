@@ -7,9 +7,9 @@ use std::ops::Range;
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-use crate::foreign::{Expected, Foreign};
 use super::header::parse;
 use crate::bounds::MAX_HEADER_BYTES;
+use crate::foreign::{Expected, Foreign};
 
 /// A tensor in host memory, row-major.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,8 +15,8 @@ mod vocabulary;
 mod word_piece;
 
 use super::{BaseError, BertConfig, arch};
-use crate::foreign::{Expected, Foreign};
 use crate::bounds::{MAX_BERT_WORD_CHARS, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES};
+use crate::foreign::{Expected, Foreign};
 use added::AddedToken;
 use bert::Bert;
 use file::File;

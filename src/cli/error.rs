@@ -5,9 +5,9 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use lorb::foreign::Foreign;
 use lorb::bench::BenchError;
 use lorb::device::DeviceError;
+use lorb::foreign::Foreign;
 use lorb::model::DeviceFault;
 use lorb::remedy::Remedy;
 

@@ -5,8 +5,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use lorb::base::{Base, BaseError, BaseStream, BertConfig, TokenizerFile};
-use lorb::foreign::{Expected, Foreign};
 use lorb::bounds::{MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES};
+use lorb::foreign::{Expected, Foreign};
 use lorb::ops::Precision;
 use serde::Deserialize;
 use serde_json::Value;

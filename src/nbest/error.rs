@@ -335,7 +335,9 @@ impl Problem {
             Self::NotAHypothesis { found: "a string", .. } => {
                 Some("write each hypothesis as {\"text\": ..., \"score\": ...}")
             }
-            Self::EmptyList { .. } => Some("a list needs at least one hypothesis; its text may be empty"),
+            Self::EmptyList { .. } => {
+                Some("a list needs at least one hypothesis; its text may be empty")
+            }
             Self::TooMany { .. } | Self::BadRank { .. } => Some("keep the best 200"),
             Self::LongText { .. } | Self::ManyWords { .. } => {
                 Some("a list is for one utterance; split longer recordings")

@@ -50,8 +50,7 @@ mod writer;
 pub use error::{NbestError, Problem};
 pub use extra::Extra;
 pub use formats::{
-    FORMATS, Glimpse, JsonLines, ListReader, NbestFormat, OpenOptions, Opened,
-    format_by_name, open,
+    FORMATS, Glimpse, JsonLines, ListReader, NbestFormat, OpenOptions, Opened, format_by_name, open,
 };
 pub use held::{HeldLists, TooManyLists};
 pub use note::Note;

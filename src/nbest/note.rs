@@ -31,7 +31,7 @@ pub enum Note {
         format: &'static str,
         /// What was not written.
         omitted: Omitted,
-        },
+    },
     /// Lists without an id were named by their position.
     NumberedLists {
         /// The file.

@@ -119,7 +119,11 @@ impl<'a> Fields<'a> {
     /// Takes a list of strings.
     pub(super) fn strings(&mut self, key: &'static str) -> Result<Option<Vec<String>>, Problem> {
         let Some(values) = self.list(key)? else { return Ok(None) };
-        values.into_iter().map(|value| self.string_of(key, value)).collect::<Result<_, _>>().map(Some)
+        values
+            .into_iter()
+            .map(|value| self.string_of(key, value))
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     /// Takes a list of one number or null for each of `count` hypotheses.

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::AdapterError;
-use crate::foreign::{Expected, Foreign};
 use crate::bounds::MAX_JSON_BYTES;
+use crate::foreign::{Expected, Foreign};
 
 /// Keys about the origin or initialisation of an adapter, which do not change scores.
 const HARMLESS: [&str; 11] = [

@@ -190,7 +190,10 @@ pub(super) fn objects(
 }
 
 /// Hypotheses from their texts.
-pub(super) fn hypotheses(key: &'static str, texts: Vec<String>) -> Result<Vec<Hypothesis>, Problem> {
+pub(super) fn hypotheses(
+    key: &'static str,
+    texts: Vec<String>,
+) -> Result<Vec<Hypothesis>, Problem> {
     count(key, texts.len())?;
     let hypothesis = |(at, text): (usize, String)| {
         limits::text(&text, || format!("hypothesis {}", at + 1))?;

@@ -126,14 +126,20 @@ impl<'a> Walk<'a> {
             Some(_) => self.value(record),
             None => None,
         };
-        if walked.is_none() && record && self.paths.last().is_none_or(|path| !path.starts_with(&self.path)) {
+        if walked.is_none()
+            && record
+            && self.paths.last().is_none_or(|path| !path.starts_with(&self.path))
+        {
             // Also a value that is not complete.
-            self.note(match begins {
-                Some(b'"') => "\"",
-                Some(b'{') => "{",
-                Some(b'[') => "[",
-                _ => "",
-            }, true);
+            self.note(
+                match begins {
+                    Some(b'"') => "\"",
+                    Some(b'{') => "{",
+                    Some(b'[') => "[",
+                    _ => "",
+                },
+                true,
+            );
         }
         self.path.pop();
         walked
