@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use lorb::device::{DeviceChoice, Fallback, Selected, SelectedKind, select};
-use lorb::nbest::{FORMATS, Target, format_by_name};
+use lorb::nbest::{FORMATS, ScoreKind, ScoreReading, Target, format_by_name};
 use lorb::ops::Precision;
 
 use super::error::{CliError, chain};
@@ -49,6 +49,15 @@ pub struct ReadArgs {
     /// References for ESPnet directories: a regular file with an utterance id and its words on each line
     #[arg(long, value_name = "FILE")]
     pub references: Option<PathBuf>,
+    /// The scores of JSON lines, also those by part, are costs: lower is better. Short for --score-kind cost
+    #[arg(long, conflicts_with = "score_kind")]
+    pub costs: bool,
+    /// What the scores of JSON lines are
+    #[arg(long, value_name = "KIND", default_value_t = ScoreKind::LogProb, value_parser = choices::<ScoreKind>(ScoreKind::ALL.map(|kind| (kind.name(), kind.help()))))]
+    pub score_kind: ScoreKind,
+    /// Key of the hypotheses of JSON lines that holds the score, or the name of a part [default: score]
+    #[arg(long, value_name = "KEY", value_parser = score_key)]
+    pub score_key: Option<String>,
 }
 
 /// The value of `--format` that detects it.
@@ -70,12 +79,19 @@ pub fn targets() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 impl ReadArgs {
+    /// What the scores are.
+    pub fn scores(&self) -> ScoreReading {
+        let kind = if self.costs { ScoreKind::Cost } else { self.score_kind };
+        ScoreReading { key: self.score_key.clone(), kind }
+    }
+
     /// The same settings for the reader.
     pub fn reading(&self) -> Reading {
         Reading {
             format: format_by_name(&self.format),
             skip_invalid: self.skip_invalid,
             references: self.references.clone(),
+            scores: self.scores(),
         }
     }
 }
@@ -173,6 +189,14 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("expected a positive integer".into()),
         Ok(number) => Ok(number),
+    }
+}
+
+/// A key that can hold a score.
+fn score_key(key: &str) -> Result<String, String> {
+    match key {
+        "" | "text" | "scores" => Err("expected a key that holds a number".into()),
+        key => Ok(key.to_owned()),
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lorb::nbest::{
-    Entry, Folder, HeldLists, NbestError, NbestFormat, Note, OpenOptions, Opened, Source, Stream,
-    Utterance, open,
+    Entry, Folder, HeldLists, NbestError, NbestFormat, Note, OpenOptions, Opened, Problem,
+    ScoreReading, Source, Stream, Utterance, open,
 };
 
 use super::error::CliError;
@@ -28,6 +28,8 @@ pub struct Reading {
     pub skip_invalid: bool,
     /// References in a separate file, which must be a regular one.
     pub references: Option<PathBuf>,
+    /// What the scores are, for formats that do not define it.
+    pub scores: ScoreReading,
 }
 
 /// The utterances of several inputs, in order.
@@ -192,7 +194,8 @@ impl Utterances {
             }
             None => None,
         };
-        let opened = open(source, self.reading.format, OpenOptions { references });
+        let options = OpenOptions { references, scores: self.reading.scores.clone() };
+        let opened = open(source, self.reading.format, options);
         interrupt::check()?;
         let opened = opened.map_err(|error| unreadable(error, None))?;
         self.first_format.get_or_insert(opened.format);
@@ -207,6 +210,9 @@ impl Utterances {
 fn unreadable(error: NbestError, guess: Option<&'static dyn NbestFormat>) -> CliError {
     if let NbestError::Open { name, error } = &error {
         return CliError::io("read", Path::new(name), error);
+    }
+    if let NbestError::Source { problem: Problem::ScoresDefined { .. }, .. } = &error {
+        return CliError::Failed(format!("{error}; omit --costs, --score-kind and --score-key"));
     }
     let skip = if error.is_line() { "; --skip-invalid skips such lines" } else { "" };
     let format = match guess {

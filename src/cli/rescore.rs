@@ -54,6 +54,7 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
     let mut input = Utterances::open(&args.input, &args.reading.reading())?;
     let to = args.to.as_deref().and_then(Target::by_name);
     let mut output = ListOutput::open(&args.output, to, input.begins_with_folder())?;
+    let scores = args.reading.scores();
     let mut engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring)?;
     let weights = engine.weights(&args.weights, &args.adapter)?;
     let mut meter = Meter::new(args.run.quiet, input.total_bytes());
@@ -67,7 +68,11 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
         done += chunk.len() as u64;
         for (utterance, ranked) in chunk.into_iter().zip(&ranked) {
             changed += u64::from(utterance.hypotheses[0].text != ranked.hypotheses[0].text);
-            let utterance = ranked.apply(utterance);
+            let mut utterance = ranked.apply(utterance);
+            if to.is_none_or(|to| input.first_format().is_some_and(|from| from.name() == to.name()))
+            {
+                utterance = scores.as_given(utterance);
+            }
             output.write(&utterance, input.first_format())?;
             hypotheses += utterance.hypotheses.len() as u64;
         }

@@ -232,6 +232,32 @@ pub enum Problem {
         /// The text found instead of a score.
         found: String,
     },
+    /// The value that was to be the score is not a number.
+    #[error("hypothesis {index}: key {key:?} must be a finite number or null, found {found}")]
+    BadKeyedScore {
+        /// Position of the hypothesis, from 1.
+        index: usize,
+        /// The key.
+        key: String,
+        /// Its value.
+        found: String,
+    },
+    /// A score that was to be a probability.
+    #[error("hypothesis {index}: the score {found} is not a probability from 0 to 1")]
+    NotAProbability {
+        /// Position of the hypothesis, from 1.
+        index: usize,
+        /// The score.
+        found: String,
+    },
+    /// The meaning of scores was given for a format that defines it.
+    #[error(
+        "the format {format} defines what its scores are; they cannot be read as something else"
+    )]
+    ScoresDefined {
+        /// The format.
+        format: &'static str,
+    },
     /// The scores of a per-rank file are not a dictionary of finite numbers.
     #[error("scores of {id:?} are not a dictionary of finite numbers: {found:?}")]
     BadScores {

@@ -12,7 +12,7 @@
 //! | `ref` | string, may be empty; absent or null if the reference is unknown |
 //! | `nbest` | list of 1 to [`MAX_HYPOTHESES`](crate::bounds::MAX_HYPOTHESES) objects, any order |
 //! | `nbest[].text` | string, may be empty |
-//! | `nbest[].score` | first-pass log-probability, higher is better; absent or null if unknown |
+//! | `nbest[].score` | first-pass log-probability, higher is better; absent or null if unknown. [`ScoreReading`] reads costs, probabilities and other keys |
 //! | `nbest[].am`, `lm` | parts of the first-pass score, if the recogniser gives them separately |
 //! | `nbest[].scores` | an object with all other parts by name, such as `{"ctc":-1.5}`; at most [`MAX_SCORE_PARTS`](crate::bounds::MAX_SCORE_PARTS) parts in all |
 //! | `nbest[].lm`, `total` | written by rescoring: the adapter's score, and the combined score that orders the list. The recogniser's own `lm` is then in `first_lm` |
@@ -38,6 +38,7 @@ mod note;
 mod parse;
 mod parts;
 mod scan;
+mod scores;
 mod source;
 mod strict;
 mod target;
@@ -55,6 +56,7 @@ pub use formats::{
 pub use held::{HeldLists, TooManyLists};
 pub use note::Note;
 pub use parts::Parts;
+pub use scores::{ScoreKind, ScoreReading};
 pub use source::{Entry, Folder, MemoryFolder, Source, Stream};
 pub use target::Target;
 pub use transcript::{TRANSCRIPTS, Transcript};

@@ -1,4 +1,4 @@
-//! First-pass scores: their parts and weights.
+//! First-pass scores: their parts and weights, costs, and other keys.
 
 use serde_json::Value;
 
@@ -63,4 +63,74 @@ fn a_list_without_a_score_is_ordered_by_the_sum_of_its_parts() {
     let lists = r#"{"id":"a","ref":"b","nbest":[{"text":"a","am":-1,"scores":{"ctc":-9}},{"text":"b","am":-2,"scores":{"ctc":-3}}]}"#;
     let report = sandbox.run_with("eval -q -", lists).done();
     assert!(report.starts_with("first pass  %WER 0.00 [ 0 / 1,"), "{report}");
+}
+
+/// The same lists with another sign of `score`.
+fn negated(lists: &str) -> String {
+    let negate = |mut u: Value| {
+        for h in u["nbest"].as_array_mut().unwrap() {
+            if let Some(score) = h.get("score").and_then(Value::as_f64) {
+                h["score"] = (-score).into();
+            }
+        }
+        u.to_string() + "\n"
+    };
+    lines(lists).into_iter().map(negate).collect()
+}
+
+#[test]
+fn costs_give_the_results_of_the_log_probabilities() {
+    let sandbox = Sandbox::new();
+    sandbox.write("costs.jsonl", negated(&sandbox.text("lists.jsonl")));
+    let small = r#"{"id":"u","ref":"open the door","nbest":[{"text":"open the door","score":2.5},{"text":"open a door","score":4}]}"#;
+    let report = sandbox.run_with("eval -q --costs -", small).done();
+    assert!(report.starts_with("first pass  %WER 0.00 [ 0 / 3,"), "{report}");
+    for command in [
+        "eval -q LISTS",
+        "eval -q --device cpu --model base --adapter adapter --beta 1 LISTS",
+        "rescore -q --device cpu --model base --adapter adapter --beta 1 LISTS",
+        "tune -q --device cpu --model base --adapter adapter --dev LISTS",
+        "inspect LISTS",
+    ] {
+        let given = sandbox.run(&command.replace("LISTS", "lists.jsonl")).done();
+        for flags in ["--costs", "--score-kind cost"] {
+            let words = format!("{} {flags}", command.replace("LISTS", "costs.jsonl"));
+            let costs = sandbox.run(&words).done().replace("costs.jsonl", "lists.jsonl");
+            let same = if command.starts_with("rescore") {
+                // Written with the sign that was given.
+                lines(&negated(&costs)) == lines(&given)
+            } else {
+                costs == given
+            };
+            assert!(same, "{words}\n{given}\n{costs}");
+        }
+    }
+}
+
+#[test]
+fn another_key_is_the_score_and_stays_in_the_output() {
+    let sandbox = Sandbox::new();
+    let confidences = r#"{"id":"u","ref":"open the door","nbest":[{"text":"open a door","confidence":0.250},{"text":"open the door","confidence":0.5}]}"#;
+    let words = "--score-key confidence --score-kind prob";
+    let report = sandbox.run_with(&format!("eval -q {words} -"), confidences).done();
+    assert!(report.starts_with("first pass  %WER 0.00"), "{report}");
+    let output = sandbox.run_with(&format!("rescore {MODEL} {words}"), confidences).done();
+    let list = &lines(&output)[0]["nbest"];
+    for h in list.as_array().unwrap() {
+        let first = h["confidence"].as_f64().unwrap().ln();
+        let total = first + h["lm"].as_f64().unwrap();
+        assert!((h["total"].as_f64().unwrap() - total).abs() < 1e-12 && h["score"].is_null());
+    }
+    assert!(output.contains("\"confidence\":0.250"), "{output}");
+}
+
+#[test]
+fn wrong_meanings_of_scores_are_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.refuses("eval lists.jsonl --costs --score-kind prob", 2, "cannot be used with");
+    sandbox.refuses("eval lists.jsonl --score-kind costs", 2, "logprob, cost, prob");
+    sandbox.refuses("eval lists.jsonl --score-key text", 2, "expected a key that holds a number");
+    sandbox.refuses("eval lists.jsonl --score-kind prob", 1, "is not a probability from 0 to 1");
+    sandbox.write("decode/output.1/1best_recog/text", "u1 a\n");
+    sandbox.refuses("eval decode --costs", 1, "omit --costs, --score-kind and --score-key");
 }

@@ -58,7 +58,7 @@ fn wrong_usage_gives_exit_code_2() {
             "invalid value 'tpu' for '--device",
         ),
         ("eval --model base lists.jsonl", "--adapter <DIR>"),
-        ("eval --beta 1 lists.jsonl", "--beta and --gamma need --model and --adapter"),
+        ("eval --beta 1 lists.jsonl", "--beta, --gamma and --part need --model and --adapter"),
         ("eval --model base --adapter adapter --beta nan lists.jsonl", "expected a number"),
         ("inspect base --model base", "--model is only valid with an adapter directory"),
         ("demo --domain cooking", "invalid value 'cooking'"),

@@ -84,7 +84,11 @@ pub fn espnet(data: &[u8]) {
         folder = folder.with(format!("{path}/text"), part()).with(format!("{path}/score"), part());
     }
     let references = Some(Stream::new("references", Cursor::new(part().to_vec())));
-    let opened = open(Source::folder(folder), format_by_name("espnet"), OpenOptions { references });
+    let opened = open(
+        Source::folder(folder),
+        format_by_name("espnet"),
+        OpenOptions { references, ..OpenOptions::default() },
+    );
     let Ok(mut opened) = opened else { return };
     for list in opened.lists.by_ref().take(1000) {
         match list {

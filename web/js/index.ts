@@ -7,7 +7,7 @@ export { Rescorer } from './rescorer.js';
 export type { Trainer } from './trainer.js';
 export { AdapterStore } from './store.js';
 export { parseNbest } from './parse.js';
-export type { ListData, ListOptions, ParseOptions } from './parse.js';
+export type { ListData, ListOptions, ParseOptions, ScoreKind } from './parse.js';
 export { alignWords } from './words.js';
 export { firstPass } from './first-pass.js';
 export { isHubId } from './source.js';

@@ -16,10 +16,17 @@ export interface ListOptions {
   format?: string;
   /** References in a separate file, for formats that need one: an utterance id and its words on each line. */
   references?: string | Blob;
+  /** The key of a hypothesis that holds its score, or the name of one of its parts; `score` if omitted. For JSON lines only. */
+  scoreKey?: string;
+  /** What the scores of JSON lines are, `logprob` if omitted. The lists that are returned have log-probabilities. */
+  scoreKind?: ScoreKind;
   /** Called with what the user should know about the data, such as where the references were found. */
   onNote?: (note: string) => void;
   signal?: AbortSignal;
 }
+
+/** Natural log-probabilities (higher is better), costs (lower is better), or probabilities from 0 to 1. */
+export type ScoreKind = 'logprob' | 'cost' | 'prob';
 
 export interface ParseOptions extends ListOptions {
   /** As in `Rescorer.fromPretrained`. */
@@ -45,9 +52,9 @@ export async function parseNbest(data: ListData, name = 'lists', options: ParseO
 }
 
 /** @internal What the worker is given: every file as text. */
-export async function readLists(data: ListData, name: string, { format, references }: ListOptions): Promise<Params<'text.parse'>> {
+export async function readLists(data: ListData, name: string, { format, references, scoreKey, scoreKind }: ListOptions): Promise<Params<'text.parse'>> {
   const files = typeof data === 'string' || data instanceof Blob ? await readText(data) : await readAll(folder(data));
-  return { files, name, format, references: references === undefined ? undefined : await readText(references) };
+  return { files, name, format, references: references === undefined ? undefined : await readText(references), scoreKey, scoreKind };
 }
 
 /** Files by path. A folder picker puts the folder's own name before each path. */

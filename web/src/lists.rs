@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use js_sys::{Array, Object, Reflect};
 use lorb::nbest::{
-    FORMATS, JsonLines, MemoryFolder, NbestFormat, OpenOptions, Source, Stream, Utterance,
-    format_by_name, open, write_jsonl,
+    FORMATS, JsonLines, MemoryFolder, NbestFormat, OpenOptions, ScoreKind, ScoreReading, Source,
+    Stream, Utterance, format_by_name, open, write_jsonl,
 };
 use wasm_bindgen::prelude::*;
 
@@ -16,7 +16,8 @@ use crate::objects::{all, read_objects};
 /// Reads lists. `files` is the text of one file, or an array of `[path, text]` for a format that is a
 /// folder. `format` is one of the core's names, or `auto`. `references` is the text of a file of
 /// references, for formats that need a separate file. Error messages call the file or folder `name`.
-/// Returns `{lists, notes}`; notes are what the user should know about the source.
+/// `score_key` and `score_kind` (`logprob`, `cost` or `prob`) say what the scores are, for formats that do not define
+/// it. Returns `{lists, notes}`; notes are what the user should know about the source.
 ///
 /// # Errors
 /// `BadInputError`.
@@ -26,10 +27,13 @@ pub fn parse_nbest(
     name: &str,
     format: Option<String>,
     references: Option<String>,
+    score_key: Option<String>,
+    score_kind: Option<String>,
 ) -> Result<JsValue, JsValue> {
     let source = source(&files, name)?;
     let stream = |text: String| Stream::new("references", Cursor::new(text.into_bytes()));
-    let options = OpenOptions { references: references.map(stream) };
+    let options =
+        OpenOptions { references: references.map(stream), scores: scores(score_key, score_kind)? };
     let mut opened = open(source, chosen(format.as_deref())?, options).map_err(WebError::from)?;
     let lists = written(all(opened.lists.by_ref(), WebError::from)?)?;
     let notes: Array =
@@ -38,6 +42,12 @@ pub fn parse_nbest(
     Reflect::set(&answer, &"lists".into(), &lists)?;
     Reflect::set(&answer, &"notes".into(), &notes)?;
     Ok(answer.into())
+}
+
+/// What the scores are.
+fn scores(key: Option<String>, kind: Option<String>) -> Result<ScoreReading, WebError> {
+    let kind = kind.map_or(Ok(ScoreKind::default()), |kind| kind.parse());
+    Ok(ScoreReading { key, kind: kind.map_err(WebError::input)? })
 }
 
 /// The format of that name; `None` detects it.

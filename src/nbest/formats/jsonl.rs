@@ -7,7 +7,7 @@ use super::{
 };
 use crate::nbest::lines::{Lines, UTF8_BOM};
 use crate::nbest::writer::{append, finite};
-use crate::nbest::{NbestError, Utterance, parse, write_jsonl};
+use crate::nbest::{NbestError, Problem, ScoreReading, Utterance, parse, write_jsonl};
 
 /// The format.
 pub(super) struct Jsonl;
@@ -27,9 +27,17 @@ impl NbestFormat for Jsonl {
         head.trim_ascii_start().starts_with(b"{")
     }
 
-    fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
+    fn accepts_score_reading(&self) -> bool {
+        true
+    }
+
+    fn open(
+        &self,
+        source: Source,
+        options: OpenOptions,
+    ) -> Result<Box<dyn ListReader>, NbestError> {
         let stream = source.into_stream(self.name())?;
-        Ok(Box::new(JsonLines::new(stream.reader, stream.name)))
+        Ok(Box::new(JsonLines::new(stream.reader, stream.name).scored(options.scores)))
     }
 
     fn writer(&self) -> Option<Box<dyn ListWriter>> {
@@ -65,12 +73,25 @@ impl NbestFormat for Jsonl {
 /// ```
 pub struct JsonLines<R> {
     lines: Lines<R>,
+    scores: ScoreReading,
 }
 
 impl<R: BufRead> JsonLines<R> {
     /// A reader over `reader`, named `name` in errors.
     pub fn new(reader: R, name: impl Into<String>) -> Self {
-        Self { lines: Lines::new(reader, name) }
+        Self { lines: Lines::new(reader, name), scores: ScoreReading::default() }
+    }
+
+    /// The same reader, for scores with another key or meaning.
+    #[must_use]
+    pub fn scored(self, scores: ScoreReading) -> Self {
+        Self { scores, ..self }
+    }
+
+    fn parse(scores: &ScoreReading, line: &str) -> Result<Utterance, Problem> {
+        let mut utterance = parse::utterance(line)?;
+        scores.apply(&mut utterance)?;
+        Ok(utterance)
     }
 }
 
@@ -79,7 +100,7 @@ impl<R: BufRead> Iterator for JsonLines<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (line, parsed) = match self.lines.next_line()? {
-            Ok((line, text)) => (line, parse::utterance(text)),
+            Ok((line, text)) => (line, Self::parse(&self.scores, text)),
             Err(error) => return Some(Err(error)),
         };
         Some(parsed.map_err(|problem| self.lines.error(line, problem)))

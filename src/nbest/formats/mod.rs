@@ -23,7 +23,7 @@ use std::io;
 
 use super::source::{Folder, Source, Stream};
 use super::writer::{ListSink, ListWriter, WriteError};
-use super::{NbestError, Note, Problem, Utterance};
+use super::{NbestError, Note, Problem, ScoreReading, Utterance};
 use crate::foreign::{Expected, Foreign};
 
 pub use jsonl::JsonLines;
@@ -64,6 +64,11 @@ pub trait NbestFormat: Sync {
     /// Whether a source looks like this format. May be wrong about damaged data, but not about valid
     /// data of another format.
     fn sniff(&self, glimpse: &Glimpse<'_>) -> bool;
+
+    /// Whether the caller may say what the scores are, because the format does not define it.
+    fn accepts_score_reading(&self) -> bool {
+        false
+    }
 
     /// Opens a source.
     ///
@@ -108,6 +113,8 @@ pub struct OpenOptions {
     /// References in a separate file, for formats that need one: lines of an utterance id
     /// and its words. Other formats ignore it.
     pub references: Option<Stream>,
+    /// What the scores are. An error for a format that defines it.
+    pub scores: ScoreReading,
 }
 
 /// The lists of one source.
@@ -149,7 +156,8 @@ pub fn format_by_name(name: &str) -> Option<&'static dyn NbestFormat> {
 /// ```
 ///
 /// # Errors
-/// As [`NbestFormat::open`], [`Problem::Foreign`] for a file of another kind, and [`Problem::NoLists`] for a folder of no known format.
+/// As [`NbestFormat::open`], [`Problem::Foreign`] for a file of another kind, [`Problem::NoLists`] for a folder of no known
+/// format, and [`Problem::ScoresDefined`].
 pub fn open(
     mut source: Source,
     format: Option<&'static dyn NbestFormat>,
@@ -165,6 +173,10 @@ pub fn open(
         }
         None => detect(&mut source)?,
     };
+    if !options.scores.is_default() && !format.accepts_score_reading() {
+        let problem = Problem::ScoresDefined { format: format.name() };
+        return Err(NbestError::Source { name: source.name(), problem });
+    }
     Ok(Opened { format, detected, lists: format.open(source, options)? })
 }
 

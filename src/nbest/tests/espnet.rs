@@ -29,7 +29,8 @@ fn reader(
 ) -> Result<Box<dyn ListReader>, NbestError> {
     let references = references.map(|text| Stream::new("refs", text.as_bytes()));
     let espnet = format_by_name("espnet");
-    Ok(open(Source::folder(folder), espnet, OpenOptions { references })?.lists)
+    Ok(open(Source::folder(folder), espnet, OpenOptions { references, ..OpenOptions::default() })?
+        .lists)
 }
 
 fn strict(

@@ -11,6 +11,7 @@ mod espnet;
 mod formats;
 mod fuzz;
 mod limits;
+mod scores;
 mod stream;
 mod values;
 

@@ -67,4 +67,4 @@ export class Trainer {
   free(): void;
 }
 
-export function parseNbest(files: string | [string, string][], name: string, format: string | undefined, references: string | undefined): { lists: List[]; notes: string[] };
+export function parseNbest(files: string | [string, string][], name: string, format: string | undefined, references: string | undefined, scoreKey: string | undefined, scoreKind: string | undefined): { lists: List[]; notes: string[] };
