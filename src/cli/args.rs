@@ -46,7 +46,8 @@ pub struct ReadArgs {
     /// Skip invalid lines and count them, instead of stopping at the first
     #[arg(long)]
     pub skip_invalid: bool,
-    /// References for ESPnet directories: a regular file with an utterance id and its words on each line
+    /// References for ESPnet and Kaldi folders, a regular file with an utterance id and its words on each line; for
+    /// NeMo's beams, the manifest
     #[arg(long, value_name = "FILE")]
     pub references: Option<PathBuf>,
     /// The scores of JSON lines, also those by part, are costs: lower is better. Short for --score-kind cost
@@ -58,6 +59,9 @@ pub struct ReadArgs {
     /// Key of the hypotheses of JSON lines that holds the score, or the name of a part [default: score]
     #[arg(long, value_name = "KEY", value_parser = score_key)]
     pub score_key: Option<String>,
+    /// Factor of Kaldi's acoustic scores in the first-pass score [default: 0.1]
+    #[arg(long, value_name = "FACTOR", value_parser = finite)]
+    pub acoustic_scale: Option<f64>,
 }
 
 /// The value of `--format` that detects it.
@@ -92,6 +96,7 @@ impl ReadArgs {
             skip_invalid: self.skip_invalid,
             references: self.references.clone(),
             scores: self.scores(),
+            acoustic_scale: self.acoustic_scale,
         }
     }
 }

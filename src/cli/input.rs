@@ -30,6 +30,8 @@ pub struct Reading {
     pub references: Option<PathBuf>,
     /// What the scores are, for formats that do not define it.
     pub scores: ScoreReading,
+    /// Factor of Kaldi's acoustic scores.
+    pub acoustic_scale: Option<f64>,
 }
 
 /// The utterances of several inputs, in order.
@@ -194,7 +196,11 @@ impl Utterances {
             }
             None => None,
         };
-        let options = OpenOptions { references, scores: self.reading.scores.clone() };
+        let options = OpenOptions {
+            references,
+            scores: self.reading.scores.clone(),
+            acoustic_scale: self.reading.acoustic_scale,
+        };
         let opened = open(source, self.reading.format, options);
         interrupt::check()?;
         let opened = opened.map_err(|error| unreadable(error, None))?;
@@ -225,6 +231,7 @@ fn unreadable(error: NbestError, guess: Option<&'static dyn NbestFormat>) -> Cli
 fn print_note(note: &Note) {
     let flag = match note {
         Note::NotReferences { .. } => "; use --references",
+        Note::AcousticScale { given: false, .. } => "; --acoustic-scale sets another factor",
         _ => "",
     };
     say!("note: {note}{flag}");

@@ -282,6 +282,52 @@ pub enum Problem {
         /// The rank, from 1.
         rank: usize,
     },
+    /// Numbers of words in place of words.
+    #[error("has numbers of words, not words")]
+    WordNumbers,
+    /// A hypothesis whose name has no number.
+    #[error("{name:?} does not end with the number of the hypothesis, such as -1")]
+    Unnumbered {
+        /// The name.
+        name: String,
+    },
+    /// A cost that belongs to no hypothesis, or that is in another order than the hypotheses.
+    #[error("line {line}: {name:?} has a cost but no text at its place")]
+    CostWithoutText {
+        /// The line of the cost, from 1.
+        line: u64,
+        /// The name of the hypothesis.
+        name: String,
+    },
+    /// A line of another form.
+    #[error("the line is not {expected}")]
+    Form {
+        /// The form of the lines.
+        expected: &'static str,
+    },
+    /// Utterances without the lines for their hypotheses.
+    #[error("{id:?} has no hypothesis")]
+    NoHypothesis {
+        /// The utterance.
+        id: String,
+    },
+    /// Beams without the manifest that gives the utterances.
+    #[error("the utterances are not known: there is no manifest")]
+    NoManifest,
+    /// Several files, each of which may be the lists.
+    #[error("has several files that end with {suffix}; which one is meant?")]
+    SeveralFiles {
+        /// The end of their names.
+        suffix: &'static str,
+    },
+    /// Beams that do not have the same number of rows for each line of the manifest.
+    #[error("{rows} rows do not divide by the {lists} lines of the manifest")]
+    UnevenRows {
+        /// Number of rows.
+        rows: usize,
+        /// Number of lines of the manifest.
+        lists: usize,
+    },
     /// A folder of no known format.
     #[error("no N-best lists found; expected a file, or a folder with {expected}")]
     NoLists {
@@ -369,7 +415,17 @@ impl Problem {
                 Some("a list is for one utterance; split longer recordings")
             }
             Self::TooManyLists(_) => Some("split them into several inputs"),
-            Self::BadScore { .. } => Some("scores look like -12.3 or tensor(-12.3)"),
+            Self::BadScore { .. } => Some("scores and costs look like -12.3 or tensor(-12.3)"),
+            Self::WordNumbers => Some("write words_text with utils/int2sym.pl -f 2- words.txt"),
+            Self::CostWithoutText { .. } => {
+                Some("the files of an archive list the same hypotheses in the same order")
+            }
+            Self::NoManifest => {
+                Some("NeMo's rows have no ids; give its manifest as the references")
+            }
+            Self::UnevenRows { .. } => Some(
+                "the manifest is of another data set, or the beams have different lengths; every utterance needs the same number of rows",
+            ),
             Self::BadScores { .. } => {
                 Some("scores look like {'decoder': tensor(-12.3), 'ctc': tensor(-4.5)}")
             }

@@ -54,6 +54,14 @@ impl Extra {
         self.members.push((key.into(), compact(json).into_boxed_str()));
     }
 
+    /// As [`Extra::insert`], with valid JSON text.
+    pub(super) fn set(&mut self, key: &str, json: &str) {
+        match self.members.iter_mut().find(|(known, _)| **known == *key) {
+            Some((_, old)) => *old = compact(json).into_boxed_str(),
+            None => self.push(key, json),
+        }
+    }
+
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
         let entry = size_of::<(Box<str>, Box<str>)>();

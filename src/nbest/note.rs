@@ -25,6 +25,27 @@ pub enum Note {
         /// Number of such values.
         count: usize,
     },
+    /// First-pass scores were combined from their parts.
+    AcousticScale {
+        /// The folder.
+        name: String,
+        /// The factor of the acoustic score.
+        scale: String,
+        /// Whether the caller gave it.
+        given: bool,
+    },
+    /// Hypotheses without a line in a file of scores.
+    MissingScores {
+        /// The file.
+        name: String,
+        /// Number of such hypotheses.
+        count: usize,
+    },
+    /// Rows that belong to the lines of a manifest, which is not written with them.
+    NeedsManifest {
+        /// The format.
+        format: &'static str,
+    },
     /// A writer did not write what its format has no place for.
     Omitted {
         /// The format.
@@ -74,6 +95,19 @@ impl fmt::Display for Note {
             Self::UnusedReferences { name, count } => {
                 write!(f, "{name}: {count} references have no list")
             }
+            Self::AcousticScale { name, scale, given } => {
+                let why = if *given { "" } else { ", as Kaldi's rescoring does by default" };
+                write!(f, "{name}: the first-pass score is {scale} am + lm{why}")
+            }
+            Self::MissingScores { name, count: 1 } => write!(f, "{name}: 1 hypothesis has no line"),
+            Self::MissingScores { name, count } => {
+                write!(f, "{name}: {count} hypotheses have no line")
+            }
+            Self::NeedsManifest { format } => write!(
+                f,
+                "the rows of {format} belong to the utterances of the manifest in its order; ids and references are only \
+                 there"
+            ),
             Self::Omitted { format, omitted } => {
                 write!(f, "{format} has no place for all of the lists; not written: {omitted}")
             }

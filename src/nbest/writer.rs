@@ -150,12 +150,14 @@ pub enum Field {
     Lm,
     /// Combined scores.
     Total,
-    /// Unknown keys of lists and hypotheses.
+    /// Unknown keys of lists.
     Key,
+    /// Unknown keys of hypotheses.
+    HypothesisKey,
 }
 
 impl Field {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Reference,
         Self::Alternative,
         Self::Score,
@@ -163,6 +165,7 @@ impl Field {
         Self::Lm,
         Self::Total,
         Self::Key,
+        Self::HypothesisKey,
     ];
 
     /// Singular and plural.
@@ -174,7 +177,8 @@ impl Field {
             Self::Part => ["score part", "score parts"],
             Self::Lm => ["score of the rescoring model", "scores of the rescoring model"],
             Self::Total => ["combined score", "combined scores"],
-            Self::Key => ["unknown key", "unknown keys"],
+            Self::Key => ["unknown key of a list", "unknown keys of lists"],
+            Self::HypothesisKey => ["unknown key of a hypothesis", "unknown keys of hypotheses"],
         }
     }
 
@@ -190,9 +194,8 @@ impl Field {
             Self::Part => written.iter().map(|h| h.parts.len()).sum(),
             Self::Lm => some(|h| h.lm),
             Self::Total => some(|h| h.total),
-            Self::Key => {
-                utterance.extra.len() + written.iter().map(|h| h.extra.len()).sum::<usize>()
-            }
+            Self::Key => utterance.extra.len(),
+            Self::HypothesisKey => written.iter().map(|h| h.extra.len()).sum(),
         }
     }
 }
@@ -222,6 +225,12 @@ impl Omitted {
                 _ => field.count(utterance, written),
             } as u64;
         }
+    }
+
+    /// Counts values of a field that were not written for a reason of their own.
+    pub(super) fn add(&mut self, field: Field, count: usize) {
+        let at = Field::ALL.iter().position(|known| *known == field);
+        at.into_iter().for_each(|at| self.counts[at] += count as u64);
     }
 
     /// The fields that were not written, with their counts.

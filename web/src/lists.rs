@@ -32,8 +32,11 @@ pub fn parse_nbest(
 ) -> Result<JsValue, JsValue> {
     let source = source(&files, name)?;
     let stream = |text: String| Stream::new("references", Cursor::new(text.into_bytes()));
-    let options =
-        OpenOptions { references: references.map(stream), scores: scores(score_key, score_kind)? };
+    let options = OpenOptions {
+        references: references.map(stream),
+        scores: scores(score_key, score_kind)?,
+        ..OpenOptions::default()
+    };
     let mut opened = open(source, chosen(format.as_deref())?, options).map_err(WebError::from)?;
     let lists = written(all(opened.lists.by_ref(), WebError::from)?)?;
     let notes: Array =

@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lorb::nbest::FORMATS;
+
 use super::parent;
 use crate::cli::error::CliError;
-
-/// Names of the files that the reader of a folder of lists opens, in any of its subfolders.
-const IN_FOLDERS: [&str; 2] = ["text", "score"];
 
 /// The files that a command reads and writes, each with the flag that names it.
 #[derive(Debug, Default)]
@@ -91,8 +90,8 @@ enum Side {
 
 /// Whether an output is a file that the reader of the input folder may open.
 fn in_folder(output: &Path, folder: &Path) -> bool {
-    let named =
-        output.file_name().is_some_and(|name| IN_FOLDERS.iter().any(|known| name == *known));
+    let name = output.file_name().and_then(|name| name.to_str());
+    let named = name.is_some_and(|name| FORMATS.iter().any(|format| format.opens(name)));
     named
         && folder.is_dir()
         && fs::canonicalize(output)

@@ -8,11 +8,16 @@ mod ctranslate2_whisper;
 mod espnet;
 mod hyporadise;
 mod hypr;
+mod icefall;
 mod json;
 mod jsonl;
+mod kaldi;
 mod mlm_scoring;
+mod nemo;
 mod normalised;
 mod outline;
+mod python;
+mod references;
 mod sherpa_onnx;
 mod transformers;
 mod vosk;
@@ -33,6 +38,9 @@ pub use jsonl::JsonLines;
 /// A stream of unknown format is read as the last one, whose reader then reports the error.
 pub static FORMATS: &[&dyn NbestFormat] = &[
     &espnet::Espnet,
+    &kaldi::Kaldi,
+    &nemo::Nemo,
+    &icefall::Icefall,
     &mlm_scoring::MlmScoring,
     &hyporadise::Hyporadise,
     &hypr::Hypr,
@@ -59,6 +67,12 @@ pub trait NbestFormat: Sync {
     /// For a format of several files, a path in such a folder.
     fn layout(&self) -> Option<&'static str> {
         None
+    }
+
+    /// For a format of several files, whether the reader opens files of this name. Outputs never replace them.
+    fn opens(&self, name: &str) -> bool {
+        let _ = name;
+        false
     }
 
     /// Whether a source looks like this format. May be wrong about damaged data, but not about valid
@@ -115,6 +129,9 @@ pub struct OpenOptions {
     pub references: Option<Stream>,
     /// What the scores are. An error for a format that defines it.
     pub scores: ScoreReading,
+    /// Factor of Kaldi's acoustic scores in the first-pass score, for a format that gives acoustic and graph costs
+    /// separately and unscaled. Other formats ignore it.
+    pub acoustic_scale: Option<f64>,
 }
 
 /// The lists of one source.

@@ -86,7 +86,9 @@ fn gzip_changes_nothing() {
 
 #[test]
 fn the_wrong_kind_of_source_is_refused() {
-    for &format in FORMATS {
+    let one_kind =
+        |format: &&&dyn NbestFormat| format.layout().is_none() || format.stream_writer().is_none();
+    for &format in FORMATS.iter().filter(one_kind) {
         let (other, expected) = if format.layout().is_some() {
             (vec![(String::new(), GOOD.as_bytes().to_vec())], "in: is a file; the format ")
         } else {

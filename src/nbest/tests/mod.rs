@@ -10,9 +10,12 @@ use super::{JsonLines, NbestError, Utterance};
 mod espnet;
 mod formats;
 mod fuzz;
+mod kaldi;
 mod limits;
+mod round_trip;
 mod scores;
 mod stream;
+mod transcripts;
 mod values;
 
 pub(super) const GOOD: &str =

@@ -22,9 +22,9 @@
 //! After rescoring, the writer adds files `rescored_lm` and `rescored_total`.
 
 mod read;
-mod value;
 mod write;
 
+use super::references::REFERENCES;
 use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
 use crate::nbest::{Hypothesis, NbestError};
 use read::{Reader, rank_folders};
@@ -43,11 +43,11 @@ static NUMBERS: [Number; 3] = [
     Number { file: "rescored_total", get: |h| h.total, set: |h, value| h.total = Some(value) },
 ];
 
+/// The file of a rank folder with the words.
+const TEXT: &str = "text";
+
 /// The file of a rank folder with the score by part.
 const PARTS: &str = "scores";
-
-/// The references that LoRB writes.
-const REFERENCES: &str = "references";
 
 /// The format.
 pub(super) struct Espnet;
@@ -63,6 +63,11 @@ impl NbestFormat for Espnet {
 
     fn layout(&self) -> Option<&'static str> {
         Some("logdir/output.1/1best_recog/text (espnet)")
+    }
+
+    fn opens(&self, name: &str) -> bool {
+        NUMBERS.iter().any(|number| number.file == name)
+            || [TEXT, PARTS, REFERENCES].contains(&name)
     }
 
     fn sniff(&self, glimpse: &Glimpse<'_>) -> bool {

@@ -4,9 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead};
 use std::vec;
 
+use super::super::python::{number, parts};
+use super::super::references::{REFERENCES, References, id_and_rest};
 use super::super::{Folder, ListReader, NbestFormat, Note, Stream, unopened};
-use super::value::{number, parts};
-use super::{Espnet, NUMBERS, Number, PARTS, REFERENCES};
+use super::{Espnet, NUMBERS, Number, PARTS, TEXT};
 use crate::bounds::{MAX_HYPOTHESES, MAX_LISTS_BYTES};
 use crate::nbest::error::clip;
 use crate::nbest::lines::Lines;
@@ -86,20 +87,6 @@ pub(super) struct Reader {
     notes: Vec<Note>,
 }
 
-/// The references, stored separately from the lists so that a repeated id is detected even if it is not used.
-#[derive(Default)]
-struct References {
-    by_id: HashMap<String, String>,
-    /// Memory of the map.
-    bytes: u64,
-    /// The file; `None` if there is none.
-    name: Option<String>,
-    /// Whether the caller named the file, rather than the reader having found it.
-    given: bool,
-    /// Whether the file cannot be something else than references.
-    certain: bool,
-}
-
 impl Reader {
     pub(super) fn new(
         folder: Box<dyn Folder>,
@@ -113,7 +100,7 @@ impl Reader {
         }
         let mut waiting = VecDeque::new();
         for (rank, path) in ranks {
-            let text = join(&path, "text");
+            let text = join(&path, TEXT);
             if !(1..=MAX_HYPOTHESES).contains(&rank) {
                 let problem = Problem::BadRank { rank };
                 return Err(NbestError::Source { name: folder.name(&text), problem });
@@ -129,18 +116,19 @@ impl Reader {
             }
         }
         let given = references.is_some();
-        let found = [REFERENCES, "text"].into_iter().find(|name| folder.has_file(name));
+        let found = [REFERENCES, TEXT].into_iter().find(|name| folder.has_file(name));
         let inside = || found.map(|name| Waiting::Inside(name.to_owned()));
         if let Some(file) = references.map(Waiting::Given).or_else(inside) {
             waiting.push_back((Content::References, file));
         }
-        let certain = given || found == Some(REFERENCES);
+        let mut references = References::default();
+        (references.given, references.certain) = (given, given || found == Some(REFERENCES));
         Ok(Self {
             folder,
             waiting,
             current: None,
             lists: Lists::default(),
-            references: References { given, certain, ..References::default() },
+            references,
             merged: None,
             notes: Vec::new(),
         })
@@ -176,33 +164,22 @@ impl Reader {
         let mut lists = std::mem::take(&mut self.lists).finish();
         let mut references = std::mem::take(&mut self.references);
         for utterance in &mut lists {
-            utterance.reference = references.by_id.remove(&utterance.id);
+            utterance.reference = references.take(&utterance.id);
         }
-        if let Some(name) = references.name.take() {
-            self.note(&mut lists, name, &references);
-        }
-        self.merged = Some(lists.into_iter());
-    }
-
-    /// `references` are those that no list used.
-    fn note(&mut self, lists: &mut [Utterance], name: String, references: &References) {
-        let (given, unused) = (references.given, references.by_id.len());
         let used = lists.iter().any(|utterance| utterance.reference.is_some());
         // ESPnet's summary of the best hypotheses has the name and format of a reference file.
         // Scored against it, the first pass would look perfect.
         let repeats = |u: &Utterance| {
             u.reference.as_ref().is_none_or(|reference| *reference == u.hypotheses[0].text)
         };
-        if used && !references.certain && lists.iter().all(repeats) {
-            lists.iter_mut().for_each(|utterance| utterance.reference = None);
-            return self.notes.push(Note::NotReferences { name });
+        match &references.name {
+            Some(name) if used && !references.certain && lists.iter().all(repeats) => {
+                lists.iter_mut().for_each(|utterance| utterance.reference = None);
+                self.notes.push(Note::NotReferences { name: name.clone() });
+            }
+            _ => self.notes.extend(references.notes(used)),
         }
-        if used && !given {
-            self.notes.push(Note::FoundReferences { name: name.clone() });
-        }
-        if unused > 0 && (used || given) {
-            self.notes.push(Note::UnusedReferences { name, count: unused });
-        }
+        self.merged = Some(lists.into_iter());
     }
 
     /// Ends the iteration.
@@ -232,13 +209,7 @@ impl Iterator for Reader {
                     continue;
                 }
                 Some(Ok((line, text))) => {
-                    // Blank to Unicode, if not to ASCII.
-                    let text = text.trim();
-                    if text.is_empty() {
-                        continue;
-                    }
-                    let (id, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-                    let rest = rest.trim_start();
+                    let Some((id, rest)) = id_and_rest(text) else { continue };
                     let taken = match *content {
                         Content::Texts { rank } => self.lists.add_text(id, rest, rank),
                         Content::Scores { rank, number } => {
@@ -272,19 +243,6 @@ impl Iterator for Reader {
 impl ListReader for Reader {
     fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
-    }
-}
-
-impl References {
-    fn add(&mut self, id: &str, words: &str) -> Result<(), Problem> {
-        if self.by_id.contains_key(id) {
-            return Err(Problem::DuplicateId { id: clip(id), place: "the references".into() });
-        }
-        limits::id(id)?;
-        limits::text(words, || format!("the reference of {:?}", clip(id)))?;
-        self.bytes += (2 * size_of::<String>() + id.len() + words.len()) as u64;
-        self.by_id.insert(id.to_owned(), words.to_owned());
-        Ok(())
     }
 }
 

@@ -1,7 +1,9 @@
 //! Writes the folder: one shard, and the references in the file `references`.
 
+use super::super::python;
+use super::super::references::{self, REFERENCES};
 use super::super::{ListSink, ListWriter, NbestFormat, Note, WriteError};
-use super::{Espnet, NUMBERS, PARTS, REFERENCES, value};
+use super::{Espnet, NUMBERS, PARTS, TEXT};
 use crate::nbest::Utterance;
 use crate::nbest::writer::{Field, JoinedIds, Omitted, append, finite, one_line};
 
@@ -25,7 +27,7 @@ impl ListWriter for Writer {
         for (at, hypothesis) in utterance.hypotheses.iter().enumerate() {
             let folder = format!("logdir/output.1/{}best_recog", at + 1);
             let text = format!("{id} {}\n", one_line(&hypothesis.text));
-            append(sink, &format!("{folder}/text"), text.as_bytes())?;
+            append(sink, &format!("{folder}/{TEXT}"), text.as_bytes())?;
             for number in &NUMBERS {
                 if let Some(value) = (number.get)(hypothesis) {
                     let line = format!("{id} {value}\n");
@@ -33,12 +35,12 @@ impl ListWriter for Writer {
                 }
             }
             if !hypothesis.parts.is_empty() {
-                let line = format!("{id} {}\n", value::dictionary(&hypothesis.parts));
+                let line = format!("{id} {}\n", python::dictionary(&hypothesis.parts));
                 append(sink, &format!("{folder}/{PARTS}"), line.as_bytes())?;
             }
         }
-        if let Some(reference) = &utterance.reference {
-            append(sink, REFERENCES, format!("{id} {}\n", one_line(reference)).as_bytes())?;
+        if let Some(line) = references::line(utterance) {
+            append(sink, REFERENCES, line.as_bytes())?;
         }
         self.omitted.count(utterance, &PLACES);
         Ok(())

@@ -1,6 +1,7 @@
 //! Values as Python prints them.
 
 use std::fmt::Write as _;
+use std::str::CharIndices;
 
 use crate::bounds::MAX_SCORE_PARTS;
 use crate::nbest::Parts;
@@ -60,4 +61,70 @@ pub(super) fn dictionary(parts: &Parts) -> String {
         let _ = write!(text, "{separator}'{name}': {value}");
     }
     text + "}"
+}
+
+/// The strings of a list, `['TURN', "IT'S"]`, joined by spaces.
+pub(super) fn words_of_list(list: &str) -> Option<String> {
+    let mut rest = list.strip_prefix('[')?.strip_suffix(']')?.trim();
+    let mut words = String::new();
+    while !rest.is_empty() {
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        let mut letters = rest.char_indices();
+        let (_, quote) = letters.next().filter(|(_, letter)| matches!(letter, '\'' | '"'))?;
+        let end = loop {
+            match letters.next()? {
+                (at, letter) if letter == quote => break at + 1,
+                (_, '\\') => words.push(escaped(&mut letters)?),
+                (_, letter) => words.push(letter),
+            }
+        };
+        rest = rest[end..].trim_start();
+        if !rest.is_empty() {
+            rest = rest.strip_prefix(',')?.trim_start();
+        }
+    }
+    Some(words)
+}
+
+/// The letter of an escape, after its backslash.
+fn escaped(letters: &mut CharIndices<'_>) -> Option<char> {
+    let digits = match letters.next()?.1 {
+        'n' => return Some('\n'),
+        't' => return Some('\t'),
+        'r' => return Some('\r'),
+        'x' => 2,
+        'u' => 4,
+        'U' => 8,
+        letter => return Some(letter),
+    };
+    let mut code = 0_u32;
+    for _ in 0..digits {
+        code = code.checked_mul(16)?.checked_add(letters.next()?.1.to_digit(16)?)?;
+    }
+    char::from_u32(code)
+}
+
+/// A list of the words of a text.
+pub(super) fn list_of_words(text: &str) -> String {
+    let mut list = String::from("[");
+    for (at, word) in text.split_whitespace().enumerate() {
+        let quote = if word.contains('\'') && !word.contains('"') { '"' } else { '\'' };
+        list.push_str(if at == 0 { "" } else { ", " });
+        list.push(quote);
+        for letter in word.chars() {
+            match letter {
+                '\\' => list.push_str("\\\\"),
+                letter if letter == quote => list.extend(['\\', letter]),
+                letter if letter.is_control() => {
+                    // Writing to a string does not fail.
+                    let _ = write!(list, "\\u{:04x}", u32::from(letter));
+                }
+                letter => list.push(letter),
+            }
+        }
+        list.push(quote);
+    }
+    list + "]"
 }
