@@ -8,6 +8,7 @@ use crate::bounds::{MAX_JSON_BYTES, MAX_SCORE_PARTS};
 use crate::digest::hex;
 use crate::model::Method;
 use crate::score::{PartWeights, Weights};
+use crate::text::Conventions;
 
 /// Key of the entry in `__metadata__`.
 pub(super) const SECTION: &str = "lorb";
@@ -32,6 +33,8 @@ pub struct AdapterMeta {
     pub base_name: Option<String>,
     /// Training objective.
     pub objective: Option<String>,
+    /// How texts were compared in training and tuning; the default for an adapter that stores nothing about it.
+    pub conventions: Conventions,
     /// Other entries, preserved unchanged.
     pub extra: Map<String, Value>,
 }
@@ -53,10 +56,10 @@ impl AdapterMeta {
     }
 
     /// The lowest version whose readers understand the section. Those of version 1 would ignore weights by part and
-    /// order lists differently.
+    /// conventions, and order lists differently.
     fn format(&self) -> u64 {
         let parts = self.weights.as_ref().is_some_and(|weights| !weights.parts.is_empty());
-        if parts { 2 } else { 1 }
+        if parts || !self.conventions.is_default() { 2 } else { 1 }
     }
 
     /// The section as JSON text, with the hash of the adapter's settings. Keys have a fixed order, so equal metadata
@@ -80,6 +83,11 @@ impl AdapterMeta {
             if let Some(value) = value {
                 map.insert(key.into(), value.as_str().into());
             }
+        }
+        if !self.conventions.is_default()
+            && let Ok(Value::Object(conventions)) = serde_json::to_value(self.conventions)
+        {
+            map.extend(conventions);
         }
         map.insert(SETTINGS.into(), settings.into());
         for (key, value) in &self.extra {
@@ -139,7 +147,8 @@ impl AdapterMeta {
             ));
         }
         let objective = string(&mut map, "objective")?;
-        let meta = Self { weights, base_hash, base_name: None, objective, extra: map };
+        let conventions = conventions(&mut map)?;
+        let meta = Self { weights, base_hash, base_name: None, objective, conventions, extra: map };
         Ok((meta, settings))
     }
 }
@@ -153,6 +162,26 @@ pub(super) fn settings_hash(method: &Method) -> String {
         hasher.update(format!("\n{name}: {value}"));
     }
     hex(hasher)
+}
+
+/// Reads the conventions; one that is missing has its default.
+fn conventions(map: &mut Map<String, Value>) -> Result<Conventions, AdapterError> {
+    let mut conventions = Conventions::default();
+    if let Some(name) = string(map, "normalize")? {
+        conventions.normalize = name
+            .parse()
+            .map_err(|expected| fault("normalize", format!("is {name:?}; {expected}")))?;
+    }
+    if let Some(name) = string(map, "unit")? {
+        conventions.unit =
+            name.parse().map_err(|expected| fault("unit", format!("is {name:?}; {expected}")))?;
+    }
+    match map.shift_remove("join") {
+        None => {}
+        Some(Value::Bool(join)) => conventions.join = join,
+        Some(other) => return Err(fault("join", format!("is {other}; expected true or false"))),
+    }
+    Ok(conventions)
 }
 
 fn fault(key: &str, what: String) -> AdapterError {

@@ -33,7 +33,13 @@ pub(super) fn synthetic(base: &BertConfig, tokens: usize, seed: u64) -> TrainDat
         errors[0] = errors[1] + 1;
         lists.push(TrainList { first, errors, sequences: members });
     }
-    TrainData { sequences, lists, first_scale: 1.0, counts: Counts::default() }
+    TrainData {
+        sequences,
+        lists,
+        first_scale: 1.0,
+        counts: Counts::default(),
+        findings: Vec::new(),
+    }
 }
 
 #[cfg(test)]

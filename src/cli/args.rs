@@ -9,6 +9,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use lorb::device::{DeviceChoice, Fallback, Selected, SelectedKind, select};
 use lorb::nbest::{FORMATS, ScoreKind, ScoreReading, Target, format_by_name};
 use lorb::ops::Precision;
+use lorb::text::{Changes, Normalize, Unit};
 
 use super::error::{CliError, chain};
 use super::input::Reading;
@@ -145,6 +146,30 @@ pub struct ScoringArgs {
     /// Maximum number of tokens per batch
     #[arg(long, value_name = "N", default_value_t = lorb::model::SCORING_BATCH_TOKENS, value_parser = at_least_one)]
     pub batch_tokens: usize,
+}
+
+/// How texts are compared.
+#[derive(Args, Debug, Clone, Copy, Default)]
+#[command(next_help_heading = "Text conventions")]
+pub struct TextArgs {
+    /// Normalisation of references and hypotheses before they are compared and scored [default: the adapter's, else none]
+    #[arg(long, value_name = "NAME", value_parser = choices::<Normalize>(Normalize::ALL.map(|kind| (kind.name(), kind.help()))))]
+    pub normalize: Option<Normalize>,
+    /// Unit of errors [default: the adapter's, else word]
+    #[arg(long, value_name = "NAME", value_parser = choices::<Unit>(Unit::ALL.map(|unit| (unit.name(), unit.help()))))]
+    pub unit: Option<Unit>,
+    /// Sum the first-pass probabilities of hypotheses that are equal after normalisation [default: the adapter's, else
+    /// false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub join: Option<bool>,
+}
+
+impl TextArgs {
+    /// The conventions that the flags set.
+    pub fn changes(self) -> Changes {
+        let Self { normalize, unit, join } = self;
+        Changes { normalize, unit, join }
+    }
 }
 
 /// Weights of the score combination that override the adapter's own.

@@ -10,6 +10,7 @@ use lorb::model::{Adapter, Target};
 use lorb::nbest::{JsonLines, Utterance};
 use lorb::rescorer::Rescorer;
 use lorb::score::{Report, Weights, best as best_of, first_pass, word_errors};
+use lorb::text::Unit;
 use lorb::train::TrainConfig;
 
 use super::args::RunArgs;
@@ -111,7 +112,7 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     let run = rescorer.run(start, &train_lists, &dev_lists, config, None);
     let mut run = run.map_err(|error| CliError::at("training", &error))?;
     let training = |error| CliError::at("training", &error);
-    match drive(&mut run.trainer, RunDisplay::new(quiet, None), |_, _| Ok(())) {
+    match drive(&mut run.trainer, RunDisplay::new(quiet, None, Unit::Word), |_, _| Ok(())) {
         Ok(Ended::Finished) => {}
         Ok(Ended::Interrupted) => return Err(interrupt::error()),
         Err(Stopped::Cli(error)) => return Err(error),

@@ -2,17 +2,19 @@
 
 use std::path::Path;
 
-use lorb::adapter::ReadOptions;
+use lorb::adapter::{AdapterMeta, ReadOptions};
 use lorb::bounds::{CHUNK_BYTES, CHUNK_HYPOTHESES};
 use lorb::model::{ModelError, SCORING_BATCH_TOKENS};
 use lorb::nbest::Utterance;
 use lorb::rescorer::{Evaluated, LoadedAdapter, Options, Rescorer, RescorerError, Trained};
 use lorb::score::{RankedList, ScoredList, Weights};
+use lorb::text::{Changes, Conventions};
 
-use super::args::{BaseArgs, RunArgs, ScoringArgs, WeightArgs};
+use super::args::{BaseArgs, RunArgs, ScoringArgs, TextArgs, WeightArgs};
 use super::error::CliError;
 use super::input::Utterances;
 use super::output::Directory;
+use super::terminal::say;
 use super::{adapter_dir, interrupt, source};
 
 /// Name of the one adapter.
@@ -22,6 +24,8 @@ const ADAPTER: &str = "adapter";
 pub struct Engine {
     rescorer: Rescorer,
     batch_tokens: usize,
+    /// Conventions that replace the adapter's.
+    changes: Changes,
     /// Hypotheses truncated at the base's position limit so far.
     pub truncated: u64,
 }
@@ -33,6 +37,7 @@ impl Engine {
         adapter: &Path,
         run: &RunArgs,
         scoring: &ScoringArgs,
+        texts: TextArgs,
     ) -> Result<Self, CliError> {
         // A missing or misspelt adapter is reported before the large file is read.
         let files = adapter_dir::read_files(adapter, "--adapter")?;
@@ -48,7 +53,9 @@ impl Engine {
             })?;
         rescorer.add_adapter(ADAPTER, adapter, meta).map_err(scoring_error)?;
         let engine = Self::new(rescorer)?;
-        Ok(Self { batch_tokens: scoring.batch_tokens, ..engine })
+        let changes = texts.changes();
+        warn_of_changes(&engine.loaded()?.meta, changes);
+        Ok(Self { batch_tokens: scoring.batch_tokens, changes, ..engine })
     }
 
     /// An adapter that was trained on this rescorer, with default batches.
@@ -60,11 +67,18 @@ impl Engine {
     fn new(rescorer: Rescorer) -> Result<Self, CliError> {
         // Scoring then takes no longer than with the bare base.
         let rescorer = rescorer.merged(ADAPTER).map_err(scoring_error)?;
-        Ok(Self { rescorer, batch_tokens: SCORING_BATCH_TOKENS, truncated: 0 })
+        let (batch_tokens, changes) = (SCORING_BATCH_TOKENS, Changes::default());
+        Ok(Self { rescorer, batch_tokens, changes, truncated: 0 })
     }
 
     fn options(&self) -> Options<'static> {
-        Options::adapter(ADAPTER).batch_tokens(self.batch_tokens).progress(&interrupt::go_on)
+        let options = Options::adapter(ADAPTER).batch_tokens(self.batch_tokens);
+        options.conventions(self.changes).progress(&interrupt::go_on)
+    }
+
+    /// How texts are compared.
+    pub fn conventions(&self) -> Result<Conventions, CliError> {
+        self.rescorer.conventions(self.options()).map_err(scoring_error)
     }
 
     fn loaded(&self) -> Result<&LoadedAdapter, CliError> {
@@ -118,13 +132,15 @@ impl Engine {
         Ok(evaluated)
     }
 
-    /// Writes the adapter with new weights.
+    /// Writes the adapter with new weights, and with the conventions that they were tuned with.
     pub fn store_weights(
         &mut self,
         directory: &Directory,
         weights: Weights,
     ) -> Result<(), CliError> {
+        let conventions = self.conventions()?;
         self.rescorer.set_weights(ADAPTER, weights).map_err(scoring_error)?;
+        self.rescorer.set_conventions(ADAPTER, conventions).map_err(scoring_error)?;
         let LoadedAdapter { adapter, meta, .. } = self.loaded()?;
         adapter_dir::write(directory, adapter, meta)
     }
@@ -132,6 +148,19 @@ impl Engine {
     /// A line about texts that were truncated, if any were.
     pub fn truncated_note(&self) -> Option<String> {
         truncated_note(self.truncated)
+    }
+}
+
+/// Warns if the conventions of a call are not those that an adapter was trained and tuned with. An adapter from
+/// elsewhere, without weights and objective, was trained with none.
+fn warn_of_changes(meta: &AdapterMeta, changes: Changes) {
+    let (stored, now) = (meta.conventions, changes.over(meta.conventions));
+    let known = meta.weights.is_some() || meta.objective.is_some();
+    if known && stored != now {
+        say!(
+            "warning: texts are compared with {now}, but the adapter was trained or tuned with {stored}; its weights may \
+             not fit, run `lorb tune` with the same flags"
+        );
     }
 }
 

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 use lorb::nbest::Utterance;
 use lorb::score::{Evaluation, RESAMPLES, Report, Weights};
+use lorb::text::Conventions;
 use serde::Serialize;
 
-use super::args::{BaseArgs, PrecisionArgs, ReadArgs, RunArgs, ScoringArgs, WeightArgs};
+use super::args::{BaseArgs, PrecisionArgs, ReadArgs, RunArgs, ScoringArgs, TextArgs, WeightArgs};
 use super::engine::{Engine, next_chunk};
 use super::error::CliError;
 use super::input::Utterances;
@@ -43,6 +44,8 @@ pub struct EvalArgs {
     #[command(flatten)]
     reading: ReadArgs,
     #[command(flatten)]
+    texts: TextArgs,
+    #[command(flatten)]
     scoring: ScoringArgs,
     #[command(flatten)]
     run: RunArgs,
@@ -72,7 +75,7 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
                 revision: args.revision.clone(),
                 precision: args.precision,
             };
-            let engine = Engine::open(&base, adapter, &args.run, &args.scoring)?;
+            let engine = Engine::open(&base, adapter, &args.run, &args.scoring, args.texts)?;
             let weights = engine.weights(&args.weights, adapter)?;
             Some((engine, weights))
         }
@@ -83,7 +86,11 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
         }
         _ => None,
     };
-    let mut evaluation = Evaluation::new();
+    let conventions = match &rescoring {
+        Some((engine, _)) => engine.conventions()?,
+        None => args.texts.changes().over(Conventions::default()),
+    };
+    let mut evaluation = Evaluation::with(conventions);
     let mut meter = Meter::new(args.run.quiet, input.total_bytes());
     let mut done = 0_u64;
     loop {
@@ -109,6 +116,7 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
     for note in [input.skipped_note(), truncated].into_iter().flatten() {
         say!("warning: {note}");
     }
+    report.warnings.iter().for_each(|found| say!("warning: {found}"));
     if !args.json {
         return output::print(&report.to_string());
     }

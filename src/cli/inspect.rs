@@ -10,8 +10,9 @@ use lorb::adapter::{self, AdapterFiles, AdapterMeta, ReadOptions};
 use lorb::base::{Architecture, TensorEntry, TensorFile, expected_tensors};
 use lorb::methods::LoraConfig;
 use lorb::model::{Layout, Method};
+use lorb::text::Conventions;
 
-use super::args::ReadArgs;
+use super::args::{ReadArgs, TextArgs};
 use super::error::CliError;
 use super::source::NamedBase;
 use super::terminal::shown;
@@ -30,6 +31,8 @@ pub struct InspectArgs {
     revision: Option<String>,
     #[command(flatten)]
     reading: ReadArgs,
+    #[command(flatten)]
+    texts: TextArgs,
 }
 
 pub fn run(args: &InspectArgs) -> Result<(), CliError> {
@@ -46,7 +49,10 @@ pub fn run(args: &InspectArgs) -> Result<(), CliError> {
     } else if path.join("config.json").exists() {
         base_text(path)?
     } else {
-        inspect_lists::text(path, &args.reading.reading())?
+        {
+            let conventions = args.texts.changes().over(Conventions::default());
+            inspect_lists::text(path, &args.reading.reading(), conventions)?
+        }
     };
     output::print(&text)
 }
@@ -142,6 +148,7 @@ fn described(text: &mut String, meta: &AdapterMeta) {
         None => line(text, "beta", "not tuned; run `lorb tune`"),
     }
     let unknown = || "not known".to_owned();
+    line(text, "text conventions", &meta.conventions.to_string());
     line(text, "objective", &meta.objective.clone().unwrap_or_else(unknown));
     line(text, "base when trained", &meta.base_name.clone().unwrap_or_else(unknown));
 }

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use lorb::nbest::{NbestFormat, Utterance};
 use lorb::score::{Evaluation, RESAMPLES, word_count};
+use lorb::text::Conventions;
 
 use super::error::CliError;
 use super::input::{Reading, Utterances};
 use super::inspect::line;
+use super::terminal::say;
 
 #[derive(Default)]
 struct Statistics {
@@ -71,9 +73,9 @@ impl Statistics {
 }
 
 /// Counts, and the WER of first pass and oracle if there are references.
-pub fn text(path: &Path, reading: &Reading) -> Result<String, CliError> {
+pub fn text(path: &Path, reading: &Reading, conventions: Conventions) -> Result<String, CliError> {
     let mut input = Utterances::open(&[path.to_owned()], reading)?;
-    let (mut statistics, mut evaluation) = (Statistics::default(), Evaluation::new());
+    let (mut statistics, mut evaluation) = (Statistics::default(), Evaluation::with(conventions));
     while let Some(utterance) = input.next()? {
         statistics.format = input.format();
         statistics.add(&utterance);
@@ -87,7 +89,9 @@ pub fn text(path: &Path, reading: &Reading) -> Result<String, CliError> {
         line(&mut text, "invalid lines", &input.skipped.to_string());
     }
     if statistics.with_reference > 0 {
-        text.push_str(&format!("\n{}", evaluation.report(RESAMPLES, 0)));
+        let report = evaluation.report(RESAMPLES, 0);
+        report.warnings.iter().for_each(|found| say!("warning: {found}"));
+        text.push_str(&format!("\n{report}"));
     }
     Ok(text)
 }

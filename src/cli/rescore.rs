@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lorb::nbest::Target;
 
-use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs, WeightArgs, choices, targets};
+use super::args::{
+    BaseArgs, ReadArgs, RunArgs, ScoringArgs, TextArgs, WeightArgs, choices, targets,
+};
 use super::engine::{Engine, next_chunk};
 use super::error::CliError;
 use super::input::Utterances;
@@ -37,6 +39,8 @@ pub struct RescoreArgs {
     #[command(flatten)]
     reading: ReadArgs,
     #[command(flatten)]
+    texts: TextArgs,
+    #[command(flatten)]
     scoring: ScoringArgs,
     #[command(flatten)]
     run: RunArgs,
@@ -55,7 +59,7 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
     let to = args.to.as_deref().and_then(Target::by_name);
     let mut output = ListOutput::open(&args.output, to, input.begins_with_folder())?;
     let scores = args.reading.scores();
-    let mut engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring)?;
+    let mut engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring, args.texts)?;
     let weights = engine.weights(&args.weights, &args.adapter)?;
     let mut meter = Meter::new(args.run.quiet, input.total_bytes());
     let (mut done, mut hypotheses, mut changed) = (0_u64, 0_u64, 0_u64);

@@ -26,6 +26,7 @@ const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     let config = args.config()?;
+    let unit = config.unit;
     interrupt::listen_with("saving the run; press Ctrl-C again to end immediately");
     let place = Place::open(args)?;
     let reading = args.reading.reading();
@@ -67,7 +68,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
         _ => CliError::at("training", &error),
     })?;
     drop(train_lists);
-    let watcher = RunDisplay::new(args.run.quiet, log);
+    let watcher = RunDisplay::new(args.run.quiet, log, unit);
     let every = args.keeping.checkpoint_every;
     let mut held = None;
     let ended = drive(&mut run.trainer, watcher, |trainer, message| match message {
@@ -168,7 +169,9 @@ impl Place {
     fn error(&self, error: &TrainError) -> CliError {
         match error {
             TrainError::Checkpoint(inner) => CliError::at(self.checkpoint.display(), inner),
-            TrainError::NoUsableList { .. } => CliError::at("--train", error),
+            TrainError::NoUsableList { .. } | TrainError::NothingInCommon { .. } => {
+                CliError::at("--train", error)
+            }
             TrainError::NoDevReference { .. } => CliError::at("--dev", error),
             _ => CliError::at("training", error),
         }

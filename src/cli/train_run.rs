@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use lorb::text::Unit;
 use lorb::train::{Message, TrainError, Trainer};
 
 use super::error::CliError;
@@ -53,13 +54,24 @@ pub struct RunDisplay {
     utterances: usize,
     hypotheses: usize,
     dev: Option<f64>,
+    /// The error rate: WER, CER or MER.
+    rate: &'static str,
 }
 
 impl RunDisplay {
     /// A display for a run that has not started.
-    pub fn new(quiet: bool, log: Option<Log>) -> Self {
+    pub fn new(quiet: bool, log: Option<Log>, unit: Unit) -> Self {
         let meter = Meter::new(true, None);
-        Self { quiet, meter, log, losses: VecDeque::new(), utterances: 0, hypotheses: 0, dev: None }
+        Self {
+            quiet,
+            meter,
+            log,
+            losses: VecDeque::new(),
+            utterances: 0,
+            hypotheses: 0,
+            dev: None,
+            rate: unit.rate(),
+        }
     }
 
     fn see(&mut self, message: &Message) -> Result<(), CliError> {
@@ -81,7 +93,8 @@ impl RunDisplay {
                 }
                 let loss = self.losses.iter().sum::<f64>() / self.losses.len() as f64;
                 let rate = self.utterances as f64 / self.meter.seconds();
-                let dev = self.dev.map(|wer| format!(", dev WER {:.2}", 100.0 * wer));
+                let name = self.rate;
+                let dev = self.dev.map(|wer| format!(", dev {name} {:.2}", 100.0 * wer));
                 let dev = dev.unwrap_or_default();
                 self.meter.update(*step as u64, || {
                     format!("epoch {epoch}, loss {loss:.4}, {rate:.0} utterances/s{dev}")
@@ -90,15 +103,19 @@ impl RunDisplay {
             Message::Evaluated { step, wer, wer_first, wer_oracle, beta, best, .. } => {
                 self.dev = Some(self.dev.map_or(*wer, |lowest| lowest.min(*wer)));
                 let [wer, first, oracle] = [wer, wer_first, wer_oracle].map(|rate| 100.0 * rate);
+                let name = self.rate;
                 let mark = if *best { ", best so far" } else { "" };
                 self.say(&format!(
-                    "step {step}: dev WER {wer:.2} with beta {beta:.3} (first pass {first:.2}, oracle {oracle:.2}){mark}"
+                    "step {step}: dev {name} {wer:.2} with beta {beta:.3} (first pass {first:.2}, oracle {oracle:.2}){mark}"
                 ));
             }
             Message::Warning { text, .. } => self.meter.line(&format!("warning: {text}")),
             Message::Finished { steps, stopped_early, .. } => {
                 if *stopped_early {
-                    self.say(&format!("stopped after {steps} steps: dev WER no longer falls"));
+                    self.say(&format!(
+                        "stopped after {steps} steps: dev {} no longer falls",
+                        self.rate
+                    ));
                 }
                 let (hypotheses, seconds) = (self.hypotheses, self.meter.seconds());
                 let rate = hypotheses as f64 / seconds;

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use lorb::score::{TunePoint, Tuned, tune};
+use lorb::score::{TextCheck, TunePoint, Tuned, tune};
+use lorb::text::{Conventions, Unit};
 
-use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs};
+use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs, TextArgs};
 use super::engine::{Engine, next_chunk};
 use super::error::CliError;
 use super::input::Utterances;
@@ -32,6 +33,8 @@ pub struct TuneArgs {
     #[command(flatten)]
     reading: ReadArgs,
     #[command(flatten)]
+    texts: TextArgs,
+    #[command(flatten)]
     scoring: ScoringArgs,
     #[command(flatten)]
     run: RunArgs,
@@ -48,7 +51,9 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
     adapter_dir::expect(&args.adapter, "--adapter")?;
     let place = Directory::open("--adapter", &args.adapter)?;
     let mut input = Utterances::open(&args.dev, &args.reading.reading())?;
-    let mut engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring)?;
+    let mut engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring, args.texts)?;
+    let conventions = engine.conventions()?;
+    let mut check = TextCheck::new(conventions);
     let mut meter = Meter::new(args.run.quiet, input.total_bytes());
     let (mut lists, mut without, mut done) = (Vec::new(), 0_u64, 0_u64);
     loop {
@@ -60,7 +65,9 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
         let all = chunk.len();
         chunk.retain(|utterance| utterance.reference.is_some());
         without += (all - chunk.len()) as u64;
-        lists.extend(engine.scored_lists(&chunk)?);
+        let scored = engine.scored_lists(&chunk)?;
+        chunk.iter().zip(&scored).for_each(|(utterance, list)| check.add_scored(utterance, list));
+        lists.extend(scored);
         let rate = done as f64 / meter.seconds();
         meter.update(input.bytes_read(), || format!("{done} utterances, {rate:.0}/s"));
     }
@@ -77,13 +84,14 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
         let message = "--dev: all references are empty, so there is no WER to reduce";
         return Err(CliError::Failed(message.into()));
     }
-    warn(&input, &engine, without, &tuned);
+    warn(&input, &engine, without, &tuned, conventions.unit);
+    check.findings().iter().for_each(|found| say!("warning: --dev: {found}"));
     interrupt::check()?;
     engine.store_weights(&place, tuned.weights.clone())?;
-    output::print(&table(&tuned, args.gamma))
+    output::print(&table(&tuned, args.gamma, conventions))
 }
 
-fn warn(input: &Utterances, engine: &Engine, without: u64, tuned: &Tuned) {
+fn warn(input: &Utterances, engine: &Engine, without: u64, tuned: &Tuned, unit: Unit) {
     for note in [input.skipped_note(), engine.truncated_note()].into_iter().flatten() {
         say!("warning: {note}");
     }
@@ -92,7 +100,8 @@ fn warn(input: &Utterances, engine: &Engine, without: u64, tuned: &Tuned) {
     }
     if tuned.errors >= tuned.errors_first {
         say!(
-            "warning: no LM weight reduces the WER of the first pass; the stored weights keep the first-pass order"
+            "warning: no LM weight reduces the {} of the first pass; the stored weights keep the first-pass order",
+            unit.rate()
         );
     }
     if tuned.at_edge {
@@ -101,7 +110,7 @@ fn warn(input: &Utterances, engine: &Engine, without: u64, tuned: &Tuned) {
 }
 
 /// One row per beta at the best gamma; with gamma, first one row per gamma at its best beta.
-fn table(tuned: &Tuned, with_gamma: bool) -> String {
+fn table(tuned: &Tuned, with_gamma: bool, conventions: Conventions) -> String {
     let rate = |errors: u64| 100.0 * errors as f64 / tuned.reference_words as f64;
     let mut text = String::new();
     let mut row = |point: &TunePoint, chosen: bool| {
@@ -129,12 +138,14 @@ fn table(tuned: &Tuned, with_gamma: bool) -> String {
     let at_gamma = tuned.table.iter().filter(|p| p.weights.gamma == tuned.weights.gamma);
     betas.extend(at_gamma.map(|point| (order(point.weights.beta), point.clone())));
     betas.values().for_each(|point| row(point, point.weights == tuned.weights));
+    let (name, units) = (conventions.unit.rate(), conventions.unit.plural());
     format!(
-        "{:>10} {:>9} {:>8} {:>8}\n{text}first pass WER {:.2}, with these weights {:.2} ({} and {} errors in {} words)\n",
+        "{:>10} {:>9} {:>8} {:>8}\n{text}first pass {name} {:.2}, with these weights {:.2} ({} and {} errors in {} {units})\n\
+         texts compared with {conventions}\n",
         "beta",
         "gamma",
         "errors",
-        "WER",
+        name,
         rate(tuned.errors_first),
         rate(tuned.errors),
         tuned.errors_first,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::adapter::{self, AdapterFiles, AdapterMeta, ReadOptions};
 use crate::model::{Adapter, Method, TrainableTensors};
 use crate::score::Weights;
+use crate::text::Conventions;
 
 use super::{Rescorer, RescorerError};
 
@@ -105,6 +106,21 @@ impl Rescorer {
     pub fn set_weights(&mut self, name: &str, weights: Weights) -> Result<(), RescorerError> {
         let mut loaded = self.adapter(name)?.clone();
         loaded.meta.weights = Some(weights);
+        self.adapters.insert(name.to_owned(), Arc::new(loaded));
+        Ok(())
+    }
+
+    /// Stores in an adapter how texts are compared.
+    ///
+    /// # Errors
+    /// [`RescorerError::UnknownAdapter`].
+    pub fn set_conventions(
+        &mut self,
+        name: &str,
+        conventions: Conventions,
+    ) -> Result<(), RescorerError> {
+        let mut loaded = self.adapter(name)?.clone();
+        loaded.meta.conventions = conventions;
         self.adapters.insert(name.to_owned(), Arc::new(loaded));
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::model::SCORING_BATCH_TOKENS;
 use crate::score::Weights;
+use crate::text::Changes;
 
 /// Receives the number of finished hypotheses after each batch, and returns whether to continue.
 type Progress<'a> = &'a dyn Fn(usize) -> ControlFlow<()>;
@@ -16,6 +17,8 @@ pub struct Options<'a> {
     pub adapter: Option<&'a str>,
     /// Weights of the score combination; `None` uses those stored in the adapter.
     pub weights: Option<&'a Weights>,
+    /// Conventions that replace those stored in the adapter.
+    pub conventions: Changes,
     /// Maximum number of tokens per batch; a longer text is a separate batch.
     pub batch_tokens: usize,
     /// Receives progress, and may stop the call with [`ModelError::Stopped`](crate::model::ModelError::Stopped).
@@ -27,7 +30,8 @@ impl<'a> Options<'a> {
     #[must_use]
     pub fn first_pass() -> Self {
         let batch_tokens = SCORING_BATCH_TOKENS;
-        Self { adapter: None, weights: None, batch_tokens, progress: None }
+        let conventions = Changes::default();
+        Self { adapter: None, weights: None, conventions, batch_tokens, progress: None }
     }
 
     /// An adapter by name, with its stored weights.
@@ -40,6 +44,12 @@ impl<'a> Options<'a> {
     #[must_use]
     pub fn weights(self, weights: &'a Weights) -> Self {
         Self { weights: Some(weights), ..self }
+    }
+
+    /// Replaces some or all of the conventions stored in the adapter, how texts are compared.
+    #[must_use]
+    pub fn conventions(self, conventions: impl Into<Changes>) -> Self {
+        Self { conventions: conventions.into(), ..self }
     }
 
     /// Maximum number of tokens per batch, at least 1.
@@ -61,10 +71,11 @@ impl<'a> Options<'a> {
 
 impl fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { adapter, weights, batch_tokens, progress } = self;
+        let Self { adapter, weights, conventions, batch_tokens, progress } = self;
         f.debug_struct("Options")
             .field("adapter", adapter)
             .field("weights", weights)
+            .field("conventions", conventions)
             .field("batch_tokens", batch_tokens)
             .field("progress", &progress.is_some())
             .finish()

@@ -1,10 +1,14 @@
 //! Scoring, rescoring, evaluation and tuning of lists.
 
+use std::borrow::Cow;
+
 use crate::model::{ModelError, Scored, Scorer};
 use crate::nbest::Utterance;
 use crate::score::{
-    Evaluation, ModelScores, RESAMPLES, RankedList, Report, ScoredList, Tuned, Weights, tune,
+    Evaluation, Finding, ModelScores, RESAMPLES, RankedList, Report, ScoredList, TextCheck, Tuned,
+    Weights, compared, tune,
 };
+use crate::text::Conventions;
 
 use super::adapters::LoadedAdapter;
 use super::{Options, Rescorer, RescorerError};
@@ -29,10 +33,14 @@ pub struct TunedWeights {
     pub tuned: Tuned,
     /// Hypotheses truncated at the base's position limit.
     pub truncated: usize,
+    /// How texts were compared; stored in the adapter with the weights.
+    pub conventions: Conventions,
+    /// Signs that references and lists follow other conventions.
+    pub warnings: Vec<Finding>,
 }
 
 impl Rescorer {
-    /// Scores every hypothesis with the named adapter. Equal texts are computed once.
+    /// Scores every hypothesis with the named adapter, which sees normalised texts. Equal texts are computed once.
     ///
     /// # Errors
     /// [`RescorerError::NoAdapter`], [`RescorerError::UnknownAdapter`]; [`RescorerError::Utterance`] names the
@@ -43,8 +51,13 @@ impl Rescorer {
         options: Options<'_>,
     ) -> Result<Scored, RescorerError> {
         let (_, loaded) = self.scoring_adapter(options)?;
+        let normalize = self.conventions(options)?.normalize;
+        let texts: Vec<Vec<Cow<'_, str>>> = lists
+            .iter()
+            .map(|u| u.hypotheses.iter().map(|h| normalize.apply(&h.text)).collect())
+            .collect();
         let texts: Vec<Vec<&str>> =
-            lists.iter().map(|u| u.hypotheses.iter().map(|h| h.text.as_str()).collect()).collect();
+            texts.iter().map(|list| list.iter().map(AsRef::as_ref).collect()).collect();
         let scorer = self.scorer(loaded, options);
         let scored = scorer.score_until(&texts, |done| options.go_on(done)).await;
         scored.map_err(|error| match error {
@@ -65,12 +78,14 @@ impl Rescorer {
         lists: &[Utterance],
         options: Options<'_>,
     ) -> Result<Vec<RankedList>, RescorerError> {
+        let conventions = self.conventions(options)?;
         let Some(weights) = self.weights(options)? else {
-            return Ok(lists.iter().map(RankedList::first_pass).collect());
+            let rank = |u| RankedList::first_pass(u, &conventions);
+            return Ok(lists.iter().map(rank).collect());
         };
         let scored = self.score_async(lists, options).await?;
         let rank = |((u, lm), truncated): ((&Utterance, &Vec<f64>), &Vec<bool>)| {
-            RankedList::rescored(u, ModelScores { lm, truncated }, &weights)
+            RankedList::rescored(u, ModelScores { lm, truncated }, &weights, &conventions)
         };
         Ok(lists.iter().zip(&scored.lm).zip(&scored.truncated).map(rank).collect())
     }
@@ -89,7 +104,7 @@ impl Rescorer {
         let weights = self.weights(options)?;
         let ranked = self.rescore_async(lists, options).await?;
         let choices: Vec<usize> = ranked.iter().map(RankedList::choice).collect();
-        let mut evaluation = Evaluation::new();
+        let mut evaluation = Evaluation::with(self.conventions(options)?);
         for (utterance, &choice) in lists.iter().zip(&choices) {
             evaluation.add(utterance, weights.as_ref().map(|_| choice));
         }
@@ -109,11 +124,15 @@ impl Rescorer {
     ) -> Result<(Vec<ScoredList>, usize), RescorerError> {
         let scored = self.score_async(lists, options).await?;
         let pairs = lists.iter().zip(&scored.lm);
-        let all = pairs.filter_map(|(u, lm)| ScoredList::new(u, lm)).collect();
+        let conventions = self.conventions(options)?;
+        let list = |(u, lm): (_, &Vec<f64>)| {
+            ScoredList::new(&compared(u, &conventions), lm, conventions.unit)
+        };
+        let all = pairs.filter_map(list).collect();
         Ok((all, scored.truncated_count()))
     }
 
-    /// Tunes the weights on lists with references, and stores them in the named adapter. `with_gamma` also tunes a word
+    /// Tunes the weights on lists with references, and stores them in the named adapter, with the conventions of the call. `with_gamma` also tunes a word
     /// insertion reward.
     ///
     /// # Errors
@@ -128,13 +147,29 @@ impl Rescorer {
         let name = name.to_owned();
         let lists: Vec<Utterance> =
             lists.iter().filter(|u| u.reference.is_some()).cloned().collect();
-        let (lists, truncated) = self.scored_lists_async(&lists, options).await?;
-        let tuned = tune(&lists, with_gamma);
+        let conventions = self.conventions(options)?;
+        let (scored, truncated) = self.scored_lists_async(&lists, options).await?;
+        let mut check = TextCheck::new(conventions);
+        lists.iter().zip(&scored).for_each(|(u, list)| check.add_scored(u, list));
+        let tuned = tune(&scored, with_gamma);
         if tuned.reference_words == 0 {
             return Err(RescorerError::NoReference);
         }
         self.set_weights(&name, tuned.weights.clone())?;
-        Ok(TunedWeights { tuned, truncated })
+        self.set_conventions(&name, conventions)?;
+        Ok(TunedWeights { tuned, truncated, conventions, warnings: check.findings() })
+    }
+
+    /// How a call compares texts: the adapter's conventions, with the changes of the call.
+    ///
+    /// # Errors
+    /// [`RescorerError::UnknownAdapter`].
+    pub fn conventions(&self, options: Options<'_>) -> Result<Conventions, RescorerError> {
+        let stored = match options.adapter {
+            Some(name) => self.adapter(name)?.meta.conventions,
+            None => Conventions::default(),
+        };
+        Ok(options.conventions.over(stored))
     }
 
     /// The weights of a call's score combination: the given ones, else the adapter's own; `None` without an adapter.

@@ -1,5 +1,6 @@
 //! Scores and embeddings of texts outside lists, and warm-up.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use crate::methods::LoraConfig;
@@ -14,7 +15,7 @@ use super::{Options, Rescorer, RescorerError};
 const WARM_UP: (usize, usize) = (10, 12);
 
 impl Rescorer {
-    /// Scores of single texts with the named adapter.
+    /// Scores of single texts, normalised, with the named adapter.
     ///
     /// # Errors
     /// Those of [`Rescorer::score_async`]; an invalid text is [`ModelError::Text`] in list 0.
@@ -25,7 +26,10 @@ impl Rescorer {
     ) -> Result<Vec<f64>, RescorerError> {
         let (_, loaded) = self.scoring_adapter(options)?;
         let scorer = self.scorer(loaded, options);
-        let scored = scorer.score_until(&[texts.to_vec()], |done| options.go_on(done)).await?;
+        let normalize = self.conventions(options)?.normalize;
+        let texts: Vec<Cow<'_, str>> = texts.iter().map(|text| normalize.apply(text)).collect();
+        let texts = texts.iter().map(AsRef::as_ref).collect();
+        let scored = scorer.score_until(&[texts], |done| options.go_on(done)).await?;
         Ok(scored.lm.into_iter().flatten().collect())
     }
 

@@ -63,6 +63,7 @@ impl Rescorer {
     ) -> Result<Run, RescorerError> {
         self.can_serve()?;
         let objective = Some(config.objective.to_string());
+        let conventions = config.conventions();
         let inputs = TrainInputs {
             encoder: self.encoder.clone(),
             base: self.base(),
@@ -76,7 +77,10 @@ impl Rescorer {
             None => Trainer::new(inputs, config),
             Some(bytes) => Trainer::resume(inputs, config, bytes),
         };
-        Ok(Run { trainer: trainer?, meta: AdapterMeta { objective, ..self.new_meta() } })
+        Ok(Run {
+            trainer: trainer?,
+            meta: AdapterMeta { objective, conventions, ..self.new_meta() },
+        })
     }
 
     /// Trains `start` to the end. `on_message` receives every [`Message`] and may stop the run. The adapter is returned

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::nbest::{Hypothesis, Utterance};
+use crate::text::Unit;
 
 /// Weights of the combination
 /// `total = first + sum over parts p of parts[p] * part p + beta * lm + gamma * words`.
@@ -115,18 +116,19 @@ fn filled(u: &Utterance, score: impl Fn(&Hypothesis) -> Option<f64>) -> Option<V
 /// Number of words of a text, as [`word_errors`](super::word_errors) counts them.
 #[must_use]
 pub fn word_count(text: &str) -> u32 {
-    u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX)
+    Unit::Word.count(text)
 }
 
-/// Combined score of every hypothesis: [`weighted_first_pass`] + beta * `lm` + gamma * [`word_count`].
+/// Combined score of every hypothesis: [`weighted_first_pass`] + beta * `lm` + gamma * words, where words are
+/// [counted](Unit::count) in this unit.
 ///
 /// # Panics
 /// If `lm` does not have one score per hypothesis.
 #[must_use]
-pub fn combine(u: &Utterance, lm: &[f64], w: &Weights) -> Vec<f64> {
+pub fn combine(u: &Utterance, lm: &[f64], w: &Weights, unit: Unit) -> Vec<f64> {
     assert_eq!(lm.len(), u.hypotheses.len(), "one score per hypothesis of {:?}", u.id);
     let scored = weighted_first_pass(u, &w.parts).into_iter().zip(lm).zip(&u.hypotheses);
-    let words = |h: &Hypothesis| f64::from(word_count(&h.text));
+    let words = |h: &Hypothesis| f64::from(unit.count(&h.text));
     scored.map(|((first, &lm), h)| total(first, lm, words(h), w.beta, w.gamma)).collect()
 }
 

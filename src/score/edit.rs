@@ -8,6 +8,7 @@ use std::ops::{Add, AddAssign};
 use serde::{Deserialize, Serialize};
 
 use super::distance::{self, Edits};
+use crate::text::Unit;
 
 /// Cells of a table that is filled as a whole, because that is faster for short sequences.
 const PLAIN_CELLS: usize = 1 << 14;
@@ -69,12 +70,32 @@ impl Sum for ErrorCounts {
 
 impl fmt::Display for ErrorCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.wer() {
-            Some(wer) => write!(f, "%WER {:.2}", 100.0 * wer)?,
-            None => f.write_str("%WER n/a")?,
+        self.in_unit(Unit::Word).fmt(f)
+    }
+}
+
+impl ErrorCounts {
+    /// `Display` of counts of these units: `%CER 5.48 [ ...`.
+    #[must_use]
+    pub fn in_unit(self, unit: Unit) -> impl fmt::Display {
+        CountsOf { counts: self, unit }
+    }
+}
+
+struct CountsOf {
+    counts: ErrorCounts,
+    unit: Unit,
+}
+
+impl fmt::Display for CountsOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = self.unit.rate();
+        match self.counts.wer() {
+            Some(wer) => write!(f, "%{rate} {:.2}", 100.0 * wer)?,
+            None => write!(f, "%{rate} n/a")?,
         }
-        let Self { substitutions, insertions, deletions, reference_words } = self;
-        let errors = self.errors();
+        let ErrorCounts { substitutions, insertions, deletions, reference_words } = self.counts;
+        let errors = self.counts.errors();
         write!(
             f,
             " [ {errors} / {reference_words}, {insertions} ins, {deletions} del, {substitutions} sub ]"
@@ -86,8 +107,14 @@ impl fmt::Display for ErrorCounts {
 /// case and punctuation matter.
 #[must_use]
 pub fn word_errors(reference: &str, hypothesis: &str) -> ErrorCounts {
-    let reference: Vec<&str> = reference.split_whitespace().collect();
-    let hypothesis: Vec<&str> = hypothesis.split_whitespace().collect();
+    unit_errors(Unit::Word, reference, hypothesis)
+}
+
+/// Errors of a hypothesis in other units than words: characters, or characters and words. Texts are compared exactly.
+#[must_use]
+pub fn unit_errors(unit: Unit, reference: &str, hypothesis: &str) -> ErrorCounts {
+    let reference: Vec<&str> = unit.of(reference).collect();
+    let hypothesis: Vec<&str> = unit.of(hypothesis).collect();
     edit_counts(&reference, &hypothesis)
 }
 

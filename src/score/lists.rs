@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::nbest::Utterance;
+use crate::text::Unit;
 
-use super::combine::{add_part, first_pass, part_scores, total, word_count};
-use super::{PartWeights, Weights, best, word_errors};
+use super::combine::{add_part, first_pass, part_scores, total};
+use super::{PartWeights, Weights, best, unit_errors};
 
 /// The data of one list that tuning and evaluation need. All vectors have one entry per hypothesis.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,32 +17,33 @@ pub struct ScoredList {
     pub parts: BTreeMap<String, Vec<f64>>,
     /// Score of the rescoring model.
     pub lm: Vec<f64>,
-    /// Number of words.
+    /// Number of words, or of other units.
     pub words: Vec<u32>,
-    /// Word errors against the reference.
+    /// Errors against the reference, in the same unit.
     pub errors: Vec<u32>,
-    /// Words of the reference.
+    /// Units of the reference.
     pub reference_words: u32,
 }
 
 impl ScoredList {
-    /// Converts an utterance; `None` if it has no reference.
+    /// Converts an utterance in the form in which it is [compared](super::compared()); `None` if it has no reference.
     ///
     /// # Panics
     /// If `lm` does not have one score per hypothesis.
     #[must_use]
-    pub fn new(u: &Utterance, lm: &[f64]) -> Option<Self> {
+    pub fn new(u: &Utterance, lm: &[f64], unit: Unit) -> Option<Self> {
         assert_eq!(lm.len(), u.hypotheses.len(), "one score per hypothesis of {:?}", u.id);
         let reference = u.reference.as_deref()?;
-        let errors =
-            |text: &str| u32::try_from(word_errors(reference, text).errors()).unwrap_or(u32::MAX);
+        let errors = |text: &str| {
+            u32::try_from(unit_errors(unit, reference, text).errors()).unwrap_or(u32::MAX)
+        };
         Some(Self {
             first: first_pass(u),
             parts: part_scores(u),
             lm: lm.to_vec(),
-            words: u.hypotheses.iter().map(|h| word_count(&h.text)).collect(),
+            words: u.hypotheses.iter().map(|h| unit.count(&h.text)).collect(),
             errors: u.hypotheses.iter().map(|h| errors(&h.text)).collect(),
-            reference_words: word_count(reference),
+            reference_words: unit.count(reference),
         })
     }
 

@@ -5,6 +5,8 @@
 //! | `edit` | word-level edit distance and [`ErrorCounts`] |
 //! | `distance` | the algorithms for it |
 //! | `align` | word alignment of a hypothesis with its reference |
+//! | `compared` | lists in the form in which texts are compared: [`compared()`], [`distinct`] |
+//! | `check` | [`TextCheck`]: signs that references and lists follow other conventions |
 //! | `combine` | first pass + weighted parts + beta * lm + gamma * words, [`Weights`], [`best`] |
 //! | `ranking` | a list in the order of its scores, [`RankedList`], and how it is written back |
 //! | `lists` | [`ScoredList`]: one list in the numeric form that tuning needs |
@@ -17,7 +19,9 @@
 
 mod align;
 mod bootstrap;
+mod check;
 mod combine;
+mod compared;
 mod distance;
 mod edit;
 mod lists;
@@ -29,11 +33,13 @@ mod tune;
 
 pub use align::{AlignedWord, align_words};
 pub use bootstrap::{Bootstrap, Interval, RESAMPLES, bootstrap};
+pub use check::{Finding, Form, TextCheck};
 pub use combine::{
     PartWeights, Weights, best, combine, first_is_sum_of_parts, first_pass, part_scores,
     weighted_first_pass, word_count,
 };
-pub use edit::{ErrorCounts, edit_counts, word_errors};
+pub use compared::{all_compared, compared, distinct};
+pub use edit::{ErrorCounts, edit_counts, unit_errors, word_errors};
 pub use lists::ScoredList;
 pub use ranking::{ModelScores, Ranked, RankedList};
 pub use report::{Evaluation, Report, SystemReport};

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::nbest::Utterance;
+use crate::text::Conventions;
 
-use super::{Weights, combine, first_pass};
+use super::{Weights, combine, compared, first_pass};
 
 /// One hypothesis of a [`RankedList`]. Serialises to the format of the web package.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,17 +50,24 @@ impl RankedList {
     /// The recogniser's order: by [`first_pass`], so a hypothesis without a score ranks with the lowest
     /// one of its list, and a list without any keeps its order.
     #[must_use]
-    pub fn first_pass(u: &Utterance) -> Self {
-        Self::by(u, &first_pass(u), None)
+    pub fn first_pass(u: &Utterance, conventions: &Conventions) -> Self {
+        Self::by(u, &first_pass(&compared(u, conventions)), None)
     }
 
-    /// The order by [`combine`].
+    /// The order by [`combine`], of the list as it is [`compared()`]. The result has the texts and first-pass scores of the
+    /// given list.
     ///
     /// # Panics
     /// If the scores do not match the hypotheses.
     #[must_use]
-    pub fn rescored(u: &Utterance, scores: ModelScores<'_>, weights: &Weights) -> Self {
-        Self::by(u, &combine(u, scores.lm, weights), Some(scores))
+    pub fn rescored(
+        u: &Utterance,
+        scores: ModelScores<'_>,
+        weights: &Weights,
+        conventions: &Conventions,
+    ) -> Self {
+        let view = compared(u, conventions);
+        Self::by(u, &combine(&view, scores.lm, weights, conventions.unit), Some(scores))
     }
 
     fn by(u: &Utterance, totals: &[f64], scores: Option<ModelScores<'_>>) -> Self {

@@ -3,9 +3,11 @@
 use serde::Serialize;
 
 use crate::nbest::Utterance;
+use crate::text::Conventions;
 
 use super::{
-    ErrorCounts, Interval, MatchedPairs, best, bootstrap, first_pass, matched_pairs, word_errors,
+    ErrorCounts, Finding, Interval, MatchedPairs, TextCheck, best, bootstrap, compared, first_pass,
+    matched_pairs, unit_errors,
 };
 
 /// One system of a [`Report`].
@@ -46,6 +48,10 @@ pub struct Report {
     pub matched_pairs: Option<MatchedPairs>,
     /// Seed of the bootstrap.
     pub seed: u64,
+    /// How texts were compared. Where the unit is not the word, "words" above are units.
+    pub conventions: Conventions,
+    /// Signs that references and lists follow other conventions; each as a sentence in JSON.
+    pub warnings: Vec<Finding>,
 }
 
 /// Collects utterances one at a time for a [`Report`].
@@ -58,6 +64,8 @@ pub struct Evaluation {
     words: Vec<u32>,
     any_rescored: bool,
     without_reference: u64,
+    conventions: Conventions,
+    check: TextCheck,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -85,10 +93,16 @@ impl System {
 }
 
 impl Evaluation {
-    /// An empty evaluation.
+    /// An empty evaluation, which compares texts as they are, by words.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty evaluation with these conventions.
+    #[must_use]
+    pub fn with(conventions: Conventions) -> Self {
+        Self { conventions, check: TextCheck::new(conventions), ..Self::default() }
     }
 
     /// Adds an utterance. `rescored` is the index of the hypothesis selected by rescoring, or `None` if it was
@@ -99,13 +113,15 @@ impl Evaluation {
     /// If `u` has no hypotheses, or `rescored` is out of range.
     pub fn add(&mut self, u: &Utterance, rescored: Option<usize>) {
         self.any_rescored |= rescored.is_some();
-        let Some(reference) = u.reference.as_deref() else {
+        let view = compared(u, &self.conventions);
+        let Some(reference) = view.reference.as_deref() else {
             self.without_reference += 1;
             return;
         };
-        let counts: Vec<ErrorCounts> =
-            u.hypotheses.iter().map(|h| word_errors(reference, &h.text)).collect();
-        let first = best(&first_pass(u));
+        let errors = |text: &str| unit_errors(self.conventions.unit, reference, text);
+        let counts: Vec<ErrorCounts> = view.hypotheses.iter().map(|h| errors(&h.text)).collect();
+        let first = best(&first_pass(&view));
+        self.check.add(u, &counts);
         let oracle = counts.iter().copied().min_by_key(ErrorCounts::errors).unwrap_or_default();
         self.first.add(counts[first]);
         self.rescored.add(counts[rescored.unwrap_or(first)]);
@@ -133,6 +149,8 @@ impl Evaluation {
                 .any_rescored
                 .then(|| matched_pairs(&self.first.errors, &self.rescored.errors)),
             seed,
+            conventions: self.conventions,
+            warnings: self.check.findings(),
         }
     }
 }

@@ -26,15 +26,16 @@ impl fmt::Display for Report {
         }
         write!(f, "{} utterances scored", self.utterances)?;
         match self.without_reference {
-            0 => writeln!(f),
-            count => writeln!(f, ", {count} without a reference skipped"),
+            0 => writeln!(f)?,
+            count => writeln!(f, ", {count} without a reference skipped")?,
         }
+        writeln!(f, "texts compared with {}", self.conventions)
     }
 }
 
 impl Report {
     fn system(&self, f: &mut fmt::Formatter<'_>, name: &str, system: &SystemReport) -> fmt::Result {
-        write!(f, "{name:<10}  {}", system.counts)?;
+        write!(f, "{name:<10}  {}", system.counts.in_unit(self.conventions.unit))?;
         if let Some(interval) = &system.wer_interval {
             write!(f, "  {}", Percent(interval))?;
         }

@@ -80,8 +80,18 @@ impl Cell {
             "test": inputs.target[2],
             "non_target": inputs.non_target,
         });
+        let training = config.train_config()?;
+        // Absent by default, so that results of studies that do not set them keep their ids.
+        let conventions = training.conventions();
+        if !conventions.is_default() {
+            all["conventions"] = json!(conventions);
+        }
         if self.lr.is_some() {
-            all["training"] = json!(config.train_config()?);
+            let mut training = json!(training);
+            if let Some(settings) = training.as_object_mut() {
+                settings.retain(|name, _| !matches!(name.as_str(), "normalize" | "unit" | "join"));
+            }
+            all["training"] = training;
             all["train"] = json!(inputs.target[0]);
             all["subset_seed"] = json!(config.subset_seed);
         }

@@ -2,12 +2,14 @@
 
 use super::record::{DomainResult, TruncatedErrors};
 use crate::nbest::Utterance;
-use crate::score::{Weights, best, combine, first_pass, word_count, word_errors};
+use crate::score::{Weights, best, combine, first_pass, unit_errors};
+use crate::text::Unit;
 
 /// Lengths to which lists are truncated, to measure the effect of longer lists.
 pub const CUTS: [usize; 9] = [1, 2, 3, 5, 8, 10, 20, 50, 100];
 
-/// Errors of first pass, rescoring and oracle for each utterance with a reference. `lm` contains the model's
+/// Errors of first pass, rescoring and oracle for each utterance with a reference, in the form in which lists are
+/// [compared](crate::score::compared()). `lm` contains the model's
 /// scores by utterance and hypothesis. The weights are those tuned on whole lists, also for truncated lists.
 ///
 /// # Panics
@@ -18,6 +20,7 @@ pub fn outcomes(
     utterances: &[Utterance],
     lm: &[Vec<f64>],
     weights: &Weights,
+    unit: Unit,
     cuts: bool,
 ) -> DomainResult {
     let mut result = DomainResult { name: name.to_owned(), ..DomainResult::default() };
@@ -34,10 +37,10 @@ pub fn outcomes(
     for (utterance, lm) in utterances.iter().zip(lm) {
         let Some(reference) = utterance.reference.as_deref() else { continue };
         let errors: Vec<u32> =
-            utterance.hypotheses.iter().map(|h| errors_of(reference, &h.text)).collect();
+            utterance.hypotheses.iter().map(|h| errors_of(unit, reference, &h.text)).collect();
         let first = first_pass(utterance);
-        let totals = combine(utterance, lm, weights);
-        result.words.push(word_count(reference));
+        let totals = combine(utterance, lm, weights, unit);
+        result.words.push(unit.count(reference));
         result.hypotheses.push(u32::try_from(errors.len()).unwrap_or(u32::MAX));
         result.first.push(errors[best(&first)]);
         result.rescored.push(errors[best(&totals)]);
@@ -56,8 +59,8 @@ pub fn outcomes(
     result
 }
 
-fn errors_of(reference: &str, text: &str) -> u32 {
-    u32::try_from(word_errors(reference, text).errors()).unwrap_or(u32::MAX)
+fn errors_of(unit: Unit, reference: &str, text: &str) -> u32 {
+    u32::try_from(unit_errors(unit, reference, text).errors()).unwrap_or(u32::MAX)
 }
 
 /// Mean absolute correlation between different dimensions of embeddings; `rows` is contiguous rows of `width`
@@ -124,7 +127,7 @@ mod tests {
         let lists = [list(["a x x", "a b x", "a b c", "x"]), list(["a b c", "x", "a", "b"])];
         let lm = [vec![0.0, 0.0, 9.0, 0.0], vec![0.0, 0.0, 0.0, 9.0]];
         let weights = Weights::new(1.0, 0.0);
-        let result = outcomes("d", &lists, &lm, &weights, true);
+        let result = outcomes("d", &lists, &lm, &weights, Unit::Word, true);
         assert_eq!((result.first, result.rescored), (vec![2, 0], vec![0, 2]));
         assert_eq!((result.oracle, result.words), (vec![0, 0], vec![3, 3]));
         let cut = |n, rescored, oracle| TruncatedErrors { n, rescored, oracle };
@@ -134,7 +137,7 @@ mod tests {
     #[test]
     fn lists_without_a_reference_are_skipped() {
         let list = Utterance::new("u", None, vec![Hypothesis::new("a", None)]);
-        let result = outcomes("d", &[list], &[vec![0.0]], &Weights::default(), false);
+        let result = outcomes("d", &[list], &[vec![0.0]], &Weights::default(), Unit::Word, false);
         assert_eq!(result.words.len() + result.cuts.len(), 0);
         assert_eq!(result.wer_rescored(), None);
     }

@@ -47,6 +47,7 @@ pub fn is_in_word(c: char) -> bool {
 
 /// Whether a script is written without spaces between words: Chinese characters, Japanese kana, Thai, Lao, Khmer
 /// and Burmese.
+#[must_use]
 pub fn is_without_spaces(c: char) -> bool {
     matches!(u32::from(c),
         // Thai, Lao; Burmese and its extensions; Khmer.

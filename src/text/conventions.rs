@@ -1,13 +1,10 @@
-//! The conventions, and lists as they are compared.
+//! The conventions.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Normalize, Unit};
-use crate::nbest::Utterance;
 
 /// How texts are compared: their normalisation, the unit of errors, and what happens to equal hypotheses.
 ///
@@ -31,77 +28,6 @@ impl Conventions {
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
-
-    /// The list as it is compared: normalised texts and, with `join`, joined first-pass scores. It has the same
-    /// hypotheses in the same order; other fields are unchanged.
-    #[must_use]
-    pub fn view<'a>(&self, u: &'a Utterance) -> Cow<'a, Utterance> {
-        if self.normalize == Normalize::None && !self.join {
-            return Cow::Borrowed(u);
-        }
-        let mut view = self.normalized(u);
-        if self.join {
-            for group in groups(&view) {
-                let joined = joined(&view, &group);
-                for &at in &group.members {
-                    view.hypotheses[at].score = joined;
-                }
-                let parts = view.hypotheses[group.best].parts.clone();
-                for &at in &group.members {
-                    view.hypotheses[at].parts.clone_from(&parts);
-                }
-            }
-        }
-        Cow::Owned(view)
-    }
-
-    /// As [`Conventions::view`]; with `join`, a group of equal hypotheses is one hypothesis, in place of the one with
-    /// the best first-pass score, the first of equal ones.
-    #[must_use]
-    pub fn distinct<'a>(&self, u: &'a Utterance) -> Cow<'a, Utterance> {
-        if !self.join {
-            return self.view(u);
-        }
-        let mut view = self.normalized(u);
-        let mut kept = vec![false; view.hypotheses.len()];
-        for group in groups(&view) {
-            view.hypotheses[group.best].score = joined(&view, &group);
-            kept[group.best] = true;
-        }
-        let mut kept = kept.into_iter();
-        view.hypotheses.retain(|_| kept.next().unwrap_or(true));
-        Cow::Owned(view)
-    }
-
-    /// [`Conventions::view`] of every list.
-    #[must_use]
-    pub fn views<'a>(&self, lists: &'a [Utterance]) -> Cow<'a, [Utterance]> {
-        if self.normalize == Normalize::None && !self.join {
-            return Cow::Borrowed(lists);
-        }
-        Cow::Owned(lists.iter().map(|u| self.view(u).into_owned()).collect())
-    }
-
-    /// [`Conventions::distinct`] of every list.
-    #[must_use]
-    pub fn all_distinct<'a>(&self, lists: &'a [Utterance]) -> Cow<'a, [Utterance]> {
-        if self.normalize == Normalize::None && !self.join {
-            return Cow::Borrowed(lists);
-        }
-        Cow::Owned(lists.iter().map(|u| self.distinct(u).into_owned()).collect())
-    }
-
-    fn normalized(&self, u: &Utterance) -> Utterance {
-        let mut view = u.clone();
-        if self.normalize == Normalize::None {
-            return view;
-        }
-        let texts = view.hypotheses.iter_mut().map(|h| &mut h.text).chain(&mut view.reference);
-        for text in texts {
-            *text = self.normalize.apply(text).into_owned();
-        }
-        view
-    }
 }
 
 impl fmt::Display for Conventions {
@@ -111,47 +37,33 @@ impl fmt::Display for Conventions {
     }
 }
 
-/// Hypotheses with the same text.
-struct Group {
-    members: Vec<usize>,
-    /// The member with the best first-pass score, the first of equal ones.
-    best: usize,
+/// Conventions of a call that replace some of the stored ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Changes {
+    /// Another normalisation.
+    pub normalize: Option<Normalize>,
+    /// Another unit.
+    pub unit: Option<Unit>,
+    /// Whether equal texts are joined.
+    pub join: Option<bool>,
 }
 
-/// The groups of a list, in the order of their first members. White space counts only as a separator.
-fn groups(u: &Utterance) -> Vec<Group> {
-    let mut places: HashMap<Vec<&str>, usize> = HashMap::new();
-    let mut groups: Vec<Group> = Vec::new();
-    let score = |at: usize| u.hypotheses[at].score.unwrap_or(f64::NEG_INFINITY);
-    for (at, hypothesis) in u.hypotheses.iter().enumerate() {
-        let words = hypothesis.text.split_whitespace().collect();
-        match places.get(&words) {
-            Some(&place) => {
-                let group = &mut groups[place];
-                group.members.push(at);
-                if score(at) > score(group.best) {
-                    group.best = at;
-                }
-            }
-            None => {
-                places.insert(words, groups.len());
-                groups.push(Group { members: vec![at], best: at });
-            }
+impl Changes {
+    /// The stored conventions with these changes.
+    #[must_use]
+    pub fn over(self, stored: Conventions) -> Conventions {
+        Conventions {
+            normalize: self.normalize.unwrap_or(stored.normalize),
+            unit: self.unit.unwrap_or(stored.unit),
+            join: self.join.unwrap_or(stored.join),
         }
     }
-    groups
 }
 
-/// `log(sum(exp(score)))` over the members that have a score; `None` if none has.
-fn joined(u: &Utterance, group: &Group) -> Option<f64> {
-    let highest = u.hypotheses[group.best].score?;
-    let scores = group.members.iter().filter_map(|&at| u.hypotheses[at].score);
-    let mut sum = 0.0;
-    let mut count = 0;
-    for score in scores {
-        sum += libm::exp(score - highest);
-        count += 1;
+impl From<Conventions> for Changes {
+    fn from(all: Conventions) -> Self {
+        let Conventions { normalize, unit, join } = all;
+        Self { normalize: Some(normalize), unit: Some(unit), join: Some(join) }
     }
-    // A single score stays as it is, also one that is not finite.
-    if count == 1 { Some(highest) } else { Some(highest + libm::log(sum)) }
 }

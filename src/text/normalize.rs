@@ -91,8 +91,13 @@ fn lower(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let composed: String = text.nfc().map(|(c, _)| c).collect();
-    composed.to_lowercase().nfc().map(|(c, _)| c).collect()
+    composed(&composed(text).to_lowercase())
+}
+
+/// A text in Unicode's composed form (NFC).
+#[must_use]
+pub fn composed(text: &str) -> String {
+    text.nfc().map(|(c, _)| c).collect()
 }
 
 fn basic(text: &str) -> String {

@@ -121,7 +121,13 @@ mod tests {
                 TrainList { first: vec![0.0; count], errors: vec![0; count], sequences }
             })
             .collect();
-        TrainData { sequences, lists, counts: Counts::default(), first_scale: 1.0 }
+        TrainData {
+            sequences,
+            lists,
+            counts: Counts::default(),
+            first_scale: 1.0,
+            findings: Vec::new(),
+        }
     }
 
     #[test]
@@ -164,6 +170,7 @@ mod tests {
     fn a_text_in_two_lists_counts_once() {
         let list = TrainList { first: vec![0.0; 2], errors: vec![0, 1], sequences: vec![0, 1] };
         let data = TrainData {
+            findings: Vec::new(),
             sequences: vec![vec![5; 10], vec![6; 10]],
             lists: vec![list.clone(), list],
             counts: Counts::default(),

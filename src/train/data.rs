@@ -9,14 +9,18 @@ use crate::base::{BertTokenizer, Encoded};
 use crate::digest::hex;
 use crate::model::Sequences;
 use crate::nbest::Utterance;
-use crate::score::{first_pass, word_errors};
+use crate::score::{ErrorCounts, Finding, TextCheck, distinct, first_pass, unit_errors};
+
+/// Lists from which it is an error if no hypothesis has a word in common with its reference. In a few lists, as
+/// when a user corrects single utterances, the recogniser may have misheard every word.
+const LISTS_WITHOUT_A_WORD: usize = 10;
 
 /// One training list; all vectors have one entry per hypothesis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainList {
     /// First-pass scores times [`TrainData::first_scale`]; missing ones are filled in as in rescoring.
     pub first: Vec<f64>,
-    /// Word errors, not all equal.
+    /// Errors in the unit of the conventions, not all equal.
     pub errors: Vec<u32>,
     /// Index of the token ids among [`TrainData::sequences`].
     pub sequences: Vec<usize>,
@@ -52,6 +56,8 @@ pub struct TrainData {
     pub first_scale: f64,
     /// Statistics of used and skipped utterances.
     pub counts: Counts,
+    /// Signs that references and lists follow other conventions.
+    pub findings: Vec<Finding>,
 }
 
 impl TrainData {
@@ -60,42 +66,60 @@ impl TrainData {
     /// Of a list longer than `nbest`, the hypotheses with the best first-pass scores are kept, in input order.
     ///
     /// # Errors
-    /// [`TrainError::NoUsableList`] if there is no usable list, [`TrainError::ScoreNotFinite`] if a first-pass score is
+    /// [`TrainError::NoUsableList`] if there is no usable list, [`TrainError::NothingInCommon`] if no hypothesis has a word of
+    /// its reference, [`TrainError::ScoreNotFinite`] if a first-pass score is
     /// not finite, [`TrainError::Text`] if a text cannot be tokenised.
     pub fn prepare(
         utterances: &[Utterance],
         tokenizer: &BertTokenizer,
         config: &TrainConfig,
     ) -> Result<Self, TrainError> {
-        let mut distinct = Sequences::new();
+        let mut sequences = Sequences::new();
         let mut counts = Counts { utterances: utterances.len(), ..Counts::default() };
         let mut lists = Vec::new();
-        for utterance in utterances {
-            let Some(reference) = utterance.reference.as_deref() else {
+        let conventions = config.conventions();
+        let mut check = TextCheck::new(conventions);
+        for given in utterances {
+            if given.reference.is_none() {
                 counts.no_reference += 1;
                 continue;
-            };
-            check_scores(utterance)?;
+            }
+            check_scores(given)?;
+            let (utterance, places) = distinct(given, &conventions);
+            let utterance = &*utterance;
+            let reference = utterance.reference.as_deref().unwrap_or_default();
             let all = first_pass(utterance);
             let kept = best_of(&all, config.nbest);
             let text = |&at: &usize| utterance.hypotheses[at].text.as_str();
-            let errors: Vec<u32> = kept.iter().map(|at| errors_of(reference, text(at))).collect();
+            let errors: Vec<ErrorCounts> =
+                kept.iter().map(|at| unit_errors(conventions.unit, reference, text(at))).collect();
+            check.add(given, &errors);
+            let errors: Vec<u32> = errors.iter().map(errors_of).collect();
             if errors.windows(2).all(|pair| pair[0] == pair[1]) {
                 counts.equal_errors += 1;
                 continue;
             }
-            let mut sequences = Vec::with_capacity(kept.len());
+            let mut places_of = Vec::with_capacity(kept.len());
             for at in &kept {
-                let encoded = encode(tokenizer, utterance, *at)?;
+                let encoded = encode(tokenizer, text(at), &given.id, places[*at])?;
                 counts.truncated += usize::from(encoded.truncated);
-                sequences.push(distinct.intern(encoded.ids));
+                places_of.push(sequences.intern(encoded.ids));
             }
             let first: Vec<f64> = kept.iter().map(|&at| all[at]).collect();
             counts.hypotheses += kept.len();
             counts.without_scores +=
-                usize::from(utterance.hypotheses.iter().all(|h| h.score.is_none()));
+                usize::from(given.hypotheses.iter().all(|h| h.score.is_none()));
             counts.positive_sums += usize::from(first.iter().sum::<f64>() > 0.0);
-            lists.push(TrainList { first, errors, sequences });
+            lists.push(TrainList { first, errors, sequences: places_of });
+        }
+        let mut findings = check.findings();
+        let cause = findings.first().copied();
+        if let Some(found) = check.nothing_in_common() {
+            let lists = counts.utterances - counts.no_reference;
+            if lists >= LISTS_WITHOUT_A_WORD && found.is_complete() {
+                return Err(TrainError::NothingInCommon { lists, cause });
+            }
+            findings.push(found);
         }
         if lists.is_empty() {
             return Err(TrainError::NoUsableList {
@@ -103,11 +127,12 @@ impl TrainData {
                 without_reference: counts.no_reference,
                 equal_errors: counts.equal_errors,
                 nbest: config.nbest,
+                cause,
             });
         }
         let first_scale = config.first_scale.unwrap_or_else(|| first_scale(&lists));
         lists.iter_mut().flat_map(|list| &mut list.first).for_each(|score| *score *= first_scale);
-        Ok(Self { sequences: distinct.into_parts().0, lists, first_scale, counts })
+        Ok(Self { sequences: sequences.into_parts().0, lists, first_scale, counts, findings })
     }
 
     /// Fingerprint of all data used in training: SHA-256 in hexadecimal digits.
@@ -140,15 +165,15 @@ pub(super) fn check_scores(utterance: &Utterance) -> Result<(), TrainError> {
     }
 }
 
-/// Tokenises one hypothesis; an error names it.
+/// Tokenises one hypothesis; an error names it, by its index in the list.
 pub(super) fn encode(
     tokenizer: &BertTokenizer,
-    utterance: &Utterance,
+    text: &str,
+    id: &str,
     hypothesis: usize,
 ) -> Result<Encoded, TrainError> {
-    let encoded = tokenizer.encode(&utterance.hypotheses[hypothesis].text);
-    let id = || utterance.id.clone();
-    encoded.map_err(|error| TrainError::Text { id: id(), hypothesis, error })
+    let encoded = tokenizer.encode(text);
+    encoded.map_err(|error| TrainError::Text { id: id.to_owned(), hypothesis, error })
 }
 
 /// Indices of the `limit` highest scores, ascending; earlier ones win ties.
@@ -162,8 +187,8 @@ fn best_of(scores: &[f64], limit: usize) -> Vec<usize> {
     order
 }
 
-fn errors_of(reference: &str, text: &str) -> u32 {
-    u32::try_from(word_errors(reference, text).errors()).unwrap_or(u32::MAX)
+fn errors_of(counts: &ErrorCounts) -> u32 {
+    u32::try_from(counts.errors()).unwrap_or(u32::MAX)
 }
 
 /// Adds one list to a fingerprint, including lengths, so that different lists cannot give the same bytes.

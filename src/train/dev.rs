@@ -10,7 +10,8 @@ use crate::model::{
     Encoder, ModelError, SCORING_BATCH_TOKENS, Sequences, TrainableTensors, score_sequences,
 };
 use crate::nbest::Utterance;
-use crate::score::{ScoredList, Tuned, tune};
+use crate::score::{Finding, ScoredList, TextCheck, Tuned, compared, tune};
+use crate::text::Conventions;
 
 /// The preprocessed development set.
 ///
@@ -23,6 +24,7 @@ pub struct DevData {
     places: Vec<Vec<usize>>,
     sequences: Vec<Vec<u32>>,
     wer_oracle: f64,
+    findings: Vec<Finding>,
 }
 
 impl DevData {
@@ -34,22 +36,27 @@ impl DevData {
     pub fn prepare(
         utterances: &[Utterance],
         tokenizer: &BertTokenizer,
+        conventions: Conventions,
     ) -> Result<Option<Self>, TrainError> {
         if utterances.is_empty() {
             return Ok(None);
         }
         let mut distinct = Sequences::new();
         let (mut lists, mut places) = (Vec::new(), Vec::new());
-        for utterance in utterances {
-            let Some(list) = ScoredList::new(utterance, &vec![0.0; utterance.hypotheses.len()])
-            else {
+        let mut check = TextCheck::new(conventions);
+        for given in utterances {
+            let utterance = compared(given, &conventions);
+            let zeros = vec![0.0; utterance.hypotheses.len()];
+            let Some(list) = ScoredList::new(&utterance, &zeros, conventions.unit) else {
                 continue;
             };
-            check_scores(utterance)?;
+            check_scores(given)?;
+            check.add_scored(given, &list);
             let mut row = Vec::new();
             if list.errors.windows(2).any(|pair| pair[0] != pair[1]) {
-                for hypothesis in 0..utterance.hypotheses.len() {
-                    row.push(distinct.intern(encode(tokenizer, utterance, hypothesis)?.ids));
+                for (at, hypothesis) in utterance.hypotheses.iter().enumerate() {
+                    let encoded = encode(tokenizer, &hypothesis.text, &utterance.id, at)?;
+                    row.push(distinct.intern(encoded.ids));
                 }
             }
             lists.push(list);
@@ -61,7 +68,9 @@ impl DevData {
         }
         let fewest = |list: &ScoredList| u64::from(list.errors.iter().min().copied().unwrap_or(0));
         let wer_oracle = lists.iter().map(fewest).sum::<u64>() as f64 / words as f64;
-        Ok(Some(Self { lists, places, sequences: distinct.into_parts().0, wer_oracle }))
+        let (sequences, _) = distinct.into_parts();
+        let findings = check.findings();
+        Ok(Some(Self { lists, places, sequences, wer_oracle, findings }))
     }
 
     /// Utterances with a reference.
@@ -80,6 +89,12 @@ impl DevData {
     #[must_use]
     pub fn wer_oracle(&self) -> f64 {
         self.wer_oracle
+    }
+
+    /// Signs that references and lists follow other conventions.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// Scores the lists and tunes beta on them.

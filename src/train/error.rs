@@ -2,6 +2,7 @@
 
 use crate::base::TensorFault;
 use crate::model::{DeviceFault, ModelError};
+use crate::score::Finding;
 
 /// Why a run cannot start or continue.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -44,7 +45,8 @@ pub enum TrainError {
     #[error(
         "nothing to train on: of {utterances} training utterances, {without_reference} have no reference, and in \
          {equal_errors} the first {nbest} hypotheses all have the same number of word errors; use lists with references \
-         and different errors"
+         and different errors{}",
+        because(cause)
     )]
     NoUsableList {
         /// Input utterances.
@@ -55,6 +57,20 @@ pub enum TrainError {
         equal_errors: usize,
         /// Maximum number of hypotheses per list.
         nbest: usize,
+        /// A sign of different conventions, which may be the cause.
+        cause: Option<Finding>,
+    },
+    /// Errors depend only on lengths.
+    #[error(
+        "in all {lists} training lists with a reference, no hypothesis has a word in common with its reference, so their errors \
+         depend only on their lengths{}",
+        because(cause)
+    )]
+    NothingInCommon {
+        /// Lists with a reference.
+        lists: usize,
+        /// The probable cause.
+        cause: Option<Finding>,
     },
     /// The development set has no reference words.
     #[error(
@@ -109,6 +125,10 @@ pub enum TrainError {
     /// A checkpoint cannot be read.
     #[error("checkpoint: {0}")]
     Checkpoint(#[from] CheckpointError),
+}
+
+fn because(cause: &Option<Finding>) -> String {
+    cause.map(|cause| format!("; {cause}")).unwrap_or_default()
 }
 
 /// Why a run cannot be resumed from a checkpoint.

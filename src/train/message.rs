@@ -116,4 +116,6 @@ pub enum WarningKind {
     LossDoesNotMove,
     /// There is no development set to select the best adapter.
     NoDevelopmentSet,
+    /// References and lists seem to differ in case, punctuation, script or other conventions.
+    Conventions,
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::error::TrainError;
 use super::schedule::Decay;
 use crate::ops::Objective;
+use crate::text::{Conventions, Normalize, Unit};
 
 include!(concat!(env!("OUT_DIR"), "/settings.rs"));
 
@@ -130,6 +131,12 @@ impl std::fmt::Debug for Setting {
 }
 
 impl TrainConfig {
+    /// How texts are compared.
+    #[must_use]
+    pub fn conventions(&self) -> Conventions {
+        Conventions { normalize: self.normalize, unit: self.unit, join: self.join }
+    }
+
     /// Checks that every setting is in range.
     ///
     /// # Errors
@@ -212,6 +219,8 @@ macro_rules! choices {
 choices! {
     Objective: || Objective::ALL.map(|objective| (objective.name(), objective.info().help)).into();
     Decay: || Decay::ALL.map(|decay| (decay.name(), decay.help())).into();
+    Normalize: || Normalize::ALL.map(|kind| (kind.name(), kind.help())).into();
+    Unit: || Unit::ALL.map(|unit| (unit.name(), unit.help())).into();
 }
 
 impl Field for bool {

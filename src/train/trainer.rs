@@ -91,7 +91,7 @@ impl Trainer {
             return Err(TrainError::StartNotFinite { index, value: adapter.parameters[index] });
         }
         let data = TrainData::prepare(train, tokenizer, &config)?;
-        let dev = DevData::prepare(dev, tokenizer)?;
+        let dev = DevData::prepare(dev, tokenizer, config.conventions())?;
         let epoch_steps = |epoch| {
             let plan = batches(&data, config.seed, epoch, config.batch_tokens);
             plan.len().div_ceil(config.accumulate)
@@ -493,6 +493,11 @@ impl Trainer {
                 counts.positive_sums
             );
             warn(WarningKind::MwedOrientation, text);
+        }
+        let dev = self.dev.iter().flat_map(|dev| dev.findings());
+        let sets = self.data.findings.iter().map(|found| ("training", found));
+        for (set, found) in sets.chain(dev.map(|found| ("development", found))) {
+            warn(WarningKind::Conventions, format!("{set} lists: {found}"));
         }
         if self.dev.is_none() {
             let text = "without a development set, there is no evaluation to select the best step: the adapter of the last \

@@ -7,6 +7,7 @@ mod bad_lists;
 mod bad_output;
 mod bench;
 mod commands;
+mod conventions;
 mod convert;
 mod demo;
 mod doctor;

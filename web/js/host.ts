@@ -127,17 +127,17 @@ export class Host {
     'adapter.remove': ({ name }) => this.#theModel().removeAdapter(name),
 
     'model.warm-up': ({ adapter }) => this.#theModel().warmUp(adapter),
-    'model.score': ({ adapter, lists, batchTokens }, { done, isAborted }) =>
-      this.#theModel().score(adapter, lists, batchTokens, done, isAborted),
+    'model.score': ({ adapter, lists, batchTokens, conventions }, { done, isAborted }) =>
+      this.#theModel().score(adapter, lists, batchTokens, done, isAborted, conventions),
     'model.encode': ({ texts, batchTokens }, { done, isAborted }) => this.#theModel().cls(texts, batchTokens, done, isAborted),
-    'model.rescore': ({ adapter, lists, weights, batchTokens }, { done, isAborted }) =>
-      this.#theModel().rescore(adapter, lists, weights, batchTokens, done, isAborted),
-    'model.rerank': ({ adapter, lists, weights, batchTokens }, { done, isAborted }) =>
-      this.#theModel().rerank(adapter, lists, weights, batchTokens, done, isAborted),
-    'model.evaluate': ({ adapter, lists, weights, seed, batchTokens }, { done, isAborted }) =>
-      this.#theModel().evaluate(adapter, lists, weights, batchTokens, seed, done, isAborted),
-    'model.tune': ({ adapter, lists, gamma, batchTokens }, { done, isAborted }) =>
-      this.#theModel().tune(adapter, lists, gamma, batchTokens, done, isAborted),
+    'model.rescore': ({ adapter, lists, weights, batchTokens, conventions }, { done, isAborted }) =>
+      this.#theModel().rescore(adapter, lists, weights, batchTokens, done, isAborted, conventions),
+    'model.rerank': ({ adapter, lists, weights, batchTokens, conventions }, { done, isAborted }) =>
+      this.#theModel().rerank(adapter, lists, weights, batchTokens, done, isAborted, conventions),
+    'model.evaluate': ({ adapter, lists, weights, seed, batchTokens, conventions }, { done, isAborted }) =>
+      this.#theModel().evaluate(adapter, lists, weights, batchTokens, seed, done, isAborted, conventions),
+    'model.tune': ({ adapter, lists, gamma, batchTokens, conventions }, { done, isAborted }) =>
+      this.#theModel().tune(adapter, lists, gamma, batchTokens, done, isAborted, conventions),
     'model.tokens': ({ texts }) => this.#theModel().tokenCounts(texts),
     'model.memory': () => this.#theModel().memory(),
 

@@ -7,6 +7,7 @@ type Rule = [expected: string, holds: (value: any) => boolean];
 const TEXT: Rule = ['a string that is not empty', (value) => typeof value === 'string' && value !== ''];
 const FLAG: Rule = ['true or false', (value) => typeof value === 'boolean'];
 const CALLABLE: Rule = ['a function', (value) => typeof value === 'function'];
+const oneOf = (...names: string[]): Rule => [`one of ${names.join(', ')}`, (value) => names.includes(value)];
 const finite = (value: unknown) => Number.isFinite(value);
 const finiteByName = (value: unknown) => typeof value === 'object' && value !== null && Object.values(value).every(finite);
 
@@ -31,22 +32,26 @@ const RULES: Record<string, Rule> = {
   ],
   seed: ['a whole number from 0', (value) => Number.isSafeInteger(value) && value >= 0],
   gamma: FLAG,
+  normalize: oneOf('none', 'lower', 'basic', 'whisper'),
+  unit: oneOf('word', 'char', 'mixed'),
+  join: FLAG,
   checkpoint: ['the bytes of a checkpoint', (value) => value instanceof Uint8Array],
 };
 
 const LOAD = ['revision', 'host', 'progress_callback', 'signal', 'cache', 'refresh', 'local_files_only', 'sha256'];
 const CALL = ['signal', 'batchTokens', 'onProgress'];
+const TEXTS = [...CALL, 'adapter', 'normalize', 'unit', 'join'];
 
 /** The options of each function. Those without a rule are checked where they are used. */
 const KNOWN = {
   fromPretrained: [...LOAD, 'baseName', 'worker', 'device', 'dtype', 'adapter'],
   loadAdapter: [...LOAD, 'name', 'activate'],
   encode: CALL,
-  score: [...CALL, 'adapter'],
-  rescore: [...CALL, 'adapter', 'weights'],
-  rerank: [...CALL, 'adapter', 'weights'],
-  evaluate: [...CALL, 'adapter', 'weights', 'seed'],
-  tune: [...CALL, 'adapter', 'gamma'],
+  score: TEXTS,
+  rescore: [...TEXTS, 'weights'],
+  rerank: [...TEXTS, 'weights'],
+  evaluate: [...TEXTS, 'weights', 'seed'],
+  tune: [...TEXTS, 'gamma'],
   run: ['signal', 'checkpoint'],
 };
 

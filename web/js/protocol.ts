@@ -1,7 +1,7 @@
 /** The messages between page and worker. */
 
 import type { WireError } from './errors.js';
-import type { AdapterInfo, DeviceKind, Dtype, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from './types.js';
+import type { AdapterInfo, Conventions, DeviceKind, Dtype, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from './types.js';
 
 /** An N-best list in the only form that the wasm module accepts. */
 export interface List {
@@ -18,6 +18,10 @@ export interface AdapterBytes {
 
 interface Scoring {
   batchTokens: number | undefined;
+}
+
+interface Comparing extends Scoring {
+  conventions: Partial<Conventions>;
 }
 
 /** A message of a run, and the state to mirror if there is a new one. */
@@ -39,12 +43,12 @@ export interface Operations {
   'adapter.write': [{ name: string }, AdapterBytes];
   'adapter.remove': [{ name: string }, boolean];
   'model.warm-up': [{ adapter: string | undefined }, void];
-  'model.score': [Scoring & { adapter: string; lists: List[] }, Float64Array[]];
+  'model.score': [Comparing & { adapter: string; lists: List[] }, Float64Array[]];
   'model.encode': [Scoring & { texts: string[] }, Float32Array];
-  'model.rescore': [Scoring & { adapter: string | null; lists: List[]; weights: Weights | undefined }, Ranked[][]];
-  'model.rerank': [Scoring & { adapter: string | null; lists: List[]; weights: Weights | undefined }, List[]];
-  'model.evaluate': [Scoring & { adapter: string | null; lists: List[]; weights: Weights | undefined; seed: number }, Report];
-  'model.tune': [Scoring & { adapter: string; lists: List[]; gamma: boolean }, Tuned];
+  'model.rescore': [Comparing & { adapter: string | null; lists: List[]; weights: Weights | undefined }, Ranked[][]];
+  'model.rerank': [Comparing & { adapter: string | null; lists: List[]; weights: Weights | undefined }, List[]];
+  'model.evaluate': [Comparing & { adapter: string | null; lists: List[]; weights: Weights | undefined; seed: number }, Report];
+  'model.tune': [Comparing & { adapter: string; lists: List[]; gamma: boolean }, Tuned];
   'model.tokens': [{ texts: string[] }, Uint32Array];
   'model.memory': [{}, Memory];
   'train.start': [{ adapter: string; options: object; train: List[]; dev: List[]; checkpoint: Uint8Array | undefined }, { run: number; step: number; steps: number }];

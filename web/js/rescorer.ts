@@ -27,6 +27,7 @@ import type {
   RescorerOptions,
   Source,
   Stored,
+  TextCallOptions,
   TrainOptions,
   TuneOptions,
   Tuned,
@@ -132,7 +133,7 @@ export class Rescorer {
   async #rescore(lists: List[], options: RescoreOptions): Promise<Ranked[][]> {
     checkOptions('rescore', options);
     const { weights, batchTokens } = options;
-    return this.#session.call('model.rescore', { adapter: this.#adapterOf(options), lists, weights, batchTokens }, watch(options, lists));
+    return this.#session.call('model.rescore', { adapter: this.#adapterOf(options), lists, weights, batchTokens, conventions: conventionsOf(options) }, watch(options, lists));
   }
 
   /**
@@ -143,16 +144,16 @@ export class Rescorer {
     checkOptions('rerank', options);
     const { weights, batchTokens } = options;
     const whole = toLists(lists, 'rerank', toWholeList);
-    return this.#session.call('model.rerank', { adapter: this.#adapterOf(options), lists: whole, weights, batchTokens }, watch(options, whole));
+    return this.#session.call('model.rerank', { adapter: this.#adapterOf(options), lists: whole, weights, batchTokens, conventions: conventionsOf(options) }, watch(options, whole));
   }
 
-  /** The adapter's score for each text. */
-  async score(lists: readonly (readonly string[])[], options: AdapterCallOptions = {}): Promise<number[][]> {
+  /** The adapter's score for each text, normalised as in its training. */
+  async score(lists: readonly (readonly string[])[], options: TextCallOptions = {}): Promise<number[][]> {
     checkOptions('score', options);
     const adapter = this.#someAdapter('score', options);
     const given = toLists(lists, 'score');
     const { batchTokens } = options;
-    const scores = await this.#session.call('model.score', { adapter, lists: given, batchTokens }, watch(options, given));
+    const scores = await this.#session.call('model.score', { adapter, lists: given, batchTokens, conventions: conventionsOf(options) }, watch(options, given));
     return scores.map((list) => Array.from(list));
   }
 
@@ -188,7 +189,7 @@ export class Rescorer {
     checkOptions('evaluate', options);
     const { weights, batchTokens, seed = 0 } = options;
     const lists = toLists(utterances, 'evaluate');
-    return this.#session.call('model.evaluate', { adapter: this.#adapterOf(options), lists, weights, seed, batchTokens }, watch(options, lists));
+    return this.#session.call('model.evaluate', { adapter: this.#adapterOf(options), lists, weights, seed, batchTokens, conventions: conventionsOf(options) }, watch(options, lists));
   }
 
   /** Tunes the weights of the score combination and stores them in the adapter. */
@@ -197,7 +198,7 @@ export class Rescorer {
     const adapter = this.#someAdapter('tune', options);
     const { gamma = false, batchTokens } = options;
     const lists = toLists(utterances, 'tune');
-    const tuned = await this.#session.call('model.tune', { adapter, lists, gamma, batchTokens }, watch(options, lists));
+    const tuned = await this.#session.call('model.tune', { adapter, lists, gamma, batchTokens, conventions: conventionsOf(options) }, watch(options, lists));
     await this.#store(tuned.adapter);
     return tuned;
   }
@@ -298,6 +299,11 @@ function choice<T extends string>(what: string, value: T, allowed: readonly T[])
 function watch({ signal, onProgress }: CallOptions, lists: List[]) {
   const total = lists.reduce((sum, list) => sum + list.nbest.length, 0);
   return { signal, onDone: onProgress && ((done: number) => onProgress(done, total)) };
+}
+
+/** The conventions that a call names. */
+function conventionsOf({ normalize, unit, join }: TextCallOptions) {
+  return defined({ normalize, unit, join });
 }
 
 /** Without undefined keys, which would override other values. */

@@ -174,7 +174,24 @@ export interface AdapterCallOptions extends CallOptions {
   adapter?: string | null;
 }
 
-export interface RescoreOptions extends AdapterCallOptions {
+/** How texts are changed before they are compared and scored; `lorb train --help` describes each. */
+export type Normalize = 'none' | 'lower' | 'basic' | 'whisper';
+
+/** The unit of errors: words, characters, or characters in scripts without spaces and words in others. */
+export type Unit = 'word' | 'char' | 'mixed';
+
+/** How texts are compared. An adapter stores the conventions that it was trained and tuned with. */
+export interface Conventions {
+  normalize: Normalize;
+  unit: Unit;
+  /** Whether hypotheses that are equal after normalisation share the sum of their first-pass probabilities. */
+  join: boolean;
+}
+
+/** Calls that compare or score texts. By default, the conventions are those of the adapter. */
+export interface TextCallOptions extends AdapterCallOptions, Partial<Conventions> {}
+
+export interface RescoreOptions extends TextCallOptions {
   /** Overrides the weights stored in the adapter. */
   weights?: Weights;
 }
@@ -184,7 +201,7 @@ export interface EvaluateOptions extends RescoreOptions {
   seed?: number;
 }
 
-export interface TuneOptions extends AdapterCallOptions {
+export interface TuneOptions extends TextCallOptions {
   /** Whether to tune gamma, the weight per word, too. */
   gamma?: boolean;
 }
@@ -220,6 +237,7 @@ export interface AdapterInfo {
   baseHash: string | null;
   baseName: string | null;
   objective: string | null;
+  conventions: Conventions;
 }
 
 /** The two files of a PEFT directory. */
@@ -257,6 +275,10 @@ export interface Report {
   relative_gain_interval: Interval | null;
   matched_pairs: Record<string, unknown> | null;
   seed: number;
+  /** How texts were compared. With a unit other than the word, "words" are units. */
+  conventions: Conventions;
+  /** Signs that references and lists differ in case, punctuation, script or other conventions. */
+  warnings: string[];
   /** The weights used, `null` without an adapter. */
   weights: Weights | null;
   /** Index of the chosen hypothesis of each list. */
@@ -278,6 +300,10 @@ export interface Tuned {
   /** Whether the best beta is at the edge of the search range. */
   atEdge: boolean;
   truncated: number;
+  /** How texts were compared; stored in the adapter. */
+  conventions: Conventions;
+  /** As in `Report`. */
+  warnings: string[];
   /** The adapter with these weights. */
   adapter: AdapterInfo;
 }

@@ -35,6 +35,7 @@ pub fn info(name: &str, loaded: &LoadedAdapter) -> Value {
         "baseHash": meta.base_hash,
         "baseName": meta.base_name,
         "objective": meta.objective,
+        "conventions": meta.conventions,
     })
 }
 

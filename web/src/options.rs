@@ -125,13 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn the_types_of_the_package_list_every_schedule() {
+    fn the_types_of_the_package_list_every_choice() {
         let types = include_str!("../js/types.ts");
-        let setting = SETTINGS.iter().find(|setting| setting.name == "decay").unwrap();
-        let Kind::Choice(choices) = setting.kind else { panic!("decay is a choice") };
-        let names: Vec<String> = choices().iter().map(|(name, _)| format!("'{name}'")).collect();
-        let union = format!("export type Decay = {};", names.join(" | "));
-        assert!(types.contains(&union), "web/js/types.ts lacks: {union}");
+        for (name, r#type) in [("decay", "Decay"), ("normalize", "Normalize"), ("unit", "Unit")] {
+            let setting = SETTINGS.iter().find(|setting| setting.name == name).unwrap();
+            let Kind::Choice(choices) = setting.kind else { panic!("{name} is a choice") };
+            let names: Vec<String> =
+                choices().iter().map(|(name, _)| format!("'{name}'")).collect();
+            let union = format!("export type {} = {};", r#type, names.join(" | "));
+            assert!(types.contains(&union), "web/js/types.ts lacks: {union}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use js_sys::{Array, Float32Array, Function};
 use lorb::nbest::Utterance;
 use lorb::rescorer::Options;
 use lorb::score::{RankedList, Weights};
+use lorb::text::Changes;
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 
@@ -13,13 +14,19 @@ use crate::error::WebError;
 use crate::lists::{utterances, written};
 use crate::model::Model;
 
-/// The options of a call; `adapter` `None` is the first pass.
-fn options(adapter: Option<&str>, batch_tokens: Option<usize>) -> Options<'_> {
+/// The options of a call; `adapter` `None` is the first pass. `conventions` is `{normalize?, unit?, join?}` or undefined.
+fn options<'a>(
+    adapter: Option<&'a str>,
+    batch_tokens: Option<usize>,
+    conventions: &JsValue,
+) -> Result<Options<'a>, WebError> {
+    let changes: Option<Changes> = from_js(conventions, "conventions")?;
     let options = adapter.map_or(Options::first_pass(), Options::adapter);
-    match batch_tokens.filter(|tokens| *tokens > 0) {
+    let options = options.conventions(changes.unwrap_or_default());
+    Ok(match batch_tokens.filter(|tokens| *tokens > 0) {
         Some(tokens) => options.batch_tokens(tokens),
         None => options,
-    }
+    })
 }
 
 impl Model {
@@ -46,6 +53,7 @@ impl Model {
     ///
     /// `batch_tokens` and both functions are optional, here and in the other methods: `on_progress` receives
     /// the number of finished hypotheses, and `is_aborted` returns whether to stop. Lists are JSON lines or objects.
+    /// `conventions` is `{normalize?, unit?, join?}` in place of those of the adapter.
     ///
     /// # Errors
     /// `BadInputError`, `DeviceLostError`, `AbortError`.
@@ -56,11 +64,12 @@ impl Model {
         batch_tokens: Option<usize>,
         on_progress: Option<Function>,
         is_aborted: Option<Function>,
+        conventions: JsValue,
     ) -> Result<Array, JsValue> {
         let lists = utterances(&lists, "lists")?;
         let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
-        let options = options(Some(&adapter), batch_tokens).progress(&progress);
+        let options = options(Some(&adapter), batch_tokens, &conventions)?.progress(&progress);
         let rescorer = self.shared.snapshot();
         let scored = rescorer.score_async(&lists, options).await;
         let scored = self.shared.trusted(scored).await?;
@@ -83,7 +92,7 @@ impl Model {
         let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
         let rescorer = self.shared.snapshot();
-        let options = options(None, batch_tokens).progress(&progress);
+        let options = options(None, batch_tokens, &JsValue::UNDEFINED)?.progress(&progress);
         let rows = rescorer.embed_async(&texts, options).await;
         let rows = self.shared.trusted(rows).await?;
         Ok(Float32Array::from(rows.as_slice()))
@@ -94,6 +103,7 @@ impl Model {
     ///
     /// # Errors
     /// `BadInputError`, `DeviceLostError`, `AbortError`.
+    #[allow(clippy::too_many_arguments, reason = "JavaScript\'s wrapper names them")]
     pub async fn rescore(
         &self,
         adapter: Option<String>,
@@ -102,10 +112,11 @@ impl Model {
         batch_tokens: Option<usize>,
         on_progress: Option<Function>,
         is_aborted: Option<Function>,
+        conventions: JsValue,
     ) -> Result<JsValue, JsValue> {
         let lists = utterances(&lists, "lists")?;
         let watcher = Callbacks::new(on_progress, is_aborted);
-        let options = options(adapter.as_deref(), batch_tokens);
+        let options = options(adapter.as_deref(), batch_tokens, &conventions)?;
         let ranked = self.ranked(&lists, options, &weights, &watcher).await?;
         let all: Vec<_> = ranked.into_iter().map(|list| list.hypotheses).collect();
         Ok(to_js(&all)?)
@@ -116,6 +127,7 @@ impl Model {
     ///
     /// # Errors
     /// `BadInputError`, `DeviceLostError`, `AbortError`.
+    #[allow(clippy::too_many_arguments, reason = "JavaScript\'s wrapper names them")]
     pub async fn rerank(
         &self,
         adapter: Option<String>,
@@ -124,10 +136,11 @@ impl Model {
         batch_tokens: Option<usize>,
         on_progress: Option<Function>,
         is_aborted: Option<Function>,
+        conventions: JsValue,
     ) -> Result<JsValue, JsValue> {
         let lists = utterances(&lists, "lists")?;
         let watcher = Callbacks::new(on_progress, is_aborted);
-        let options = options(adapter.as_deref(), batch_tokens);
+        let options = options(adapter.as_deref(), batch_tokens, &conventions)?;
         let ranked = self.ranked(&lists, options, &weights, &watcher).await?;
         let apply = |(list, ranked): (_, &RankedList)| ranked.apply(list);
         Ok(written(lists.into_iter().zip(&ranked).map(apply))?)
@@ -149,11 +162,12 @@ impl Model {
         seed: Option<u32>,
         on_progress: Option<Function>,
         is_aborted: Option<Function>,
+        conventions: JsValue,
     ) -> Result<JsValue, JsValue> {
         let lists = utterances(&lists, "utterances")?;
         let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
-        let options = options(adapter.as_deref(), batch_tokens).progress(&progress);
+        let options = options(adapter.as_deref(), batch_tokens, &conventions)?.progress(&progress);
         let asked: Option<Weights> = from_js(&weights, "weights")?;
         let options = Options { weights: asked.as_ref(), ..options };
         let rescorer = self.shared.snapshot();
@@ -174,6 +188,7 @@ impl Model {
     ///
     /// # Errors
     /// `BadInputError`, also if there are no reference words; `DeviceLostError`, `AbortError`.
+    #[allow(clippy::too_many_arguments, reason = "JavaScript\'s wrapper names them")]
     pub async fn tune(
         &self,
         adapter: String,
@@ -182,17 +197,19 @@ impl Model {
         batch_tokens: Option<usize>,
         on_progress: Option<Function>,
         is_aborted: Option<Function>,
+        conventions: JsValue,
     ) -> Result<JsValue, JsValue> {
         let lists = utterances(&lists, "utterances")?;
         let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
-        let options = options(Some(&adapter), batch_tokens).progress(&progress);
+        let options = options(Some(&adapter), batch_tokens, &conventions)?.progress(&progress);
         let mut rescorer = self.shared.snapshot();
         let found = rescorer.tune_async(&lists, options, with_gamma).await;
         let found = self.shared.trusted(found).await?;
         let (tuned, truncated) = (found.tuned, found.truncated);
         let described = self.shared.change(|rescorer| {
             rescorer.set_weights(&adapter, tuned.weights.clone())?;
+            rescorer.set_conventions(&adapter, found.conventions)?;
             Ok::<_, WebError>(info(&adapter, rescorer.adapter(&adapter)?))
         })?;
         Ok(to_js(&json!({
@@ -206,6 +223,8 @@ impl Model {
             "referenceWords": tuned.reference_words,
             "atEdge": tuned.at_edge,
             "truncated": truncated,
+            "conventions": found.conventions,
+            "warnings": found.warnings,
             "adapter": described,
         }))?)
     }

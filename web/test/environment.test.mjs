@@ -185,7 +185,7 @@ test('options are checked before anything is started', async () => {
   const rescorer = await Rescorer.fromPretrained(model(), { device: 'wasm', worker: workerFactory(fakeWasm(), log) });
   const before = log.length;
   const weights = [{}, { beta: NaN }, { beta: '1' }, { beta: 1, gamma: Infinity }, { beta: 1, parts: { am: NaN } }, { beta: 1, parts: 2 }, null];
-  const call = [...[-5, 0, 1.5, NaN, '8'].map((batchTokens) => ({ batchTokens })), ...weights.map((given) => ({ weights: given })), { onProgress: 1 }, { signal: 1 }, { beta: 1 }];
+  const call = [...[-5, 0, 1.5, NaN, '8'].map((batchTokens) => ({ batchTokens })), ...weights.map((given) => ({ weights: given })), { onProgress: 1 }, { signal: 1 }, { beta: 1 }, { normalize: 'upper' }, { unit: 'words' }, { join: 1 }];
   for (const options of call) {
     await assert.rejects(rescorer.rescore(['a'], options), { name: 'BadInputError', message: new RegExp(Object.keys(options)[0]) });
     await assert.rejects(rescorer.rerank([['a']], options), { name: 'BadInputError' });

@@ -118,7 +118,8 @@ export function fakeWasm(control = {}) {
     async cls(texts) {
       return Float32Array.from(texts, (text) => text.length);
     }
-    async rescore(adapter, lists, weights, batchTokens, done, isAborted) {
+    async rescore(adapter, lists, weights, batchTokens, done, isAborted, conventions) {
+      control.conventions = conventions;
       await this.#lists(lists, done, isAborted);
       const beta = weights?.beta ?? (adapter && this.#info(adapter).beta) ?? 1;
       for (const { id, nbest } of lists) if (nbest.length > 200) throw named('BadInputError', `lists: utterance "${id}": ${nbest.length} hypotheses`);

@@ -51,6 +51,18 @@ test('a base from files loads, rescores and can be disposed', async () => {
   await assert.rejects(rescorer.rescore(['a']), { name: 'BadInputError' });
 });
 
+test('a call passes on the conventions that it names, and no others', async () => {
+  const control = {};
+  const { rescorer } = await open(control, { adapter: adapter(2) });
+  await rescorer.rescore(['a'], { normalize: 'basic', join: true });
+  assert.deepEqual(control.conventions, { normalize: 'basic', join: true });
+  await rescorer.rerank([['a']], { unit: 'char', weights: { beta: 1 } });
+  assert.deepEqual(control.conventions, { unit: 'char' });
+  await rescorer.rescore(['a']);
+  assert.deepEqual(control.conventions, {});
+  await rescorer.dispose();
+});
+
 test('loading without an adapter warms up too, and a refused device is released', async () => {
   const control = {};
   const { rescorer } = await open(control);

@@ -6,6 +6,7 @@ use crate::adapter::{AdapterError, read, write};
 use crate::base::tests::tiny_config;
 use crate::model::Target;
 use crate::score::Weights;
+use crate::text::{Conventions, Normalize, Unit};
 
 fn full() -> AdapterMeta {
     AdapterMeta {
@@ -13,6 +14,7 @@ fn full() -> AdapterMeta {
         base_hash: Some("0f".repeat(32)),
         base_name: Some("some/base".into()),
         objective: Some("mwer".into()),
+        conventions: Conventions::default(),
         extra: json!({"seed": 7, "note": "ä"}).as_object().unwrap().clone(),
     }
 }
@@ -45,6 +47,20 @@ fn weights_by_part_round_trip_in_a_newer_version() {
     assert_eq!(read(&files, &tiny_config()).unwrap(), (adapter, meta.clone()));
     meta.weights.as_mut().unwrap().parts.insert("lm".to_owned(), f64::NAN);
     assert!(meta.to_text("").unwrap_err().to_string().contains("parts.lm is NaN"));
+}
+
+#[test]
+fn conventions_round_trip_and_need_the_newer_format() {
+    let text = full().to_text("").unwrap();
+    assert!(text.starts_with(r#"{"format":1,"#) && !text.contains("normalize"), "{text}");
+    let conventions = Conventions { normalize: Normalize::Whisper, unit: Unit::Mixed, join: true };
+    let meta = AdapterMeta { conventions, ..full() };
+    let text = meta.to_text("").unwrap();
+    assert!(text.starts_with(r#"{"format":2,"#), "{text}");
+    assert!(text.contains(r#""normalize":"whisper","unit":"mixed","join":true"#), "{text}");
+    let adapter = adapter(&[Target::Query], None);
+    let files = write(&adapter, &meta).unwrap();
+    assert_eq!(read(&files, &tiny_config()).unwrap(), (adapter, meta));
 }
 
 #[test]
@@ -90,6 +106,12 @@ fn malformed_metadata_is_reported() {
         (r#"{"format": 2, "beta": 1, "parts": {"am": null}}"#, "`parts.am` is null"),
         (r#"{"format": 1, "base_sha256": "abc"}"#, "`base_sha256`"),
         (r#"{"format": 1, "objective": 3}"#, "`objective`"),
+        (
+            r#"{"format": 2, "normalize": "upper"}"#,
+            "`normalize` is \"upper\"; expected none, lower",
+        ),
+        (r#"{"format": 2, "unit": "words"}"#, "`unit`"),
+        (r#"{"format": 2, "join": "yes"}"#, "`join`"),
     ];
     for (text, key) in cases {
         let message = AdapterMeta::from_text(text).unwrap_err().to_string();

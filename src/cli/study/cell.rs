@@ -12,11 +12,12 @@ use lorb::adapter::{self, AdapterMeta};
 use lorb::model::{Adapter, base_parameters};
 use lorb::nbest::Utterance;
 use lorb::rescorer::{Options, Rescorer, RescorerError, Trained as RunResult};
-use lorb::score::{ScoredList, Weights, tune};
+use lorb::score::{ScoredList, Weights, all_compared, tune};
 use lorb::study::{
     DevPoint, Domain, DomainResult, Measured, Perturbation, Perturbed, Scope, StudyConfig, Trained,
     fingerprint, is_masked, isotropy, outcomes, subset,
 };
+use lorb::text::Conventions;
 use lorb::train::Message;
 
 use super::inputs::{base, dictionary, lists, test_lists};
@@ -106,7 +107,8 @@ fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
         base_shape: (sizes.hidden_size, sizes.num_hidden_layers),
         ..Measured::default()
     };
-    let run = CellRun { job, folder, began };
+    let conventions = settings::training(cell, config)?.conventions();
+    let run = CellRun { job, folder, began, conventions };
     let (adapter, tuned) = match cell.lr {
         Some(_) => run.train(start, &rescorer, &mut measured).map(|(a, w)| (a, Some(w)))?,
         None => (start, None),
@@ -134,6 +136,7 @@ struct CellRun<'a> {
     job: &'a Job,
     folder: &'a Path,
     began: Instant,
+    conventions: Conventions,
 }
 
 impl CellRun<'_> {
@@ -203,10 +206,12 @@ impl CellRun<'_> {
         let Job { config, cell, inputs, .. } = self.job;
         at(0.0, "tuning on the dev lists")?;
         let dev = unchanged(self.folder, config, &config.target.dev, &inputs.target[1])?;
+        let dev = all_compared(&dev, &self.conventions);
         let lm = scores.of(&dev, true)?;
         scores.known.clear();
+        let unit = self.conventions.unit;
         let lists: Vec<ScoredList> =
-            dev.iter().zip(&lm).filter_map(|(u, lm)| ScoredList::new(u, lm)).collect();
+            dev.iter().zip(&lm).filter_map(|(u, lm)| ScoredList::new(u, lm, unit)).collect();
         Ok(tune(&lists, cell.method == "pll-length").weights)
     }
 
@@ -229,11 +234,19 @@ impl CellRun<'_> {
             at(0.9, format!("testing on {name}"))?;
             let tests = test_lists(self.folder, domain, config)?;
             let tests = same(tests, &domain.test, print)?;
+            let tests = all_compared(&tests, &self.conventions);
             if measured.isotropy.is_none() {
                 measured.isotropy = isotropy_of(&scores.rescorer, &tests)?;
             }
             let lm = scores.of(&tests, weights.beta != 0.0)?;
-            measured.domains.push(outcomes(name, &tests, &lm, weights, true));
+            measured.domains.push(outcomes(
+                name,
+                &tests,
+                &lm,
+                weights,
+                self.conventions.unit,
+                true,
+            ));
             if cell.perturbed {
                 self.perturb(name, &tests, &mut scores, weights, measured)?;
             }
@@ -265,7 +278,8 @@ impl CellRun<'_> {
                     of_words += words;
                 }
                 let lm = scores.of(&lists, weights.beta != 0.0)?;
-                let domain: DomainResult = outcomes(name, &lists, &lm, weights, false);
+                let unit = self.conventions.unit;
+                let domain: DomainResult = outcomes(name, &lists, &lm, weights, unit, false);
                 measured.perturbed.push(Perturbed { scope, rate, replaced, of_words, domain });
             }
         }

@@ -5,13 +5,14 @@ use super::super::{
 };
 use super::utterance;
 use crate::nbest::Utterance;
+use crate::text::Unit;
 
 #[test]
 fn total_is_first_plus_beta_lm_plus_gamma_words() {
     let u = utterance(None, &[("a b c", Some(-4.0)), ("", Some(-5.0))]);
-    let totals = combine(&u, &[0.5, 2.0], &Weights::new(2.0, 0.25));
+    let totals = combine(&u, &[0.5, 2.0], &Weights::new(2.0, 0.25), Unit::Word);
     assert_eq!(totals, [-4.0 + 1.0 + 0.75, -5.0 + 4.0]);
-    assert_eq!(combine(&u, &[9.0, 9.5], &Weights::default()), [-4.0, -5.0]);
+    assert_eq!(combine(&u, &[9.0, 9.5], &Weights::default(), Unit::Word), [-4.0, -5.0]);
 }
 
 #[test]
@@ -45,10 +46,10 @@ fn weighted_parts_are_added_to_the_first_pass() {
     let first = [-4.0 - 1.5 + 1.0, -5.0 - 0.5 + 6.0, -5.0 - 4.5 + 6.0];
     let lm = [1.0, 2.0, 3.0];
     let expected = [first[0] + 2.0 + 0.25, first[1] + 4.0 + 0.5, first[2] + 6.0 + 0.25];
-    assert_eq!(combine(&u, &lm, &weights), expected);
-    let list = ScoredList::new(&u, &lm).unwrap();
+    assert_eq!(combine(&u, &lm, &weights, Unit::Word), expected);
+    let list = ScoredList::new(&u, &lm, Unit::Word).unwrap();
     assert_eq!(list.choice(&weights), best(&expected));
-    assert_eq!(combine(&u, &lm, &Weights::default()), first_pass(&u));
+    assert_eq!(combine(&u, &lm, &Weights::default(), Unit::Word), first_pass(&u));
 }
 
 #[test]
@@ -74,14 +75,15 @@ fn the_first_of_equal_ones_is_best() {
 #[test]
 #[should_panic(expected = "one score per hypothesis")]
 fn a_wrong_number_of_scores_panics() {
-    let _ = combine(&utterance(None, &[("a", None)]), &[1.0, 2.0], &Weights::default());
+    let _ = combine(&utterance(None, &[("a", None)]), &[1.0, 2.0], &Weights::default(), Unit::Word);
 }
 
 #[test]
 fn a_list_is_converted_to_numeric_form() {
     let list = [("a b", Some(-2.0)), ("a x c", None), ("", Some(-9.0))];
-    assert_eq!(ScoredList::new(&utterance(None, &list), &[0.0; 3]), None);
-    let reduced = ScoredList::new(&utterance(Some("a b c"), &list), &[0.5, 1.0, 1.5]).unwrap();
+    assert_eq!(ScoredList::new(&utterance(None, &list), &[0.0; 3], Unit::Word), None);
+    let reduced =
+        ScoredList::new(&utterance(Some("a b c"), &list), &[0.5, 1.0, 1.5], Unit::Word).unwrap();
     let expected = ScoredList {
         first: vec![-2.0, -9.0, -9.0],
         lm: vec![0.5, 1.0, 1.5],
@@ -97,9 +99,13 @@ fn a_list_is_converted_to_numeric_form() {
 fn a_converted_list_selects_the_same_hypothesis() {
     let u = utterance(Some("a"), &[("a b", Some(-2.0)), ("a", Some(-2.5)), ("", None)]);
     let lm = [0.1, 0.2, 3.0];
-    let list = ScoredList::new(&u, &lm).unwrap();
+    let list = ScoredList::new(&u, &lm, Unit::Word).unwrap();
     for (beta, gamma) in [(0.0, 0.0), (6.0, 0.0), (0.0, -1.0), (0.3, 2.0), (-5.0, 0.5)] {
         let weights = Weights::new(beta, gamma);
-        assert_eq!(list.choice(&weights), best(&combine(&u, &lm, &weights)), "{weights:?}");
+        assert_eq!(
+            list.choice(&weights),
+            best(&combine(&u, &lm, &weights, Unit::Word)),
+            "{weights:?}"
+        );
     }
 }

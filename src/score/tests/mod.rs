@@ -5,7 +5,9 @@ use rand_chacha::rand_core::Rng;
 
 use crate::nbest::{Hypothesis, Utterance};
 
+mod check;
 mod combine;
+mod compared;
 mod edit;
 mod ranking;
 mod report;

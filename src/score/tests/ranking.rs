@@ -1,5 +1,6 @@
 //! Orders, and what they write into an utterance.
 
+use crate::text::Conventions;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -31,7 +32,10 @@ fn the_first_pass_order_is_that_of_the_shared_cases() {
             object
         };
         let nbest: Vec<_> = (0..order.len()).map(object).collect();
-        let ranked = RankedList::first_pass(&read(&json!({"id": "u", "nbest": nbest}).to_string()));
+        let ranked = RankedList::first_pass(
+            &read(&json!({"id": "u", "nbest": nbest}).to_string()),
+            &Conventions::default(),
+        );
         let found: Vec<usize> = ranked.hypotheses.iter().map(|h| h.index).collect();
         assert_eq!(found, order, "{name}");
         let totals: Vec<f64> = ranked.hypotheses.iter().map(|h| h.total).collect();
@@ -44,7 +48,7 @@ fn the_first_pass_order_is_that_of_the_shared_cases() {
 fn the_first_of_a_ranking_is_the_best_total_and_ties_keep_their_order() {
     let list = |totals: &[f64]| {
         let hypotheses = totals.iter().map(|total| Hypothesis::new("a", Some(*total))).collect();
-        RankedList::first_pass(&Utterance::new("u", None, hypotheses))
+        RankedList::first_pass(&Utterance::new("u", None, hypotheses), &Conventions::default())
     };
     for totals in [[-0.0, 0.0, -1.0], [f64::NAN, -2.0, f64::NAN], [1.0, 2.0, 2.0], [0.0; 3]] {
         assert_eq!(list(&totals).choice(), best(&totals), "{totals:?}");
@@ -65,7 +69,8 @@ fn the_recognisers_own_lm_survives_every_rescoring() {
     );
     let scores = |lm| ModelScores { lm, truncated: &[false, true] };
     let weights = Weights::new(1.0, 0.5);
-    let ranked = RankedList::rescored(&given, scores(&[-3.0, -1.0]), &weights);
+    let ranked =
+        RankedList::rescored(&given, scores(&[-3.0, -1.0]), &weights, &Conventions::default());
     assert_eq!((ranked.choice(), ranked.truncated_count()), (1, 1));
     let once = ranked.apply(given);
     assert_eq!(once.extra.get("site"), Some("\"x\""));
@@ -74,7 +79,9 @@ fn the_recognisers_own_lm_survives_every_rescoring() {
     assert_eq!((second.lm, second.total), (Some(-3.0), Some(-3.5)));
     assert_eq!(second.parts.get("lm"), Some(-7.0));
 
-    let again = RankedList::rescored(&once, scores(&[-1.0, -9.0]), &weights).apply(once);
+    let again =
+        RankedList::rescored(&once, scores(&[-1.0, -9.0]), &weights, &Conventions::default())
+            .apply(once);
     assert_eq!(again.hypotheses[1].parts.get("lm"), Some(-7.0), "not LoRB's own");
     assert_eq!(again.hypotheses[1].lm, Some(-9.0));
 }
@@ -83,7 +90,7 @@ fn the_recognisers_own_lm_survives_every_rescoring() {
 fn the_first_pass_alone_moves_hypotheses_and_writes_nothing() {
     let given =
         read(r#"{"id":"u","nbest":[{"text":"a","score":-2,"lm":-7},{"text":"b","score":-1}]}"#);
-    let ranked = RankedList::first_pass(&given);
+    let ranked = RankedList::first_pass(&given, &Conventions::default());
     let moved = ranked.apply(given.clone());
     assert_eq!(moved.hypotheses, [given.hypotheses[1].clone(), given.hypotheses[0].clone()]);
 }

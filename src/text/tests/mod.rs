@@ -1,7 +1,6 @@
 //! Tests of conventions.
 
-use super::{Conventions, Normalize, Unit};
-use crate::nbest::{Hypothesis, Utterance};
+use super::{Changes, Conventions, Normalize, Unit};
 
 mod conventions;
 mod normalize;

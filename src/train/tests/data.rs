@@ -2,6 +2,7 @@
 
 use super::tiny::{base, golden_lists};
 use crate::nbest::{Hypothesis, Utterance};
+use crate::text::Conventions;
 use crate::train::{DevData, TrainConfig, TrainData, TrainError};
 
 fn prepare(utterances: &[Utterance], nbest: usize) -> Result<TrainData, TrainError> {
@@ -39,7 +40,8 @@ fn lists_with_equal_errors_are_skipped_and_counted() {
             utterances: 2,
             without_reference: 1,
             equal_errors: 1,
-            nbest: 10
+            nbest: 10,
+            cause: None,
         }
     ));
 }
@@ -85,7 +87,9 @@ fn a_non_finite_score_is_reported() {
         let list = utterance(Some("a"), &[("a", Some(-1.0)), ("b", Some(bad))]);
         let error = prepare(std::slice::from_ref(&list), 10).unwrap_err().to_string();
         assert!(error.contains("\"u\"") && error.contains("hypothesis 2"), "{error}");
-        let error = DevData::prepare(&[list], &base().tokenizer).unwrap_err().to_string();
+        let error = DevData::prepare(&[list], &base().tokenizer, Conventions::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("hypothesis 2"), "{error}");
     }
 }
@@ -113,13 +117,14 @@ fn a_fingerprint_depends_on_all_used_data() {
 #[test]
 fn a_development_set_needs_a_reference_word() {
     let tokenizer = base().tokenizer;
-    assert!(DevData::prepare(&[], &tokenizer).unwrap().is_none());
+    assert!(DevData::prepare(&[], &tokenizer, Conventions::default()).unwrap().is_none());
     for reference in [None, Some("")] {
         let list = utterance(reference, &[("a", None), ("b", None)]);
-        let error = DevData::prepare(&[list], &tokenizer).unwrap_err();
+        let error = DevData::prepare(&[list], &tokenizer, Conventions::default()).unwrap_err();
         assert_eq!(error, TrainError::NoDevReference { utterances: 1 });
     }
-    let dev = DevData::prepare(&golden_lists(), &tokenizer).unwrap().unwrap();
+    let dev =
+        DevData::prepare(&golden_lists(), &tokenizer, Conventions::default()).unwrap().unwrap();
     assert_eq!(dev.len(), 6);
     assert!(dev.wer_oracle() > 0.0 && dev.wer_oracle() < 1.0);
 }

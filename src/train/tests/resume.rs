@@ -3,6 +3,7 @@
 use super::tiny::{Setup, finish, lists, lora};
 use crate::methods::{AdaLora, RankReduction};
 use crate::model::Target;
+use crate::text::{Normalize, Unit};
 use crate::train::{CheckpointError, Message, Objective, TrainConfig, TrainError, Trainer};
 
 fn setup() -> Setup {
@@ -83,7 +84,7 @@ fn a_checkpoint_of_another_run_is_rejected_with_the_difference() {
     let checkpoint = checkpoint(&setup());
     setup().resume(&checkpoint).unwrap();
     type Change = fn(&mut Setup);
-    let changes: [(&str, Change); 12] = [
+    let changes: [(&str, Change); 14] = [
         ("base", |s| s.base.hash = "f00".into()),
         ("LoRA r", |s| s.lora.rank = 3),
         ("LoRA alpha", |s| s.lora.alpha = 5.0),
@@ -94,6 +95,8 @@ fn a_checkpoint_of_another_run_is_rejected_with_the_difference() {
         ("epochs", |s| s.config.epochs = 5),
         ("seed", |s| s.config.seed = 1),
         ("batch_tokens", |s| s.config.batch_tokens = 121),
+        ("normalize", |s| s.config.normalize = Normalize::Lower),
+        ("unit", |s| s.config.unit = Unit::Char),
         ("training data", |s| drop(s.train.pop())),
         ("development data", |s| s.dev.clear()),
     ];

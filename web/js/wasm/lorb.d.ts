@@ -3,7 +3,7 @@
  * compares it with the generated types.
  */
 
-import type { AdapterInfo, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from '../types.js';
+import type { AdapterInfo, Conventions, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from '../types.js';
 import type { List } from '../protocol.js';
 
 export default function init(options?: { module_or_path?: string | URL | Request | Response | WebAssembly.Module }): Promise<unknown>;
@@ -44,12 +44,12 @@ export class Model {
   initAdapter(name: string, options: object): AdapterInfo;
   removeAdapter(name: string): boolean;
   writeAdapter(name: string): { config: Uint8Array; weights: Uint8Array };
-  score(adapter: string, lists: List[], batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Float64Array[]>;
+  score(adapter: string, lists: List[], batchTokens: number | undefined, done: Done, isAborted: IsAborted, conventions: Partial<Conventions>): Promise<Float64Array[]>;
   cls(texts: string[], batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Float32Array>;
-  rescore(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Ranked[][]>;
-  rerank(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<List[]>;
-  evaluate(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, seed: number, done: Done, isAborted: IsAborted): Promise<Report>;
-  tune(adapter: string, lists: List[], gamma: boolean, batchTokens: number | undefined, done: Done, isAborted: IsAborted): Promise<Tuned>;
+  rescore(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, done: Done, isAborted: IsAborted, conventions: Partial<Conventions>): Promise<Ranked[][]>;
+  rerank(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, done: Done, isAborted: IsAborted, conventions: Partial<Conventions>): Promise<List[]>;
+  evaluate(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, seed: number, done: Done, isAborted: IsAborted, conventions: Partial<Conventions>): Promise<Report>;
+  tune(adapter: string, lists: List[], gamma: boolean, batchTokens: number | undefined, done: Done, isAborted: IsAborted, conventions: Partial<Conventions>): Promise<Tuned>;
   createTrainer(adapter: string, options: object, train: List[], dev: List[], checkpoint?: Uint8Array): Trainer;
   memory(): Memory;
   free(): void;

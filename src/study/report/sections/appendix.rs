@@ -33,6 +33,15 @@ pub(in crate::study::report) fn how(view: &View<'_>, document: &mut Document) {
         "Every run is a separate process. Its peak memory is the highest resident memory (VmHWM on Linux) from the start to the end of training; other systems do not report it, and it is omitted there. It includes the program and the base, but not GPU memory. The time per step is the median over all steps.",
     ];
     paragraphs.into_iter().for_each(|text| document.text(text));
+    let conventions = view.config.train_config().map(|config| config.conventions());
+    if let Ok(conventions) = conventions
+        && !conventions.is_default()
+    {
+        let (rate, units) = (conventions.unit.rate(), conventions.unit.plural());
+        document.text(format!(
+            "Texts are compared with these conventions: {conventions}. WER stands for {rate}, and words are {units}."
+        ));
+    }
 }
 
 pub(in crate::study::report) fn configuration(view: &View<'_>, document: &mut Document) {
