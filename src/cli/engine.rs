@@ -4,6 +4,8 @@ use std::path::Path;
 
 use lorb::adapter::{AdapterMeta, ReadOptions};
 use lorb::bounds::{CHUNK_BYTES, CHUNK_HYPOTHESES};
+use lorb::device::Selected;
+use lorb::digest::sha256;
 use lorb::model::{ModelError, SCORING_BATCH_TOKENS};
 use lorb::nbest::Utterance;
 use lorb::rescorer::{Evaluated, LoadedAdapter, Options, Rescorer, RescorerError, Trained};
@@ -26,6 +28,10 @@ pub struct Engine {
     batch_tokens: usize,
     /// Conventions that replace the adapter's.
     changes: Changes,
+    /// SHA-256 of the adapter's files.
+    adapter_sha256: String,
+    /// The device's name.
+    device: String,
     /// Hypotheses truncated at the base's position limit so far.
     pub truncated: u64,
 }
@@ -45,7 +51,7 @@ impl Engine {
         interrupt::check()?;
         let options = ReadOptions::default();
         let (adapter, meta) = adapter_dir::parse(&files, adapter, "--adapter", &loaded, options)?;
-        let device = run.open_device()?.device;
+        let Selected { device, name, .. } = run.open_device()?;
         let precision = base.precision.precision;
         let mut rescorer =
             Rescorer::with_precision(loaded, precision, &device).map_err(|error| {
@@ -55,7 +61,10 @@ impl Engine {
         let engine = Self::new(rescorer)?;
         let changes = texts.changes();
         warn_of_changes(&engine.loaded()?.meta, changes);
-        Ok(Self { batch_tokens: scoring.batch_tokens, changes, ..engine })
+        let adapter_sha256 =
+            sha256(format!("{} {}", sha256(&files.config), sha256(&files.weights)));
+        let batch_tokens = scoring.batch_tokens;
+        Ok(Self { batch_tokens, changes, adapter_sha256, device: name, ..engine })
     }
 
     /// An adapter that was trained on this rescorer, with default batches.
@@ -67,8 +76,20 @@ impl Engine {
     fn new(rescorer: Rescorer) -> Result<Self, CliError> {
         // Scoring then takes no longer than with the bare base.
         let rescorer = rescorer.merged(ADAPTER).map_err(scoring_error)?;
+        let (adapter_sha256, device) = (String::new(), String::new());
         let (batch_tokens, changes) = (SCORING_BATCH_TOKENS, Changes::default());
-        Ok(Self { rescorer, batch_tokens, changes, truncated: 0 })
+        Ok(Self { rescorer, batch_tokens, changes, adapter_sha256, device, truncated: 0 })
+    }
+
+    /// What scores depend on, but for the texts: names with their values. Only for [`Engine::open`].
+    pub fn settings(&self) -> [(&'static str, String); 5] {
+        [
+            ("the version of LoRB", env!("CARGO_PKG_VERSION").to_owned()),
+            ("the base", self.rescorer.hash().to_owned()),
+            ("the adapter", self.adapter_sha256.clone()),
+            ("the device", self.device.clone()),
+            ("--batch-tokens", self.batch_tokens.to_string()),
+        ]
     }
 
     fn options(&self) -> Options<'static> {

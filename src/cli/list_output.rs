@@ -1,5 +1,6 @@
 //! The lists that a command writes: to a file, a folder or standard output, in the format of the input or another one.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use lorb::nbest::{
 };
 
 use super::error::CliError;
-use super::output::{NewFolder, Sink};
+use super::output::{Left, NewFolder, Resumable, Sink};
 
 /// Name of the format of standard output for lists from a folder.
 const STREAM_FORMAT: &str = "jsonl";
@@ -21,13 +22,23 @@ enum Place {
 
 /// One file, with the failure of the last write, which has the name of the file.
 struct Stream {
-    sink: Sink,
+    out: Out,
     failure: Option<CliError>,
+}
+
+enum Out {
+    Sink(Sink),
+    /// A file that a later run can continue.
+    Resumable(Box<Resumable>),
 }
 
 impl ListSink for Stream {
     fn append(&mut self, _: &str, bytes: &[u8]) -> io::Result<()> {
-        self.sink.write_with(|out| out.write_all(bytes)).map_err(|failure| {
+        let written = match &mut self.out {
+            Out::Sink(sink) => sink.write_with(|out| out.write_all(bytes)),
+            Out::Resumable(file) => file.write_with(|out| out.write_all(bytes)),
+        };
+        written.map_err(|failure| {
             self.failure = Some(failure);
             io::Error::other("cannot be written")
         })
@@ -65,9 +76,57 @@ impl ListOutput {
         let place = if is_folder {
             Place::Folder(NewFolder::open(path)?)
         } else {
-            Place::Stream(Stream { sink: Sink::open(path)?, failure: None })
+            Place::Stream(Stream { out: Out::Sink(Sink::open(path)?), failure: None })
         };
         Ok(Self { place, path: path.to_owned(), to, writer: None })
+    }
+
+    /// The same for a long run: an output that is a file can be continued by a later run. Returns what an earlier run
+    /// left of it; the caller decides with [`ListOutput::file`].
+    pub fn open_resumable(
+        path: &Path,
+        to: Option<Target>,
+        folder: bool,
+    ) -> Result<(Self, Option<Left>), CliError> {
+        let is_file = path.as_os_str() != "-"
+            && fs::metadata(path).map_or(true, |found| found.is_file())
+            && to.map_or(!folder, |target| target.folder_writer().is_none());
+        if !is_file {
+            return Ok((Self::open(path, to, folder)?, None));
+        }
+        let (file, left) = Resumable::open(path)?;
+        let out = Out::Resumable(Box::new(file));
+        let place = Place::Stream(Stream { out, failure: None });
+        Ok((Self { place, path: path.to_owned(), to, writer: None }, left))
+    }
+
+    /// The file, if a later run can continue it.
+    pub fn file(&mut self) -> Option<&mut Resumable> {
+        match &mut self.place {
+            Place::Stream(Stream { out: Out::Resumable(file), .. }) => Some(file),
+            _ => None,
+        }
+    }
+
+    /// Brings the writer to the state after this list, which is complete in the file.
+    pub fn pass(
+        &mut self,
+        mut utterance: Utterance,
+        input: Option<&'static dyn NbestFormat>,
+    ) -> Result<(), CliError> {
+        self.start(input)?;
+        let Some((name, writer)) = &mut self.writer else { return Ok(()) };
+        for hypothesis in &mut utterance.hypotheses {
+            // As after rescoring, which is all that matters to what a writer counts.
+            (hypothesis.lm, hypothesis.total) = (Some(0.0), Some(0.0));
+        }
+        let passed = writer.write(&utterance, &mut Nowhere);
+        passed.map_err(|error| failed(error, name, &mut self.place, &self.path))
+    }
+
+    /// The name of the format, once it is known.
+    pub fn format(&self, input: Option<&'static dyn NbestFormat>) -> Option<&'static str> {
+        self.to.or(input.map(Target::Lists)).map(Target::name)
     }
 
     /// Writes a list. `input` is the format of the input.
@@ -94,7 +153,8 @@ impl ListOutput {
             notes = finished.map_err(|error| failed(error, name, &mut self.place, &self.path))?;
         }
         match self.place {
-            Place::Stream(stream) => stream.sink.finish()?,
+            Place::Stream(Stream { out: Out::Sink(sink), .. }) => sink.finish()?,
+            Place::Stream(Stream { out: Out::Resumable(file), .. }) => file.finish()?,
             Place::Folder(folder) => folder.finish()?,
         }
         Ok(notes)
@@ -124,6 +184,15 @@ impl Place {
             Self::Stream(stream) => stream,
             Self::Folder(folder) => folder,
         }
+    }
+}
+
+/// Drops everything.
+struct Nowhere;
+
+impl ListSink for Nowhere {
+    fn append(&mut self, _: &str, _: &[u8]) -> io::Result<()> {
+        Ok(())
     }
 }
 

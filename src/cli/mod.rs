@@ -29,6 +29,7 @@ mod patient;
 mod process;
 mod progress;
 mod rescore;
+mod rescore_state;
 mod source;
 mod study;
 mod terminal;

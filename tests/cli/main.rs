@@ -23,6 +23,8 @@ mod limits;
 mod names;
 mod outputs;
 mod paths;
+#[cfg(unix)]
+mod resume;
 mod sandbox;
 mod scores;
 mod streams;

@@ -27,27 +27,9 @@ impl Replacement {
     /// Starts a new version. Reports everything that would make [`Replacement::finish`] fail, as far as it can be
     /// known now.
     pub fn open(path: &Path) -> Result<Self, CliError> {
-        let error = |error: io::Error| CliError::io("write", path, &error);
-        if path.as_os_str().as_encoded_bytes().last().is_some_and(|&last| separates(last)) {
-            let message = "is the name of a directory; expected a file";
-            return Err(CliError::Failed(format!("{}: {message}", path.display())));
-        }
-        let target = target(path).map_err(error)?;
-        let Some(name) = target.file_name() else {
-            return Err(error(io::ErrorKind::InvalidFilename.into()));
-        };
-        if target.exists() {
-            // A rename would replace a file even if it is read-only.
-            File::options().write(true).open(&target).map_err(error)?;
-        }
-        let directory = parent(&target);
-        let file = part::create(directory).map_err(error)?;
-        let lock = Lock::take(&directory.join(part::lock_name(name))).map_err(error)?;
-        let Some(lock) = lock else {
-            let shown = path.display();
-            return Err(CliError::Failed(format!("{shown}: in use by another `lorb`")));
-        };
-        part::sweep(directory);
+        let (target, lock) = claim(path)?;
+        let file = part::create(parent(&target));
+        let file = file.map_err(|error| CliError::io("write", path, &error))?;
         let (file, path) = (BufWriter::new(file), path.to_owned());
         Ok(Self { file, target, path, _lock: lock })
     }
@@ -67,6 +49,33 @@ impl Replacement {
     ) -> Result<(), CliError> {
         write(&mut self.file).map_err(|error| CliError::io("write", &self.path, &error))
     }
+}
+
+/// Where an output file is, after its links, and its lock. Reports everything that would make a rename to it fail, as far
+/// as it can be known now, and removes what killed runs left next to it.
+pub fn claim(path: &Path) -> Result<(PathBuf, Lock), CliError> {
+    let error = |error: io::Error| CliError::io("write", path, &error);
+    if path.as_os_str().as_encoded_bytes().last().is_some_and(|&last| separates(last)) {
+        let message = "is the name of a directory; expected a file";
+        return Err(CliError::Failed(format!("{}: {message}", path.display())));
+    }
+    let target = target(path).map_err(error)?;
+    let Some(name) = target.file_name() else {
+        return Err(error(io::ErrorKind::InvalidFilename.into()));
+    };
+    if target.exists() {
+        // A rename would replace a file even if it is read-only.
+        File::options().write(true).open(&target).map_err(error)?;
+    }
+    let directory = parent(&target);
+    // A directory that does not exist has a message of its own, and one without permission gives the same for all files.
+    drop(part::create(directory).map_err(error)?);
+    let lock = Lock::take(&directory.join(part::lock_name(name))).map_err(error)?;
+    let Some(lock) = lock else {
+        return Err(CliError::Failed(format!("{}: in use by another `lorb`", path.display())));
+    };
+    part::sweep(directory);
+    Ok((target, lock))
 }
 
 /// Writes a whole file of a directory that this process has locked.

@@ -5,6 +5,7 @@
 //! - `directory`: a directory whose files change together.
 //! - `folder`: a new folder that appears when it is complete.
 //! - `lock`: one writer per output.
+//! - `resumable`: a file that a later run can continue.
 //! - `part`: temporary files, and those of killed runs.
 //! - `apart`: outputs that would replace an input.
 
@@ -14,6 +15,7 @@ mod file;
 mod folder;
 mod lock;
 mod part;
+mod resumable;
 mod sink;
 
 use std::io::{self, Write};
@@ -28,6 +30,7 @@ pub use apart::{Files, check_directory};
 pub use directory::{Directory, current};
 pub use file::write_file;
 pub use folder::NewFolder;
+pub use resumable::{Left, Resumable};
 pub use sink::Sink;
 
 /// Prints text for people to standard output, with control characters from names and files as escapes.

@@ -88,7 +88,8 @@ pub fn folder_name(name: &OsStr) -> OsString {
     own_name(name, ".folder.part")
 }
 
-fn own_name(name: &OsStr, suffix: &str) -> OsString {
+/// A name that belongs to the output `name`.
+pub fn own_name(name: &OsStr, suffix: &str) -> OsString {
     let mut own = OsString::from(PREFIX);
     if name.len() + PREFIX.len() + suffix.len() <= NAME_BYTES {
         own.push(name);
