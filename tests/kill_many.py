@@ -211,6 +211,25 @@ class Work:
         self.whole_or_nothing(results / "out", True)
         self.clean("results", ["out"])
 
+    def rescore_resumed(self, sent):
+        """Killed up to four times, from a file or from a pipe, and resumed each time."""
+        results = self.fresh("results")
+        results.mkdir()
+        words = self.rescore + ["-o", "results/out", "--resume"]
+        for _ in range(self.rng.randint(1, 4)):
+            if self.killed(words + ["many.jsonl"], "rescore", sent)[0] == 0:
+                break
+            self.whole_or_nothing(results / "out", False)
+        if self.rng.random() < 0.5:
+            self.done(words + ["many.jsonl"])
+        else:
+            with open(self.directory / "many.jsonl") as lists:
+                process = self.start(words + ["-"], stdin=lists)
+                said = process.communicate()[1]
+                check(process.returncode == 0, f"{process.returncode}: {said}")
+        self.whole_or_nothing(results / "out", True)
+        self.clean("results", ["out"])
+
     def rescore_in_pipe(self, sent):
         """A signal to the group of `producer | lorb`, before the producer has sent everything."""
         results = self.fresh("results")
@@ -224,7 +243,10 @@ class Work:
         os.killpg(shell.pid, SIGNALS[sent])
         said = shell.communicate(timeout=30)[1]
         check(not (results / "out").exists(), f"an interrupted pipe completed a file: {said}")
-        self.clean("results", [])
+        left = sorted(entry.name for entry in results.iterdir())
+        # With complete lists, the run can be continued.
+        check(left in ([], [".lorb-out.partial", ".lorb-out.state"]), f"results contains {left}")
+        check(not left or "--resume" in said, f"it is not said how to continue: {said}")
 
     def whole_or_nothing(self, path, must):
         check(path.exists() or not must, "ended with 0 without a file")
@@ -239,6 +261,7 @@ CASES = [
     ("tune", Work.tune_killed, 3),
     ("study", Work.study_killed, 1),
     ("rescore to a file", Work.rescore_killed, 3),
+    ("rescore, resumed", Work.rescore_resumed, 3),
     ("rescore in a pipe", Work.rescore_in_pipe, 2),
 ]
 
