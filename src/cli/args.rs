@@ -148,19 +148,21 @@ pub struct ScoringArgs {
     pub batch_tokens: usize,
 }
 
+/// Heading of the flags of text conventions.
+const TEXTS: &str = "Text conventions";
+
 /// How texts are compared.
 #[derive(Args, Debug, Clone, Copy, Default)]
-#[command(next_help_heading = "Text conventions")]
 pub struct TextArgs {
     /// Normalisation of references and hypotheses before they are compared and scored [default: the adapter's, else none]
-    #[arg(long, value_name = "NAME", value_parser = choices::<Normalize>(Normalize::ALL.map(|kind| (kind.name(), kind.help()))))]
+    #[arg(long, help_heading = TEXTS, value_name = "NAME", value_parser = choices::<Normalize>(Normalize::ALL.map(|kind| (kind.name(), kind.help()))))]
     pub normalize: Option<Normalize>,
     /// Unit of errors [default: the adapter's, else word]
-    #[arg(long, value_name = "NAME", value_parser = choices::<Unit>(Unit::ALL.map(|unit| (unit.name(), unit.help()))))]
+    #[arg(long, help_heading = TEXTS, value_name = "NAME", value_parser = choices::<Unit>(Unit::ALL.map(|unit| (unit.name(), unit.help()))))]
     pub unit: Option<Unit>,
     /// Sum the first-pass probabilities of hypotheses that are equal after normalisation [default: the adapter's, else
     /// false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, help_heading = TEXTS, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub join: Option<bool>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use lorb::nbest::{NbestFormat, Utterance};
-use lorb::score::{Evaluation, RESAMPLES, word_count};
+use lorb::score::{Evaluation, RESAMPLES, compared, word_count};
 use lorb::text::Conventions;
 
 use super::error::CliError;
@@ -78,7 +78,8 @@ pub fn text(path: &Path, reading: &Reading, conventions: Conventions) -> Result<
     let (mut statistics, mut evaluation) = (Statistics::default(), Evaluation::with(conventions));
     while let Some(utterance) = input.next()? {
         statistics.format = input.format();
-        statistics.add(&utterance);
+        // "Repeated" then counts texts that differ only in what the conventions ignore.
+        statistics.add(&compared(&utterance, &conventions));
         evaluation.add(&utterance, None);
     }
     if statistics.utterances == 0 {

@@ -15,7 +15,9 @@ use lorb::nbest::{
 };
 use lorb::ops::Precision;
 use lorb::rescorer::Rescorer;
+use lorb::score::{Evaluation, compared};
 use lorb::study::{Homophones, Record, StudyConfig, plan, report};
+use lorb::text::{Conventions, Normalize, Unit};
 
 use super::mutate::Form;
 use super::seeds::{self, Seeds};
@@ -105,6 +107,14 @@ fn check_list(list: &Utterance, lines: bool) {
         let Hypothesis { score, lm, total, parts, .. } = hypothesis;
         let scores = [score, lm, total].into_iter().flatten().copied();
         assert!(scores.chain(parts.iter().map(|(_, value)| value)).all(f64::is_finite));
+    }
+    for normalize in Normalize::ALL {
+        let conventions = Conventions { normalize, unit: Unit::Mixed, join: true };
+        let view = compared(list, &conventions);
+        assert_eq!(view.hypotheses.len(), list.hypotheses.len());
+        let mut evaluation = Evaluation::with(conventions);
+        evaluation.add(list, None);
+        assert!(!evaluation.report(1, 0).to_string().is_empty());
     }
     let mut written = Vec::new();
     write_jsonl(&mut written, list).unwrap();
