@@ -12,7 +12,7 @@ use lorb::ops::Precision;
 use lorb::text::{Changes, Normalize, Unit};
 
 use super::error::{CliError, chain};
-use super::input::Reading;
+use super::input::{Reading, read_references};
 use super::terminal::say;
 use super::threads;
 
@@ -47,10 +47,13 @@ pub struct ReadArgs {
     /// Skip invalid lines and count them, instead of stopping at the first
     #[arg(long)]
     pub skip_invalid: bool,
-    /// References for ESPnet and Kaldi folders, a regular file with an utterance id and its words on each line; for
-    /// NeMo's beams, the manifest
+    /// References in a separate file, with an utterance id and its words on each line; they replace those of the
+    /// lists
     #[arg(long, value_name = "FILE")]
     pub references: Option<PathBuf>,
+    /// NeMo's manifest, for a file of its beams
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
     /// The scores of JSON lines, also those by part, are costs: lower is better. Short for --score-kind cost
     #[arg(long, conflicts_with = "score_kind")]
     pub costs: bool,
@@ -91,14 +94,17 @@ impl ReadArgs {
     }
 
     /// The same settings for the reader.
-    pub fn reading(&self) -> Reading {
-        Reading {
+    pub fn reading(&self) -> Result<Reading, CliError> {
+        let references = self.references.as_deref().map(read_references).transpose()?;
+        Ok(Reading {
             format: format_by_name(&self.format),
             skip_invalid: self.skip_invalid,
-            references: self.references.clone(),
+            references,
             scores: self.scores(),
             acoustic_scale: self.acoustic_scale,
-        }
+            manifest: self.manifest.clone(),
+            one_by_one: false,
+        })
     }
 }
 

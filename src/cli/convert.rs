@@ -8,7 +8,7 @@ use lorb::score::{best, first_pass};
 
 use super::args::{ReadArgs, choices, targets};
 use super::error::CliError;
-use super::input::Utterances;
+use super::input::{Reading, Utterances};
 use super::list_output::ListOutput;
 use super::output::Files;
 use super::terminal::say;
@@ -44,7 +44,8 @@ pub fn run(args: &ConvertArgs) -> Result<(), CliError> {
         .reads("--references", &args.reading.references)
         .writes("--output", &args.output)
         .check()?;
-    let mut input = Utterances::open(&args.input, &args.reading.reading())?;
+    let reading = Reading { one_by_one: true, ..args.reading.reading()? };
+    let mut input = Utterances::open(&args.input, &reading)?;
     let target = Target::by_name(&args.to);
     let mut output = ListOutput::open(&args.output, target, input.begins_with_folder())?;
     let mut meter = Meter::new(args.quiet, input.total_bytes());
@@ -63,9 +64,8 @@ pub fn run(args: &ConvertArgs) -> Result<(), CliError> {
     interrupt::check()?;
     let notes = output.finish(input.first_format())?;
     meter.finish();
-    if let Some(note) = input.skipped_note() {
-        say!("warning: {note}");
-    }
+    input.unused_references();
+    input.warnings().for_each(|warning| say!("warning: {warning}"));
     for note in notes {
         say!("note: {note}");
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use lorb::nbest::Utterance;
 use lorb::score::{Evaluation, RESAMPLES, Report, Weights};
 use lorb::text::Conventions;
@@ -38,6 +38,9 @@ pub struct EvalArgs {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    /// What a reference without a list counts as
+    #[arg(long, value_enum, default_value_t = Missing::Skip)]
+    missing: Missing,
     /// Seed of the bootstrap
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -51,6 +54,15 @@ pub struct EvalArgs {
     run: RunArgs,
 }
 
+/// What a reference without a list counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Missing {
+    /// Nothing: it is reported, but not part of the WER
+    Skip,
+    /// The recogniser returned nothing: all its words are deletions
+    Deletions,
+}
+
 /// The output of `--json`: the inputs, then the report.
 #[derive(Serialize)]
 struct Output<'a> {
@@ -60,6 +72,7 @@ struct Output<'a> {
     weights: Option<Weights>,
     invalid_lines: u64,
     unused_references: u64,
+    duplicate_ids: u64,
     truncated_hypotheses: u64,
     #[serde(flatten)]
     report: &'a Report,
@@ -67,7 +80,7 @@ struct Output<'a> {
 
 pub fn run(args: &EvalArgs) -> Result<(), CliError> {
     interrupt::listen();
-    let mut input = Utterances::open(&args.files, &args.reading.reading())?;
+    let mut input = Utterances::open(&args.files, &args.reading.reading()?)?;
     let mut rescoring = match (&args.model, &args.adapter) {
         (Some(model), Some(adapter)) => {
             let base = BaseArgs {
@@ -107,13 +120,22 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
         meter.update(input.bytes_read(), || format!("{done} utterances, {rate:.0}/s"));
     }
     meter.finish();
+    let unused = input.unused_references();
+    if args.missing == Missing::Deletions {
+        unused.iter().for_each(|reference| evaluation.add_missing(&reference.text));
+    } else if !unused.is_empty() {
+        say!(
+            "warning: the result leaves out {} references without a list; --missing deletions counts them",
+            unused.len()
+        );
+    }
     let report = evaluation.report(RESAMPLES, args.seed);
     if report.utterances == 0 {
         let what = if done == 0 { "no list" } else { "no list with a reference" };
         return Err(CliError::Failed(format!("{}: {what}, so there is no WER", names(args))));
     }
     let truncated = rescoring.as_ref().and_then(|(engine, _)| engine.truncated_note());
-    for note in [input.skipped_note(), truncated].into_iter().flatten() {
+    for note in input.warnings().chain(truncated) {
         say!("warning: {note}");
     }
     report.warnings.iter().for_each(|found| say!("warning: {found}"));
@@ -126,7 +148,8 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
         adapter: args.adapter.as_ref().map(|path| path.display().to_string()),
         weights: rescoring.as_ref().map(|(_, weights)| weights.clone()),
         invalid_lines: input.skipped,
-        unused_references: input.unused_references,
+        unused_references: unused.len() as u64,
+        duplicate_ids: input.repeated.count,
         truncated_hypotheses: rescoring.as_ref().map_or(0, |(engine, _)| engine.truncated),
         report: &report,
     };

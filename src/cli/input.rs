@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use lorb::nbest::{
     Entry, Folder, HeldLists, NbestError, NbestFormat, Note, OpenOptions, Opened, Problem,
-    ScoreReading, Source, Stream, Utterance, open,
+    Reference, References, ScoreReading, Source, Stream, Utterance, open,
 };
 
 use super::error::CliError;
@@ -17,6 +17,7 @@ use super::files;
 use super::interrupt;
 use super::patient::Patient;
 use super::process;
+use super::repeated::Repeated;
 use super::terminal::say;
 
 /// Settings for reading N-best lists.
@@ -26,12 +27,32 @@ pub struct Reading {
     pub format: Option<&'static dyn NbestFormat>,
     /// Skip invalid lines and count them.
     pub skip_invalid: bool,
-    /// References in a separate file, which must be a regular one.
-    pub references: Option<PathBuf>,
+    /// References in a separate file.
+    pub references: Option<References>,
     /// What the scores are, for formats that do not define it.
     pub scores: ScoreReading,
     /// Factor of Kaldi's acoustic scores.
     pub acoustic_scale: Option<f64>,
+    /// NeMo's manifest, a regular file.
+    pub manifest: Option<PathBuf>,
+    /// For any number of lists in constant memory: does not look for ids that occur more than once.
+    pub one_by_one: bool,
+}
+
+impl Reading {
+    /// The references of the separate file that no list has, once all lists were read. Prints a note about them.
+    pub fn unused_references(&self) -> Vec<Reference> {
+        let Some(references) = &self.references else { return Vec::new() };
+        if let Some(note) = references.note() {
+            print_note(&note);
+        }
+        references.unused()
+    }
+}
+
+/// Reads the file of `--references`, which must be a regular one.
+pub fn read_references(path: &Path) -> Result<References, CliError> {
+    References::read(regular_stream(path)?).map_err(|error| CliError::at("--references", &error))
 }
 
 /// The utterances of several inputs, in order.
@@ -47,12 +68,14 @@ pub struct Utterances {
     reading: Reading,
     total_bytes: Option<u64>,
     bytes_read: Arc<AtomicU64>,
+    /// Ids that occur more than once, unless [`Reading::one_by_one`].
+    pub repeated: Repeated,
     /// Invalid lines skipped.
     pub skipped: u64,
-    /// References that belong to no list.
-    pub unused_references: u64,
-    /// The first of them.
-    pub first_skipped: Option<String>,
+    /// References next to the lists that no list has; complete once all lists were read.
+    unused_references: Vec<Reference>,
+    /// The first invalid line.
+    first_skipped: Option<String>,
 }
 
 impl Utterances {
@@ -80,8 +103,9 @@ impl Utterances {
             piped: false,
             begun: false,
             reading: reading.clone(),
+            repeated: Repeated::default(),
             skipped: 0,
-            unused_references: 0,
+            unused_references: Vec::new(),
             first_skipped: None,
         })
     }
@@ -98,14 +122,14 @@ impl Utterances {
             };
             let item = current.lists.next();
             for note in current.lists.take_notes() {
-                if let Note::UnusedReferences { count, .. } = note {
-                    self.unused_references += count as u64;
-                }
                 print_note(&note);
             }
             match item {
                 Some(Ok(utterance)) => {
                     self.begun = true;
+                    if !self.reading.one_by_one {
+                        self.repeated.add(&utterance.id);
+                    }
                     return Ok(Some(utterance));
                 }
                 Some(Err(_)) if interrupt::asked() => return Err(interrupt::error()),
@@ -121,10 +145,18 @@ impl Utterances {
                     if std::mem::take(&mut self.piped) {
                         interrupt::check_after_pipe()?;
                     }
+                    self.unused_references.extend(current.lists.take_unused_references());
                     self.current = None;
                 }
             }
         }
+    }
+
+    /// The references that no list has, once all lists were read. Prints a note about those in a separate file.
+    pub fn unused_references(&mut self) -> Vec<Reference> {
+        let mut unused = std::mem::take(&mut self.unused_references);
+        unused.extend(self.reading.unused_references());
+        unused
     }
 
     /// The format of the input that is being read.
@@ -162,11 +194,13 @@ impl Utterances {
         Ok(all.into_lists())
     }
 
-    /// A message about what was skipped, if anything was.
-    pub fn skipped_note(&self) -> Option<String> {
-        let first = self.first_skipped.as_ref()?;
-        let lines = if self.skipped == 1 { "line" } else { "lines" };
-        Some(format!("{} invalid {lines} skipped; the first: {first}", self.skipped))
+    /// What to warn about once all lists were read: invalid lines that were skipped, and repeated ids.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let skipped = self.first_skipped.as_ref().map(|first| {
+            let lines = if self.skipped == 1 { "line" } else { "lines" };
+            format!("{} invalid {lines} skipped; the first: {first}", self.skipped)
+        });
+        skipped.into_iter().chain(self.repeated.note())
     }
 
     /// Starts with the next input.
@@ -189,15 +223,13 @@ impl Utterances {
             let input = Patient::new(move || File::open(file));
             Source::stream(path.display().to_string(), BufReader::new(input))
         };
-        let references = match &self.reading.references {
-            Some(path) => {
-                let (file, _) = files::open_regular(path)?;
-                Some(Stream::new(path.display().to_string(), BufReader::new(file)))
-            }
+        let manifest = match &self.reading.manifest {
+            Some(path) => Some(regular_stream(path)?),
             None => None,
         };
         let options = OpenOptions {
-            references,
+            references: self.reading.references.clone(),
+            manifest,
             scores: self.reading.scores.clone(),
             acoustic_scale: self.reading.acoustic_scale,
         };
@@ -226,6 +258,11 @@ fn unreadable(error: NbestError, guess: Option<&'static dyn NbestFormat>) -> Cli
         None => String::new(),
     };
     CliError::Failed(format!("{error}{skip}{format}"))
+}
+
+fn regular_stream(path: &Path) -> Result<Stream, CliError> {
+    let (file, _) = files::open_regular(path)?;
+    Ok(Stream::new(path.display().to_string(), BufReader::new(file)))
 }
 
 fn print_note(note: &Note) {

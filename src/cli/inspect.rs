@@ -49,10 +49,8 @@ pub fn run(args: &InspectArgs) -> Result<(), CliError> {
     } else if path.join("config.json").exists() {
         base_text(path)?
     } else {
-        {
-            let conventions = args.texts.changes().over(Conventions::default());
-            inspect_lists::text(path, &args.reading.reading(), conventions)?
-        }
+        let conventions = args.texts.changes().over(Conventions::default());
+        inspect_lists::text(path, &args.reading.reading()?, conventions)?
     };
     output::print(&text)
 }

@@ -86,8 +86,14 @@ pub fn text(path: &Path, reading: &Reading, conventions: Conventions) -> Result<
         return Err(CliError::Failed(format!("{}: contains no lists", path.display())));
     }
     let mut text = statistics.text(path);
-    if input.skipped > 0 {
-        line(&mut text, "invalid lines", &input.skipped.to_string());
+    for (label, count) in [
+        ("ids that occur again", input.repeated.count),
+        ("references without a list", input.unused_references().len() as u64),
+        ("invalid lines", input.skipped),
+    ] {
+        if count > 0 {
+            line(&mut text, label, &count.to_string());
+        }
     }
     if statistics.with_reference > 0 {
         let report = evaluation.report(RESAMPLES, 0);

@@ -28,6 +28,7 @@ mod output;
 mod patient;
 mod process;
 mod progress;
+mod repeated;
 mod rescore;
 mod rescore_state;
 mod source;

@@ -12,7 +12,7 @@ use super::args::{
 use super::command_line::again;
 use super::engine::{Engine, next_chunk};
 use super::error::CliError;
-use super::input::Utterances;
+use super::input::{Reading, Utterances};
 use super::list_output::ListOutput;
 use super::output::{Files, Left};
 use super::progress::Meter;
@@ -62,7 +62,8 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
         .reads_in("--model", Path::new(&args.base.model), &source::FILES)
         .writes("--output", &args.output)
         .check()?;
-    let input = Utterances::open(&args.input, &args.reading.reading())?;
+    let reading = Reading { one_by_one: true, ..args.reading.reading()? };
+    let input = Utterances::open(&args.input, &reading)?;
     let to = args.to.as_deref().and_then(Target::by_name);
     let folder = input.begins_with_folder();
     let (mut output, left) = ListOutput::open_resumable(&args.output, to, folder)?;
@@ -224,12 +225,13 @@ impl Run<'_> {
 
     /// Completes the output and reports.
     fn finish(self, meter: Meter, began: u64) -> Result<(), CliError> {
-        let Self { args, input, output, engine, state, .. } = self;
+        let Self { args, mut input, output, engine, state, .. } = self;
         let notes = output.finish(input.first_format())?;
         let seconds = meter.seconds();
         meter.finish();
-        for note in [input.skipped_note(), engine.truncated_note()].into_iter().flatten() {
-            say!("warning: {note}");
+        input.unused_references();
+        for warning in input.warnings().chain(engine.truncated_note()) {
+            say!("warning: {warning}");
         }
         for note in notes {
             say!("note: {note}");

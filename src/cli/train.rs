@@ -29,7 +29,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     let unit = config.unit;
     interrupt::listen_with("saving the run; press Ctrl-C again to end immediately");
     let place = Place::open(args)?;
-    let reading = args.reading.reading();
+    let reading = args.reading.reading()?;
     let mut train = Utterances::open(&args.data.train, &reading)?;
     let mut dev = Utterances::open(&args.data.dev, &reading)?;
     let log = args.keeping.log_json.as_deref().map(Log::open).transpose()?;
@@ -49,11 +49,10 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
         }
     };
     let (train_lists, dev_lists) = (train.collect()?, dev.collect()?);
-    for (flag, note) in [("--train", train.skipped_note()), ("--dev", dev.skipped_note())] {
-        if let Some(note) = note {
-            say!("warning: {flag}: {note}");
-        }
+    for (flag, input) in [("--train", &train), ("--dev", &dev)] {
+        input.warnings().for_each(|warning| say!("warning: {flag}: {warning}"));
     }
+    reading.unused_references();
     interrupt::check()?;
     let checkpoint = place.checkpoint_to_resume(start.parameters.len())?;
     let device = args.run.open_device()?.device;

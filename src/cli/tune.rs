@@ -50,7 +50,7 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
         .check()?;
     adapter_dir::expect(&args.adapter, "--adapter")?;
     let place = Directory::open("--adapter", &args.adapter)?;
-    let mut input = Utterances::open(&args.dev, &args.reading.reading())?;
+    let mut input = Utterances::open(&args.dev, &args.reading.reading()?)?;
     let mut engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring, args.texts)?;
     let conventions = engine.conventions()?;
     let mut check = TextCheck::new(conventions);
@@ -72,6 +72,7 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
         meter.update(input.bytes_read(), || format!("{done} utterances, {rate:.0}/s"));
     }
     meter.finish();
+    input.unused_references();
     if lists.is_empty() {
         let read =
             if without == 0 { "contain no list" } else { "contain no list with a reference" };
@@ -92,7 +93,7 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
 }
 
 fn warn(input: &Utterances, engine: &Engine, without: u64, tuned: &Tuned, unit: Unit) {
-    for note in [input.skipped_note(), engine.truncated_note()].into_iter().flatten() {
+    for note in input.warnings().chain(engine.truncated_note()) {
         say!("warning: {note}");
     }
     if without > 0 {

@@ -314,6 +314,12 @@ pub enum Problem {
     /// Beams without the manifest that gives the utterances.
     #[error("the utterances are not known: there is no manifest")]
     NoManifest,
+    /// A manifest for a format that has none.
+    #[error("the format {format} has no manifest")]
+    TakesNoManifest {
+        /// The format.
+        format: &'static str,
+    },
     /// Several files, each of which may be the lists.
     #[error("has several files that end with {suffix}; which one is meant?")]
     SeveralFiles {
@@ -420,9 +426,7 @@ impl Problem {
             Self::CostWithoutText { .. } => {
                 Some("the files of an archive list the same hypotheses in the same order")
             }
-            Self::NoManifest => {
-                Some("NeMo's rows have no ids; give its manifest as the references")
-            }
+            Self::NoManifest => Some("NeMo's rows have no ids; give the manifest that was decoded"),
             Self::UnevenRows { .. } => Some(
                 "the manifest is of another data set, or the beams have different lengths; every utterance needs the same number of rows",
             ),

@@ -37,6 +37,7 @@ mod lines;
 mod note;
 mod parse;
 mod parts;
+mod references;
 mod scan;
 mod scores;
 mod source;
@@ -56,6 +57,7 @@ pub use formats::{
 pub use held::{HeldLists, TooManyLists};
 pub use note::Note;
 pub use parts::Parts;
+pub use references::{Reference, References};
 pub use scores::{ScoreKind, ScoreReading};
 pub use source::{Entry, Folder, MemoryFolder, Source, Stream};
 pub use target::Target;

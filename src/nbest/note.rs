@@ -24,6 +24,10 @@ pub enum Note {
         name: String,
         /// Number of such values.
         count: usize,
+        /// Id of the first.
+        first: String,
+        /// Id of a list without a reference, if no list has a reference from this file.
+        unmatched: Option<String>,
     },
     /// First-pass scores were combined from their parts.
     AcousticScale {
@@ -89,11 +93,17 @@ impl fmt::Display for Note {
             Self::NotReferences { name } => {
                 write!(f, "{name} contains the best hypotheses, not references")
             }
-            Self::UnusedReferences { name, count: 1 } => {
-                write!(f, "{name}: 1 reference has no list")
-            }
-            Self::UnusedReferences { name, count } => {
-                write!(f, "{name}: {count} references have no list")
+            Self::UnusedReferences { name, count, first, unmatched } => {
+                match count {
+                    1 => write!(f, "{name}: 1 reference has no list ({first:?})")?,
+                    _ => {
+                        write!(f, "{name}: {count} references have no list (the first: {first:?})")?
+                    }
+                }
+                match unmatched {
+                    Some(list) => write!(f, ", and no list has a reference (the first: {list:?})"),
+                    None => Ok(()),
+                }
             }
             Self::AcousticScale { name, scale, given } => {
                 let why = if *given { "" } else { ", as Kaldi's rescoring does by default" };

@@ -30,10 +30,12 @@ pub struct SystemReport {
 /// Rates are fractions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Utterances with a reference.
+    /// Utterances with a reference, including the missing ones.
     pub utterances: u64,
     /// Utterances without a reference; they are not counted below.
     pub without_reference: u64,
+    /// References without a list that count as deletions; see [`Evaluation::add_missing`].
+    pub missing: u64,
     /// The hypothesis with the best first-pass score, the first of equal ones.
     pub first_pass: SystemReport,
     /// The hypothesis selected by rescoring; `None` without rescoring.
@@ -66,6 +68,7 @@ pub struct Evaluation {
     without_reference: u64,
     conventions: Conventions,
     check: TextCheck,
+    missing: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -129,6 +132,17 @@ impl Evaluation {
         self.words.push(u32::try_from(oracle.reference_words).unwrap_or(u32::MAX));
     }
 
+    /// Adds an utterance for which there is no list: every unit of its reference is a deletion, in all systems.
+    pub fn add_missing(&mut self, reference: &str) {
+        let reference = self.conventions.normalize.apply(reference);
+        let counts = unit_errors(self.conventions.unit, &reference, "");
+        for system in [&mut self.first, &mut self.rescored, &mut self.oracle] {
+            system.add(counts);
+        }
+        self.words.push(u32::try_from(counts.reference_words).unwrap_or(u32::MAX));
+        self.missing += 1;
+    }
+
     /// The report. `resamples` and `seed` are those of [`bootstrap()`].
     #[must_use]
     pub fn report(&self, resamples: u32, seed: u64) -> Report {
@@ -139,6 +153,7 @@ impl Evaluation {
         Report {
             utterances: self.words.len() as u64,
             without_reference: self.without_reference,
+            missing: self.missing,
             first_pass: self.first.report(intervals.wer[0]),
             rescored: self.any_rescored.then(|| self.rescored.report(intervals.wer[1])),
             oracle: self.oracle.report(intervals.wer[2]),

@@ -25,6 +25,9 @@ impl fmt::Display for Report {
             write!(f, "{}", Test(test))?;
         }
         write!(f, "{} utterances scored", self.utterances)?;
+        if self.missing > 0 {
+            write!(f, ", {} of them without a list counted as deletions", self.missing)?;
+        }
         match self.without_reference {
             0 => writeln!(f)?,
             count => writeln!(f, ", {count} without a reference skipped")?,

@@ -23,6 +23,7 @@ mod limits;
 mod names;
 mod outputs;
 mod paths;
+mod references;
 #[cfg(unix)]
 mod resume;
 mod sandbox;

@@ -10,8 +10,8 @@ use lorb::adapter::{self, AdapterFiles};
 use lorb::base::{BertConfig, BertTokenizer, TensorFile, TokenizerFile, WeightStream};
 use lorb::methods::LoraConfig;
 use lorb::nbest::{
-    Hypothesis, MemoryFolder, OpenOptions, Source, Stream, Utterance, format_by_name, open,
-    write_jsonl,
+    Hypothesis, MemoryFolder, OpenOptions, References, Source, Stream, Utterance, format_by_name,
+    open, write_jsonl,
 };
 use lorb::ops::Precision;
 use lorb::rescorer::Rescorer;
@@ -85,12 +85,13 @@ pub fn espnet(data: &[u8]) {
     for path in ["output.1/1best_recog", "output.1/2best_recog"] {
         folder = folder.with(format!("{path}/text"), part()).with(format!("{path}/score"), part());
     }
-    let references = Some(Stream::new("references", Cursor::new(part().to_vec())));
-    let opened = open(
-        Source::folder(folder),
-        format_by_name("espnet"),
-        OpenOptions { references, ..OpenOptions::default() },
-    );
+    let references = Stream::new("references", Cursor::new(part().to_vec()));
+    let references = match References::read(references) {
+        Ok(references) => Some(references),
+        Err(error) => return check_message(&error.to_string()),
+    };
+    let options = OpenOptions { references, ..OpenOptions::default() };
+    let opened = open(Source::folder(folder), format_by_name("espnet"), options);
     let Ok(mut opened) = opened else { return };
     for list in opened.lists.by_ref().take(1000) {
         match list {

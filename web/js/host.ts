@@ -163,7 +163,7 @@ export class Host {
       this.#runs.delete(run);
     },
 
-    'text.parse': async ({ files, name, format, references, scoreKey, scoreKind }) => (await this.#wasm()).parseNbest(files, name, format, references, scoreKey, scoreKind),
+    'text.parse': async ({ files, name, format, references, manifest, scoreKey, scoreKind }) => (await this.#wasm()).parseNbest(files, name, format, references, manifest, scoreKey, scoreKind),
 
     'file.check': checkFiles,
     'file.write': ({ path, bytes }) => writeFile(path, bytes),

@@ -14,8 +14,10 @@ export type ListData = string | Blob | Record<string, string | Blob> | readonly 
 export interface ListOptions {
   /** A format by the name that `lorb rescore --format` takes, such as `jsonl` or `espnet`; detected if omitted. */
   format?: string;
-  /** References in a separate file, for formats that need one: an utterance id and its words on each line. */
+  /** References in a separate file, an utterance id and its words on each line. They replace those of the lists. */
   references?: string | Blob;
+  /** NeMo's manifest, for the text of its beams. */
+  manifest?: string | Blob;
   /** The key of a hypothesis that holds its score, or the name of one of its parts; `score` if omitted. For JSON lines only. */
   scoreKey?: string;
   /** What the scores of JSON lines are, `logprob` if omitted. The lists that are returned have log-probabilities. */
@@ -52,9 +54,10 @@ export async function parseNbest(data: ListData, name = 'lists', options: ParseO
 }
 
 /** @internal What the worker is given: every file as text. */
-export async function readLists(data: ListData, name: string, { format, references, scoreKey, scoreKind }: ListOptions): Promise<Params<'text.parse'>> {
+export async function readLists(data: ListData, name: string, { format, references, manifest, scoreKey, scoreKind }: ListOptions): Promise<Params<'text.parse'>> {
   const files = typeof data === 'string' || data instanceof Blob ? await readText(data) : await readAll(folder(data));
-  return { files, name, format, references: references === undefined ? undefined : await readText(references), scoreKey, scoreKind };
+  const text = async (file?: string | Blob) => (file === undefined ? undefined : readText(file));
+  return { files, name, format, references: await text(references), manifest: await text(manifest), scoreKey, scoreKind };
 }
 
 /** Files by path. A folder picker puts the folder's own name before each path. */

@@ -56,7 +56,7 @@ export interface Operations {
   'train.checkpoint': [{ run: number }, Uint8Array];
   'train.best': [{ run: number; name: string }, AdapterInfo];
   'train.end': [{ run: number }, void];
-  'text.parse': [{ files: string | [string, string][]; name: string; format: string | undefined; references: string | undefined; scoreKey: string | undefined; scoreKind: string | undefined }, { lists: List[]; notes: string[] }];
+  'text.parse': [{ files: string | [string, string][]; name: string; format: string | undefined; references: string | undefined; manifest: string | undefined; scoreKey: string | undefined; scoreKind: string | undefined }, { lists: List[]; notes: string[] }];
   'file.check': [{}, void];
   'file.write': [{ path: string[]; bytes: Uint8Array }, void];
   dispose: [{}, void];

@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use js_sys::{Array, Object, Reflect};
 use lorb::nbest::{
-    FORMATS, JsonLines, MemoryFolder, NbestFormat, OpenOptions, ScoreKind, ScoreReading, Source,
-    Stream, Utterance, format_by_name, open, write_jsonl,
+    FORMATS, JsonLines, MemoryFolder, NbestFormat, OpenOptions, References, ScoreKind,
+    ScoreReading, Source, Stream, Utterance, format_by_name, open, write_jsonl,
 };
 use wasm_bindgen::prelude::*;
 
@@ -15,7 +15,7 @@ use crate::objects::{all, read_objects};
 
 /// Reads lists. `files` is the text of one file, or an array of `[path, text]` for a format that is a
 /// folder. `format` is one of the core's names, or `auto`. `references` is the text of a file of
-/// references, for formats that need a separate file. Error messages call the file or folder `name`.
+/// references, which replace those of the lists, and `manifest` that of NeMo's manifest. Error messages call the file or folder `name`.
 /// `score_key` and `score_kind` (`logprob`, `cost` or `prob`) say what the scores are, for formats that do not define
 /// it. Returns `{lists, notes}`; notes are what the user should know about the source.
 ///
@@ -27,20 +27,29 @@ pub fn parse_nbest(
     name: &str,
     format: Option<String>,
     references: Option<String>,
+    manifest: Option<String>,
     score_key: Option<String>,
     score_kind: Option<String>,
 ) -> Result<JsValue, JsValue> {
     let source = source(&files, name)?;
-    let stream = |text: String| Stream::new("references", Cursor::new(text.into_bytes()));
+    let references = match references {
+        Some(text) => {
+            let stream = Stream::new("references", Cursor::new(text.into_bytes()));
+            Some(References::read(stream).map_err(WebError::from)?)
+        }
+        None => None,
+    };
     let options = OpenOptions {
-        references: references.map(stream),
+        references: references.clone(),
+        manifest: manifest.map(|text| Stream::new("manifest", Cursor::new(text.into_bytes()))),
         scores: scores(score_key, score_kind)?,
         ..OpenOptions::default()
     };
     let mut opened = open(source, chosen(format.as_deref())?, options).map_err(WebError::from)?;
     let lists = written(all(opened.lists.by_ref(), WebError::from)?)?;
-    let notes: Array =
-        opened.lists.take_notes().iter().map(|note| JsValue::from(note.to_string())).collect();
+    let mut notes = opened.lists.take_notes();
+    notes.extend(references.and_then(|references| references.note()));
+    let notes: Array = notes.iter().map(|note| JsValue::from(note.to_string())).collect();
     let answer = Object::new();
     Reflect::set(&answer, &"lists".into(), &lists)?;
     Reflect::set(&answer, &"notes".into(), &notes)?;

@@ -17,7 +17,6 @@ mod nemo;
 mod normalised;
 mod outline;
 mod python;
-mod references;
 mod sherpa_onnx;
 mod transformers;
 mod vosk;
@@ -28,7 +27,7 @@ use std::io;
 
 use super::source::{Folder, Source, Stream};
 use super::writer::{ListSink, ListWriter, WriteError};
-use super::{NbestError, Note, Problem, ScoreReading, Utterance};
+use super::{NbestError, Note, Problem, Reference, References, ScoreReading, Utterance};
 use crate::foreign::{Expected, Foreign};
 
 pub use jsonl::JsonLines;
@@ -84,6 +83,11 @@ pub trait NbestFormat: Sync {
         false
     }
 
+    /// Whether the format needs [`OpenOptions::manifest`] unless its folder has one.
+    fn takes_manifest(&self) -> bool {
+        false
+    }
+
     /// Opens a source.
     ///
     /// # Errors
@@ -124,9 +128,10 @@ pub enum Glimpse<'a> {
 /// Options of a reader.
 #[derive(Default)]
 pub struct OpenOptions {
-    /// References in a separate file, for formats that need one: lines of an utterance id
-    /// and its words. Other formats ignore it.
-    pub references: Option<Stream>,
+    /// References in a separate file. They replace those of the lists, and a reader does not look for others.
+    pub references: Option<References>,
+    /// NeMo's manifest. An error for other formats.
+    pub manifest: Option<Stream>,
     /// What the scores are. An error for a format that defines it.
     pub scores: ScoreReading,
     /// Factor of Kaldi's acoustic scores in the first-pass score, for a format that gives acoustic and graph costs
@@ -143,6 +148,11 @@ pub trait ListReader: Iterator<Item = Result<Utterance, NbestError>> {
     fn take_notes(&mut self) -> Vec<Note> {
         Vec::new()
     }
+
+    /// References next to the lists that no list has, once all lists were returned. Each is returned once.
+    fn take_unused_references(&mut self) -> Vec<Reference> {
+        Vec::new()
+    }
 }
 
 /// A source that is being read.
@@ -153,6 +163,34 @@ pub struct Opened {
     pub detected: bool,
     /// The lists.
     pub lists: Box<dyn ListReader>,
+}
+
+/// Lists with references from a separate file.
+struct Referenced {
+    lists: Box<dyn ListReader>,
+    references: References,
+}
+
+impl Iterator for Referenced {
+    type Item = Result<Utterance, NbestError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut list = self.lists.next()?;
+        if let Ok(list) = &mut list {
+            self.references.complete(list);
+        }
+        Some(list)
+    }
+}
+
+impl ListReader for Referenced {
+    fn take_notes(&mut self) -> Vec<Note> {
+        self.lists.take_notes()
+    }
+
+    fn take_unused_references(&mut self) -> Vec<Reference> {
+        self.lists.take_unused_references()
+    }
 }
 
 /// The format of that name.
@@ -194,7 +232,16 @@ pub fn open(
         let problem = Problem::ScoresDefined { format: format.name() };
         return Err(NbestError::Source { name: source.name(), problem });
     }
-    Ok(Opened { format, detected, lists: format.open(source, options)? })
+    if options.manifest.is_some() && !format.takes_manifest() {
+        let problem = Problem::TakesNoManifest { format: format.name() };
+        return Err(NbestError::Source { name: source.name(), problem });
+    }
+    let references = options.references.clone();
+    let mut lists = format.open(source, options)?;
+    if let Some(references) = references {
+        lists = Box::new(Referenced { lists, references });
+    }
+    Ok(Opened { format, detected, lists })
 }
 
 /// The format that a source looks like; the last of [`FORMATS`] for a stream of unknown form.

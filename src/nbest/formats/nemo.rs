@@ -10,7 +10,7 @@
 //! divide by the number of lines of the manifest, and LoRB refuses other files. All rows are kept in memory, up to
 //! [`MAX_LISTS_BYTES`], because their number is known only at the end.
 //!
-//! The lists are a TSV file with the manifest as the references, or a folder with one TSV file and the manifest. The
+//! The lists are a TSV file with the manifest in a separate file, or a folder with one TSV file and the manifest. The
 //! writer writes rows that fit the same manifest, or both files. A format with one score gets the one that orders the
 //! list.
 
@@ -43,7 +43,7 @@ impl NbestFormat for Nemo {
     }
 
     fn doc(&self) -> &'static str {
-        "NeMo's beams: rows of text, tab and score, with the manifest next to them or as references"
+        "NeMo's beams: rows of text, tab and score, and the manifest, next to them or in another file"
     }
 
     fn layout(&self) -> Option<&'static str> {
@@ -70,6 +70,10 @@ impl NbestFormat for Nemo {
         }
     }
 
+    fn takes_manifest(&self) -> bool {
+        true
+    }
+
     fn open(
         &self,
         source: Source,
@@ -77,7 +81,7 @@ impl NbestFormat for Nemo {
     ) -> Result<Box<dyn ListReader>, NbestError> {
         let name = source.name();
         let (rows, manifest) = match source {
-            Source::Stream(stream) => (stream, options.references),
+            Source::Stream(stream) => (stream, options.manifest),
             Source::Folder(folder) => {
                 let none = || {
                     let expected = self.layout().unwrap_or_default().to_owned();
@@ -87,7 +91,7 @@ impl NbestFormat for Nemo {
                     }
                 };
                 let rows = named(&*folder, ".tsv")?.ok_or_else(none)?;
-                let manifest = match options.references {
+                let manifest = match options.manifest {
                     Some(manifest) => Some(manifest),
                     None => {
                         named(&*folder, ".json")?.map(|path| opened(&*folder, &path)).transpose()?

@@ -1,8 +1,8 @@
 //! ESPnet's per-rank files.
 
 use super::super::{
-    Hypothesis, ListReader, MemoryFolder, NbestError, Note, OpenOptions, Source, Stream, Utterance,
-    format_by_name, open,
+    Hypothesis, ListReader, MemoryFolder, NbestError, Note, OpenOptions, References, Source,
+    Stream, Utterance, format_by_name, open,
 };
 use super::gzip;
 
@@ -27,7 +27,10 @@ fn reader(
     folder: MemoryFolder,
     references: Option<&'static str>,
 ) -> Result<Box<dyn ListReader>, NbestError> {
-    let references = references.map(|text| Stream::new("refs", text.as_bytes()));
+    let references = match references {
+        Some(text) => Some(References::read(Stream::new("refs", text.as_bytes()))?),
+        None => None,
+    };
     let espnet = format_by_name("espnet");
     Ok(open(Source::folder(folder), espnet, OpenOptions { references, ..OpenOptions::default() })?
         .lists)
@@ -52,10 +55,9 @@ fn merges_ranks_shards_and_references() {
         (2, b"u2 X\tY\n", Some(b"u2 -13\n")),
         (1, "\nu3   É  f \n".as_bytes(), None),
     ];
-    let mut reader = reader(folder(&ranks), Some("u1 A B C\nu3\nu9 not recognised\n")).unwrap();
+    let mut reader = reader(folder(&ranks), Some("u1 A B C\nu3\n")).unwrap();
     let utterances: Vec<Utterance> = reader.by_ref().map(Result::unwrap).collect();
-    assert_eq!(reader.take_notes(), [Note::UnusedReferences { name: "refs".into(), count: 1 }]);
-    assert_eq!(reader.take_notes(), [], "each note is returned once");
+    assert_eq!(reader.take_notes(), []);
     let ids: Vec<_> = utterances.iter().map(|u| (u.id.as_str(), u.reference.as_deref())).collect();
     assert_eq!(ids, [("u1", Some("A B C")), ("u2", None), ("u3", Some(""))]);
     let lists: Vec<_> = utterances.into_iter().map(|u| u.hypotheses).collect();
@@ -93,18 +95,24 @@ fn references_beside_the_lists_are_used_unless_they_repeat_the_best_hypotheses()
         let folder = folder(&[(1, b"u a b\nv c\n", None)]).with("text", text.as_bytes());
         let mut reader = reader(folder, None).unwrap();
         let lists: Vec<_> = reader.by_ref().map(|list| list.unwrap().reference).collect();
-        (lists, reader.take_notes())
+        let unused: Vec<String> =
+            reader.take_unused_references().into_iter().map(|reference| reference.text).collect();
+        let notes = reader.take_notes();
+        assert_eq!(reader.take_notes(), [], "each note is returned once");
+        (lists, notes, unused)
     };
     let name = || "in/text".to_owned();
-    let (references, notes) = with("u a x\nv c\nw d\n");
+    let (references, notes, unused) = with("u a x\nv c\nw d\n");
     assert_eq!(references, [Some("a x".to_owned()), Some("c".to_owned())]);
-    let unused = Note::UnusedReferences { name: name(), count: 1 };
+    assert_eq!(unused, ["d"]);
+    let unused =
+        Note::UnusedReferences { name: name(), count: 1, first: "w".into(), unmatched: None };
     assert_eq!(notes, [Note::FoundReferences { name: name() }, unused]);
     assert_eq!(
         with("u a b\nv c\n"),
-        (vec![None, None], vec![Note::NotReferences { name: name() }])
+        (vec![None, None], vec![Note::NotReferences { name: name() }], vec![])
     );
-    assert_eq!(with("x a b\n"), (vec![None, None], vec![]));
+    assert_eq!(with("x a b\n"), (vec![None, None], vec![], vec![]));
 }
 
 #[test]
@@ -155,7 +163,7 @@ fn bad_lines_name_file_line_and_cause() {
 fn bad_lines_can_be_skipped_and_counted() {
     let ranks: [Rank<'_>; 1] = [(1, b"u a\nu b\nv c\n", Some(b"u -1\nv tensor(nan)\nw -2\n"))];
     let (mut kept, mut count) = (Vec::new(), 0);
-    for item in reader(folder(&ranks), Some("u one\nu two\n")).unwrap() {
+    for item in reader(folder(&ranks), Some("u one\n")).unwrap() {
         match item {
             Ok(utterance) => kept.push(utterance),
             Err(error) => {
@@ -164,10 +172,10 @@ fn bad_lines_can_be_skipped_and_counted() {
             }
         }
     }
-    assert_eq!(count, 4);
+    assert_eq!(count, 3);
     let lists: Vec<_> = kept.iter().map(|u| &u.hypotheses[..]).collect();
     assert_eq!(lists, [[Hypothesis::new("a", Some(-1.0))], [Hypothesis::new("c", None)]]);
-    assert_eq!(kept[0].reference.as_deref(), Some("one"), "the first one is used");
+    assert_eq!(kept[0].reference.as_deref(), Some("one"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Kaldi's archives.
 
 use super::super::{
-    ListReader, MemoryFolder, NbestError, Note, OpenOptions, Source, Stream, Utterance,
+    ListReader, MemoryFolder, NbestError, Note, OpenOptions, References, Source, Stream, Utterance,
     format_by_name, open,
 };
 
@@ -74,12 +74,13 @@ fn the_graph_cost_has_two_parts_where_kaldi_separates_them() {
 #[test]
 fn other_names_of_the_files_and_references_are_accepted() {
     let files = [("text", TEXT.1), ("ac_cost", AM.1), ("lm_cost", LM.1)];
-    let references = Some(Stream::new("refs", &b"a-1 x z\nc not there\n"[..]));
-    let options = OpenOptions { references, ..OpenOptions::default() };
-    let (lists, notes) = read(&files, options);
+    let references = Stream::new("refs", &b"a-1 x z\nc not there\n"[..]);
+    let references = References::read(references).unwrap();
+    let options = OpenOptions { references: Some(references.clone()), ..OpenOptions::default() };
+    let (lists, _) = read(&files, options);
     assert_eq!(lists[0].hypotheses[0].score, Some(-30.0));
     assert_eq!((lists[0].reference.as_deref(), lists[1].reference.as_deref()), (Some("x z"), None));
-    assert_eq!(notes[0], Note::UnusedReferences { name: "refs".into(), count: 1 });
+    assert_eq!(references.unused()[0].id, "c");
     let (again, _) =
         read(&[("text", TEXT.1), ("acscore", AM.1), ("lmscore", LM.1)], OpenOptions::default());
     assert_eq!(again[0].hypotheses, lists[0].hypotheses);

@@ -12,6 +12,7 @@ mod formats;
 mod fuzz;
 mod kaldi;
 mod limits;
+mod references;
 mod round_trip;
 mod scores;
 mod stream;

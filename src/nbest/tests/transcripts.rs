@@ -5,8 +5,8 @@ use super::super::{
 };
 
 fn nemo(rows: &'static str, manifest: Option<&'static str>) -> Result<Vec<Utterance>, NbestError> {
-    let references = manifest.map(|text| Stream::new("manifest", text.as_bytes()));
-    let options = OpenOptions { references, ..OpenOptions::default() };
+    let manifest = manifest.map(|text| Stream::new("manifest", text.as_bytes()));
+    let options = OpenOptions { manifest, ..OpenOptions::default() };
     open(Source::stream("rows", rows.as_bytes()), format_by_name("nemo"), options)?.lists.collect()
 }
 
@@ -59,8 +59,8 @@ fn the_number_of_rows_is_never_guessed() {
 
 #[test]
 fn an_invalid_row_does_not_shift_the_others() {
-    let references = Some(Stream::new("manifest", MANIFEST.as_bytes()));
-    let options = OpenOptions { references, ..OpenOptions::default() };
+    let manifest = Some(Stream::new("manifest", MANIFEST.as_bytes()));
+    let options = OpenOptions { manifest, ..OpenOptions::default() };
     let rows = Source::stream("rows", &b"a\t-1\nbad\nc\t-3\nd\t-4\n"[..]);
     let lists = open(rows, format_by_name("nemo"), options).unwrap().lists;
     let lists: Vec<_> = lists.flatten().collect();

@@ -24,8 +24,8 @@
 mod read;
 mod write;
 
-use super::references::REFERENCES;
 use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
+use crate::nbest::references::REFERENCES;
 use crate::nbest::{Hypothesis, NbestError};
 use read::{Reader, rank_folders};
 
@@ -81,7 +81,7 @@ impl NbestFormat for Espnet {
         options: OpenOptions,
     ) -> Result<Box<dyn ListReader>, NbestError> {
         let folder = source.into_folder(self.name())?;
-        Ok(Box::new(Reader::new(folder, options.references)?))
+        Ok(Box::new(Reader::new(folder, options.references.is_none())?))
     }
 
     fn writer(&self) -> Option<Box<dyn ListWriter>> {

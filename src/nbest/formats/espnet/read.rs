@@ -5,13 +5,15 @@ use std::io::{self, BufRead};
 use std::vec;
 
 use super::super::python::{number, parts};
-use super::super::references::{REFERENCES, References, id_and_rest};
 use super::super::{Folder, ListReader, NbestFormat, Note, Stream, unopened};
 use super::{Espnet, NUMBERS, Number, PARTS, TEXT};
 use crate::bounds::{MAX_HYPOTHESES, MAX_LISTS_BYTES};
 use crate::nbest::error::clip;
 use crate::nbest::lines::Lines;
-use crate::nbest::{Hypothesis, NbestError, Problem, TooManyLists, Utterance, limits};
+use crate::nbest::references::{REFERENCES, id_and_rest};
+use crate::nbest::{
+    Hypothesis, NbestError, Problem, Reference, References, TooManyLists, Utterance, limits,
+};
 
 /// The `<rank>best_recog` folders of all shards with their ranks: those outside any shard first.
 pub(super) fn rank_folders(folder: &dyn Folder) -> Result<Vec<(usize, String)>, NbestError> {
@@ -66,32 +68,26 @@ enum Content {
     Texts { rank: usize },
     Scores { rank: usize, number: &'static Number },
     Parts { rank: usize },
-    References,
-}
-
-/// A file that has not been opened yet.
-enum Waiting {
-    Inside(String),
-    Given(Stream),
 }
 
 /// Reads all files, one at a time, then returns the lists in the order in which their ids first
 /// appear, each with its hypotheses in rank order.
 pub(super) struct Reader {
     folder: Box<dyn Folder>,
-    waiting: VecDeque<(Content, Waiting)>,
+    /// The files that have not been opened yet.
+    waiting: VecDeque<(Content, String)>,
     current: Option<(Content, Lines<Box<dyn BufRead>>)>,
     lists: Lists,
-    references: References,
+    /// The file of references, and whether it cannot be something else.
+    references: Option<(String, bool)>,
     merged: Option<vec::IntoIter<Utterance>>,
     notes: Vec<Note>,
+    unused: Vec<Reference>,
 }
 
 impl Reader {
-    pub(super) fn new(
-        folder: Box<dyn Folder>,
-        references: Option<Stream>,
-    ) -> Result<Self, NbestError> {
+    /// `find_references`: looks for references in the folder.
+    pub(super) fn new(folder: Box<dyn Folder>, find_references: bool) -> Result<Self, NbestError> {
         let ranks = rank_folders(&*folder)?;
         if ranks.is_empty() {
             let expected = Espnet.layout().unwrap_or_default().to_owned();
@@ -105,24 +101,19 @@ impl Reader {
                 let problem = Problem::BadRank { rank };
                 return Err(NbestError::Source { name: folder.name(&text), problem });
             }
-            waiting.push_back((Content::Texts { rank }, Waiting::Inside(text)));
+            waiting.push_back((Content::Texts { rank }, text));
             let scores =
                 NUMBERS.iter().map(|number| (number.file, Content::Scores { rank, number }));
             for (file, content) in scores.chain([(PARTS, Content::Parts { rank })]) {
                 let file = join(&path, file);
                 if folder.has_file(&file) {
-                    waiting.push_back((content, Waiting::Inside(file)));
+                    waiting.push_back((content, file));
                 }
             }
         }
-        let given = references.is_some();
-        let found = [REFERENCES, TEXT].into_iter().find(|name| folder.has_file(name));
-        let inside = || found.map(|name| Waiting::Inside(name.to_owned()));
-        if let Some(file) = references.map(Waiting::Given).or_else(inside) {
-            waiting.push_back((Content::References, file));
-        }
-        let mut references = References::default();
-        (references.given, references.certain) = (given, given || found == Some(REFERENCES));
+        let mut names = [REFERENCES, TEXT].into_iter().filter(|_| find_references);
+        let found = names.find(|name| folder.has_file(name));
+        let references = found.map(|name| (name.to_owned(), name == REFERENCES));
         Ok(Self {
             folder,
             waiting,
@@ -131,22 +122,16 @@ impl Reader {
             references,
             merged: None,
             notes: Vec::new(),
+            unused: Vec::new(),
         })
     }
 
     /// Opens the next file, or merges what was read when no file is left.
     fn enter(&mut self) -> Result<(), NbestError> {
         let Some((content, file)) = self.waiting.pop_front() else {
-            self.merge();
-            return Ok(());
+            return self.merge();
         };
-        let Stream { name, reader } = match file {
-            Waiting::Given(stream) => stream,
-            Waiting::Inside(path) => self.open(&path)?,
-        };
-        if let Content::References = content {
-            self.references.name = Some(name.clone());
-        }
+        let Stream { name, reader } = self.open(&file)?;
         self.current = Some((content, Lines::new(reader, name)));
         Ok(())
     }
@@ -160,26 +145,35 @@ impl Reader {
         }
     }
 
-    fn merge(&mut self) {
+    fn merge(&mut self) -> Result<(), NbestError> {
         let mut lists = std::mem::take(&mut self.lists).finish();
-        let mut references = std::mem::take(&mut self.references);
-        for utterance in &mut lists {
-            utterance.reference = references.take(&utterance.id);
+        if let Some((file, certain)) = self.references.take() {
+            let references = References::read(self.open(&file)?)?;
+            lists.iter_mut().for_each(|list| references.complete(list));
+            self.check(&mut lists, &references, certain);
         }
-        let used = lists.iter().any(|utterance| utterance.reference.is_some());
+        self.merged = Some(lists.into_iter());
+        Ok(())
+    }
+
+    /// Removes what are no references, and notes what was found.
+    fn check(&mut self, lists: &mut [Utterance], references: &References, certain: bool) {
+        if !references.is_used() {
+            return;
+        }
         // ESPnet's summary of the best hypotheses has the name and format of a reference file.
         // Scored against it, the first pass would look perfect.
         let repeats = |u: &Utterance| {
             u.reference.as_ref().is_none_or(|reference| *reference == u.hypotheses[0].text)
         };
-        match &references.name {
-            Some(name) if used && !references.certain && lists.iter().all(repeats) => {
-                lists.iter_mut().for_each(|utterance| utterance.reference = None);
-                self.notes.push(Note::NotReferences { name: name.clone() });
-            }
-            _ => self.notes.extend(references.notes(used)),
+        let name = references.name();
+        if !certain && lists.iter().all(repeats) {
+            lists.iter_mut().for_each(|utterance| utterance.reference = None);
+            return self.notes.push(Note::NotReferences { name });
         }
-        self.merged = Some(lists.into_iter());
+        self.notes.push(Note::FoundReferences { name });
+        self.notes.extend(references.note());
+        self.unused = references.unused();
     }
 
     /// Ends the iteration.
@@ -216,9 +210,8 @@ impl Iterator for Reader {
                             self.lists.add_score(id, rest, rank, number)
                         }
                         Content::Parts { rank } => self.lists.add_parts(id, rest, rank),
-                        Content::References => self.references.add(id, rest),
                     };
-                    if self.lists.bytes + self.references.bytes > MAX_LISTS_BYTES {
+                    if self.lists.bytes > MAX_LISTS_BYTES {
                         let problem = TooManyLists { id: clip(id) }.into();
                         self.end();
                         let name = self.folder.name("");
@@ -243,6 +236,10 @@ impl Iterator for Reader {
 impl ListReader for Reader {
     fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
+    }
+
+    fn take_unused_references(&mut self) -> Vec<Reference> {
+        std::mem::take(&mut self.unused)
     }
 }
 

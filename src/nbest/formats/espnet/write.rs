@@ -1,10 +1,10 @@
 //! Writes the folder: one shard, and the references in the file `references`.
 
 use super::super::python;
-use super::super::references::{self, REFERENCES};
 use super::super::{ListSink, ListWriter, NbestFormat, Note, WriteError};
 use super::{Espnet, NUMBERS, PARTS, TEXT};
 use crate::nbest::Utterance;
+use crate::nbest::references::{self, REFERENCES};
 use crate::nbest::writer::{Field, JoinedIds, Omitted, append, finite, one_line};
 
 /// What the folder has a place for.

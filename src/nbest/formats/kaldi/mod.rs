@@ -28,8 +28,8 @@
 mod read;
 mod write;
 
-use super::references::REFERENCES;
 use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
+use crate::nbest::references::REFERENCES;
 use crate::nbest::{Hypothesis, NbestError};
 
 /// The acoustic scale if the caller gives none: the default of `scripts/rnnlm/lmrescore_nbest.sh`.

@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 use std::io::BufRead;
 
-use super::super::references::{REFERENCES, References, id_and_rest};
 use super::super::{Folder, ListReader, NbestFormat, Note, OpenOptions, Stream, unopened};
 use super::{
     ACOUSTIC_SCALE, COSTS, Kaldi, LM_ONLY, Meaning, NO_LM, TEXTS, WORD_NUMBERS, combined, negated,
 };
-use crate::bounds::{MAX_HYPOTHESES, MAX_LISTS_BYTES};
+use crate::bounds::MAX_HYPOTHESES;
 use crate::nbest::error::clip;
 use crate::nbest::lines::Lines;
-use crate::nbest::{Hypothesis, NbestError, Problem, TooManyLists, Utterance, limits};
+use crate::nbest::references::{REFERENCES, id_and_rest};
+use crate::nbest::{Hypothesis, NbestError, Problem, Reference, References, Utterance, limits};
 
 type FolderLines = Lines<Box<dyn BufRead>>;
 
@@ -68,10 +68,9 @@ pub(super) struct Reader {
     folder: Box<dyn Folder>,
     waiting: VecDeque<String>,
     archive: Option<Archive>,
-    /// The file of references, until it was read.
-    unread_references: Option<FolderLines>,
-    references: References,
-    used_references: bool,
+    /// The references in the folder.
+    references: Option<References>,
+    unused_references: Vec<Reference>,
     /// The list so far, with the numbers of its hypotheses.
     list: Option<(Utterance, Vec<usize>)>,
     /// The scale that the caller gave.
@@ -89,49 +88,21 @@ impl Reader {
             let problem = Problem::NoLists { expected };
             return Err(NbestError::Source { name: folder.name(""), problem });
         }
-        let (unread_references, references) = match options.references {
-            Some(Stream { name, reader }) => {
-                (Some(Lines::new(reader, name.clone())), References::of(name, true, true))
-            }
-            None if folder.has_file(REFERENCES) => {
-                let lines = open(&*folder, REFERENCES)?;
-                (Some(lines), References::of(folder.name(REFERENCES), false, true))
-            }
-            None => (None, References::default()),
-        };
+        let found_references = options.references.is_none() && folder.has_file(REFERENCES);
+        let references = found_references.then(|| opened(&*folder, REFERENCES)).transpose()?;
+        let references = references.map(References::read).transpose()?;
         Ok(Self {
             folder,
             waiting: found.into(),
             archive: None,
-            unread_references,
             references,
-            used_references: false,
+            unused_references: Vec::new(),
             list: None,
             given_scale: options.acoustic_scale,
             scaled: false,
             notes: Vec::new(),
             ended: false,
         })
-    }
-
-    /// Reads a reference; `None` at their end.
-    fn next_reference(&mut self) -> Option<Result<(), NbestError>> {
-        let lines = self.unread_references.as_mut()?;
-        let (line, text) = match lines.next_line()? {
-            Ok((line, text)) => (line, text),
-            Err(error) => return Some(Err(error)),
-        };
-        let Some((id, words)) = id_and_rest(text) else { return Some(Ok(())) };
-        if let Err(problem) = self.references.add(id, words) {
-            return Some(Err(lines.error(line, problem)));
-        }
-        if self.references.bytes > MAX_LISTS_BYTES {
-            let problem = TooManyLists { id: clip(id) }.into();
-            let name = self.references.name.clone().unwrap_or_default();
-            self.ended = true;
-            return Some(Err(NbestError::Source { name, problem }));
-        }
-        Some(Ok(()))
     }
 
     /// Opens the files of the next archive.
@@ -214,8 +185,9 @@ impl Reader {
     /// The list so far.
     fn complete(&mut self) -> Option<Utterance> {
         let (mut utterance, _) = self.list.take()?;
-        utterance.reference = self.references.take(&utterance.id);
-        self.used_references |= utterance.reference.is_some();
+        if let Some(references) = &self.references {
+            references.complete(&mut utterance);
+        }
         Some(utterance)
     }
 
@@ -240,7 +212,11 @@ impl Reader {
     fn finish(&mut self) -> Option<Utterance> {
         self.ended = true;
         let last = self.complete();
-        self.notes.extend(self.references.notes(self.used_references));
+        if let Some(references) = self.references.take().filter(References::is_used) {
+            self.notes.push(Note::FoundReferences { name: references.name() });
+            self.notes.extend(references.note());
+            self.unused_references = references.unused();
+        }
         if self.scaled {
             let (scale, given) = match self.given_scale {
                 Some(scale) => (scale, true),
@@ -265,11 +241,6 @@ impl Iterator for Reader {
         loop {
             if self.ended {
                 return None;
-            }
-            match self.next_reference() {
-                Some(Ok(())) => continue,
-                Some(Err(error)) => return Some(Err(self.fatal(error))),
-                None => self.unread_references = None,
             }
             let Some(mut archive) = self.archive.take() else {
                 let Some(place) = self.waiting.pop_front() else {
@@ -305,6 +276,10 @@ impl Iterator for Reader {
 impl ListReader for Reader {
     fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
+    }
+
+    fn take_unused_references(&mut self) -> Vec<Reference> {
+        std::mem::take(&mut self.unused_references)
     }
 }
 
@@ -372,9 +347,14 @@ fn split(name: &str) -> Result<(&str, usize), Problem> {
 }
 
 fn open(folder: &dyn Folder, path: &str) -> Result<FolderLines, NbestError> {
+    let Stream { name, reader } = opened(folder, path)?;
+    Ok(Lines::new(reader, name))
+}
+
+fn opened(folder: &dyn Folder, path: &str) -> Result<Stream, NbestError> {
     let name = folder.name(path);
     match folder.open(path) {
-        Ok(reader) => Ok(Lines::new(reader, name)),
+        Ok(reader) => Ok(Stream { name, reader }),
         Err(error) => Err(unopened(name, error)),
     }
 }

@@ -1,8 +1,8 @@
 //! Writes one archive, in the folder itself.
 
-use super::super::references::{self, REFERENCES};
 use super::super::{ListSink, ListWriter, NbestFormat, Note, WriteError};
 use super::{ACOUSTIC_SCALE, COSTS, Kaldi, Meaning, TEXTS, WHOLE_LM, combined, negated};
+use crate::nbest::references::{self, REFERENCES};
 use crate::nbest::writer::{Field, JoinedIds, Omitted, append, finite, one_line};
 use crate::nbest::{Hypothesis, Utterance};
 
