@@ -94,12 +94,11 @@ impl fmt::Display for Note {
                 write!(f, "{name} contains the best hypotheses, not references")
             }
             Self::UnusedReferences { name, count, first, unmatched } => {
-                match count {
-                    1 => write!(f, "{name}: 1 reference has no list ({first:?})")?,
-                    _ => {
-                        write!(f, "{name}: {count} references have no list (the first: {first:?})")?
-                    }
-                }
+                let (references, which) = match count {
+                    1 => ("reference has", ""),
+                    _ => ("references have", "the first: "),
+                };
+                write!(f, "{name}: {count} {references} no list ({which}{first:?})")?;
                 match unmatched {
                     Some(list) => write!(f, ", and no list has a reference (the first: {list:?})"),
                     None => Ok(()),
