@@ -132,8 +132,8 @@ impl Rescorer {
         Ok((all, scored.truncated_count()))
     }
 
-    /// Tunes the weights on lists with references, and stores them in the named adapter, with the conventions of the call. `with_gamma` also tunes a word
-    /// insertion reward.
+    /// Tunes the weights on lists with references, and stores them in the named adapter, with the conventions of the
+    /// call. `with_gamma` also tunes a word insertion reward.
     ///
     /// # Errors
     /// Those of [`Rescorer::score_async`], and [`RescorerError::NoReference`].

@@ -12,6 +12,7 @@ use crate::methods::LoraConfig;
 use crate::model::ModelError;
 use crate::nbest::{Hypothesis, JsonLines, Utterance};
 use crate::score::Weights;
+use crate::text::{Conventions, Normalize};
 use crate::train::{Message, TrainConfig, TrainError};
 
 static WEIGHTS: Weights = Weights::new(1.0, 0.0);
@@ -138,6 +139,33 @@ fn weights_come_from_the_call_or_from_tuning() {
     silent.iter_mut().for_each(|list| list.reference = None);
     assert_eq!(rescorer.tune(&silent, options, false), Err(RescorerError::NoReference));
     assert_eq!(rescorer.tune(&silent, Options::first_pass(), false), Err(RescorerError::NoAdapter));
+}
+
+#[test]
+fn the_model_sees_normalised_texts_and_tuning_stores_the_conventions() {
+    let (mut rescorer, lists) = (rescorer(), lists());
+    let mut capitals = lists.clone();
+    for list in &mut capitals {
+        list.reference = list.reference.as_ref().map(|reference| reference.to_uppercase());
+        list.hypotheses.iter_mut().for_each(|h| h.text = format!(" {}.", h.text.to_uppercase()));
+    }
+    let plain = rescorer.score(&lists, Options::adapter("golden")).unwrap();
+    let basic = Conventions { normalize: Normalize::Basic, ..Conventions::default() };
+    let options = Options::adapter("golden").conventions(basic);
+    assert_eq!(rescorer.score(&capitals, options).unwrap(), plain);
+    let words = |options| rescorer.score_texts(&["TURN OFF!", "turn off"], options).unwrap();
+    let [capital, small] = words(options)[..] else { panic!("two scores") };
+    assert_eq!(capital, small);
+
+    let expected = rescorer.tune(&lists, Options::adapter("golden"), true).unwrap().tuned;
+    assert_eq!(rescorer.tune(&capitals, options, true).unwrap().tuned, expected);
+    // From now on without naming them.
+    assert_eq!(rescorer.adapter("golden").unwrap().meta.conventions, basic);
+    let evaluated = rescorer.evaluate(&capitals, Options::adapter("golden"), 0).unwrap();
+    assert_eq!(evaluated.report.rescored.unwrap().errors, expected.errors);
+    assert_eq!((evaluated.report.conventions, evaluated.report.warnings), (basic, vec![]));
+    let ranked = rescorer.rescore(&capitals, Options::adapter("golden")).unwrap();
+    assert_eq!(ranked[0].hypotheses[0].text, capitals[0].hypotheses[ranked[0].choice()].text);
 }
 
 #[test]

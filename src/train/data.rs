@@ -66,9 +66,9 @@ impl TrainData {
     /// Of a list longer than `nbest`, the hypotheses with the best first-pass scores are kept, in input order.
     ///
     /// # Errors
-    /// [`TrainError::NoUsableList`] if there is no usable list, [`TrainError::NothingInCommon`] if no hypothesis has a word of
-    /// its reference, [`TrainError::ScoreNotFinite`] if a first-pass score is
-    /// not finite, [`TrainError::Text`] if a text cannot be tokenised.
+    /// [`TrainError::NoUsableList`] if there is no usable list, [`TrainError::NothingInCommon`] if no hypothesis of ten or
+    /// more lists has a word in common with its reference, [`TrainError::ScoreNotFinite`] if a first-pass score is not
+    /// finite, [`TrainError::Text`] if a text cannot be tokenised.
     pub fn prepare(
         utterances: &[Utterance],
         tokenizer: &BertTokenizer,

@@ -2,7 +2,7 @@
 
 use super::tiny::{base, golden_lists};
 use crate::nbest::{Hypothesis, Utterance};
-use crate::text::Conventions;
+use crate::text::{Conventions, Normalize, Unit};
 use crate::train::{DevData, TrainConfig, TrainData, TrainError};
 
 fn prepare(utterances: &[Utterance], nbest: usize) -> Result<TrainData, TrainError> {
@@ -127,4 +127,48 @@ fn a_development_set_needs_a_reference_word() {
         DevData::prepare(&golden_lists(), &tokenizer, Conventions::default()).unwrap().unwrap();
     assert_eq!(dev.len(), 6);
     assert!(dev.wer_oracle() > 0.0 && dev.wer_oracle() < 1.0);
+}
+
+/// Two forms of every text, each with half of its probability.
+fn in_two_forms(list: &Utterance) -> Utterance {
+    let forms = |h: &Hypothesis| {
+        let score = h.score.map(|score| score - std::f64::consts::LN_2);
+        let capitals = format!(" {}.", h.text.to_uppercase());
+        [Hypothesis::new(capitals, score), Hypothesis::new(h.text.clone(), score)]
+    };
+    let hypotheses = list.hypotheses.iter().flat_map(forms).collect();
+    let reference = list.reference.as_ref().map(|reference| reference.to_uppercase() + "!");
+    Utterance::new(list.id.clone(), reference, hypotheses)
+}
+
+#[test]
+fn joined_forms_are_trained_on_as_the_plain_list() {
+    let list = utterance(
+        Some("turn off the light"),
+        &[("turn of the light", Some(-1.0)), ("turn off the light", Some(-1.5)), ("turn", None)],
+    );
+    let plain = prepare(std::slice::from_ref(&list), 10).unwrap();
+    let config = TrainConfig {
+        normalize: Normalize::Basic,
+        join: true,
+        first_scale: Some(1.0),
+        ..TrainConfig::default()
+    };
+    let tokenizer = &base().tokenizer;
+    let forms = [in_two_forms(&list)];
+    let joined = TrainData::prepare(&forms, tokenizer, &config).unwrap();
+    assert_eq!(joined.sequences, plain.sequences);
+    assert_eq!(joined.lists[0].errors, plain.lists[0].errors);
+    let pairs = joined.lists[0].first.iter().zip(&plain.lists[0].first);
+    assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-12), "{joined:?}");
+    assert_eq!(joined.findings, []);
+
+    // The development set counts in the unit of the conventions.
+    let by_character = Conventions { unit: Unit::Char, ..config.conventions() };
+    let dev = DevData::prepare(&forms, tokenizer, by_character).unwrap().unwrap();
+    assert_eq!(dev.wer_oracle(), 0.0);
+    assert_ne!(dev.fingerprint(), {
+        let by_word = DevData::prepare(&forms, tokenizer, config.conventions());
+        by_word.unwrap().unwrap().fingerprint()
+    });
 }
