@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::extra::Extra;
+use super::parse::{Names, OWN};
 use super::{Hypothesis, Utterance};
 
 /// Writes one utterance as one line: known keys first (`id`, `ref`, `nbest`; `text`, `score`, `am`,
@@ -25,7 +26,7 @@ pub fn write_jsonl(w: &mut impl Write, u: &Utterance) -> io::Result<()> {
         if at > 0 {
             line.push(b',');
         }
-        hypothesis(&mut line, &u.id, at + 1, h)?;
+        hypothesis(&mut line, &u.id, at + 1, h, OWN)?;
     }
     line.push(b']');
     let known = |key: &str| match key {
@@ -38,13 +39,22 @@ pub fn write_jsonl(w: &mut impl Write, u: &Utterance) -> io::Result<()> {
     w.write_all(&line)
 }
 
-fn hypothesis(line: &mut Vec<u8>, id: &str, index: usize, h: &Hypothesis) -> io::Result<()> {
-    line.extend(b"{\"text\":");
+/// Writes a hypothesis with a format's names of text and score.
+pub(super) fn hypothesis(
+    line: &mut Vec<u8>,
+    id: &str,
+    index: usize,
+    h: &Hypothesis,
+    names: Names,
+) -> io::Result<()> {
+    line.push(b'{');
+    string(line, names.text)?;
+    line.push(b':');
     string(line, &h.text)?;
     let own_lm = h.parts.get("lm");
     let (lm, first_lm) = if h.total.is_some() { (h.lm, own_lm) } else { (own_lm.or(h.lm), None) };
     let scores = [
-        ("score", h.score),
+        (names.score.unwrap_or("score"), h.score.filter(|_| names.score.is_some())),
         ("am", h.parts.get("am")),
         ("lm", lm),
         ("total", h.total),
@@ -78,7 +88,7 @@ fn hypothesis(line: &mut Vec<u8>, id: &str, index: usize, h: &Hypothesis) -> io:
         line.push(b'}');
     }
     let known = |key: &str| {
-        key == "text"
+        key == names.text
             || (key == "scores" && has_others)
             || scores.iter().any(|(name, value)| *name == key && value.is_some())
     };

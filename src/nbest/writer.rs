@@ -89,8 +89,8 @@ pub enum Unwritable {
         /// The format.
         format: &'static str,
     },
-    /// An id that occurs twice, in a format of several files that are joined by the id.
-    #[error("the id occurs twice; {format} joins its files by the id")]
+    /// An id that occurs twice, in a format that finds lists by their ids.
+    #[error("the id occurs twice; {format} finds lists by their ids")]
     DuplicateId {
         /// The format.
         format: &'static str,
@@ -277,13 +277,33 @@ pub(super) fn finite(utterance: &Utterance, format: &'static str) -> Result<(), 
     Ok(())
 }
 
-/// The ids of a format that joins its files by them: each without white space, and only once.
+/// The ids of a format in which each may occur only once.
 #[derive(Debug, Default)]
-pub(super) struct JoinedIds {
+pub(super) struct UniqueIds {
     /// Hashes, to need less memory than the ids. That two ids out of ten million have the same has a probability of 3
     /// in a million.
     seen: HashSet<u64>,
 }
+
+impl UniqueIds {
+    /// Adds the id of a list.
+    pub(super) fn add(
+        &mut self,
+        utterance: &Utterance,
+        format: &'static str,
+    ) -> Result<(), WriteError> {
+        let mut hasher = DefaultHasher::new();
+        utterance.id.hash(&mut hasher);
+        if !self.seen.insert(hasher.finish()) {
+            return Err(Unwritable::DuplicateId { format }.of(utterance));
+        }
+        Ok(())
+    }
+}
+
+/// The ids of a format that joins its files by them: each without white space, and only once.
+#[derive(Debug, Default)]
+pub(super) struct JoinedIds(UniqueIds);
 
 impl JoinedIds {
     /// Adds the id of a list.
@@ -293,12 +313,7 @@ impl JoinedIds {
         format: &'static str,
     ) -> Result<(), WriteError> {
         plain_id(utterance, format)?;
-        let mut hasher = DefaultHasher::new();
-        utterance.id.hash(&mut hasher);
-        if !self.seen.insert(hasher.finish()) {
-            return Err(Unwritable::DuplicateId { format }.of(utterance));
-        }
-        Ok(())
+        self.0.add(utterance, format)
     }
 }
 

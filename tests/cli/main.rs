@@ -17,6 +17,7 @@ mod gpu;
 mod hub;
 mod hub_hostile;
 mod hub_server;
+mod json_formats;
 #[cfg(unix)]
 mod kills;
 mod limits;

@@ -22,20 +22,22 @@
 //! scores stay normalised, and a note says so.
 
 use super::json::{Found, Reader, Shape, fields, hypotheses, list, rescored, sniff};
-use super::normalised::{Undone, column, length_of};
-use super::{Glimpse, ListReader, NbestFormat, OpenOptions, Source};
+use super::json_write::{Form, Object, Writer};
+use super::normalised::{PLACES, Undone, column, length_of, write};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::value::Fields;
-use crate::nbest::{Hypothesis, NbestError, Problem};
+use crate::nbest::writer::{Field, Omitted};
+use crate::nbest::{Hypothesis, NbestError, Problem, Utterance};
 
 /// The format.
 pub(super) struct Ctranslate2Whisper;
 
 /// The normalised scores.
-pub(super) const SCORES: &str = "scores";
+const SCORES: &str = "scores";
 
 /// Other lists with a value for each hypothesis.
-pub(super) const COLUMNS: [&str; 2] = [TOKENS, IDS];
+const COLUMNS: [&str; 2] = [TOKENS, IDS];
 
 const TOKENS: &str = "sequences";
 const IDS: &str = "sequences_ids";
@@ -51,12 +53,18 @@ impl NbestFormat for Ctranslate2Whisper {
 
     fn sniff(&self, glimpse: &Glimpse<'_>) -> bool {
         sniff(glimpse, |outline| {
-            outline.has(&[IDS, "[]"]) || outline.has(&[TOKENS, "[]", "[]", "\""])
+            outline.has(&[IDS, "[]"])
+                || outline.has(&[TOKENS, "[]", "[]", "\""])
+                || (outline.has(&["texts", "[]"]) && outline.has(&[SCORES]))
         })
     }
 
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Generated::default())?))
+    }
+
+    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+        Writer::<Self>::boxed()
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {
@@ -133,6 +141,17 @@ fn byte(letter: char) -> Option<u8> {
     match u32::from(letter) {
         code @ 0..=0xff => u8::try_from(code).ok().filter(printable),
         code => (0..=u8::MAX).filter(|byte| !printable(byte)).nth((code - 0x100) as usize),
+    }
+}
+
+impl Form for Ctranslate2Whisper {
+    const FORMAT: &'static str = "ctranslate2-whisper";
+    const PLACES: &'static [Field] = PLACES;
+    const RESERVED: &'static [&'static str] =
+        &["id", "ref", "texts", SCORES, TOKENS, IDS, "lm", "total"];
+
+    fn write(utterance: &Utterance, object: &mut Object, omitted: &mut Omitted) {
+        write(utterance, object, omitted, SCORES, &COLUMNS);
     }
 }
 

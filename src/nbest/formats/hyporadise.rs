@@ -5,10 +5,14 @@
 //! by `". "`. The tool fills short lists with repeated hypotheses, and writes `<UNK>` for an empty text
 //! (Hypotheses-Paradise/Hypo2Trans, `generate_data/whisper/generate_hp_dataset.py`); it is read as an empty text.
 
+use serde_json::Value;
+
 use super::json::{Found, Reader, Shape, fields, hypotheses, list, rescored, sniff};
-use super::{Glimpse, ListReader, NbestFormat, OpenOptions, Source};
+use super::json_write::{Around, Form, Object, Writer};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
-use crate::nbest::{NbestError, Problem};
+use crate::nbest::writer::{Field, Omitted};
+use crate::nbest::{NbestError, Problem, Utterance};
 
 /// The format.
 pub(super) struct Hyporadise;
@@ -31,6 +35,10 @@ impl NbestFormat for Hyporadise {
 
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Pairs)?))
+    }
+
+    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+        Writer::<Self>::boxed()
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {
@@ -68,4 +76,26 @@ fn older(best: String, others: &str) -> Vec<String> {
     let others = others.split(". ").map(|text| text.strip_suffix('.').unwrap_or(text).trim());
     let others = others.filter(|text| !text.is_empty()).map(str::to_owned);
     std::iter::once(best).chain(others).collect()
+}
+
+impl Form for Hyporadise {
+    const FORMAT: &'static str = "hyporadise";
+    const AROUND: Around = Around::List;
+    const PLACES: &'static [Field] =
+        &[Field::Reference, Field::Alternative, Field::Lm, Field::Total, Field::Key];
+    const RESERVED: &'static [&'static str] =
+        &["id", "output", "input", "input1", "input2", "lm", "total"];
+
+    fn write(utterance: &Utterance, object: &mut Object, omitted: &mut Omitted) {
+        let with_mark = |text: &str| if text.is_empty() { EMPTY } else { text }.to_owned();
+        object.string("id", &utterance.id);
+        let texts = utterance.hypotheses.iter().map(|hypothesis| with_mark(&hypothesis.text));
+        object.list("input", texts.map(|text| Value::from(text).to_string()));
+        if let Some(reference) = &utterance.reference {
+            object.string("output", &with_mark(reference));
+        }
+        object.rescored(utterance);
+        let keys = utterance.hypotheses.iter().map(|hypothesis| hypothesis.extra.len());
+        omitted.add(Field::Key, keys.sum());
+    }
 }

@@ -16,9 +16,11 @@
 //! ```
 
 use super::json::{Found, Reader, Shape, fields, hypotheses, list, rescored, sniff};
-use super::{Glimpse, ListReader, NbestFormat, OpenOptions, Source};
+use super::json_write::{EVERYTHING, Form, Object, Writer};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
-use crate::nbest::{NbestError, Problem};
+use crate::nbest::writer::{Field, Omitted};
+use crate::nbest::{NbestError, Problem, Utterance};
 
 /// The format.
 pub(super) struct Hypr;
@@ -41,6 +43,10 @@ impl NbestFormat for Hypr {
 
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Rows)?))
+    }
+
+    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+        Writer::<Self>::boxed()
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {
@@ -74,5 +80,28 @@ impl Shape for Rows {
             rescored(fields, &mut all)?;
             Ok(all)
         })
+    }
+}
+
+impl Form for Hypr {
+    const FORMAT: &'static str = "hypr";
+    const PLACES: &'static [Field] = EVERYTHING;
+    const RESERVED: &'static [&'static str] =
+        &["utt_id", "ref", "hyps", "score", "att_score", "ctc_score", "lm_score", "lm", "total"];
+
+    fn write(utterance: &Utterance, object: &mut Object, omitted: &mut Omitted) {
+        object.named(utterance, "utt_id", "ref");
+        object.texts("hyps", utterance);
+        for (key, part) in PARTS {
+            object.numbers(key, utterance, |hypothesis| hypothesis.parts.get(part));
+        }
+        object.numbers("score", utterance, |hypothesis| hypothesis.score);
+        object.rescored(utterance);
+        for hypothesis in &utterance.hypotheses {
+            let known = |name: &str| PARTS.iter().any(|(_, part)| *part == name);
+            let others = hypothesis.parts.iter().filter(|(name, _)| !known(name)).count();
+            omitted.add(Field::Part, others);
+            omitted.add(Field::Key, hypothesis.extra.len());
+        }
     }
 }

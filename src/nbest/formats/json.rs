@@ -146,7 +146,8 @@ impl<S: Shape> ListReader for Reader<S> {
 /// Whether the beginning of a stream has an outline with this property.
 pub(super) fn sniff(glimpse: &Glimpse<'_>, test: impl Fn(&Outline) -> bool) -> bool {
     let Glimpse::Stream(head) = glimpse else { return false };
-    Outline::of(head).is_some_and(|outline| test(&outline))
+    // The key of JSON lines.
+    Outline::of(head).is_some_and(|outline| !outline.has(&["nbest"]) && test(&outline))
 }
 
 /// Adds the list of an object. `id` is the id that the file gives. `hypotheses` takes them from the fields; what is left

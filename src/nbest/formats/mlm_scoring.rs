@@ -9,10 +9,12 @@
 //! language model's own.
 
 use super::json::{Found, Reader, Shape, fields, list, objects, sniff};
-use super::{Glimpse, ListReader, NbestFormat, OpenOptions, Source};
+use super::json_write::{Around, EVERYTHING, Form, Object, Writer, hypothesis_of};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::parse::OWN;
-use crate::nbest::{NbestError, Problem};
+use crate::nbest::writer::{Field, Omitted};
+use crate::nbest::{NbestError, Problem, Utterance};
 
 /// The format.
 pub(super) struct MlmScoring;
@@ -35,6 +37,10 @@ impl NbestFormat for MlmScoring {
 
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Members, Utterances)?))
+    }
+
+    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+        Writer::<Self>::boxed()
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {
@@ -92,4 +98,24 @@ fn number(key: &str) -> Option<(u64, String)> {
     let digits = key.strip_prefix(PREFIX)?;
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     Some((digits.parse().ok().filter(|_| plain)?, key.to_owned()))
+}
+
+impl Form for MlmScoring {
+    const FORMAT: &'static str = "mlm-scoring";
+    const AROUND: Around = Around::Members;
+    const PLACES: &'static [Field] = EVERYTHING;
+    const RESERVED: &'static [&'static str] = &["ref"];
+
+    fn is_reserved(key: &str) -> bool {
+        Self::RESERVED.contains(&key) || number(key).is_some()
+    }
+
+    fn write(utterance: &Utterance, object: &mut Object, _: &mut Omitted) {
+        for (at, hypothesis) in utterance.hypotheses.iter().enumerate() {
+            object.raw(&format!("{PREFIX}{}", at + 1), &hypothesis_of(hypothesis, at, OWN));
+        }
+        if let Some(reference) = &utterance.reference {
+            object.string("ref", reference);
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod hyporadise;
 mod hypr;
 mod icefall;
 mod json;
+mod json_write;
 mod jsonl;
 mod kaldi;
 mod mlm_scoring;

@@ -2,8 +2,10 @@
 
 use super::Note;
 use super::json::Found;
+use super::json_write::Object;
 use crate::nbest::value::Fields;
-use crate::nbest::{Hypothesis, Problem};
+use crate::nbest::writer::{Field, Omitted};
+use crate::nbest::{Hypothesis, Problem, Utterance};
 
 /// The exponent of the length.
 pub(super) const LENGTH_PENALTY: &str = "length_penalty";
@@ -68,4 +70,40 @@ pub(super) fn column(
 /// The number of elements of a list.
 pub(super) fn length_of(json: &str) -> Option<usize> {
     serde_json::from_str::<Vec<serde::de::IgnoredAny>>(json).ok().map(|values| values.len())
+}
+
+/// What the formats have a place for.
+pub(super) const PLACES: &[Field] =
+    &[Field::Reference, Field::Alternative, Field::Score, Field::Lm, Field::Total, Field::Key];
+
+/// Writes a list. `scores` is the key of the normalised scores, `columns` the other keys of the hypotheses.
+///
+/// Scores that were read from such a file are written as they were there. Others are written without normalisation,
+/// with a `length_penalty` of 0.
+pub(super) fn write(
+    utterance: &Utterance,
+    object: &mut Object,
+    omitted: &mut Omitted,
+    scores: &str,
+    columns: &[&str],
+) {
+    object.named(utterance, "id", "ref");
+    object.texts("texts", utterance);
+    let mut all = utterance.hypotheses.iter();
+    let read =
+        all.all(|hypothesis| hypothesis.score.is_none() || hypothesis.extra.get(scores).is_some());
+    if read && utterance.hypotheses.iter().any(|hypothesis| hypothesis.score.is_some()) {
+        object.column(scores, utterance);
+    } else if object.numbers(scores, utterance, |hypothesis| hypothesis.score) {
+        object.raw(LENGTH_PENALTY, "0");
+    } else {
+        // By this key, the format is recognised.
+        object.raw(scores, "null");
+    }
+    columns.iter().for_each(|key| object.column(key, utterance));
+    object.rescored(utterance);
+    for hypothesis in &utterance.hypotheses {
+        let known = |key: &str| key == scores || columns.contains(&key);
+        omitted.add(Field::Key, hypothesis.extra.iter().filter(|(key, _)| !known(key)).count());
+    }
 }

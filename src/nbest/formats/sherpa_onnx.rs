@@ -17,11 +17,13 @@
 //! log-probabilities of the tokens, without those of the blanks between them.
 
 use super::json::{self, Found, Reader, Shape, fields, list, objects, sniff};
-use super::{Glimpse, ListReader, NbestFormat, OpenOptions, Source};
+use super::json_write::{EVERYTHING, Form, Object, Writer};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::parse::OWN;
 use crate::nbest::value::{Fields, kind};
-use crate::nbest::{Hypothesis, NbestError, Problem};
+use crate::nbest::writer::{Field, Omitted};
+use crate::nbest::{Hypothesis, NbestError, Problem, Utterance};
 
 /// The format.
 pub(super) struct SherpaOnnx;
@@ -45,12 +47,17 @@ impl NbestFormat for SherpaOnnx {
         sniff(glimpse, |outline| {
             let has = |key| outline.has(&["hypotheses", "[]", key]);
             let results = outline.has(&["ys_log_probs"]) && outline.has(&["text", "\""]);
-            has(TOKENS) || has("tokens") || has("timestamps") || results
+            let best = has("text") && outline.has(&["text", "\""]);
+            has(TOKENS) || has("tokens") || has("timestamps") || best || results
         })
     }
 
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Results)?))
+    }
+
+    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+        Writer::<Self>::boxed()
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {
@@ -107,4 +114,24 @@ fn sum(hypothesis: &Hypothesis, index: usize) -> Result<Option<f64>, Problem> {
         found: kind(json),
     })?;
     Ok((!numbers.is_empty()).then(|| numbers.iter().sum()))
+}
+
+impl Form for SherpaOnnx {
+    const FORMAT: &'static str = "sherpa-onnx";
+    const PLACES: &'static [Field] = EVERYTHING;
+    const RESERVED: &'static [&'static str] =
+        &["id", "ref", "text", "hypotheses", "tokens", "timestamps", TOKENS, "durations"];
+
+    fn write(utterance: &Utterance, object: &mut Object, _: &mut Omitted) {
+        object.named(utterance, "id", "ref");
+        if let Some(best) = utterance.hypotheses.first() {
+            object.string("text", &best.text);
+            for key in BEST {
+                if let Some(json) = best.extra.get(key) {
+                    object.raw(key, json);
+                }
+            }
+        }
+        object.hypotheses("hypotheses", utterance, OWN);
+    }
 }

@@ -22,19 +22,21 @@
 //! normalised, and a note says so.
 
 use super::json::{Found, Reader, Shape, fields, hypotheses, list, rescored, sniff};
-use super::normalised::{Undone, column};
-use super::{Glimpse, ListReader, NbestFormat, OpenOptions, Source};
+use super::json_write::{Form, Object, Writer};
+use super::normalised::{PLACES, Undone, column, write};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
-use crate::nbest::{Hypothesis, NbestError, Problem};
+use crate::nbest::writer::{Field, Omitted};
+use crate::nbest::{Hypothesis, NbestError, Problem, Utterance};
 
 /// The format.
 pub(super) struct Transformers;
 
 /// The normalised scores.
-pub(super) const SCORES: &str = "sequences_scores";
+const SCORES: &str = "sequences_scores";
 
 /// Other lists with a value for each hypothesis.
-pub(super) const COLUMNS: [&str; 3] = ["sequences", "beam_indices", "lengths"];
+const COLUMNS: [&str; 3] = ["sequences", "beam_indices", "lengths"];
 
 impl NbestFormat for Transformers {
     fn name(&self) -> &'static str {
@@ -54,6 +56,10 @@ impl NbestFormat for Transformers {
 
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Generated::default())?))
+    }
+
+    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+        Writer::<Self>::boxed()
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {
@@ -96,4 +102,15 @@ fn length(hypothesis: &Hypothesis) -> Option<usize> {
     }
     let beams: Vec<i64> = serde_json::from_str(hypothesis.extra.get("beam_indices")?).ok()?;
     Some(beams.iter().filter(|beam| **beam >= 0).count())
+}
+
+impl Form for Transformers {
+    const FORMAT: &'static str = "transformers";
+    const PLACES: &'static [Field] = PLACES;
+    const RESERVED: &'static [&'static str] =
+        &["id", "ref", "texts", SCORES, "sequences", "beam_indices", "lengths", "lm", "total"];
+
+    fn write(utterance: &Utterance, object: &mut Object, omitted: &mut Omitted) {
+        write(utterance, object, omitted, SCORES, &COLUMNS);
+    }
 }

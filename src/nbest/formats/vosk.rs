@@ -13,11 +13,13 @@
 //! the score. The result without speech, an empty text with confidence 1, has no score.
 
 use super::json::{self, Found, Reader, Shape, fields, list, objects, sniff};
-use super::{Glimpse, ListReader, NbestFormat, Note, OpenOptions, Source};
+use super::json_write::{EVERYTHING, Form, Object, Writer};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, Note, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::parse::Names;
 use crate::nbest::value::Fields;
-use crate::nbest::{Hypothesis, NbestError, Problem};
+use crate::nbest::writer::{Field, Omitted};
+use crate::nbest::{Hypothesis, NbestError, Problem, Utterance};
 
 /// The format.
 pub(super) struct Vosk;
@@ -44,6 +46,10 @@ impl NbestFormat for Vosk {
 
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Results::default())?))
+    }
+
+    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+        Writer::<Self>::boxed()
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {
@@ -111,4 +117,15 @@ fn hypotheses(fields: &mut Fields<'_>) -> Result<Vec<Hypothesis>, Problem> {
         silence.score = None;
     }
     Ok(all)
+}
+
+impl Form for Vosk {
+    const FORMAT: &'static str = "vosk";
+    const PLACES: &'static [Field] = EVERYTHING;
+    const RESERVED: &'static [&'static str] = &["id", "ref", "alternatives", "partial"];
+
+    fn write(utterance: &Utterance, object: &mut Object, _: &mut Omitted) {
+        object.named(utterance, "id", "ref");
+        object.hypotheses("alternatives", utterance, NAMES);
+    }
 }

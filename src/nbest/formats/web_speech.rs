@@ -18,14 +18,18 @@
 //! whatever was said (Chromium, `soda_speech_recognition_engine_impl.cc`), so a list whose confidences are all 1 has no
 //! scores.
 
+use serde_json::Value;
+
 use super::json::{Found, Reader, Shape, list, objects, sniff};
+use super::json_write::{EVERYTHING, Form, Object, Writer, hypothesis_of};
 use super::outline::Outline;
-use super::{Glimpse, ListReader, NbestFormat, Note, OpenOptions, Source};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, Note, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::parse::Names;
 use crate::nbest::scan::elements;
 use crate::nbest::value::{Fields, LIST, NUMBER, kind};
-use crate::nbest::{Hypothesis, NbestError, Problem};
+use crate::nbest::writer::{Field, Omitted};
+use crate::nbest::{Hypothesis, NbestError, Problem, Utterance};
 
 /// The format.
 pub(super) struct WebSpeech;
@@ -64,6 +68,10 @@ impl NbestFormat for WebSpeech {
         };
         let source = Source::Stream(stream);
         Ok(Box::new(Reader::open(source, self.name(), layout, Results::default())?))
+    }
+
+    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+        Writer::<Self>::boxed()
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {
@@ -164,5 +172,31 @@ fn probability(hypothesis: &Hypothesis, index: usize) -> Result<Option<f64>, Pro
             expected: "a probability from 0 to 1",
             found: if kind(json) == NUMBER { "another number" } else { kind(json) },
         }),
+    }
+}
+
+impl Form for WebSpeech {
+    const FORMAT: &'static str = "web-speech";
+    const PLACES: &'static [Field] = EVERYTHING;
+    const RESERVED: &'static [&'static str] = &["id", "ref", LIST_KEY, "results", "isFinal"];
+
+    fn write(utterance: &Utterance, object: &mut Object, omitted: &mut Omitted) {
+        object.named(utterance, "id", "ref");
+        let alternative = |(at, hypothesis): (usize, &Hypothesis)| {
+            let mut alternative = hypothesis.clone();
+            if let Some(score) = alternative.score.take()
+                && alternative.extra.get(CONFIDENCE).is_none()
+            {
+                // No probability is larger than 1, and 0 means unknown.
+                match score.exp() {
+                    value if value > 0.0 && value <= 1.0 => {
+                        alternative.extra.push(CONFIDENCE, &Value::from(value).to_string());
+                    }
+                    _ => omitted.add(Field::Score, 1),
+                }
+            }
+            hypothesis_of(&alternative, at, NAMES)
+        };
+        object.list(LIST_KEY, utterance.hypotheses.iter().enumerate().map(alternative));
     }
 }

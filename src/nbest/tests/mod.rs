@@ -11,6 +11,8 @@ mod espnet;
 mod formats;
 mod fuzz;
 mod kaldi;
+mod items;
+mod json;
 mod limits;
 mod references;
 mod round_trip;
