@@ -76,6 +76,11 @@ impl<R: BufRead> Lines<R> {
         std::str::from_utf8(&self.buffer).ok().map(|text| Ok((self.line, text)))
     }
 
+    /// The name of the stream.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// An error in the given line of this stream.
     pub(super) fn error(&self, line: u64, problem: Problem) -> NbestError {
         NbestError::Line { name: self.name.clone(), line, problem }

@@ -38,6 +38,7 @@ mod note;
 mod parse;
 mod parts;
 mod references;
+mod renamed;
 mod scan;
 mod scores;
 mod source;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::error::clip;
 use super::writer::Omitted;
 
 /// Something that is not an error, but changes what the lists mean, or what of them was written.
@@ -56,6 +57,20 @@ pub enum Note {
         format: &'static str,
         /// What was not written.
         omitted: Omitted,
+    },
+    /// No hypothesis has a score, but they have a key that looks like one.
+    ScoreUnderOtherKey {
+        /// The file.
+        name: String,
+        /// The key.
+        key: String,
+    },
+    /// No list has a reference, but they have a key that looks like one.
+    ReferenceUnderOtherKey {
+        /// The file.
+        name: String,
+        /// The key.
+        key: String,
     },
     /// Lists without an id were named by their position.
     NumberedLists {
@@ -120,6 +135,14 @@ impl fmt::Display for Note {
             Self::Omitted { format, omitted } => {
                 write!(f, "{format} has no place for all of the lists; not written: {omitted}")
             }
+            Self::ScoreUnderOtherKey { name, key } => {
+                write!(f, "{name}: no hypothesis has a score; is it key {:?}?", clip(key))
+            }
+            Self::ReferenceUnderOtherKey { name, key } => write!(
+                f,
+                "{name}: no list has a reference; if key {:?} has it, rename it to \"ref\"",
+                clip(key)
+            ),
             Self::NumberedLists { name, stem } => {
                 write!(f, "{name}: lists without an id are named by their position, from {stem}-1")
             }

@@ -7,7 +7,7 @@ use serde::de::Error;
 use super::error::clip;
 use super::scan::{elements, members};
 use super::value::{LIST, NULL, NUMBER, OBJECT, STRING, kind};
-use super::{Extra, Hypothesis, Problem, Utterance, limits, strict};
+use super::{Extra, Hypothesis, Problem, Utterance, limits, renamed, strict};
 use crate::bounds::{MAX_HYPOTHESES, MAX_SCORE_PARTS, MAX_UNKNOWN_KEYS};
 
 /// Why a line is rejected.
@@ -62,7 +62,7 @@ fn read(line: &str) -> Result<Utterance, Fault> {
         "nbest" => once(&mut list, value),
         _ => unknown(&mut result.extra, key, value, || "the list".to_owned()),
     })?;
-    let id = id.ok_or_else(|| missing(String::new(), "id", None))?;
+    let id = id.ok_or_else(|| missing(String::new(), "id", &result.extra))?;
     result.id = string(id, String::new, "id", "a string")?;
     if result.id.trim().is_empty() {
         return Err(Problem::EmptyId.into());
@@ -74,10 +74,7 @@ fn read(line: &str) -> Result<Utterance, Fault> {
         result.reference = Some(reference);
     }
     let Some(list) = list else {
-        let hint = "the list of hypotheses has another name; rename it to \"nbest\"";
-        let other = ["hyps", "hypotheses", "n_best"];
-        let renamed = other.into_iter().any(|name| result.extra.get(name).is_some());
-        return Err(missing(String::new(), "nbest", renamed.then_some(hint)).into());
+        return Err(missing(String::new(), "nbest", &result.extra).into());
     };
     if kind(list) != LIST {
         return Err(wrong_kind(String::new(), "nbest", "a list", list).into());
@@ -130,7 +127,7 @@ fn read_hypothesis(value: &str, index: usize, names: Names) -> Result<Hypothesis
         _ => unknown(&mut result.extra, key, value, || format!("hypothesis {index}")),
     })?;
     let place = || format!("hypothesis {index}: ");
-    let text = text.ok_or_else(|| missing(place(), names.text, None))?;
+    let text = text.ok_or_else(|| missing(place(), names.text, &result.extra))?;
     result.text = string(text, place, names.text, "a string")?;
     limits::text(&result.text, || format!("hypothesis {index}: key {:?}", names.text))?;
     let number = |value: Option<&str>, key| value.map_or(Ok(None), |v| number(v, place, key));
@@ -220,7 +217,8 @@ fn number(
     }
 }
 
-fn missing(place: String, key: &'static str, hint: Option<&'static str>) -> Problem {
+fn missing(place: String, key: &'static str, others: &Extra) -> Problem {
+    let hint = renamed::hint(key, |other| others.get(other).is_some());
     Problem::MissingKey { place, key, hint }
 }
 

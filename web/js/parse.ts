@@ -2,8 +2,7 @@
 
 import { Engine, type WorkerFactory } from './engine.js';
 import { throwIfAborted } from './errors.js';
-import { missing } from './features.js';
-import type { List, Params } from './protocol.js';
+import type { Contents, List, Params } from './protocol.js';
 
 /**
  * Lists as a page has them: the text of a file, a file (plain or gzip), or the files of a folder,
@@ -53,11 +52,11 @@ export async function parseNbest(data: ListData, name = 'lists', options: ParseO
   }
 }
 
-/** @internal What the worker is given: every file as text. */
+/** @internal What the worker is given: texts as they are, files as bytes. The core decompresses and decodes them. */
 export async function readLists(data: ListData, name: string, { format, references, manifest, scoreKey, scoreKind }: ListOptions): Promise<Params<'text.parse'>> {
-  const files = typeof data === 'string' || data instanceof Blob ? await readText(data) : await readAll(folder(data));
-  const text = async (file?: string | Blob) => (file === undefined ? undefined : readText(file));
-  return { files, name, format, references: await text(references), manifest: await text(manifest), scoreKey, scoreKind };
+  const files = typeof data === 'string' || data instanceof Blob ? await contents(data) : await readAll(folder(data));
+  const given = async (file?: string | Blob) => (file === undefined ? undefined : contents(file));
+  return { files, name, format, references: await given(references), manifest: await given(manifest), scoreKey, scoreKind };
 }
 
 /** Files by path. A folder picker puts the folder's own name before each path. */
@@ -70,15 +69,10 @@ function isFiles(data: object): data is readonly File[] | FileList {
   return Array.isArray(data) || (typeof FileList !== 'undefined' && data instanceof FileList);
 }
 
-function readAll(files: [string, string | Blob][]): Promise<[string, string][]> {
-  return Promise.all(files.map(async ([path, data]): Promise<[string, string]> => [path, await readText(data)]));
+function readAll(files: [string, string | Blob][]): Promise<[string, Contents][]> {
+  return Promise.all(files.map(async ([path, data]): Promise<[string, Contents]> => [path, await contents(data)]));
 }
 
-/** The text of a file, decompressed if it is gzip. */
-export async function readText(data: string | Blob): Promise<string> {
-  if (typeof data === 'string') return data;
-  const magic = new Uint8Array(await data.slice(0, 2).arrayBuffer());
-  if (magic[0] !== 0x1f || magic[1] !== 0x8b) return data.text();
-  if (!('DecompressionStream' in globalThis)) throw missing('DecompressionStream', 'update the browser, or decompress the file first');
-  return new Response(data.stream().pipeThrough(new DecompressionStream('gzip'))).text();
+async function contents(data: string | Blob): Promise<Contents> {
+  return typeof data === 'string' ? data : new Uint8Array(await data.arrayBuffer());
 }

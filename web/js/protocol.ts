@@ -11,6 +11,9 @@ export interface List {
   [key: string]: unknown;
 }
 
+/** A text, or the bytes of a file, plain or gzip. */
+export type Contents = string | Uint8Array;
+
 export interface AdapterBytes {
   config: Uint8Array;
   weights: Uint8Array;
@@ -56,7 +59,7 @@ export interface Operations {
   'train.checkpoint': [{ run: number }, Uint8Array];
   'train.best': [{ run: number; name: string }, AdapterInfo];
   'train.end': [{ run: number }, void];
-  'text.parse': [{ files: string | [string, string][]; name: string; format: string | undefined; references: string | undefined; manifest: string | undefined; scoreKey: string | undefined; scoreKind: string | undefined }, { lists: List[]; notes: string[] }];
+  'text.parse': [{ files: Contents | [string, Contents][]; name: string; format: string | undefined; references: Contents | undefined; manifest: Contents | undefined; scoreKey: string | undefined; scoreKind: string | undefined }, { lists: List[]; notes: string[] }];
   'file.check': [{}, void];
   'file.write': [{ path: string[]; bytes: Uint8Array }, void];
   dispose: [{}, void];

@@ -29,10 +29,10 @@ export interface Utterance {
   [key: string]: unknown;
 }
 
-/** An alternative of the Web Speech API; `confidence` 0 means that there is none. */
+/** An alternative of the Web Speech API or of Google's services; a `confidence` that is 0 or absent means that there is none. */
 export interface SpeechAlternative {
   readonly transcript: string;
-  readonly confidence: number;
+  readonly confidence?: number;
 }
 
 /** The shape of a Web Speech `SpeechRecognitionResult`. */
@@ -42,8 +42,39 @@ export interface SpeechResult {
   readonly [index: number]: SpeechAlternative;
 }
 
-/** All accepted forms of an N-best list: texts, hypotheses, an utterance, or a result of the Web Speech API. */
-export type NBest = readonly (Hypothesis | string)[] | Utterance | SpeechResult;
+/** A result of Google's speech services. */
+export interface GoogleResult {
+  readonly id?: string;
+  readonly ref?: string | null;
+  readonly alternatives: readonly SpeechAlternative[];
+}
+
+/** A result of Vosk with `setMaxAlternatives`; `confidence` is the log-likelihood of the path. */
+export interface VoskResult {
+  readonly id?: string;
+  readonly ref?: string | null;
+  readonly alternatives: readonly { readonly text: string; readonly confidence?: number }[];
+}
+
+/** A text with what sherpa-onnx says about it. Without `score`, the sum of the tokens' log-probabilities is the score. */
+export interface Recognised {
+  readonly text: string;
+  readonly score?: number | null;
+  readonly ys_log_probs?: ArrayLike<number>;
+}
+
+/** A result of sherpa-onnx; without `hypotheses`, its text is the only one. */
+export interface SherpaResult extends Recognised {
+  readonly id?: string;
+  readonly ref?: string | null;
+  readonly hypotheses?: readonly Recognised[];
+}
+
+/** The result objects of recognisers. */
+export type RecogniserResult = SpeechResult | GoogleResult | VoskResult | SherpaResult;
+
+/** All accepted forms of an N-best list: texts, hypotheses, an utterance, or the result object of a recogniser. */
+export type NBest = readonly (Hypothesis | string)[] | Utterance | RecogniserResult;
 
 /** `score = first + sum of parts[p] * part p + beta * lm + gamma * words`. */
 export interface Weights {

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use js_sys::{Array, Object, Reflect};
+use js_sys::{Array, Object, Reflect, Uint8Array};
 use lorb::nbest::{
     FORMATS, JsonLines, MemoryFolder, NbestFormat, OpenOptions, References, ScoreKind,
     ScoreReading, Source, Stream, Utterance, format_by_name, open, write_jsonl,
@@ -13,8 +13,8 @@ use crate::convert::{parsed, text_of};
 use crate::error::WebError;
 use crate::objects::{all, read_objects};
 
-/// Reads lists. `files` is the text of one file, or an array of `[path, text]` for a format that is a
-/// folder. `format` is one of the core's names, or `auto`. `references` is the text of a file of
+/// Reads lists. `files` is the text or the bytes of one file, or an array of `[path, contents]` for a format that is a
+/// folder. `format` is one of the core's names, or `auto`. `references` is the contents of a file of
 /// references, which replace those of the lists, and `manifest` that of NeMo's manifest. Error messages call the file or folder `name`.
 /// `score_key` and `score_kind` (`logprob`, `cost` or `prob`) say what the scores are, for formats that do not define
 /// it. Returns `{lists, notes}`; notes are what the user should know about the source.
@@ -26,22 +26,18 @@ pub fn parse_nbest(
     files: JsValue,
     name: &str,
     format: Option<String>,
-    references: Option<String>,
-    manifest: Option<String>,
+    references: JsValue,
+    manifest: JsValue,
     score_key: Option<String>,
     score_kind: Option<String>,
 ) -> Result<JsValue, JsValue> {
     let source = source(&files, name)?;
-    let references = match references {
-        Some(text) => {
-            let stream = Stream::new("references", Cursor::new(text.into_bytes()));
-            Some(References::read(stream).map_err(WebError::from)?)
-        }
-        None => None,
-    };
+    let stream = |name, file| contents(file).map(|bytes| Stream::new(name, Cursor::new(bytes)));
+    let references = stream("references", &references).map(References::read);
+    let references = references.transpose().map_err(WebError::from)?;
     let options = OpenOptions {
         references: references.clone(),
-        manifest: manifest.map(|text| Stream::new("manifest", Cursor::new(text.into_bytes()))),
+        manifest: stream("manifest", &manifest),
         scores: scores(score_key, score_kind)?,
         ..OpenOptions::default()
     };
@@ -75,20 +71,31 @@ fn chosen(format: Option<&str>) -> Result<Option<&'static dyn NbestFormat>, WebE
     }
 }
 
-/// One text as a file, pairs of path and text as a folder.
-fn source(files: &JsValue, name: &str) -> Result<Source, WebError> {
-    if let Some(text) = files.as_string() {
-        return Ok(Source::stream(name, Cursor::new(text.into_bytes())));
+/// A text, or the bytes of a file.
+fn contents(value: &JsValue) -> Option<Vec<u8>> {
+    match value.dyn_ref::<Uint8Array>() {
+        Some(bytes) => Some(bytes.to_vec()),
+        None => value.as_string().map(String::into_bytes),
     }
-    let invalid =
-        || WebError::input(format_args!("{name}: expected a text or pairs of path and text"));
+}
+
+/// One text or file as a stream, pairs of path and contents as a folder.
+fn source(files: &JsValue, name: &str) -> Result<Source, WebError> {
+    if let Some(bytes) = contents(files) {
+        return Ok(Source::stream(name, Cursor::new(bytes)));
+    }
+    let invalid = || {
+        WebError::input(format_args!(
+            "{name}: expected a text, bytes, or pairs of path and contents"
+        ))
+    };
     let array: &Array = files.dyn_ref().ok_or_else(invalid)?;
     let mut folder = MemoryFolder::new(name);
     for pair in array.iter() {
         let pair: Array = pair.dyn_into().map_err(|_| invalid())?;
-        let (path, text) = (pair.get(0).as_string(), pair.get(1).as_string());
-        let (path, text) = path.zip(text).ok_or_else(invalid)?;
-        folder = folder.with(path, text.into_bytes());
+        let (path, bytes) = (pair.get(0).as_string(), contents(&pair.get(1)));
+        let (path, bytes) = path.zip(bytes).ok_or_else(invalid)?;
+        folder = folder.with(path, bytes);
     }
     Ok(Source::folder(folder))
 }

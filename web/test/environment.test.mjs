@@ -57,10 +57,6 @@ test('a page without workers must pass one', async () => {
   await assert.rejects(parseNbest('a'), { name: 'MissingFeatureError' });
 });
 
-test('a gzip file without DecompressionStream is an error that says so', () =>
-  without([[globalThis, 'DecompressionStream']], () =>
-    assert.rejects(parseNbest(new Blob([new Uint8Array([0x1f, 0x8b])])), { name: 'MissingFeatureError', message: /decompress the file/ })));
-
 test('a page without a private file system is told when the store opens', async () => {
   const { root } = fakeFolder();
   await assert.rejects(AdapterStore.open(), { name: 'MissingFeatureError', message: /private file system/ });

@@ -222,8 +222,8 @@ export function fakeWasm(control = {}) {
     Trainer,
     parseNbest: (files, name, format, references) => {
       // The fake does not read folders: it returns its input.
-      if (typeof files !== 'string') return { lists: [{ id: 'folder', nbest: [], files, format, references }], notes: ['a note'] };
-      const lists = files.trim().split('\n').map((line, at) => {
+      if (Array.isArray(files)) return { lists: [{ id: 'folder', nbest: [], files, format, references }], notes: ['a note'] };
+      const lists = (typeof files === 'string' ? files : new TextDecoder().decode(files)).trim().split('\n').map((line, at) => {
         try {
           return JSON.parse(line);
         } catch {

@@ -34,6 +34,18 @@ test("a recogniser's result is an N-best list, and confidence 0 means no score",
   assert.deepEqual(toList(speech, 2), { id: 'list-3', nbest: fromSpeech(speech) });
 });
 
+test("the result objects of recognisers are lists, with the core's scores", () => {
+  const cases = shared('results.json');
+  assert.ok(cases.length > 5);
+  for (const { name, result, nbest } of cases) {
+    assert.deepEqual(toList(result, 0), { id: 'list-1', nbest }, name);
+    assert.deepEqual(toWholeList({ ...result, id: 'u', ref: 'a' }, 0), { id: 'u', ref: 'a', nbest }, name);
+  }
+  // What the recogniser on the device reports.
+  const certain = Object.assign([{ transcript: 'a', confidence: 1 }], { isFinal: true });
+  assert.deepEqual(toList(Object.assign(Object.create({ item() {} }), certain, { length: 1 }), 0).nbest, [{ text: 'a' }]);
+});
+
 test('lists come as texts, hypotheses or utterances', () => {
   const nbest = [{ text: 'a' }, { text: 'b', score: -1 }];
   assert.deepEqual(toList(['a', { text: 'b', score: -1, more: 1 }], 0), { id: 'list-1', nbest });

@@ -12,6 +12,7 @@ use crate::bounds::MAX_HYPOTHESES;
 use crate::nbest::error::clip;
 use crate::nbest::items::{Item, Items, Layout};
 use crate::nbest::parse::{self, Names};
+use crate::nbest::renamed::Watch;
 use crate::nbest::value::Fields;
 use crate::nbest::{Hypothesis, NbestError, Problem, Utterance, limits, strict};
 
@@ -22,6 +23,11 @@ pub(super) trait Shape {
     /// # Errors
     /// The problem of the value.
     fn read(&mut self, item: &Item<'_>, found: &mut Found) -> Result<(), Problem>;
+
+    /// What to look for besides.
+    fn watch() -> Watch {
+        Watch::default()
+    }
 }
 
 /// What a reader found so far.
@@ -96,6 +102,7 @@ pub(super) struct Reader<S> {
     items: Items<Box<dyn BufRead>>,
     shape: S,
     found: Found,
+    watch: Watch,
 }
 
 impl<S: Shape> Reader<S> {
@@ -107,7 +114,12 @@ impl<S: Shape> Reader<S> {
     ) -> Result<Self, NbestError> {
         let stream = source.into_stream(format)?;
         let found = Found::new(&stream.name);
-        Ok(Self { items: Items::new(stream.reader, stream.name, layout), shape, found })
+        Ok(Self {
+            items: Items::new(stream.reader, stream.name, layout),
+            shape,
+            found,
+            watch: S::watch(),
+        })
     }
 }
 
@@ -117,11 +129,17 @@ impl<S: Shape> Iterator for Reader<S> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(list) = self.found.lists.pop_front() {
+                self.watch.see(&list);
+                self.found.notes.extend(self.watch.notes(&self.found.name, false));
                 return Some(Ok(list));
             }
-            let (line, problem) = match self.items.next_item()? {
-                Err(error) => return Some(Err(error)),
-                Ok(item) => {
+            let (line, problem) = match self.items.next_item() {
+                None => {
+                    self.found.notes.extend(self.watch.notes(&self.found.name, true));
+                    return None;
+                }
+                Some(Err(error)) => return Some(Err(error)),
+                Some(Ok(item)) => {
                     let read = strict::check(item.text)
                         .and_then(|()| self.shape.read(&item, &mut self.found));
                     match read {

@@ -6,6 +6,7 @@ use super::{
     Glimpse, ListReader, ListSink, ListWriter, NbestFormat, Note, OpenOptions, Source, WriteError,
 };
 use crate::nbest::lines::{Lines, UTF8_BOM};
+use crate::nbest::renamed::Watch;
 use crate::nbest::writer::{append, finite};
 use crate::nbest::{NbestError, Problem, ScoreReading, Utterance, parse, write_jsonl};
 
@@ -74,12 +75,19 @@ impl NbestFormat for Jsonl {
 pub struct JsonLines<R> {
     lines: Lines<R>,
     scores: ScoreReading,
+    watch: Watch,
+    notes: Vec<Note>,
 }
 
 impl<R: BufRead> JsonLines<R> {
     /// A reader over `reader`, named `name` in errors.
     pub fn new(reader: R, name: impl Into<String>) -> Self {
-        Self { lines: Lines::new(reader, name), scores: ScoreReading::default() }
+        Self {
+            lines: Lines::new(reader, name),
+            scores: ScoreReading::default(),
+            watch: Watch::default(),
+            notes: Vec::new(),
+        }
     }
 
     /// The same reader, for scores with another key or meaning.
@@ -99,15 +107,27 @@ impl<R: BufRead> Iterator for JsonLines<R> {
     type Item = Result<Utterance, NbestError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (line, parsed) = match self.lines.next_line()? {
-            Ok((line, text)) => (line, Self::parse(&self.scores, text)),
-            Err(error) => return Some(Err(error)),
+        let (line, parsed) = match self.lines.next_line() {
+            Some(Ok((line, text))) => (line, Self::parse(&self.scores, text)),
+            Some(Err(error)) => return Some(Err(error)),
+            None => {
+                self.notes.extend(self.watch.notes(self.lines.name(), true));
+                return None;
+            }
         };
+        if let Ok(utterance) = &parsed {
+            self.watch.see(utterance);
+            self.notes.extend(self.watch.notes(self.lines.name(), false));
+        }
         Some(parsed.map_err(|problem| self.lines.error(line, problem)))
     }
 }
 
-impl<R: BufRead> ListReader for JsonLines<R> {}
+impl<R: BufRead> ListReader for JsonLines<R> {
+    fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+}
 
 /// Writes a line for each list. This format has a place for everything.
 struct Writer;

@@ -17,6 +17,7 @@ use super::json_write::{EVERYTHING, Form, Object, Writer};
 use super::{Glimpse, ListReader, ListWriter, NbestFormat, Note, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::parse::Names;
+use crate::nbest::renamed::Watch;
 use crate::nbest::value::Fields;
 use crate::nbest::writer::{Field, Omitted};
 use crate::nbest::{Hypothesis, NbestError, Problem, Utterance};
@@ -91,6 +92,10 @@ struct Results {
 }
 
 impl Shape for Results {
+    fn watch() -> Watch {
+        Watch::without_scores()
+    }
+
     fn read(&mut self, item: &Item<'_>, found: &mut Found) -> Result<(), Problem> {
         let mut fields = fields(item)?;
         if fields.has("partial") {

@@ -26,6 +26,7 @@ use super::outline::Outline;
 use super::{Glimpse, ListReader, ListWriter, NbestFormat, Note, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::parse::Names;
+use crate::nbest::renamed::Watch;
 use crate::nbest::scan::elements;
 use crate::nbest::value::{Fields, LIST, NUMBER, kind};
 use crate::nbest::writer::{Field, Omitted};
@@ -115,6 +116,10 @@ struct Results {
 }
 
 impl Shape for Results {
+    fn watch() -> Watch {
+        Watch::without_scores()
+    }
+
     fn read(&mut self, item: &Item<'_>, found: &mut Found) -> Result<(), Problem> {
         if kind(item.text) == LIST {
             let values = elements(item.text).unwrap_or_default();

@@ -351,3 +351,75 @@ fn no_format_claims_json_lines() {
     }
     assert!(NAMES.iter().all(|name| FORMATS.iter().any(|format| format.name() == *name)));
 }
+
+#[test]
+fn result_objects_have_the_scores_that_the_package_gives_them() {
+    #[derive(serde::Deserialize)]
+    struct Case {
+        name: String,
+        format: String,
+        result: serde_json::Value,
+        nbest: Vec<Expected>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Expected {
+        text: String,
+        score: Option<f64>,
+    }
+    let cases: Vec<Case> =
+        serde_json::from_str(include_str!("../../../tests/shared/results.json")).unwrap();
+    assert!(cases.len() > 5);
+    for Case { name, format, result, nbest } in cases {
+        let (lists, _) = good(&format, &result.to_string());
+        let found: Vec<_> = lists[0].hypotheses.iter().map(|h| (h.text.clone(), h.score)).collect();
+        let expected: Vec<_> = nbest.into_iter().map(|h| (h.text, h.score)).collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn keys_with_another_name_are_pointed_at() {
+    let note = |text: &str| -> Vec<String> {
+        let (lists, notes) = read_as(None, text);
+        assert!(lists.iter().all(Result::is_ok), "{lists:?}");
+        notes.iter().map(ToString::to_string).collect()
+    };
+    for key in ["confidence", "logprob", "log_prob", "am_score", "Probability"] {
+        let line = |score: &str| {
+            format!(
+                "{{\"id\":\"a\",\"ref\":\"x\",\"nbest\":[{{\"text\":\"x\",\"{key}\":-1{score}}}]}}\n"
+            )
+        };
+        let expected = format!("in.json: no hypothesis has a score; is it key {key:?}?");
+        assert_eq!(note(&line("").repeat(3)), [expected]);
+        assert_eq!(note(&(line("") + &line(",\"score\":-1"))), [""; 0]);
+    }
+    let line =
+        r#"{"id":"a","reference":"x","nbest":[{"text":"x","score":-1,"words":1}],"topic":"y"}"#;
+    let expected =
+        "in.json: no list has a reference; if key \"reference\" has it, rename it to \"ref\"";
+    assert_eq!(note(line), [expected]);
+    let hinted = |text: &str| read_as(None, text).0.remove(0).unwrap_err().to_string();
+    for (text, expected) in [
+        (
+            r#"{"utt_id":"a","nbest":[{"text":"x"}]}"#,
+            "key \"utt_id\" may be it; rename it to \"id\"",
+        ),
+        (r#"{"id":"a","beams":[{"text":"x"}]}"#, "key \"beams\" may be it; rename it to \"nbest\""),
+        (r#"{"id":"a","nbest":[{"pred_text":"x"}]}"#, "key \"pred_text\" may be it; rename it"),
+    ] {
+        let error = hinted(text);
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_long_stream_is_told_about_early() {
+    let line = "{\"id\":\"a\",\"nbest\":[{\"text\":\"x\",\"logprob\":-1}]}\n";
+    let source = Source::stream("in", std::io::Cursor::new(line.repeat(1500).into_bytes()));
+    let mut opened = open(source, None, OpenOptions::default()).unwrap();
+    assert_eq!(opened.lists.by_ref().take(1000).count(), 1000);
+    assert_eq!(opened.lists.take_notes().len(), 1);
+    assert_eq!(opened.lists.by_ref().count(), 500);
+    assert!(opened.lists.take_notes().is_empty());
+}

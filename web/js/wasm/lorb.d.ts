@@ -4,7 +4,7 @@
  */
 
 import type { AdapterInfo, Conventions, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from '../types.js';
-import type { List } from '../protocol.js';
+import type { Contents, List } from '../protocol.js';
 
 export default function init(options?: { module_or_path?: string | URL | Request | Response | WebAssembly.Module }): Promise<unknown>;
 
@@ -67,4 +67,4 @@ export class Trainer {
   free(): void;
 }
 
-export function parseNbest(files: string | [string, string][], name: string, format: string | undefined, references: string | undefined, scoreKey: string | undefined, scoreKind: string | undefined): { lists: List[]; notes: string[] };
+export function parseNbest(files: Contents | [string, Contents][], name: string, format: string | undefined, references: Contents | undefined, manifest: Contents | undefined, scoreKey: string | undefined, scoreKind: string | undefined): { lists: List[]; notes: string[] };
