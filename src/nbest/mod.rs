@@ -47,6 +47,7 @@ mod target;
 mod transcript;
 mod utterance;
 mod value;
+mod value_end;
 mod write;
 mod writer;
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::extra::Extra;
 use super::parse::{Names, OWN};
+use super::value::{NULL, NUMBER, OBJECT, STRING, kind};
 use super::{Hypothesis, Utterance};
 
 /// Writes one utterance as one line: known keys first (`id`, `ref`, `nbest`; `text`, `score`, `am`,
@@ -34,7 +35,7 @@ pub fn write_jsonl(w: &mut impl Write, u: &Utterance) -> io::Result<()> {
         "ref" => u.reference.is_some(),
         _ => false,
     };
-    unknown(&mut line, &u.extra, known)?;
+    unknown(&mut line, &u.extra, |key, _| known(key))?;
     line.extend(b"}\n");
     w.write_all(&line)
 }
@@ -92,9 +93,19 @@ pub(super) fn hypothesis(
             || (key == "scores" && has_others)
             || scores.iter().any(|(name, value)| *name == key && value.is_some())
     };
-    unknown(line, &h.extra, known)?;
+    unknown(line, &h.extra, |key, json| known(key) || unreadable(key, json))?;
     line.push(b'}');
     Ok(())
+}
+
+/// Whether a key that another format does not know would be an error where it is known.
+fn unreadable(key: &str, json: &str) -> bool {
+    match key {
+        "text" => kind(json) != STRING,
+        "scores" => kind(json) != OBJECT,
+        "score" | "am" | "lm" | "total" => !matches!(kind(json), NUMBER | NULL),
+        _ => false,
+    }
 }
 
 fn string(line: &mut Vec<u8>, text: &str) -> io::Result<()> {
@@ -102,8 +113,12 @@ fn string(line: &mut Vec<u8>, text: &str) -> io::Result<()> {
 }
 
 /// A key that was written already takes precedence over one of the same name in `extra`.
-fn unknown(line: &mut Vec<u8>, extra: &Extra, written: impl Fn(&str) -> bool) -> io::Result<()> {
-    for (key, json) in extra.iter().filter(|(key, _)| !written(key)) {
+fn unknown(
+    line: &mut Vec<u8>,
+    extra: &Extra,
+    written: impl Fn(&str, &str) -> bool,
+) -> io::Result<()> {
+    for (key, json) in extra.iter().filter(|(key, json)| !written(key, json)) {
         line.push(b',');
         string(line, key)?;
         line.push(b':');

@@ -1,6 +1,7 @@
 // Scores in the browser equal those of the native tool.
 
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -113,6 +114,44 @@ test('f16 and int8 scores are close to f32, which equals the native score', asyn
     t.diagnostic(`${dtype}: ${greatest.toExponential(1)}`);
     assert.ok(greatest > 0 && greatest < most, `${dtype}: ${greatest}`);
   }
+  quiet(complaints);
+  await context.close();
+});
+
+test('files of every format in JSON are detected and read, and other files are named', async () => {
+  const folder = new URL('../lists/', import.meta.url);
+  const names = readdirSync(folder).filter((name) => !name.endsWith('.md'));
+  assert.ok(names.length > 7);
+  const files = names.map((name) => [name, readFileSync(new URL(name, folder), 'utf8')]);
+  const { page, context, complaints } = await staged.visit();
+  const answer = await page.evaluate(async (files) => {
+    const { parseNbest, Rescorer } = window.lorb;
+    const read = {};
+    for (const [name, text] of files) {
+      const notes = [];
+      const packed = await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream('gzip'))).blob();
+      const lists = await parseNbest(packed, name, { onNote: (note) => notes.push(note) });
+      read[name] = { lists, notes, same: JSON.stringify(lists) === JSON.stringify(await parseNbest(text, name)) };
+    }
+    const refuse = (data) => parseNbest(data, 'x').catch(({ name, message }) => `${name}: ${message}`);
+    const refused = [
+      await refuse(new Blob(['version https://git-lfs.github.com/spec/v1\n'])),
+      await refuse(new Blob([Uint8Array.of(0xff, 0xfe, 0x7b, 0, 0x22, 0)])),
+    ];
+    const rescorer = await Rescorer.fromPretrained('/golden/tiny', { device: 'wasm', adapter: '/golden/tiny/adapter' });
+    const vosk = await rescorer.rescore({ alternatives: [{ text: 'turn of the light', confidence: 237.5 }, { text: 'turn off the light', confidence: 236 }] });
+    await rescorer.dispose();
+    return { read, refused, vosk };
+  }, files);
+  for (const name of names) {
+    const { lists, same } = answer.read[name];
+    assert.deepEqual([lists.length, lists[3].ref, lists[3].nbest[0].text.trim(), same], [4, 'stop', 'stop', true], name);
+  }
+  assert.equal(answer.read['vosk.json'].lists[0].id, 'vosk-1');
+  assert.match(answer.read['vosk.json'].notes[0], /named by their position/);
+  assert.match(answer.refused[0], /^BadInputError: x: this is a Git LFS pointer/);
+  assert.match(answer.refused[1], /^BadInputError: x: this is text in UTF-16/);
+  assert.deepEqual(answer.vosk.map(({ first }) => first).sort(), [236, 237.5]);
   quiet(complaints);
   await context.close();
 });

@@ -84,13 +84,15 @@ fn files_without_lists_are_reported() {
     damaged[whole.len() / 2] ^= 0xff;
     sandbox.write("damaged.gz", damaged);
     sandbox.write("empty.jsonl", "");
-    sandbox.write("binary", [0xff, 0xfe, 0, 1]);
+    sandbox.write("binary", [0xfb, 0xfe, 0xff, 1]);
+    sandbox.write("utf16", [0xff, 0xfe, b'{', 0]);
     std::fs::create_dir(sandbox.path("folder")).unwrap();
     let cases = [
         ("missing.jsonl", "missing.jsonl: cannot read: no such file or directory"),
         ("cut.gz", "cut.gz: gzip data truncated"),
         ("damaged.gz", "damaged.gz: "),
         ("binary", "binary:1: byte 1 of the line is not UTF-8"),
+        ("utf16", "utf16: this is text in UTF-16 or UTF-32 (save it in UTF-8)"),
         ("folder", "folder: no N-best lists found"),
     ];
     for command in COMMANDS {

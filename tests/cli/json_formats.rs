@@ -62,7 +62,7 @@ fn rescoring_answers_in_the_same_format_with_the_lists_in_their_new_order() {
     let sandbox = Sandbox::new();
     for (file, format, _) in FILES {
         sandbox.write(file, fixture(file));
-        let rescore = "rescore --model base --adapter adapter --device cpu";
+        let rescore = "rescore --model base --adapter adapter --beta 1 --device cpu";
         sandbox.run(&format!("{rescore} {file} -o out")).done();
         sandbox.run(&format!("{rescore} {file} -o out.jsonl --to jsonl")).done();
         let inspected = sandbox.run("inspect out").done();
@@ -99,7 +99,10 @@ fn a_file_of_another_kind_is_named_with_what_to_do() {
         (b"PAR1\x15\x04\x15\x0c", "this is a Parquet file (write each row as a line of JSON"),
         (b"PK\x03\x04\x14\x00\x08\x00", "this is a ZIP archive, such as PyTorch writes (unpack it"),
         (b"\x80\x04\x95\x10\x00\x00\x00", "this is a Python pickle"),
-        (&[b"\xff\xfe", &utf16[..]].concat(), "UTF-16 or UTF-32 (save it in UTF-8)"),
+        (
+            &[b"\xff\xfe", &utf16[..]].concat(),
+            "this is text in UTF-16 or UTF-32 (save it in UTF-8)",
+        ),
         (b"RIFF\x24\x08\x00\x00WAVEfmt ", "this is an audio file (WAVE)"),
     ];
     for (bytes, expected) in cases {

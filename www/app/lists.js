@@ -9,14 +9,15 @@ import { state } from './state.js';
 const MOST_BYTES = 64e6;
 
 /**
-* Pasted text: JSON lines, or one guess per line with an optional score after a tab.
+* Pasted text: JSON in any format of lists, or one guess per line with an optional score after a tab.
  * @param {string} text
  * @param {string} ref
+ * @param {(note: string) => void} onNote
  * @returns {Promise<List[]>}
  */
-export async function pasted(text, ref) {
+export async function pasted(text, ref, onNote) {
   if (text.trim() === '') throw input('Write or paste at least one guess.');
-  if (/^\s*\{/.test(text)) return read(text.trim(), 'what you pasted');
+  if (/^\s*(\{|\[\s*[[{])/.test(text)) return read(text.trim(), 'what you pasted', onNote);
   const nbest = text.split('\n').filter((line) => line.trim() !== '').map((line, at) => {
     const [guess = '', number] = line.split('\t');
     const score = number === undefined || number.trim() === '' ? undefined : Number(number);
@@ -27,15 +28,19 @@ export async function pasted(text, ref) {
   return [{ id: 'pasted', nbest, ...(ref.trim() ? { ref: ref.trim() } : {}) }];
 }
 
-/** @param {File} file @returns {Promise<List[]>} */
-export async function dropped(file) {
+/**
+ * @param {File} file
+ * @param {(note: string) => void} onNote
+ * @returns {Promise<List[]>}
+ */
+export async function dropped(file, onNote) {
   if (file.size > MOST_BYTES) throw input(`${file.name} is larger than 64 MB. The native tool reads files of any size.`);
-  return read(file, file.name);
+  return read(file, file.name, onNote);
 }
 
-/** @param {string | Blob} data @param {string} name */
-async function read(data, name) {
-  const lists = await (state.rescorer ? state.rescorer.parseNbest(data, name) : parseNbest(data, name));
+/** @param {string | Blob} data @param {string} name @param {(note: string) => void} onNote */
+async function read(data, name, onNote) {
+  const lists = await (state.rescorer ? state.rescorer.parseNbest(data, name, { onNote }) : parseNbest(data, name, { onNote }));
   return /** @type {List[]} */ (lists);
 }
 

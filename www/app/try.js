@@ -35,7 +35,7 @@ let turn = 0;
 export function startTry() {
   for (const radio of document.querySelectorAll('input[name="domain"]')) radio.addEventListener('change', () => void openDomain());
   for (const radio of document.querySelectorAll('input[name="order"]')) radio.addEventListener('change', () => draw(true));
-  button('try-use').addEventListener('click', () => void take(() => pasted(area('try-text').value, input('try-ref').value), ''));
+  button('try-use').addEventListener('click', () => void take((onNote) => pasted(area('try-text').value, input('try-ref').value, onNote), ''));
   input('try-file').addEventListener('change', () => takeFile(input('try-file').files?.[0]));
   select('try-adapter').addEventListener('change', () => activate(select('try-adapter').value || null));
   button('try-all').addEventListener('click', () => void rescoreFile());
@@ -72,18 +72,20 @@ function acceptDrops() {
 
 /** @param {File | undefined} file */
 function takeFile(file) {
-  if (file) void take(() => dropped(file), file.name);
+  if (file) void take((onNote) => dropped(file, onNote), file.name);
 }
 
-/** @param {() => Promise<List[]>} read @param {string} name */
+/** @param {(onNote: (note: string) => void) => Promise<List[]>} read @param {string} name */
 async function take(read, name) {
   try {
-    const lists = await read();
+    /** @type {string[]} */
+    const notes = [];
+    const lists = await read((note) => notes.push(note));
     if (lists.length === 0) throw new Error(`${name || 'The input'} contains no lists.`);
     state.file = lists;
     state.fileName = name;
     changed('file');
-    list(lists, `${plural(lists.length, 'list')}${name ? ` in ${name}` : ''}.`);
+    list(lists, [`${plural(lists.length, 'list')}${name ? ` in ${name}` : ''}.`, ...notes.map((note) => `Note: ${note}.`)].join(' '));
   } catch (error) {
     const { headline, detail } = explain(error);
     box('try-domain-note').textContent = `${headline} ${detail}`;

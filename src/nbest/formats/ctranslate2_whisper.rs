@@ -92,16 +92,10 @@ impl Shape for Generated {
                 None => hypotheses(TOKENS, decoded(fields)?)?,
             };
             rescored(fields, &mut all)?;
-            // An empty list means that scores were not requested.
-            let asked = fields.peek_list(SCORES)? != Some(0);
-            let scores = if asked { fields.peek_numbers(SCORES, all.len())? } else { None };
-            if scores.is_some() {
-                column(fields, SCORES, &mut all)?;
-            }
             for key in COLUMNS {
                 column(fields, key, &mut all)?;
             }
-            self.undone.apply(fields, &mut all, &scores.unwrap_or_default(), length, found)?;
+            self.undone.apply(fields, SCORES, &mut all, length, found)?;
             Ok(all)
         })
     }

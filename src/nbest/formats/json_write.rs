@@ -179,9 +179,9 @@ impl Object {
         self.numbers("total", utterance, |hypothesis| hypothesis.total);
     }
 
-    /// Writes an unknown key of the hypotheses as a list, with null for those that have none, unless none has it.
-    pub(super) fn column(&mut self, key: &str, utterance: &Utterance) {
-        let values = utterance.hypotheses.iter().map(|hypothesis| hypothesis.extra.get(key));
+    /// Writes the unknown key `from` of the hypotheses as a list, with null for those that have none, unless none has it.
+    pub(super) fn column(&mut self, key: &str, from: &str, utterance: &Utterance) {
+        let values = utterance.hypotheses.iter().map(|hypothesis| hypothesis.extra.get(from));
         if values.clone().any(|value| value.is_some()) {
             self.list(key, values.map(|value| value.unwrap_or("null").to_owned()));
         }

@@ -3,12 +3,15 @@
 use super::Note;
 use super::json::Found;
 use super::json_write::Object;
-use crate::nbest::value::Fields;
+use crate::nbest::value::{Fields, NULL, kind};
 use crate::nbest::writer::{Field, Omitted};
 use crate::nbest::{Hypothesis, Problem, Utterance};
 
 /// The exponent of the length.
-pub(super) const LENGTH_PENALTY: &str = "length_penalty";
+const LENGTH_PENALTY: &str = "length_penalty";
+
+/// Where a hypothesis keeps its normalised score, to be written unchanged.
+const NORMALISED: &str = "normalised_score";
 
 /// Which notes there were.
 #[derive(Default)]
@@ -18,39 +21,46 @@ pub(super) struct Undone {
 }
 
 impl Undone {
-    /// Sets the scores of a list: `score = normalised * length ^ penalty`, the sum of the log-probabilities of the tokens.
-    /// `length` gives the length of a hypothesis in tokens, if it is known. Without it, the scores stay normalised. An
-    /// absent penalty counts as 1, the default of both tools.
+    /// Takes the normalised scores under `key`, and sets those of the hypotheses: `score = normalised * length ^ penalty`,
+    /// the sum of the log-probabilities of the tokens. `length` gives the length of a hypothesis in tokens, if it is known.
+    /// Without it, the scores stay normalised. An absent penalty counts as 1, the default of both tools.
     pub(super) fn apply(
         &mut self,
-        fields: &Fields<'_>,
+        fields: &mut Fields<'_>,
+        key: &'static str,
         all: &mut [Hypothesis],
-        normalised: &[Option<f64>],
         length: impl Fn(&Hypothesis) -> Option<usize>,
         found: &mut Found,
     ) -> Result<(), Problem> {
-        let penalty = fields.peek_number(LENGTH_PENALTY)?;
-        if normalised.iter().all(Option::is_none) {
+        // An empty list means that scores were not requested.
+        if fields.peek_list(key)?.is_none_or(|count| count == 0) {
+            fields.take(key);
             return Ok(());
         }
-        let exponent = penalty.unwrap_or(1.0);
-        let lengths: Vec<_> = all.iter().map(length).collect();
-        let known = exponent == 0.0 || lengths.iter().all(Option::is_some);
-        let name = || found.name().to_owned();
-        if !known && !std::mem::replace(&mut self.unknown, true) {
-            let note = Note::NormalisedScores { name: name() };
-            found.note(note);
-        } else if known && penalty.is_none() && !std::mem::replace(&mut self.assumed, true) {
-            let note = Note::AssumedLengthPenalty { name: name() };
-            found.note(note);
+        let values = fields.peek_numbers(key, all.len())?.unwrap_or_default();
+        let given = fields.parallel(key, all.len())?.unwrap_or_default();
+        let penalty = fields.peek_number(LENGTH_PENALTY)?;
+        if penalty == Some(0.0) {
+            fields.take(LENGTH_PENALTY);
+            all.iter_mut().zip(values).for_each(|(hypothesis, value)| hypothesis.score = value);
+            return Ok(());
         }
-        for ((hypothesis, value), length) in all.iter_mut().zip(normalised).zip(lengths) {
-            hypothesis.score = match length {
-                Some(length) if known && exponent != 0.0 => {
-                    value.map(|value| value * (length as f64).powf(exponent))
-                }
-                _ => *value,
-            };
+        let lengths: Option<Vec<usize>> = all.iter().map(length).collect();
+        let told = if lengths.is_some() { &mut self.assumed } else { &mut self.unknown };
+        if (lengths.is_none() || penalty.is_none()) && !std::mem::replace(told, true) {
+            let name = found.name().to_owned();
+            found.note(match lengths {
+                Some(_) => Note::AssumedLengthPenalty { name },
+                None => Note::NormalisedScores { name },
+            });
+        }
+        let exponent = penalty.unwrap_or(1.0);
+        for (at, hypothesis) in all.iter_mut().enumerate() {
+            let factor = lengths.as_ref().map_or(1.0, |all| (all[at] as f64).powf(exponent));
+            if let Some(value) = values[at] {
+                hypothesis.score = Some(value * factor);
+                hypothesis.extra.push(NORMALISED, given[at]);
+            }
         }
         Ok(())
     }
@@ -61,10 +71,14 @@ pub(super) fn column(
     fields: &mut Fields<'_>,
     key: &'static str,
     all: &mut [Hypothesis],
-) -> Result<bool, Problem> {
-    let Some(values) = fields.parallel(key, all.len())? else { return Ok(false) };
-    all.iter_mut().zip(values).for_each(|(hypothesis, value)| hypothesis.extra.push(key, value));
-    Ok(true)
+) -> Result<(), Problem> {
+    let values = fields.parallel(key, all.len())?.unwrap_or_default();
+    for (hypothesis, value) in all.iter_mut().zip(values) {
+        if kind(value) != NULL {
+            hypothesis.extra.push(key, value);
+        }
+    }
+    Ok(())
 }
 
 /// The number of elements of a list.
@@ -89,21 +103,24 @@ pub(super) fn write(
 ) {
     object.named(utterance, "id", "ref");
     object.texts("texts", utterance);
-    let mut all = utterance.hypotheses.iter();
-    let read =
-        all.all(|hypothesis| hypothesis.score.is_none() || hypothesis.extra.get(scores).is_some());
-    if read && utterance.hypotheses.iter().any(|hypothesis| hypothesis.score.is_some()) {
-        object.column(scores, utterance);
-    } else if object.numbers(scores, utterance, |hypothesis| hypothesis.score) {
-        object.raw(LENGTH_PENALTY, "0");
-    } else {
+    let scored = |hypothesis: &&Hypothesis| hypothesis.score.is_some();
+    let normalised = |hypothesis: &Hypothesis| hypothesis.extra.get(NORMALISED).is_some();
+    let penalty = utterance.extra.get(LENGTH_PENALTY);
+    if !utterance.hypotheses.iter().any(|hypothesis| hypothesis.score.is_some()) {
         // By this key, the format is recognised.
         object.raw(scores, "null");
+    } else if utterance.hypotheses.iter().filter(scored).all(normalised) {
+        object.column(scores, NORMALISED, utterance);
+        penalty.into_iter().for_each(|json| object.raw(LENGTH_PENALTY, json));
+    } else {
+        object.numbers(scores, utterance, |hypothesis| hypothesis.score);
+        object.raw(LENGTH_PENALTY, "0");
+        omitted.add(Field::Key, usize::from(penalty.is_some()));
     }
-    columns.iter().for_each(|key| object.column(key, utterance));
+    columns.iter().for_each(|key| object.column(key, key, utterance));
     object.rescored(utterance);
     for hypothesis in &utterance.hypotheses {
-        let known = |key: &str| key == scores || columns.contains(&key);
+        let known = |key: &str| key == NORMALISED || columns.contains(&key);
         omitted.add(Field::Key, hypothesis.extra.iter().filter(|(key, _)| !known(key)).count());
     }
 }

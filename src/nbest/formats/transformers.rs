@@ -85,11 +85,10 @@ impl Shape for Generated {
             let texts = fields.strings("texts")?.ok_or_else(|| fields.missing("texts"))?;
             let mut all = hypotheses("texts", texts)?;
             rescored(fields, &mut all)?;
-            let normalised = fields.peek_numbers(SCORES, all.len())?.unwrap_or_default();
-            for key in [SCORES].into_iter().chain(COLUMNS) {
+            for key in COLUMNS {
                 column(fields, key, &mut all)?;
             }
-            self.undone.apply(fields, &mut all, &normalised, length, found)?;
+            self.undone.apply(fields, SCORES, &mut all, length, found)?;
             Ok(all)
         })
     }
