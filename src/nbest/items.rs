@@ -281,7 +281,7 @@ impl<R: BufRead> Items<R> {
             return Err(self.truncated());
         }
         self.begin();
-        let mut scan = Scan { separate: self.frames.is_empty(), ..Scan::default() };
+        let mut scan = Scan::new(self.frames.is_empty());
         let (mut ending, mut read) = (Ending::Complete, 0_u64);
         loop {
             let available = match self.input.fill_buf() {

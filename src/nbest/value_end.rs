@@ -16,10 +16,15 @@ pub(super) struct Scan {
     /// Whether a string contains a line break, which JSON does not allow.
     pub broken: bool,
     /// Whether the value is not part of a list or object, so that another one may begin on any line.
-    pub separate: bool,
+    separate: bool,
 }
 
 impl Scan {
+    /// A scan of one value. `separate`: it is not part of a list or object.
+    pub(super) fn new(separate: bool) -> Self {
+        Self { separate, ..Self::default() }
+    }
+
     /// Whether the value continues after this byte.
     pub(super) fn continues(&mut self, byte: u8) -> bool {
         let at_start = std::mem::replace(&mut self.at_start, byte == b'\n');
