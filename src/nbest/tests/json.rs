@@ -247,14 +247,14 @@ fn number(rng: &mut ChaCha8Rng) -> Option<f64> {
 
 /// A random list with everything that a list can have.
 fn random(rng: &mut ChaCha8Rng, at: usize) -> Utterance {
-    let reference = (rng.next_u32() % 2 == 0).then(|| pick(rng, WORDS).to_owned());
-    let rescored = rng.next_u32() % 2 == 0;
+    let reference = (rng.next_u32().is_multiple_of(2)).then(|| pick(rng, WORDS).to_owned());
+    let rescored = rng.next_u32().is_multiple_of(2);
     let count = 1 + rng.next_u32() % 4;
     let mut list = Utterance::new(format!("u {at}"), reference, Vec::new());
     for _ in 0..count {
         let mut hypothesis = Hypothesis::new(pick(rng, WORDS), number(rng));
         for part in ["am", "att", "ctc", "lm", "x"] {
-            if rng.next_u32() % 3 == 0 {
+            if rng.next_u32().is_multiple_of(3) {
                 number(rng).map(|value| hypothesis.parts.insert(part, value));
             }
         }
@@ -265,12 +265,12 @@ fn random(rng: &mut ChaCha8Rng, at: usize) -> Utterance {
         if hypothesis.total.is_none() {
             hypothesis.lm = None;
         }
-        if rng.next_u32() % 4 == 0 {
+        if rng.next_u32().is_multiple_of(4) {
             hypothesis.extra.push("note", "[1,\"x\"]");
         }
         list.hypotheses.push(hypothesis);
     }
-    if rng.next_u32() % 2 == 0 {
+    if rng.next_u32().is_multiple_of(2) {
         list.extra
             .push(pick(rng, KEYS), pick(rng, &["1", "\"x\"", "[1,2]", "{\"a\":null}", "false"]));
     }
