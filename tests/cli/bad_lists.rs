@@ -131,7 +131,7 @@ fn every_command_takes_a_format() {
         sandbox.write("lists.txt", sandbox.text("lists.jsonl"));
         let refused = format!("{command} --format espnet");
         sandbox.refuses(&refused, 1, "is a file; the format espnet is a folder");
-        sandbox.refuses(&format!("{command} --format kaldi"), 2, "invalid value 'kaldi'");
+        sandbox.refuses(&format!("{command} --format lattice"), 2, "invalid value 'lattice'");
     }
 }
 

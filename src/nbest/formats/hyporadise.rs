@@ -86,7 +86,7 @@ impl Form for Hyporadise {
     const RESERVED: &'static [&'static str] =
         &["id", "output", "input", "input1", "input2", "lm", "total"];
 
-    fn write(utterance: &Utterance, object: &mut Object, omitted: &mut Omitted) {
+    fn write(utterance: &Utterance, object: &mut Object, _: &mut Omitted) {
         let with_mark = |text: &str| if text.is_empty() { EMPTY } else { text }.to_owned();
         object.string("id", &utterance.id);
         let texts = utterance.hypotheses.iter().map(|hypothesis| with_mark(&hypothesis.text));
@@ -95,7 +95,5 @@ impl Form for Hyporadise {
             object.string("output", &with_mark(reference));
         }
         object.rescored(utterance);
-        let keys = utterance.hypotheses.iter().map(|hypothesis| hypothesis.extra.len());
-        omitted.add(Field::Key, keys.sum());
     }
 }

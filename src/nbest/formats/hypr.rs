@@ -101,7 +101,7 @@ impl Form for Hypr {
             let known = |name: &str| PARTS.iter().any(|(_, part)| *part == name);
             let others = hypothesis.parts.iter().filter(|(name, _)| !known(name)).count();
             omitted.add(Field::Part, others);
-            omitted.add(Field::Key, hypothesis.extra.len());
+            omitted.add(Field::HypothesisKey, hypothesis.extra.len());
         }
     }
 }

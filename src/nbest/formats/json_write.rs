@@ -50,6 +50,7 @@ pub(super) const EVERYTHING: &[Field] = &[
     Field::Lm,
     Field::Total,
     Field::Key,
+    Field::HypothesisKey,
 ];
 
 /// Writes the lists of a format.

@@ -87,8 +87,15 @@ pub(super) fn length_of(json: &str) -> Option<usize> {
 }
 
 /// What the formats have a place for.
-pub(super) const PLACES: &[Field] =
-    &[Field::Reference, Field::Alternative, Field::Score, Field::Lm, Field::Total, Field::Key];
+pub(super) const PLACES: &[Field] = &[
+    Field::Reference,
+    Field::Alternative,
+    Field::Score,
+    Field::Lm,
+    Field::Total,
+    Field::Key,
+    Field::HypothesisKey,
+];
 
 /// Writes a list. `scores` is the key of the normalised scores, `columns` the other keys of the hypotheses.
 ///
@@ -121,6 +128,7 @@ pub(super) fn write(
     object.rescored(utterance);
     for hypothesis in &utterance.hypotheses {
         let known = |key: &str| key == NORMALISED || columns.contains(&key);
-        omitted.add(Field::Key, hypothesis.extra.iter().filter(|(key, _)| !known(key)).count());
+        let keys = hypothesis.extra.iter().filter(|(key, _)| !known(key)).count();
+        omitted.add(Field::HypothesisKey, keys);
     }
 }

@@ -16,7 +16,7 @@
 //! `confidence` is a probability; the score is its natural logarithm. 0 or an absent value means unknown: Google sets it
 //! for the first alternative only (googleapis, `cloud_speech.proto`). Browsers that recognise on the device report 1
 //! whatever was said (Chromium, `soda_speech_recognition_engine_impl.cc`), so a list whose confidences are all 1 has no
-//! scores.
+//! scores. LoRB writes a score that is not exactly the logarithm of a probability as `score` too, and reads it back.
 
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ pub(super) const CONFIDENCE: &str = "confidence";
 
 const LIST_KEY: &str = "alternatives";
 
-const NAMES: Names = Names { text: "transcript", score: None };
+const NAMES: Names = Names { text: "transcript", score: Some("score") };
 
 impl NbestFormat for WebSpeech {
     fn name(&self) -> &'static str {
@@ -152,13 +152,14 @@ impl Results {
         let known: Vec<Option<f64>> = known.collect::<Result<_, _>>()?;
         let mut certain = known.iter().flatten().peekable();
         if certain.peek().is_some() && certain.all(|probability| *probability == 1.0) {
-            if !std::mem::replace(&mut self.constant, true) {
+            let unscored = all.iter().any(|hypothesis| hypothesis.score.is_none());
+            if unscored && !std::mem::replace(&mut self.constant, true) {
                 found.note(Note::CertainConfidence { name: found.name().to_owned() });
             }
             return Ok(all);
         }
         for (hypothesis, probability) in all.iter_mut().zip(known) {
-            hypothesis.score = probability.map(f64::ln);
+            hypothesis.score = hypothesis.score.or(probability.map(f64::ln));
         }
         Ok(all)
     }
@@ -185,23 +186,29 @@ impl Form for WebSpeech {
     const PLACES: &'static [Field] = EVERYTHING;
     const RESERVED: &'static [&'static str] = &["id", "ref", LIST_KEY, "results", "isFinal"];
 
-    fn write(utterance: &Utterance, object: &mut Object, omitted: &mut Omitted) {
+    fn write(utterance: &Utterance, object: &mut Object, _: &mut Omitted) {
         object.named(utterance, "id", "ref");
         let alternative = |(at, hypothesis): (usize, &Hypothesis)| {
             let mut alternative = hypothesis.clone();
-            if let Some(score) = alternative.score.take()
+            let probability =
+                hypothesis.score.map(f64::exp).filter(|value| *value > 0.0 && *value <= 1.0);
+            if let Some(value) = probability
                 && alternative.extra.get(CONFIDENCE).is_none()
             {
-                // No probability is larger than 1, and 0 means unknown.
-                match score.exp() {
-                    value if value > 0.0 && value <= 1.0 => {
-                        alternative.extra.push(CONFIDENCE, &Value::from(value).to_string());
-                    }
-                    _ => omitted.add(Field::Score, 1),
-                }
+                alternative.extra.push(CONFIDENCE, &Value::from(value).to_string());
+            }
+            if alternative.score
+                == confidence(&alternative).filter(|value| *value < 1.0).map(f64::ln)
+            {
+                alternative.score = None;
             }
             hypothesis_of(&alternative, at, NAMES)
         };
         object.list(LIST_KEY, utterance.hypotheses.iter().enumerate().map(alternative));
     }
+}
+
+/// The confidence as it is, if it is a number.
+fn confidence(hypothesis: &Hypothesis) -> Option<f64> {
+    serde_json::from_str(hypothesis.extra.get(CONFIDENCE)?).ok()
 }
