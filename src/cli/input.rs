@@ -44,7 +44,7 @@ impl Reading {
     pub fn unused_references(&self) -> Vec<Reference> {
         let Some(references) = &self.references else { return Vec::new() };
         if let Some(note) = references.note() {
-            print_note(&note);
+            print_note(&note, None);
         }
         references.unused()
     }
@@ -122,7 +122,7 @@ impl Utterances {
             };
             let item = current.lists.next();
             for note in current.lists.take_notes() {
-                print_note(&note, current.format);
+                print_note(&note, Some(current.format));
             }
             match item {
                 Some(Ok(utterance)) => {
@@ -265,11 +265,13 @@ fn regular_stream(path: &Path) -> Result<Stream, CliError> {
     Ok(Stream::new(path.display().to_string(), BufReader::new(file)))
 }
 
-fn print_note(note: &Note, format: &dyn NbestFormat) {
+fn print_note(note: &Note, format: Option<&dyn NbestFormat>) {
     let flag = match note {
         Note::NotReferences { .. } => "; use --references",
         Note::AcousticScale { given: false, .. } => "; --acoustic-scale sets another factor",
-        Note::ScoreUnderOtherKey { .. } if format.accepts_score_reading() => {
+        Note::ScoreUnderOtherKey { .. }
+            if format.is_some_and(|format| format.accepts_score_reading()) =>
+        {
             "; --score-key reads it, --score-kind says what it is"
         }
         _ => "",
