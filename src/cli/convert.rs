@@ -18,7 +18,7 @@ use super::{interrupt, progress::Meter};
 #[command(after_help = "\
 Examples:
   lorb convert decode_test -o lists.jsonl --to jsonl      an ESPnet folder as JSON lines
-  lorb convert lists.jsonl -o kaldi --to espnet           JSON lines as an ESPnet folder
+  lorb convert lists.jsonl -o nbest --to kaldi            JSON lines as a Kaldi folder
   lorb convert lists.jsonl --to trn > hyp.trn             the best hypotheses for sclite")]
 pub struct ConvertArgs {
     /// N-best lists, in any format that LoRB reads; use - for standard input
@@ -42,6 +42,7 @@ pub fn run(args: &ConvertArgs) -> Result<(), CliError> {
     Files::default()
         .reads("INPUT", &args.input)
         .reads("--references", &args.reading.references)
+        .reads("--manifest", &args.reading.manifest)
         .writes("--output", &args.output)
         .check()?;
     let reading = Reading { one_by_one: true, ..args.reading.reading()? };

@@ -10,6 +10,7 @@ use lorb::nbest::{
 
 use super::error::CliError;
 use super::output::{Left, NewFolder, Resumable, Sink};
+use super::terminal::say;
 
 /// Name of the format of standard output for lists from a folder.
 const STREAM_FORMAT: &str = "jsonl";
@@ -169,11 +170,19 @@ impl ListOutput {
             Place::Folder(_) => target.folder_writer(),
         };
         let name = target.name();
-        let Some(writer) = writer else {
-            let message = format!("LoRB does not write {name} here; choose a format with --to");
+        if let Some(writer) = writer {
+            self.writer = Some((name, writer));
+            return Ok(());
+        }
+        let lines =
+            format_by_name(STREAM_FORMAT).filter(|_| matches!(self.place, Place::Stream(_)));
+        let Some(lines) = lines.and_then(|format| format.writer()) else {
+            let message =
+                format!("LoRB does not write {name} as a folder; choose a format with --to");
             return Err(CliError::Usage(message));
         };
-        self.writer = Some((name, writer));
+        say!("note: LoRB does not write {name}; writing JSON lines");
+        self.writer = Some((STREAM_FORMAT, lines));
         Ok(())
     }
 }

@@ -58,6 +58,7 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
     Files::default()
         .reads("INPUT", &args.input)
         .reads("--references", &args.reading.references)
+        .reads("--manifest", &args.reading.manifest)
         .reads_in("--adapter", &args.adapter, &adapter_dir::FILES)
         .reads_in("--model", Path::new(&args.base.model), &source::FILES)
         .writes("--output", &args.output)
