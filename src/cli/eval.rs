@@ -1,21 +1,23 @@
 //! `lorb eval`: WER with and without rescoring, and its significance.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use lorb::nbest::Utterance;
-use lorb::score::{Evaluation, RESAMPLES, Report, Weights};
+use lorb::score::{Changes, Evaluation, RESAMPLES, Report, Weights};
 use lorb::text::Conventions;
 use serde::Serialize;
 
 use super::args::{BaseArgs, PrecisionArgs, ReadArgs, RunArgs, ScoringArgs, TextArgs, WeightArgs};
 use super::engine::{Engine, next_chunk};
 use super::error::CliError;
+use super::eval_html::{Page, html};
 use super::input::Utterances;
+use super::output::{Files, Replacement};
 use super::progress::Meter;
 use super::terminal::say;
-use super::{interrupt, output};
+use super::{adapter_dir, interrupt, output, source};
 
 #[derive(Args)]
 pub struct EvalArgs {
@@ -38,6 +40,10 @@ pub struct EvalArgs {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    /// Also write a report for browsers: changed utterances, words gained and lost, errors by length and rank. The
+    /// file needs nothing from elsewhere
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// What a reference without a list counts as
     #[arg(long, value_enum, default_value_t = Missing::Skip)]
     missing: Missing,
@@ -80,6 +86,7 @@ struct Output<'a> {
 
 pub fn run(args: &EvalArgs) -> Result<(), CliError> {
     interrupt::listen();
+    let mut page = args.html.as_deref().map(|path| open_page(args, path)).transpose()?;
     let mut input = Utterances::open(&args.files, &args.reading.reading()?)?;
     let mut rescoring = match (&args.model, &args.adapter) {
         (Some(model), Some(adapter)) => {
@@ -104,6 +111,7 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
         None => args.texts.changes().over(Conventions::default()),
     };
     let mut evaluation = Evaluation::with(conventions);
+    let mut changes = Changes::new(conventions);
     let mut meter = Meter::new(args.run.quiet, input.total_bytes());
     let mut done = 0_u64;
     loop {
@@ -114,6 +122,9 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
         let choices = choose(&chunk, rescoring.as_mut())?;
         for (utterance, choice) in chunk.iter().zip(choices) {
             evaluation.add(utterance, choice);
+            if let Some(choice) = choice.filter(|_| page.is_some()) {
+                changes.add(utterance, choice);
+            }
         }
         done += chunk.len() as u64;
         let rate = done as f64 / meter.seconds();
@@ -135,17 +146,31 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
         return Err(CliError::Failed(format!("{}: {what}, so there is no WER", names(args))));
     }
     let truncated = rescoring.as_ref().and_then(|(engine, _)| engine.truncated_note());
-    for note in input.warnings().chain(truncated) {
-        say!("warning: {note}");
+    let findings = report.warnings.iter().map(ToString::to_string);
+    let warnings: Vec<String> = input.warnings().chain(truncated).chain(findings).collect();
+    warnings.iter().for_each(|warning| say!("warning: {warning}"));
+    let files: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
+    let model = args.model.as_ref().map(|model| model.display().to_string());
+    let adapter = args.adapter.as_ref().map(|path| path.display().to_string());
+    if let Some(mut file) = page.take() {
+        let page = Page {
+            files: &files,
+            model: model.as_deref(),
+            adapter: adapter.as_deref(),
+            report: &report,
+            warnings: &warnings,
+        };
+        let text = html(&page, &mut changes);
+        file.write_with(|out| out.write_all(text.as_bytes()))?;
+        file.finish()?;
     }
-    report.warnings.iter().for_each(|found| say!("warning: {found}"));
     if !args.json {
         return output::print(&report.to_string());
     }
     let output = Output {
-        files: args.files.iter().map(|path| path.display().to_string()).collect(),
-        model: args.model.as_ref().map(|model| model.display().to_string()),
-        adapter: args.adapter.as_ref().map(|path| path.display().to_string()),
+        files,
+        model,
+        adapter,
         weights: rescoring.as_ref().map(|(_, weights)| weights.clone()),
         invalid_lines: input.skipped,
         unused_references: unused.len() as u64,
@@ -155,6 +180,22 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
     };
     let json = serde_json::to_string_pretty(&output).map_err(|e| CliError::at("--json", &e))?;
     output::print_exact(&(json + "\n"))
+}
+
+/// The file of `--html`, checked before any work.
+fn open_page(args: &EvalArgs, path: &Path) -> Result<Replacement, CliError> {
+    let mut files = Files::default()
+        .reads("FILE", &args.files)
+        .reads("--references", &args.reading.references)
+        .writes("--html", path);
+    if let Some(adapter) = &args.adapter {
+        files = files.reads_in("--adapter", adapter, &adapter_dir::FILES);
+    }
+    if let Some(model) = &args.model {
+        files = files.reads_in("--model", Path::new(model), &source::FILES);
+    }
+    files.check()?;
+    Replacement::open(path)
 }
 
 /// The selected hypothesis of each list, `None` without rescoring.

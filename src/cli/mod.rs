@@ -16,6 +16,7 @@ mod doctor;
 mod engine;
 mod error;
 mod eval;
+mod eval_html;
 mod export;
 mod files;
 mod hub;

@@ -13,12 +13,14 @@
 //! | `tune` | the weights with the fewest errors on a development set |
 //! | `bootstrap` | percentile intervals over utterances |
 //! | `significance` | matched-pairs and sign-flip tests |
+//! | `changes` | what rescoring changed: utterances, words, errors by length and rank |
 //! | `report`, `table` | the report of `lorb eval`, as data and as text |
 //!
 //! This module does not depend on a model: scores are `f64` values, one per hypothesis, higher is better.
 
 mod align;
 mod bootstrap;
+mod changes;
 mod check;
 mod combine;
 mod compared;
@@ -33,6 +35,7 @@ mod tune;
 
 pub use align::{AlignedWord, align_words};
 pub use bootstrap::{Bootstrap, Interval, RESAMPLES, bootstrap};
+pub use changes::{ChangedUtterance, Changes, Group, WordChange};
 pub use check::{Finding, Form, TextCheck};
 pub use combine::{
     PartWeights, Weights, best, combine, first_is_sum_of_parts, first_pass, part_scores,

@@ -11,6 +11,7 @@ mod conventions;
 mod convert;
 mod demo;
 mod doctor;
+mod eval_html;
 mod export;
 #[path = "../common/gpu.rs"]
 mod gpu;

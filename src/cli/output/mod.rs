@@ -28,7 +28,7 @@ use super::process;
 
 pub use apart::{Files, check_directory};
 pub use directory::{Directory, current};
-pub use file::write_file;
+pub use file::{Replacement, write_file};
 pub use folder::NewFolder;
 pub use resumable::{Left, Resumable};
 pub use sink::Sink;

@@ -5,6 +5,7 @@ use rand_chacha::rand_core::Rng;
 
 use crate::nbest::{Hypothesis, Utterance};
 
+mod changes;
 mod check;
 mod combine;
 mod compared;
