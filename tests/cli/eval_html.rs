@@ -40,7 +40,9 @@ fn texts_are_escaped() {
 fn an_input_is_not_replaced() {
     let sandbox = Sandbox::new();
     let before = sandbox.files();
-    sandbox.run(&format!("{EVAL} --beta 1 --html lists.jsonl")).failed(2, "--html");
+    sandbox
+        .run(&format!("{EVAL} --beta 1 --html lists.jsonl"))
+        .failed(1, "--html lists.jsonl: is the same file as FILE");
     sandbox
         .run(&format!("{EVAL} --beta 1 --html missing/report.html"))
         .failed(1, "missing/report.html");
