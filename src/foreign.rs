@@ -69,7 +69,7 @@ pub enum Foreign {
 }
 
 /// First bytes that identify a kind of file.
-const MAGIC: [(&[u8], Foreign); 26] = [
+const MAGIC: [(&[u8], Foreign); 25] = [
     (b"version https://git-lfs", Foreign::LfsPointer),
     (b"PK\x03\x04", Foreign::Zip),
     (b"\x80\x02", Foreign::Pickle),
@@ -85,8 +85,6 @@ const MAGIC: [(&[u8], Foreign); 26] = [
     (b"\x89HDF", Foreign::Hdf5),
     (b"PAR1", Foreign::Table("a Parquet file")),
     (b"ARROW1", Foreign::Table("an Arrow file")),
-    // A stream of Arrow, as the cache of Hugging Face's `datasets` has it.
-    (b"\xff\xff\xff\xff", Foreign::Table("an Arrow file")),
     (b"SQLite format 3\x00", Foreign::Table("an SQLite database")),
     (b"\x93NUMPY", Foreign::Table("a NumPy array")),
     (b"fLaC", Foreign::Audio("FLAC")),

@@ -176,7 +176,11 @@ fn row_of_group(out: &mut String, label: &str, group: Group) {
         rate(group.first),
         rate(group.rescored),
         rate(group.oracle),
-        if change > 0 { "lost" } else { "gained" }
+        match change.signum() {
+            1 => "lost",
+            -1 => "gained",
+            _ => "same",
+        }
     );
 }
 

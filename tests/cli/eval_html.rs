@@ -28,7 +28,7 @@ fn the_report_is_one_file_without_requests() {
 fn texts_are_escaped() {
     let sandbox = Sandbox::new();
     let list = r#"{"id":"<b>&\u001b","ref":"<i>x</i>","nbest":[{"text":"\"<script>'","score":-1},{"text":"y","score":-9}]}"#;
-    sandbox.write("lists.jsonl", list.replace("\\u", "\\u"));
+    sandbox.write("lists.jsonl", list);
     sandbox.run(&format!("{EVAL} --beta 1e4 --html report.html")).done();
     sandbox.run(&format!("{EVAL} --beta -1e4 --html other.html")).done();
     let pages = sandbox.text("report.html") + &sandbox.text("other.html");
