@@ -67,6 +67,7 @@ pub fn run(args: &ConvertArgs) -> Result<(), CliError> {
     meter.finish();
     input.unused_references();
     input.warnings().for_each(|warning| say!("warning: {warning}"));
+    input.print_score_warnings("", &input.score_warnings(None));
     for note in notes {
         say!("note: {note}");
     }

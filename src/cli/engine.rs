@@ -9,7 +9,7 @@ use lorb::digest::sha256;
 use lorb::model::{ModelError, SCORING_BATCH_TOKENS};
 use lorb::nbest::Utterance;
 use lorb::rescorer::{Evaluated, LoadedAdapter, Options, Rescorer, RescorerError, Trained};
-use lorb::score::{RankedList, ScoredList, Weights};
+use lorb::score::{PartWeights, RankedList, ScoredList, Weights};
 use lorb::text::{Changes, Conventions};
 
 use super::args::{BaseArgs, RunArgs, ScoringArgs, TextArgs, WeightArgs};
@@ -119,6 +119,12 @@ impl Engine {
         let mut parts = stored.map(|weights| weights.parts.clone()).unwrap_or_default();
         parts.extend(flags.part.iter().cloned());
         Ok(Weights { beta, gamma, parts })
+    }
+
+    /// The weights by part that are stored in the adapter.
+    pub fn part_weights(&self) -> Result<PartWeights, CliError> {
+        let weights = self.loaded()?.meta.weights.as_ref();
+        Ok(weights.map(|weights| weights.parts.clone()).unwrap_or_default())
     }
 
     /// The order of every list.

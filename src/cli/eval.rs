@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use lorb::nbest::Utterance;
-use lorb::score::{Changes, Evaluation, RESAMPLES, Report, Weights};
+use lorb::score::{Changes, Evaluation, RESAMPLES, Report, ScoreWarning, Weights};
 use lorb::text::Conventions;
 use serde::Serialize;
 
@@ -80,6 +80,7 @@ struct Output<'a> {
     unused_references: u64,
     duplicate_ids: u64,
     truncated_hypotheses: u64,
+    score_warnings: &'a [ScoreWarning],
     #[serde(flatten)]
     report: &'a Report,
 }
@@ -147,8 +148,11 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
     }
     let truncated = rescoring.as_ref().and_then(|(engine, _)| engine.truncated_note());
     let findings = report.warnings.iter().map(ToString::to_string);
-    let warnings: Vec<String> = input.warnings().chain(truncated).chain(findings).collect();
+    let mut warnings: Vec<String> = input.warnings().chain(truncated).chain(findings).collect();
     warnings.iter().for_each(|warning| say!("warning: {warning}"));
+    let score_warnings = input.score_warnings(rescoring.as_ref().map(|(_, weights)| weights));
+    input.print_score_warnings("", &score_warnings);
+    warnings.extend(score_warnings.iter().map(ToString::to_string));
     let files: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
     let model = args.model.as_ref().map(|model| model.display().to_string());
     let adapter = args.adapter.as_ref().map(|path| path.display().to_string());
@@ -176,6 +180,7 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
         unused_references: unused.len() as u64,
         duplicate_ids: input.repeated.count,
         truncated_hypotheses: rescoring.as_ref().map_or(0, |(engine, _)| engine.truncated),
+        score_warnings: &score_warnings,
         report: &report,
     };
     let json = serde_json::to_string_pretty(&output).map_err(|e| CliError::at("--json", &e))?;

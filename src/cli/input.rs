@@ -11,6 +11,7 @@ use lorb::nbest::{
     Entry, Folder, HeldLists, NbestError, NbestFormat, Note, OpenOptions, Opened, Problem,
     Reference, References, ScoreReading, Source, Stream, Utterance, open,
 };
+use lorb::score::{ScoreCheck, ScoreWarning, Weights};
 
 use super::error::CliError;
 use super::files;
@@ -18,6 +19,7 @@ use super::interrupt;
 use super::patient::Patient;
 use super::process;
 use super::repeated::Repeated;
+use super::score_warnings;
 use super::terminal::say;
 
 /// Settings for reading N-best lists.
@@ -66,6 +68,8 @@ pub struct Utterances {
     /// Whether `current` has returned a list, so that its format is probably the right one.
     begun: bool,
     reading: Reading,
+    /// Evidence about the scores of all lists so far.
+    check: ScoreCheck,
     total_bytes: Option<u64>,
     bytes_read: Arc<AtomicU64>,
     /// Ids that occur more than once, unless [`Reading::one_by_one`].
@@ -104,6 +108,7 @@ impl Utterances {
             begun: false,
             reading: reading.clone(),
             repeated: Repeated::default(),
+            check: ScoreCheck::new(),
             skipped: 0,
             unused_references: Vec::new(),
             first_skipped: None,
@@ -130,6 +135,7 @@ impl Utterances {
                     if !self.reading.one_by_one {
                         self.repeated.add(&utterance.id);
                     }
+                    self.check.add(&utterance);
                     return Ok(Some(utterance));
                 }
                 Some(Err(_)) if interrupt::asked() => return Err(interrupt::error()),
@@ -192,6 +198,23 @@ impl Utterances {
             all.push(utterance).map_err(|error| CliError::Failed(error.to_string()))?;
         }
         Ok(all.into_lists())
+    }
+
+    /// What is suspicious about the scores of the lists so far, also in view of these weights.
+    pub fn score_warnings(&self, weights: Option<&Weights>) -> Vec<ScoreWarning> {
+        let mut warnings = self.check.warnings();
+        warnings.extend(weights.map(|w| self.check.about_weights(w)).into_iter().flatten());
+        warnings
+    }
+
+    /// Prints warnings about scores. `place` names the lists, `--dev: `, or is empty.
+    pub fn print_score_warnings(&self, place: &str, warnings: &[ScoreWarning]) {
+        score_warnings::print(place, warnings, &self.reading.scores, self.first_format);
+    }
+
+    /// The parts of the scores of the lists so far.
+    pub fn parts(&self) -> Vec<&str> {
+        self.check.parts().collect()
     }
 
     /// What to warn about once all lists were read: invalid lines that were skipped, and repeated ids.

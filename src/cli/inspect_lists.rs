@@ -95,6 +95,11 @@ pub fn text(path: &Path, reading: &Reading, conventions: Conventions) -> Result<
             line(&mut text, label, &count.to_string());
         }
     }
+    let parts = input.parts();
+    if !parts.is_empty() {
+        line(&mut text, "parts of the scores", &parts.join(", "));
+    }
+    input.print_score_warnings("", &input.score_warnings(None));
     if statistics.with_reference > 0 {
         let report = evaluation.report(RESAMPLES, 0);
         report.warnings.iter().for_each(|found| say!("warning: {found}"));

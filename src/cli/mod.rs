@@ -32,6 +32,7 @@ mod progress;
 mod repeated;
 mod rescore;
 mod rescore_state;
+mod score_warnings;
 mod source;
 mod study;
 mod terminal;

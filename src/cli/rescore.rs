@@ -226,7 +226,7 @@ impl Run<'_> {
 
     /// Completes the output and reports.
     fn finish(self, meter: Meter, began: u64) -> Result<(), CliError> {
-        let Self { args, mut input, output, engine, state, .. } = self;
+        let Self { args, mut input, output, engine, weights, state, .. } = self;
         let notes = output.finish(input.first_format())?;
         let seconds = meter.seconds();
         meter.finish();
@@ -234,6 +234,7 @@ impl Run<'_> {
         for warning in input.warnings().chain(engine.truncated_note()) {
             say!("warning: {warning}");
         }
+        input.print_score_warnings("", &input.score_warnings(Some(&weights)));
         for note in notes {
             say!("note: {note}");
         }

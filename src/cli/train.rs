@@ -53,6 +53,9 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
         input.warnings().for_each(|warning| say!("warning: {flag}: {warning}"));
     }
     reading.unused_references();
+    for (flag, input) in [("--train: ", &train), ("--dev: ", &dev)] {
+        input.print_score_warnings(flag, &input.score_warnings(None));
+    }
     interrupt::check()?;
     let checkpoint = place.checkpoint_to_resume(start.parameters.len())?;
     let device = args.run.open_device()?.device;

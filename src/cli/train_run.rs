@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use lorb::text::Unit;
-use lorb::train::{Message, TrainError, Trainer};
+use lorb::train::{Message, TrainError, Trainer, WarningKind};
 
 use super::error::CliError;
 use super::interrupt;
@@ -109,6 +109,8 @@ impl RunDisplay {
                     "step {step}: dev {name} {wer:.2} with beta {beta:.3} (first pass {first:.2}, oracle {oracle:.2}){mark}"
                 ));
             }
+            // Printed with the flags that help when the lists were read.
+            Message::Warning { kind: WarningKind::FirstPassScores, .. } => {}
             Message::Warning { text, .. } => self.meter.line(&format!("warning: {text}")),
             Message::Finished { steps, stopped_early, .. } => {
                 if *stopped_early {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use lorb::score::{TextCheck, TunePoint, Tuned, tune};
+use lorb::score::{TextCheck, TunePoint, Tuned, tune, tune_parts};
 use lorb::text::{Conventions, Unit};
 
 use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs, TextArgs};
@@ -30,6 +30,10 @@ pub struct TuneArgs {
     /// Also tune a word insertion reward
     #[arg(long)]
     gamma: bool,
+    /// Also tune a weight for each part of the first-pass scores (am, lm, ctc, ...) beside the score itself. On
+    /// without this flag for an adapter that stores such weights
+    #[arg(long)]
+    parts: bool,
     #[command(flatten)]
     reading: ReadArgs,
     #[command(flatten)]
@@ -80,16 +84,26 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
             "--dev: the files {read}, so there is nothing to tune on"
         )));
     }
-    let tuned = tune(&lists, args.gamma);
+    let stored = engine.part_weights()?;
+    let with_parts = args.parts || !stored.is_empty();
+    let tuned =
+        if with_parts { tune_parts(&lists, args.gamma, &stored) } else { tune(&lists, args.gamma) };
     if tuned.reference_words == 0 {
         let message = "--dev: all references are empty, so there is no WER to reduce";
         return Err(CliError::Failed(message.into()));
     }
     warn(&input, &engine, without, &tuned, conventions.unit);
     check.findings().iter().for_each(|found| say!("warning: --dev: {found}"));
+    input.print_score_warnings("", &input.score_warnings(None));
+    let parts = input.parts().join(", ");
+    if args.parts && parts.is_empty() {
+        say!("warning: --parts: the scores of these lists have no parts");
+    } else if !with_parts && !parts.is_empty() && !args.run.quiet {
+        say!("note: the scores have parts ({parts}); --parts tunes a weight for each");
+    }
     interrupt::check()?;
     engine.store_weights(&place, tuned.weights.clone())?;
-    output::print(&table(&tuned, args.gamma, conventions))
+    output::print(&(table(&tuned, args.gamma, conventions) + &steps(&tuned)))
 }
 
 fn warn(input: &Utterances, engine: &Engine, without: u64, tuned: &Tuned, unit: Unit) {
@@ -127,7 +141,7 @@ fn table(tuned: &Tuned, with_gamma: bool, conventions: Conventions) -> String {
     };
     if with_gamma {
         let mut best: BTreeMap<u64, TunePoint> = BTreeMap::new();
-        for point in &tuned.table {
+        for point in at_parts(tuned) {
             let kept = best.entry(order(point.weights.gamma)).or_insert_with(|| point.clone());
             if point.errors < kept.errors {
                 *kept = point.clone();
@@ -136,7 +150,7 @@ fn table(tuned: &Tuned, with_gamma: bool, conventions: Conventions) -> String {
         best.values().for_each(|point| row(point, false));
     }
     let mut betas: BTreeMap<u64, TunePoint> = BTreeMap::new();
-    let at_gamma = tuned.table.iter().filter(|p| p.weights.gamma == tuned.weights.gamma);
+    let at_gamma = at_parts(tuned).filter(|p| p.weights.gamma == tuned.weights.gamma);
     betas.extend(at_gamma.map(|point| (order(point.weights.beta), point.clone())));
     betas.values().for_each(|point| row(point, point.weights == tuned.weights));
     let (name, units) = (conventions.unit.rate(), conventions.unit.plural());
@@ -153,6 +167,23 @@ fn table(tuned: &Tuned, with_gamma: bool, conventions: Conventions) -> String {
         tuned.errors,
         tuned.reference_words
     )
+}
+
+/// The points of the search at the tuned weights of parts.
+fn at_parts(tuned: &Tuned) -> impl Iterator<Item = &TunePoint> {
+    tuned.table.iter().filter(|point| point.weights.parts == tuned.weights.parts)
+}
+
+/// One row for each step of the search for weights of parts.
+fn steps(tuned: &Tuned) -> String {
+    let mut text = String::new();
+    for point in &tuned.steps {
+        let weights: Vec<String> =
+            point.weights.named().map(|(name, value)| format!("{name} {value:.5}")).collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} errors with {}", point.errors, weights.join(", "));
+    }
+    text
 }
 
 /// A key with the sort order of the number.

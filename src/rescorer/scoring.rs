@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::model::{ModelError, Scored, Scorer};
 use crate::nbest::Utterance;
 use crate::score::{
-    Evaluation, Finding, ModelScores, RESAMPLES, RankedList, Report, ScoredList, TextCheck, Tuned,
-    Weights, compared, tune,
+    Evaluation, Finding, ModelScores, RESAMPLES, RankedList, Report, ScoreCheck, ScoreWarning,
+    ScoredList, TextCheck, Tuned, Weights, compared, tune,
 };
 use crate::text::Conventions;
 
@@ -24,6 +24,8 @@ pub struct Evaluated {
     pub weights: Option<Weights>,
     /// Hypotheses truncated at the base's position limit.
     pub truncated: usize,
+    /// What is suspicious about the first-pass scores.
+    pub score_warnings: Vec<ScoreWarning>,
 }
 
 /// The result of [`Rescorer::tune_async`].
@@ -37,6 +39,8 @@ pub struct TunedWeights {
     pub conventions: Conventions,
     /// Signs that references and lists follow other conventions.
     pub warnings: Vec<Finding>,
+    /// What is suspicious about the first-pass scores.
+    pub score_warnings: Vec<ScoreWarning>,
 }
 
 impl Rescorer {
@@ -110,7 +114,10 @@ impl Rescorer {
         }
         let report = evaluation.report(RESAMPLES, seed);
         let truncated = ranked.iter().map(RankedList::truncated_count).sum();
-        Ok(Evaluated { report, choices, weights, truncated })
+        let check = ScoreCheck::of(lists);
+        let mut score_warnings = check.warnings();
+        score_warnings.extend(weights.iter().flat_map(|weights| check.about_weights(weights)));
+        Ok(Evaluated { report, choices, weights, truncated, score_warnings })
     }
 
     /// Scores the lists that have a reference, for [`tune`].
@@ -151,13 +158,15 @@ impl Rescorer {
         let (scored, truncated) = self.scored_lists_async(&lists, options).await?;
         let mut check = TextCheck::new(conventions);
         lists.iter().zip(&scored).for_each(|(u, list)| check.add_scored(u, list));
+        let score_warnings = ScoreCheck::of(&lists).warnings();
         let tuned = tune(&scored, with_gamma);
         if tuned.reference_words == 0 {
             return Err(RescorerError::NoReference);
         }
         self.set_weights(&name, tuned.weights.clone())?;
         self.set_conventions(&name, conventions)?;
-        Ok(TunedWeights { tuned, truncated, conventions, warnings: check.findings() })
+        let warnings = check.findings();
+        Ok(TunedWeights { tuned, truncated, conventions, warnings, score_warnings })
     }
 
     /// How a call compares texts: the adapter's conventions, with the changes of the call.

@@ -8,9 +8,11 @@
 //! | `compared` | lists in the form in which texts are compared: [`compared()`], [`distinct`] |
 //! | `check` | [`TextCheck`]: signs that references and lists follow other conventions |
 //! | `combine` | first pass + weighted parts + beta * lm + gamma * words, [`Weights`], [`best`] |
+//! | `score_check` | signs that scores are costs, probabilities or no scores, [`ScoreCheck`] |
 //! | `ranking` | a list in the order of its scores, [`RankedList`], and how it is written back |
 //! | `lists` | [`ScoredList`]: one list in the numeric form that tuning needs |
 //! | `tune` | the weights with the fewest errors on a development set |
+//! | `tune_parts` | the same with a weight for each part of the first-pass score |
 //! | `bootstrap` | percentile intervals over utterances |
 //! | `significance` | matched-pairs and sign-flip tests |
 //! | `changes` | what rescoring changed: utterances, words, errors by length and rank |
@@ -29,9 +31,11 @@ mod edit;
 mod lists;
 mod ranking;
 mod report;
+mod score_check;
 mod significance;
 mod table;
 mod tune;
+mod tune_parts;
 
 pub use align::{AlignedWord, align_words};
 pub use bootstrap::{Bootstrap, Interval, RESAMPLES, bootstrap};
@@ -46,8 +50,10 @@ pub use edit::{ErrorCounts, edit_counts, unit_errors, word_errors};
 pub use lists::ScoredList;
 pub use ranking::{ModelScores, Ranked, RankedList};
 pub use report::{Evaluation, Report, SystemReport};
+pub use score_check::{ScoreCheck, ScoreWarning};
 pub use significance::{MatchedPairs, matched_pairs};
 pub use tune::{TunePoint, Tuned, tune};
+pub use tune_parts::tune_parts;
 
 #[cfg(test)]
 mod tests;

@@ -32,8 +32,11 @@ pub struct Tuned {
     /// Whether the best weights are at the edge of the coarse grid, so that the true optimum may be outside: the
     /// scores of the two models differ greatly in scale, or one of them is useless.
     pub at_edge: bool,
+    /// With [`tune_parts`](super::tune_parts), the weights after each step that reduced the errors.
+    pub steps: Vec<TunePoint>,
     /// All points: the coarse grid and the fine one for beta only, then, if gamma was searched, those for both.
-    /// Each grid is ordered by gamma, then by beta.
+    /// Each grid is ordered by gamma, then by beta. [`tune_parts`](super::tune_parts) adds those at its weights of
+    /// parts.
     pub table: Vec<TunePoint>,
 }
 
@@ -68,16 +71,11 @@ pub fn tune(lists: &[ScoredList], with_gamma: bool) -> Tuned {
     let errors_first = flat.errors(0.0, 0.0);
     let nothing = Selection { weights: Weights::default(), errors: errors_first, at_edge: false };
 
-    let mut betas = vec![0.0];
-    betas.extend(half_octaves(BETA_HALF_OCTAVES));
     let mut table = Vec::new();
     // Beta is used only if it reduces the errors, and gamma only if it reduces them further.
-    let mut found = nothing.or_fewer(search(&flat, &betas, &[0.0], &mut table));
+    let mut found = nothing.or_fewer(search(&flat, &betas(), &[0.0], &mut table));
     if with_gamma {
-        let mut gammas = vec![0.0];
-        gammas.extend(half_octaves(GAMMA_HALF_OCTAVES).flat_map(|gamma| [gamma, -gamma]));
-        gammas.sort_by(f64::total_cmp);
-        found = found.or_fewer(search(&flat, &betas, &gammas, &mut table));
+        found = found.or_fewer(search(&flat, &betas(), &gammas(), &mut table));
     }
     let rate = |errors: u64| (reference_words > 0).then(|| errors as f64 / reference_words as f64);
     Tuned {
@@ -88,25 +86,49 @@ pub fn tune(lists: &[ScoredList], with_gamma: bool) -> Tuned {
         errors_first,
         reference_words,
         at_edge: found.at_edge,
+        steps: Vec::new(),
         table,
     }
 }
 
+/// The coarse grid of betas.
+pub(super) fn betas() -> Vec<f64> {
+    std::iter::once(0.0).chain(half_octaves(BETA_HALF_OCTAVES)).collect()
+}
+
+/// The coarse grid of gammas.
+pub(super) fn gammas() -> Vec<f64> {
+    both_signs(half_octaves(GAMMA_HALF_OCTAVES))
+}
+
+/// 0 and the values with both signs, ascending.
+pub(super) fn both_signs(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut all: Vec<f64> = values.flat_map(|value| [value, -value]).collect();
+    all.push(0.0);
+    all.sort_by(f64::total_cmp);
+    all
+}
+
 #[derive(Debug, Clone)]
-struct Selection {
-    weights: Weights,
-    errors: u64,
-    at_edge: bool,
+pub(super) struct Selection {
+    pub weights: Weights,
+    pub errors: u64,
+    pub at_edge: bool,
 }
 
 impl Selection {
-    fn or_fewer(self, other: Self) -> Self {
+    pub fn or_fewer(self, other: Self) -> Self {
         if other.errors < self.errors { other } else { self }
     }
 }
 
 /// The coarse grid of these betas and gammas, then the fine one around its best point.
-fn search(flat: &Flat, betas: &[f64], gammas: &[f64], table: &mut Vec<TunePoint>) -> Selection {
+pub(super) fn search(
+    flat: &Flat,
+    betas: &[f64],
+    gammas: &[f64],
+    table: &mut Vec<TunePoint>,
+) -> Selection {
     let coarse = Grid::evaluate(flat, betas.to_vec(), gammas.to_vec());
     let (row, plateau) = coarse.best();
     let (fine_betas, fine_gammas) = coarse.around(row, plateau);
@@ -122,7 +144,7 @@ fn search(flat: &Flat, betas: &[f64], gammas: &[f64], table: &mut Vec<TunePoint>
 
 /// Powers of two in half octaves. Products of the constant with powers of two are exact, so the grid
 /// is the same on every platform.
-fn half_octaves((from, to): (i32, i32)) -> impl Iterator<Item = f64> {
+pub(super) fn half_octaves((from, to): (i32, i32)) -> impl Iterator<Item = f64> {
     (from..=to).map(|half| {
         let octave = libm::scalbn(1.0, half.div_euclid(2));
         if half.rem_euclid(2) == 0 { octave } else { octave * std::f64::consts::SQRT_2 }
@@ -233,9 +255,10 @@ fn longest_lowest(errors: &[u64]) -> Plateau {
 }
 
 /// All lists concatenated, without those in which the choice does not matter.
-struct Flat {
+pub(super) struct Flat {
     first: Vec<f64>,
     lm: Vec<f64>,
+    /// The third score, which gamma weights: the number of words, or a part.
     words: Vec<f64>,
     errors: Vec<u32>,
     ends: Vec<usize>,
@@ -245,6 +268,16 @@ struct Flat {
 
 impl Flat {
     fn new(lists: &[ScoredList]) -> Self {
+        let words = |list: &ScoredList| list.words.iter().map(|&w| f64::from(w)).collect();
+        Self::of(lists, |list| list.first.clone(), words)
+    }
+
+    /// With another first-pass score and another third score.
+    pub(super) fn of(
+        lists: &[ScoredList],
+        first: impl Fn(&ScoredList) -> Vec<f64>,
+        third: impl Fn(&ScoredList) -> Vec<f64>,
+    ) -> Self {
         let mut flat = Self {
             first: vec![],
             lm: vec![],
@@ -266,9 +299,9 @@ impl Flat {
                 flat.fixed += u64::from(list.errors[0]);
                 continue;
             }
-            flat.first.extend(&list.first);
+            flat.first.extend(first(list));
             flat.lm.extend(&list.lm);
-            flat.words.extend(list.words.iter().map(|&words| f64::from(words)));
+            flat.words.extend(third(list));
             flat.errors.extend(&list.errors);
             flat.ends.push(flat.errors.len());
         }

@@ -13,6 +13,16 @@ const RANGE: (f64, f64) = (-12.0, 2.0);
 /// Grid points per power of two. A finer grid would not change results.
 const DENSITY: i32 = 8;
 
+/// Lists below which a scale at the end of its search may be chance.
+const ENOUGH: usize = 20;
+
+/// Whether the scale of a training set of this size is at the lower end of its search: the smaller the scores count,
+/// the likelier are the hypotheses with the fewest errors.
+#[must_use]
+pub fn is_at_lower_end(scale: f64, lists: usize) -> bool {
+    lists >= ENOUGH && scale <= libm::exp2(RANGE.0)
+}
+
 /// The first-pass scale for a training set; 1 if no list has different scores.
 #[must_use]
 pub fn first_scale(lists: &[TrainList]) -> f64 {

@@ -114,6 +114,10 @@ pub enum WarningKind {
     MwedOrientation,
     /// The loss does not decrease.
     LossDoesNotMove,
+    /// The first-pass scores of the training lists are probably not log-probabilities.
+    FirstPassScores,
+    /// The first-pass scale is at the lower end of its search: the scores do not agree with the references.
+    FirstScaleAtEdge,
     /// There is no development set to select the best adapter.
     NoDevelopmentSet,
     /// References and lists seem to differ in case, punctuation, script or other conventions.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::batches::{batches, dropout_seed, tokens};
+use super::calibrate::is_at_lower_end;
 use super::checkpoint::{self, Identity};
 use super::data::TrainData;
 use super::dev::DevData;
@@ -22,7 +23,7 @@ use crate::model::{
 };
 use crate::nbest::Utterance;
 use crate::ops::{AdamW, Objective, end_to_end};
-use crate::score::Weights;
+use crate::score::{ScoreCheck, ScoreWarning, Weights};
 
 /// Steps between two copies of the run to the host. Each step reads its loss anyway, and the copy is part of that
 /// read-back. At this interval the cost is not measurable, and a lost device loses little.
@@ -62,6 +63,8 @@ pub struct Trainer {
     layout: Layout,
     config: TrainConfig,
     data: TrainData,
+    /// What is suspicious about the first-pass scores of the training lists.
+    score_warnings: Vec<ScoreWarning>,
     dev: Option<DevData>,
     identity: Identity,
     schedule: Schedule,
@@ -114,6 +117,7 @@ impl Trainer {
             layout: adapter.layout,
             config,
             data,
+            score_warnings: ScoreCheck::of(train).warnings(),
             dev,
             schedule,
             state: kept.state(&device),
@@ -498,6 +502,17 @@ impl Trainer {
         let sets = self.data.findings.iter().map(|found| ("training", found));
         for (set, found) in sets.chain(dev.map(|found| ("development", found))) {
             warn(WarningKind::Conventions, format!("{set} lists: {found}"));
+        }
+        for warning in &self.score_warnings {
+            warn(WarningKind::FirstPassScores, warning.to_string());
+        }
+        if self.config.first_scale.is_none() && is_at_lower_end(self.data.first_scale, usable) {
+            let text = format!(
+                "the first-pass scale ends at the edge of its search, {:.1e}: the first-pass scores do not agree with the \
+                 references; are they costs, or without meaning?",
+                self.data.first_scale
+            );
+            warn(WarningKind::FirstScaleAtEdge, text);
         }
         if self.dev.is_none() {
             let text = "without a development set, there is no evaluation to select the best step: the adapter of the last \

@@ -134,3 +134,54 @@ fn wrong_meanings_of_scores_are_refused() {
     sandbox.write("decode/output.1/1best_recog/text", "u1 a\n");
     sandbox.refuses("eval decode --costs", 1, "omit --costs, --score-kind and --score-key");
 }
+
+#[test]
+fn suspicious_scores_are_reported_with_the_flags_that_help() {
+    let sandbox = Sandbox::new();
+    let costs = negated(&sandbox.text("lists.jsonl"));
+    sandbox.write("costs.jsonl", &costs);
+    let warning = "warning: the scores look like costs (lower is better)";
+    for command in [
+        "eval -q costs.jsonl",
+        "inspect costs.jsonl",
+        "convert -q costs.jsonl --to trn",
+        "rescore -q --device cpu --model base --adapter adapter --beta 1 costs.jsonl",
+        "tune -q --device cpu --model base --adapter adapter --dev costs.jsonl",
+        "train -q --device cpu --model base --train costs.jsonl --epochs 1 --output new",
+    ] {
+        let run = sandbox.run(command);
+        assert_eq!(run.code, Some(0), "{command}: {}", run.stderr);
+        let found: Vec<_> = run.stderr.lines().filter(|line| line.contains("costs (")).collect();
+        let [line] = found[..] else { panic!("{command}: {}", run.stderr) };
+        let flag = if command.starts_with("train") {
+            "warning: --train: the scores look"
+        } else {
+            warning
+        };
+        assert!(
+            line.starts_with(flag) && line.ends_with("use --costs if lower is better"),
+            "{line}"
+        );
+        let silent = sandbox.run(&format!("{} --costs", command.replace("new", "other")));
+        assert!(!silent.stderr.contains("look like"), "{command}: {}", silent.stderr);
+    }
+    let json: Value =
+        serde_json::from_str(&sandbox.run("eval -q --json costs.jsonl").stdout).unwrap();
+    assert_eq!(json["score_warnings"][0]["kind"], "like_costs");
+    let json: Value =
+        serde_json::from_str(&sandbox.run("eval -q --json lists.jsonl").stdout).unwrap();
+    assert_eq!(json["score_warnings"].as_array().map(Vec::len), Some(0));
+
+    let other =
+        r#"{"id":"u","ref":"a","nbest":[{"text":"b","am_cost":4},{"text":"a","am_cost":3}]}"#;
+    let run = sandbox.run_with("eval -q -", other);
+    assert!(run.stderr.contains("under the key \"am_cost\"; use --score-key"), "{}", run.stderr);
+    let words = "eval -q --score-key am_cost --costs -";
+    let run = sandbox.run_with(words, other);
+    assert_eq!((run.stderr.as_str(), run.code), ("", Some(0)));
+    assert!(run.stdout.starts_with("first pass  %WER 0.00"), "{}", run.stdout);
+
+    let run = sandbox.run_with(&format!("rescore {MODEL} --part ctc=1 --part lm=1"), PARTS);
+    let expected = "warning: there is a weight for the part \"lm\" of the score, but the hypotheses have am, ctc";
+    assert!(run.stderr.starts_with(expected) && run.stderr.lines().count() == 1, "{}", run.stderr);
+}

@@ -136,8 +136,8 @@ export class Host {
       this.#theModel().rerank(adapter, lists, weights, batchTokens, done, isAborted, conventions),
     'model.evaluate': ({ adapter, lists, weights, seed, batchTokens, conventions }, { done, isAborted }) =>
       this.#theModel().evaluate(adapter, lists, weights, batchTokens, seed, done, isAborted, conventions),
-    'model.tune': ({ adapter, lists, gamma, batchTokens, conventions }, { done, isAborted }) =>
-      this.#theModel().tune(adapter, lists, gamma, batchTokens, done, isAborted, conventions),
+    'model.tune': ({ adapter, lists, gamma, parts, batchTokens, conventions }, { done, isAborted }) =>
+      this.#theModel().tune(adapter, lists, gamma, batchTokens, done, isAborted, conventions, parts),
     'model.tokens': ({ texts }) => this.#theModel().tokenCounts(texts),
     'model.memory': () => this.#theModel().memory(),
 

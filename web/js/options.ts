@@ -32,6 +32,7 @@ const RULES: Record<string, Rule> = {
   ],
   seed: ['a whole number from 0', (value) => Number.isSafeInteger(value) && value >= 0],
   gamma: FLAG,
+  parts: FLAG,
   normalize: oneOf('none', 'lower', 'basic', 'whisper'),
   unit: oneOf('word', 'char', 'mixed'),
   join: FLAG,
@@ -51,7 +52,7 @@ const KNOWN = {
   rescore: [...TEXTS, 'weights'],
   rerank: [...TEXTS, 'weights'],
   evaluate: [...TEXTS, 'weights', 'seed'],
-  tune: [...TEXTS, 'gamma'],
+  tune: [...TEXTS, 'gamma', 'parts'],
   run: ['signal', 'checkpoint'],
 };
 

@@ -51,7 +51,7 @@ export interface Operations {
   'model.rescore': [Comparing & { adapter: string | null; lists: List[]; weights: Weights | undefined }, Ranked[][]];
   'model.rerank': [Comparing & { adapter: string | null; lists: List[]; weights: Weights | undefined }, List[]];
   'model.evaluate': [Comparing & { adapter: string | null; lists: List[]; weights: Weights | undefined; seed: number }, Report];
-  'model.tune': [Comparing & { adapter: string; lists: List[]; gamma: boolean }, Tuned];
+  'model.tune': [Comparing & { adapter: string; lists: List[]; gamma: boolean; parts: boolean }, Tuned];
   'model.tokens': [{ texts: string[] }, Uint32Array];
   'model.memory': [{}, Memory];
   'train.start': [{ adapter: string; options: object; train: List[]; dev: List[]; checkpoint: Uint8Array | undefined }, { run: number; step: number; steps: number }];

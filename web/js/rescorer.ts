@@ -196,9 +196,9 @@ export class Rescorer {
   async tune(utterances: readonly Utterance[], options: TuneOptions = {}): Promise<Tuned> {
     checkOptions('tune', options);
     const adapter = this.#someAdapter('tune', options);
-    const { gamma = false, batchTokens } = options;
+    const { gamma = false, parts = false, batchTokens } = options;
     const lists = toLists(utterances, 'tune');
-    const tuned = await this.#session.call('model.tune', { adapter, lists, gamma, batchTokens, conventions: conventionsOf(options) }, watch(options, lists));
+    const tuned = await this.#session.call('model.tune', { adapter, lists, gamma, parts, batchTokens, conventions: conventionsOf(options) }, watch(options, lists));
     await this.#store(tuned.adapter);
     return tuned;
   }

@@ -235,6 +235,8 @@ export interface EvaluateOptions extends RescoreOptions {
 export interface TuneOptions extends TextCallOptions {
   /** Whether to tune gamma, the weight per word, too. */
   gamma?: boolean;
+  /** Whether to tune a weight for each part of the first-pass scores too; true for an adapter that stores such weights. */
+  parts?: boolean;
 }
 
 export interface LoadAdapterOptions extends LoadOptions {

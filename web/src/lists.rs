@@ -7,6 +7,7 @@ use lorb::nbest::{
     FORMATS, JsonLines, MemoryFolder, NbestFormat, OpenOptions, References, ScoreKind,
     ScoreReading, Source, Stream, Utterance, format_by_name, open, write_jsonl,
 };
+use lorb::score::ScoreCheck;
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{parsed, text_of};
@@ -42,10 +43,14 @@ pub fn parse_nbest(
         ..OpenOptions::default()
     };
     let mut opened = open(source, chosen(format.as_deref())?, options).map_err(WebError::from)?;
-    let lists = written(all(opened.lists.by_ref(), WebError::from)?)?;
+    let lists = all(opened.lists.by_ref(), WebError::from)?;
     let mut notes = opened.lists.take_notes();
     notes.extend(references.and_then(|references| references.note()));
-    let notes: Array = notes.iter().map(|note| JsValue::from(note.to_string())).collect();
+    let notes = notes.iter().map(ToString::to_string);
+    let warnings = ScoreCheck::of(&lists).warnings();
+    let notes: Array =
+        notes.chain(warnings.iter().map(ToString::to_string)).map(JsValue::from).collect();
+    let lists = written(lists)?;
     let answer = Object::new();
     Reflect::set(&answer, &"lists".into(), &lists)?;
     Reflect::set(&answer, &"notes".into(), &notes)?;

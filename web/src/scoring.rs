@@ -3,9 +3,9 @@
 use js_sys::{Array, Float32Array, Function};
 use lorb::nbest::Utterance;
 use lorb::rescorer::Options;
-use lorb::score::{RankedList, Weights};
+use lorb::score::{RankedList, ScoreWarning, Weights};
 use lorb::text::Changes;
-use serde_json::json;
+use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 
 use crate::adapters::info;
@@ -13,6 +13,13 @@ use crate::convert::{Callbacks, from_js, number_lists, to_js};
 use crate::error::WebError;
 use crate::lists::{utterances, written};
 use crate::model::Model;
+
+/// Adds warnings about scores to those about texts.
+fn join(warnings: &mut Value, about_scores: &[ScoreWarning]) {
+    if let Value::Array(warnings) = warnings {
+        warnings.extend(about_scores.iter().map(|warning| Value::from(warning.to_string())));
+    }
+}
 
 /// The options of a call; `adapter` `None` is the first pass. `conventions` is `{normalize?, unit?, join?}` or undefined.
 fn options<'a>(
@@ -147,7 +154,8 @@ impl Model {
     }
 
     /// WER of first pass, rescoring and oracle on utterances with references, as JSON lines or objects:
-    /// the core's report with `weights`, `choices` (the index chosen from each list) and `truncated`.
+    /// the core's report with `weights`, `choices` (the index chosen from each list), `truncated` and
+    /// `warnings`, sentences about suspicious texts and scores.
     /// Without an adapter, of first pass and oracle.
     ///
     /// # Errors
@@ -179,11 +187,12 @@ impl Model {
         value["weights"] = json!(evaluated.weights);
         value["choices"] = json!(evaluated.choices);
         value["truncated"] = json!(evaluated.truncated);
+        join(&mut value["warnings"], &evaluated.score_warnings);
         Ok(to_js(&value)?)
     }
 
     /// Tunes the weights on utterances with references and stores them in the adapter:
-    /// `{beta, gamma, parts, wer, werFirst, errors, errorsFirst, referenceWords, atEdge, truncated, adapter}`, where
+    /// `{beta, gamma, parts, wer, werFirst, errors, errorsFirst, referenceWords, atEdge, truncated, warnings, adapter}`, where
     /// `adapter` has the adapter's new metadata.
     ///
     /// # Errors
@@ -207,6 +216,8 @@ impl Model {
         let found = rescorer.tune_async(&lists, options, with_gamma).await;
         let found = self.shared.trusted(found).await?;
         let (tuned, truncated) = (found.tuned, found.truncated);
+        let mut warnings = json!(found.warnings);
+        join(&mut warnings, &found.score_warnings);
         let described = self.shared.change(|rescorer| {
             rescorer.set_weights(&adapter, tuned.weights.clone())?;
             rescorer.set_conventions(&adapter, found.conventions)?;
@@ -224,7 +235,7 @@ impl Model {
             "atEdge": tuned.at_edge,
             "truncated": truncated,
             "conventions": found.conventions,
-            "warnings": found.warnings,
+            "warnings": warnings,
             "adapter": described,
         }))?)
     }

@@ -12,6 +12,7 @@ mod compared;
 mod edit;
 mod ranking;
 mod report;
+mod score_check;
 mod statistics;
 mod tune;
 

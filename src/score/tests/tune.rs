@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::super::{ScoredList, Weights, tune};
+use super::super::{PartWeights, ScoredList, TunePoint, Weights, tune, tune_parts};
 use super::{below, signed};
 
 /// A list of two: the second wins once beta exceeds `threshold`.
@@ -156,4 +156,89 @@ fn gamma_is_used_only_for_fewer_errors() {
         }
     }
     assert!(used > 0 && used < 40, "both cases must occur: {used}");
+}
+
+/// Lists whose score gives its parts the wrong weights: `am` says much, `lm` little, `ctc` nothing.
+fn random_parts(seed: u64, count: usize) -> Vec<ScoredList> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut lists = random_lists(seed, count);
+    for list in &mut lists {
+        // The rescoring model says little here, and the number of words nothing.
+        list.words.fill(5);
+        list.lm = list.errors.iter().map(|e| signed(&mut rng) - 0.1 * f64::from(*e)).collect();
+        let noisy = |rng: &mut ChaCha8Rng, skill: f64, e: &u32| signed(rng) - skill * f64::from(*e);
+        let mut part = |skill| list.errors.iter().map(|e| noisy(&mut rng, skill, e)).collect();
+        let (am, lm, ctc): (Vec<f64>, Vec<f64>, Vec<f64>) = (part(0.8), part(0.3), part(0.0));
+        let sums =
+            am.iter().zip(&lm).zip(&ctc).map(|((am, lm), ctc)| 0.1 * am + 2.0 * lm + 4.0 * ctc);
+        list.first = sums.collect();
+        list.parts = [("am", am), ("ctc", ctc), ("lm", lm)]
+            .map(|(name, values)| (name.to_owned(), values))
+            .into();
+    }
+    lists
+}
+
+#[test]
+fn weights_of_parts_correct_a_badly_combined_score() {
+    for seed in 0..3 {
+        let lists = random_parts(seed, 100);
+        for with_gamma in [false, true] {
+            let (plain, tuned) =
+                (tune(&lists, with_gamma), tune_parts(&lists, with_gamma, &PartWeights::new()));
+            assert!(tuned.errors < plain.errors, "{} {}", tuned.errors, plain.errors);
+            assert_eq!(errors_of(&lists, &tuned.weights), tuned.errors);
+            assert!(tuned.weights.parts["am"] > 0.0, "{:?}", tuned.weights);
+            // Every step reduces the errors, or drops a weight; counts in the table are exact.
+            assert!(tuned.steps.iter().map(|step| step.errors).is_sorted_by(|a, b| a >= b));
+            for point in tuned.steps.iter().chain(tuned.table.iter().rev().step_by(7)) {
+                assert_eq!(errors_of(&lists, &point.weights), point.errors);
+            }
+            let stored = |p: &&TunePoint| p.weights.parts == tuned.weights.parts;
+            assert!(tuned.table.iter().any(|point| stored(&point)));
+            assert_eq!(
+                tune_parts(&lists, with_gamma, &PartWeights::new()),
+                tuned,
+                "the same again"
+            );
+            // From its own result, the search does not get worse.
+            let again = tune_parts(&lists, with_gamma, &tuned.weights.parts);
+            assert!(again.errors <= tuned.errors, "{} {}", again.errors, tuned.errors);
+        }
+    }
+}
+
+#[test]
+fn without_parts_nothing_changes() {
+    let lists = random_lists(11, 80);
+    for with_gamma in [false, true] {
+        let tuned = tune_parts(&lists, with_gamma, &[("am".to_owned(), 1.0)].into());
+        assert_eq!(tuned, tune(&lists, with_gamma));
+    }
+    let lists = vec![pair(1.0, [0, 1])];
+    assert_eq!(tune_parts(&lists, true, &PartWeights::new()).weights, Weights::default());
+}
+
+/// Time of the search on many long lists: `cargo nextest run --run-ignored all tuning_parts_takes`.
+#[test]
+#[ignore = "a measurement"]
+fn tuning_parts_takes_bounded_time() {
+    let mut lists = random_parts(1, 10_000);
+    for list in &mut lists {
+        let repeat = |values: &mut Vec<f64>| {
+            *values = (0..50).map(|at| values[at % values.len()] - 0.01 * at as f64).collect();
+        };
+        let count = list.errors.len();
+        list.errors = (0..50).map(|at| list.errors[at % count]).collect();
+        list.words = (0..50).map(|at| list.words[at % count]).collect();
+        repeat(&mut list.first);
+        repeat(&mut list.lm);
+        list.parts.values_mut().for_each(repeat);
+    }
+    let began = std::time::Instant::now();
+    let plain = tune(&lists, true);
+    let between = began.elapsed();
+    let tuned = tune_parts(&lists, true, &PartWeights::new());
+    let parted = began.elapsed() - between;
+    assert!(parted.as_secs() < 60 && tuned.errors <= plain.errors, "{between:?} {parted:?}");
 }

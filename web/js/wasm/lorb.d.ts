@@ -49,7 +49,7 @@ export class Model {
   rescore(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, done: Done, isAborted: IsAborted, conventions: Partial<Conventions>): Promise<Ranked[][]>;
   rerank(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, done: Done, isAborted: IsAborted, conventions: Partial<Conventions>): Promise<List[]>;
   evaluate(adapter: string | null, lists: List[], weights: Weights | undefined, batchTokens: number | undefined, seed: number, done: Done, isAborted: IsAborted, conventions: Partial<Conventions>): Promise<Report>;
-  tune(adapter: string, lists: List[], gamma: boolean, batchTokens: number | undefined, done: Done, isAborted: IsAborted, conventions: Partial<Conventions>): Promise<Tuned>;
+  tune(adapter: string, lists: List[], gamma: boolean, batchTokens: number | undefined, done: Done, isAborted: IsAborted, conventions: Partial<Conventions>, parts: boolean): Promise<Tuned>;
   createTrainer(adapter: string, options: object, train: List[], dev: List[], checkpoint?: Uint8Array): Trainer;
   memory(): Memory;
   free(): void;
