@@ -37,6 +37,7 @@ pub(super) fn synthetic(base: &BertConfig, tokens: usize, seed: u64) -> TrainDat
         sequences,
         lists,
         first_scale: 1.0,
+        part_weights: crate::score::PartWeights::new(),
         counts: Counts::default(),
         findings: Vec::new(),
     }

@@ -196,6 +196,7 @@ fn started(message: &Message) -> String {
         steps,
         done,
         first_scale,
+        part_weights,
         trainable,
         base_parameters,
     } = message
@@ -209,6 +210,9 @@ fn started(message: &Message) -> String {
     );
     if *first_scale != 1.0 {
         text.push_str(&format!("; first-pass scale {first_scale:.4} in training"));
+    }
+    for (name, alpha) in part_weights {
+        text.push_str(&format!("; weight {alpha:.4} for the part {name}"));
     }
     let counts = [
         (*skipped_no_reference, "utterances without a reference skipped"),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use lorb::score::{TextCheck, TunePoint, Tuned, tune, tune_parts};
+use lorb::score::{Search, TextCheck, TunePoint, Tuned};
 use lorb::text::{Conventions, Unit};
 
 use super::args::{BaseArgs, ReadArgs, RunArgs, ScoringArgs, TextArgs};
@@ -85,9 +85,8 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
         )));
     }
     let stored = engine.part_weights()?;
-    let with_parts = args.parts || !stored.is_empty();
-    let tuned =
-        if with_parts { tune_parts(&lists, args.gamma, &stored) } else { tune(&lists, args.gamma) };
+    let search = Search { gamma: args.gamma, parts: args.parts };
+    let tuned = search.run(&lists, &stored);
     if tuned.reference_words == 0 {
         let message = "--dev: all references are empty, so there is no WER to reduce";
         return Err(CliError::Failed(message.into()));
@@ -98,7 +97,7 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
     let parts = input.parts().join(", ");
     if args.parts && parts.is_empty() {
         say!("warning: --parts: the scores of these lists have no parts");
-    } else if !with_parts && !parts.is_empty() && !args.run.quiet {
+    } else if !args.parts && stored.is_empty() && !parts.is_empty() && !args.run.quiet {
         say!("note: the scores have parts ({parts}); --parts tunes a weight for each");
     }
     interrupt::check()?;

@@ -6,7 +6,7 @@ use pollster::block_on;
 
 use crate::model::{Adapter, MaskedScores, Scored};
 use crate::nbest::Utterance;
-use crate::score::{RankedList, ScoredList};
+use crate::score::{RankedList, ScoredList, Search};
 use crate::train::{Message, TrainConfig, TrainError};
 
 use super::{Evaluated, Options, Rescorer, RescorerError, Run, Trained, TunedWeights};
@@ -69,9 +69,9 @@ impl Rescorer {
         &mut self,
         lists: &[Utterance],
         options: Options<'_>,
-        with_gamma: bool,
+        search: Search,
     ) -> Result<TunedWeights, RescorerError> {
-        block_on(self.tune_async(lists, options, with_gamma))
+        block_on(self.tune_async(lists, options, search))
     }
 
     /// [`Rescorer::train_async`], blocking.

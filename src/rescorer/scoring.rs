@@ -6,7 +6,7 @@ use crate::model::{ModelError, Scored, Scorer};
 use crate::nbest::Utterance;
 use crate::score::{
     Evaluation, Finding, ModelScores, RESAMPLES, RankedList, Report, ScoreCheck, ScoreWarning,
-    ScoredList, TextCheck, Tuned, Weights, compared, tune,
+    ScoredList, Search, TextCheck, Tuned, Weights, compared,
 };
 use crate::text::Conventions;
 
@@ -140,7 +140,7 @@ impl Rescorer {
     }
 
     /// Tunes the weights on lists with references, and stores them in the named adapter, with the conventions of the
-    /// call. `with_gamma` also tunes a word insertion reward.
+    /// call. `search` says what is tuned beside beta.
     ///
     /// # Errors
     /// Those of [`Rescorer::score_async`], and [`RescorerError::NoReference`].
@@ -148,7 +148,7 @@ impl Rescorer {
         &mut self,
         lists: &[Utterance],
         options: Options<'_>,
-        with_gamma: bool,
+        search: Search,
     ) -> Result<TunedWeights, RescorerError> {
         let (name, _) = self.scoring_adapter(options)?;
         let name = name.to_owned();
@@ -159,7 +159,9 @@ impl Rescorer {
         let mut check = TextCheck::new(conventions);
         lists.iter().zip(&scored).for_each(|(u, list)| check.add_scored(u, list));
         let score_warnings = ScoreCheck::of(&lists).warnings();
-        let tuned = tune(&scored, with_gamma);
+        let weights = self.adapter(&name)?.meta.weights.as_ref();
+        let stored = weights.map(|weights| weights.parts.clone()).unwrap_or_default();
+        let tuned = search.run(&scored, &stored);
         if tuned.reference_words == 0 {
             return Err(RescorerError::NoReference);
         }

@@ -11,10 +11,12 @@ use crate::base::{Base, BaseFiles, TokenizerFile};
 use crate::methods::LoraConfig;
 use crate::model::ModelError;
 use crate::nbest::{Hypothesis, JsonLines, Utterance};
-use crate::score::Weights;
+use crate::score::{Search, Weights};
 use crate::text::{Conventions, Normalize};
 use crate::train::{Message, TrainConfig, TrainError};
 
+/// Beta and gamma.
+const GAMMA: Search = Search { gamma: true, parts: false };
 static WEIGHTS: Weights = Weights::new(1.0, 0.0);
 const TOLERANCE: f64 = 1e-4;
 
@@ -125,7 +127,7 @@ fn weights_come_from_the_call_or_from_tuning() {
     let refused = rescorer.rescore(&lists, options.weights(&infinite));
     assert!(matches!(refused, Err(RescorerError::WeightNotFinite { .. })));
 
-    let tuned = rescorer.tune(&lists, options, false).unwrap();
+    let tuned = rescorer.tune(&lists, options, Search::default()).unwrap();
     assert_eq!(rescorer.weights(options).unwrap(), Some(tuned.tuned.weights));
     assert_eq!(rescorer.adapter("new").unwrap().meta.weights, None);
     let evaluated = rescorer.evaluate(&lists, options, 0).unwrap();
@@ -137,8 +139,11 @@ fn weights_come_from_the_call_or_from_tuning() {
 
     let mut silent = lists;
     silent.iter_mut().for_each(|list| list.reference = None);
-    assert_eq!(rescorer.tune(&silent, options, false), Err(RescorerError::NoReference));
-    assert_eq!(rescorer.tune(&silent, Options::first_pass(), false), Err(RescorerError::NoAdapter));
+    assert_eq!(rescorer.tune(&silent, options, Search::default()), Err(RescorerError::NoReference));
+    assert_eq!(
+        rescorer.tune(&silent, Options::first_pass(), Search::default()),
+        Err(RescorerError::NoAdapter)
+    );
 }
 
 #[test]
@@ -157,8 +162,8 @@ fn the_model_sees_normalised_texts_and_tuning_stores_the_conventions() {
     let [capital, small] = words(options)[..] else { panic!("two scores") };
     assert_eq!(capital, small);
 
-    let expected = rescorer.tune(&lists, Options::adapter("golden"), true).unwrap().tuned;
-    assert_eq!(rescorer.tune(&capitals, options, true).unwrap().tuned, expected);
+    let expected = rescorer.tune(&lists, Options::adapter("golden"), GAMMA).unwrap().tuned;
+    assert_eq!(rescorer.tune(&capitals, options, GAMMA).unwrap().tuned, expected);
     // From now on without naming them.
     assert_eq!(rescorer.adapter("golden").unwrap().meta.conventions, basic);
     let evaluated = rescorer.evaluate(&capitals, Options::adapter("golden"), 0).unwrap();

@@ -39,8 +39,7 @@ impl Run {
     /// [`TrainError::Device`] if the device fails before the first evaluation.
     pub async fn best_async(&self) -> Result<Trained, TrainError> {
         let (adapter, tuned) = self.trainer.best().await?;
-        let beta = self.trainer.rescoring_beta();
-        let weights = tuned.clone().unwrap_or(Weights::new(beta, 0.0));
+        let weights = tuned.clone().unwrap_or_else(|| self.trainer.rescoring_weights());
         let meta = AdapterMeta { weights: Some(weights.clone()), ..self.meta.clone() };
         Ok(Trained { adapter, meta, weights, evaluated: tuned.is_some() })
     }

@@ -53,7 +53,7 @@ pub use report::{Evaluation, Report, SystemReport};
 pub use score_check::{ScoreCheck, ScoreWarning};
 pub use significance::{MatchedPairs, matched_pairs};
 pub use tune::{TunePoint, Tuned, tune};
-pub use tune_parts::tune_parts;
+pub use tune_parts::{Search, tune_parts};
 
 #[cfg(test)]
 mod tests;

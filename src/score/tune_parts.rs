@@ -58,6 +58,27 @@ pub fn tune_parts(lists: &[ScoredList], with_gamma: bool, start: &PartWeights) -
     tuned
 }
 
+/// What a search tunes beside beta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Search {
+    /// A word insertion reward.
+    pub gamma: bool,
+    /// A weight for each part of the first-pass scores.
+    pub parts: bool,
+}
+
+impl Search {
+    /// [`tune`], or [`tune_parts`] if asked for, and for an adapter that stores weights of parts.
+    #[must_use]
+    pub fn run(self, lists: &[ScoredList], stored: &PartWeights) -> Tuned {
+        if self.parts || !stored.is_empty() {
+            tune_parts(lists, self.gamma, stored)
+        } else {
+            tune(lists, self.gamma)
+        }
+    }
+}
+
 struct State<'a> {
     lists: &'a [ScoredList],
     with_gamma: bool,

@@ -126,6 +126,7 @@ mod tests {
             lists,
             counts: Counts::default(),
             first_scale: 1.0,
+            part_weights: crate::score::PartWeights::new(),
             findings: Vec::new(),
         }
     }
@@ -175,6 +176,7 @@ mod tests {
             lists: vec![list.clone(), list],
             counts: Counts::default(),
             first_scale: 1.0,
+            part_weights: crate::score::PartWeights::new(),
         };
         assert_eq!(batches(&data, 0, 0, 20).len(), 1);
         assert_eq!(batches(&data, 0, 0, 19).len(), 2);

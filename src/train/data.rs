@@ -1,15 +1,20 @@
 //! Training data: token ids, first-pass scores and word errors.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
 use super::calibrate::first_scale;
 use super::error::TrainError;
+use super::part_weights::{PartedList, fit};
 use super::settings::TrainConfig;
 use crate::base::{BertTokenizer, Encoded};
 use crate::digest::hex;
 use crate::model::Sequences;
 use crate::nbest::Utterance;
-use crate::score::{ErrorCounts, Finding, TextCheck, distinct, first_pass, unit_errors};
+use crate::score::{
+    ErrorCounts, Finding, PartWeights, TextCheck, distinct, first_pass, part_scores, unit_errors,
+};
 
 /// Lists from which it is an error if no hypothesis has a word in common with its reference. In a few lists, as
 /// when a user corrects single utterances, the recogniser may have misheard every word.
@@ -54,6 +59,8 @@ pub struct TrainData {
     pub lists: Vec<TrainList>,
     /// First-pass scale.
     pub first_scale: f64,
+    /// Weights of the parts of the first-pass scores; the scores of the lists contain them.
+    pub part_weights: PartWeights,
     /// Statistics of used and skipped utterances.
     pub counts: Counts,
     /// Signs that references and lists follow other conventions.
@@ -77,6 +84,7 @@ impl TrainData {
         let mut sequences = Sequences::new();
         let mut counts = Counts { utterances: utterances.len(), ..Counts::default() };
         let mut lists = Vec::new();
+        let mut parts = Vec::new();
         let conventions = config.conventions();
         let mut check = TextCheck::new(conventions);
         for given in utterances {
@@ -107,9 +115,16 @@ impl TrainData {
             }
             let first: Vec<f64> = kept.iter().map(|&at| all[at]).collect();
             counts.hypotheses += kept.len();
-            counts.without_scores +=
-                usize::from(given.hypotheses.iter().all(|h| h.score.is_none()));
+            counts.without_scores += usize::from(
+                given.hypotheses.iter().all(|h| h.score.is_none() && h.parts.is_empty()),
+            );
             counts.positive_sums += usize::from(first.iter().sum::<f64>() > 0.0);
+            if config.parts {
+                let of_kept = |(name, scores): (String, Vec<f64>)| {
+                    (name, kept.iter().map(|&at| scores[at]).collect::<Vec<f64>>())
+                };
+                parts.push(part_scores(utterance).into_iter().map(of_kept).collect());
+            }
             lists.push(TrainList { first, errors, sequences: places_of });
         }
         let mut findings = check.findings();
@@ -130,9 +145,11 @@ impl TrainData {
                 cause,
             });
         }
+        let part_weights = combine_parts(&mut lists, &parts);
         let first_scale = config.first_scale.unwrap_or_else(|| first_scale(&lists));
         lists.iter_mut().flat_map(|list| &mut list.first).for_each(|score| *score *= first_scale);
-        Ok(Self { sequences: sequences.into_parts().0, lists, first_scale, counts, findings })
+        let sequences = sequences.into_parts().0;
+        Ok(Self { sequences, lists, first_scale, part_weights, counts, findings })
     }
 
     /// Fingerprint of all data used in training: SHA-256 in hexadecimal digits.
@@ -149,6 +166,24 @@ impl TrainData {
         }
         hex(hasher)
     }
+}
+
+/// Fits weights of the parts and adds the weighted parts to the first-pass scores. `parts` has those of each list by
+/// name, or is empty.
+fn combine_parts(lists: &mut [TrainList], parts: &[BTreeMap<String, Vec<f64>>]) -> PartWeights {
+    let views: Vec<PartedList<'_>> = lists
+        .iter()
+        .zip(parts)
+        .map(|(TrainList { first, errors, .. }, parts)| PartedList { first, parts, errors })
+        .collect();
+    let weights = fit(&views);
+    for (list, parts) in lists.iter_mut().zip(parts) {
+        for (name, alpha) in &weights {
+            let scores = parts.get(name).into_iter().flatten();
+            list.first.iter_mut().zip(scores).for_each(|(first, part)| *first += alpha * part);
+        }
+    }
+    weights
 }
 
 /// A non-finite first-pass score would make every loss of its batch non-finite.

@@ -10,7 +10,10 @@ use crate::model::{
     Encoder, ModelError, SCORING_BATCH_TOKENS, Sequences, TrainableTensors, score_sequences,
 };
 use crate::nbest::Utterance;
-use crate::score::{Finding, ScoredList, TextCheck, Tuned, compared, tune};
+use crate::score::{
+    Finding, PartWeights, ScoredList, TextCheck, Tuned, Weights, compared, tune,
+    weighted_first_pass,
+};
 use crate::text::Conventions;
 
 /// The preprocessed development set.
@@ -23,12 +26,15 @@ pub struct DevData {
     /// Indices of each list's texts in `sequences`; empty if all hypotheses have the same number of errors.
     places: Vec<Vec<usize>>,
     sequences: Vec<Vec<u32>>,
+    /// Errors of the first pass, without weights of parts.
+    errors_first: u64,
     wer_oracle: f64,
     findings: Vec<Finding>,
 }
 
 impl DevData {
-    /// Preprocesses the utterances that have a reference; `None` without utterances.
+    /// Preprocesses the utterances that have a reference; `None` without utterances. `part_weights` are those of
+    /// [`TrainData`](super::TrainData).
     ///
     /// # Errors
     /// [`TrainError::NoDevReference`] if there are no reference words, [`TrainError::ScoreNotFinite`] if a first-pass
@@ -37,6 +43,7 @@ impl DevData {
         utterances: &[Utterance],
         tokenizer: &BertTokenizer,
         conventions: Conventions,
+        part_weights: &PartWeights,
     ) -> Result<Option<Self>, TrainError> {
         if utterances.is_empty() {
             return Ok(None);
@@ -44,12 +51,16 @@ impl DevData {
         let mut distinct = Sequences::new();
         let (mut lists, mut places) = (Vec::new(), Vec::new());
         let mut check = TextCheck::new(conventions);
+        let mut errors_first = 0;
         for given in utterances {
             let utterance = compared(given, &conventions);
             let zeros = vec![0.0; utterance.hypotheses.len()];
-            let Some(list) = ScoredList::new(&utterance, &zeros, conventions.unit) else {
+            let Some(mut list) = ScoredList::new(&utterance, &zeros, conventions.unit) else {
                 continue;
             };
+            errors_first += u64::from(list.errors[list.choice(&Weights::default())]);
+            list.first = weighted_first_pass(&utterance, part_weights);
+            list.parts.clear();
             check_scores(given)?;
             check.add_scored(given, &list);
             let mut row = Vec::new();
@@ -70,7 +81,7 @@ impl DevData {
         let wer_oracle = lists.iter().map(fewest).sum::<u64>() as f64 / words as f64;
         let (sequences, _) = distinct.into_parts();
         let findings = check.findings();
-        Ok(Some(Self { lists, places, sequences, wer_oracle, findings }))
+        Ok(Some(Self { lists, places, sequences, errors_first, wer_oracle, findings }))
     }
 
     /// Utterances with a reference.
@@ -113,7 +124,11 @@ impl DevData {
                 *score = lm[place];
             }
         }
-        Ok(tune(&self.lists, false))
+        let mut tuned = tune(&self.lists, false);
+        tuned.errors_first = self.errors_first;
+        let words = tuned.reference_words;
+        tuned.wer_first = (words > 0).then(|| self.errors_first as f64 / words as f64);
+        Ok(tuned)
     }
 
     /// Fingerprint of all data used in an evaluation: SHA-256 in hexadecimal digits.

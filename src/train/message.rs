@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::score::PartWeights;
+
 /// One message of a run; serialises as `{"type":"step",...}`. Rates are fractions. Messages have no times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -28,6 +30,9 @@ pub enum Message {
         done: usize,
         /// First-pass scale in training.
         first_scale: f64,
+        /// Weights of the parts of the first-pass scores; empty without `parts`.
+        #[serde(default, skip_serializing_if = "PartWeights::is_empty")]
+        part_weights: PartWeights,
         /// Number of trainable parameters.
         trainable: usize,
         /// Parameters of the frozen base.

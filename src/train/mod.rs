@@ -27,6 +27,7 @@ mod error;
 mod message;
 mod objective;
 mod optimizer;
+mod part_weights;
 mod pass;
 mod schedule;
 mod settings;

@@ -94,7 +94,7 @@ impl Trainer {
             return Err(TrainError::StartNotFinite { index, value: adapter.parameters[index] });
         }
         let data = TrainData::prepare(train, tokenizer, &config)?;
-        let dev = DevData::prepare(dev, tokenizer, config.conventions())?;
+        let dev = DevData::prepare(dev, tokenizer, config.conventions(), &data.part_weights)?;
         let epoch_steps = |epoch| {
             let plan = batches(&data, config.seed, epoch, config.batch_tokens);
             plan.len().div_ceil(config.accumulate)
@@ -248,15 +248,19 @@ impl Trainer {
         };
         let adapter =
             Adapter { method: self.method.clone(), layout: self.layout.clone(), parameters };
-        let weights = self.state.counters.best.map(|best| Weights::new(best.beta, 0.0));
+        let weights = self.state.counters.best.map(|best| self.weights(best.beta));
         Ok((adapter.finished(), weights))
     }
 
-    /// The rescoring beta that corresponds to the weights of training, for an adapter without a tuned one: in
-    /// rescoring, the first pass has weight 1.
+    /// The rescoring weights that correspond to those of training, for an adapter without tuned ones: in rescoring, the
+    /// first pass has weight 1.
     #[must_use]
-    pub fn rescoring_beta(&self) -> f64 {
-        self.config.beta / self.data.first_scale
+    pub fn rescoring_weights(&self) -> Weights {
+        self.weights(self.config.beta / self.data.first_scale)
+    }
+
+    fn weights(&self, beta: f64) -> Weights {
+        Weights { parts: self.data.part_weights.clone(), ..Weights::new(beta, 0.0) }
     }
 
     /// The current flat parameters; not necessarily the best.
@@ -476,6 +480,7 @@ impl Trainer {
             steps: self.schedule.steps(),
             done: self.state.counters.step,
             first_scale: self.data.first_scale,
+            part_weights: self.data.part_weights.clone(),
             trainable: self.layout.len(),
             base_parameters: base_parameters(&self.base),
         };

@@ -378,6 +378,8 @@ export type TrainMessage =
       steps: number;
       done: number;
       first_scale: number;
+      /** Weights of the parts of the first-pass scores; absent if there are none. */
+      part_weights?: Record<string, number>;
       trainable: number;
       base_parameters: number;
     }

@@ -3,7 +3,7 @@
 use js_sys::{Array, Float32Array, Function};
 use lorb::nbest::Utterance;
 use lorb::rescorer::Options;
-use lorb::score::{RankedList, ScoreWarning, Weights};
+use lorb::score::{RankedList, ScoreWarning, Search, Weights};
 use lorb::text::Changes;
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
@@ -207,13 +207,16 @@ impl Model {
         on_progress: Option<Function>,
         is_aborted: Option<Function>,
         conventions: JsValue,
+        with_parts: bool,
     ) -> Result<JsValue, JsValue> {
         let lists = utterances(&lists, "utterances")?;
         let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
         let options = options(Some(&adapter), batch_tokens, &conventions)?.progress(&progress);
         let mut rescorer = self.shared.snapshot();
-        let found = rescorer.tune_async(&lists, options, with_gamma).await;
+        let found = rescorer
+            .tune_async(&lists, options, Search { gamma: with_gamma, parts: with_parts })
+            .await;
         let found = self.shared.trusted(found).await?;
         let (tuned, truncated) = (found.tuned, found.truncated);
         let mut warnings = json!(found.warnings);

@@ -2,6 +2,7 @@
 
 use super::tiny::{base, golden_lists};
 use crate::nbest::{Hypothesis, Utterance};
+use crate::score::PartWeights;
 use crate::text::{Conventions, Normalize, Unit};
 use crate::train::{DevData, TrainConfig, TrainData, TrainError};
 
@@ -87,9 +88,14 @@ fn a_non_finite_score_is_reported() {
         let list = utterance(Some("a"), &[("a", Some(-1.0)), ("b", Some(bad))]);
         let error = prepare(std::slice::from_ref(&list), 10).unwrap_err().to_string();
         assert!(error.contains("\"u\"") && error.contains("hypothesis 2"), "{error}");
-        let error = DevData::prepare(&[list], &base().tokenizer, Conventions::default())
-            .unwrap_err()
-            .to_string();
+        let error = DevData::prepare(
+            &[list],
+            &base().tokenizer,
+            Conventions::default(),
+            &PartWeights::new(),
+        )
+        .unwrap_err()
+        .to_string();
         assert!(error.contains("hypothesis 2"), "{error}");
     }
 }
@@ -117,14 +123,22 @@ fn a_fingerprint_depends_on_all_used_data() {
 #[test]
 fn a_development_set_needs_a_reference_word() {
     let tokenizer = base().tokenizer;
-    assert!(DevData::prepare(&[], &tokenizer, Conventions::default()).unwrap().is_none());
+    assert!(
+        DevData::prepare(&[], &tokenizer, Conventions::default(), &PartWeights::new())
+            .unwrap()
+            .is_none()
+    );
     for reference in [None, Some("")] {
         let list = utterance(reference, &[("a", None), ("b", None)]);
-        let error = DevData::prepare(&[list], &tokenizer, Conventions::default()).unwrap_err();
+        let error =
+            DevData::prepare(&[list], &tokenizer, Conventions::default(), &PartWeights::new())
+                .unwrap_err();
         assert_eq!(error, TrainError::NoDevReference { utterances: 1 });
     }
     let dev =
-        DevData::prepare(&golden_lists(), &tokenizer, Conventions::default()).unwrap().unwrap();
+        DevData::prepare(&golden_lists(), &tokenizer, Conventions::default(), &PartWeights::new())
+            .unwrap()
+            .unwrap();
     assert_eq!(dev.len(), 6);
     assert!(dev.wer_oracle() > 0.0 && dev.wer_oracle() < 1.0);
 }
@@ -165,10 +179,12 @@ fn joined_forms_are_trained_on_as_the_plain_list() {
 
     // The development set counts in the unit of the conventions.
     let by_character = Conventions { unit: Unit::Char, ..config.conventions() };
-    let dev = DevData::prepare(&forms, tokenizer, by_character).unwrap().unwrap();
+    let dev =
+        DevData::prepare(&forms, tokenizer, by_character, &PartWeights::new()).unwrap().unwrap();
     assert_eq!(dev.wer_oracle(), 0.0);
     assert_ne!(dev.fingerprint(), {
-        let by_word = DevData::prepare(&forms, tokenizer, config.conventions());
+        let by_word =
+            DevData::prepare(&forms, tokenizer, config.conventions(), &PartWeights::new());
         by_word.unwrap().unwrap().fingerprint()
     });
 }
