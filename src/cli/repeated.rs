@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The ids so far. Stores 8 bytes of each: two different ids among ten million are taken for one with probability 3e-6.
+/// The ids so far. Stores 8 bytes of each: two different ids among ten million are mistaken for one with probability 3e-6.
 #[derive(Default)]
 pub struct Repeated {
     seen: HashSet<u64>,

@@ -34,7 +34,7 @@ fn advice(warning: &ScoreWarning, scores: &ScoreReading, free: bool) -> &'static
             "; omit such scores, or use --score-key if another key has the score"
         }
         ScoreWarning::OtherKey { .. } if free => {
-            "; use --score-key, and --costs or --score-kind if it is no log-probability"
+            "; use --score-key, and --costs or --score-kind if it is not a log-probability"
         }
         ScoreWarning::UnknownPart { .. } => "; the weight has no effect",
         _ => "",

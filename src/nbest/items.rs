@@ -316,7 +316,7 @@ impl<R: BufRead> Items<R> {
         }
     }
 
-    /// Reads what is no value, up to the end of its line.
+    /// Reads what is not a value, up to the end of its line.
     fn rest_of_line(&mut self) -> Result<Ending, Stop> {
         self.begin();
         let mut ending = Ending::Complete;

@@ -158,7 +158,7 @@ mod tests {
         let tokens = |list: &[&str]| list.iter().map(|&token| token.to_owned()).collect::<Vec<_>>();
         let spoken = tokens(&["<|en|>", "Ġna", "ÃŃ", "ve", "ĠcafÃ©", ".", "<|1.00|>"]);
         assert_eq!(text(&spoken), "naíve café.");
-        // A character of three bytes in two tokens; a byte that is no character.
+        // A character of three bytes in two tokens; a byte that is not a character.
         assert_eq!(text(&tokens(&["èª", "ŀ", "ĠÃ"])), "語 \u{fffd}");
         let all: Vec<u8> = (0..0x200).filter_map(char::from_u32).filter_map(byte).collect();
         let mut sorted = all.clone();

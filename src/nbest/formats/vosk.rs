@@ -8,7 +8,7 @@
 //! the lists are named by their position, unless `id` is added. `ref` may be added too. A text without `alternatives`
 //! is a list of one hypothesis. Partial results are skipped.
 //!
-//! Vosk's `confidence` is no probability. It is `-(graph cost + acoustic cost)` of the path (alphacep/vosk-api,
+//! Vosk's `confidence` is not a probability. It is `-(graph cost + acoustic cost)` of the path (alphacep/vosk-api,
 //! `src/recognizer.cc`, `NbestResult`): a natural log-likelihood, higher is better, and positive for some models. It is
 //! the score. The result without speech, an empty text with confidence 1, has no score.
 

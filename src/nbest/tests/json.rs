@@ -111,7 +111,7 @@ fn web_speech_confidences_are_probabilities() {
     let (lists, _) = good("web-speech", text);
     assert_eq!(scores(&lists[0]), [Some(0.5_f64.ln()), None]);
     assert_eq!(lists.len(), 2);
-    // A confidence that is always 1 is no score.
+    // A confidence that is always 1 is not a score.
     let text = r#"{"id":"u","alternatives":[{"transcript":"a","confidence":1},{"transcript":"b"}]}
 {"id":"v","alternatives":[{"transcript":"a","confidence":0.5},{"transcript":"b","confidence":1}],"isFinal":true}
 {"id":"w","alternatives":[{"transcript":"a"}],"isFinal":false}"#;

@@ -82,7 +82,7 @@ fn what_was_given_is_written_back() {
         for kind in ScoreKind::ALL {
             let scores = reading(key, kind);
             let Ok(mut u) = read(&line, &scores) else {
-                assert_eq!((key, kind), (Some("am"), ScoreKind::Prob), "7 is no probability");
+                assert_eq!((key, kind), (Some("am"), ScoreKind::Prob), "7 is not a probability");
                 continue;
             };
             assert_eq!(written(&scores.as_given(u.clone())), given, "{scores:?}");
