@@ -52,7 +52,7 @@ const BAD: &[(&str, &str)] = &[
     (r#"{"id":"a"}"#, "key \"nbest\" is missing"),
     (
         r#"{"id":"a","hyps":[{"text":"x"}]}"#,
-        "key \"nbest\" is missing (the list of hypotheses has another name; rename it",
+        "key \"nbest\" is missing (key \"hyps\" may be it; rename it",
     ),
     (r#"{"id":"a","nbest":null}"#, "key \"nbest\" must be a list, found null"),
     (r#"{"id":"a","nbest":{"text":"x"}}"#, "key \"nbest\" must be a list, found an object"),

@@ -120,7 +120,7 @@ impl Rescorer {
         Ok(Evaluated { report, choices, weights, truncated, score_warnings })
     }
 
-    /// Scores the lists that have a reference, for [`tune`].
+    /// Scores the lists that have a reference, for [`Search::run`].
     ///
     /// # Errors
     /// Those of [`Rescorer::score_async`].
