@@ -165,7 +165,7 @@ test('core and page agree on parsing and speech results', async () => {
     const refused = await parseNbest(`${text}\n{"id":"x"}`, 'mine.jsonl').catch(({ name, message }) => ({ name, message }));
     const folder = { 'logdir/output.1/1best_recog/text': 'u1 turn of the light\n', 'logdir/output.1/1best_recog/score': 'u1 tensor(-1.5)\n' };
     const espnet = await parseNbest(folder, 'decode', { references: 'u1 turn off the light\n' });
-    const unknown = await parseNbest(text, 'mine.jsonl', { format: 'kaldi' }).catch(({ name, message }) => ({ name, message }));
+    const unknown = await parseNbest(text, 'mine.jsonl', { format: 'lattice' }).catch(({ name, message }) => ({ name, message }));
     const result = { length: 2, isFinal: true, 0: { transcript: ' turn of the light', confidence: 0.9 }, 1: { transcript: 'turn off the light', confidence: 0 } };
     const rescorer = await Rescorer.fromPretrained('/golden/tiny', { device: 'wasm', adapter: '/golden/tiny/adapter' });
     const heard = await rescorer.rescore(result, { weights: { beta: 1 } });
@@ -177,7 +177,7 @@ test('core and page agree on parsing and speech results', async () => {
   assert.match(answer.refused.message, /mine\.jsonl.*\b7\b/);
   assert.deepEqual(answer.espnet, [{ id: 'u1', ref: 'turn off the light', nbest: [{ text: 'turn of the light', score: -1.5 }] }]);
   assert.equal(answer.unknown.name, 'BadInputError');
-  assert.match(answer.unknown.message, /"kaldi": expected auto, .*jsonl/);
+  assert.match(answer.unknown.message, /"lattice": expected auto, .*jsonl/);
   assert.deepEqual(answer.heard.map(({ first }) => first === null).sort(), [false, true]);
   quiet(complaints);
   await context.close();
