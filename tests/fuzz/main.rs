@@ -77,17 +77,3 @@ fn keep(target: &Target, index: usize, damaged: &[u8]) -> PathBuf {
     std::fs::write(&path, damaged).unwrap();
     path
 }
-
-/// Writes the valid inputs where `cargo fuzz` looks for them.
-#[test]
-#[ignore = "writes files for cargo fuzz; CONTRIBUTING.md says how"]
-fn write_the_corpora() {
-    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    for target in TARGETS {
-        let folder = corpora.join(target.name);
-        std::fs::create_dir_all(&folder).unwrap();
-        for (index, seed) in (target.seeds)().iter().enumerate() {
-            std::fs::write(folder.join(format!("seed-{index}")), seed).unwrap();
-        }
-    }
-}
