@@ -11,6 +11,7 @@
 //! use lorb::device::{DeviceChoice, select};
 //! use lorb::nbest::JsonLines;
 //! use lorb::rescorer::{Options, Rescorer};
+//! use lorb::score::Search;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // A pretrained BERT in the layout of Hugging Face, as bytes.
@@ -33,7 +34,7 @@
 //! let lists: Vec<_> = JsonLines::new(&file[..], "lists.jsonl").collect::<Result<_, _>>()?;
 //!
 //! // Find the weights of the combination on lists with references, then re-rank.
-//! let tuned = rescorer.tune(&lists, Options::adapter("calls"), false)?;
+//! let tuned = rescorer.tune(&lists, Options::adapter("calls"), Search::default())?;
 //! let ranked = rescorer.rescore(&lists, Options::adapter("calls"))?;
 //! println!("{}: {}", ranked[0].id, ranked[0].hypotheses[0].text);
 //! # let _ = tuned;
