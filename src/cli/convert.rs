@@ -41,8 +41,7 @@ pub fn run(args: &ConvertArgs) -> Result<(), CliError> {
     interrupt::listen();
     Files::default()
         .reads("INPUT", &args.input)
-        .reads("--references", &args.reading.references)
-        .reads("--manifest", &args.reading.manifest)
+        .reads_with(&args.reading)
         .writes("--output", &args.output)
         .check()?;
     let reading = Reading { one_by_one: true, ..args.reading.reading()? };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lorb::adapter::{AdapterMeta, ReadOptions};
+use lorb::adapter::{self, AdapterFiles, AdapterMeta, ReadOptions};
 use lorb::bounds::{CHUNK_BYTES, CHUNK_HYPOTHESES};
 use lorb::device::Selected;
 use lorb::digest::sha256;
@@ -28,8 +28,6 @@ pub struct Engine {
     batch_tokens: usize,
     /// Conventions that replace the adapter's.
     changes: Changes,
-    /// SHA-256 of the adapter's files.
-    adapter_sha256: String,
     /// The device's name.
     device: String,
     /// Hypotheses truncated at the base's position limit so far.
@@ -61,10 +59,8 @@ impl Engine {
         let engine = Self::new(rescorer)?;
         let changes = texts.changes();
         warn_of_changes(&engine.loaded()?.meta, changes);
-        let adapter_sha256 =
-            sha256(format!("{} {}", sha256(&files.config), sha256(&files.weights)));
         let batch_tokens = scoring.batch_tokens;
-        Ok(Self { batch_tokens, changes, adapter_sha256, device: name, ..engine })
+        Ok(Self { batch_tokens, changes, device: name, ..engine })
     }
 
     /// An adapter that was trained on this rescorer, with default batches.
@@ -76,20 +72,23 @@ impl Engine {
     fn new(rescorer: Rescorer) -> Result<Self, CliError> {
         // Scoring then takes no longer than with the bare base.
         let rescorer = rescorer.merged(ADAPTER).map_err(scoring_error)?;
-        let (adapter_sha256, device) = (String::new(), String::new());
         let (batch_tokens, changes) = (SCORING_BATCH_TOKENS, Changes::default());
-        Ok(Self { rescorer, batch_tokens, changes, adapter_sha256, device, truncated: 0 })
+        Ok(Self { rescorer, batch_tokens, changes, device: String::new(), truncated: 0 })
     }
 
     /// What scores depend on, but for the texts: names with their values. Only for [`Engine::open`].
-    pub fn settings(&self) -> [(&'static str, String); 5] {
-        [
+    pub fn settings(&self) -> Result<[(&'static str, String); 5], CliError> {
+        let LoadedAdapter { adapter, meta, .. } = self.loaded()?;
+        let files = adapter::write(adapter, meta);
+        let AdapterFiles { config, weights } =
+            files.map_err(|error| CliError::at("--adapter", &error))?;
+        Ok([
             ("the version of LoRB", env!("CARGO_PKG_VERSION").to_owned()),
             ("the base", self.rescorer.hash().to_owned()),
-            ("the adapter", self.adapter_sha256.clone()),
+            ("the adapter", sha256(format!("{} {}", sha256(&config), sha256(&weights)))),
             ("the device", self.device.clone()),
             ("--batch-tokens", self.batch_tokens.to_string()),
-        ]
+        ])
     }
 
     fn options(&self) -> Options<'static> {

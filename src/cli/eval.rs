@@ -191,7 +191,7 @@ pub fn run(args: &EvalArgs) -> Result<(), CliError> {
 fn open_page(args: &EvalArgs, path: &Path) -> Result<Replacement, CliError> {
     let mut files = Files::default()
         .reads("FILE", &args.files)
-        .reads("--references", &args.reading.references)
+        .reads_with(&args.reading)
         .writes("--html", path);
     if let Some(adapter) = &args.adapter {
         files = files.reads_in("--adapter", adapter, &adapter_dir::FILES);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use lorb::printable::printable;
+use lorb::printable::{html_text, printable};
 use lorb::score::{AlignedWord, Changes, Group, Report, SystemReport, align_words};
 
 /// Rows of the table of words.
@@ -251,18 +251,7 @@ fn marked(reference: &str, hypothesis: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Text as HTML.
+/// Text as HTML on one line.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in printable(text).chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
+    html_text(&printable(text))
 }

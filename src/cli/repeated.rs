@@ -1,12 +1,11 @@
 //! Utterance ids that occur more than once.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use lorb::nbest::SeenIds;
 
-/// The ids so far. Stores 8 bytes of each: two different ids among ten million are mistaken for one with probability 3e-6.
+/// The ids so far.
 #[derive(Default)]
 pub struct Repeated {
-    seen: HashSet<u64>,
+    seen: SeenIds,
     /// Lists whose id an earlier list has.
     pub count: u64,
     /// The first such id.
@@ -15,9 +14,7 @@ pub struct Repeated {
 
 impl Repeated {
     pub fn add(&mut self, id: &str) {
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        if !self.seen.insert(hasher.finish()) {
+        if !self.seen.add(id) {
             self.count += 1;
             self.first.get_or_insert_with(|| id.to_owned());
         }

@@ -57,8 +57,7 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
     interrupt::listen();
     Files::default()
         .reads("INPUT", &args.input)
-        .reads("--references", &args.reading.references)
-        .reads("--manifest", &args.reading.manifest)
+        .reads_with(&args.reading)
         .reads_in("--adapter", &args.adapter, &adapter_dir::FILES)
         .reads_in("--model", Path::new(&args.base.model), &source::FILES)
         .writes("--output", &args.output)
@@ -75,7 +74,10 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
     }
     let engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring, args.texts)?;
     let weights = engine.weights(&args.weights, &args.adapter)?;
-    let settings = settings(args, &engine, &weights)?;
+    let settings = match output.file() {
+        Some(_) => settings(args, &engine, &weights)?,
+        None => Settings::default(),
+    };
     let state = State { settings, ..State::default() };
     let mut run = Run { args, input, output, engine, weights, state, lists: ListDigest::default() };
     run.begin(left)?;
@@ -96,7 +98,7 @@ fn settings(args: &RescoreArgs, engine: &Engine, weights: &Weights) -> Result<Se
         ("what the scores are", format!("{:?}", args.reading.scores())),
         ("the conventions of texts", engine.conventions()?.to_string()),
     ];
-    let all = engine.settings().into_iter().chain(options);
+    let all = engine.settings()?.into_iter().chain(options);
     Ok(all.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 

@@ -244,7 +244,7 @@ fn check_files(args: &TrainArgs) -> Result<(), CliError> {
     let files = Files::default()
         .reads("--train", &args.data.train)
         .reads("--dev", &args.data.dev)
-        .reads("--references", &args.reading.references)
+        .reads_with(&args.reading)
         .reads_in("--model", model, &source::FILES)
         .writes_in("--output", output, &adapter_dir::FILES)
         .writes("--output", &output.join(CHECKPOINT_FILE));

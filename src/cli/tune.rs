@@ -49,7 +49,7 @@ pub fn run(args: &TuneArgs) -> Result<(), CliError> {
     let names = &adapter_dir::FILES;
     Files::default()
         .reads("--dev", &args.dev)
-        .reads("--references", &args.reading.references)
+        .reads_with(&args.reading)
         .writes_in("--adapter", &args.adapter, names)
         .check()?;
     adapter_dir::expect(&args.adapter, "--adapter")?;

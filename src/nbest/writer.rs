@@ -1,12 +1,11 @@
 //! Writing lists: what a writer is, where its bytes go, and what a format cannot represent.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
 use super::error::clip;
-use super::{Hypothesis, Note, Utterance};
+use super::{Hypothesis, Note, SeenIds, Utterance};
 
 /// Writes lists in one format.
 ///
@@ -133,6 +132,10 @@ impl fmt::Display for Place<'_> {
 pub(super) fn append(sink: &mut dyn ListSink, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
     sink.append(path, bytes).map_err(|error| WriteError::Sink { path: path.to_owned(), error })
 }
+
+/// What a folder of text files with a line for each hypothesis has a place for.
+pub(super) const ALL_BUT_KEYS: [Field; 6] =
+    [Field::Reference, Field::Alternative, Field::Score, Field::Part, Field::Lm, Field::Total];
 
 /// Something of a list that a format may have no place for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,11 +282,7 @@ pub(super) fn finite(utterance: &Utterance, format: &'static str) -> Result<(), 
 
 /// The ids of a format in which each may occur only once.
 #[derive(Debug, Default)]
-pub(super) struct UniqueIds {
-    /// Hashes, to need less memory than the ids. That two ids out of ten million have the same has a probability of 3
-    /// in a million.
-    seen: HashSet<u64>,
-}
+pub(super) struct UniqueIds(SeenIds);
 
 impl UniqueIds {
     /// Adds the id of a list.
@@ -292,12 +291,10 @@ impl UniqueIds {
         utterance: &Utterance,
         format: &'static str,
     ) -> Result<(), WriteError> {
-        let mut hasher = DefaultHasher::new();
-        utterance.id.hash(&mut hasher);
-        if !self.seen.insert(hasher.finish()) {
-            return Err(Unwritable::DuplicateId { format }.of(utterance));
+        if self.0.add(&utterance.id) {
+            return Ok(());
         }
-        Ok(())
+        Err(Unwritable::DuplicateId { format }.of(utterance))
     }
 }
 

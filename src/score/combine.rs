@@ -56,7 +56,7 @@ pub(super) fn total(first: f64, lm: f64, words: f64, beta: f64, gamma: f64) -> f
 }
 
 /// Adds a weighted part to a first-pass score; of several parts, in the order of their names.
-pub(super) fn add_part(first: &mut f64, alpha: f64, part: f64) {
+pub(crate) fn add_part(first: &mut f64, alpha: f64, part: f64) {
     *first += alpha * part;
 }
 

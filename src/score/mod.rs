@@ -41,6 +41,7 @@ pub use align::{AlignedWord, align_words};
 pub use bootstrap::{Bootstrap, Interval, RESAMPLES, bootstrap};
 pub use changes::{ChangedUtterance, Changes, Group, WordChange};
 pub use check::{Finding, Form, TextCheck};
+pub(crate) use combine::add_part;
 pub use combine::{
     PartWeights, Weights, best, combine, first_is_sum_of_parts, first_pass, part_scores,
     weighted_first_pass, word_count,

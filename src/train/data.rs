@@ -13,7 +13,8 @@ use crate::digest::hex;
 use crate::model::Sequences;
 use crate::nbest::Utterance;
 use crate::score::{
-    ErrorCounts, Finding, PartWeights, TextCheck, distinct, first_pass, part_scores, unit_errors,
+    ErrorCounts, Finding, PartWeights, TextCheck, add_part, distinct, first_pass, part_scores,
+    unit_errors,
 };
 
 /// Lists from which it is an error if no hypothesis has a word in common with its reference. In a few lists, as
@@ -180,7 +181,10 @@ fn combine_parts(lists: &mut [TrainList], parts: &[BTreeMap<String, Vec<f64>>]) 
     for (list, parts) in lists.iter_mut().zip(parts) {
         for (name, alpha) in &weights {
             let scores = parts.get(name).into_iter().flatten();
-            list.first.iter_mut().zip(scores).for_each(|(first, part)| *first += alpha * part);
+            list.first
+                .iter_mut()
+                .zip(scores)
+                .for_each(|(first, part)| add_part(first, *alpha, *part));
         }
     }
     weights

@@ -46,5 +46,10 @@ fn an_input_is_not_replaced() {
     sandbox
         .run(&format!("{EVAL} --beta 1 --html missing/report.html"))
         .failed(1, "missing/report.html");
+    for flag in ["--references", "--manifest"] {
+        let file = "base/config.json";
+        let same = format!("--html {file}: is the same file as {flag}");
+        sandbox.run(&format!("eval lists.jsonl {flag} {file} --html {file}")).failed(1, &same);
+    }
     assert_eq!(sandbox.files(), before);
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use lorb::nbest::FORMATS;
 
 use super::parent;
+use crate::cli::args::ReadArgs;
 use crate::cli::error::CliError;
 
 /// The files that a command reads and writes, each with the flag that names it.
@@ -31,6 +32,11 @@ impl Files {
     pub fn reads_in(self, flag: &str, directory: &Path, names: &[&str]) -> Self {
         let paths: Vec<PathBuf> = names.iter().map(|name| directory.join(name)).collect();
         self.reads(flag, &paths)
+    }
+
+    /// Files that are read with lists: references and the manifest.
+    pub fn reads_with(self, args: &ReadArgs) -> Self {
+        self.reads("--references", &args.references).reads("--manifest", &args.manifest)
     }
 
     /// An output file. Standard output, `-`, is compared if it is redirected to a file.

@@ -112,12 +112,17 @@ pub fn no_links(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
 
 /// Completes a temporary file and renames it to `path`, with the permissions and owner of the file it replaces.
 pub fn settle(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    if let Ok(old) = fs::metadata(path) {
-        adopt(file.as_file(), &old)?;
-    }
-    file.as_file().sync_all()?;
+    complete(file.as_file(), path)?;
     file.persist(path).map_err(|error| error.error)?;
     sync_directory(parent(path))
+}
+
+/// Prepares a file for the rename to `path`: with the permissions and owner of the file it replaces, and on the disk.
+pub fn complete(file: &File, path: &Path) -> io::Result<()> {
+    if let Ok(old) = fs::metadata(path) {
+        adopt(file, &old)?;
+    }
+    file.sync_all()
 }
 
 /// Gives `file` the permissions of `old`, and its owner if the system allows it.

@@ -112,11 +112,7 @@ impl Resumable {
     pub fn finish(mut self) -> Result<(), CliError> {
         let settle = |this: &mut Self| {
             this.file.flush()?;
-            let file = this.file.get_ref();
-            if let Ok(old) = fs::metadata(&this.target) {
-                part::adopt(file, &old)?;
-            }
-            file.sync_all()?;
+            part::complete(this.file.get_ref(), &this.target)?;
             fs::rename(&this.data, &this.target)?;
             this.saved = false;
             remove(&this.state)?;

@@ -23,7 +23,7 @@
 
 use super::json::{Found, Reader, Shape, fields, hypotheses, list, rescored, sniff};
 use super::json_write::{Form, Object, Writer};
-use super::normalised::{PLACES, Undone, column, length_of, write};
+use super::normalised::{PLACES, Undone, columns, length_of, write};
 use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::value::Fields;
@@ -92,9 +92,7 @@ impl Shape for Generated {
                 None => hypotheses(TOKENS, decoded(fields)?)?,
             };
             rescored(fields, &mut all)?;
-            for key in COLUMNS {
-                column(fields, key, &mut all)?;
-            }
+            columns(fields, &COLUMNS, &mut all)?;
             self.undone.apply(fields, SCORES, &mut all, length, found)?;
             Ok(all)
         })

@@ -10,7 +10,7 @@
 
 use super::json::{Found, Reader, Shape, fields, list, objects, sniff};
 use super::json_write::{Around, EVERYTHING, Form, Object, Writer, hypothesis_of};
-use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source, whole_number};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::parse::OWN;
 use crate::nbest::writer::{Field, Omitted};
@@ -95,9 +95,7 @@ impl Shape for Utterances {
 
 /// The number of a hypothesis, with its key.
 fn number(key: &str) -> Option<(u64, String)> {
-    let digits = key.strip_prefix(PREFIX)?;
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    Some((digits.parse().ok().filter(|_| plain)?, key.to_owned()))
+    Some((whole_number(key.strip_prefix(PREFIX)?)?, key.to_owned()))
 }
 
 impl Form for MlmScoring {

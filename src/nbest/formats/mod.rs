@@ -25,6 +25,7 @@ mod web_speech;
 
 use std::fmt;
 use std::io;
+use std::str::FromStr;
 
 use super::source::{Folder, Source, Stream};
 use super::writer::{ListSink, ListWriter, WriteError};
@@ -273,6 +274,20 @@ fn check_kind(head: &[u8], name: &str) -> Result<(), NbestError> {
         None => Ok(()),
         Some(what) => Err(NbestError::Source { name: name.to_owned(), problem: what.into() }),
     }
+}
+
+/// Opens a file of a folder.
+fn opened(folder: &dyn Folder, path: &str) -> Result<Stream, NbestError> {
+    let name = folder.name(path);
+    match folder.open(path) {
+        Ok(reader) => Ok(Stream { name, reader }),
+        Err(error) => Err(unopened(name, error)),
+    }
+}
+
+/// Digits only; `str::parse` would also accept `+3`.
+fn whole_number<T: FromStr>(digits: &str) -> Option<T> {
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
 fn unopened(name: String, error: io::Error) -> NbestError {

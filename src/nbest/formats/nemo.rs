@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::python::number;
 use super::{
     Folder, Glimpse, ListReader, ListSink, ListWriter, NbestFormat, Note, OpenOptions, Source,
-    Stream, WriteError, unopened,
+    WriteError, opened, unopened,
 };
 use crate::bounds::{MAX_HYPOTHESES, MAX_LISTS_BYTES, MAX_UNKNOWN_KEYS};
 use crate::nbest::error::clip;
@@ -156,14 +156,6 @@ fn named(folder: &dyn Folder, suffix: &'static str) -> Result<Option<String>, Nb
             let problem = Problem::SeveralFiles { suffix };
             Err(NbestError::Source { name: folder.name(""), problem })
         }
-    }
-}
-
-fn opened(folder: &dyn Folder, path: &str) -> Result<Stream, NbestError> {
-    let name = folder.name(path);
-    match folder.open(path) {
-        Ok(reader) => Ok(Stream { name, reader }),
-        Err(error) => Err(unopened(name, error)),
     }
 }
 

@@ -66,16 +66,18 @@ impl Undone {
     }
 }
 
-/// Adds the value of each hypothesis in a list to its unknown keys, so that it follows the hypothesis.
-pub(super) fn column(
+/// Adds the values of each hypothesis in the lists under `keys` to its unknown keys, so that they follow the hypothesis.
+pub(super) fn columns(
     fields: &mut Fields<'_>,
-    key: &'static str,
+    keys: &[&'static str],
     all: &mut [Hypothesis],
 ) -> Result<(), Problem> {
-    let values = fields.parallel(key, all.len())?.unwrap_or_default();
-    for (hypothesis, value) in all.iter_mut().zip(values) {
-        if kind(value) != NULL {
-            hypothesis.extra.push(key, value);
+    for key in keys {
+        let values = fields.parallel(key, all.len())?.unwrap_or_default();
+        for (hypothesis, value) in all.iter_mut().zip(values) {
+            if kind(value) != NULL {
+                hypothesis.extra.push(key, value);
+            }
         }
     }
     Ok(())

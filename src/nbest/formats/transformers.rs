@@ -23,7 +23,7 @@
 
 use super::json::{Found, Reader, Shape, fields, hypotheses, list, rescored, sniff};
 use super::json_write::{Form, Object, Writer};
-use super::normalised::{PLACES, Undone, column, write};
+use super::normalised::{PLACES, Undone, columns, write};
 use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::writer::{Field, Omitted};
@@ -85,9 +85,7 @@ impl Shape for Generated {
             let texts = fields.strings("texts")?.ok_or_else(|| fields.missing("texts"))?;
             let mut all = hypotheses("texts", texts)?;
             rescored(fields, &mut all)?;
-            for key in COLUMNS {
-                column(fields, key, &mut all)?;
-            }
+            columns(fields, &COLUMNS, &mut all)?;
             self.undone.apply(fields, SCORES, &mut all, length, found)?;
             Ok(all)
         })

@@ -218,27 +218,3 @@ fn without_parts_nothing_changes() {
     let lists = vec![pair(1.0, [0, 1])];
     assert_eq!(tune_parts(&lists, true, &PartWeights::new()).weights, Weights::default());
 }
-
-/// Time of the search on many long lists: `cargo nextest run --run-ignored all tuning_parts_takes`.
-#[test]
-#[ignore = "a measurement"]
-fn tuning_parts_takes_bounded_time() {
-    let mut lists = random_parts(1, 10_000);
-    for list in &mut lists {
-        let repeat = |values: &mut Vec<f64>| {
-            *values = (0..50).map(|at| values[at % values.len()] - 0.01 * at as f64).collect();
-        };
-        let count = list.errors.len();
-        list.errors = (0..50).map(|at| list.errors[at % count]).collect();
-        list.words = (0..50).map(|at| list.words[at % count]).collect();
-        repeat(&mut list.first);
-        repeat(&mut list.lm);
-        list.parts.values_mut().for_each(repeat);
-    }
-    let began = std::time::Instant::now();
-    let plain = tune(&lists, true);
-    let between = began.elapsed();
-    let tuned = tune_parts(&lists, true, &PartWeights::new());
-    let parted = began.elapsed() - between;
-    assert!(parted.as_secs() < 60 && tuned.errors <= plain.errors, "{between:?} {parted:?}");
-}

@@ -1,7 +1,7 @@
 //! A document as one self-contained HTML file.
 
 use super::document::{Block, Document, Table};
-use crate::printable::printable_lines;
+use crate::printable::html_text;
 
 /// Follows the reader's dark or light preference; light on paper. Wide tables scroll on a screen.
 const STYLE: &str = "\
@@ -25,25 +25,25 @@ impl Document {
     /// The document as one file.
     #[must_use]
     pub fn html(&self) -> String {
-        let title = escaped(&self.title);
+        let title = html_text(&self.title);
         let mut body = format!("<h1>{title}</h1>\n{}", self.contents());
         let mut headings = 0;
         for block in &self.blocks {
             match block {
                 Block::Heading(text) => {
                     headings += 1;
-                    body.push_str(&format!("<h2 id=\"part{headings}\">{}</h2>\n", escaped(text)));
+                    body.push_str(&format!("<h2 id=\"part{headings}\">{}</h2>\n", html_text(text)));
                 }
-                Block::Text(text) => body.push_str(&format!("<p>{}</p>\n", escaped(text))),
+                Block::Text(text) => body.push_str(&format!("<p>{}</p>\n", html_text(text))),
                 Block::Table(data) => body.push_str(&table(data)),
                 Block::Figure(figure) => {
                     let (caption, svg) =
-                        (escaped(&figure.caption), figure.chart.inline(&figure.caption));
+                        (html_text(&figure.caption), figure.chart.inline(&figure.caption));
                     body.push_str(&format!(
                         "<figure>\n{svg}<figcaption>{caption}</figcaption>\n</figure>\n"
                     ));
                 }
-                Block::Code(text) => body.push_str(&format!("<pre>{}</pre>\n", escaped(text))),
+                Block::Code(text) => body.push_str(&format!("<pre>{}</pre>\n", html_text(text))),
             }
         }
         format!(
@@ -61,7 +61,7 @@ impl Document {
         let items: String = headings
             .enumerate()
             .map(|(at, text)| {
-                format!("<li><a href=\"#part{}\">{}</a></li>\n", at + 1, escaped(text))
+                format!("<li><a href=\"#part{}\">{}</a></li>\n", at + 1, html_text(text))
             })
             .collect();
         if items.is_empty() { items } else { format!("<nav><ul>\n{items}</ul></nav>\n") }
@@ -72,39 +72,23 @@ fn table(table: &Table) -> String {
     let head: String = table
         .columns
         .iter()
-        .map(|text| format!("<th scope=\"col\">{}</th>", escaped(text)))
+        .map(|text| format!("<th scope=\"col\">{}</th>", html_text(text)))
         .collect();
     let row = |cells: &Vec<String>| -> String {
         let cells: String = cells
             .iter()
             .enumerate()
             .map(|(at, text)| match at {
-                0 => format!("<th scope=\"row\">{}</th>", escaped(text)),
-                _ => format!("<td>{}</td>", escaped(text)),
+                0 => format!("<th scope=\"row\">{}</th>", html_text(text)),
+                _ => format!("<td>{}</td>", html_text(text)),
             })
             .collect();
         format!("<tr>{cells}</tr>\n")
     };
     let rows: String = table.rows.iter().map(row).collect();
-    let caption = escaped(&table.caption);
+    let caption = html_text(&table.caption);
     format!(
         "<div class=\"wide\"><table>\n<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n\
          <tbody>\n{rows}</tbody>\n</table></div>\n"
     )
-}
-
-/// Escapes text for HTML and SVG, also inside quotes. Control characters are not allowed in either.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in printable_lines(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
 }

@@ -3,8 +3,8 @@
 //! a figure fits dark and light pages.
 
 use super::chart::{Chart, Point, Row, Series};
-use super::html::escaped;
 use super::scale::Scale;
+use crate::printable::html_text;
 
 /// Without black and yellow, which are invisible on a dark or a light page.
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
@@ -45,7 +45,7 @@ impl Chart {
             }
             Self::Rows { x, kinds, rows } => rows_of(x, kinds, rows),
         };
-        let title = escaped(title);
+        let title = html_text(title);
         format!(
             "<svg{language} viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" \
              font-family=\"system-ui, sans-serif\" font-size=\"13\">\n<title>{title}</title>\n{style}{body}</svg>\n"
@@ -68,7 +68,7 @@ fn lines(x: &str, y: &str, logarithmic: bool, series: &[Series]) -> String {
     let middle = 0.5 * (TOP + bottom);
     out.push_str(&format!(
         "<text transform=\"translate(16 {middle:.1}) rotate(-90)\" text-anchor=\"middle\" fill=\"currentColor\">{}</text>\n",
-        escaped(y)
+        html_text(y)
     ));
     let mut names = Vec::new();
     for (at, one) in series.iter().enumerate() {
@@ -193,7 +193,7 @@ fn whisker((x1, y1): (f64, f64), (x2, y2): (f64, f64), colour: &str) -> String {
 }
 
 fn text(x: f64, y: f64, anchor: &str, text: &str) -> String {
-    let text = escaped(text);
+    let text = html_text(text);
     format!(
         "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"currentColor\">{text}</text>\n"
     )

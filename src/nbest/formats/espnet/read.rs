@@ -1,11 +1,11 @@
 //! Reads the folder.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, BufRead};
+use std::io::BufRead;
 use std::vec;
 
 use super::super::python::{number, parts};
-use super::super::{Folder, ListReader, NbestFormat, Note, Stream, unopened};
+use super::super::{Folder, ListReader, NbestFormat, Note, Stream, opened, unopened, whole_number};
 use super::{Espnet, NUMBERS, Number, PARTS, TEXT};
 use crate::bounds::{MAX_HYPOTHESES, MAX_LISTS_BYTES};
 use crate::nbest::error::clip;
@@ -49,17 +49,12 @@ fn join(path: &str, name: &str) -> String {
 
 /// The shard number of a folder named `output.<shard>`.
 fn shard_of(folder: &str) -> Option<usize> {
-    folder.strip_prefix("output.").and_then(plain_number)
+    folder.strip_prefix("output.").and_then(whole_number)
 }
 
 /// The rank of a folder named `<rank>best_recog`.
 fn rank_of(folder: &str) -> Option<usize> {
-    folder.strip_suffix("best_recog").and_then(plain_number)
-}
-
-/// Digits only; `str::parse` would also accept `+3`.
-fn plain_number(digits: &str) -> Option<usize> {
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+    folder.strip_suffix("best_recog").and_then(whole_number)
 }
 
 /// What the lines of a file mean.
@@ -131,24 +126,15 @@ impl Reader {
         let Some((content, file)) = self.waiting.pop_front() else {
             return self.merge();
         };
-        let Stream { name, reader } = self.open(&file)?;
+        let Stream { name, reader } = opened(&*self.folder, &file)?;
         self.current = Some((content, Lines::new(reader, name)));
         Ok(())
-    }
-
-    fn open(&self, path: &str) -> Result<Stream, NbestError> {
-        let name = self.folder.name(path);
-        let opened: io::Result<_> = self.folder.open(path);
-        match opened {
-            Ok(reader) => Ok(Stream { name, reader }),
-            Err(error) => Err(unopened(name, error)),
-        }
     }
 
     fn merge(&mut self) -> Result<(), NbestError> {
         let mut lists = std::mem::take(&mut self.lists).finish();
         if let Some((file, certain)) = self.references.take() {
-            let references = References::read(self.open(&file)?)?;
+            let references = References::read(opened(&*self.folder, &file)?)?;
             lists.iter_mut().for_each(|list| references.complete(list));
             self.check(&mut lists, &references, certain);
         }

@@ -5,11 +5,7 @@ use super::super::{ListSink, ListWriter, NbestFormat, Note, WriteError};
 use super::{Espnet, NUMBERS, PARTS, TEXT};
 use crate::nbest::Utterance;
 use crate::nbest::references::{self, REFERENCES};
-use crate::nbest::writer::{Field, JoinedIds, Omitted, append, finite, one_line};
-
-/// What the folder has a place for.
-const PLACES: [Field; 6] =
-    [Field::Reference, Field::Alternative, Field::Score, Field::Part, Field::Lm, Field::Total];
+use crate::nbest::writer::{ALL_BUT_KEYS, JoinedIds, Omitted, append, finite, one_line};
 
 /// Writes each rank to its folder.
 #[derive(Default)]
@@ -42,7 +38,7 @@ impl ListWriter for Writer {
         if let Some(line) = references::line(utterance) {
             append(sink, REFERENCES, line.as_bytes())?;
         }
-        self.omitted.count(utterance, &PLACES);
+        self.omitted.count(utterance, &ALL_BUT_KEYS);
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::io::BufRead;
 
-use super::super::{Folder, ListReader, NbestFormat, Note, OpenOptions, Stream, unopened};
+use super::super::{
+    Folder, ListReader, NbestFormat, Note, OpenOptions, Stream, opened, unopened, whole_number,
+};
 use super::{
     ACOUSTIC_SCALE, COSTS, Kaldi, LM_ONLY, Meaning, NO_LM, TEXTS, WORD_NUMBERS, combined, negated,
 };
@@ -336,10 +338,10 @@ fn row(lines: &mut FolderLines) -> Option<Result<Row, NbestError>> {
 fn split(name: &str) -> Result<(&str, usize), Problem> {
     let unnumbered = || Problem::Unnumbered { name: clip(name) };
     let (id, number) = name.rsplit_once('-').ok_or_else(unnumbered)?;
-    if id.is_empty() || !number.bytes().all(|digit| digit.is_ascii_digit()) {
+    if id.is_empty() {
         return Err(unnumbered());
     }
-    let number = number.parse().map_err(|_| unnumbered())?;
+    let number = whole_number(number).ok_or_else(unnumbered)?;
     if !(1..=MAX_HYPOTHESES).contains(&number) {
         return Err(Problem::BadRank { rank: number });
     }
@@ -349,12 +351,4 @@ fn split(name: &str) -> Result<(&str, usize), Problem> {
 fn open(folder: &dyn Folder, path: &str) -> Result<FolderLines, NbestError> {
     let Stream { name, reader } = opened(folder, path)?;
     Ok(Lines::new(reader, name))
-}
-
-fn opened(folder: &dyn Folder, path: &str) -> Result<Stream, NbestError> {
-    let name = folder.name(path);
-    match folder.open(path) {
-        Ok(reader) => Ok(Stream { name, reader }),
-        Err(error) => Err(unopened(name, error)),
-    }
 }

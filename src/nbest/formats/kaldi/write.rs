@@ -3,12 +3,8 @@
 use super::super::{ListSink, ListWriter, NbestFormat, Note, WriteError};
 use super::{ACOUSTIC_SCALE, COSTS, Kaldi, Meaning, TEXTS, WHOLE_LM, combined, negated};
 use crate::nbest::references::{self, REFERENCES};
-use crate::nbest::writer::{Field, JoinedIds, Omitted, append, finite, one_line};
+use crate::nbest::writer::{ALL_BUT_KEYS, Field, JoinedIds, Omitted, append, finite, one_line};
 use crate::nbest::{Hypothesis, Utterance};
-
-/// What the folder has a place for.
-const PLACES: [Field; 6] =
-    [Field::Reference, Field::Alternative, Field::Score, Field::Part, Field::Lm, Field::Total];
 
 /// Writes each value to its file.
 #[derive(Default)]
@@ -37,7 +33,7 @@ impl ListWriter for Writer {
         if let Some(line) = references::line(utterance) {
             append(sink, REFERENCES, line.as_bytes())?;
         }
-        self.omitted.count(utterance, &PLACES);
+        self.omitted.count(utterance, &ALL_BUT_KEYS);
         Ok(())
     }
 
