@@ -21,10 +21,17 @@ const SAME_REQUEST: Duration = Duration::from_millis(200);
 /// pipe ends when the first member dies. This is thousands of times as long as the kernel needs for a group.
 const LATE_SIGNAL: Duration = Duration::from_millis(50);
 
+/// How long the end of a command waits for the answer to the first request, so that the answer does not come after the
+/// error.
+const LATE_ANSWER: Duration = Duration::from_millis(500);
+
 static START: OnceLock<Instant> = OnceLock::new();
 
 /// Milliseconds from [`START`] to the first request, plus 1; 0 before it.
 static ASKED_AT: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the answer to the first request was printed.
+static ANSWERED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the first request ends the process.
 static IMMEDIATE: AtomicBool = AtomicBool::new(false);
@@ -54,6 +61,20 @@ pub fn asked() -> bool {
 /// The error of an interrupted command.
 pub fn error() -> CliError {
     CliError::Failed("interrupted".into())
+}
+
+/// Waits until the answer to a request was printed, if there was one.
+pub fn answered() {
+    let end = Instant::now() + LATE_ANSWER;
+    while asked() && !ANSWERED.load(Ordering::SeqCst) && Instant::now() < end {
+        std::thread::sleep(LATE_ANSWER / 500);
+    }
+}
+
+/// Prints the answer to the first request.
+fn answer_with(answer: &str) {
+    line(answer);
+    ANSWERED.store(true, Ordering::SeqCst);
 }
 
 /// An error after a request.
@@ -179,11 +200,13 @@ fn install(answer: &'static str) -> std::io::Result<()> {
     ANNOUNCE.store(announce.into_raw_fd(), Ordering::SeqCst);
     let print = move || {
         if announced.read_exact(&mut [0]).is_ok() {
-            line(answer);
+            answer_with(answer);
         }
     };
     // Without the thread, only the message is missing.
-    let _ = std::thread::Builder::new().spawn(print);
+    if std::thread::Builder::new().spawn(print).is_err() {
+        ANSWERED.store(true, Ordering::SeqCst);
+    }
     let action = SigAction::new(SigHandler::Handler(handle), SaFlags::SA_RESTART, SigSet::empty());
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: the handler is async-signal-safe, and nothing else installs one.
@@ -204,7 +227,7 @@ fn install(answer: &'static str) -> Result<(), ctrlc::Error> {
             line(IMMEDIATE_END.trim_end());
             std::process::exit(1);
         }
-        Request::First => line(answer),
+        Request::First => answer_with(answer),
         Request::Same => {}
         Request::Again => std::process::exit(1),
     })

@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod bench_table;
 mod command_line;
+mod completions;
 mod convert;
 mod demo;
 mod demo_base;
@@ -17,6 +18,7 @@ mod engine;
 mod error;
 mod eval;
 mod eval_html;
+mod examples;
 mod export;
 mod files;
 mod hub;
@@ -25,6 +27,7 @@ mod inspect;
 mod inspect_lists;
 mod interrupt;
 mod list_output;
+mod man;
 mod output;
 mod patient;
 mod process;
@@ -45,7 +48,7 @@ mod tune;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use error::CliError;
 
@@ -84,6 +87,10 @@ enum Command {
     StudyCell(study::CellArgs),
     /// Train on sample data and show the improvement
     Demo(demo::DemoArgs),
+    /// Print a script that completes command lines in a shell
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write all of them
+    Man(man::ManArgs),
 }
 
 /// Parses the command line and runs the command.
@@ -97,9 +104,15 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// The commands and their flags, with examples in the help.
+fn command() -> clap::Command {
+    examples::add(Cli::command())
+}
+
 /// The command line. Help, version and usage errors end here.
 fn parse() -> Result<Option<Command>, CliError> {
-    let error = match Cli::try_parse() {
+    let parsed = command().try_get_matches();
+    let error = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => return Ok(Some(cli.command)),
         Err(error) => error,
     };
@@ -125,6 +138,8 @@ fn dispatch(command: Option<Command>) -> Result<(), CliError> {
         Command::Study(args) => study::run(&args),
         Command::StudyCell(args) => study::run_cell(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 
@@ -138,6 +153,7 @@ fn quieten_graphics() {
 }
 
 fn report(error: &CliError) -> ExitCode {
+    interrupt::answered();
     match error {
         CliError::Parsing(usage) => print_usage(usage),
         CliError::Resumable { message, command } => {
@@ -168,10 +184,8 @@ fn print_usage(error: &clap::Error) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        super::command().debug_assert();
     }
 }

@@ -22,6 +22,7 @@ mod json_formats;
 #[cfg(unix)]
 mod kills;
 mod limits;
+mod manual;
 mod names;
 mod outputs;
 mod paths;
