@@ -9,7 +9,8 @@ import math
 from collections import Counter
 from pathlib import Path
 
-from wer import errors, read
+from lists import read
+from wer import errors
 
 WEIGHTS = [0, 1, 2, 4, 8, 16, 32]
 MIX = (0.4, 0.4, 0.18)  # trigram, bigram, unigram; the rest goes to unseen words

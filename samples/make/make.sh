@@ -1,6 +1,6 @@
 #!/bin/sh
 # Regenerates the sample data: sentences, speech, recognition, N-best lists, then prints the WER tables.
-#   samples/make/make.sh [OUTPUT_FOLDER]      (default: samples; some 20 CPU minutes)
+#   samples/make/make.sh [OUTPUT_FOLDER]      (default: samples; some 40 CPU minutes)
 # Programs: flite, sox. Python packages: requirements.txt. PYTHON, SEED, JOBS may be set.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,9 +16,13 @@ trap 'rm -rf "$text"' EXIT
 for domain in assistant dictation; do
     "$python" "$here/sentences.py" --grammar "$here/grammars/$domain.txt" --output "$text/$domain" --seed "$seed"
     for split in test dev train; do
-        "$python" "$here/make_nbest.py" --input "$text/$domain/$split.tsv" --output "$out/$domain/$split.jsonl.gz" \
+        "$python" "$here/make_pocketsphinx.py" --input "$text/$domain/$split.tsv" --output "$out/$domain/$split.jsonl.gz" \
             --seed "$seed" --jobs "$jobs"
     done
 done
+for split in test dev train; do
+    "$python" "$here/make_whisper.py" --input "$out/assistant/$split.jsonl.gz" "$out/dictation/$split.jsonl.gz" \
+        --output "$out/whisper/$split.jsonl.gz" --seed "$seed" --jobs "$jobs"
+done
 "$python" "$here/check.py" "$out"
-"$python" "$here/wer.py" "$out"/*/*.jsonl.gz
+"$python" "$here/wer.py" "$out"/assistant/*.jsonl.gz "$out"/dictation/*.jsonl.gz

@@ -1,6 +1,10 @@
 """A text spoken by a flite voice, then put through a noisy room or a telephone line: 16 kHz 16-bit mono."""
+import hashlib
 import math
+import os
+import random
 import subprocess
+from typing import NamedTuple
 
 import numpy as np
 
@@ -71,3 +75,24 @@ def distort(x, condition, random, rng):
     elif kind != "quiet":
         raise ValueError(f"unknown condition kind {kind!r}")
     return to_pcm(x)
+
+
+class Recording(NamedTuple):
+    """One utterance and how it was made."""
+
+    pcm: bytes
+    voice: str
+    channel: str
+
+
+def record(settings, seed, identity, text, attempt, folder):
+    """Speaks and distorts a text. Everything random is drawn from sha256(seed|identity|attempt)."""
+    digest = hashlib.sha256(f"{seed}|{identity}|{attempt}".encode()).digest()
+    key = int.from_bytes(digest[:8], "big")
+    choose, rng = random.Random(key), np.random.Generator(np.random.PCG64(key))
+    voice = choose.choices(list(settings["voices"]), list(settings["voices"].values()))[0]
+    conditions = settings["conditions"]
+    condition = choose.choices(conditions, [c["weight"] for c in conditions])[0]
+    stretch, speed = choose.uniform(*settings["stretch"]), choose.uniform(*settings["speed"])
+    clean = speak(text, voice, stretch, speed, os.path.join(folder, "utterance.wav"))
+    return Recording(distort(clean, condition, choose, rng), voice, condition["kind"])

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Word error rates of N-best files (.jsonl or .jsonl.gz) as a Markdown table.
+"""Word error rates of PocketSphinx's N-best files (.jsonl or .jsonl.gz) as a Markdown table.
 
 1-best: the first of each list. Oracle: the hypothesis with the fewest errors. Random: the expected WER of a
 hypothesis drawn uniformly from each list; for uninformative lists it would equal the 1-best's. am, lm: the
 hypothesis with the best acoustic or language score only. In list: the reference itself is in the list.
 """
 import argparse
-import gzip
-import json
 from pathlib import Path
+
+from lists import read
 
 
 def errors(reference, hypothesis):
@@ -20,12 +20,6 @@ def errors(reference, hypothesis):
         for j, other in enumerate(hypothesis, 1):
             diagonal, row[j] = row[j], min(diagonal + (word != other), row[j] + 1, row[j - 1] + 1)
     return row[-1]
-
-
-def read(path):
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
 
 
 def row(name, records):

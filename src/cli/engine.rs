@@ -96,6 +96,11 @@ impl Engine {
         options.conventions(self.changes).progress(&interrupt::go_on)
     }
 
+    /// Compares texts with other conventions than the adapter's from now on.
+    pub fn compare_with(&mut self, conventions: Conventions) {
+        self.changes = conventions.into();
+    }
+
     /// How texts are compared.
     pub fn conventions(&self) -> Result<Conventions, CliError> {
         self.rescorer.conventions(self.options()).map_err(scoring_error)
