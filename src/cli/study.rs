@@ -94,8 +94,9 @@ impl StudyArgs {
     fn outputs(&self, config: &StudyConfig) -> Result<(), CliError> {
         let folder = self.config.parent().unwrap_or(Path::new(""));
         let target = &config.target;
-        let tests = config.non_target.iter().flat_map(|domain| &domain.test);
-        let lists = [&target.train, &target.dev, &target.test].into_iter().flatten().chain(tests);
+        let others =
+            config.non_target.iter().flat_map(|domain| domain.dev.iter().chain(&domain.test));
+        let lists = [&target.train, &target.dev, &target.test].into_iter().flatten().chain(others);
         let lists: Vec<PathBuf> = lists.map(|path| folder.join(path)).collect();
         let dictionary = config.robustness.iter().map(|robustness| &robustness.dictionary);
         let dictionary: Vec<PathBuf> = dictionary.map(|path| folder.join(path)).collect();

@@ -143,6 +143,12 @@ impl Evaluation {
         self.missing += 1;
     }
 
+    /// Signs so far that references and lists follow other conventions.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.check.findings()
+    }
+
     /// The report. `resamples` and `seed` are those of [`bootstrap()`].
     #[must_use]
     pub fn report(&self, resamples: u32, seed: u64) -> Report {
@@ -165,7 +171,7 @@ impl Evaluation {
                 .then(|| matched_pairs(&self.first.errors, &self.rescored.errors)),
             seed,
             conventions: self.conventions,
-            warnings: self.check.findings(),
+            warnings: self.findings(),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::list_reading::{ListReading, check_format};
 use super::method::{method, methods};
 use super::{StudyError, training};
 use crate::methods::{CORRELATION_WEIGHT, MethodInfo, Setting, Settings};
 use crate::model::Target as Layer;
-use crate::nbest::{FORMATS, format_by_name};
 use crate::train::TrainConfig;
 
 /// A study. Paths are as written; the caller decides what they are relative to.
@@ -84,6 +84,9 @@ pub struct Target {
     pub dev: Vec<String>,
     /// Test lists.
     pub test: Vec<String>,
+    /// How these lists are read.
+    #[serde(default, skip_serializing_if = "ListReading::is_default")]
+    pub reading: ListReading,
 }
 
 /// Another domain.
@@ -94,9 +97,16 @@ pub struct Domain {
     pub name: String,
     /// Test lists.
     pub test: Vec<String>,
-    /// Number of utterances to use, drawn with the study's `subset_seed`; all by default.
+    /// Lists that tune beta for this domain. If there are none, the weights of the target are used, which do not fit a
+    /// recogniser whose scores have another scale.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dev: Vec<String>,
+    /// Number of test utterances to use, drawn with the study's `subset_seed`; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub utterances: Option<usize>,
+    /// How these lists are read.
+    #[serde(default, skip_serializing_if = "ListReading::is_default")]
+    pub reading: ListReading,
 }
 
 /// A base in a configuration: `"bert-base-cased"`, or `"bert-base-cased, first 6 layers"` for only its
@@ -263,6 +273,7 @@ impl StudyConfig {
         {
             not_empty(&format!("target.{key}"), paths)?;
         }
+        self.target.reading.validate("target.reading")?;
         let mut names = vec![&self.target.name];
         for domain in &self.non_target {
             if names.contains(&&domain.name) {
@@ -273,12 +284,9 @@ impl StudyConfig {
             not_empty(&format!("non_target.{}.test", domain.name), &domain.test)?;
             let key = format!("non_target.{}.utterances", domain.name);
             check(domain.utterances != Some(0), &key, 0, "1 or more")?;
+            domain.reading.validate(&format!("non_target.{}.reading", domain.name))?;
         }
-        if let Some(name) = &self.format {
-            let known: Vec<&str> = FORMATS.iter().map(|format| format.name()).collect();
-            let expected = format!("a format of lists: {}", known.join(", "));
-            check(format_by_name(name).is_some(), "format", format!("{name:?}"), &expected)?;
-        }
+        check_format("format", self.format.as_deref())?;
         check(
             self.alpha.is_finite() && self.alpha > 0.0,
             "alpha",
@@ -446,7 +454,12 @@ fn positive(value: f64) -> bool {
     value.is_finite() && value > 0.0
 }
 
-fn check(sound: bool, key: &str, value: impl ToString, expected: &str) -> Result<(), StudyError> {
+pub(super) fn check(
+    sound: bool,
+    key: &str,
+    value: impl ToString,
+    expected: &str,
+) -> Result<(), StudyError> {
     if sound { Ok(()) } else { Err(StudyError::value(key, value, expected)) }
 }
 

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use crate::digest::hex;
 use crate::nbest::Utterance;
 
-/// SHA-256, in hexadecimal digits, of the parts of lists that a study uses: ids, references, texts and
-/// first-pass scores, in order. File formatting and unused keys do not affect it.
+/// SHA-256, in hexadecimal digits, of what a study uses of lists: ids, references, texts and first-pass scores with their
+/// parts, in order. File formatting and unused keys do not affect it.
 #[must_use]
 pub fn fingerprint(utterances: &[Utterance]) -> String {
     let mut hasher = Sha256::new();
@@ -26,6 +26,11 @@ pub fn fingerprint(utterances: &[Utterance]) -> String {
             text(&mut hasher, &hypothesis.text);
             hasher.update([u8::from(hypothesis.score.is_some())]);
             hasher.update(hypothesis.score.unwrap_or_default().to_bits().to_le_bytes());
+            hasher.update((hypothesis.parts.len() as u64).to_le_bytes());
+            for (name, value) in hypothesis.parts.iter() {
+                text(&mut hasher, name);
+                hasher.update(value.to_bits().to_le_bytes());
+            }
         }
     }
     hex(hasher)
@@ -103,6 +108,9 @@ mod tests {
             with(|u| u.hypotheses[0].text.push('x')),
             with(|u| u.hypotheses[0].score = None),
             with(|u| u.hypotheses[0].score = Some(-2.0)),
+            with(|u| {
+                u.hypotheses[0].parts.insert("am", -2.0);
+            }),
         ];
         assert!(changed.iter().all(|other| *other != fingerprint(&all)));
     }

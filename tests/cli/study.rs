@@ -225,6 +225,79 @@ fn errors_are_reported_before_any_run() {
 }
 
 #[test]
+fn each_domain_says_how_its_lists_are_read() {
+    let sandbox = sandbox();
+    let list = |first: f64, second: f64| {
+        format!(
+            r#"{{"id":"u","ref":"open the door","nbest":[{{"text":"Open a door.","cost":{first}}},{{"text":"Open the door.","cost":{second}}}]}}"#
+        )
+    };
+    sandbox.write("costs.jsonl", list(4.0, 2.5));
+    let read = r#"reading = { format = "jsonl", score_kind = "cost", score_key = "cost" }"#;
+    let (config, _) = CONFIG.split_once("[[grid]]").unwrap();
+    let config = config
+        .replace(
+            "name = \"other\"\ntest = [\"lists.jsonl\"]",
+            &format!("name = \"other\"\ntest = [\"costs.jsonl\"]\n{read}"),
+        )
+        .replace("epochs = 2", "normalize = \"basic\"");
+    let grid = "[[grid]]\npart = \"methods\"\nmethods = [\"first-pass\"]\n";
+    sandbox.write("study.toml", format!("{config}{grid}"));
+    sandbox.run(&format!("{STUDY} -q")).done();
+    assert_eq!(records(&sandbox)[0]["domains"][1]["first"], serde_json::json!([0]));
+
+    sandbox.write("study.toml", format!("{}{grid}", config.replace("score_kind = \"cost\", ", "")));
+    let run = sandbox.run("study study.toml -o other --device cpu --dry-run");
+    let warned = "warning: non_target.other.test: ";
+    assert!(run.stderr.contains(warned) && run.stderr.contains("costs"), "{}", run.stderr);
+
+    sandbox.write(
+        "study.toml",
+        format!("{}{grid}", config.replace("\"cost\", score", "\"costs\", score")),
+    );
+    let expected = "`non_target.other.reading.score_kind` is \"costs\"; expected a kind of scores: logprob, cost, prob";
+    sandbox.refuses("study study.toml -o third", 1, expected);
+}
+
+#[test]
+fn the_dev_lists_of_a_domain_tune_its_weight() {
+    let sandbox = sandbox();
+    let lists = sandbox.text("lists.jsonl");
+    let scaled = lists.lines().map(|line| {
+        let mut list: Value = serde_json::from_str(line).unwrap();
+        for hypothesis in list["nbest"].as_array_mut().unwrap() {
+            hypothesis["score"] = (1000.0 * hypothesis["score"].as_f64().unwrap()).into();
+        }
+        list.to_string() + "\n"
+    });
+    sandbox.write("scaled.jsonl", scaled.collect::<String>());
+    let (config, _) = CONFIG.split_once("[robustness]").unwrap();
+    let (config, _) = config.split_once("[[grid]]").unwrap();
+    let domains = r#"
+[[non_target]]
+name = "scaled"
+test = ["scaled.jsonl"]
+[[non_target]]
+name = "scaled, tuned"
+test = ["scaled.jsonl"]
+dev = ["scaled.jsonl"]
+[[grid]]
+part = "methods"
+methods = ["lora"]
+ranks = [2]
+"#;
+    sandbox.write("study.toml", format!("{config}{domains}"));
+    sandbox.run(&format!("{STUDY} -q")).done();
+    let records = records(&sandbox);
+    assert!(records[0]["beta"].as_f64().unwrap() > 0.0, "{}", records[0]);
+    let errors = |at: usize, system: &str| records[0]["domains"][at][system].clone();
+    // The target's weight changes nothing here, and the domain's own does.
+    assert_eq!(errors(2, "rescored"), errors(2, "first"));
+    assert_eq!(errors(3, "rescored"), errors(0, "rescored"));
+    assert_ne!(errors(3, "rescored"), errors(3, "first"));
+}
+
+#[test]
 fn bases_may_have_fewer_layers_and_domains_be_sampled() {
     let sandbox = sandbox();
     let config = CONFIG

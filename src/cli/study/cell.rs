@@ -15,12 +15,12 @@ use lorb::rescorer::{Options, Rescorer, RescorerError, Trained as RunResult};
 use lorb::score::{ScoredList, Weights, all_compared, tune};
 use lorb::study::{
     DevPoint, Domain, DomainResult, Measured, Perturbation, Perturbed, Scope, StudyConfig, Trained,
-    fingerprint, is_masked, isotropy, outcomes, subset,
+    is_masked, isotropy, outcomes, subset,
 };
 use lorb::text::Conventions;
 use lorb::train::Message;
 
-use super::inputs::{base, dictionary, lists, test_lists};
+use super::inputs::{base, dictionary, domain_lists, lists, same};
 use super::job::{CellMessage, Job};
 use super::{memory, settings};
 use crate::cli::args::RunArgs;
@@ -68,22 +68,14 @@ fn at(part: f64, what: impl Into<String>) -> Result<(), CliError> {
     send(&CellMessage::At(part, what.into()))
 }
 
-/// All lists of several files, unchanged since the study started.
+/// The target's lists in several files, unchanged since the study started.
 fn unchanged(
     folder: &Path,
     config: &StudyConfig,
     paths: &[String],
     print: &str,
 ) -> Result<Vec<Utterance>, CliError> {
-    same(lists(folder, paths, config)?, paths, print)
-}
-
-/// The lists of these files, if they are unchanged since the study started.
-fn same(found: Vec<Utterance>, paths: &[String], print: &str) -> Result<Vec<Utterance>, CliError> {
-    if fingerprint(&found) == *print {
-        return Ok(found);
-    }
-    Err(CliError::Failed(format!("{}: changed since the study started", paths.join(", "))))
+    same(lists(folder, paths, config, &config.target.reading)?, paths, print)
 }
 
 fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
@@ -203,16 +195,20 @@ impl CellRun<'_> {
 
     /// The weights of an untrained score, tuned on the dev lists as for trained ones.
     fn tune(&self, scores: &mut Scores) -> Result<Weights, CliError> {
-        let Job { config, cell, inputs, .. } = self.job;
+        let Job { config, inputs, .. } = self.job;
         at(0.0, "tuning on the dev lists")?;
         let dev = unchanged(self.folder, config, &config.target.dev, &inputs.target[1])?;
-        let dev = all_compared(&dev, &self.conventions);
+        self.tune_on(&dev, scores)
+    }
+
+    fn tune_on(&self, dev: &[Utterance], scores: &mut Scores) -> Result<Weights, CliError> {
+        let dev = all_compared(dev, &self.conventions);
         let lm = scores.of(&dev, true)?;
         scores.known.clear();
         let unit = self.conventions.unit;
         let lists: Vec<ScoredList> =
             dev.iter().zip(&lm).filter_map(|(u, lm)| ScoredList::new(u, lm, unit)).collect();
-        Ok(tune(&lists, cell.method == "pll-length").weights)
+        Ok(tune(&lists, self.job.cell.method == "pll-length").weights)
     }
 
     fn test(
@@ -225,16 +221,24 @@ impl CellRun<'_> {
         let target = Domain {
             name: config.target.name.clone(),
             test: config.target.test.clone(),
+            dev: Vec::new(),
             utterances: None,
+            reading: config.target.reading.clone(),
         };
         let prints = inputs.non_target.iter().map(|(_, print)| print);
         let domains = std::iter::once((&target, &inputs.target[2]));
         for (domain, print) in domains.chain(config.non_target.iter().zip(prints)) {
             let name = &domain.name;
             at(0.9, format!("testing on {name}"))?;
-            let tests = test_lists(self.folder, domain, config)?;
-            let tests = same(tests, &domain.test, print)?;
+            let [tests, dev] = domain_lists(self.folder, domain, config, print)?;
             let tests = all_compared(&tests, &self.conventions);
+            let scored = cell.lr.is_some() || scores.masked;
+            let own = if dev.is_empty() || !scored {
+                None
+            } else {
+                Some(self.tune_on(&dev, &mut scores)?)
+            };
+            let weights = own.as_ref().unwrap_or(weights);
             if measured.isotropy.is_none() {
                 measured.isotropy = isotropy_of(&scores.rescorer, &tests)?;
             }

@@ -6,9 +6,10 @@ use lorb::base::Base;
 use lorb::bounds::{MAX_DICTIONARY_BYTES, MAX_STUDY_BYTES};
 use lorb::digest::sha256;
 use lorb::nbest::{Utterance, format_by_name};
+use lorb::score::Evaluation;
 use lorb::study::{
-    BaseName, Domain, Homophones, Inputs, Plan, StudyConfig, StudyError, fingerprint, is_masked,
-    plan, subset,
+    BaseName, Domain, Homophones, Inputs, ListReading, Plan, StudyConfig, StudyError, fingerprint,
+    is_masked, plan, subset,
 };
 
 use crate::cli::demo_base;
@@ -16,6 +17,7 @@ use crate::cli::error::CliError;
 use crate::cli::files;
 use crate::cli::input::{Reading, Utterances};
 use crate::cli::source::{self, NamedBase};
+use crate::cli::terminal::say;
 
 /// The name of `lorb demo`'s base in a configuration.
 const DEMO_BASE: &str = "demo";
@@ -47,13 +49,20 @@ impl Study {
     pub fn read(config: StudyConfig, path: &Path, quiet: bool) -> Result<Self, CliError> {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let target = &config.target;
-        let [train, dev, test] =
-            [&target.train, &target.dev, &target.test].map(|paths| lists(&folder, paths, &config));
-        let (train, dev, test) = (train?, dev?, test?);
+        let of = |key, paths| {
+            checked(&folder, &format!("target.{key}"), paths, &config, &target.reading)
+        };
+        let (train, dev) = (of("train", &target.train)?, of("dev", &target.dev)?);
+        let test = of("test", &target.test)?;
         let mut non_target = Vec::new();
         for domain in &config.non_target {
-            let print = fingerprint(&test_lists(&folder, domain, &config)?);
-            non_target.push((domain.name.clone(), print));
+            let (name, reading) = (&domain.name, &domain.reading);
+            let of = |key, paths| {
+                checked(&folder, &format!("non_target.{name}.{key}"), paths, &config, reading)
+            };
+            let test = part(of("test", &domain.test)?, domain, &config);
+            let dev = if domain.dev.is_empty() { Vec::new() } else { of("dev", &domain.dev)? };
+            non_target.push((name.clone(), fingerprint(&[test, dev].concat())));
         }
         let dictionary = match &config.robustness {
             Some(robustness) => Some(dictionary(&folder, &robustness.dictionary)?.1),
@@ -83,32 +92,89 @@ pub fn lists(
     folder: &Path,
     paths: &[String],
     config: &StudyConfig,
+    reading: &ListReading,
 ) -> Result<Vec<Utterance>, CliError> {
+    open(folder, paths, config, reading)?.collect()
+}
+
+/// The test lists of a domain, or the configured number of them, and its dev lists, unless they have changed since the
+/// study started, with the fingerprint `print`.
+pub fn domain_lists(
+    folder: &Path,
+    domain: &Domain,
+    config: &StudyConfig,
+    print: &str,
+) -> Result<[Vec<Utterance>; 2], CliError> {
+    let of = |paths: &[String]| match paths {
+        [] => Ok(Vec::new()),
+        paths => lists(folder, paths, config, &domain.reading),
+    };
+    let mut test = part(of(&domain.test)?, domain, config);
+    let count = test.len();
+    test.extend(of(&domain.dev)?);
+    let mut test = same(test, &[&domain.test[..], &domain.dev].concat(), print)?;
+    let dev = test.split_off(count);
+    Ok([test, dev])
+}
+
+/// The lists of these files, if they are unchanged since the study started.
+pub fn same(
+    found: Vec<Utterance>,
+    paths: &[String],
+    print: &str,
+) -> Result<Vec<Utterance>, CliError> {
+    if fingerprint(&found) == *print {
+        return Ok(found);
+    }
+    Err(CliError::Failed(format!("{}: changed since the study started", paths.join(", "))))
+}
+
+fn part(all: Vec<Utterance>, domain: &Domain, config: &StudyConfig) -> Vec<Utterance> {
+    subset(&all, domain.utterances.unwrap_or(all.len()), config.subset_seed)
+}
+
+fn open(
+    folder: &Path,
+    paths: &[String],
+    config: &StudyConfig,
+    reading: &ListReading,
+) -> Result<Utterances, CliError> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| folder.join(path)).collect();
     for path in paths.iter().filter(|path| !path.is_dir()) {
         // A study reads its lists again for every cell.
         files::open_regular(path)?;
     }
-    let format = config.format.as_deref().and_then(format_by_name);
-    let lists = Utterances::open(&paths, &Reading { format, ..Reading::default() })?.collect()?;
+    let format = reading.format.as_ref().or(config.format.as_ref());
+    let format = format.and_then(|name| format_by_name(name));
+    Utterances::open(&paths, &Reading { format, scores: reading.scores(), ..Reading::default() })
+}
+
+/// All lists of several files. They must have references. Prints warnings about their scores and texts, as `lorb eval` does.
+fn checked(
+    folder: &Path,
+    key: &str,
+    paths: &[String],
+    config: &StudyConfig,
+    reading: &ListReading,
+) -> Result<Vec<Utterance>, CliError> {
+    let mut input = open(folder, paths, config, reading)?;
+    let lists = input.collect()?;
     if lists.iter().all(|utterance| utterance.reference.is_none()) {
-        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let names: Vec<_> =
+            paths.iter().map(|path| folder.join(path).display().to_string()).collect();
         let names = names.join(", ");
         return Err(CliError::Failed(format!(
             "{names}: no list has a reference; a study needs references"
         )));
     }
+    input.warnings().for_each(|warning| say!("warning: {key}: {warning}"));
+    input.print_score_warnings(&format!("{key}: "), &input.score_warnings(None));
+    let conventions =
+        config.train_config().map_err(|error| CliError::at(key, &error))?.conventions();
+    let mut evaluation = Evaluation::with(conventions);
+    lists.iter().for_each(|utterance| evaluation.add(utterance, None));
+    evaluation.findings().iter().for_each(|found| say!("warning: {key}: {found}"));
     Ok(lists)
-}
-
-/// The test lists of another domain, or the configured number of them.
-pub fn test_lists(
-    folder: &Path,
-    domain: &Domain,
-    config: &StudyConfig,
-) -> Result<Vec<Utterance>, CliError> {
-    let all = lists(folder, &domain.test, config)?;
-    Ok(subset(&all, domain.utterances.unwrap_or(all.len()), config.subset_seed))
 }
 
 /// Rejects methods that need a masked-language-model head if the base has none.
