@@ -115,6 +115,8 @@ test('load, dictate, correct, tune, compare and keep, on the CPU', async (t) => 
 
   await page.selectOption('#tune-data', await page.locator('#tune-data option').first().getAttribute('value'));
   await page.fill('#tune-epochs', '2');
+  await page.locator('summary', { hasText: 'More settings' }).click();
+  await page.selectOption('#tune-texts', 'basic');
   await page.click('#tune-start');
   await page.locator('#run-said', { hasText: 'Done in' }).waitFor({ timeout: 240_000 });
   await picture(page, 'tuned');
@@ -137,6 +139,7 @@ test('load, dictate, correct, tune, compare and keep, on the CPU', async (t) => 
   const tiny = join(root, 'tests/golden/tiny');
   const lines = lorb('rescore', join(tiny, 'lists.jsonl'), '--model', tiny, '--adapter', directory).trim().split('\n');
   assert.equal(lines.length, 6);
+  assert.match(lorb('inspect', directory), /normalize basic, unit word, equal texts joined/);
 
   assert.deepEqual(requests.filter((url) => !url.startsWith(address) && !url.startsWith('blob:')), []);
   quiet(complaints);
@@ -173,6 +176,27 @@ test('a file is re-ranked as the native tool does it, from the recogniser’s ow
     assert.equal(nbest.find(({ text }) => text === 'turn of the light').first_lm, -7);
     nbest.forEach(({ lm }, place) => assert.ok(Math.abs(lm - expected[at].nbest[place].lm) < 1e-4));
   }
+  quiet(complaints);
+  await context.close();
+});
+
+test('a comparison warns of numbers that mislead', async () => {
+  const { page, context, complaints } = await visit({ viewport: SIZES.desktop, reducedMotion: 'reduce' });
+  const list = { id: 'a', ref: 'turn off the light', nbest: [{ text: 'Turn off the light.', score: -1 }, { text: 'Turn of the light.', score: -2 }] };
+  await page.locator('input[name="domain"][value="own"]').check({ force: true });
+  await page.setInputFiles('#try-file', { name: 'own.jsonl', mimeType: 'application/jsonl', buffer: Buffer.from(JSON.stringify(list)) });
+  await page.selectOption('#model-source', 'served:tiny');
+  await page.selectOption('#model-device', 'wasm');
+  await page.click('#model-load');
+  await page.locator('#model-chip[data-state=ready]').waitFor();
+  const golden = join(root, 'tests/golden/tiny/adapter');
+  await page.setInputFiles('#bring-files', ['adapter_config.json', 'adapter_model.safetensors'].map((name) => join(golden, name)));
+  await page.locator('#compare:not([disabled])').waitFor();
+  await page.selectOption('#compare-data', 'file');
+  await page.click('#compare');
+  await page.locator('#compare-warnings > li', { hasText: /2 of 2 errors .* punctuation .* `basic`/ }).waitFor();
+  await picture(page, 'compare-warnings');
+  assert.deepEqual(await faults(page), []);
   quiet(complaints);
   await context.close();
 });

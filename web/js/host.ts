@@ -163,7 +163,7 @@ export class Host {
       this.#runs.delete(run);
     },
 
-    'text.parse': async ({ files, name, format, references, manifest, scoreKey, scoreKind }) => (await this.#wasm()).parseNbest(files, name, format, references, manifest, scoreKey, scoreKind),
+    'text.parse': async ({ files, name, format, references, manifest, scoreKey, scoreKind, acousticScale }) => (await this.#wasm()).parseNbest(files, name, format, references, manifest, scoreKey, scoreKind, acousticScale),
 
     'file.check': checkFiles,
     'file.write': ({ path, bytes }) => writeFile(path, bytes),

@@ -21,6 +21,8 @@ export interface ListOptions {
   scoreKey?: string;
   /** What the scores of JSON lines are, `logprob` if omitted. The lists that are returned have log-probabilities. */
   scoreKind?: ScoreKind;
+  /** Factor of the acoustic scores of Kaldi's folders; 0.1 if omitted. */
+  acousticScale?: number;
   /** Called with what the user should know about the data, such as where the references were found. */
   onNote?: (note: string) => void;
   signal?: AbortSignal;
@@ -53,10 +55,10 @@ export async function parseNbest(data: ListData, name = 'lists', options: ParseO
 }
 
 /** @internal What the worker is given: texts as they are, files as bytes. The core decompresses and decodes them. */
-export async function readLists(data: ListData, name: string, { format, references, manifest, scoreKey, scoreKind }: ListOptions): Promise<Params<'text.parse'>> {
+export async function readLists(data: ListData, name: string, { format, references, manifest, scoreKey, scoreKind, acousticScale }: ListOptions): Promise<Params<'text.parse'>> {
   const files = typeof data === 'string' || data instanceof Blob ? await contents(data) : await readAll(folder(data));
   const given = async (file?: string | Blob) => (file === undefined ? undefined : contents(file));
-  return { files, name, format, references: await given(references), manifest: await given(manifest), scoreKey, scoreKind };
+  return { files, name, format, references: await given(references), manifest: await given(manifest), scoreKey, scoreKind, acousticScale };
 }
 
 /** Files by path. A folder picker puts the folder's own name before each path. */

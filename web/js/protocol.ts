@@ -59,7 +59,7 @@ export interface Operations {
   'train.checkpoint': [{ run: number }, Uint8Array];
   'train.best': [{ run: number; name: string }, AdapterInfo];
   'train.end': [{ run: number }, void];
-  'text.parse': [{ files: Contents | [string, Contents][]; name: string; format: string | undefined; references: Contents | undefined; manifest: Contents | undefined; scoreKey: string | undefined; scoreKind: string | undefined }, { lists: List[]; notes: string[] }];
+  'text.parse': [{ files: Contents | [string, Contents][]; name: string; format: string | undefined; references: Contents | undefined; manifest: Contents | undefined; scoreKey: string | undefined; scoreKind: string | undefined; acousticScale: number | undefined }, { lists: List[]; notes: string[] }];
   'file.check': [{}, void];
   'file.write': [{ path: string[]; bytes: Uint8Array }, void];
   dispose: [{}, void];

@@ -18,7 +18,7 @@ use crate::objects::{all, read_objects};
 /// folder. `format` is one of the core's names, or `auto`. `references` is the contents of a file of
 /// references, which replace those of the lists, and `manifest` that of NeMo's manifest. Error messages call the file or folder `name`.
 /// `score_key` and `score_kind` (`logprob`, `cost` or `prob`) say what the scores are, for formats that do not define
-/// it. Returns `{lists, notes}`; notes are what the user should know about the source.
+/// it. `acoustic_scale` is for Kaldi's folders. Returns `{lists, notes}`; notes are what the user should know about the source.
 ///
 /// # Errors
 /// `BadInputError`.
@@ -31,15 +31,20 @@ pub fn parse_nbest(
     manifest: JsValue,
     score_key: Option<String>,
     score_kind: Option<String>,
+    acoustic_scale: Option<f64>,
 ) -> Result<JsValue, JsValue> {
     let source = source(&files, name)?;
     let stream = |name, file| contents(file).map(|bytes| Stream::new(name, Cursor::new(bytes)));
     let references = stream("references", &references).map(References::read);
     let references = references.transpose().map_err(WebError::from)?;
+    if acoustic_scale.is_some_and(|scale| !scale.is_finite()) {
+        return Err(WebError::input("acousticScale: expected a number").into());
+    }
     let options = OpenOptions {
         references: references.clone(),
         manifest: stream("manifest", &manifest),
         scores: scores(score_key, score_kind)?,
+        acoustic_scale,
         ..OpenOptions::default()
     };
     let mut opened = open(source, chosen(format.as_deref())?, options).map_err(WebError::from)?;

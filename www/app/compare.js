@@ -39,11 +39,13 @@ async function compare() {
   said.textContent = 'Comparing…';
   box('compare-chart').replaceChildren();
   box('compare-examples').replaceChildren();
+  showWarnings([]);
   try {
     const which = select('compare-data').value;
     const lists = which === 'file' ? state.file.filter(({ ref }) => ref) : await samples(which, 'held');
     const report = await rescorer.evaluate(lists, { adapter: name, ...given(name), onProgress: (done, total) => (bar.value = (100 * done) / total) });
     said.replaceChildren(...verdict(report));
+    showWarnings(report.warnings);
     showBars(report);
     showExamples(lists, report);
   } catch (error) {
@@ -65,6 +67,13 @@ function verdict({ first_pass: before, rescored, relative_gain: gain, relative_g
   if (interval.low > 0) return ['Word error rate ', rates, `${lists}: ${percent(gain, 0)} fewer errors (${range}).`];
   if (interval.high < 0) return ['Word error rate ', rates, `${lists}: ${percent(-gain, 0)} more errors (gain: ${range}). This adapter makes these lists worse.`];
   return ['Word error rate ', rates, `${lists}. The difference is not significant (gain: ${range}).`];
+}
+
+/** Signs that the numbers mislead, such as references without the case and punctuation of the guesses. @param {string[]} warnings */
+function showWarnings(warnings) {
+  const list = box('compare-warnings');
+  list.replaceChildren(...warnings.map((warning) => el('li', {}, warning)));
+  list.hidden = warnings.length === 0;
 }
 
 /** @param {Report} report */
@@ -97,7 +106,7 @@ function showBars({ first_pass: before, rescored, oracle }) {
 }
 
 /** @param {List[]} lists @param {Report} report */
-function showExamples(lists, { choices }) {
+function showExamples(lists, { choices, conventions }) {
   const changes = lists.flatMap((list, at) => {
     const before = best(list);
     const after = list.nbest[choices[at] ?? 0]?.text ?? '';
@@ -110,6 +119,7 @@ function showExamples(lists, { choices }) {
     el('div', { class: 'pair' }, line('Before', marked(before, ref, 'bad')), line('After', marked(after, ref, 'bad')), line('Said', el('span', {}, ref)))));
   const where = box('compare-examples');
   where.replaceChildren();
+  if (conventions.normalize !== 'none' && better.length + worse.length) where.append(el('p', { class: 'small quiet' }, 'Here, words are compared as they are written.'));
   if (better.length) where.append(el('h4', {}, `${plural(better.length, 'list')} better${better.length > MOST_SHOWN ? `, ${MOST_SHOWN} of them` : ''}`), pairs(better));
   if (worse.length) where.append(el('details', {}, el('summary', {}, `${plural(worse.length, 'list')} worse`), pairs(worse)));
 }

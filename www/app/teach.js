@@ -69,6 +69,7 @@ async function findUnfinished() {
 
 /** @returns {TrainOptions} */
 function settings() {
+  const normalize = /** @type {NonNullable<TrainOptions['normalize']>} */ (select('tune-texts').value);
   return {
     adapter: input('tune-name').value.trim(),
     epochs: input('tune-epochs').valueAsNumber,
@@ -77,6 +78,8 @@ function settings() {
     lr: input('tune-lr').valueAsNumber,
     targetModules: select('tune-targets').value.split(','),
     objective: /** @type {TrainOptions['objective']} */ (select('tune-objective').value),
+    normalize,
+    join: normalize !== 'none',
     evalsPerEpoch: 2,
     seed: 0,
   };

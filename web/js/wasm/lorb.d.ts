@@ -67,4 +67,4 @@ export class Trainer {
   free(): void;
 }
 
-export function parseNbest(files: Contents | [string, Contents][], name: string, format: string | undefined, references: Contents | undefined, manifest: Contents | undefined, scoreKey: string | undefined, scoreKind: string | undefined): { lists: List[]; notes: string[] };
+export function parseNbest(files: Contents | [string, Contents][], name: string, format: string | undefined, references: Contents | undefined, manifest: Contents | undefined, scoreKey: string | undefined, scoreKind: string | undefined, acousticScale: number | undefined): { lists: List[]; notes: string[] };
