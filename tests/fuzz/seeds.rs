@@ -10,7 +10,7 @@ use lorb::adapter::{self, AdapterMeta};
 use lorb::base::{Base, BaseFiles, BertConfig, TokenizerFile, expected_tensors, write_f32};
 use lorb::methods::{LoraConfig, METHODS, Settings};
 use lorb::model::Adapter;
-use lorb::nbest::{JsonLines, Utterance};
+use lorb::nbest::{FORMATS, JsonLines, NbestFormat, Utterance};
 use lorb::rescorer::Rescorer;
 use lorb::score::Weights;
 use lorb::study::{
@@ -119,6 +119,26 @@ pub fn espnet() -> Seeds {
         "u1 A b\nu3 z\n",
     ];
     vec![parts.join("\0").into()]
+}
+
+/// The examples of the formats that are JSON.
+pub fn json_formats() -> Seeds {
+    examples(true)
+}
+
+/// The examples of the others.
+pub fn text_formats() -> Seeds {
+    examples(false)
+}
+
+fn examples(json: bool) -> Seeds {
+    let is_json = |format: &&dyn NbestFormat| format.example()[0].1.starts_with(['{', '[']);
+    let chosen = (b'a'..).zip(FORMATS).filter(|(_, format)| is_json(format) == json);
+    let seed = |(letter, format): (u8, &&dyn NbestFormat)| {
+        let files: Vec<&str> = format.example().iter().map(|(_, text)| *text).collect();
+        [&[letter, 0], files.join("\0").as_bytes()].concat()
+    };
+    chosen.map(seed).collect()
 }
 
 pub fn configs() -> Seeds {

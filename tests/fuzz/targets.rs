@@ -10,8 +10,8 @@ use lorb::adapter::{self, AdapterFiles};
 use lorb::base::{BertConfig, BertTokenizer, TensorFile, TokenizerFile, WeightStream};
 use lorb::methods::LoraConfig;
 use lorb::nbest::{
-    Hypothesis, MemoryFolder, OpenOptions, References, Source, Stream, Utterance, format_by_name,
-    open, write_jsonl,
+    FORMATS, Hypothesis, MemoryFiles, MemoryFolder, OpenOptions, References, Source, Stream,
+    Utterance, format_by_name, open, write_jsonl,
 };
 use lorb::ops::Precision;
 use lorb::rescorer::Rescorer;
@@ -41,6 +41,8 @@ pub const TARGETS: &[Target] = &[
     target("lists", lists, seeds::list_files, Form::JsonLines),
     target("lists_gzip", lists, seeds::packed_lists, Form::Gzip(&Form::JsonLines)),
     target("espnet", espnet, seeds::espnet, Form::Text),
+    target("formats_json", formats, seeds::json_formats, Form::Second(&Form::JsonLines)),
+    target("formats_text", formats, seeds::text_formats, Form::Second(&Form::Text)),
     target("config_json", config_json, seeds::configs, Form::Json),
     target("tokenizer_json", tokenizer_json, seeds::tokenizers, Form::Json),
     target("vocab_txt", vocab_txt, seeds::vocabularies, Form::Text),
@@ -100,6 +102,45 @@ pub fn espnet(data: &[u8]) {
         }
     }
     opened.lists.take_notes();
+}
+
+/// Any format: a letter for the format, and the files of its example, separated by zeros. Lists that are accepted are
+/// written in every format.
+pub fn formats(data: &[u8]) {
+    let [first, 0, rest @ ..] = data else { return };
+    let Some(format) = FORMATS.get(usize::from(first.wrapping_sub(b'a'))) else { return };
+    let mut parts = rest.split(|&byte| byte == 0).map(<[u8]>::to_vec);
+    let source = if format.example()[0].0.is_empty() {
+        Source::stream("lists", Cursor::new(parts.next().unwrap_or_default()))
+    } else {
+        let files = format.example().iter().zip(parts);
+        let folder = MemoryFolder::new("in");
+        Source::folder(files.fold(folder, |folder, ((path, _), part)| folder.with(*path, part)))
+    };
+    let opened = match open(source, Some(*format), OpenOptions::default()) {
+        Ok(opened) => opened,
+        Err(error) => return check_message(&error.to_string()),
+    };
+    let mut lists = opened.lists;
+    let mut writers: Vec<_> = FORMATS.iter().filter_map(|format| format.writer()).collect();
+    let mut files = vec![MemoryFiles::default(); writers.len()];
+    for list in lists.by_ref().take(1000) {
+        match list {
+            Ok(list) => {
+                check_list(&list, false);
+                for (writer, files) in writers.iter_mut().zip(&mut files) {
+                    if let Err(error) = writer.write(&list, files) {
+                        check_message(&error.to_string());
+                    }
+                }
+            }
+            Err(error) => check_message(&error.to_string()),
+        }
+    }
+    lists.take_notes().iter().for_each(|note| check_message(&note.to_string()));
+    for (writer, files) in writers.iter_mut().zip(&mut files) {
+        writer.finish(files).unwrap();
+    }
 }
 
 fn check_list(list: &Utterance, lines: bool) {
