@@ -141,8 +141,7 @@ fn rescoring(out: &mut String, report: &Report, changes: &mut Changes) {
         row_of_group(out, &label, group);
         from = end.map_or(from, |end| end + 1);
     }
-    let _ =
-        writeln!(out, "</table>\n<h3>By first-pass rank of the selected hypothesis</h3>\n<table>");
+    let _ = writeln!(out, "</table>\n<h3>By first-pass rank of the selected text</h3>\n<table>");
     head_of_groups(out, "rank", unit.rate());
     for (rank, group) in changes.ranks() {
         row_of_group(out, &rank.to_string(), group);

@@ -28,7 +28,9 @@ struct Statistics {
 }
 
 impl Statistics {
-    fn add(&mut self, utterance: &Utterance) {
+    /// `compared`: the same list as it is compared, so that texts which differ only in what the conventions ignore are
+    /// repeated.
+    fn add(&mut self, utterance: &Utterance, compared: &Utterance) {
         let list = &utterance.hypotheses;
         self.utterances += 1;
         self.with_reference += u64::from(utterance.reference.is_some());
@@ -36,10 +38,11 @@ impl Statistics {
         self.shortest = Some(self.shortest.map_or(list.len(), |shortest| shortest.min(list.len())));
         self.longest = self.longest.max(list.len());
         self.scored += list.iter().filter(|h| h.score.is_some()).count() as u64;
-        self.empty += list.iter().filter(|h| word_count(&h.text) == 0).count() as u64;
-        let distinct: HashSet<&str> = list.iter().map(|h| h.text.as_str()).collect();
+        let texts = || compared.hypotheses.iter().map(|h| h.text.as_str());
+        self.empty += texts().filter(|text| word_count(text) == 0).count() as u64;
+        let distinct: HashSet<&str> = texts().collect();
         self.repeated += (list.len() - distinct.len()) as u64;
-        self.words += list.iter().map(|h| u64::from(word_count(&h.text))).sum::<u64>();
+        self.words += texts().map(|text| u64::from(word_count(text))).sum::<u64>();
         let scores: Vec<f64> = list.iter().filter_map(|h| h.score).collect();
         self.out_of_order += u64::from(!scores.is_sorted_by(|a, b| a >= b));
     }
@@ -78,8 +81,7 @@ pub fn text(path: &Path, reading: &Reading, conventions: Conventions) -> Result<
     let (mut statistics, mut evaluation) = (Statistics::default(), Evaluation::with(conventions));
     while let Some(utterance) = input.next()? {
         statistics.format = input.format();
-        // "Repeated" then counts texts that differ only in what the conventions ignore.
-        statistics.add(&compared(&utterance, &conventions));
+        statistics.add(&utterance, &compared(&utterance, &conventions));
         evaluation.add(&utterance, None);
     }
     if statistics.utterances == 0 {

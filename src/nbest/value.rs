@@ -27,12 +27,10 @@ pub(super) fn kind(json: &str) -> &'static str {
 /// The members of an object, which are taken by key. Those that are left are unknown keys.
 pub(super) struct Fields<'a> {
     members: Vec<(Cow<'static, str>, &'a str)>,
-    place: String,
 }
 
 impl<'a> Fields<'a> {
-    /// `place` precedes messages, such as `hypothesis 3: `; it may be empty.
-    pub(super) fn of(object: &'a str, place: String) -> Result<Self, Problem> {
+    pub(super) fn of(object: &'a str) -> Result<Self, Problem> {
         if kind(object) != OBJECT {
             return Err(Problem::NotAnObject { found: kind(object) });
         }
@@ -42,7 +40,7 @@ impl<'a> Fields<'a> {
             Ok(())
         })
         .map_err(|error| unparsed(&error))?;
-        Ok(Self { members: found, place })
+        Ok(Self { members: found })
     }
 
     /// Whether there is such a key, with any value.
@@ -177,7 +175,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn missing(&self, key: &'static str) -> Problem {
-        Problem::MissingKey { place: self.place.clone(), key, hint: None }
+        Problem::MissingKey { place: String::new(), key, hint: None }
     }
 
     pub(super) fn wrong_kind(
@@ -186,7 +184,7 @@ impl<'a> Fields<'a> {
         expected: &'static str,
         value: &str,
     ) -> Problem {
-        Problem::WrongKind { place: self.place.clone(), key, expected, found: kind(value) }
+        Problem::WrongKind { place: String::new(), key, expected, found: kind(value) }
     }
 }
 

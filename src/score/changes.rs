@@ -1,6 +1,6 @@
 //! What rescoring changed: single utterances, words, and errors by length and rank.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::nbest::Utterance;
 use crate::text::Conventions;
@@ -32,7 +32,7 @@ pub struct ChangedUtterance {
     pub first_errors: u64,
     /// Errors after rescoring.
     pub rescored_errors: u64,
-    /// Rank of the selected hypothesis in the first pass, from 1.
+    /// Rank of the selected text in the first pass, from 1, among the distinct texts of the list.
     pub rank: usize,
 }
 
@@ -98,10 +98,7 @@ impl Changes {
             .collect();
         let scores = first_pass(&view);
         let first = best(&scores);
-        let higher = |&(at, score): &(usize, &f64)| {
-            *score > scores[rescored] || (*score == scores[rescored] && at < rescored)
-        };
-        let rank = 1 + scores.iter().enumerate().filter(higher).count();
+        let rank = rank(&view, &scores, rescored);
         let group = Group {
             utterances: 1,
             units: u64::from(unit.count(reference)),
@@ -198,10 +195,19 @@ impl Changes {
         ends.zip(self.lengths)
     }
 
-    /// Groups by the first-pass rank of the selected hypothesis, from 1.
+    /// Groups by the first-pass rank of the selected text, from 1.
     pub fn ranks(&self) -> impl Iterator<Item = (usize, Group)> {
         self.ranks.iter().map(|(rank, group)| (*rank, *group))
     }
+}
+
+/// Rank of a hypothesis by score, from 1, among the distinct texts of its list: many beams may have the same text.
+fn rank(list: &Utterance, scores: &[f64], hypothesis: usize) -> usize {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let text = |at: usize| list.hypotheses[at].text.as_str();
+    let before = order.into_iter().map(text).take_while(|other| *other != text(hypothesis));
+    1 + before.collect::<HashSet<_>>().len()
 }
 
 impl Group {

@@ -236,3 +236,18 @@ fn names_of_conventions_are_checked() {
     sandbox.refuses("eval lists.jsonl --normalize upper", 2, "invalid value 'upper'");
     sandbox.refuses("eval lists.jsonl --unit words", 2, "[possible values: word, char, mixed]");
 }
+
+#[test]
+fn joined_texts_do_not_change_the_order_that_inspect_reports() {
+    let sandbox = Sandbox::new();
+    let list = r#"{"id":"u","nbest":[{"text":"Stop.","score":-1},{"text":"stop","score":-2},{"text":"top","score":-3}]}"#;
+    sandbox.write("beams.jsonl", list);
+    let text = sandbox.run("inspect beams.jsonl --normalize basic --join").done();
+    let value = |label: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(label));
+        line.unwrap_or_else(|| panic!("{label}: {text}")).trim().to_owned()
+    };
+    assert_eq!(value("repeated in their list"), "1 (33.3 %)");
+    assert_eq!(value("with a score"), "3 (100.0 %)");
+    assert_eq!(value("lists not best first"), "0");
+}

@@ -223,7 +223,7 @@ pub(super) fn hypotheses(
 
 /// The keys of an object.
 pub(super) fn fields<'a>(item: &Item<'a>) -> Result<Fields<'a>, Problem> {
-    Fields::of(item.text, String::new())
+    Fields::of(item.text)
 }
 
 /// Takes the lists of numbers that LoRB adds after rescoring: `lm` and `total`.

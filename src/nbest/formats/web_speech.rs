@@ -20,7 +20,7 @@
 
 use serde_json::Value;
 
-use super::json::{Found, Reader, Shape, list, objects, sniff};
+use super::json::{Found, Reader, Shape, fields, list, objects, sniff};
 use super::json_write::{EVERYTHING, Form, Object, Writer, hypothesis_of};
 use super::outline::Outline;
 use super::{Glimpse, ListReader, ListWriter, NbestFormat, Note, OpenOptions, Source};
@@ -123,10 +123,10 @@ impl Shape for Results {
     fn read(&mut self, item: &Item<'_>, found: &mut Found) -> Result<(), Problem> {
         if kind(item.text) == LIST {
             let values = elements(item.text).unwrap_or_default();
-            let fields = Fields::of("{}", String::new())?;
+            let fields = Fields::of("{}")?;
             return list(found, fields, None, None, |_, found| self.alternatives(&values, found));
         }
-        let mut fields = Fields::of(item.text, String::new())?;
+        let mut fields = fields(item)?;
         if fields.take("isFinal").is_some_and(|json| json == "false") {
             if !std::mem::replace(&mut self.interim, true) {
                 found.note(Note::SkippedPartial { name: found.name().to_owned() });

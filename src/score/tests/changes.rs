@@ -2,7 +2,7 @@
 
 use crate::nbest::{Hypothesis, Utterance};
 use crate::score::{Changes, WordChange};
-use crate::text::{Conventions, Unit};
+use crate::text::{Conventions, Normalize, Unit};
 
 fn list(id: &str, reference: &str, texts: &[&str]) -> Utterance {
     let scored = |(at, text): (usize, &&str)| Hypothesis::new(*text, Some(-(at as f64)));
@@ -33,6 +33,19 @@ fn words_lengths_and_ranks() {
     assert_eq!(ranks, [(1, 1), (2, 3)]);
     let ids: Vec<_> = changes.utterances().iter().map(|u| u.id.clone()).collect();
     assert_eq!(ids, ["better", "worse", "equal"]);
+}
+
+#[test]
+fn a_text_has_one_rank_however_many_beams_have_it() {
+    let beams = ["Stop.", "stop", "Stop", "top", "Top!", "pop"];
+    for join in [false, true] {
+        let conventions = Conventions { normalize: Normalize::Basic, unit: Unit::Word, join };
+        let mut changes = Changes::new(conventions);
+        changes.add(&list("u", "pop", &beams), 5);
+        changes.add(&list("v", "top", &beams), 4);
+        let ranks: Vec<_> = changes.ranks().map(|(rank, group)| (rank, group.rescored)).collect();
+        assert_eq!(ranks, [(2, 0), (3, 0)], "{join}");
+    }
 }
 
 #[test]
