@@ -15,11 +15,6 @@ use super::terminal::say;
 use super::{interrupt, progress::Meter};
 
 #[derive(Args)]
-#[command(after_help = "\
-Examples:
-  lorb convert decode_test -o lists.jsonl --to jsonl      an ESPnet folder as JSON lines
-  lorb convert lists.jsonl -o nbest --to kaldi            JSON lines as a Kaldi folder
-  lorb convert lists.jsonl --to trn > hyp.trn             the best hypotheses for sclite")]
 pub struct ConvertArgs {
     /// N-best lists, in any format that LoRB reads; use - for standard input
     #[arg(value_name = "INPUT", required = true)]

@@ -15,8 +15,8 @@ const EXAMPLES: [(&str, &[Example]); 13] = [
                 "lorb train --model sentence-transformers/all-MiniLM-L6-v2 --train train.jsonl.gz --dev dev.jsonl.gz --output adapter",
             ),
             (
-                "Train at most 0.08 % of the parameters, in all linear layers, with the correlation term:",
-                "lorb train --model M --train train.jsonl --dev dev.jsonl --output adapter --method lorb --lora-target-modules all-linear --budget 0.08%",
+                "Train at most 0.08 % of the parameters, with the correlation term:",
+                "lorb train --model M --train train.jsonl --dev dev.jsonl --output adapter --method lorb --budget 0.08%",
             ),
             (
                 "Lists of Whisper, whose beams differ mostly in case and punctuation:",
@@ -65,6 +65,7 @@ const EXAMPLES: [(&str, &[Example]); 13] = [
                 "An ESPnet folder as JSON lines:",
                 "lorb convert decode_test -o lists.jsonl --to jsonl",
             ),
+            ("JSON lines as a Kaldi folder:", "lorb convert lists.jsonl -o nbest --to kaldi"),
             (
                 "NeMo's beams with the references of its manifest:",
                 "lorb convert preds_out_width10.tsv --manifest manifest.json --to jsonl -o lists.jsonl",
@@ -105,7 +106,7 @@ const EXAMPLES: [(&str, &[Example]); 13] = [
         "export",
         &[(
             "A base of a quarter of the size, for the npm package:",
-            "lorb export --model sentence-transformers/all-MiniLM-L6-v2 --precision int8 --output base-int8",
+            "lorb export --web --model sentence-transformers/all-MiniLM-L6-v2 --precision int8 --output base-int8",
         )],
     ),
     ("doctor", &[("Check all devices of this machine:", "lorb doctor")]),

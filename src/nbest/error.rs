@@ -242,6 +242,12 @@ pub enum Problem {
         /// Its value.
         found: String,
     },
+    /// A score that is computed from the values in the file is too large for a number.
+    #[error("hypothesis {index}: the score that follows from its values is not a finite number")]
+    ScoreOverflow {
+        /// Position of the hypothesis, from 1.
+        index: usize,
+    },
     /// A score that was to be a probability.
     #[error("hypothesis {index}: the score {found} is not a probability from 0 to 1")]
     NotAProbability {

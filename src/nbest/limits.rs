@@ -1,4 +1,4 @@
-//! Checks of texts and ids against the limits, for all formats.
+//! Checks of texts, ids and computed scores, for all formats.
 
 use super::Problem;
 use crate::bounds::{MAX_ID_BYTES, MAX_TEXT_BYTES, MAX_TEXT_WORDS};
@@ -24,4 +24,9 @@ pub(super) fn id(id: &str) -> Result<(), Problem> {
         return Err(Problem::LongId { bytes: id.len() });
     }
     Ok(())
+}
+
+/// Checks a score that was computed from several values of a file; `index` is that of the hypothesis, from 1.
+pub(super) fn computed(score: f64, index: usize) -> Result<f64, Problem> {
+    if score.is_finite() { Ok(score) } else { Err(Problem::ScoreOverflow { index }) }
 }

@@ -3,6 +3,7 @@
 use super::Note;
 use super::json::Found;
 use super::json_write::Object;
+use crate::nbest::limits;
 use crate::nbest::value::{Fields, NULL, kind};
 use crate::nbest::writer::{Field, Omitted};
 use crate::nbest::{Hypothesis, Problem, Utterance};
@@ -58,7 +59,7 @@ impl Undone {
         for (at, hypothesis) in all.iter_mut().enumerate() {
             let factor = lengths.as_ref().map_or(1.0, |all| (all[at] as f64).powf(exponent));
             if let Some(value) = values[at] {
-                hypothesis.score = Some(value * factor);
+                hypothesis.score = Some(limits::computed(value * factor, at + 1)?);
                 hypothesis.extra.push(NORMALISED, given[at]);
             }
         }

@@ -168,6 +168,9 @@ fn length_normalisation_is_undone() {
     let text = r#"{"id":"u","sequences":[["Ġa"]],"sequences_ids":[[1]],"scores":[]}"#;
     let (lists, notes) = good("ctranslate2-whisper", text);
     assert_eq!((scores(&lists[0]), notes.len()), (vec![None], 0));
+    // The length's power is beyond all numbers.
+    let text = r#"{"id":"u","texts":["a","b"],"sequences_scores":[null,-0.5],"lengths":[2,2],"length_penalty":1e9}"#;
+    assert!(error("transformers", text).contains("hypothesis 2: the score that follows"));
 }
 
 #[test]

@@ -57,6 +57,15 @@ fn costs_are_negated_and_combined_with_a_scale_that_is_reported() {
 }
 
 #[test]
+fn a_score_beyond_all_numbers_is_refused() {
+    let (am, lm) =
+        (("acwt", "a-1-1 100 \na-1-2 1e308\n"), ("lmwt.nolm", "a-1-1 1\na-1-2 1.5e308\n"));
+    let only = ("lmwt.lmonly", "a-1-1 1\na-1-2 1.5e308\n");
+    let error = refusal(&[("words_text", "a-1-1 x y\na-1-2 x\n"), am, lm, only]);
+    assert!(error.contains("hypothesis 2: the score that follows from its values"), "{error}");
+}
+
+#[test]
 fn the_graph_cost_has_two_parts_where_kaldi_separates_them() {
     let graph = ("lmwt.nolm", "a-1-1 1 \na-1-2 2 \nb-1 0.5 \n");
     let only = ("lmwt.lmonly", "a-1-1 19\na-1-2 23.5\nb-1 -0.5\n");

@@ -165,7 +165,8 @@ impl Reader {
         if hypothesis.score.is_none() || self.given_scale.is_some() {
             let scale = self.given_scale.unwrap_or(ACOUSTIC_SCALE);
             self.scaled |= hypothesis.parts.get("am").is_some();
-            hypothesis.score = combined(&hypothesis, scale).or(hypothesis.score);
+            let score = combined(&hypothesis, scale).or(hypothesis.score);
+            hypothesis.score = score.map(|score| limits::computed(score, number)).transpose()?;
         }
         let same = self.list.as_ref().is_some_and(|(utterance, _)| utterance.id == id);
         let complete = if same { None } else { self.complete() };
