@@ -196,11 +196,13 @@ fn variant(kernel: &str, v: &Reflected, written: &str) -> String {
         .collect();
     format!(
         "    /// Variant `{name}`.\n    pub(super) static {constant}: Kernel = Kernel {{ name: {name:?}, entry: {kernel:?}, \
-         workgroup: {workgroup:?}, written: &[{written}], constants: &{constants:?}, parts: &[{parts}] }};\n",
+         workgroup: {workgroup:?}, written: &[{written}], constants: &{constants:?}, \
+         extensions: &{extensions:?}, parts: &[{parts}] }};\n",
         name = v.variant.name,
         constant = static_name(v),
         workgroup = v.workgroup,
         constants = v.constants,
+        extensions = v.extensions,
         parts = parts.join(", "),
     )
 }

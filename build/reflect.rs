@@ -24,6 +24,8 @@ pub struct Reflected {
     pub params: Vec<(String, bool)>,
     /// Named u32 constants.
     pub constants: Vec<(String, u32)>,
+    /// WGSL extensions that it needs in a browser.
+    pub extensions: Vec<String>,
 }
 
 pub fn reflect(
@@ -42,6 +44,12 @@ pub fn reflect(
     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
         .validate(&module)
         .map_err(|e| fail(e.emit_to_string(source)))?;
+    let mut extensions = variant.enable.clone();
+    // naga has no line that enables them, but browsers require one.
+    let without = Capabilities::all() - Capabilities::SUBGROUP - Capabilities::SUBGROUP_BARRIER;
+    if Validator::new(ValidationFlags::all(), without).validate(&module).is_err() {
+        extensions.push("subgroups".to_owned());
+    }
     let [entry] = module.entry_points.as_slice() else {
         return Err(fail("a kernel has exactly one entry point".to_owned()));
     };
@@ -91,7 +99,8 @@ pub fn reflect(
         )));
     }
     let params = params.ok_or_else(|| fail("no uniform parameters".to_owned()))?;
-    Ok(Reflected { constants: constants(&module), variant, parts, workgroup, buffers, params })
+    let constants = constants(&module);
+    Ok(Reflected { variant, parts, workgroup, buffers, params, constants, extensions })
 }
 
 fn fields(module: &Module, ty: naga::Handle<naga::Type>) -> Result<Vec<(String, bool)>, String> {

@@ -13,15 +13,26 @@ pub struct Kernel {
     pub written: &'static [bool],
     /// Named u32 constants of the shader.
     pub constants: &'static [(&'static str, u32)],
+    /// WGSL extensions that a browser must enable for it.
+    pub extensions: &'static [&'static str],
     /// The source, in parts that variants share.
     pub parts: &'static [&'static str],
 }
 
 impl Kernel {
-    /// The complete WGSL source.
+    /// The complete WGSL source for wgpu's own compiler, naga.
     #[must_use]
     pub fn source(&self) -> String {
         self.parts.concat()
+    }
+
+    /// The complete WGSL source for a browser. Browsers require a line that enables subgroup operations; naga refuses
+    /// that line and allows them without.
+    #[must_use]
+    pub fn browser_source(&self) -> String {
+        let enable =
+            if self.extensions.contains(&"subgroups") { "enable subgroups;\n" } else { "" };
+        enable.to_owned() + &self.source()
     }
 
     /// A constant of the shader, such as the size of a tile.
@@ -86,6 +97,18 @@ mod tests {
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
         assert!(ALL.iter().all(|kernel| kernel.name.starts_with(kernel.entry)));
+    }
+
+    #[test]
+    fn browsers_get_a_line_that_enables_subgroup_operations() {
+        let with_line = ALL.iter().filter(|kernel| kernel.extensions.contains(&"subgroups"));
+        assert_ne!(with_line.count(), 0);
+        for kernel in ALL {
+            // Comments are not part of the source.
+            let line =
+                if kernel.source().contains("subgroup") { "enable subgroups;\n" } else { "" };
+            assert_eq!(kernel.browser_source(), line.to_owned() + &kernel.source());
+        }
     }
 
     /// A changed axis in `shaders/variants.json` easily adds or removes more variants than intended.

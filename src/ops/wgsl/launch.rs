@@ -16,6 +16,7 @@ use cubecl::prelude::{
 };
 use cubecl::server::{KernelArguments, MetadataBindingInfo};
 
+use super::WEB;
 use super::kernel::{Call, Groups, Kernel};
 
 /// Dispatches since the program started, for tests and benchmarks.
@@ -64,7 +65,7 @@ impl CubeKernel for Handwritten {
 
     fn source(&self) -> Option<PrecompiledSource> {
         Some(PrecompiledSource {
-            source: self.0.source(),
+            source: if WEB { self.0.browser_source() } else { self.0.source() },
             entrypoint_name: self.0.entry.to_owned(),
             lang: "wgsl",
         })
