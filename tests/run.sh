@@ -3,8 +3,8 @@
 #
 #     sh tests/run.sh
 #
-# Needs rustup, Python 3.11 with pip, a Vulkan driver (Mesa's software driver is sufficient: mesa-vulkan-drivers on
-# Debian), Node.js 20, Chromium, and the requirements of scripts/build-wasm.sh. Downloads the base of the tests, and
+# Needs rustup, Python 3.11 with pip, Mesa's Vulkan drivers (mesa-vulkan-drivers on Debian: llvmpipe, which runs the
+# kernels, and RADV, which compiles them for real GPUs), Node.js 20, Chromium, and the requirements of scripts/build-wasm.sh. Downloads the base of the tests, and
 # PyTorch with PEFT, from PyPI once. LORB_SKIP_PEFT=1 skips the tests that need PyTorch.
 set -eu
 cd "$(dirname "$0")/.."
