@@ -28,7 +28,7 @@ pub struct StudyConfig {
     /// Domains that are only tested on.
     #[serde(default)]
     pub non_target: Vec<Domain>,
-    /// Format of the lists, by the names of [`FORMATS`]; detected if omitted.
+    /// Format of the lists, by the names of [`FORMATS`](crate::nbest::FORMATS); detected if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Settings of every run, with the names of [`TrainConfig`].
