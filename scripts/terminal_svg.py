@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Renders the output of a program as an SVG picture of a terminal:
 
-    script -qec "lorb demo" demo.txt
+    script -qec "lorb demo 2> /dev/null" demo.txt        # without its first and last line
     python3 scripts/terminal_svg.py "lorb demo" < demo.txt > docs/images/demo.svg
 
 Colours and bold are taken from the escape codes. Text in the picture is text, so it can be searched and diffed.
