@@ -24,6 +24,12 @@ fn main() {
     println!("cargo::rerun-if-changed={SETTINGS}");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=build.rs");
+    let target = |key| env::var(key).unwrap_or_default();
+    if target("CARGO_CFG_TARGET_OS") == "linux" && target("CARGO_CFG_TARGET_ENV") == "gnu" {
+        // At a fixed address, the program needs no table of relocations, an eighth of its size. Libraries, heap and stack
+        // still have random addresses.
+        println!("cargo::rustc-link-arg-bins=-no-pie");
+    }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     write(&out.join("kernels.rs"), generate(Path::new("shaders")));
     write(&out.join("settings.rs"), settings::generate(Path::new(SETTINGS)));

@@ -139,7 +139,8 @@ test('load, dictate, correct, tune, compare and keep, on the CPU', async (t) => 
   const tiny = join(root, 'tests/golden/tiny');
   const lines = lorb('rescore', join(tiny, 'lists.jsonl'), '--model', tiny, '--adapter', directory).trim().split('\n');
   assert.equal(lines.length, 6);
-  assert.match(lorb('inspect', directory), /normalize basic, unit word, equal texts joined/);
+  const report = lorb('eval', join(tiny, 'lists.jsonl'), '--model', tiny, '--adapter', directory);
+  assert.match(report, /normalize basic, unit word, equal texts joined/);
 
   assert.deepEqual(requests.filter((url) => !url.startsWith(address) && !url.startsWith('blob:')), []);
   quiet(complaints);
