@@ -2,6 +2,7 @@
 
 use crate::model::ModelError;
 use crate::remedy::Remedy;
+use crate::train::TrainError;
 
 /// Why a measurement failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -17,6 +18,12 @@ pub enum BenchError {
         /// `NaN`, `inf` or `-inf`.
         value: f32,
     },
+    /// A step of a training run.
+    #[error(transparent)]
+    Training(#[from] TrainError),
+    /// Launches were to be measured on a device without kernels.
+    #[error("this device launches no kernels; select a GPU or a software adapter")]
+    NoKernels,
     /// Training was requested after rescoring.
     #[error("rescoring has merged the adapter into the base; measure training before rescoring")]
     Merged,
@@ -30,7 +37,7 @@ impl BenchError {
     pub fn remedies(&self) -> &'static [Remedy] {
         match self {
             Self::NotFinite { .. } => &[Remedy::UpdateDriver, Remedy::UseCpu, Remedy::CheckKernels],
-            Self::Model(_) | Self::Merged => &[],
+            Self::Model(_) | Self::Training(_) | Self::NoKernels | Self::Merged => &[],
         }
     }
 }

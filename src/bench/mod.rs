@@ -12,10 +12,13 @@
 //! | `rates` | copy bandwidth and product rate of a device |
 //! | `steps` | a training step and a rescoring pass |
 //! | `kernels` | single operations |
+//! | `launches`, `device_calls` | the host's work for a step, and calls of the graphics library |
 //! | `report` | results |
 
+mod device_calls;
 mod error;
 mod kernels;
+mod launches;
 mod lists;
 mod rates;
 mod report;
@@ -26,8 +29,10 @@ mod timing;
 #[cfg(test)]
 mod tests;
 
+pub use device_calls::DeviceCalls;
 pub use error::BenchError;
 pub use kernels::Step;
+pub use launches::{HostReport, HostWork};
 pub use report::{Compared, KernelReport, Measured, Rates, Timed};
 pub use shape::{Shape, random_weights};
 pub use timing::{Clock, Timing};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use lorb::base::BertConfig;
 use lorb::bench::{
-    Bench, BenchError, BenchInputs, Compared, KernelReport, Rates, Shape, Sizes, Step,
+    Bench, BenchError, BenchInputs, Compared, HostReport, KernelReport, Rates, Shape, Sizes, Step,
     random_weights,
 };
 
@@ -58,6 +58,10 @@ pub struct BenchArgs {
     /// Also time every operation separately
     #[arg(long)]
     kernels: bool,
+    /// Instead measure what a step costs the host, without the work of LoRB's kernels: the steps of a training run, and
+    /// rescoring passes, with kernels that return at once
+    #[arg(long, conflicts_with_all = ["kernels", "cooperative_matrix"])]
+    launch_only: bool,
     /// Experimental: rescore on the GPU's matrix units if wgpu supports them, in f16 with sums in f32
     #[arg(long)]
     cooperative_matrix: bool,
@@ -71,19 +75,34 @@ pub struct BenchArgs {
 /// All measurements.
 #[derive(Serialize)]
 pub struct BenchReport {
+    #[serde(flatten)]
+    pub setup: Setup,
+    pub rates: Rates,
+    pub training: Compared,
+    pub rescoring: Compared,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<Vec<KernelReport>>,
+}
+
+/// What a step costs the host.
+#[derive(Serialize)]
+pub struct LaunchReport {
+    #[serde(flatten)]
+    pub setup: Setup,
+    pub launch_only: HostReport,
+}
+
+/// Device, model and batch of a measurement.
+#[derive(Serialize)]
+pub struct Setup {
     lorb: &'static str,
     pub device: String,
     pub device_kind: &'static str,
     pub base: BaseReport,
     pub adapter: AdapterReport,
     pub batch: BatchReport,
-    pub rates: Rates,
     /// Whether training uses gradient checkpointing.
     pub recompute: bool,
-    pub training: Compared,
-    pub rescoring: Compared,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kernels: Option<Vec<KernelReport>>,
 }
 
 /// Shape of the base.
@@ -160,6 +179,13 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     let mut bench = Bench::new(inputs, &clock).map_err(|error| fault(&error))?;
     drop(weights);
 
+    let setup = setup(selected.name, selected.kind, base, args, &bench);
+    if args.launch_only {
+        say("measuring launches");
+        let launch_only = pollster::block_on(bench.launches()).map_err(|error| fault(&error))?;
+        let report = LaunchReport { setup, launch_only };
+        return print(args, &report, bench_table::launches);
+    }
     say("measuring the device");
     let rates = pollster::block_on(bench.rates()).map_err(|error| fault(&error))?;
     say("measuring training");
@@ -177,12 +203,37 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
         kernels(&mut bench, Step::Rescoring, &rates, operations, quiet)?;
     }
 
+    let report = BenchReport { setup, rates, training, rescoring, kernels: operations };
+    print(args, &report, bench_table::text)
+}
+
+/// Prints a report as JSON or as tables.
+fn print<R: Serialize>(
+    args: &BenchArgs,
+    report: &R,
+    tables: impl Fn(&R) -> String,
+) -> Result<(), CliError> {
+    if args.json {
+        let json =
+            serde_json::to_string_pretty(report).map_err(|error| CliError::at("--json", &error))?;
+        return output::print_exact(&format!("{json}\n"));
+    }
+    output::print(&tables(report))
+}
+
+fn setup(
+    device: String,
+    kind: SelectedKind,
+    base: BaseReport,
+    args: &BenchArgs,
+    bench: &Bench<'_>,
+) -> Setup {
     let Sizes { tokens, sequences: hypotheses, .. } = bench.sizes();
     let lora = bench.lora();
-    let report = BenchReport {
+    Setup {
         lorb: env!("CARGO_PKG_VERSION"),
-        device: selected.name,
-        device_kind: match selected.kind {
+        device,
+        device_kind: match kind {
             SelectedKind::Gpu => "gpu",
             SelectedKind::Cpu => "cpu",
             SelectedKind::Software => "software",
@@ -194,18 +245,8 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
             parameters: bench.adapter().layout.len(),
         },
         batch: BatchReport { lists: bench.lists(), hypotheses, tokens },
-        rates,
         recompute: args.recompute,
-        training,
-        rescoring,
-        kernels: operations,
-    };
-    if args.json {
-        let json = serde_json::to_string_pretty(&report)
-            .map_err(|error| CliError::at("--json", &error))?;
-        return output::print_exact(&format!("{json}\n"));
     }
-    output::print(&bench_table::text(&report))
 }
 
 /// Times the operations of a step, and adds them to those of the other.

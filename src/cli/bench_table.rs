@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
-use lorb::bench::{Compared, KernelReport, Measured, Timed};
+use lorb::bench::{Compared, DeviceCalls, HostWork, KernelReport, Measured, Rates, Timed};
 
-use super::bench::BenchReport;
+use super::bench::{BenchReport, LaunchReport, Setup};
 
 /// All tables.
 pub fn text(report: &BenchReport) -> String {
-    let mut text = head(report);
+    let mut text = head(&report.setup);
+    text.push_str(&rates(&report.rates));
     text.push_str(&steps(report));
     if let Some(kernels) = &report.kernels {
         text.push_str(&operations(kernels));
@@ -20,14 +21,17 @@ pub fn text(report: &BenchReport) -> String {
     text
 }
 
-fn head(report: &BenchReport) -> String {
-    let mut text = String::new();
+/// A line of the head.
+fn put(text: &mut String, name: &str, value: &str) {
     // Writing to a string cannot fail.
-    let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "{name:<9} {value}");
-    };
-    let base = &report.base;
-    line("device", &report.device);
+    let _ = writeln!(text, "{name:<9} {value}");
+}
+
+fn head(setup: &Setup) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| put(&mut text, name, value);
+    let base = &setup.base;
+    line("device", &setup.device);
     line(
         "base",
         &format!(
@@ -42,15 +46,20 @@ fn head(report: &BenchReport) -> String {
             base.precision
         ),
     );
-    let adapter = &report.adapter;
+    let adapter = &setup.adapter;
     let (rank, targets) = (adapter.rank, adapter.targets.join(", "));
     line("adapter", &format!("rank {rank} on {targets}: {} parameters", adapter.parameters));
-    let batch = &report.batch;
+    let batch = &setup.batch;
     line(
         "batch",
         &format!("{} lists, {} hypotheses, {} tokens", batch.lists, batch.hypotheses, batch.tokens),
     );
-    let rates = &report.rates;
+    text
+}
+
+fn rates(rates: &Rates) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| put(&mut text, name, value);
     line("copy", &format!("{} GB/s", number(rates.copy_gb_s)));
     let both = rates.product_composed.map(|composed| {
         let (lorb, burn) = (number(rates.product_lorb), number(composed));
@@ -66,7 +75,7 @@ fn steps(report: &BenchReport) -> String {
         "\n{:<19} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8} {:>10} {:>7}\n",
         "", "ms", "hyp/s", "tokens/s", "GFLOP/s", "of prod", "GB/s", "of copy", "dispatches", "MiB"
     );
-    let training = if report.recompute { "recomputing" } else { "training" };
+    let training = training(&report.setup);
     let steps = [(training, &report.training), ("rescoring", &report.rescoring)];
     for (name, step) in steps {
         let own = if step.composed.is_some() { ", LoRB" } else { "" };
@@ -84,6 +93,57 @@ fn steps(report: &BenchReport) -> String {
         }
         text.push('\n');
     }
+    text
+}
+
+fn training(setup: &Setup) -> &'static str {
+    if setup.recompute { "recomputing" } else { "training" }
+}
+
+/// The table of the host's work.
+pub fn launches(report: &LaunchReport) -> String {
+    let mut text = head(&report.setup);
+    let _ = writeln!(
+        text,
+        "\n{:<12} {:>8} {:>9} {:>8} {:>8} {:>9} {:>8} {:>7} {:>8} {:>8} {:>6}",
+        "host",
+        "ms",
+        "least, ms",
+        "launches",
+        "of burn",
+        "us/launch",
+        "uploads",
+        "writes",
+        "bindings",
+        "submits",
+        "reads"
+    );
+    let host = &report.launch_only;
+    for (name, work) in [(training(&report.setup), &host.training), ("rescoring", &host.rescoring)]
+    {
+        let HostWork { seconds, least_seconds, launches, other_launches, uploads, calls, .. } =
+            work;
+        let call = |of: fn(&DeviceCalls) -> f64| {
+            calls.as_ref().map_or("-".to_owned(), |calls| format!("{:.1}", of(calls)))
+        };
+        let _ = writeln!(
+            text,
+            "{name:<12} {:>8.3} {:>9.3} {:>8.1} {other_launches:>8.1} {:>9.1} {uploads:>8.1} {:>7} {:>8} {:>8} {:>6}",
+            1e3 * seconds,
+            1e3 * least_seconds,
+            launches + other_launches,
+            work.microseconds_per_launch,
+            call(|calls| calls.buffer_writes),
+            call(|calls| calls.bind_groups),
+            call(|calls| calls.submits),
+            call(|calls| calls.reads),
+        );
+    }
+    text.push_str(
+        "\nof a step of a training run, or a rescoring pass; LoRB's kernels return at once, those of burn (of burn) run; \
+         uploads: index and parameter tensors; writes: uniform parameters and uploads in the queue; bindings: bind \
+         groups; reads: buffers that the host waits for\n",
+    );
     text
 }
 

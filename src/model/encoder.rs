@@ -10,7 +10,7 @@ mod virtual_tokens;
 
 use std::cell::OnceCell;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::attach::{LayerTensors, LinearTensors, NormTensors};
 use super::batch::PackedBatch;
@@ -286,7 +286,7 @@ impl Encoder {
             ops::Tables { words: &words, positions: &positions, types: &types },
             trained.norm.gamma.map_or(&norm.gamma, |place| trainable.at(place)),
             trained.norm.beta.map_or(&norm.beta, |place| trainable.at(place)),
-            Tensor::<1, Int>::from_ints(ids.as_slice(), &device),
+            ops::embed_ids(&ids, &device),
             norm.epsilon,
         )
     }

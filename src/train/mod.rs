@@ -51,4 +51,5 @@ pub use optimizer::{Moments, Updated, step};
 pub use pass::{Parts, Pass};
 pub use schedule::{Decay, Schedule};
 pub use settings::{Kind, Range, SETTINGS, Setting, TrainConfig};
+pub(crate) use trainer::Prepared;
 pub use trainer::{TrainInputs, Trainer};

@@ -48,6 +48,18 @@ pub struct TrainInputs<'a> {
     pub dev: &'a [Utterance],
 }
 
+/// [`TrainInputs`] with tokenised lists.
+pub(crate) struct Prepared<'a> {
+    pub encoder: Encoder,
+    pub base: &'a BertConfig,
+    pub base_hash: &'a str,
+    pub adapter: Adapter,
+    pub data: TrainData,
+    pub dev: Option<DevData>,
+    /// What is suspicious about the first-pass scores of the lists.
+    pub score_warnings: Vec<ScoreWarning>,
+}
+
 /// Trains an adapter, step by step.
 ///
 /// [`Trainer::next`] does one bounded piece of work and returns a message, so that the caller can display, log,
@@ -95,6 +107,14 @@ impl Trainer {
         }
         let data = TrainData::prepare(train, tokenizer, &config)?;
         let dev = DevData::prepare(dev, tokenizer, config.conventions(), &data.part_weights)?;
+        let score_warnings = ScoreCheck::of(train).warnings();
+        let inputs = Prepared { encoder, base, base_hash, adapter, data, dev, score_warnings };
+        Ok(Self::prepared(inputs, config))
+    }
+
+    /// A new run on valid inputs and settings.
+    pub(crate) fn prepared(inputs: Prepared<'_>, config: TrainConfig) -> Self {
+        let Prepared { encoder, base, base_hash, adapter, data, dev, score_warnings } = inputs;
         let epoch_steps = |epoch| {
             let plan = batches(&data, config.seed, epoch, config.batch_tokens);
             plan.len().div_ceil(config.accumulate)
@@ -117,7 +137,7 @@ impl Trainer {
             layout: adapter.layout,
             config,
             data,
-            score_warnings: ScoreCheck::of(train).warnings(),
+            score_warnings,
             dev,
             schedule,
             state: kept.state(&device),
@@ -126,7 +146,7 @@ impl Trainer {
             over: false,
         };
         trainer.opening = trainer.opening_messages();
-        Ok(trainer)
+        trainer
     }
 
     /// Prepares a run that continues from a checkpoint. Inputs and settings must be those of the interrupted run.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::gpu;
 use crate::sandbox::Sandbox;
 
 const TINY: &str = "bench --device cpu --shape tiny --seconds 0.01 --tokens 300";
@@ -86,6 +87,46 @@ fn kernels_of_a_step_sum_to_its_total() {
             assert_eq!(report[step][count].as_u64(), Some(sum), "{step} {count}");
         }
     }
+}
+
+/// The steps of a training run do not stop over what emptied kernels leave in memory.
+#[test]
+fn launches_are_measured_without_work() {
+    let sandbox = Sandbox::new();
+    let words = "bench --device software --shape tiny --seconds 0.01 --tokens 300 --launch-only -q";
+    let run = sandbox.run(&format!("{words} --json"));
+    if run.stderr.contains("no software adapter was found") {
+        return gpu::not_run("no software adapter");
+    }
+    let report: Value = serde_json::from_str(&run.done()).unwrap();
+    assert_eq!(
+        (&report["device_kind"], &report["base"]["name"]),
+        (&"software".into(), &"tiny".into())
+    );
+    assert!(report.get("rates").is_none(), "{report}");
+    for step in ["training", "rescoring"] {
+        let host = &report["launch_only"][step];
+        assert_positive(host, &["seconds", "least_seconds", "repeats", "launches", "uploads"]);
+        let calls = &host["calls"];
+        assert_positive(calls, &["dispatches", "bind_groups", "buffer_writes", "submits", "reads"]);
+        let [own, other, all, bound, per] = [
+            &host["launches"],
+            &host["other_launches"],
+            &calls["dispatches"],
+            &calls["bind_groups"],
+            &host["microseconds_per_launch"],
+        ]
+        .map(|value| value.as_f64().unwrap());
+        // What LoRB and burn launch is what reaches the device, with one bind group each: nothing is left out.
+        assert_eq!((own + other, own + other), (all, bound), "{step}: {host}");
+        assert!((per * all - 1e6 * host["seconds"].as_f64().unwrap()).abs() < 1.0);
+    }
+    let of = |step: &str, key: &str| report["launch_only"][step][key].as_f64().unwrap();
+    assert!(of("training", "launches") > 2.0 * of("rescoring", "launches"), "{report}");
+    let text = sandbox.run(words).done();
+    assert!(text.contains("us/launch") && text.contains("\ntraining "), "{text}");
+    sandbox.refuses(&format!("{TINY} --launch-only"), 1, "this device launches no kernels");
+    sandbox.refuses(&format!("{TINY} --launch-only --kernels"), 2, "cannot be used with");
 }
 
 #[test]

@@ -11,9 +11,10 @@ pub(in crate::ops) mod tests;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use super::record;
+use super::wgsl::launch::count_upload;
 pub(in crate::ops) use wgsl::{cases, subgroup_cases};
 
 /// Inputs of the operation.
@@ -51,6 +52,13 @@ pub struct Tables<'a> {
     pub positions: &'a Tensor<2>,
     /// Embeddings of the token types, of which only the first is used, `[N, H]`.
     pub types: &'a Tensor<2>,
+}
+
+/// Ids on a device, for [`embed_layer_norm`].
+#[must_use]
+pub fn embed_ids(ids: &[i32], device: &Device) -> Tensor<1, Int> {
+    count_upload();
+    Tensor::from_ints(ids, device)
 }
 
 /// `LN(words[token] + positions[position] + types[0])` with `gamma` and `beta` `[H]`; `ids [2T]` contains the tokens,

@@ -17,15 +17,31 @@ use cubecl::prelude::{
 use cubecl::server::{KernelArguments, MetadataBindingInfo};
 
 use super::WEB;
+use super::emptied::{emptied, without_work};
 use super::kernel::{Call, Groups, Kernel};
 
 /// Dispatches since the program started, for tests and benchmarks.
 static DISPATCHES: AtomicU64 = AtomicU64::new(0);
 
+/// Uploads since the program started, for tests and benchmarks.
+static UPLOADS: AtomicU64 = AtomicU64::new(0);
+
 /// Number of LoRB's kernels launched since the program started.
 #[must_use]
 pub fn dispatches() -> u64 {
     DISPATCHES.load(Ordering::Relaxed)
+}
+
+/// Number of index tensors and parameter tensors of operations that were copied to a device since the program started.
+/// On a GPU, each copy first submits the work before it.
+#[must_use]
+pub fn uploads() -> u64 {
+    UPLOADS.load(Ordering::Relaxed)
+}
+
+/// Counts an upload.
+pub(in crate::ops) fn count_upload() {
+    UPLOADS.fetch_add(1, Ordering::Relaxed);
 }
 
 thread_local! {
@@ -39,16 +55,20 @@ pub fn launched() -> BTreeSet<&'static str> {
 }
 
 /// A kernel in the form that burn's runtime accepts.
-struct Handwritten(&'static Kernel);
+struct Handwritten {
+    kernel: &'static Kernel,
+    emptied: bool,
+}
 
 impl KernelMetadata for Handwritten {
     fn name(&self) -> &'static str {
-        self.0.name
+        self.kernel.name
     }
 
     fn id(&self) -> KernelId {
         // The shaders check their own loops and indices.
-        KernelId::new::<Self>().info(self.0.name).mode(ExecutionMode::Unchecked)
+        let info = (self.kernel.name, self.emptied);
+        KernelId::new::<Self>().info(info).mode(ExecutionMode::Unchecked)
     }
 
     fn address_type(&self) -> ElemType {
@@ -64,9 +84,16 @@ impl CubeKernel for Handwritten {
     }
 
     fn source(&self) -> Option<PrecompiledSource> {
+        let Self { kernel, emptied } = *self;
         Some(PrecompiledSource {
-            source: if WEB { self.0.browser_source() } else { self.0.source() },
-            entrypoint_name: self.0.entry.to_owned(),
+            source: if emptied {
+                without_work(kernel)
+            } else if WEB {
+                kernel.browser_source()
+            } else {
+                kernel.source()
+            },
+            entrypoint_name: kernel.entry.to_owned(),
             lang: "wgsl",
         })
     }
@@ -93,7 +120,9 @@ pub(in crate::ops) fn launch<'a, C: Call<'a, CubeTensor>>(
     let arguments = arguments.with_info(MetadataBindingInfo::custom(pack(call.words())));
     DISPATCHES.fetch_add(1, Ordering::Relaxed);
     LAUNCHED.with_borrow_mut(|names| names.insert(kernel.name));
-    client.launch(Box::new(Handwritten(kernel)), CubeCount::Static(x, y, z), arguments);
+    let emptied = emptied();
+    let count = if emptied { CubeCount::new_single() } else { CubeCount::Static(x, y, z) };
+    client.launch(Box::new(Handwritten { kernel, emptied }), count, arguments);
 }
 
 /// Words for the runtime, padded to the 16-byte alignment of a uniform struct.
@@ -124,6 +153,7 @@ pub(in crate::ops) fn empty<const D: usize>(shape: [usize; D], like: &CubeTensor
 
 /// A tensor of words from the host, on the device of `like`.
 pub(in crate::ops) fn upload(words: &[u32], like: &CubeTensor) -> CubeTensor {
+    count_upload();
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let handle = like.client.create_from_slice(&bytes);
     let shape = Shape::new([words.len()]);

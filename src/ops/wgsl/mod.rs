@@ -5,6 +5,7 @@
 //! too wide for the shaders, an operation is composed of burn's own. This does not apply to a wasm module: it has only
 //! WebGPU, and burn's products would be a fifth of its size.
 
+mod emptied;
 pub mod kernel;
 pub(in crate::ops) mod launch;
 pub(in crate::ops) mod product;
@@ -19,8 +20,9 @@ use burn_cubecl::tensor::CubeTensor;
 
 pub use super::attention::WIDEST_HEAD;
 use super::operands::Tensors;
+pub use emptied::{Emptied, emptied};
 use launch::contiguous;
-pub use launch::{dispatches, launched};
+pub use launch::{dispatches, launched, uploads};
 pub use tuning::{Extensions, Processor, Tuning, register_extensions, tuned_for, with_tuning};
 
 /// Whether the model's operations use LoRB's kernels where possible.
