@@ -1,4 +1,4 @@
-// Sums of the squares of a gradient, by workgroup: partials[k] = sum of g^2 over its elements.
+// Sums of the squares of a vector, such as a gradient, by workgroup: partials[k] = sum of g^2 over its elements.
 //
 // g [count]; partials [256]
 //

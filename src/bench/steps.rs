@@ -8,7 +8,7 @@ use super::timing::{self, Timing, WARM_UP};
 use super::{Bench, BenchError};
 use crate::model::{TrainableTensors, read, score_sequences};
 use crate::ops::record::{Cost, Recording};
-use crate::ops::{end_to_end, wgsl};
+use crate::ops::{end_to_end, square_sums, wgsl};
 use crate::train::{self, AdamW, Moments, Pass};
 
 /// Learning rate of the steps: small, so that many of them change little.
@@ -75,7 +75,8 @@ impl Bench<'_> {
             let updated =
                 train::step(optimizer, parameters.clone(), parts.gradient, moments.clone(), RATE);
             (parameters, moments) = (updated.parameters, updated.moments);
-            let numbers = read(end_to_end(vec![parts.ranking, updated.norm])).await?;
+            let size = square_sums(parameters.clone());
+            let numbers = read(end_to_end(vec![parts.ranking, updated.norm, size])).await?;
             match numbers.iter().find(|number| !number.is_finite()) {
                 Some(&value) => Err(BenchError::NotFinite { what: "a training step", value }),
                 None => Ok(()),

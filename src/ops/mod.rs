@@ -47,7 +47,7 @@ pub mod wgsl;
 #[cfg(test)]
 mod tests;
 
-pub use adamw::{AdamW, AdamWState, AdamWStep, adamw};
+pub use adamw::{AdamW, AdamWState, AdamWStep, adamw, square_sums};
 pub use attention::{attention, attention_cls};
 pub use cls_rows::gather_cls;
 pub use correlation::correlation;

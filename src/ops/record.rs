@@ -42,6 +42,7 @@
 //!   backward            2 S H^2                          2 S H + 2 H + H^2 + 1
 //! joined vectors                                         2 P
 //! AdamW                                                  8 P
+//! sum of squares                                         P
 //! ```
 //!
 //! The gradient by the factors reads B twice and A once, and writes both gradients.

@@ -22,7 +22,7 @@ use crate::model::{
     base_parameters, guarded, read,
 };
 use crate::nbest::Utterance;
-use crate::ops::{AdamW, Objective, end_to_end};
+use crate::ops::{AdamW, Objective, end_to_end, square_sums};
 use crate::score::{ScoreCheck, ScoreWarning, Weights};
 
 /// Steps between two copies of the run to the host. Each step reads its loss anyway, and the copy is part of that
@@ -384,9 +384,10 @@ impl Trainer {
             }
         }
         // One read-back for everything: on a GPU each one waits for the whole queue.
-        // Sum along the dimension: burn's full sum uses float atomics, which not all GPUs support.
-        let size = updated.parameters.clone().square().sum_dim(0);
-        let mut pieces = vec![ranking, correlation, updated.norm, size];
+        // The parameters themselves are checked, not the update: the method may have changed them.
+        let sums = square_sums(updated.parameters.clone());
+        let [parts] = sums.dims();
+        let mut pieces = vec![ranking, correlation, updated.norm, sums];
         let keep = (step + 1).is_multiple_of(KEEP_EVERY);
         if keep {
             let Moments { first, second, .. } = updated.moments.clone();
@@ -394,9 +395,12 @@ impl Trainer {
             pieces.extend(method_state.iter().cloned());
         }
         let read = read(end_to_end(pieces)).await?;
-        let (numbers, run) = read.split_at(4);
+        let (numbers, read) = read.split_at(3);
+        let (sums, run) = read.split_at(parts);
+        // In f32, so that parameters of which the device cannot take the norm are found too.
+        let size = sums.iter().sum::<f32>();
         let names = ["loss", "correlation term", "gradient norm", "size of the new parameters"];
-        for (&value, what) in numbers.iter().zip(names) {
+        for (&value, what) in numbers.iter().chain([&size]).zip(names) {
             if !value.is_finite() {
                 return Err(TrainError::NotFinite { what, value, step: step + 1, lr, good: step });
             }

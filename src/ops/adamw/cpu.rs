@@ -69,4 +69,8 @@ impl AdamWKernels for Flex {
             norm: vector(vec![norm as f32]),
         }
     }
+
+    fn square_sums(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        vector(vec![square_sum(&values(&x)) as f32])
+    }
 }

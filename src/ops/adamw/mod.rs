@@ -47,6 +47,9 @@ pub(crate) trait AdamWKernels: Backend {
         g: FloatTensor<Self>,
         step: AdamWStep,
     ) -> OptimizerUpdate<Self>;
+
+    /// Partial sums of the squares of `x [P]`, `[1 or more]`.
+    fn square_sums(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// The state that [`adamw`] updates, `[P]` each.
@@ -84,6 +87,24 @@ pub fn adamw(state: AdamWState, g: Tensor<1>, step: AdamWStep) -> (AdamWState, T
             };
             (state, Tensor::from_dispatch(norm))
         },
+    )
+}
+
+/// Partial sums of the squares of `x [P]`. How many depends on the device; they add up to the sum of all squares. A
+/// non-finite element makes its sum non-finite. The order of the sums is fixed, so equal inputs give equal results.
+///
+/// The last sum is left to the reader: of burn's full sums, one uses float atomics, which not all GPUs support, and the
+/// other a single thread.
+#[must_use]
+pub fn square_sums(x: Tensor<1>) -> Tensor<1> {
+    record::run(
+        x.into_dispatch(),
+        |x| {
+            let elements = x.shape().num_elements();
+            Operation::new("sum of squares", format!("[{elements}]"), Cost::new(0, elements))
+                .not_composable()
+        },
+        |x| -> Tensor<1> { Tensor::from_dispatch(Dispatch::square_sums(x)) },
     )
 }
 

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::{
     AdamW, AdamWKernels, AdamWState, AdamWStep, OptimizerState, adamw as stepped, composed,
+    square_sums,
 };
 use crate::ops::flat_vector::join;
 use crate::ops::tests::cpu_path::{SIZES, same};
@@ -136,6 +137,37 @@ fn cpu_path() {
             same(&what("first moment"), expected.state.first, found.state.first);
             same(&what("second moment"), expected.state.second, found.state.second);
             same(&what("norm"), expected.norm, found.norm);
+        }
+    }
+}
+
+/// The sum of the partial sums.
+fn summed(sums: Tensor<1>) -> f64 {
+    let sums: Vec<f32> = sums.into_data().try_into_vec().expect("f32");
+    sums.into_iter().map(f64::from).sum()
+}
+
+#[test]
+fn squares_are_summed_on_both_paths() {
+    for device in [Some(Device::flex()), gpu()].into_iter().flatten() {
+        for len in SIZES.into_iter().chain([1025, 40_001, 70_001]) {
+            let mut values = vec![0.0f32; len];
+            Source::new(89).exact(len).iter().zip(&mut values).for_each(|(x, to)| *to = *x as f32);
+            let expected: f64 = values.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+            let of = |values: &[f32]| square_sums(Tensor::from_floats(values, &device));
+            let (found, again) = (of(&values), of(&values));
+            // The order of the sums is fixed.
+            assert_eq!(found.to_data(), again.to_data(), "{len}");
+            let (found, allowed) = (summed(found), 1e-6 * expected);
+            assert!((found - expected).abs() <= allowed, "{len}: {found}, not {expected}");
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                for at in [0, len / 2, len - 1] {
+                    let mut broken = values.clone();
+                    broken[at] = bad;
+                    let found = summed(of(&broken));
+                    assert!(!found.is_finite(), "{bad} at {at} of {len} is hidden: {found}");
+                }
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::Tensor;
 use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
 
 use super::{AdamW, AdamWKernels, AdamWState, AdamWStep, OptimizerState, OptimizerUpdate};
 use crate::ops::flat_vector::{join, owned};
@@ -21,9 +22,7 @@ impl AdamWKernels for CubeBackend {
             [parameters, first, second].map(|tensor| owned(contiguous(tensor)));
         let g = &contiguous(g);
         let elements = count(g);
-        let partials = empty([global_norm::variant().constant("PARTIALS") as usize], g);
-        let call = global_norm::Arguments { g, partials: &partials, count: elements };
-        launch(global_norm::variant(), &call, Groups::linear(count(&partials)));
+        let partials = square_sums(g);
         let norm = empty([1], g);
         let adam = &step.settings;
         let [correction1, correction2] = step.corrections();
@@ -50,6 +49,19 @@ impl AdamWKernels for CubeBackend {
         launch(kernel, &call, Groups::linear(elements.div_ceil(kernel.constant("BLOCK")).max(1)));
         OptimizerUpdate { state: OptimizerState { parameters, first, second }, norm }
     }
+
+    fn square_sums(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        square_sums(&contiguous(x))
+    }
+}
+
+/// Partial sums of squares, `[256]`.
+fn square_sums(g: &CubeTensor) -> CubeTensor {
+    let kernel = global_norm::variant();
+    let partials = empty([kernel.constant("PARTIALS") as usize], g);
+    let call = global_norm::Arguments { g, partials: &partials, count: count(g) };
+    launch(kernel, &call, Groups::linear(count(&partials)));
+    partials
 }
 
 /// Cases of the probe.
