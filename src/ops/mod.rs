@@ -32,6 +32,7 @@ mod linear;
 mod list_loss;
 mod lora;
 mod score_head;
+mod seed;
 
 mod composed;
 mod cpu;
@@ -60,6 +61,7 @@ pub use list_loss::{Lists, Objective, ObjectiveInfo, list_loss};
 pub use lora::{FrozenLinear, LoraPlan, lora_linear, lora_linear_with_dropout};
 pub use saved::Activations;
 pub use score_head::score_head;
+pub use seed::backward_from;
 pub use segments::Segments;
 pub use weights::{Precision, Storage, Weights};
 
@@ -76,6 +78,7 @@ pub(crate) use list_loss::{ListLoss, ListLossKernels};
 pub(crate) use lora::{LoraLinear, LoraLinearKernels};
 pub(crate) use record::Recorded;
 pub(crate) use score_head::{ScoreHead, ScoreHeadKernels};
+pub(crate) use seed::Seed;
 
 /// Declares a trait that combines the given ones.
 macro_rules! all_of {
@@ -89,6 +92,7 @@ macro_rules! all_of {
 all_of! {
     /// The operations that the model calls: on `Cube`, `Flex`, and `Autodiff` over them.
     ModelOps: Attention ClsRows Correlation Embed FlatVector Gelu LayerNorm Linear ListLoss LoraLinear ScoreHead
+        Seed
 }
 
 all_of! {

@@ -19,7 +19,7 @@ use super::objective::{ListBatch, ListView};
 use super::settings::TrainConfig;
 use crate::base::BertConfig;
 use crate::model::{Encoder, Forward, Method, ModelError, PackedBatch, Stages, TrainableTensors};
-use crate::ops::record;
+use crate::ops::{backward_from, record};
 
 /// The data shared by all batches of a run.
 #[derive(Clone, Copy, Debug)]
@@ -175,7 +175,7 @@ impl Pass<'_> {
         let tracked = trainable.track();
         let loss = loss(stages[0].score(cls.clone(), &tracked));
         let mut parts = Vec::new();
-        let by_cls = backward(&loss.total, &cls, &mut parts);
+        let by_cls = keep(loss.total.backward(), &cls, &mut parts);
         parts.extend(more(&tracked));
         let mut gradient = tracked.gather(&parts);
         drop((cls, parts));
@@ -282,7 +282,7 @@ fn by_layer(
     let x = start(last, x);
     let loss = loss(stages.score(run(last, x.clone(), &tracked), &tracked));
     let mut parts = Vec::with_capacity(inputs.len() + 1);
-    let mut above = backward(&loss.total, &x, &mut parts);
+    let mut above = keep(loss.total.backward(), &x, &mut parts);
     drop(x);
     for layer in (lowest..last).rev() {
         let (Some(g), Some(x)) = (above, inputs.pop()) else {
@@ -290,19 +290,17 @@ fn by_layer(
         };
         let x = start(layer, x);
         let y = run(layer, x.clone(), &tracked);
-        // The derivative of this sum with respect to y is exactly g.
-        above = backward(&(y * g).sum(), &x, &mut parts);
+        above = keep(backward_from(y, g), &x, &mut parts);
     }
     if let (true, Some(g)) = (below, above) {
-        parts.push((stages.embed(&tracked) * g).sum().backward());
+        parts.push(backward_from(stages.embed(&tracked), g));
     }
     parts.extend(more(&tracked));
     (loss, tracked.gather(&parts))
 }
 
-/// Differentiates `y`. Stores the gradients of the trainable tensors, and returns that of `x` if it is tracked.
-fn backward(y: &Tensor<1>, x: &Tensor<2>, parts: &mut Vec<Gradients>) -> Option<Tensor<2>> {
-    let mut gradients = y.backward();
+/// Stores the gradients of the trainable tensors, and returns that of `x` if it is tracked.
+fn keep(mut gradients: Gradients, x: &Tensor<2>, parts: &mut Vec<Gradients>) -> Option<Tensor<2>> {
     let by_x = x.grad_remove(&mut gradients);
     parts.push(gradients);
     by_x
