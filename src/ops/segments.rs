@@ -1,7 +1,9 @@
 //! The row ranges of the sequences in a packed batch.
 
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+
+use super::OnDevice;
 
 /// The sequences of a packed batch: sequence `s` has the rows `offsets[s]..offsets[s + 1]`.
 ///
@@ -10,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 pub struct Segments {
     offsets: Arc<[u32]>,
     /// A device's data derived from the offsets, created once for all layers.
-    on_device: Arc<OnceLock<Box<dyn Any + Send + Sync>>>,
+    on_device: OnDevice,
 }
 
 impl PartialEq for Segments {
@@ -39,7 +41,7 @@ impl Segments {
     }
 
     fn of(offsets: Arc<[u32]>) -> Self {
-        Self { offsets, on_device: Arc::default() }
+        Self { offsets, on_device: OnDevice::default() }
     }
 
     /// The `S + 1` offsets.
@@ -50,7 +52,7 @@ impl Segments {
     /// A device's data for the segments, created by `make` on first use. `None` if data of another type is already
     /// stored.
     pub(super) fn on_device<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
-        self.on_device.get_or_init(|| Box::new(make())).downcast_ref()
+        self.on_device.get(make)
     }
 
     /// Number of sequences, S.

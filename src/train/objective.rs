@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::ops::{self, Lists, Objective};
+use crate::ops::{self, Lists, Objective, OnDevice};
 
 /// One list for the objective; all slices have one entry per hypothesis.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,7 @@ impl ListBatch {
             rows: rows.into(),
             terms: terms.into(),
             sums: sums.into(),
+            on_device: OnDevice::default(),
         };
         Self { lists }
     }

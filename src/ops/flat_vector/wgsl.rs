@@ -1,8 +1,6 @@
 //! Launches `cut.wgsl` and `pack.wgsl`.
 
-use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::Shape;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
@@ -10,15 +8,14 @@ use super::{FlatVector, FlatVectorKernels, Pieces, composed_cut};
 use crate::ops::probe::Case;
 use crate::ops::wgsl::kernel::{cut, pack};
 use crate::ops::wgsl::kernel_or_composed;
-use crate::ops::wgsl::launch::{by_block, contiguous, count, empty, launch};
+use crate::ops::wgsl::launch::{by_block, contiguous, count, empty, launch, window};
 
 /// Vectors per dispatch of `pack.wgsl`.
 const AT_ONCE: usize = 6;
 
 impl FlatVector for CubeBackend {
     fn cut(flat: FloatTensor<Self>, offset: usize, len: usize) -> FloatTensor<Self> {
-        let (bytes, size) = (flat.dtype.size(), flat.shape().num_elements());
-        let start = (offset * bytes) as u64;
+        let start = (offset * flat.dtype.size()) as u64;
         let alignment = flat.client.properties().memory.alignment;
         // A window on the same memory, if the device's alignment allows it.
         if !flat.is_contiguous() || !start.is_multiple_of(alignment) {
@@ -28,15 +25,7 @@ impl FlatVector for CubeBackend {
                 |flat| composed_cut::<Self>(flat, offset, len),
             );
         }
-        let end = ((size - offset - len) * bytes) as u64;
-        let handle = flat.handle.clone().offset_start(start).offset_end(end);
-        CubeTensor::new_contiguous(
-            flat.client.clone(),
-            flat.device.clone(),
-            Shape::new([len]),
-            handle,
-            flat.dtype,
-        )
+        window(&flat, offset, len)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Objective;
+use crate::ops::OnDevice;
 
 /// Ragged lists of hypotheses that share the scores of their distinct texts.
 ///
@@ -21,6 +22,8 @@ pub struct Lists {
     pub terms: Arc<[[f32; 2]]>,
     /// Sum of the unshifted first-pass scores, and of the errors, of each list; `[U]`.
     pub sums: Arc<[[f32; 2]]>,
+    /// The same on a device.
+    pub on_device: OnDevice,
 }
 
 impl Lists {

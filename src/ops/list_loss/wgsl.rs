@@ -4,11 +4,13 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
 
 use super::{ListLoss, ListLossForward, ListLossKernels, ListLossSaved, Lists, Objective};
+use crate::ops::OnDevice;
 use crate::ops::probe::Case;
 use crate::ops::wgsl::kernel::{Groups, list_loss, list_loss_backward};
-use crate::ops::wgsl::launch::{contiguous, empty, launch, upload};
+use crate::ops::wgsl::launch::{contiguous, empty, launch, upload_together};
 
 impl ListLoss for CubeBackend {
     fn list_loss(scores: FloatTensor<Self>, lists: Lists) -> FloatTensor<Self> {
@@ -19,17 +21,15 @@ impl ListLoss for CubeBackend {
 impl ListLossKernels for CubeBackend {
     fn list_loss_forward(scores: FloatTensor<Self>, lists: Lists) -> ListLossForward<Self> {
         let scores = &contiguous(scores);
-        let (rows, offsets) = (upload(&lists.rows, scores), upload(&lists.offsets, scores));
-        let (terms, sums) =
-            (upload(&words(&lists.terms), scores), upload(&words(&lists.sums), scores));
+        let ListBuffers { offsets, rows, terms, sums } = &ListBuffers::of(&lists, scores);
         let (losses, slopes) = (empty([lists.len()], scores), empty([lists.rows.len()], scores));
         let kernel = list_loss::variant(lists.objective);
         let call = list_loss::Arguments {
             scores,
-            rows: &rows,
-            terms: &terms,
-            sums: &sums,
-            offsets: &offsets,
+            rows,
+            terms,
+            sums,
+            offsets,
             losses: &losses,
             slopes: &slopes,
             lists: lists.len() as u32,
@@ -45,7 +45,7 @@ impl ListLossKernels for CubeBackend {
     fn list_loss_backward(g: FloatTensor<Self>, saved: ListLossSaved<Self>) -> FloatTensor<Self> {
         let ListLossSaved { slopes, lists, texts } = saved;
         let g = contiguous(g);
-        let rows = upload(&lists.rows, &g);
+        let rows = ListBuffers::of(&lists, &g).rows;
         let dscores = empty([texts], &g);
         let kernel = list_loss_backward::variant();
         let call = list_loss_backward::Arguments {
@@ -59,6 +59,33 @@ impl ListLossKernels for CubeBackend {
         };
         launch(kernel, &call, Groups::linear((texts as u32).div_ceil(kernel.constant("THREADS"))));
         dscores
+    }
+}
+
+/// Lists in the format of the shaders; see [`Lists`].
+#[derive(Clone)]
+struct ListBuffers {
+    offsets: CubeTensor,
+    rows: CubeTensor,
+    terms: CubeTensor,
+    sums: CubeTensor,
+}
+
+impl ListBuffers {
+    /// The lists on the device of `like`, uploaded once per batch.
+    fn of(lists: &Lists, like: &CubeTensor) -> Self {
+        let make = || Self::upload(lists, like);
+        match lists.on_device.get(make) {
+            Some(buffers) if buffers.rows.device == like.device => buffers.clone(),
+            _ => make(),
+        }
+    }
+
+    fn upload(lists: &Lists, like: &CubeTensor) -> Self {
+        let (terms, sums) = (words(&lists.terms), words(&lists.sums));
+        let parts = [&*lists.offsets, &*lists.rows, &terms, &sums];
+        let [offsets, rows, terms, sums] = upload_together(parts, like);
+        Self { offsets, rows, terms, sums }
     }
 }
 
@@ -93,6 +120,7 @@ fn case(objective: Objective) -> Case {
             .map(|i| [-((i * 7 % 11) as f32) / 4.0, (i * 5 % 7) as f32 - 3.0])
             .collect(),
         sums: LENGTHS.iter().map(|&length| [-9.0 * length as f32, 3.0]).collect(),
+        on_device: OnDevice::default(),
     };
     let name = format!("list_loss {objective:?}, {} lists of {TEXTS} texts", lists.len());
     let kernel = list_loss::variant(objective);

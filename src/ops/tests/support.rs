@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::tolerance::Tolerance;
-use crate::ops::{Lists, LoraPlan, Objective, Segments};
+use crate::ops::{Lists, LoraPlan, Objective, OnDevice, Segments};
 
 pub(in crate::ops) type Float = FloatTensor<Flex>;
 
@@ -56,6 +56,7 @@ pub(in crate::ops) fn lists(objective: Objective, lengths: &[usize], texts: usiz
         rows: (0..hypotheses).map(|i| (i * 3 % texts) as u32).collect(),
         terms: terms.collect(),
         sums: lengths.iter().map(|&length| [-9.0 * length as f32, 3.0]).collect(),
+        on_device: OnDevice::default(),
     }
 }
 

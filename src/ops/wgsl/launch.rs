@@ -160,6 +160,32 @@ pub(in crate::ops) fn upload(words: &[u32], like: &CubeTensor) -> CubeTensor {
     CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape, handle, DType::U32)
 }
 
+/// Several tensors of words from the host, none of them empty, in one copy: windows on the same memory. For operands
+/// that kernels only read.
+pub(in crate::ops) fn upload_together<const N: usize>(
+    parts: [&[u32]; N],
+    like: &CubeTensor,
+) -> [CubeTensor; N] {
+    let quantum = (like.client.properties().memory.alignment as usize).div_ceil(size_of::<u32>());
+    let mut words = Vec::new();
+    let places = parts.map(|part| {
+        words.resize(words.len().next_multiple_of(quantum), 0);
+        words.extend_from_slice(part);
+        words.len() - part.len()
+    });
+    let all = upload(&words, like);
+    std::array::from_fn(|i| window(&all, places[i], parts[i].len()))
+}
+
+/// The `len` elements from `offset` on, on the same memory. The offset must fit the device's alignment.
+pub(in crate::ops) fn window(flat: &CubeTensor, offset: usize, len: usize) -> CubeTensor {
+    let (bytes, size) = (flat.dtype.size(), flat.shape().num_elements());
+    let (start, end) = (offset * bytes, (size - offset - len) * bytes);
+    let handle = flat.handle.clone().offset_start(start as u64).offset_end(end as u64);
+    let shape = Shape::new([len]);
+    CubeTensor::new_contiguous(flat.client.clone(), flat.device.clone(), shape, handle, flat.dtype)
+}
+
 /// Rows and columns of a matrix.
 pub(in crate::ops) fn dims(tensor: &CubeTensor) -> (u32, u32) {
     let shape = tensor.shape();

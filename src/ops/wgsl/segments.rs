@@ -2,7 +2,7 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
-use super::launch::upload;
+use super::launch::upload_together;
 use crate::ops::Segments;
 
 /// Segments in the format of the shaders.
@@ -32,6 +32,7 @@ impl SegmentBuffers {
                 std::iter::repeat_n(pair, range.len()).flatten()
             })
             .collect();
-        Self { offsets: upload(segments.offsets(), like), bounds: upload(&bounds, like) }
+        let [offsets, bounds] = upload_together([segments.offsets(), &bounds], like);
+        Self { offsets, bounds }
     }
 }
