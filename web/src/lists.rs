@@ -23,6 +23,10 @@ use crate::objects::{all, read_objects};
 /// # Errors
 /// `BadInputError`.
 #[wasm_bindgen(js_name = parseNbest)]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the options of one call, which is all that JavaScript has"
+)]
 pub fn parse_nbest(
     files: JsValue,
     name: &str,
@@ -45,7 +49,6 @@ pub fn parse_nbest(
         manifest: stream("manifest", &manifest),
         scores: scores(score_key, score_kind)?,
         acoustic_scale,
-        ..OpenOptions::default()
     };
     let mut opened = open(source, chosen(format.as_deref())?, options).map_err(WebError::from)?;
     let lists = all(opened.lists.by_ref(), WebError::from)?;
