@@ -5,7 +5,9 @@
 // with correction = 1 - beta^step and rest = 1 - beta, which the host computes in f64. A non-finite
 // norm changes only `norm`.
 //
-// g, parameters (x), first (m), second (v) [count]; partials [256], of `global_norm`; norm [1]
+// g, parameters (x), first (m), second (v) [count]; partials [256], of `global_norm`; norm [1];
+// schedule [3]: lr, correction1, correction2. They change at every step, and the runtime keeps a buffer
+// for every distinct set of uniform parameters.
 //
 // Dispatch: BLOCK = 1024 elements per workgroup; ceil(count / BLOCK), at least one. Each sums
 // the partials again, which saves a dispatch. Numerics: f32.
@@ -14,7 +16,7 @@
 
 struct Params {
     count: u32, weight_decay: f32, beta1: f32, beta2: f32, epsilon: f32,
-    rest1: f32, rest2: f32, clip_norm: f32, lr: f32, correction1: f32, correction2: f32,
+    rest1: f32, rest2: f32, clip_norm: f32,
 }
 
 @group(0) @binding(0) var<storage, read> g: array<f32>;
@@ -22,8 +24,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> first: array<f32>;
 @group(0) @binding(3) var<storage, read_write> second: array<f32>;
 @group(0) @binding(4) var<storage, read> partials: array<f32>;
-@group(0) @binding(5) var<storage, read_write> norm: array<f32>;
-@group(0) @binding(6) var<uniform> p: Params;
+@group(0) @binding(5) var<storage, read> schedule: array<f32>;
+@group(0) @binding(6) var<storage, read_write> norm: array<f32>;
+@group(0) @binding(7) var<uniform> p: Params;
 
 alias Sum = f32;
 const LANES: u32 = THREADS;
@@ -39,6 +42,7 @@ fn adamw(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     if ((bitcast<u32>(size) & 0x7f800000u) == 0x7f800000u) { return; }
     var factor = 1.0;
     if (p.clip_norm > 0.0) { factor = min(1.0, p.clip_norm / (size + 1e-6)); }
+    let lr = schedule[0];
     let start = index * BLOCK;
     for (var i = start + thread; i < min(start + BLOCK, p.count); i += THREADS) {
         let slope = g[i] * factor;
@@ -46,7 +50,7 @@ fn adamw(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
         let v = p.beta2 * second[i] + p.rest2 * slope * slope;
         first[i] = m;
         second[i] = v;
-        let way = p.lr / p.correction1 * m / (sqrt(v / p.correction2) + p.epsilon);
-        parameters[i] = parameters[i] * (1.0 - p.lr * p.weight_decay) - way;
+        let way = lr / schedule[1] * m / (sqrt(v / schedule[2]) + p.epsilon);
+        parameters[i] = parameters[i] * (1.0 - lr * p.weight_decay) - way;
     }
 }

@@ -62,7 +62,8 @@ fn write_all(root: &Command, directory: &Path) -> Result<(), CliError> {
 
 /// The name of a command's page and the page itself, with a section of examples that keeps their lines.
 fn page(command: &Command) -> Result<(String, Vec<u8>), CliError> {
-    let man = Man::new(command.clone()).manual("LoRB");
+    let source = concat!("lorb ", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command.clone()).source(source).manual("LoRB");
     let name = man.get_filename();
     let mut page = Vec::new();
     let rendered = render(&man, command, &mut page);

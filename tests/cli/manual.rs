@@ -36,7 +36,8 @@ fn the_long_help_has_examples_and_the_short_one_has_none() {
 fn pages_are_printed_one_by_one_or_written_together() {
     let sandbox = Sandbox::new();
     let page = sandbox.run("man rescore").done();
-    assert!(page.contains(".TH lorb-rescore 1"), "{page}");
+    let source = format!("\"lorb {}\"", env!("CARGO_PKG_VERSION"));
+    assert!(page.contains(".TH lorb-rescore 1") && page.contains(&source), "{page}");
     // An example is one line, which roff must not fill or break.
     let example = ".nf\nlorb rescore \\-\\-model M \\-\\-adapter adapter lists.jsonl.gz";
     assert!(page.contains(".SH EXAMPLES") && page.contains(example), "{page}");

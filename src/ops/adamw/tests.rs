@@ -84,12 +84,14 @@ fn adamw(bench: &Bench) {
             let on_device = state.each_ref().map(|values| bench.gpu.floats([len], values));
             let norm = bench.gpu.output([1]);
             let [correction1, correction2] = step.corrections();
+            let schedule = [step.lr, correction1, correction2];
             let call = shaders::adamw::Arguments {
                 g: &bench.gpu.floats([len], &g),
                 parameters: &on_device[0],
                 first: &on_device[1],
                 second: &on_device[2],
                 partials: &bench.gpu.floats([count], &partials(&g, count, 256)),
+                schedule: &bench.gpu.floats([3], &schedule),
                 norm: &norm,
                 count: len as u32,
                 weight_decay: step.settings.weight_decay as f32,
@@ -99,9 +101,6 @@ fn adamw(bench: &Bench) {
                 rest1: (1.0 - step.settings.beta1) as f32,
                 rest2: (1.0 - step.settings.beta2) as f32,
                 clip_norm: step.settings.clip_norm as f32,
-                lr: step.lr as f32,
-                correction1: correction1 as f32,
-                correction2: correction2 as f32,
             };
             launch(kernel, &call, groups(len, kernel.constant("BLOCK")));
             if broken {

@@ -9,7 +9,7 @@ use super::{AdamW, AdamWKernels, AdamWState, AdamWStep, OptimizerState, Optimize
 use crate::ops::flat_vector::{join, owned};
 use crate::ops::probe::Case;
 use crate::ops::wgsl::kernel::{Groups, adamw, global_norm};
-use crate::ops::wgsl::launch::{contiguous, count, empty, launch};
+use crate::ops::wgsl::launch::{contiguous, count, empty, launch, upload};
 
 impl AdamWKernels for CubeBackend {
     fn adamw(
@@ -26,12 +26,15 @@ impl AdamWKernels for CubeBackend {
         let norm = empty([1], g);
         let adam = &step.settings;
         let [correction1, correction2] = step.corrections();
+        let schedule = [step.lr, correction1, correction2].map(|value| (value as f32).to_bits());
+        let schedule = upload(&schedule, g);
         let call = adamw::Arguments {
             g,
             parameters: &parameters,
             first: &first,
             second: &second,
             partials: &partials,
+            schedule: &schedule,
             norm: &norm,
             count: elements,
             weight_decay: adam.weight_decay as f32,
@@ -41,9 +44,6 @@ impl AdamWKernels for CubeBackend {
             rest1: (1.0 - adam.beta1) as f32,
             rest2: (1.0 - adam.beta2) as f32,
             clip_norm: adam.clip_norm as f32,
-            lr: step.lr as f32,
-            correction1: correction1 as f32,
-            correction2: correction2 as f32,
         };
         let kernel = adamw::variant();
         launch(kernel, &call, Groups::linear(elements.div_ceil(kernel.constant("BLOCK")).max(1)));
