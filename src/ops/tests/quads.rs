@@ -22,6 +22,8 @@ fn reads_quads(kernel: &Kernel) -> bool {
 fn taken(work: impl FnOnce()) -> Vec<(&'static str, bool)> {
     drop(launched());
     work();
+    // Mesa's software driver aborts if the process ends while it compiles a kernel.
+    gpu().expect("the caller has it").sync().expect("a device that works");
     let launched = launched();
     let of = |name| ALL.iter().find(|kernel| kernel.name == name).expect("one of LoRB's kernels");
     launched
