@@ -11,9 +11,18 @@ use std::sync::{Arc, OnceLock};
 pub struct OnDevice(Arc<OnceLock<Box<dyn Any + Send + Sync>>>);
 
 impl OnDevice {
-    /// The data, created by `make` on first use. `None` if data of another type is already stored.
-    pub(super) fn get<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
-        self.0.get_or_init(|| Box::new(make())).downcast_ref()
+    /// The data on `device`, made once. It is made anew for every other device, and if data of another type is already
+    /// stored.
+    pub(super) fn of<D, T>(&self, device: &D, make: impl Fn() -> T) -> T
+    where
+        D: Any + Clone + PartialEq + Send + Sync,
+        T: Any + Clone + Send + Sync,
+    {
+        let stored = self.0.get_or_init(|| Box::new((device.clone(), make())));
+        match stored.downcast_ref::<(D, T)>() {
+            Some((of, data)) if of == device => data.clone(),
+            _ => make(),
+        }
     }
 }
 

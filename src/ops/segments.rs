@@ -1,6 +1,5 @@
 //! The row ranges of the sequences in a packed batch.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use super::OnDevice;
@@ -49,10 +48,9 @@ impl Segments {
         &self.offsets
     }
 
-    /// A device's data for the segments, created by `make` on first use. `None` if data of another type is already
-    /// stored.
-    pub(super) fn on_device<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
-        self.on_device.get(make)
+    /// A device's data for the segments.
+    pub(super) fn on_device(&self) -> &OnDevice {
+        &self.on_device
     }
 
     /// Number of sequences, S.

@@ -46,7 +46,7 @@ impl ListReading {
 }
 
 /// # Errors
-/// [`StudyError::Value`], if there is no format of this name.
+/// [`StudyError::Value`] if no format has this name.
 pub(super) fn check_format(key: &str, name: Option<&str>) -> Result<(), StudyError> {
     let Some(name) = name else { return Ok(()) };
     let known: Vec<&str> = FORMATS.iter().map(|format| format.name()).collect();

@@ -60,9 +60,11 @@ impl Study {
             let of = |key, paths| {
                 checked(&folder, &format!("non_target.{name}.{key}"), paths, &config, reading)
             };
-            let test = part(of("test", &domain.test)?, domain, &config);
-            let dev = if domain.dev.is_empty() { Vec::new() } else { of("dev", &domain.dev)? };
-            non_target.push((name.clone(), fingerprint(&[test, dev].concat())));
+            let mut lists = part(of("test", &domain.test)?, domain, &config);
+            if !domain.dev.is_empty() {
+                lists.extend(of("dev", &domain.dev)?);
+            }
+            non_target.push((name.clone(), fingerprint(&lists)));
         }
         let dictionary = match &config.robustness {
             Some(robustness) => Some(dictionary(&folder, &robustness.dictionary)?.1),

@@ -74,11 +74,7 @@ struct ListBuffers {
 impl ListBuffers {
     /// The lists on the device of `like`, uploaded once per batch.
     fn of(lists: &Lists, like: &CubeTensor) -> Self {
-        let make = || Self::upload(lists, like);
-        match lists.on_device.get(make) {
-            Some(buffers) if buffers.rows.device == like.device => buffers.clone(),
-            _ => make(),
-        }
+        lists.on_device.of(&like.device, || Self::upload(lists, like))
     }
 
     fn upload(lists: &Lists, like: &CubeTensor) -> Self {

@@ -17,11 +17,7 @@ pub(in crate::ops) struct SegmentBuffers {
 impl SegmentBuffers {
     /// The segments on the device of `like`, uploaded once per batch.
     pub fn of(segments: &Segments, like: &CubeTensor) -> Self {
-        let make = || Self::upload(segments, like);
-        match segments.on_device(make) {
-            Some(buffers) if buffers.offsets.device == like.device => buffers.clone(),
-            _ => make(),
-        }
+        segments.on_device().of(&like.device, || Self::upload(segments, like))
     }
 
     fn upload(segments: &Segments, like: &CubeTensor) -> Self {
