@@ -6,10 +6,11 @@
 //! [`watch_faults`] installs a handler that stores the first error. Every read-back checks for it,
 //! because after such an error results are undefined.
 
+use std::any::Any;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 
@@ -191,26 +192,59 @@ pub fn fault_behind(device: &Device, said: &str) -> DeviceFault {
 
 /// Copies a tensor to the host without blocking.
 pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
-    let device = tensor.device();
-    let reading = async move {
+    ReadBack::begin(tensor).values().await
+}
+
+#[cfg(target_family = "wasm")]
+type Copying = Pin<Box<dyn Future<Output = Result<Vec<f32>, ModelError>>>>;
+#[cfg(not(target_family = "wasm"))]
+type Copying = Pin<Box<dyn Future<Output = Result<Vec<f32>, ModelError>> + Send>>;
+
+/// A copy of a tensor to the host. It is queued when it begins, so work that is launched later does not delay it.
+pub(crate) struct ReadBack {
+    device: Device,
+    copying: Copying,
+    copied: Option<Result<Vec<f32>, ModelError>>,
+}
+
+impl fmt::Debug for ReadBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadBack").field("copied", &self.copied).finish_non_exhaustive()
+    }
+}
+
+impl ReadBack {
+    /// Queues the copy.
+    pub fn begin(tensor: Tensor<1>) -> Self {
+        let device = tensor.device();
         let failed = |text: String| ModelError::Device(DeviceFault::from_text(&text));
-        let data = tensor.into_data_async().await.map_err(|error| failed(error.to_string()))?;
-        // On native targets, the runtime waits for the device here.
-        data.try_into_vec::<f32>().map_err(|error| failed(error.to_string()))
-    };
-    let result = guarded(&device, reading).await;
-    super::pause::pause().await;
-    match (result, first_error(&device)) {
-        // Emptied kernels leave whatever was in memory, and the caller needs finite numbers.
-        (Ok(mut values), None) if wgsl::emptied() => {
-            values.fill(0.0);
-            Ok(values)
+        let copying: Copying =
+            match catch_unwind(AssertUnwindSafe(|| wgsl::start_copy(tensor))) {
+                Ok(copying) => Box::pin(async move { copying.await.map_err(failed) }),
+                Err(payload) => Box::pin(ready(Err(panicked(&device, payload)))),
+            };
+        Self { device, copying, copied: None }
+    }
+
+    /// Waits for the values, without blocking. To be called once, or again if its future was dropped.
+    pub async fn values(&mut self) -> Result<Vec<f32>, ModelError> {
+        if self.copied.is_none() {
+            self.copied = Some(guarded(&self.device, &mut self.copying).await);
         }
-        (Ok(values), None) => Ok(values),
-        (Ok(_), Some(found)) | (Err(ModelError::Device(found)), _) => {
-            Err(ModelError::Device(cause(&device, found)))
+        super::pause::pause().await;
+        let Some(result) = self.copied.take() else { unreachable!("it was set above") };
+        match (result, first_error(&self.device)) {
+            // Emptied kernels leave whatever was in memory, and the caller needs finite numbers.
+            (Ok(mut values), None) if wgsl::emptied() => {
+                values.fill(0.0);
+                Ok(values)
+            }
+            (Ok(values), None) => Ok(values),
+            (Ok(_), Some(found)) | (Err(ModelError::Device(found)), _) => {
+                Err(ModelError::Device(cause(&self.device, found)))
+            }
+            (Err(error), _) => Err(error),
         }
-        (Err(error), _) => Err(error),
     }
 }
 
@@ -223,17 +257,20 @@ pub(crate) async fn guarded<T, E: From<ModelError>>(
     let mut work = pin!(work);
     poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
-        polled.unwrap_or_else(|payload| {
-            if device.clone().inner() == Device::flex() {
-                std::panic::resume_unwind(payload);
-            }
-            let text = payload.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-            let found = DeviceFault::from_text(text.unwrap_or("a panic without a message"));
-            Poll::Ready(Err(ModelError::Device(cause(device, found)).into()))
-        })
+        polled.unwrap_or_else(|payload| Poll::Ready(Err(panicked(device, payload).into())))
     })
     .await
+}
+
+/// The error of a panic of a GPU's runtime.
+fn panicked(device: &Device, payload: Box<dyn Any + Send>) -> ModelError {
+    if device.clone().inner() == Device::flex() {
+        std::panic::resume_unwind(payload);
+    }
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    let found = DeviceFault::from_text(text.unwrap_or("a panic without a message"));
+    ModelError::Device(cause(device, found))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub use batch::{BatchFault, PackedBatch};
 pub use encoder::{Context, Encoder, Forward, Linear, Stages, WithVirtualTokens};
 pub use error::ModelError;
 pub use fault::{DeviceFault, FaultKind, fault_behind, watch_faults};
-pub(crate) use fault::{guarded, read};
+pub(crate) use fault::{ReadBack, guarded, read};
 pub use hook::{AttentionHook, LinearHook, StepHook, StepUpdate};
 pub use layout::{Initial, Layout, SCORE_HEAD, Slot, SlotKind, Slots, TensorId, base_parameters};
 pub use masked::{MaskedHead, MaskedScorer, MaskedScores};

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use super::batch::{PackedBatch, Sequence};
 use super::encoder::{Encoder, Forward};
 use super::error::ModelError;
-use super::fault::read;
+use super::fault::ReadBack;
 use super::trainable::TrainableTensors;
 use crate::base::BertTokenizer;
 
@@ -250,20 +250,20 @@ pub(super) async fn each_batch<S: Sequence>(
     pick: impl Fn(&[usize], Forward) -> Tensor<1>,
     mut finished: impl FnMut(&[usize], &[f32]) -> Result<ControlFlow<()>, ModelError>,
 ) -> Result<(), ModelError> {
-    // The next batch is queued while the previous one is read, so that a GPU never waits.
-    let mut under_way: Option<(Vec<usize>, Tensor<1>)> = None;
+    // The next batch is queued before the results of the previous one are awaited, so that a GPU never waits.
+    let mut under_way: Option<(Vec<usize>, ReadBack)> = None;
     let mut batches = by_length(sequences, batch_tokens).into_iter();
     loop {
         let launch = |members: Vec<usize>| {
             let mut batch = PackedBatch::new();
             members.iter().for_each(|&at| sequences[at].append_to(&mut batch));
             let out = pick(&members, encoder.forward(&batch, trainable, None)?);
-            Ok::<_, ModelError>((members, out))
+            Ok::<_, ModelError>((members, ReadBack::begin(out)))
         };
         let launched = batches.next().map(launch).transpose()?;
         let before = std::mem::replace(&mut under_way, launched);
-        if let Some((members, out)) = before
-            && finished(&members, &read(out).await?)?.is_break()
+        if let Some((members, mut results)) = before
+            && finished(&members, &results.values().await?)?.is_break()
         {
             return Err(ModelError::Stopped);
         }

@@ -89,7 +89,7 @@ impl Rescorer {
     }
 
     /// Scores a synthetic list on the base's first and last layer, with the named adapter or a new one with default
-    /// settings, so that a GPU compiles all kernels for scoring before the first list.
+    /// settings merged, so that a GPU compiles all kernels for merging and scoring before the first list.
     ///
     /// # Errors
     /// [`RescorerError::UnknownAdapter`], and [`RescorerError::Model`] if the device fails. The scores are meaningless,
@@ -107,6 +107,7 @@ impl Rescorer {
             }
         };
         let (encoder, trainable) = self.encoder.first_and_last_layer(trainable);
+        let (encoder, trainable) = encoder.merged(trainable);
         let (count, length) = (WARM_UP.0, WARM_UP.1.min(base.max_tokens()));
         let id = |at: usize| (at * 31 % base.vocab_size) as u32;
         let sequences: Vec<Vec<u32>> =

@@ -1,33 +1,29 @@
 //! The run itself: one message at a time.
 
-use std::collections::VecDeque;
-use std::ops::Range;
+mod step;
 
-use super::batches::{batches, dropout_seed, tokens};
+use std::collections::VecDeque;
+
+use super::batches::batches;
 use super::calibrate::is_at_lower_end;
 use super::checkpoint::{self, Identity};
 use super::data::TrainData;
 use super::dev::DevData;
 use super::error::TrainError;
 use super::message::{Message, WarningKind};
-use super::optimizer::{self, Moments};
-use super::pass::{Parts, Pass};
 use super::schedule::Schedule;
 use super::settings::TrainConfig;
 use super::state::{BestEvaluation, Counters, Snapshot, State};
 use super::watch::LossMonitor;
+use step::{Launched, steps_ahead};
 use crate::base::{BertConfig, BertTokenizer};
 use crate::model::{
-    Adapter, Encoder, Layout, Method, ModelError, StepHook, StepUpdate, TrainableTensors,
-    base_parameters, guarded, read,
+    Adapter, Encoder, Layout, Method, ModelError, StepHook, TrainableTensors, base_parameters, guarded,
+    read,
 };
 use crate::nbest::Utterance;
-use crate::ops::{AdamW, Objective, end_to_end, square_sums};
+use crate::ops::{AdamW, Objective};
 use crate::score::{ScoreCheck, ScoreWarning, Weights};
-
-/// Steps between two copies of the run to the host. Each step reads its loss anyway, and the copy is part of that
-/// read-back. At this interval the cost is not measurable, and a lost device loses little.
-const KEEP_EVERY: usize = 8;
 
 /// The inputs of a run.
 #[derive(Debug)]
@@ -66,6 +62,9 @@ pub(crate) struct Prepared<'a> {
 /// stop and save between pieces. A run resumed from a [`Trainer::checkpoint`] equals the uninterrupted one, bit
 /// for bit on the CPU path. Dropping the future of an unfinished call leaves the run unchanged.
 ///
+/// On a GPU, a step is launched before the numbers of the one before it are awaited, so that the device does not wait for
+/// the host. Messages, checkpoints and results are those of the last step whose message was returned.
+///
 /// If the device fails or is lost, [`Trainer::kept`] returns a recent state of the run from a copy on the host.
 #[derive(Debug)]
 pub struct Trainer {
@@ -87,6 +86,10 @@ pub struct Trainer {
     /// Batches of the current epoch.
     plan: Vec<Vec<usize>>,
     state: State,
+    /// Steps after `state` whose numbers are not on the host yet, in order.
+    launched: VecDeque<Launched>,
+    /// How many steps may be launched before the numbers of a step are awaited.
+    ahead: usize,
     /// The last copy of the run on the host.
     kept: Snapshot,
     /// Messages to send before any work.
@@ -125,6 +128,7 @@ impl Trainer {
         let hook = adapter.method.step_hook(&adapter.layout, steps);
         let state = hook.as_ref().map(|hook| hook.initial_state(adapter.layout.len()));
         let kept = Snapshot::start(adapter.parameters, state.unwrap_or_default());
+        let ahead = steps_ahead(&device, adapter.layout.len());
         let mut trainer = Self {
             identity: Identity::new(base_hash, &adapter.method, &config, &data, dev.as_ref()),
             watch: LossMonitor::new(steps, schedule.warmup()),
@@ -141,6 +145,8 @@ impl Trainer {
             dev,
             schedule,
             state: kept.state(&device),
+            launched: VecDeque::new(),
+            ahead,
             kept,
             opening: VecDeque::new(),
             over: false,
@@ -191,6 +197,15 @@ impl Trainer {
         }
         trainer.opening = trainer.opening_messages();
         Ok(trainer)
+    }
+
+    /// Launches up to `steps` steps before the numbers of a step are awaited; by default one, and none on the CPU path and
+    /// for more than four million parameters. More help where a read-back takes longer than a step. Each needs memory for
+    /// the parameters and their moments, and is lost if the run ends before.
+    pub fn launch_ahead(&mut self, steps: usize) {
+        if self.ahead > 0 {
+            self.ahead = steps;
+        }
     }
 
     /// Does the next piece of work; `None` at the end of the run.
@@ -316,139 +331,6 @@ impl Trainer {
 
     fn plan_of(&self, epoch: usize) -> Vec<Vec<usize>> {
         batches(&self.data, self.config.seed, epoch, self.config.batch_tokens)
-    }
-
-    /// Batches of the current step, as indices into the plan.
-    fn group(&self) -> Range<usize> {
-        let start = self.state.counters.cursor - self.state.counters.accumulated;
-        start..(start + self.config.accumulate).min(self.plan.len())
-    }
-
-    /// Computes one batch, and after the last batch of a step the optimiser step.
-    async fn train(&mut self) -> Result<Message, TrainError> {
-        let Counters { step, cursor, accumulated, .. } = self.state.counters;
-        let group = self.group();
-        let lists: Vec<usize> = self.plan[group.clone()].concat();
-        let pass = Pass {
-            encoder: &self.encoder,
-            base: &self.base,
-            method: &self.method,
-            data: &self.data,
-            config: &self.config,
-        };
-        let seed = dropout_seed(self.config.seed, step, accumulated);
-        let parts =
-            pass.run(&self.state.parameters, &self.plan[cursor], lists.len(), Some(seed))?;
-        let parts = match self.state.group.clone() {
-            Some(before) => before.plus(parts),
-            None => parts,
-        };
-        if cursor + 1 < group.end {
-            self.state.group = Some(parts);
-            self.state.counters.cursor += 1;
-            self.state.counters.accumulated += 1;
-            return Ok(Message::Batch {
-                step: step + 1,
-                batch: accumulated + 1,
-                batches: group.len(),
-            });
-        }
-        self.update(parts, &lists, group).await
-    }
-
-    /// The optimiser step at the end of a group of batches.
-    async fn update(
-        &mut self,
-        parts: Parts,
-        lists: &[usize],
-        group: Range<usize>,
-    ) -> Result<Message, TrainError> {
-        let step = self.state.counters.step;
-        let lr = self.schedule.rate(step);
-        let Parts { gradient, ranking, correlation } = parts;
-        let mut updated = optimizer::step(
-            self.optimizer,
-            self.state.parameters.clone(),
-            gradient.clone(),
-            self.state.moments.clone(),
-            lr,
-        );
-        let mut method_state = self.state.method_state.clone();
-        if let Some(hook) = &self.hook {
-            let update =
-                StepUpdate { parameters: updated.parameters, state: method_state, restart: false };
-            let update = hook.after_step(step + 1, update, &gradient).await?;
-            (updated.parameters, method_state) = (update.parameters, update.state);
-            if update.restart {
-                updated.moments = Moments::zeros(self.layout.len(), &self.encoder.device());
-            }
-        }
-        // One read-back for everything: on a GPU each one waits for the whole queue.
-        // The parameters themselves are checked, not the update: the method may have changed them.
-        let sums = square_sums(updated.parameters.clone());
-        let [parts] = sums.dims();
-        let mut pieces = vec![ranking, correlation, updated.norm, sums];
-        let keep = (step + 1).is_multiple_of(KEEP_EVERY);
-        if keep {
-            let Moments { first, second, .. } = updated.moments.clone();
-            pieces.extend([updated.parameters.clone(), first, second]);
-            pieces.extend(method_state.iter().cloned());
-        }
-        let read = read(end_to_end(pieces)).await?;
-        let (numbers, read) = read.split_at(3);
-        let (sums, run) = read.split_at(parts);
-        // In f32, so that parameters of which the device cannot take the norm are found too.
-        let size = sums.iter().sum::<f32>();
-        let names = ["loss", "correlation term", "gradient norm", "size of the new parameters"];
-        for (&value, what) in numbers.iter().chain([&size]).zip(names) {
-            if !value.is_finite() {
-                return Err(TrainError::NotFinite { what, value, step: step + 1, lr, good: step });
-            }
-        }
-        let (ranking, correlation) = (f64::from(numbers[0]), f64::from(numbers[1]));
-        let weight = f64::from(self.config.cor_weight);
-        let message = Message::Step {
-            step: step + 1,
-            steps: self.schedule.steps(),
-            epoch: self.state.counters.epoch + 1,
-            loss: ranking + weight * correlation,
-            ranking,
-            correlation: (weight > 0.0).then_some(correlation),
-            gradient_norm: f64::from(numbers[2]),
-            lr,
-            utterances: lists.len(),
-            hypotheses: lists.iter().map(|&at| self.data.lists[at].errors.len()).sum(),
-            tokens: self.plan[group.clone()].iter().map(|batch| tokens(&self.data, batch)).sum(),
-        };
-        self.state.parameters = updated.parameters;
-        self.state.moments = updated.moments;
-        self.state.method_state = method_state;
-        self.state.group = None;
-        self.state.history.push(numbers[0]);
-        self.advance(group);
-        if keep {
-            self.kept = self.state.snapshot_of(&mut run.iter().copied());
-        }
-        Ok(message)
-    }
-
-    /// Counts a finished step.
-    fn advance(&mut self, group: Range<usize>) {
-        let groups = self.plan.len().div_ceil(self.config.accumulate);
-        let done = group.start / self.config.accumulate + 1;
-        let evaluations = |groups_done: usize| groups_done * self.config.evals_per_epoch / groups;
-        let counters = &mut self.state.counters;
-        counters.evaluate = self.dev.is_some() && evaluations(done) > evaluations(done - 1);
-        counters.step += 1;
-        counters.accumulated = 0;
-        counters.cursor = group.end;
-        if group.end == self.plan.len() {
-            counters.epoch += 1;
-            counters.cursor = 0;
-            if counters.epoch < self.config.epochs {
-                self.plan = self.plan_of(self.state.counters.epoch);
-            }
-        }
     }
 
     async fn evaluate(&mut self) -> Result<Message, TrainError> {

@@ -81,6 +81,11 @@ impl GpuDevice {
 }
 
 impl CheckedDevice {
+    /// Whether it is a GPU, not the CPU path.
+    pub fn is_gpu(&self) -> bool {
+        self.device != Device::flex()
+    }
+
     /// Checks the kernels that were used for the first time. Await this before returning their results.
     pub async fn trusted(&self) -> Result<(), WebError> {
         // Not borrowed while waiting: concurrent calls check for themselves.

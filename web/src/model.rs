@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use lorb::base::expected_tensors;
 use lorb::model::ModelError;
-use lorb::ops::wgsl::runs_on;
 use lorb::rescorer::{Rescorer, RescorerError};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
@@ -17,6 +16,8 @@ use crate::error::WebError;
 /// State shared by a model and its trainers.
 pub struct Shared {
     rescorer: RefCell<Rescorer>,
+    /// The rescorer with the adapter merged that scored last, and its name.
+    merged: RefCell<Option<(String, Rescorer)>>,
     pub watched: Rc<CheckedDevice>,
 }
 
@@ -26,8 +27,28 @@ impl Shared {
         self.rescorer.borrow().clone()
     }
 
+    /// As [`Shared::snapshot`], for scoring with an adapter. On a GPU, the adapter is merged, which costs a copy of the
+    /// matrices that it changes. The copy is kept for the next call with the same adapter.
+    pub fn scoring(&self, adapter: Option<&str>) -> Rescorer {
+        let Some(name) = adapter.filter(|_| self.watched.is_gpu()) else { return self.snapshot() };
+        let mut kept = self.merged.borrow_mut();
+        if kept.as_ref().is_none_or(|(of, _)| of != name) {
+            // Before the next one, so that the device never holds two.
+            *kept = None;
+            *kept = self.snapshot().merged(name).ok().map(|merged| (name.to_owned(), merged));
+        }
+        // For an unknown adapter, the call itself reports the error.
+        kept.as_ref().map_or_else(|| self.snapshot(), |(_, merged)| merged.clone())
+    }
+
+    /// Releases the merged copy.
+    pub fn unmerge(&self) {
+        self.merged.take();
+    }
+
     /// Changes the rescorer.
     pub fn change<T>(&self, change: impl FnOnce(&mut Rescorer) -> T) -> T {
+        self.unmerge();
         change(&mut self.rescorer.borrow_mut())
     }
 
@@ -57,7 +78,8 @@ impl Model {
         dtype: String,
         watched: Rc<CheckedDevice>,
     ) -> Self {
-        let shared = Rc::new(Shared { rescorer: RefCell::new(rescorer), watched });
+        let (rescorer, merged) = (RefCell::new(rescorer), RefCell::default());
+        let shared = Rc::new(Shared { rescorer, merged, watched });
         Self { shared, file_hash, dtype }
     }
 }
@@ -129,8 +151,8 @@ impl Model {
     /// name.
     #[wasm_bindgen(js_name = warmUp)]
     pub async fn warm_up(&self, adapter: Option<String>) -> Result<(), JsValue> {
-        if runs_on(&self.shared.watched.device) {
-            let rescorer = self.shared.snapshot();
+        if self.shared.watched.is_gpu() {
+            let rescorer = self.shared.scoring(adapter.as_deref());
             let warm = rescorer.warm_up_async(adapter.as_deref()).await;
             self.shared.trusted(warm).await?;
         }

@@ -48,7 +48,7 @@ impl Model {
         let progress = |done| watcher.go_on(done);
         let asked: Option<Weights> = from_js(weights, "weights")?;
         let options = Options { weights: asked.as_ref(), ..options.progress(&progress) };
-        let rescorer = self.shared.snapshot();
+        let rescorer = self.shared.scoring(options.adapter);
         let ranked = rescorer.rescore_async(lists, options).await;
         self.shared.trusted(ranked).await
     }
@@ -77,7 +77,7 @@ impl Model {
         let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
         let options = options(Some(&adapter), batch_tokens, &conventions)?.progress(&progress);
-        let rescorer = self.shared.snapshot();
+        let rescorer = self.shared.scoring(options.adapter);
         let scored = rescorer.score_async(&lists, options).await;
         let scored = self.shared.trusted(scored).await?;
         Ok(number_lists(&scored.lm))
@@ -178,7 +178,7 @@ impl Model {
         let options = options(adapter.as_deref(), batch_tokens, &conventions)?.progress(&progress);
         let asked: Option<Weights> = from_js(&weights, "weights")?;
         let options = Options { weights: asked.as_ref(), ..options };
-        let rescorer = self.shared.snapshot();
+        let rescorer = self.shared.scoring(options.adapter);
         let seed = u64::from(seed.unwrap_or(0));
         let evaluated = rescorer.evaluate_async(&lists, options, seed).await;
         let evaluated = self.shared.trusted(evaluated).await?;
@@ -213,7 +213,7 @@ impl Model {
         let watcher = Callbacks::new(on_progress, is_aborted);
         let progress = |done| watcher.go_on(done);
         let options = options(Some(&adapter), batch_tokens, &conventions)?.progress(&progress);
-        let mut rescorer = self.shared.snapshot();
+        let mut rescorer = self.shared.scoring(options.adapter);
         let found = rescorer
             .tune_async(&lists, options, Search { gamma: with_gamma, parts: with_parts })
             .await;

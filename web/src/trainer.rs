@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use js_sys::Uint8Array;
+use js_sys::{Date, Uint8Array};
 use lorb::rescorer::Run;
-use lorb::train::TrainError;
+use lorb::train::{Message, TrainError};
 use wasm_bindgen::prelude::*;
 
 use crate::adapters::info;
@@ -19,7 +19,12 @@ use crate::options::train_config;
 pub struct Trainer {
     shared: Rc<Shared>,
     run: Run,
+    /// Duration of a read-back from the idle device, in milliseconds; measured at the first call.
+    read_back: Option<f64>,
 }
+
+/// Each step that is launched ahead waits in the device's queue before the page's own drawing.
+const MOST_AHEAD: f64 = 8.0;
 
 #[wasm_bindgen]
 impl Model {
@@ -39,10 +44,24 @@ impl Model {
     ) -> Result<Trainer, JsValue> {
         let config = train_config(&from_js(&options, "options")?)?;
         let (train, dev) = (utterances(&train, "train")?, utterances(&dev, "dev")?);
+        // Training needs the memory more.
+        self.shared.unmerge();
         let rescorer = self.shared.snapshot();
         let start = rescorer.adapter(adapter).map_err(WebError::from)?.adapter.clone();
         let run = rescorer.run(start, &train, &dev, config, checkpoint.as_deref());
-        Ok(Trainer { run: run.map_err(WebError::from)?, shared: self.shared.clone() })
+        let run = run.map_err(WebError::from)?;
+        Ok(Trainer { run, shared: self.shared.clone(), read_back: None })
+    }
+}
+
+impl Trainer {
+    async fn read_back(&mut self) -> Result<f64, WebError> {
+        if let Some(measured) = self.read_back {
+            return Ok(measured);
+        }
+        let start = Date::now();
+        self.run.trainer.parameters().await.map_err(WebError::from)?;
+        Ok(*self.read_back.insert(Date::now() - start))
     }
 }
 
@@ -54,7 +73,15 @@ impl Trainer {
     /// `DeviceLostError`, and `LorbError` if training diverges; use [`Trainer::kept`] then. `DeviceRefusedError` if a
     /// kernel returns wrong results.
     pub async fn next(&mut self) -> Result<JsValue, JsValue> {
+        let read_back = self.read_back().await?;
+        let start = Date::now();
         let message = self.run.trainer.next().await;
+        if let Ok(Some(Message::Step { .. })) = message {
+            // Some browsers take up to 100 ms for a read-back. Steps queued meanwhile keep the GPU busy.
+            let step = (Date::now() - start).max(1.0);
+            let ahead = (read_back / step).ceil().clamp(1.0, MOST_AHEAD);
+            self.run.trainer.launch_ahead(ahead as usize);
+        }
         // Also if a run diverged, because a faulty kernel may be the cause.
         if !matches!(message, Err(TrainError::Device { .. })) {
             self.shared.watched.trusted().await?;

@@ -5,6 +5,7 @@
 //! too wide for the shaders, an operation is composed of burn's own. This does not apply to a wasm module: it has only
 //! WebGPU, and burn's products would be a fifth of its size.
 
+mod copy;
 mod emptied;
 pub mod kernel;
 pub(in crate::ops) mod launch;
@@ -20,6 +21,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 pub use super::attention::WIDEST_HEAD;
 use super::operands::Tensors;
+pub(crate) use copy::start_copy;
 pub use emptied::{Emptied, emptied};
 use launch::contiguous;
 pub use launch::{dispatches, launched, uploads};

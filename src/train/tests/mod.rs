@@ -1,5 +1,6 @@
 //! Tests of a whole run, on the tiny base of the golden files.
 
+mod ahead;
 mod data;
 mod lost;
 mod objectives;
