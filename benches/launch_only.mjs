@@ -71,7 +71,7 @@ async function measure({ texts, tokens, seconds }) {
   const lists = [];
   for (let at = 0, filled = 0; filled < 16 * tokens && at + 10 <= texts.length; at += 10) {
     const nbest = texts.slice(at, at + 10).map((text, i) => ({ text, score: -i }));
-    lists.push({ id: `${at}`, reference: nbest[at % 7].text, nbest });
+    lists.push({ id: `${at}`, ref: nbest[at % 7].text, nbest });
     filled += lengths.slice(at, at + 10).reduce((sum, length) => sum + length, 0);
   }
 

@@ -55,8 +55,17 @@ fn panicked(info: &PanicHookInfo<'_>) {
     wasm_bindgen::throw_val(thrown.into());
 }
 
+// SAFETY: the linker makes this function with this signature.
+unsafe extern "C" {
+    /// Runs the static constructors of all crates: burn's runtime has thousands of them.
+    safe fn __wasm_call_ctors();
+}
+
 #[wasm_bindgen(start)]
 fn start() {
+    // Without this call, the linker calls the function at the start of every export, also of those with which wasm-bindgen
+    // stores each JavaScript object: that took nearly all of the time of a launch.
+    __wasm_call_ctors();
     std::panic::set_hook(Box::new(panicked));
     lorb::model::set_pause(pause);
 }
