@@ -95,6 +95,6 @@ function writeWorker() {
   const source = readFileSync(join(here, 'offline.js'), 'utf8');
   const filled = source
     .replace("'@VERSION@'", JSON.stringify(hash.digest('hex').slice(0, 16)))
-    .replace("['@FILES@']", JSON.stringify(['./', ...files.filter((name) => name !== 'index.html')]));
+    .replace("['@FILES@']", JSON.stringify(files.map((name) => name.replace(/(^|\/)index\.html$/, '$1') || './')));
   writeFileSync(join(dist, 'offline.js'), filled);
 }

@@ -115,7 +115,7 @@ pub struct StepRow {
     pub gb: f64,
     /// The operations in 1e9 per second.
     pub gflop_s: f64,
-    /// Launches of a step, LoRB's and burn's.
+    /// Launches of one of these steps, LoRB's and burn's.
     pub launches: f64,
     /// Sum of the device's own times of these launches, in milliseconds, if it has timestamps. The rest of a step's time is
     /// the host's: launching, uploading, waiting.
@@ -129,8 +129,8 @@ pub struct StepRow {
 /// A kernel's share of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct KernelTime {
-    /// Launches of a step, the mean.
-    pub launches: f64,
+    /// Launches of a step.
+    pub launches: usize,
     /// Their time by the device's timestamps.
     pub milliseconds: f64,
 }

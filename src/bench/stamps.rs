@@ -18,10 +18,10 @@ pub(super) struct Stamped {
     _observation: LaunchObservation,
 }
 
-/// The launches of some steps.
+/// The launches of a step.
 pub(super) struct DeviceTimes {
-    /// Launches.
-    pub launches: usize,
+    /// How many.
+    pub launches: f64,
     /// Their time by kernel, if all of them were timed.
     pub kernels: Option<BTreeMap<&'static str, KernelTime>>,
 }
@@ -69,8 +69,8 @@ impl Stamped {
         Self { _observation: LaunchObservation::new(launches.clone()), launches }
     }
 
-    /// The launches since, as means over `steps` steps.
-    pub async fn end(self, steps: usize) -> DeviceTimes {
+    /// The launches since.
+    pub async fn end(self) -> DeviceTimes {
         let seen =
             std::mem::take(&mut *self.launches.seen.lock().unwrap_or_else(PoisonError::into_inner));
         let launches = seen.iter().filter(|launch| matches!(launch, Launch::Issued)).count();
@@ -80,11 +80,11 @@ impl Stamped {
             let Some(ticks) = profile.resolve().await else { continue };
             timed += 1;
             let time = kernels.entry(kernel).or_default();
-            time.launches += 1.0 / steps as f64;
-            time.milliseconds += 1e3 * ticks.duration().as_secs_f64() / steps as f64;
+            time.launches += 1;
+            time.milliseconds += 1e3 * ticks.duration().as_secs_f64();
         }
         let all = launches > 0 && timed == launches;
-        DeviceTimes { launches, kernels: all.then_some(kernels) }
+        DeviceTimes { launches: launches as f64, kernels: all.then_some(kernels) }
     }
 }
 

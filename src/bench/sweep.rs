@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor};
 use super::direct::{Direct, Product, Products};
 use super::row::{KernelTime, Row, StepRow};
 use super::stamps::Stamped;
-use super::timing::{self, Clock};
+use super::timing::{self, Clock, Timing};
 use super::{Bench, BenchError, SEED, lists};
 use crate::base::BertConfig;
 use crate::model::read;
@@ -192,11 +192,17 @@ async fn launched(device: &Device, product: Product) -> Result<Vec<&'static str>
 /// Batches of a training run, so that its sizes differ as a user's do.
 const BATCHES: usize = 4;
 
-/// Steps whose launches are timed by the device.
-const STAMPED: usize = 2;
-
 /// Tokens and sequences of a step.
 type Computed = (usize, usize);
+
+/// Seconds, tokens and sequences of a step.
+type Timed = (f64, usize, usize);
+
+/// Steps over at least half of the tokens of the largest: the last batch of an epoch has what is left.
+fn full(steps: &[Timed]) -> Vec<Timed> {
+    let most = steps.iter().map(|step| step.1).max().unwrap_or(0);
+    steps.iter().copied().filter(|step| 2 * step.1 >= most).collect()
+}
 
 impl Bench<'_> {
     /// Times steps of a training run, then rescoring passes, at every size.
@@ -254,21 +260,31 @@ impl Bench<'_> {
         }
         let cost: Cost =
             recording.end().iter().map(|ran| ran.operation.cost.times(ran.count)).sum();
-        let (mut steps, mut seen) = (0, (0, 0));
-        let time = timing::steps(inputs.clock, inputs.seconds, async || {
+        let mut seen = Vec::new();
+        let full = loop {
+            let start = (inputs.clock)();
             let (tokens, sequences) = run().await?;
-            (steps, seen) = (steps + 1, (seen.0 + tokens, seen.1 + sequences));
-            Ok(())
-        })
-        .await?;
-        let stamped = Stamped::begin(&self.encoder.device());
-        for _ in 0..STAMPED {
-            run().await?;
-        }
-        let device = stamped.end(STAMPED).await;
-        let mean = |sum: usize| sum as f64 / steps as f64;
+            seen.push(((inputs.clock)() - start, tokens, sequences));
+            let full = full(&seen);
+            let taken: f64 = full.iter().map(|(seconds, ..)| seconds).sum();
+            if full.len() >= timing::LEAST_REPEATS && taken >= inputs.seconds {
+                break full;
+            }
+        };
+        let time = Timing::of(full.iter().map(|(seconds, ..)| *seconds).collect(), 1);
+        let mean = |of: fn(&Timed) -> usize| {
+            full.iter().map(|step| of(step) as f64).sum::<f64>() / full.len() as f64
+        };
+        let (tokens, hypotheses) = (mean(|step| step.1), mean(|step| step.2));
+        let device = loop {
+            let stamped = Stamped::begin(&self.encoder.device());
+            let (computed, _) = run().await?;
+            if 2.0 * computed as f64 >= tokens {
+                break stamped.end().await;
+            }
+        };
         // The timed steps have about as many tokens as the counted ones.
-        let share = mean(seen.0) / counted.0 as f64;
+        let share = tokens / counted.0 as f64;
         let (gflop, gb) = (share * cost.flops as f64 / 1e9, share * cost.bytes as f64 / 1e9);
         let sum = |kernels: &BTreeMap<_, KernelTime>| {
             kernels.values().map(|kernel| kernel.milliseconds).sum()
@@ -276,15 +292,15 @@ impl Bench<'_> {
         Ok(StepRow {
             step,
             batch_tokens,
-            tokens: mean(seen.0),
-            hypotheses: mean(seen.1),
+            tokens,
+            hypotheses,
             milliseconds: 1e3 * time.seconds,
             least_milliseconds: 1e3 * time.least,
             repeats: time.repeats,
             gflop,
             gb,
             gflop_s: gflop / time.seconds,
-            launches: device.launches as f64 / STAMPED as f64,
+            launches: device.launches,
             device_milliseconds: device.kernels.as_ref().map(sum),
             kernels: device.kernels.unwrap_or_default(),
         })

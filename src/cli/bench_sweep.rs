@@ -234,7 +234,7 @@ fn step_text(step: &StepRow) -> String {
     kernels.sort_by(|(_, one), (_, other)| other.milliseconds.total_cmp(&one.milliseconds));
     for (kernel, time) in kernels.into_iter().take(MOST_KERNELS) {
         text += &format!(
-            "\n  {:<58} {:>6.1} launches {:>9} ms",
+            "\n  {:<58} {:>4} launches {:>9} ms",
             kernel.rsplit("::").next().unwrap_or(kernel),
             time.launches,
             number(time.milliseconds)
