@@ -16,6 +16,8 @@ import { measureSteps } from './steps.js';
  * @property {number[]} tokens Tokens of a batch.
  * @property {number} seconds Duration of a measurement.
  * @property {'webgpu' | 'wasm'} device
+ * @property {number} warmUp Steps before the timed ones, in which kernels are compiled.
+ * @property {number} leastSteps Timed steps.
  * @property {number} [invocations] Of the kernel of multiply-adds.
  * @property {number} [copied] Bytes.
  */
@@ -46,6 +48,7 @@ export function settingsOf(search) {
     seconds: 1,
     device: 'webgpu',
     speed,
+    ...(small ? { warmUp: 1, leastSteps: 1 } : { warmUp: 2, leastSteps: 3 }),
     ...(small ? { invocations: 1 << 14, copied: 1 << 20 } : {}),
   };
 }
