@@ -26,6 +26,14 @@ pub(super) struct DeviceTimes {
     pub kernels: Option<BTreeMap<&'static str, KernelTime>>,
 }
 
+impl DeviceTimes {
+    /// The sum of the times.
+    pub fn milliseconds(&self) -> Option<f64> {
+        let kernels = self.kernels.as_ref()?;
+        Some(kernels.values().map(|kernel| kernel.milliseconds).sum())
+    }
+}
+
 #[derive(Default)]
 struct Launches {
     timed: bool,

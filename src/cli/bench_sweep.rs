@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use lorb::base::BertConfig;
 use lorb::bench::{Bench, BenchError, Row, StepRow, Sweep, SweepInputs, floors, tiles};
+use lorb::device::SelectedKind;
 use serde::Serialize;
 
 use super::bench::{BenchArgs, Setup, direct, fault, kind_name};
@@ -68,6 +69,9 @@ pub fn with_base(
     bench: &mut Bench<'_>,
     clock: &dyn Fn() -> f64,
 ) -> Result<(), CliError> {
+    if sweep == Sweep::Predictions && setup.device_kind == kind_name(SelectedKind::Cpu) {
+        return Err(fault(&BenchError::NoKernels));
+    }
     let mut rows = Printed::new(args.json);
     rows.first(&SetupRow { setup }, || head(setup))?;
     let sizes = sizes(sweep, args);
