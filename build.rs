@@ -6,6 +6,8 @@
 mod axes;
 #[path = "build/compose.rs"]
 mod compose;
+#[path = "build/describe.rs"]
+mod describe;
 #[path = "build/emit.rs"]
 mod emit;
 #[path = "build/reflect.rs"]
@@ -31,7 +33,7 @@ fn main() {
         println!("cargo::rustc-link-arg-bins=-no-pie");
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    write(&out.join("kernels.rs"), generate(Path::new("shaders")));
+    write(&out.join("kernels.rs"), generate(Path::new("shaders"), &out.join("kernels.json")));
     write(&out.join("settings.rs"), settings::generate(Path::new(SETTINGS)));
 }
 
@@ -46,7 +48,8 @@ fn write(path: &Path, code: Result<String, String>) {
     }
 }
 
-fn generate(shaders: &Path) -> Result<String, String> {
+/// The Rust code; the same for the benchmark page goes to `described`.
+fn generate(shaders: &Path, described: &Path) -> Result<String, String> {
     let description = axes::Description::read(shaders)?;
     let mut files = compose::Files::new(shaders);
     let mut kernels = Vec::new();
@@ -60,5 +63,6 @@ fn generate(shaders: &Path) -> Result<String, String> {
         kernels.push(emit::Kernel { name, axes: &kernel.axes, variants: reflected });
     }
     files.every_kernel_is_described(&kernels)?;
+    write(described, Ok(describe::describe(&files, &kernels)));
     emit::emit(&files, &description, &kernels)
 }

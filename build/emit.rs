@@ -30,6 +30,7 @@ pub fn emit(
     for each in kernels {
         kernel(&mut code, description, each)?;
     }
+    code += &interfaces(kernels);
     let all: Vec<String> = kernels
         .iter()
         .flat_map(|Kernel { name, variants, .. }| {
@@ -43,6 +44,22 @@ pub fn emit(
     )
     .map_err(|e| e.to_string())?;
     Ok(code)
+}
+
+/// Names of the buffers and parameters of every kernel.
+fn interfaces(kernels: &[Kernel<'_>]) -> String {
+    let names =
+        |all: &[(String, bool)]| all.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let each = kernels.iter().filter_map(|kernel| {
+        let first = kernel.variants.first()?;
+        let (buffers, params) = (names(&first.buffers), names(&first.params));
+        let name = kernel.name;
+        Some(format!(
+            "    Interface {{ entry: {name:?}, buffers: &{buffers:?}, params: &{params:?} }},\n"
+        ))
+    });
+    let each: String = each.collect();
+    format!("/// What every kernel is given.\npub static INTERFACES: &[Interface] = &[\n{each}];\n")
 }
 
 /// The enum of an axis, with a function for each whole number that all its values have.

@@ -48,4 +48,7 @@ mv "$staged/small.wasm" "$staged/lorb_bg.wasm"
 rm -rf web/dist/wasm
 mkdir -p web/dist/wasm
 cp "$staged"/lorb.js "$staged"/lorb.d.ts "$staged"/lorb_bg.wasm web/dist/wasm/
+# For the benchmark page; not part of the package.
+newest=$(ls -t "$target"/wasm32-unknown-unknown/web/build/lorb-*/out/kernels.json | head -n 1)
+cp "$newest" web/dist/wasm/kernels.json
 python3 scripts/web_sizes.py

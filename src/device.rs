@@ -279,6 +279,14 @@ pub fn use_cooperative_matrices(selected: &Selected) -> Result<(), DeviceError> 
     }
 }
 
+/// wgpu's handles to a device from [`select`] and its queue, for benchmarks; `None` for the CPU path.
+#[must_use]
+pub fn handles(selected: &Selected) -> Option<(wgpu::Device, wgpu::Queue)> {
+    let all = OPENED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let opened = all.iter().find(|opened| opened.selected.name == selected.name);
+    opened.and_then(|opened| opened.handles.clone())
+}
+
 /// Finishes the setup of an open device.
 type Accept = fn(&mut Opened) -> Result<Selected, DeviceError>;
 
@@ -352,6 +360,8 @@ fn listed(all: &[AdapterReport]) -> String {
 struct Opened {
     key: (DeviceKind, wgpu::Backend),
     selected: Selected,
+    /// wgpu's handles to it.
+    handles: Option<(wgpu::Device, wgpu::Queue)>,
     /// Whether it supports the kernels for cooperative matrices, or what it supports instead.
     matrices: Result<(), String>,
     /// The result of the quick probe, once it has run.
@@ -392,7 +402,8 @@ fn open(
     let subgroups = setup.device.features().contains(wgpu::Features::SUBGROUP);
     register_extensions(&device, Extensions { subgroups, ..Extensions::NONE });
     let selected = Selected { device, name, kind: selected, fallback: None };
-    all.push(Opened { key, selected, matrices: adapter.cooperative(), verdict: None });
+    let handles = Some((setup.device, setup.queue));
+    all.push(Opened { key, selected, handles, matrices: adapter.cooperative(), verdict: None });
     accept(all.last_mut().expect("just pushed"))
 }
 
@@ -434,6 +445,7 @@ mod tests {
         let mut opened = Opened {
             key: (DeviceKind::DiscreteGpu(0), wgpu::Backend::Vulkan),
             selected: Selected { name: "Card (Vulkan)".to_owned(), ..cpu() },
+            handles: None,
             matrices: Ok(()),
             verdict: Some(Err(error)),
         };
@@ -455,6 +467,7 @@ mod tests {
         let mut opened = Opened {
             key: (DeviceKind::Cpu, wgpu::Backend::Vulkan),
             selected: cpu(),
+            handles: None,
             matrices: Ok(()),
             verdict: None,
         };

@@ -16,15 +16,22 @@ const dist = join(here, 'dist');
 const built = resolve(process.argv[2] ?? join(root, 'web', 'dist'));
 
 const DOMAINS = ['assistant', 'dictation'];
+/** The kernels whose variants the benchmark page measures. */
+const PRODUCTS = ['linear', 'linear_backward', 'lora_linear', 'lora_linear_backward'];
 /** Lists of each kind, by domain. */
 const COUNTS = { mendable: 18, right: 6, train: 200, dev: 60, held: 100 };
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(join(dist, 'data'), { recursive: true });
 mkdirSync(join(dist, 'models'));
-for (const name of ['app', 'css', 'adapters', 'icon.svg']) cpSync(join(here, name), join(dist, name), { recursive: true });
+for (const name of ['app', 'bench', 'css', 'adapters', 'icon.svg']) cpSync(join(here, name), join(dist, name), { recursive: true });
 cpSync(built, join(dist, 'lorb'), { recursive: true, dereference: true });
-writeFileSync(join(dist, 'index.html'), readFileSync(join(here, 'index.html'), 'utf8').replace('@CSP@', policy));
+// Only the type check reads it.
+rmSync(join(dist, 'bench', 'globals.d.ts'));
+for (const page of ['index.html', 'bench/index.html']) {
+  writeFileSync(join(dist, page), readFileSync(join(here, page), 'utf8').replace('@CSP@', policy));
+}
+writeKernels();
 // Some static hosts read this file and send the headers.
 writeFileSync(join(dist, '_headers'), `/*\n${Object.entries(headers).map(([name, value]) => `  ${name}: ${value}\n`).join('')}`);
 // Models offered by the server; scripts/serve-web.mjs returns its own list.
@@ -39,6 +46,20 @@ for (const domain of DOMAINS) {
   writeData(`${domain}-dev`, lists(domain, 'dev').slice(0, COUNTS.dev));
 }
 writeWorker();
+
+/** The kernels of the benchmark page: its own, and the f32 variants of the products as the build of the module composed them. */
+function writeKernels() {
+  const folder = join(dist, 'bench', 'kernels');
+  cpSync(join(root, 'shaders', 'bench'), folder, { recursive: true });
+  const list = join(dist, 'lorb', 'wasm', 'kernels.json');
+  const { files, kernels } = JSON.parse(readFileSync(list, 'utf8'));
+  // It is not part of the package.
+  rmSync(list);
+  const chosen = kernels.filter(({ name, entry }) => PRODUCTS.includes(entry) && name.startsWith(`${entry}_f32`));
+  const used = new Set(chosen.flatMap(({ parts }) => parts.map(({ file }) => file)));
+  const texts = Object.fromEntries(Object.entries(files).filter(([path]) => used.has(path)));
+  writeFileSync(join(folder, 'products.json'), JSON.stringify({ files: texts, kernels: chosen }));
+}
 
 function writeData(name, value) {
   writeFileSync(join(dist, 'data', `${name}.json`), JSON.stringify(value));
@@ -74,6 +95,6 @@ function writeWorker() {
   const source = readFileSync(join(here, 'offline.js'), 'utf8');
   const filled = source
     .replace("'@VERSION@'", JSON.stringify(hash.digest('hex').slice(0, 16)))
-    .replace("['@FILES@']", JSON.stringify(['./', ...files.filter((name) => name !== 'index.html')]));
+    .replace("['@FILES@']", JSON.stringify(files.map((name) => name.replace(/(^|\/)index\.html$/, '$1') || './')));
   writeFileSync(join(dist, 'offline.js'), filled);
 }

@@ -18,12 +18,25 @@ pub enum BenchError {
         /// `NaN`, `inf` or `-inf`.
         value: f32,
     },
+    /// The device does not accept a kernel, a buffer or a launch.
+    #[error("the device refused {what}: {error}")]
+    Refused {
+        /// What it was given.
+        what: String,
+        /// The first line of its message.
+        error: String,
+    },
     /// A step of a training run.
     #[error(transparent)]
     Training(#[from] TrainError),
     /// Launches were to be measured on a device without kernels.
     #[error("this device launches no kernels; select a GPU or a software adapter")]
     NoKernels,
+    /// A prediction needs the same operations at every size.
+    #[error(
+        "a step runs other operations for another number of tokens, so its time cannot be predicted"
+    )]
+    Uneven,
     /// Training was requested after rescoring.
     #[error("rescoring has merged the adapter into the base; measure training before rescoring")]
     Merged,
@@ -36,8 +49,12 @@ impl BenchError {
     #[must_use]
     pub fn remedies(&self) -> &'static [Remedy] {
         match self {
-            Self::NotFinite { .. } => &[Remedy::UpdateDriver, Remedy::UseCpu, Remedy::CheckKernels],
-            Self::Model(_) | Self::Training(_) | Self::NoKernels | Self::Merged => &[],
+            Self::NotFinite { .. } | Self::Refused { .. } => {
+                &[Remedy::UpdateDriver, Remedy::UseCpu, Remedy::CheckKernels]
+            }
+            Self::Model(_) | Self::Training(_) | Self::NoKernels | Self::Uneven | Self::Merged => {
+                &[]
+            }
         }
     }
 }

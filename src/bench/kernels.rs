@@ -81,7 +81,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    async fn time(&self, ran: &Ran) -> Result<timing::Timing, BenchError> {
+    pub(super) async fn time(&self, ran: &Ran) -> Result<timing::Timing, BenchError> {
         let again = || ran.again().expect("the recording keeps tensors");
         let launches = |count: usize| {
             (1..count).for_each(|_| drop(again()));

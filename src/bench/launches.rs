@@ -72,7 +72,10 @@ impl Bench<'_> {
             return Err(BenchError::NoKernels);
         }
         let _emptied = Emptied::begin();
-        let training = self.host_work(self.trained()).await?;
+        let training = {
+            let mut step = self.trained(BATCHES);
+            self.host_work(async || step().await.map(|_| ())).await?
+        };
         self.merge();
         let rescoring = self.host_work(self.rescoring_pass()).await?;
         Ok(HostReport { training, rescoring })
@@ -85,17 +88,15 @@ impl Bench<'_> {
         for _ in 0..WARM_UP {
             step().await?;
         }
-        let (all, own, uploads) =
-            (Arc::new(Launches::default()), wgsl::dispatches(), wgsl::uploads());
-        let watching = LaunchObservation::new(all.clone());
+        let (counting, own, uploads) = (Counting::begin(), wgsl::dispatches(), wgsl::uploads());
         let counter = Counter::begin();
         for _ in 0..COUNTED {
             step().await?;
         }
         let calls = counter.map(|counter| counter.end(COUNTED));
-        drop(watching);
         let mean = |count: u64| count as f64 / COUNTED as f64;
-        let (all, launches) = (mean(all.0.load(Ordering::Relaxed)), mean(wgsl::dispatches() - own));
+        let (all, launches) = (mean(counting.seen()), mean(wgsl::dispatches() - own));
+        drop(counting);
         let uploads = mean(wgsl::uploads() - uploads);
         let Timing { seconds, least, repeats } =
             timing::steps(self.clock, self.seconds, step).await?;
@@ -111,15 +112,18 @@ impl Bench<'_> {
         })
     }
 
-    /// The next step of a training run over synthetic lists.
-    fn trained(&self) -> impl AsyncFnMut() -> Result<(), BenchError> {
+    /// The next step of a training run over synthetic lists of a number of batches; returns its tokens and hypotheses.
+    pub(super) fn trained(
+        &self,
+        batches: usize,
+    ) -> impl AsyncFnMut() -> Result<(usize, usize), BenchError> {
         let tokens = self.sizes().tokens;
-        let data = lists::synthetic(&self.base, BATCHES * tokens, SEED);
+        let data = lists::synthetic(&self.base, batches * tokens, SEED);
         let config = TrainConfig { epochs: EPOCHS, batch_tokens: tokens, ..self.config.clone() };
         let mut trainer = self.trainer(data.clone(), config.clone());
         async move || loop {
             match trainer.next().await? {
-                Some(Message::Step { .. }) => return Ok(()),
+                Some(Message::Step { tokens, hypotheses, .. }) => return Ok((tokens, hypotheses)),
                 Some(_) => {}
                 None => trainer = self.trainer(data.clone(), config.clone()),
             }
@@ -140,7 +144,24 @@ impl Bench<'_> {
     }
 }
 
-/// Counts the launches of the process, LoRB's and burn's.
+/// Counts the launches of the process, LoRB's and burn's, while it exists.
+pub(super) struct Counting {
+    launches: Arc<Launches>,
+    _observation: LaunchObservation,
+}
+
+impl Counting {
+    pub fn begin() -> Self {
+        let launches = Arc::new(Launches::default());
+        Self { _observation: LaunchObservation::new(launches.clone()), launches }
+    }
+
+    /// The launches so far.
+    pub fn seen(&self) -> u64 {
+        self.launches.0.load(Ordering::Relaxed)
+    }
+}
+
 #[derive(Default)]
 struct Launches(AtomicU64);
 

@@ -9,32 +9,44 @@
 //! | `shape` | bases with random weights in the shapes of known ones |
 //! | `lists` | synthetic lists |
 //! | `timing` | repetitions and timing |
-//! | `rates` | copy bandwidth and product rate of a device |
+//! | `direct` | a device's own speed, without burn's runtime |
+//! | `rates` | the rates with which everything is compared |
 //! | `steps` | a training step and a rescoring pass |
+//! | `sweep`, `row` | floors, variants of products and steps over many sizes, and their results |
+//! | `predict` | a model of a step's time on other devices |
+//! | `stamps` | the device's own time for every launch |
 //! | `kernels` | single operations |
 //! | `launches`, `device_calls` | the host's work for a step, and calls of the graphics library |
 //! | `report` | results |
 
 mod device_calls;
+mod direct;
 mod error;
 mod kernels;
 mod launches;
 mod lists;
+mod predict;
 mod rates;
 mod report;
+mod row;
 mod shape;
+mod stamps;
 mod steps;
+mod sweep;
 mod timing;
 
 #[cfg(test)]
 mod tests;
 
 pub use device_calls::DeviceCalls;
+pub use direct::Direct;
 pub use error::BenchError;
 pub use kernels::Step;
 pub use launches::{HostReport, HostWork};
 pub use report::{Compared, KernelReport, Measured, Rates, Timed};
+pub use row::{KernelTime, Prediction, Row, StepRow};
 pub use shape::{Shape, random_weights};
+pub use sweep::{Sweep, SweepInputs, floors, tiles};
 pub use timing::{Clock, Timing};
 
 use burn::tensor::Device;
@@ -65,6 +77,8 @@ pub struct BenchInputs<'a> {
     pub recompute: bool,
     /// The device.
     pub device: &'a Device,
+    /// The same device without burn's runtime, if it has one: for its own rates.
+    pub direct: Option<Direct>,
     /// Duration of a measurement, in seconds.
     pub seconds: f64,
 }
@@ -89,6 +103,7 @@ pub struct Bench<'a> {
     data: TrainData,
     batch: PackedBatch,
     config: TrainConfig,
+    direct: Option<Direct>,
     clock: Clock<'a>,
     seconds: f64,
     /// Whether burn's own operations are measured for comparison, on the same base.
@@ -101,8 +116,8 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// [`BenchError::Model`] if a tensor of the base is invalid or the adapter does not fit it.
     pub fn new(inputs: BenchInputs<'_>, clock: Clock<'a>) -> Result<Self, BenchError> {
-        let BenchInputs { base, weights, lora, precision, tokens, recompute, device, seconds } =
-            inputs;
+        let BenchInputs { base, weights, lora, precision, tokens, recompute, .. } = inputs;
+        let (device, direct, seconds) = (inputs.device, inputs.direct, inputs.seconds);
         let adapter = Adapter::init(&base, lora.clone(), SEED)?;
         let encoder = Encoder::with_precision(&base, weights, precision, device)?;
         let data = lists::synthetic(&base, tokens, SEED);
@@ -122,6 +137,7 @@ impl<'a> Bench<'a> {
             data,
             batch,
             config,
+            direct,
             clock,
             seconds,
             compare,

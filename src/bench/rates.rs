@@ -1,13 +1,16 @@
 //! The device's peak rates, with which everything else is compared.
 
 use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 
+use super::direct::Peak;
 use super::report::Rates;
-use super::{Bench, BenchError, timing};
-use crate::ops::{self, Activation, Weights, wgsl};
+use super::shape::uniform;
+use super::{Bench, BenchError, SEED, timing};
+use crate::ops::{self, Activation, Precision, Weights, wgsl};
 
-/// Rows and columns of the added tensors: 128 MiB each, more than a GPU's caches and the maximum that every WebGPU
-/// device can bind.
+/// Rows and columns of the added tensors on the CPU path: 128 MiB each, more than its caches.
 const COPIED: [usize; 2] = [8192, 4096];
 
 /// Sizes of square products. Large ones occupy a large device, small ones save time on a slow one.
@@ -20,14 +23,16 @@ const LONG: f64 = 0.1;
 const SHARE: f64 = 0.25;
 
 impl Bench<'_> {
-    /// Measures the device's copy bandwidth and product rate.
+    /// Measures the device's own rates, and that of products on it, on random values.
     ///
     /// # Errors
     /// [`BenchError`] if the device fails or returns a non-finite value.
     pub async fn rates(&self) -> Result<Rates, BenchError> {
         let device = self.encoder.device();
-        let copy = self.copy_rate(&device).await?;
-        device.memory_cleanup();
+        let peak = match &self.direct {
+            Some(direct) => Some(direct.peak(self.clock, self.seconds).await?),
+            None => None,
+        };
         let product_lorb = self.product_rate(&device).await?;
         let product_composed = if self.compare {
             let _composed = Composed::begin();
@@ -37,7 +42,12 @@ impl Bench<'_> {
         };
         device.memory_cleanup();
         let product = product_composed.map_or(product_lorb, |other| other.max(product_lorb));
-        Ok(Rates { copy_gb_s: copy, product_gflop_s: product, product_lorb, product_composed })
+        let (copy_gb_s, peak_gflop_s) = match peak {
+            Some(Peak { copy_gb_s, gflop_s, .. }) => (copy_gb_s, gflop_s),
+            None => (self.copy_rate(&device).await?, product),
+        };
+        device.memory_cleanup();
+        Ok(Rates { copy_gb_s, peak_gflop_s, product_lorb, product_composed })
     }
 
     /// `x = x + y` over large tensors: two reads and one write, in 1e9 bytes per second.
@@ -61,8 +71,11 @@ impl Bench<'_> {
     async fn product_rate(&self, device: &Device) -> Result<f64, BenchError> {
         let mut best = 0.0f64;
         for size in PRODUCTS {
-            let filled = |value| Tensor::<2>::full([size, size], value, device);
-            let (x, w) = (filled(0.5), Weights::from(filled(0.25)));
+            // Constants would need less power, and some GPUs run faster then.
+            let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+            let mut values = || uniform(&mut rng, 1.0).take(size * size).collect::<Vec<f32>>();
+            let x = Tensor::<1>::from_floats(values().as_slice(), device).reshape([size, size]);
+            let w = Weights::new(&values(), [size, size], Precision::F32, device);
             let bias = Tensor::<1>::zeros([size], device);
             let launch = |count: usize| {
                 let product =

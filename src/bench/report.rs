@@ -8,11 +8,11 @@ use crate::ops::record::Cost;
 /// The device's own rates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Rates {
-    /// Bytes read and written by adding large tensors, in 1e9 per second.
+    /// Bytes read and written by copying a large buffer (on the CPU path, by adding large tensors), in 1e9 per second.
     pub copy_gb_s: f64,
-    /// Floating-point operations of a large linear layer, in 1e9 per second: the better of the next two.
-    pub product_gflop_s: f64,
-    /// With LoRB's own products.
+    /// Floating-point operations of multiply-adds in registers, in 1e9 per second. On the CPU path, the best product.
+    pub peak_gflop_s: f64,
+    /// Those of a large linear layer with LoRB's own products.
     #[serde(rename = "product_lorb_gflop_s")]
     pub product_lorb: f64,
     /// With burn's, if both run on the device.
@@ -29,8 +29,8 @@ pub struct Timed {
     pub repeats: usize,
     /// Floating-point operations, in 1e9 per second.
     pub gflop_s: f64,
-    /// Fraction of the device's product rate.
-    pub share_of_product: f64,
+    /// Fraction of the device's peak.
+    pub share_of_peak: f64,
     /// Counted bytes, in 1e9 per second.
     pub gb_s: f64,
     /// Fraction of the device's copy bandwidth.
@@ -45,7 +45,7 @@ impl Timed {
             seconds: timing.seconds,
             repeats: timing.repeats,
             gflop_s,
-            share_of_product: gflop_s / rates.product_gflop_s,
+            share_of_peak: gflop_s / rates.peak_gflop_s,
             gb_s,
             share_of_copy: gb_s / rates.copy_gb_s,
         }

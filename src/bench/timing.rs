@@ -9,14 +9,14 @@ use crate::model::read;
 pub type Clock<'a> = &'a dyn Fn() -> f64;
 
 /// Minimum number of repetitions, so that one outlier does not change the median.
-const LEAST_REPEATS: usize = 3;
+pub(super) const LEAST_REPEATS: usize = 3;
 
 /// Warm-up runs, in which shaders are compiled and memory is reserved.
 pub(super) const WARM_UP: usize = 2;
 
 /// Reading a result takes a round trip to the device. Launches that are read together take at
 /// least this long, in seconds, so that the round trip is negligible.
-const LEAST_BATCH: f64 = 0.02;
+pub(super) const LEAST_BATCH: f64 = 0.02;
 
 /// Most launches that are read together.
 const MOST_LAUNCHES: usize = 4096;
@@ -83,11 +83,7 @@ pub(super) async fn launches(
         Ok(clock() - before)
     };
     batch(1).await?;
-    let (mut count, mut taken) = (1, batch(1).await?);
-    while taken < LEAST_BATCH && count < MOST_LAUNCHES {
-        count *= 2;
-        taken = batch(count).await?;
-    }
+    let (count, taken) = enough(LEAST_BATCH, &mut batch).await?;
     // The last warm-up run is the first timing, because every run of a slow launch matters.
     let (start, mut times) = (clock() - taken, vec![taken / count as f64]);
     while times.len() < LEAST_REPEATS || clock() - start < seconds {
@@ -96,16 +92,30 @@ pub(super) async fn launches(
     Ok(Timing::of(times, count))
 }
 
+/// How many launches together take at least this long, in seconds, and the time that they took. `batch` runs a number of
+/// them and returns its time.
+pub(super) async fn enough(
+    least: f64,
+    mut batch: impl AsyncFnMut(usize) -> Result<f64, BenchError>,
+) -> Result<(usize, f64), BenchError> {
+    let (mut count, mut taken) = (1, batch(1).await?);
+    while taken < least && count < MOST_LAUNCHES {
+        count *= 2;
+        taken = batch(count).await?;
+    }
+    Ok((count, taken))
+}
+
 impl Timing {
     /// From one time or more, each the mean of `count` repetitions.
-    fn of(times: Vec<f64>, count: usize) -> Self {
+    pub(super) fn of(times: Vec<f64>, count: usize) -> Self {
         let least = times.iter().copied().fold(f64::INFINITY, f64::min).max(TICK);
         Self { repeats: times.len() * count, least, seconds: median(times) }
     }
 }
 
 /// Of an even number, the mean of the middle two.
-fn median(mut times: Vec<f64>) -> f64 {
+pub(super) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     let middle = times.len() / 2;
     let low = if times.len().is_multiple_of(2) { times[middle - 1] } else { times[middle] };

@@ -6,11 +6,11 @@ use std::time::Instant;
 use clap::Args;
 use lorb::base::BertConfig;
 use lorb::bench::{
-    Bench, BenchError, BenchInputs, Compared, HostReport, KernelReport, Rates, Shape, Sizes, Step,
-    random_weights,
+    Bench, BenchError, BenchInputs, Compared, Direct, HostReport, KernelReport, Rates, Shape,
+    Sizes, Step, Sweep, random_weights,
 };
 
-use lorb::device::{SelectedKind, use_cooperative_matrices};
+use lorb::device::{Selected, SelectedKind, handles, use_cooperative_matrices};
 use lorb::methods::LoraConfig;
 use lorb::model::{ModelError, Target};
 use lorb::ops::Precision;
@@ -20,7 +20,7 @@ use super::args::{RunArgs, at_least_one, words};
 use super::error::CliError;
 use super::progress::Meter;
 use super::terminal::line;
-use super::{bench_table, output, source};
+use super::{bench_sweep, bench_table, output, source};
 
 /// Seed for the weights of a random base.
 const SEED: u64 = 1;
@@ -29,7 +29,7 @@ const SEED: u64 = 1;
 pub struct BenchArgs {
     /// Shape of a base with random weights: all-MiniLM-L6-v2, BERT-base, or a small one for tests
     #[arg(long, default_value_t = Shape::MiniLm, value_parser = words::<Shape>(&["minilm", "bert-base", "tiny"]), conflicts_with = "model")]
-    shape: Shape,
+    pub shape: Shape,
     /// A pretrained base instead of a random one: a directory or a Hugging Face hub id
     #[arg(long, value_name = "DIR|ID")]
     model: Option<OsString>,
@@ -42,7 +42,7 @@ pub struct BenchArgs {
     precision: Precision,
     /// Rank of the low-rank updates
     #[arg(long, value_name = "N", default_value_t = LoraConfig::default().rank)]
-    rank: usize,
+    pub rank: usize,
     /// Linear layers to adapt, as for `lorb train`
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "query,value")]
     lora_target_modules: Vec<String>,
@@ -51,7 +51,7 @@ pub struct BenchArgs {
     tokens: usize,
     /// Duration of a measurement after warm-up; single operations take a tenth of it
     #[arg(long, value_name = "X", default_value_t = 3.0, value_parser = positive)]
-    seconds: f64,
+    pub seconds: f64,
     /// Train with gradient checkpointing, as with `lorb train --recompute`. Recomputed operations are counted once
     #[arg(long)]
     recompute: bool,
@@ -62,14 +62,25 @@ pub struct BenchArgs {
     /// rescoring passes, with kernels that return at once
     #[arg(long, conflicts_with_all = ["kernels", "cooperative_matrix"])]
     launch_only: bool,
+    /// Instead measure over many sizes, and print each result at once. floor: the least that a launch, an upload and a
+    /// read cost, and the device's own rates; tiles: every variant of the matrix products; steps: training and rescoring,
+    /// with the device's own times; predictions: the same by a model, for this device and others
+    #[arg(long, value_name = "WHAT", value_parser = words::<Sweep>(&["floor", "tiles", "steps", "predictions"]), conflicts_with_all = ["kernels", "launch_only"])]
+    pub sweep: Option<Sweep>,
+    /// Sizes of a sweep: rows of the products, or tokens of a batch [default: 60 to 16384]
+    #[arg(long, value_name = "N", value_delimiter = ',', requires = "sweep", value_parser = at_least_one)]
+    pub sizes: Vec<usize>,
+    /// Seconds after which a sweep measures nothing new, and lists the rest
+    #[arg(long, value_name = "X", default_value_t = 600.0, requires = "sweep", value_parser = positive)]
+    pub limit: f64,
     /// Experimental: rescore on the GPU's matrix units if wgpu supports them, in f16 with sums in f32
     #[arg(long)]
     cooperative_matrix: bool,
-    /// Print one JSON object instead of tables
+    /// Print one JSON object instead of tables; for a sweep, one for each result, on a line of its own
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     #[command(flatten)]
-    run: RunArgs,
+    pub run: RunArgs,
 }
 
 /// All measurements.
@@ -152,6 +163,9 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
         None => {
             let config = args.shape.config();
             lora.check(&config).map_err(|error| lora_fault(&error))?;
+            if let Some(sweep @ (Sweep::Floor | Sweep::Tiles)) = args.sweep {
+                return bench_sweep::without_base(sweep, args, &config);
+            }
             let weights =
                 random_weights(&config, SEED).map_err(|error| CliError::flag("--shape", &error))?;
             (args.shape.to_string(), config, weights)
@@ -160,6 +174,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     lora.check(&config).map_err(|error| lora_fault(&error))?;
     let base = base_report(name, args, &config);
     let selected = args.run.open_device()?;
+    let direct = direct(&selected);
     if args.cooperative_matrix {
         use_cooperative_matrices(&selected)
             .map_err(|error| CliError::flag("--cooperative-matrix", &error))?;
@@ -171,15 +186,19 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
         weights: &mut weights,
         lora,
         precision: args.precision,
-        tokens: args.tokens,
+        tokens: args.sizes.first().copied().unwrap_or(args.tokens),
         recompute: args.recompute,
         device: &selected.device,
+        direct,
         seconds: args.seconds,
     };
     let mut bench = Bench::new(inputs, &clock).map_err(|error| fault(&error))?;
     drop(weights);
 
     let setup = setup(selected.name, selected.kind, base, args, &bench);
+    if let Some(sweep) = args.sweep {
+        return bench_sweep::with_base(sweep, args, &setup, &mut bench, &clock);
+    }
     if args.launch_only {
         say("measuring launches");
         let launch_only = pollster::block_on(bench.launches()).map_err(|error| fault(&error))?;
@@ -233,11 +252,7 @@ fn setup(
     Setup {
         lorb: env!("CARGO_PKG_VERSION"),
         device,
-        device_kind: match kind {
-            SelectedKind::Gpu => "gpu",
-            SelectedKind::Cpu => "cpu",
-            SelectedKind::Software => "software",
-        },
+        device_kind: kind_name(kind),
         base,
         adapter: AdapterReport {
             rank: lora.rank,
@@ -246,6 +261,19 @@ fn setup(
         },
         batch: BatchReport { lists: bench.lists(), hypotheses, tokens },
         recompute: args.recompute,
+    }
+}
+
+/// The device without burn's runtime, if it has one.
+pub fn direct(selected: &Selected) -> Option<Direct> {
+    handles(selected).map(|(device, queue)| Direct::new(device, queue))
+}
+
+pub fn kind_name(kind: SelectedKind) -> &'static str {
+    match kind {
+        SelectedKind::Gpu => "gpu",
+        SelectedKind::Cpu => "cpu",
+        SelectedKind::Software => "software",
     }
 }
 
@@ -281,7 +309,7 @@ fn base_report(name: String, args: &BenchArgs, config: &BertConfig) -> BaseRepor
     }
 }
 
-fn fault(error: &BenchError) -> CliError {
+pub fn fault(error: &BenchError) -> CliError {
     CliError::at("measuring", error)
 }
 

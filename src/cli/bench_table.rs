@@ -16,7 +16,8 @@ pub fn text(report: &BenchReport) -> String {
     }
     text.push_str(
         "\ncounted: floating-point operations of products, and bytes of every tensor read or written once, per \
-         operation; of prod, of copy: fraction of the device's product rate and copy bandwidth\n",
+         operation; of peak, of copy: fraction of the device's highest rate of \
+         multiply-adds (on the CPU path, of products) and of copies\n",
     );
     text
 }
@@ -27,7 +28,7 @@ fn put(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name:<9} {value}");
 }
 
-fn head(setup: &Setup) -> String {
+pub fn head(setup: &Setup) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| put(&mut text, name, value);
     let base = &setup.base;
@@ -61,19 +62,17 @@ fn rates(rates: &Rates) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| put(&mut text, name, value);
     line("copy", &format!("{} GB/s", number(rates.copy_gb_s)));
-    let both = rates.product_composed.map(|composed| {
-        let (lorb, burn) = (number(rates.product_lorb), number(composed));
-        format!(" (LoRB's {lorb}, burn's {burn})")
-    });
-    let both = both.unwrap_or_default();
-    line("products", &format!("{} GFLOP/s{both}", number(rates.product_gflop_s)));
+    line("peak", &format!("{} GFLOP/s", number(rates.peak_gflop_s)));
+    let burn = rates.product_composed.map(|burn| format!(", burn's {}", number(burn)));
+    let lorb = number(rates.product_lorb);
+    line("products", &format!("LoRB's {lorb} GFLOP/s{}", burn.unwrap_or_default()));
     text
 }
 
 fn steps(report: &BenchReport) -> String {
     let mut text = format!(
         "\n{:<19} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8} {:>10} {:>7}\n",
-        "", "ms", "hyp/s", "tokens/s", "GFLOP/s", "of prod", "GB/s", "of copy", "dispatches", "MiB"
+        "", "ms", "hyp/s", "tokens/s", "GFLOP/s", "of peak", "GB/s", "of copy", "dispatches", "MiB"
     );
     let training = training(&report.setup);
     let steps = [(training, &report.training), ("rescoring", &report.rescoring)];
@@ -170,7 +169,7 @@ fn operations(kernels: &[KernelReport]) -> String {
         "score",
         "ms",
         "GFLOP/s",
-        "of prod",
+        "of peak",
         "GB/s",
         "of copy",
         if compared { format!(" {:>9} {:>6}", "burn, ms", "ratio") } else { String::new() }
@@ -208,14 +207,14 @@ fn shares(timed: &Timed) -> String {
     format!(
         "{:>9} {:>8} {:>8} {:>8}",
         number(timed.gflop_s),
-        percent(timed.share_of_product),
+        percent(timed.share_of_peak),
         number(timed.gb_s),
         percent(timed.share_of_copy)
     )
 }
 
 /// At least three digits, with as few decimals as possible.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),
         value if value >= 10.0 => format!("{value:.1}"),

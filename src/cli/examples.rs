@@ -115,6 +115,22 @@ const EXAMPLES: [(&str, &[Example]); 13] = [
         &[
             ("Without data and without a download:", "lorb bench --shape minilm"),
             ("Every kernel by itself, as JSON:", "lorb bench --shape bert-base --kernels --json"),
+            (
+                "What a device can do without LoRB: launches, uploads, reads, arithmetic, copies:",
+                "lorb bench --sweep floor",
+            ),
+            (
+                "Every tile of the matrix products at two numbers of rows:",
+                "lorb bench --sweep tiles --shape minilm --sizes 1024,4096",
+            ),
+            (
+                "Steps of a training run and rescoring passes, for a minute at most:",
+                "lorb bench --sweep steps --lora-target-modules all-linear --limit 60",
+            ),
+            (
+                "What the model of a step expects of other devices:",
+                "lorb bench --sweep predictions --shape bert-base --lora-target-modules all-linear",
+            ),
         ],
     ),
     (

@@ -6,6 +6,7 @@
 mod adapter_dir;
 mod args;
 mod bench;
+mod bench_sweep;
 mod bench_table;
 mod command_line;
 mod completions;

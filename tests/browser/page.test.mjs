@@ -1,36 +1,16 @@
 // End-to-end tests of the demonstration page: its requests, its messages, and its accessibility.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { launch, open, quiet, require } from './browser.mjs';
+import { launch, open, quiet } from './browser.mjs';
 import { lorb, scratch, writeFiles } from './native.mjs';
+import { SIZES, faults, picture, start, widths } from './served.mjs';
 import { root } from './site.mjs';
 
-const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 360, height: 740 } };
 let browser, server, address;
-
-/** Serves the page and the tiny base. */
-async function start() {
-  const tiny = join(root, 'tests/golden/tiny');
-  const server = spawn(process.execPath, [join(root, 'scripts/serve-web.mjs'), '--port', '0', '--base', `tiny=${tiny}`]);
-  const address = await new Promise((resolve, reject) => {
-    let said = '';
-    const listen = (data) => {
-      said += data;
-      const found = /http:\/\/[\w.]+:\d+/.exec(said);
-      if (found) resolve(found[0]);
-    };
-    server.stdout.on('data', listen);
-    server.stderr.on('data', listen);
-    server.on('exit', () => reject(new Error(`the server ended: ${said}`)));
-  });
-  return { server, address };
-}
 
 before(async () => {
   ({ server, address } = await start());
@@ -68,21 +48,6 @@ async function visit(options = {}, to = address) {
   return { ...opened, requests };
 }
 
-/** Serious and critical findings of axe. */
-async function faults(page) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  const bad = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-  return bad.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`);
-}
-
-async function picture(page, name) {
-  const directory = process.env.LORB_SCREENSHOTS;
-  if (!directory) return;
-  mkdirSync(directory, { recursive: true });
-  await page.screenshot({ path: join(directory, `${name}.png`), fullPage: true });
-}
-
 for (const colorScheme of ['light', 'dark']) {
   for (const [size, viewport] of Object.entries(SIZES)) {
     test(`before anything is loaded, ${colorScheme}, ${size}`, async () => {
@@ -90,7 +55,7 @@ for (const colorScheme of ['light', 'dark']) {
       await page.locator('#ranking > li').first().waitFor();
       await picture(page, `start-${colorScheme}-${size}`);
       assert.deepEqual(await faults(page), []);
-      const { width, content } = await page.evaluate(() => ({ width: innerWidth, content: document.documentElement.scrollWidth }));
+      const { width, content } = await widths(page);
       assert.ok(content <= width, `${content} pixels wide in a window of ${width}`);
       assert.deepEqual(requests.filter((url) => !url.startsWith(address)), []);
       quiet(complaints);

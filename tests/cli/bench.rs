@@ -34,12 +34,12 @@ fn json_has_positive_rates_of_device_training_and_rescoring() {
     assert_eq!(report["adapter"]["parameters"], parameters);
     let tokens = report["batch"]["tokens"].as_u64().unwrap();
     assert!((300..600).contains(&tokens), "{tokens}");
-    assert_positive(&report["rates"], &["copy_gb_s", "product_gflop_s", "product_lorb_gflop_s"]);
+    assert_positive(&report["rates"], &["copy_gb_s", "peak_gflop_s", "product_lorb_gflop_s"]);
     for step in ["training", "rescoring"] {
         let (counted, measured) = (&report[step], &report[step]["lorb"]);
         assert_positive(counted, &["flops", "bytes"]);
         assert_timed(measured);
-        assert_positive(measured, &["hypotheses_s", "tokens_s", "gflop_s", "share_of_product"]);
+        assert_positive(measured, &["hypotheses_s", "tokens_s", "gflop_s", "share_of_peak"]);
         let [rate, seconds] = ["tokens_s", "seconds"].map(|key| measured[key].as_f64().unwrap());
         assert!((rate * seconds - tokens as f64).abs() < 1e-6 * tokens as f64);
         // The CPU path launches no kernels and is not compared with burn.
@@ -171,4 +171,140 @@ fn invalid_settings_are_reported_with_their_flag() {
         sandbox.refuses(&format!("bench --device cpu {flags}"), 2, expected);
     }
     sandbox.refuses("bench --device cpu --model nowhere/none", 1, "nowhere/none");
+}
+
+/// The rows of a sweep.
+fn rows(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn of<'a>(rows: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    rows.iter().filter(|row| row["row"] == kind).collect()
+}
+
+/// A sweep on the software adapter; `None` if there is none.
+fn sweep(sandbox: &Sandbox, words: &str) -> Option<String> {
+    let run = sandbox.run(&format!(
+        "bench --device software --shape tiny --seconds 0.01 -q --lora-target-modules all-linear {words}"
+    ));
+    if run.stderr.contains("no software adapter was found") {
+        gpu::not_run("no software adapter");
+        return None;
+    }
+    Some(run.done())
+}
+
+#[test]
+fn floors_and_rates_are_positive() {
+    let sandbox = Sandbox::new();
+    let Some(text) = sweep(&sandbox, "--sweep floor --json") else { return };
+    let rows = rows(&text);
+    assert_eq!((&rows[0]["row"], &rows[0]["device_kind"]), (&"device".into(), &"software".into()));
+    let launches = of(&rows, "launch");
+    let kinds: Vec<_> = launches
+        .iter()
+        .map(|row| (row["per_submit"].as_u64().unwrap(), row["new_parameters"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(kinds, [(1, false), (1, true), (32, false), (32, true), (200, false), (200, true)]);
+    for launch in launches {
+        assert_positive(launch, &["microseconds", "least_microseconds"]);
+        if rows[0]["timestamps"] == true {
+            assert_positive(launch, &["device_microseconds"]);
+        }
+    }
+    for (kind, count, keys) in [
+        ("upload", 2, &["microseconds", "gb_s"][..]),
+        ("read", 1, &["microseconds"]),
+        ("peak", 1, &["gflop_s"]),
+        ("copy", 1, &["gb_s"]),
+    ] {
+        let found = of(&rows, kind);
+        assert_eq!(found.len(), count, "{kind}");
+        found.iter().for_each(|row| assert_positive(row, keys));
+    }
+    sandbox.refuses("bench --device cpu --sweep floor", 1, "this device launches no kernels");
+    sandbox.refuses("bench --device cpu --sweep all", 2, "invalid value 'all' for '--sweep");
+    sandbox.refuses("bench --device cpu --sizes 3", 2, "--sweep");
+}
+
+#[test]
+fn every_tile_is_timed_and_one_of_them_is_what_lorb_chooses() {
+    let sandbox = Sandbox::new();
+    let Some(text) = sweep(&sandbox, "--sweep tiles --sizes 48 --json") else { return };
+    let rows = rows(&text);
+    let products = of(&rows, "product");
+    for product in &products {
+        assert_positive(product, &["microseconds", "gflop_s"]);
+    }
+    for kernel in ["linear", "linear_backward", "lora_linear", "lora_linear_backward"] {
+        for (inputs, outputs) in [(64, 192), (64, 64), (64, 128), (128, 64)] {
+            let layer: Vec<_> = products
+                .iter()
+                .filter(|row| {
+                    row["kernel"] == kernel && row["inputs"] == inputs && row["outputs"] == outputs
+                })
+                .collect();
+            assert!(layer.len() >= 4, "{kernel} {inputs} {outputs}: {layer:?}");
+            let chosen = layer.iter().filter(|row| row["chosen"] == true).count();
+            assert_eq!(chosen, 1, "{kernel} {inputs} {outputs}: {layer:?}");
+        }
+    }
+    // What there is no time for is listed, in text too.
+    let text = sweep(&sandbox, "--sweep tiles --sizes 48,49 --limit 0.000001").unwrap();
+    assert_eq!(text.matches("not measured: ").count(), 8, "{text}");
+    assert!(text.contains("[49, 64 -> 192]: the time limit was reached"), "{text}");
+}
+
+#[test]
+fn steps_have_the_device_s_own_times() {
+    let sandbox = Sandbox::new();
+    let Some(text) = sweep(&sandbox, "--sweep steps --sizes 300,600 --json") else { return };
+    let rows = rows(&text);
+    let steps = of(&rows, "step");
+    let names: Vec<_> = steps
+        .iter()
+        .map(|row| (row["step"].as_str().unwrap(), row["batch_tokens"].as_u64().unwrap()))
+        .collect();
+    let (training, rescoring) = ("training", "rescoring");
+    assert_eq!(names, [(training, 300), (training, 600), (rescoring, 300), (rescoring, 600)]);
+    for step in &steps {
+        let keys = ["milliseconds", "hypotheses", "gflop", "gb", "gflop_s", "launches"];
+        assert_positive(step, &keys);
+        let Some(device) = step["device_milliseconds"].as_f64() else { continue };
+        let kernels = step["kernels"].as_object().unwrap();
+        let sum = |key: &str| kernels.values().map(|row| row[key].as_f64().unwrap()).sum::<f64>();
+        assert!((sum("milliseconds") - device).abs() < 1e-6 * device);
+        // Every launch is timed.
+        assert!((sum("launches") - step["launches"].as_f64().unwrap()).abs() < 1e-6, "{step}");
+    }
+    let gflop = |at: usize| steps[at]["gflop"].as_f64().unwrap();
+    assert!((1.5..2.5).contains(&(gflop(0) / gflop(2))), "{steps:?}");
+    // The CPU path has steps, but no launches.
+    let words = "bench --device cpu --shape tiny --seconds 0.01 -q --sweep steps --sizes 300";
+    let text = sandbox.run(words).done();
+    assert!(text.contains("\ntraining, ") && text.contains("\nrescoring, "), "{text}");
+}
+
+#[test]
+fn predictions_grow_with_the_batch_and_include_this_device() {
+    let sandbox = Sandbox::new();
+    let words = "--sweep predictions --sizes 512,4096 --json";
+    let Some(text) = sweep(&sandbox, words) else { return };
+    let rows = rows(&text);
+    let devices: Vec<&str> =
+        of(&rows, "assumed").iter().map(|row| row["device"].as_str().unwrap()).collect();
+    assert!(devices.len() >= 5 && devices.contains(&"this device"), "{devices:?}");
+    let predictions = of(&rows, "prediction");
+    assert_eq!(predictions.len(), 4 * devices.len());
+    for pair in predictions.chunks(2) {
+        let [few, many] = pair else { panic!("{pair:?}") };
+        assert_eq!((&few["device"], &few["step"]), (&many["device"], &many["step"]));
+        let keys =
+            ["milliseconds", "device_milliseconds", "host_milliseconds", "gflop", "launches"];
+        pair.iter().for_each(|row| assert_positive(row, &keys));
+        let grows = |key: &str| many[key].as_f64().unwrap() / few[key].as_f64().unwrap();
+        assert!((7.0..9.0).contains(&grows("gflop")), "{pair:?}");
+        assert!((1.0..9.0).contains(&grows("milliseconds")), "{pair:?}");
+    }
+    sandbox.refuses("bench --device cpu --shape tiny --sweep predictions", 1, "no kernels");
 }

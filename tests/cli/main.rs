@@ -15,6 +15,8 @@ mod eval_html;
 mod export;
 #[path = "../common/gpu.rs"]
 mod gpu;
+#[cfg(unix)]
+mod gpu_report;
 mod hub;
 mod hub_hostile;
 mod hub_server;

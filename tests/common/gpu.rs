@@ -59,15 +59,28 @@ fn open_least() -> Device {
 /// # Panics
 /// As [`software`].
 pub fn separate() -> Option<(Device, wgpu::Device)> {
-    let all = |adapter: &wgpu::Adapter| wgpu::DeviceDescriptor {
-        required_limits: adapter.limits(),
-        required_features: adapter.features() - wgpu::Features::all_experimental_mask(),
-        ..wgpu::DeviceDescriptor::default()
-    };
-    let setup = open(all).or_else(missing)?;
+    let setup = open(everything).or_else(missing)?;
     let handle = setup.device.clone();
     // burn keeps one runtime per kind of device, but makes another for a given setup.
     Some((Device::wgpu_options().setup(setup).init().expect("a runtime"), handle))
+}
+
+/// The same device without burn's runtime: wgpu's handles to it and to its queue.
+///
+/// # Panics
+/// As [`software`].
+pub fn bare() -> Option<(wgpu::Device, wgpu::Queue)> {
+    let WgpuSetup { device, queue, .. } = open(everything).or_else(missing)?;
+    Some((device, queue))
+}
+
+/// All that an adapter offers.
+fn everything(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
+    wgpu::DeviceDescriptor {
+        required_limits: adapter.limits(),
+        required_features: adapter.features() - wgpu::Features::all_experimental_mask(),
+        ..wgpu::DeviceDescriptor::default()
+    }
 }
 
 /// Opens the first software adapter.

@@ -46,6 +46,17 @@ impl Kernel {
     }
 }
 
+/// What a kernel is given, by name. Only benchmarks use it, so the wasm module does not have it.
+#[derive(Debug)]
+pub struct Interface {
+    /// The kernel.
+    pub entry: &'static str,
+    /// Its storage buffers in binding order.
+    pub buffers: &'static [&'static str],
+    /// Its uniform parameters in order.
+    pub params: &'static [&'static str],
+}
+
 /// The arguments of a launch: buffers and parameters by name.
 pub trait Call<'a, T> {
     /// Entry point of the kernel for these arguments.
@@ -97,6 +108,15 @@ mod tests {
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
         assert!(ALL.iter().all(|kernel| kernel.name.starts_with(kernel.entry)));
+    }
+
+    #[test]
+    fn every_kernel_has_an_interface() {
+        for kernel in ALL {
+            let of = INTERFACES.iter().find(|interface| interface.entry == kernel.entry).unwrap();
+            assert_eq!(of.buffers.len(), kernel.written.len(), "{}", kernel.name);
+            assert_ne!(of.params.len(), 0, "{}", kernel.name);
+        }
     }
 
     #[test]
