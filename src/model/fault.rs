@@ -29,6 +29,10 @@ pub enum FaultKind {
     Lost,
     /// A limit of the device was exceeded.
     Limit,
+    /// The trained parameters do not fit in a buffer of the device.
+    TooManyParameters,
+    /// A table of the base does not fit in a buffer of the device.
+    TableTooLarge,
     /// Anything else.
     Runtime,
 }
@@ -48,6 +52,9 @@ impl fmt::Display for DeviceFault {
             FaultKind::OutOfMemory => "the device is out of memory",
             FaultKind::Lost => "the device was lost",
             FaultKind::Limit => "a limit of the device is exceeded",
+            FaultKind::TooManyParameters | FaultKind::TableTooLarge => {
+                "a buffer of the device is too small"
+            }
             FaultKind::Runtime => "the device failed",
         };
         write!(f, "{what} ({})", self.message)
@@ -60,12 +67,16 @@ impl DeviceFault {
     /// Remedies, the most promising first.
     #[must_use]
     pub fn remedies(&self) -> &'static [Remedy] {
-        use Remedy::{GradientCheckpointing, LowerPrecision, Retry, SmallerBatches, UseCpu};
+        use Remedy::{
+            FewerParameters, GradientCheckpointing, LowerPrecision, Retry, SmallerBatches, UseCpu,
+        };
         match self.kind {
             FaultKind::OutOfMemory => {
                 &[SmallerBatches, GradientCheckpointing, LowerPrecision, UseCpu]
             }
             FaultKind::Limit => &[SmallerBatches, UseCpu],
+            FaultKind::TooManyParameters => &[FewerParameters, UseCpu],
+            FaultKind::TableTooLarge => &[UseCpu],
             FaultKind::Lost | FaultKind::Runtime => &[Retry, UseCpu],
         }
     }

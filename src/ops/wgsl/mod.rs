@@ -55,6 +55,14 @@ pub fn runs_on(device: &Device) -> bool {
     tensor.try_into_primitive::<CubeBackend>().is_ok_and(|tensor| takes_wgsl(&tensor))
 }
 
+/// Bytes of the largest buffer that a kernel can read on a GPU; `None` on the CPU path.
+#[must_use]
+pub fn largest_buffer(device: &Device) -> Option<u64> {
+    let tensor = Tensor::<1>::empty([1], &device.clone().inner());
+    let tensor = tensor.try_into_primitive::<CubeBackend>().ok()?;
+    Some(tensor.client.properties().memory.max_page_size)
+}
+
 fn takes_wgsl(tensor: &CubeTensor) -> bool {
     tensor.client.name() == "wgpu<wgsl>"
 }
