@@ -17,7 +17,7 @@ use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, Tensor};
 
 use super::error::ModelError;
-use crate::ops::wgsl;
+use crate::ops::wgsl::{self, Reading};
 use crate::remedy::Remedy;
 
 /// The kind of a device's failure.
@@ -203,6 +203,7 @@ pub fn fault_behind(device: &Device, said: &str) -> DeviceFault {
 /// Copies a tensor to the host without blocking.
 pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
     let device = tensor.device();
+    let measured = Reading::begin(&tensor);
     let reading = async move {
         let failed = |text: String| ModelError::Device(DeviceFault::from_text(&text));
         let data = tensor.into_data_async().await.map_err(|error| failed(error.to_string()))?;
@@ -210,6 +211,7 @@ pub(crate) async fn read(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
         data.try_into_vec::<f32>().map_err(|error| failed(error.to_string()))
     };
     let result = guarded(&device, reading).await;
+    measured.into_iter().for_each(Reading::end);
     super::pause::pause().await;
     match (result, first_error(&device)) {
         // Emptied kernels leave whatever was in memory, and the caller needs finite numbers.

@@ -19,6 +19,7 @@ use cubecl::server::{KernelArguments, MetadataBindingInfo};
 use super::WEB;
 use super::emptied::{emptied, without_work};
 use super::kernel::{Call, Groups, Kernel};
+use super::pace;
 
 /// Dispatches since the program started, for tests and benchmarks.
 static DISPATCHES: AtomicU64 = AtomicU64::new(0);
@@ -112,6 +113,7 @@ pub(in crate::ops) fn launch<'a, C: Call<'a, CubeTensor>>(
     }
     let buffers = call.buffers();
     let client = buffers[0].client.clone();
+    pace::launching(call.work(), buffers[0]);
     let mut arguments = KernelArguments::new();
     for (tensor, written) in buffers.into_iter().zip(kernel.written) {
         let access = if *written { BufferIOAttr::ReadWrite } else { BufferIOAttr::ReadOnly };

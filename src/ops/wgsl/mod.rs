@@ -8,6 +8,7 @@
 mod emptied;
 pub mod kernel;
 pub(in crate::ops) mod launch;
+mod pace;
 pub(in crate::ops) mod product;
 pub(in crate::ops) mod segments;
 pub(in crate::ops) mod tuning;
@@ -23,6 +24,7 @@ use super::operands::Tensors;
 pub use emptied::{Emptied, emptied};
 use launch::contiguous;
 pub use launch::{dispatches, launched, uploads};
+pub use pace::{Reading, set_clock};
 pub use tuning::{Extensions, Processor, Tuning, register_extensions, tuned_for, with_tuning};
 
 /// Whether the model's operations use LoRB's kernels where possible.
