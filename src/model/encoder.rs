@@ -229,6 +229,12 @@ impl Encoder {
         (encoder, trainable)
     }
 
+    /// Number of layers, 1 or more.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
     /// The device that the weights are on, without autodiff.
     #[must_use]
     pub fn device(&self) -> Device {
