@@ -15,6 +15,7 @@ use crate::packed::{Elements, Packed};
 /// A GPU gets the rows of a batch's distinct ids with the ids, so that it stores no table, and a table may be larger
 /// than a buffer of the device.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one per encoder")]
 pub(in crate::model) enum Words {
     /// A tensor of the CPU path, which reads its rows in place.
     InPlace(Tensor<2>),
