@@ -185,6 +185,11 @@ fn kernel(code: &mut String, description: &Description, kernel: &Kernel<'_>) -> 
             .map(|(n, float)| format!("self.{n}{}", if *float { ".to_bits()" } else { "" }))
             .collect(),
     );
+    let work = if is_product(first) {
+        "\x20       fn work(&self) -> f64 { 2.0 * f64::from(self.rows) * f64::from(self.inputs) * f64::from(self.outputs) }\n"
+    } else {
+        ""
+    };
     let written = list(first.buffers.iter().map(|(_, w)| w.to_string()).collect());
     let statics: String = variants.iter().map(|v| variant(name, v, &written)).collect();
     let variant = lookup(description, kernel);
@@ -197,9 +202,16 @@ fn kernel(code: &mut String, description: &Description, kernel: &Kernel<'_>) -> 
          \x20   impl<'a, T> Call<'a, T> for Arguments<'a, T> {{\n\
          \x20       const NAME: &'static str = {name:?};\n\
          \x20       fn buffers(&self) -> Vec<&'a T> {{ vec![{buffers}] }}\n\
-         \x20       fn words(&self) -> Vec<u32> {{ vec![{words}] }}\n    }}\n}}\n"
+         \x20       fn words(&self) -> Vec<u32> {{ vec![{words}] }}\n{work}    }}\n}}\n"
     )
     .map_err(|e| e.to_string())
+}
+
+/// Whether a kernel is a matrix product of `rows` by `inputs` and `inputs` by `outputs`, or with these three in another
+/// order: those with the tiles of products, or with their inputs and outputs.
+fn is_product(v: &Reflected) -> bool {
+    let has = |path: &str| v.parts.iter().any(|part| *part == Part::File(path.to_owned()));
+    has("shared/product") || has("shared/linear_io")
 }
 
 fn variant(kernel: &str, v: &Reflected, written: &str) -> String {

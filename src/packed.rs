@@ -144,6 +144,27 @@ impl Packed {
         }
     }
 
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.count() / self.inputs
+    }
+
+    /// Appends the elements of a row, in f32.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn copy_row(&self, row: usize, out: &mut Vec<f32>) {
+        let range = row * self.inputs..(row + 1) * self.inputs;
+        match &self.elements {
+            Elements::F32(values) => out.extend_from_slice(&values[range]),
+            Elements::F16(values) => out.extend(values[range].iter().map(|value| value.to_f32())),
+            Elements::Int8 { values, scales } => {
+                out.extend(values[range].iter().map(|&value| f32::from(value) * scales[row]));
+            }
+        }
+    }
+
     /// Appends the rows of `other`.
     ///
     /// # Panics
@@ -216,6 +237,18 @@ mod tests {
             joined.append(Packed::new(second, 5, precision));
             assert_eq!(joined, together);
             assert_eq!(joined.count(), 25);
+        }
+    }
+
+    #[test]
+    fn a_row_alone_is_that_of_the_whole() {
+        for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+            let packed = Packed::new(sample([6, 5]), 5, precision);
+            let mut rows = vec![9.0];
+            for row in 0..packed.rows() {
+                packed.copy_row(row, &mut rows);
+            }
+            assert_eq!(rows[1..], packed.into_f32());
         }
     }
 

@@ -10,6 +10,8 @@ pub enum Remedy {
     SmallerBatches,
     /// Train with gradient checkpointing.
     GradientCheckpointing,
+    /// Use a tuning method that trains fewer parameters.
+    FewerParameters,
     /// Store the base's linear layers in f16 or int8.
     LowerPrecision,
     /// Compute on the CPU.
@@ -38,9 +40,10 @@ pub enum Remedy {
 
 impl Remedy {
     /// All remedies.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::SmallerBatches,
         Self::GradientCheckpointing,
+        Self::FewerParameters,
         Self::LowerPrecision,
         Self::UseCpu,
         Self::Retry,

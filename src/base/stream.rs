@@ -35,8 +35,8 @@ enum Stage {
 
 impl WeightStream {
     /// A stream for a base with this configuration. Linear weights are stored in `precision`, or in
-    /// int8 if they are int8 in the file; everything else in f32. `expected` is the length of the
-    /// file, if known.
+    /// int8 if they are int8 in the file; the embeddings of the vocabulary in f16 if they are f16 in the file; everything
+    /// else in f32. `expected` is the length of the file, if known.
     #[must_use]
     pub fn new(config: &BertConfig, precision: Precision, expected: Option<u64>) -> Self {
         let stage = Stage::Header(Vec::new());
@@ -262,6 +262,13 @@ impl Arrival {
                     scales: Vec::with_capacity(entry.shape[0]),
                 },
             },
+            // Large, and only a batch's rows of it are used.
+            Role::Tensor(name)
+                if entry.dtype == Dtype::F16
+                    && name.strip_suffix(".weight") == Some(architecture.embeddings.words) =>
+            {
+                Sink::Half(Vec::with_capacity(count))
+            }
             Role::Tensor(_) => full(),
         };
         Self { dtype: entry.dtype, left: entry.range.len(), count: 0, part: Vec::new(), sink }

@@ -119,6 +119,9 @@ fn phrase(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::SmallerBatches => "lower --batch-tokens",
         Remedy::GradientCheckpointing => "train with --recompute",
+        Remedy::FewerParameters => {
+            "use a method that trains fewer parameters, such as --method lora"
+        }
         Remedy::LowerPrecision => "use --precision f16 or int8",
         Remedy::UseCpu => "use --device cpu",
         Remedy::Retry => "try again",

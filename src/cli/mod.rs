@@ -48,6 +48,8 @@ mod training_args;
 mod tune;
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -98,11 +100,18 @@ enum Command {
 pub fn run() -> ExitCode {
     quieten_graphics();
     process::ignore_file_size_signal();
+    lorb::ops::wgsl::set_clock(clock);
     let done = parse().and_then(dispatch);
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),
     }
+}
+
+/// Seconds since the first call.
+fn clock() -> f64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64()
 }
 
 /// The commands and their flags, with examples in the help.

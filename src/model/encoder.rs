@@ -7,6 +7,7 @@
 mod dropout;
 mod merge;
 mod virtual_tokens;
+mod words;
 
 use std::cell::OnceCell;
 
@@ -22,6 +23,7 @@ use crate::packed::Packed;
 
 use dropout::Dropout;
 pub use virtual_tokens::WithVirtualTokens;
+use words::Words;
 
 /// A linear layer.
 #[derive(Clone, Debug)]
@@ -62,7 +64,7 @@ struct Layer {
 
 #[derive(Clone, Debug)]
 struct Embeddings {
-    words: Tensor<2>,
+    words: Words,
     positions: Tensor<2>,
     /// Only row 0 is used.
     types: Tensor<2>,
@@ -97,7 +99,13 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// An embedding, `[rows, H]`.
+    /// The embeddings of the vocabulary, `[V, H]`.
+    fn words(&mut self, module: &str, width: usize) -> Result<Words, ModelError> {
+        let table = self.weights.take_packed(&format!("{module}.weight"))?;
+        Ok(Words::new(table, width, &self.device))
+    }
+
+    /// Another embedding, `[rows, H]`.
     fn table(&mut self, module: &str) -> Result<Tensor<2>, ModelError> {
         let tensor = self.weights.take(&format!("{module}.weight"))?;
         Ok(Tensor::from_data(TensorData::new(tensor.data, tensor.shape), &self.device))
@@ -165,7 +173,8 @@ impl Loader<'_> {
 }
 
 impl Encoder {
-    /// Copies a base to `device`, tensor by tensor.
+    /// Copies a base to `device`, tensor by tensor. The embeddings of the vocabulary stay in host memory; a GPU gets the
+    /// rows of each batch.
     ///
     /// # Errors
     /// [`ModelError::Base`] names a tensor that is missing, not finite, or has a wrong shape or type.
@@ -192,7 +201,7 @@ impl Encoder {
         let mut loader = Loader { weights, device: device.clone().inner(), precision, epsilon };
         let names = &config.architecture.embeddings;
         let embeddings = Embeddings {
-            words: loader.table(names.words)?,
+            words: loader.words(names.words, config.hidden_size)?,
             positions: loader.table(names.positions)?,
             // A row of zeros adds nothing, and the kernel stays the same.
             types: match names.types {
@@ -220,10 +229,16 @@ impl Encoder {
         (encoder, trainable)
     }
 
+    /// Number of layers, 1 or more.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
     /// The device that the weights are on, without autodiff.
     #[must_use]
     pub fn device(&self) -> Device {
-        self.embeddings.words.device()
+        self.embeddings.positions.device()
     }
 
     /// Runs the encoder over a batch of at least one sequence.
@@ -254,39 +269,46 @@ impl Encoder {
     ) -> Result<Stages<'a>, ModelError> {
         // A kernel must never see an id outside its table: a GPU would read other memory without an error.
         let Embeddings { words, positions, first_position, .. } = &self.embeddings;
-        batch.check(words.dims()[0], positions.dims()[0].saturating_sub(*first_position))?;
+        batch.check(words.count(), positions.dims()[0].saturating_sub(*first_position))?;
         let (segments, with_virtual) = (batch.segments(), OnceCell::new());
         Ok(Stages { encoder: self, batch, segments, with_virtual, dropout })
     }
 
     /// Embeddings of the vocabulary, `[V, H]`.
-    pub(super) fn words(&self) -> &Tensor<2> {
+    pub(super) fn words(&self) -> &Words {
         &self.embeddings.words
     }
 
     fn embed(&self, batch: &PackedBatch, trainable: &TrainableTensors) -> Tensor<2> {
-        let device = self.device();
         // Virtual tokens take the first positions, as in Transformers. If a text then exceeds the positions
         // of the base, its last tokens share the last one.
         let last = self.embeddings.positions.dims()[0] as i32 - 1;
         let first = (self.embeddings.first_position + trainable.virtual_tokens) as i32;
-        let place = |position: &i32| (position + first).min(last);
-        let positions = batch.positions.iter().map(place);
-        let ids: Vec<i32> = batch.tokens.iter().copied().chain(positions).collect();
+        let places = batch.positions.iter().map(|position| (position + first).min(last));
         let Embeddings { words, positions, types, norm, .. } = &self.embeddings;
         let trained = &trainable.embeddings;
-        let [words, positions, types] =
-            [(words, trained.words), (positions, trained.positions), (types, trained.types)].map(
-                |(table, place)| match place {
+        let [width] = norm.gamma.dims();
+        let (words, ids) = match trained.words {
+            // A trained table is on the device, for its gradient.
+            Some(place) => {
+                let ids: Vec<i32> = batch.tokens.iter().copied().chain(places).collect();
+                let table = trainable.at(place).clone().reshape([words.count(), width]);
+                (table, ops::embed_ids(&ids, &self.device()))
+            }
+            None => words.of_batch(&batch.tokens, places, positions),
+        };
+        let [positions, types] =
+            [(positions, trained.positions), (types, trained.types)].map(|(table, place)| {
+                match place {
                     Some(place) => trainable.at(place).clone().reshape(table.dims()),
                     None => table.clone(),
-                },
-            );
+                }
+            });
         ops::embed_layer_norm(
             ops::Tables { words: &words, positions: &positions, types: &types },
             trained.norm.gamma.map_or(&norm.gamma, |place| trainable.at(place)),
             trained.norm.beta.map_or(&norm.beta, |place| trainable.at(place)),
-            ops::embed_ids(&ids, &device),
+            ids,
             norm.epsilon,
         )
     }

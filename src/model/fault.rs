@@ -18,7 +18,7 @@ use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, Tensor};
 
 use super::error::ModelError;
-use crate::ops::wgsl;
+use crate::ops::wgsl::{self, Reading};
 use crate::remedy::Remedy;
 
 /// The kind of a device's failure.
@@ -30,6 +30,10 @@ pub enum FaultKind {
     Lost,
     /// A limit of the device was exceeded.
     Limit,
+    /// The trained parameters do not fit in a buffer of the device.
+    TooManyParameters,
+    /// A table of the base does not fit in a buffer of the device.
+    TableTooLarge,
     /// Anything else.
     Runtime,
 }
@@ -49,6 +53,9 @@ impl fmt::Display for DeviceFault {
             FaultKind::OutOfMemory => "the device is out of memory",
             FaultKind::Lost => "the device was lost",
             FaultKind::Limit => "a limit of the device is exceeded",
+            FaultKind::TooManyParameters | FaultKind::TableTooLarge => {
+                "a buffer of the device is too small"
+            }
             FaultKind::Runtime => "the device failed",
         };
         write!(f, "{what} ({})", self.message)
@@ -61,12 +68,16 @@ impl DeviceFault {
     /// Remedies, the most promising first.
     #[must_use]
     pub fn remedies(&self) -> &'static [Remedy] {
-        use Remedy::{GradientCheckpointing, LowerPrecision, Retry, SmallerBatches, UseCpu};
+        use Remedy::{
+            FewerParameters, GradientCheckpointing, LowerPrecision, Retry, SmallerBatches, UseCpu,
+        };
         match self.kind {
             FaultKind::OutOfMemory => {
                 &[SmallerBatches, GradientCheckpointing, LowerPrecision, UseCpu]
             }
             FaultKind::Limit => &[SmallerBatches, UseCpu],
+            FaultKind::TooManyParameters => &[FewerParameters, UseCpu],
+            FaultKind::TableTooLarge => &[UseCpu],
             FaultKind::Lost | FaultKind::Runtime => &[Retry, UseCpu],
         }
     }
@@ -203,6 +214,8 @@ type Copying = Pin<Box<dyn Future<Output = Result<Vec<f32>, ModelError>> + Send>
 /// A copy of a tensor to the host. It is queued when it begins, so work that is launched later does not delay it.
 pub(crate) struct ReadBack {
     device: Device,
+    /// Measures the device's rate; taken when the values have arrived.
+    measured: Option<Reading>,
     copying: Copying,
     copied: Option<Result<Vec<f32>, ModelError>>,
 }
@@ -216,20 +229,21 @@ impl fmt::Debug for ReadBack {
 impl ReadBack {
     /// Queues the copy.
     pub fn begin(tensor: Tensor<1>) -> Self {
-        let device = tensor.device();
+        let (device, measured) = (tensor.device(), Reading::begin(&tensor));
         let failed = |text: String| ModelError::Device(DeviceFault::from_text(&text));
         let copying: Copying =
             match catch_unwind(AssertUnwindSafe(|| wgsl::start_copy(tensor))) {
                 Ok(copying) => Box::pin(async move { copying.await.map_err(failed) }),
                 Err(payload) => Box::pin(ready(Err(panicked(&device, payload)))),
             };
-        Self { device, copying, copied: None }
+        Self { device, measured, copying, copied: None }
     }
 
     /// Waits for the values, without blocking. To be called once, or again if its future was dropped.
     pub async fn values(&mut self) -> Result<Vec<f32>, ModelError> {
         if self.copied.is_none() {
             self.copied = Some(guarded(&self.device, &mut self.copying).await);
+            self.measured.take().into_iter().for_each(Reading::end);
         }
         super::pause::pause().await;
         let Some(result) = self.copied.take() else { unreachable!("it was set above") };

@@ -19,7 +19,7 @@ use super::error::ModelError;
 use super::scorer::each_batch;
 use super::trainable::TrainableTensors;
 use crate::base::{BaseWeights, BertConfig, BertTokenizer};
-use crate::ops::{self, Activation, Precision, Storage, Weights};
+use crate::ops::{self, Activation, Precision, Weights};
 use crate::packed::Packed;
 
 /// Maximum number of logits computed at a time, so that their buffer is within every GPU's limit.
@@ -43,7 +43,8 @@ impl MaskedHead {
     ///
     /// # Errors
     /// [`ModelError::Base`] names the first missing tensor; see
-    /// [`BaseWeights::has_masked_head`].
+    /// [`BaseWeights::has_masked_head`]. [`ModelError::Device`] if the embeddings of the vocabulary, which are a factor of
+    /// this head's product, are larger than the device's largest buffer.
     pub fn new(
         config: &BertConfig,
         weights: &mut BaseWeights,
@@ -62,16 +63,13 @@ impl MaskedHead {
         let word_bias = vector(names.bias)?;
         let dense: Packed = weights.take_packed(&format!("{}.weight", names.dense))?;
         let hidden = config.hidden_size;
-        let storage =
-            Storage { outputs: config.vocab_size, inputs: hidden, precision: Precision::F32 };
-        let words = encoder.words().clone().flatten(0, 1);
         Ok(Self {
             dense: Weights::from_host(dense.to(Precision::F32), [hidden, hidden], &device),
             bias,
             gamma,
             beta,
             epsilon: config.layer_norm_eps as f32,
-            words: Weights { words, storage },
+            words: encoder.words().whole(&device)?,
             word_bias,
         })
     }

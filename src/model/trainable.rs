@@ -4,6 +4,8 @@ use burn::tensor::{Device, Gradients, Tensor};
 
 use super::adapter::Adapter;
 use super::attach::{Attached, EmbeddingTensors, LayerTensors, attach};
+use super::error::ModelError;
+use super::fault::{DeviceFault, FaultKind};
 use super::layout::TensorId;
 use super::method::{Method, TuningMethod};
 use crate::base::BertConfig;
@@ -51,6 +53,27 @@ impl TrainableTensors {
     pub fn new(base: &BertConfig, adapter: &Adapter, device: &Device) -> Self {
         let flat = Tensor::<1>::from_floats(adapter.parameters.as_slice(), &device.clone().inner());
         Self::untracked(base, &adapter.method, &flat)
+    }
+
+    /// Checks that a device can store an adapter's parameters, which are one buffer. Only methods that train most of the
+    /// base need more than the least that WebGPU guarantees.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`] with [`FaultKind::TooManyParameters`].
+    pub fn check(adapter: &Adapter, device: &Device) -> Result<(), ModelError> {
+        let count = adapter.parameters.len();
+        let bytes = (count * size_of::<f32>()) as u64;
+        match ops::wgsl::largest_buffer(device) {
+            Some(most) if bytes > most => {
+                let message = format!(
+                    "method {} trains {count} parameters, which need {bytes} bytes, at most {most}",
+                    adapter.method.name()
+                );
+                let kind = FaultKind::TooManyParameters;
+                Err(ModelError::Device(DeviceFault { kind, message }))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// No adapter, and a score head of zeros: for the bare encoder's `[CLS]`.

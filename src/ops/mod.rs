@@ -53,7 +53,7 @@ pub use adamw::{AdamW, AdamWState, AdamWStep, adamw, square_sums};
 pub use attention::{attention, attention_cls};
 pub use cls_rows::gather_cls;
 pub use correlation::correlation;
-pub use embed::{Tables, embed_ids, embed_layer_norm};
+pub use embed::{Tables, embed_ids, embed_layer_norm, embed_rows};
 pub use flat_vector::{cut, end_to_end, join};
 pub use gelu::gelu;
 pub use layer_norm::add_layer_norm;

@@ -24,8 +24,8 @@ impl Rescorer {
     /// Reads the two files of an adapter under a name, replacing one with the same name.
     ///
     /// # Errors
-    /// [`RescorerError::Adapter`] for invalid files and for an adapter of another base,
-    /// [`RescorerError::Merged`].
+    /// [`RescorerError::Adapter`] for invalid files and for an adapter of another base; those of
+    /// [`Rescorer::add_adapter`].
     pub fn read_adapter(&mut self, name: &str, files: &AdapterFiles) -> Result<(), RescorerError> {
         self.can_serve()?;
         let (adapter, meta) = adapter::read_with(files, self.base(), ReadOptions::default())?;
@@ -36,7 +36,7 @@ impl Rescorer {
     /// Adds an adapter for this base, replacing one with the same name.
     ///
     /// # Errors
-    /// [`RescorerError::Merged`].
+    /// [`RescorerError::Merged`]; [`RescorerError::Model`] if the device cannot store its parameters.
     pub fn add_adapter(
         &mut self,
         name: &str,
@@ -44,6 +44,7 @@ impl Rescorer {
         meta: AdapterMeta,
     ) -> Result<(), RescorerError> {
         self.can_serve()?;
+        TrainableTensors::check(&adapter, &self.device())?;
         let trainable = TrainableTensors::new(self.base(), &adapter, &self.device());
         let loaded = LoadedAdapter { adapter, meta, trainable };
         self.adapters.insert(name.to_owned(), Arc::new(loaded));

@@ -89,6 +89,7 @@ pub use adapters::LoadedAdapter;
 pub use error::RescorerError;
 pub use options::Options;
 pub use scoring::{Evaluated, TunedWeights};
+pub use texts::{BATCH_SECONDS, LEAST_BATCH_TOKENS};
 pub use training::{Run, Trained};
 
 /// A frozen base on a device, and adapters for it by name.

@@ -1,15 +1,15 @@
 //! Tests of the rescorer with the tiny base and its golden adapter.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 
 use burn::tensor::Device;
 
-use super::{Options, Rescorer, RescorerError};
+use super::{LEAST_BATCH_TOKENS, Options, Rescorer, RescorerError};
 use crate::adapter::{AdapterError, AdapterFiles, AdapterMeta};
 use crate::base::{Base, BaseFiles, TokenizerFile};
 use crate::methods::LoraConfig;
-use crate::model::ModelError;
+use crate::model::{ModelError, SCORING_BATCH_TOKENS};
 use crate::nbest::{Hypothesis, JsonLines, Utterance};
 use crate::score::{Search, Weights};
 use crate::text::{Conventions, Normalize};
@@ -305,4 +305,37 @@ fn equal_texts_embed_equally_and_the_bare_base_has_no_masked_head() {
     assert_eq!(refused, Err(RescorerError::Model(ModelError::NoMaskedHead)));
     pollster::block_on(rescorer.warm_up_async(None)).unwrap();
     pollster::block_on(rescorer.warm_up_async(Some("golden"))).unwrap();
+}
+
+#[test]
+fn batches_suit_the_speed_of_the_device() {
+    let rescorer = rescorer();
+    // The synthetic list has 120 tokens and runs on two of the three layers.
+    assert_eq!(rescorer.base().num_hidden_layers, 3);
+    let measured = |times: &[f64]| {
+        let (calls, left) = (Cell::new(0), Cell::new(times));
+        let clock = || {
+            calls.set(calls.get() + 1);
+            let (first, rest) = left.get().split_first().expect("no more calls");
+            left.set(rest);
+            *first
+        };
+        let tokens = rescorer.suitable_batch_tokens_async(Some("golden"), clock);
+        let tokens = pollster::block_on(tokens).unwrap();
+        assert_eq!(calls.get(), times.len());
+        tokens
+    };
+    // 0.1 s for 120 tokens, 0.15 s with all layers: 240 tokens in 0.3 s.
+    assert_eq!(measured(&[5.0, 5.1]), 240);
+    // Of 0.01 s, 0.008 s are not the pass itself, which nine passes show.
+    assert_eq!(measured(&[5.0, 5.01, 6.0, 6.058]), SCORING_BATCH_TOKENS);
+    let tokens = measured(&[5.0, 5.04, 6.0, 6.296]);
+    assert!((749..=750).contains(&tokens), "{tokens}");
+    assert_eq!(measured(&[5.0, 15.0]), LEAST_BATCH_TOKENS);
+    // A coarse clock.
+    for times in [[5.0, 5.0, 5.0, 5.0], [5.0, 5.01, 5.01, 5.01]] {
+        assert_eq!(measured(&times), SCORING_BATCH_TOKENS);
+    }
+    let unknown = pollster::block_on(rescorer.suitable_batch_tokens_async(Some("x"), || 0.0));
+    assert!(matches!(unknown, Err(RescorerError::UnknownAdapter { .. })));
 }

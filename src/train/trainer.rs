@@ -108,6 +108,7 @@ impl Trainer {
         if let Some(index) = adapter.parameters.iter().position(|value| !value.is_finite()) {
             return Err(TrainError::StartNotFinite { index, value: adapter.parameters[index] });
         }
+        TrainableTensors::check(&adapter, &encoder.device())?;
         let data = TrainData::prepare(train, tokenizer, &config)?;
         let dev = DevData::prepare(dev, tokenizer, config.conventions(), &data.part_weights)?;
         let score_warnings = ScoreCheck::of(train).warnings();

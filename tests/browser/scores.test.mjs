@@ -5,6 +5,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { altered } from './altered.mjs';
 import { quiet } from './browser.mjs';
 import { rescored } from './native.mjs';
 import { lists, minilm, root } from './site.mjs';
@@ -117,6 +118,37 @@ test('f16 and int8 scores are close to f32, which equals the native score', asyn
     t.diagnostic(`${dtype}: ${greatest.toExponential(1)}`);
     assert.ok(greatest > 0 && greatest < most, `${dtype}: ${greatest}`);
   }
+  quiet(complaints);
+  await context.close();
+});
+
+test('a slow device gets small batches, unless a call names their size', async (t) => {
+  const { page, context, complaints } = await staged.visit();
+  // Every millisecond counts as a second.
+  const source = altered(staged.server.root, 'const now = performance.now.bind(performance); performance.now = () => 1000 * now();');
+  const answer = await page.evaluate(
+    async ([source, given]) => {
+      const slow = () => new Worker(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })), { type: 'module' });
+      const answer = [];
+      for (const worker of [undefined, slow]) {
+        const rescorer = await window.lorb.Rescorer.fromPretrained('/golden/tiny', { device: 'wasm', adapter: '/golden/tiny/adapter', worker });
+        const calls = async (options) => {
+          let count = 0;
+          await rescorer.rescoreAll(given, { weights: { beta: 1 }, onProgress: () => count++, ...options });
+          return count;
+        };
+        answer.push({ batchTokens: rescorer.batchTokens, own: await calls({}), large: await calls({ batchTokens: 2048 }), small: await calls({ batchTokens: 64 }) });
+        await rescorer.dispose();
+      }
+      return answer;
+    },
+    [source, lists('tiny')],
+  );
+  const [fast, slow] = answer;
+  t.diagnostic(JSON.stringify(answer));
+  assert.deepEqual([fast.batchTokens, slow.batchTokens], [2048, 128]);
+  assert.ok(fast.own === fast.large && fast.large < slow.own && slow.own < slow.small, JSON.stringify(answer));
+  assert.deepEqual([slow.large, slow.small], [fast.large, fast.small]);
   quiet(complaints);
   await context.close();
 });

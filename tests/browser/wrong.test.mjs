@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { altered } from './altered.mjs';
 import { quiet } from './browser.mjs';
 import { lists } from './site.mjs';
 import { stage } from './stage.mjs';
@@ -11,27 +12,17 @@ const staged = stage();
 
 /** Opens the tiny base with `from` replaced by `to` in every shader, trains for a step, and returns how far it got. */
 function spoiled(page, [from, to]) {
+  const source = altered(
+    staged.server.root,
+    `const create = GPUDevice.prototype.createShaderModule;
+    GPUDevice.prototype.createShaderModule = function (descriptor) {
+      const code = descriptor.code.replaceAll(${JSON.stringify(from)}, ${JSON.stringify(to)});
+      return create.call(this, { ...descriptor, code });
+    };`,
+  );
   return page.evaluate(
-    async ([from, to, given]) => {
-      const worker = () => {
-        const prelude = `
-          const waiting = [];
-          let ready = false;
-          self.addEventListener('message', (event) => {
-            if (ready) return;
-            waiting.push(event);
-            event.stopImmediatePropagation();
-          });
-          const create = GPUDevice.prototype.createShaderModule;
-          GPUDevice.prototype.createShaderModule = function (descriptor) {
-            const code = descriptor.code.replaceAll(${JSON.stringify(from)}, ${JSON.stringify(to)});
-            return create.call(this, { ...descriptor, code });
-          };
-          await import('${location.origin}/lorb/worker.js');
-          ready = true;
-          for (const event of waiting) self.onmessage(event);`;
-        return new Worker(URL.createObjectURL(new Blob([prelude], { type: 'text/javascript' })), { type: 'module' });
-      };
+    async ([source, given]) => {
+      const worker = () => new Worker(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })), { type: 'module' });
       const reached = [];
       let rescorer;
       try {
@@ -45,7 +36,7 @@ function spoiled(page, [from, to]) {
       }
       return { reached };
     },
-    [from, to, lists('tiny')],
+    [source, lists('tiny')],
   );
 }
 

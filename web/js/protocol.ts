@@ -45,7 +45,7 @@ export interface Operations {
   'adapter.init': [{ name: string; options: object }, AdapterInfo];
   'adapter.write': [{ name: string }, AdapterBytes];
   'adapter.remove': [{ name: string }, boolean];
-  'model.warm-up': [{ adapter: string | undefined }, void];
+  'model.warm-up': [{ adapter: string | undefined }, number];
   'model.score': [Comparing & { adapter: string; lists: List[] }, Float64Array[]];
   'model.encode': [Scoring & { texts: string[] }, Float32Array];
   'model.rescore': [Comparing & { adapter: string | null; lists: List[]; weights: Weights | undefined }, Ranked[][]];

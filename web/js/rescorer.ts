@@ -45,6 +45,7 @@ export class Rescorer {
   #session: Session;
   #defaults: RescorerOptions;
   #active: string | null = null;
+  #batchTokens = 0;
   #infos = new Map<string, AdapterInfo>();
 
   private constructor(name: string, session: Session, defaults: RescorerOptions) {
@@ -72,8 +73,8 @@ export class Rescorer {
     const rescorer = new Rescorer(from.folder.name, session, options);
     try {
       if (adapter !== undefined) await rescorer.loadAdapter(adapter, signal ? { signal } : {});
-      // Compiles and checks the GPU's kernels now, for the first adapter.
-      await session.call('model.warm-up', { adapter: rescorer.activeAdapter ?? undefined }, { signal });
+      // Compiles and checks the GPU's kernels now, for the first adapter, and measures the device's speed.
+      rescorer.#batchTokens = await session.call('model.warm-up', { adapter: rescorer.activeAdapter ?? undefined }, { signal });
     } catch (error) {
       await rescorer.dispose();
       throw error;
@@ -109,6 +110,11 @@ export class Rescorer {
     return this.#session.opened.base.hash;
   }
 
+  /** Tokens per batch where a call names none: a batch then takes about 0.3 s on this device, at most 2048. */
+  get batchTokens(): number {
+    return this.#batchTokens;
+  }
+
   /** Parameters of the frozen base. */
   get parameters(): number {
     return this.#session.opened.base.parameters;
@@ -132,7 +138,7 @@ export class Rescorer {
 
   async #rescore(lists: List[], options: RescoreOptions): Promise<Ranked[][]> {
     checkOptions('rescore', options);
-    const { weights, batchTokens } = options;
+    const { weights, batchTokens = this.#batchTokens } = options;
     return this.#session.call('model.rescore', { adapter: this.#adapterOf(options), lists, weights, batchTokens, conventions: conventionsOf(options) }, watch(options, lists));
   }
 
@@ -142,7 +148,7 @@ export class Rescorer {
    */
   async rerank(lists: readonly NBest[], options: RescoreOptions = {}): Promise<Utterance[]> {
     checkOptions('rerank', options);
-    const { weights, batchTokens } = options;
+    const { weights, batchTokens = this.#batchTokens } = options;
     const whole = toLists(lists, 'rerank', toWholeList);
     return this.#session.call('model.rerank', { adapter: this.#adapterOf(options), lists: whole, weights, batchTokens, conventions: conventionsOf(options) }, watch(options, whole));
   }
@@ -152,7 +158,7 @@ export class Rescorer {
     checkOptions('score', options);
     const adapter = this.#someAdapter('score', options);
     const given = toLists(lists, 'score');
-    const { batchTokens } = options;
+    const { batchTokens = this.#batchTokens } = options;
     const scores = await this.#session.call('model.score', { adapter, lists: given, batchTokens, conventions: conventionsOf(options) }, watch(options, given));
     return scores.map((list) => Array.from(list));
   }
@@ -172,7 +178,7 @@ export class Rescorer {
   /** `[CLS]` of the base without adapter for each text: `texts.length` rows of the hidden size, row by row. */
   async encode(texts: readonly string[], options: CallOptions = {}): Promise<Float32Array> {
     checkOptions('encode', options);
-    const { batchTokens, signal } = options;
+    const { batchTokens = this.#batchTokens, signal } = options;
     return this.#session.call('model.encode', { texts: [...texts], batchTokens }, { signal });
   }
 
@@ -187,7 +193,7 @@ export class Rescorer {
    */
   async evaluate(utterances: readonly Utterance[], options: EvaluateOptions = {}): Promise<Report> {
     checkOptions('evaluate', options);
-    const { weights, batchTokens, seed = 0 } = options;
+    const { weights, batchTokens = this.#batchTokens, seed = 0 } = options;
     const lists = toLists(utterances, 'evaluate');
     return this.#session.call('model.evaluate', { adapter: this.#adapterOf(options), lists, weights, seed, batchTokens, conventions: conventionsOf(options) }, watch(options, lists));
   }
@@ -196,7 +202,7 @@ export class Rescorer {
   async tune(utterances: readonly Utterance[], options: TuneOptions = {}): Promise<Tuned> {
     checkOptions('tune', options);
     const adapter = this.#someAdapter('tune', options);
-    const { gamma = false, parts = false, batchTokens } = options;
+    const { gamma = false, parts = false, batchTokens = this.#batchTokens } = options;
     const lists = toLists(utterances, 'tune');
     const tuned = await this.#session.call('model.tune', { adapter, lists, gamma, parts, batchTokens, conventions: conventionsOf(options) }, watch(options, lists));
     await this.#store(tuned.adapter);

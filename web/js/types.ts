@@ -194,7 +194,7 @@ export interface RescorerOptions extends LoadOptions {
 
 export interface CallOptions {
   signal?: AbortSignal;
-  /** Maximum number of tokens computed at once. */
+  /** Maximum number of tokens computed at once; by default `rescorer.batchTokens`, which suits the speed of the device. */
   batchTokens?: number;
   /** Completed hypotheses, and their total. */
   onProgress?: (done: number, total: number) => void;

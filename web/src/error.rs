@@ -90,7 +90,10 @@ impl From<ModelError> for WebError {
 impl From<DeviceFault> for WebError {
     fn from(fault: DeviceFault) -> Self {
         let name = match fault.kind {
-            FaultKind::OutOfMemory | FaultKind::Limit => "LorbError",
+            FaultKind::OutOfMemory
+            | FaultKind::Limit
+            | FaultKind::TooManyParameters
+            | FaultKind::TableTooLarge => "LorbError",
             // An unknown failure is treated as a lost device.
             FaultKind::Lost | FaultKind::Runtime => "DeviceLostError",
         };
@@ -106,6 +109,7 @@ fn phrase(remedy: Remedy) -> Option<&'static str> {
     match remedy {
         Remedy::SmallerBatches => Some("lower batchTokens"),
         Remedy::GradientCheckpointing => Some("train with recompute"),
+        Remedy::FewerParameters => Some("use another method"),
         Remedy::LowerPrecision => Some("use a smaller dtype"),
         Remedy::UseCpu => Some("use the device 'wasm'"),
         Remedy::Retry => Some("open the model again"),

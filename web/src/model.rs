@@ -12,6 +12,7 @@ use wasm_bindgen::prelude::*;
 use crate::convert::{from_js, to_js};
 use crate::device::CheckedDevice;
 use crate::error::WebError;
+use crate::start::clock;
 
 /// State shared by a model and its trainers.
 pub struct Shared {
@@ -144,19 +145,22 @@ impl Model {
     }
 
     /// On a GPU, compiles and checks the kernels that scoring needs, for the named adapter or for a new one
-    /// with default settings, so that the first list does not wait for it. On the CPU path, does nothing.
+    /// with default settings, so that the first list does not wait for it. Returns the number of tokens per batch that
+    /// suits the speed of the device.
     ///
     /// # Errors
     /// `DeviceRefusedError` if a kernel returns wrong results, `DeviceLostError`; `BadInputError` for an unknown
     /// name.
     #[wasm_bindgen(js_name = warmUp)]
-    pub async fn warm_up(&self, adapter: Option<String>) -> Result<(), JsValue> {
+    pub async fn warm_up(&self, adapter: Option<String>) -> Result<usize, JsValue> {
+        let adapter = adapter.as_deref();
+        let rescorer = self.shared.scoring(adapter);
         if self.shared.watched.is_gpu() {
-            let rescorer = self.shared.scoring(adapter.as_deref());
-            let warm = rescorer.warm_up_async(adapter.as_deref()).await;
+            let warm = rescorer.warm_up_async(adapter).await;
             self.shared.trusted(warm).await?;
         }
-        Ok(())
+        let tokens = rescorer.suitable_batch_tokens_async(adapter, clock).await;
+        Ok(self.shared.trusted(tokens).await?)
     }
 
     /// Bytes: `wasm`, all of this instance's memory; `device` and `deviceReserved`, what tensors use on

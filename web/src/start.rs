@@ -26,6 +26,9 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn close(this: &MessagePort);
 
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn milliseconds() -> f64;
+
     #[wasm_bindgen(js_namespace = console)]
     fn error(message: &str);
 }
@@ -43,6 +46,11 @@ fn pause() -> Pin<Box<dyn Future<Output = ()>>> {
         let _ = JsFuture::from(told).await;
         channel.port1().close();
     })
+}
+
+/// Seconds since the instance was started.
+pub fn clock() -> f64 {
+    milliseconds() / 1e3
 }
 
 /// Throws a panic's message: the instance can no longer be used, and the message must not be lost. In asynchronous
@@ -68,4 +76,5 @@ fn start() {
     __wasm_call_ctors();
     std::panic::set_hook(Box::new(panicked));
     lorb::model::set_pause(pause);
+    lorb::ops::wgsl::set_clock(clock);
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use js_sys::{Date, Uint8Array};
+use js_sys::Uint8Array;
 use lorb::rescorer::Run;
 use lorb::train::{Message, TrainError};
 use wasm_bindgen::prelude::*;
@@ -13,13 +13,14 @@ use crate::error::WebError;
 use crate::lists::utterances;
 use crate::model::{Model, Shared};
 use crate::options::train_config;
+use crate::start::clock;
 
 /// A run on a model. Calls must not overlap.
 #[wasm_bindgen]
 pub struct Trainer {
     shared: Rc<Shared>,
     run: Run,
-    /// Duration of a read-back from the idle device, in milliseconds; measured at the first call.
+    /// Duration of a read-back from the idle device, in seconds; measured at the first call.
     read_back: Option<f64>,
 }
 
@@ -59,9 +60,9 @@ impl Trainer {
         if let Some(measured) = self.read_back {
             return Ok(measured);
         }
-        let start = Date::now();
+        let start = clock();
         self.run.trainer.parameters().await.map_err(WebError::from)?;
-        Ok(*self.read_back.insert(Date::now() - start))
+        Ok(*self.read_back.insert(clock() - start))
     }
 }
 
@@ -74,11 +75,11 @@ impl Trainer {
     /// kernel returns wrong results.
     pub async fn next(&mut self) -> Result<JsValue, JsValue> {
         let read_back = self.read_back().await?;
-        let start = Date::now();
+        let start = clock();
         let message = self.run.trainer.next().await;
         if let Ok(Some(Message::Step { .. })) = message {
             // Some browsers take up to 100 ms for a read-back. Steps queued meanwhile keep the GPU busy.
-            let step = (Date::now() - start).max(1.0);
+            let step = (clock() - start).max(1e-3);
             let ahead = (read_back / step).ceil().clamp(1.0, MOST_AHEAD);
             self.run.trainer.launch_ahead(ahead as usize);
         }

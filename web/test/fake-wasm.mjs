@@ -65,6 +65,7 @@ export function fakeWasm(control = {}) {
     async warmUp(adapter) {
       if (control.refuses) throw named('DeviceRefusedError', 'the GPU returns wrong results');
       (control.warmed ??= []).push(adapter);
+      return control.batchTokens ?? 2048;
     }
     tokenCounts(texts) {
       return Uint32Array.from(texts, (text) => text.length);
@@ -112,14 +113,17 @@ export function fakeWasm(control = {}) {
       }
     }
     async score(adapter, lists, batchTokens, done, isAborted) {
+      (control.batches ??= []).push(batchTokens);
       await this.#lists(lists, done, isAborted);
       return lists.map(({ nbest }) => Float64Array.from(nbest, ({ text }) => this.#lm(adapter, text)));
     }
-    async cls(texts) {
+    async cls(texts, batchTokens) {
+      (control.batches ??= []).push(batchTokens);
       return Float32Array.from(texts, (text) => text.length);
     }
     async rescore(adapter, lists, weights, batchTokens, done, isAborted, conventions) {
       control.conventions = conventions;
+      (control.batches ??= []).push(batchTokens);
       await this.#lists(lists, done, isAborted);
       const beta = weights?.beta ?? (adapter && this.#info(adapter).beta) ?? 1;
       for (const { id, nbest } of lists) if (nbest.length > 200) throw named('BadInputError', `lists: utterance "${id}": ${nbest.length} hypotheses`);

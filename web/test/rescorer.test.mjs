@@ -63,6 +63,20 @@ test('a call passes on the conventions that it names, and no others', async () =
   await rescorer.dispose();
 });
 
+test('calls use the batch size that suits the device, or their own', async () => {
+  const control = { batchTokens: 300 };
+  const { rescorer } = await open(control, { adapter: adapter(2) });
+  assert.equal(rescorer.batchTokens, 300);
+  await rescorer.rescore(['a']);
+  await rescorer.rescore(['a'], { batchTokens: 7 });
+  await rescorer.rescoreAll([['a']], { batchTokens: undefined });
+  await rescorer.score([['a']]);
+  await rescorer.encode(['a'], { batchTokens: 9 });
+  await rescorer.encode(['a']);
+  assert.deepEqual(control.batches, [300, 7, 300, 300, 9, 300]);
+  await rescorer.dispose();
+});
+
 test('loading without an adapter warms up too, and a refused device is released', async () => {
   const control = {};
   const { rescorer } = await open(control);

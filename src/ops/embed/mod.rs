@@ -11,7 +11,8 @@ pub(in crate::ops) mod tests;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_cubecl::CubeBackend;
 
 use super::record;
 use super::wgsl::launch::count_upload;
@@ -59,6 +60,35 @@ pub struct Tables<'a> {
 pub fn embed_ids(ids: &[i32], device: &Device) -> Tensor<1, Int> {
     count_upload();
     Tensor::from_ints(ids, device)
+}
+
+/// A table `[len / width, width]` of few rows, and ids, on the device of `like`, for [`embed_layer_norm`]. A GPU gets both
+/// in one copy.
+///
+/// # Panics
+/// If a row is incomplete, which is a bug of the caller.
+#[must_use]
+pub fn embed_rows(
+    rows: Vec<f32>,
+    width: usize,
+    ids: &[i32],
+    like: &Tensor<2>,
+) -> (Tensor<2>, Tensor<1, Int>) {
+    assert!(rows.len().is_multiple_of(width), "rows are whole");
+    match like.clone().try_into_primitive::<CubeBackend>() {
+        Ok(like) => {
+            let (rows, ids) = wgsl::upload(rows, width, ids, &like);
+            (
+                Tensor::from_primitive::<CubeBackend>(rows),
+                Tensor::from_primitive::<CubeBackend>(ids),
+            )
+        }
+        Err(_) => {
+            let shape = [rows.len() / width, width];
+            let rows = Tensor::from_data(TensorData::new(rows, shape), &like.device());
+            (rows, embed_ids(ids, &like.device()))
+        }
+    }
 }
 
 /// `LN(words[token] + positions[position] + types[0])` with `gamma` and `beta` `[H]`; `ids [2T]` contains the tokens,

@@ -1,7 +1,7 @@
 //! Launches `embed_layer_norm.wgsl`.
 
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Int, Shape, Tensor, TensorData};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
@@ -9,7 +9,9 @@ use super::{Embed, EmbedInputs, Tables, composed};
 use crate::ops::layer_norm::row_group;
 use crate::ops::probe::Case;
 use crate::ops::wgsl::kernel::embed_layer_norm;
-use crate::ops::wgsl::launch::{by_rows, contiguous, count, dims, empty, launch};
+use crate::ops::wgsl::launch::{
+    by_rows, contiguous, count, dims, empty, launch, quantum, upload_floats, window,
+};
 use crate::ops::wgsl::{Extensions, Operands, WEB, kernel_or_composed_if};
 
 impl Embed for CubeBackend {
@@ -58,6 +60,28 @@ fn forward(inputs: &EmbedInputs<CubeBackend>) -> CubeTensor {
     let kernel = shader::variant(row_group(rows, width, words));
     launch(kernel, &call, by_rows(kernel, rows));
     y
+}
+
+/// Rows of a table, `[len / width, width]`, and ids, on the device of `like` in one copy.
+pub(super) fn upload(
+    rows: Vec<f32>,
+    width: usize,
+    ids: &[i32],
+    like: &CubeTensor,
+) -> (CubeTensor, CubeTensor) {
+    let (len, mut all) = (rows.len(), rows);
+    let place = len.next_multiple_of(quantum(like));
+    all.reserve_exact(place - len + ids.len());
+    all.resize(place, 0.0);
+    all.extend(ids.iter().map(|id| f32::from_bits(*id as u32)));
+    let all = upload_floats(all, like);
+    let rows = window(&all, 0, len);
+    let CubeTensor { client, device, handle, dtype, .. } = rows;
+    let table = Shape::new([len / width, width]);
+    let rows = CubeTensor::new_contiguous(client, device, table, handle, dtype);
+    let mut list = window(&all, place, ids.len());
+    list.dtype = DType::I32;
+    (rows, list)
 }
 
 /// Cases of the probe.

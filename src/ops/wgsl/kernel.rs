@@ -65,6 +65,10 @@ pub trait Call<'a, T> {
     fn buffers(&self) -> Vec<&'a T>;
     /// The uniform parameters in order, floats by their bits.
     fn words(&self) -> Vec<u32>;
+    /// Floating-point operations of a matrix product. 0 for other kernels, whose work is little.
+    fn work(&self) -> f64 {
+        0.0
+    }
 }
 
 /// Maximum workgroups along one dimension of a dispatch, on every WebGPU device.
@@ -117,6 +121,25 @@ mod tests {
             assert_eq!(of.buffers.len(), kernel.written.len(), "{}", kernel.name);
             assert_ne!(of.params.len(), 0, "{}", kernel.name);
         }
+    }
+
+    #[test]
+    fn products_and_no_others_know_their_work() {
+        let t = &();
+        let product = linear::Arguments {
+            x: t,
+            w: t,
+            bias: t,
+            y: t,
+            rows: 70_000,
+            inputs: 3,
+            outputs: 50_000,
+            scales: 0,
+        };
+        assert_eq!(product.work(), 2.1e10);
+        let other =
+            lora_down::Arguments { x: t, factors: t, u: t, rows: 5, inputs: 3, stacked_rank: 8 };
+        assert_eq!(other.work(), 0.0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod copy;
 mod emptied;
 pub mod kernel;
 pub(in crate::ops) mod launch;
+mod pace;
 pub(in crate::ops) mod product;
 pub(in crate::ops) mod segments;
 pub(in crate::ops) mod tuning;
@@ -25,6 +26,7 @@ pub(crate) use copy::start_copy;
 pub use emptied::{Emptied, emptied};
 use launch::contiguous;
 pub use launch::{dispatches, launched, uploads};
+pub use pace::{Reading, set_clock};
 pub use tuning::{Extensions, Processor, Tuning, register_extensions, tuned_for, with_tuning};
 
 /// Whether the model's operations use LoRB's kernels where possible.
@@ -55,6 +57,14 @@ pub(in crate::ops) const WEB: bool = cfg!(target_family = "wasm");
 pub fn runs_on(device: &Device) -> bool {
     let tensor = Tensor::<1>::empty([1], &device.clone().inner());
     tensor.try_into_primitive::<CubeBackend>().is_ok_and(|tensor| takes_wgsl(&tensor))
+}
+
+/// Bytes of the largest buffer that a kernel can read on a GPU; `None` on the CPU path.
+#[must_use]
+pub fn largest_buffer(device: &Device) -> Option<u64> {
+    let tensor = Tensor::<1>::empty([1], &device.clone().inner());
+    let tensor = tensor.try_into_primitive::<CubeBackend>().ok()?;
+    Some(tensor.client.properties().memory.max_page_size)
 }
 
 fn takes_wgsl(tensor: &CubeTensor) -> bool {

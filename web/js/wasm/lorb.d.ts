@@ -38,7 +38,7 @@ export class Model {
   name: string | undefined;
   readonly parameters: number;
   readonly dtype: string;
-  warmUp(adapter: string | undefined): Promise<void>;
+  warmUp(adapter: string | undefined): Promise<number>;
   tokenCounts(texts: string[]): Uint32Array;
   readAdapter(name: string, config: Uint8Array, weights: Uint8Array): AdapterInfo;
   initAdapter(name: string, options: object): AdapterInfo;
