@@ -21,7 +21,8 @@ kernel_tests!(
 fn segmentations() -> Vec<Segments> {
     let list: Vec<usize> = (0..200).map(|i| 1 + i % 5).collect();
     let mixed = vec![31, 1, 32, 200, 2, 33, 63, 64, 65];
-    let all = [vec![33, 1, 101], mixed, vec![1], vec![3, 1, 17, 31, 2], vec![127, 129], vec![512], list];
+    let all =
+        [vec![33, 1, 101], mixed, vec![1], vec![3, 1, 17, 31, 2], vec![127, 129], vec![512], list];
     all.iter().map(|lengths| of_lengths(lengths)).collect()
 }
 
