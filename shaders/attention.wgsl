@@ -8,14 +8,14 @@
 // and end
 // out [rows, H], log_sums [rows, heads]
 //
-// Dispatch: one workgroup for one block and one head, index block * heads + head; blocks * heads workgroups.
-// Queries, keys and values are staged in workgroup memory. Up to 32 rows, a segment is one tile of keys. If there
+// Dispatch: one workgroup for one block and `each` heads, block_count * ceil(heads / each) workgroups, heads fastest.
+// A GPU needs many workgroups, so one head each; on a software adapter a workgroup costs as much as its work. Queries, keys and values are staged in workgroup memory. Up to 32 rows, a segment is one tile of keys. If there
 // are more, the sums of the tiles so far are in `out`, so registers do not depend on the head.
 //
 // Numerics: f32; the largest score so far is subtracted before exp, so scores of any finite size are safe.
 #use attention
 
-struct Params { block_count: u32, heads: u32, head: u32, scale: f32 }
+struct Params { block_count: u32, heads: u32, head: u32, each: u32, scale: f32 }
 
 @group(0) @binding(0) var<storage, read> qkv: array<Item>;
 @group(0) @binding(1) var<storage, read> blocks: array<vec4<u32>>;
@@ -56,66 +56,68 @@ fn keep(row: u32, h: u32, column: u32, x: vec4<f32>, stat: vec2<f32>, fresh: boo
 fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
              @builtin(local_invocation_index) thread: u32) {
     let index = linear_group(group, groups);
-    let h = index % p.heads;
-    if (index / p.heads >= p.block_count) { return; }
-    let block = blocks[index / p.heads];
+    let parts = (p.heads + p.each - 1u) / p.each;
+    if (index / parts >= p.block_count) { return; }
+    let block = blocks[index / parts];
     let size = block.y;
     let rows = min(size, block.w - block.x);
-    // Of the caller's row of the block, for the first threads.
-    var largest = LOWEST;
-    var total = 0.0;
-
-    for (var tile = block.z; tile < block.w; tile += size) {
-        let count = min(size, block.w - tile);
-        let last = tile + count == block.w;
-        let values = fetch(2u, tile, count, h, 0u, thread);
-        var scores = mat4x4<f32>();
-        for (var chunk = 0u; chunk < p.head; chunk += CHUNK) {
-            let q = fetch(0u, block.x, rows, h, chunk, thread);
-            let k = fetch(1u, tile, count, h, chunk, thread);
-            workgroupBarrier();
-            stage_left(q, rows, thread);
-            stage_right(k, count, thread);
-            workgroupBarrier();
-            scores = add_products(scores, rows, thread);
-        }
-        workgroupBarrier();
-        store_weights(scores * p.scale, thread);
-        stage_right(values, count, thread);
-        workgroupBarrier();
-        if (thread < rows) {
-            var top = largest;
-            for (var c = 0u; 4u * c < count; c++) {
-                let keys = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
-                let four =
-                    select(vec4<f32>(LOWEST), weights[at(thread, c)], keys < vec4<u32>(count));
-                top = max(top, max(max(four.x, four.y), max(four.z, four.w)));
-            }
-            let shrink = exp(largest - top);
-            total *= shrink;
-            for (var c = 0u; 4u * c < count; c++) {
-                let keys = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
-                let w = select(vec4<f32>(0.0), exp(weights[at(thread, c)] - top), keys < vec4<u32>(count));
-                weights[at(thread, c)] = w;
-                total += dot(w, vec4<f32>(1.0));
-            }
-            largest = top;
-            stats[thread] = vec2<f32>(shrink, select(1.0, total, last));
-            if (last) { log_sums[(block.x + thread) * p.heads + h] = largest + log(total); }
-        }
-        workgroupBarrier();
-        for (var chunk = 0u; chunk < p.head; chunk += CHUNK) {
-            if (chunk > 0u) {
-                let more = fetch(2u, tile, count, h, chunk, thread);
+    let first = index % parts * p.each;
+    for (var h = first; h < min(first + p.each, p.heads); h++) {
+        // Of the caller's row of the block, for the first threads.
+        var largest = LOWEST;
+        var total = 0.0;
+        for (var tile = block.z; tile < block.w; tile += size) {
+            let count = min(size, block.w - tile);
+            let last = tile + count == block.w;
+            let values = fetch(2u, tile, count, h, 0u, thread);
+            var scores = mat4x4<f32>();
+            for (var chunk = 0u; chunk < p.head; chunk += CHUNK) {
+                let q = fetch(0u, block.x, rows, h, chunk, thread);
+                let k = fetch(1u, tile, count, h, chunk, thread);
                 workgroupBarrier();
-                stage_right(more, count, thread);
+                stage_left(q, rows, thread);
+                stage_right(k, count, thread);
                 workgroupBarrier();
+                scores = add_products(scores, rows, thread);
             }
-            let sum = weigh_right(rows, count, thread);
-            for (var n = 0u; n < 4u; n++) {
-                let row = thread / 8u * 4u + n;
-                if (row < rows) {
-                    keep(block.x + row, h, chunk + thread % 8u * 4u, sum[n], stats[row], tile == block.z);
+            workgroupBarrier();
+            store_weights(scores * p.scale, thread);
+            stage_right(values, count, thread);
+            workgroupBarrier();
+            if (thread < rows) {
+                var top = largest;
+                for (var c = 0u; 4u * c < count; c++) {
+                    let keys = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
+                    let four =
+                        select(vec4<f32>(LOWEST), weights[at(thread, c)], keys < vec4<u32>(count));
+                    top = max(top, max(max(four.x, four.y), max(four.z, four.w)));
+                }
+                let shrink = exp(largest - top);
+                total *= shrink;
+                for (var c = 0u; 4u * c < count; c++) {
+                    let keys = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
+                    let w = select(vec4<f32>(0.0), exp(weights[at(thread, c)] - top), keys < vec4<u32>(count));
+                    weights[at(thread, c)] = w;
+                    total += dot(w, vec4<f32>(1.0));
+                }
+                largest = top;
+                stats[thread] = vec2<f32>(shrink, select(1.0, total, last));
+                if (last) { log_sums[(block.x + thread) * p.heads + h] = largest + log(total); }
+            }
+            workgroupBarrier();
+            for (var chunk = 0u; chunk < p.head; chunk += CHUNK) {
+                if (chunk > 0u) {
+                    let more = fetch(2u, tile, count, h, chunk, thread);
+                    workgroupBarrier();
+                    stage_right(more, count, thread);
+                    workgroupBarrier();
+                }
+                let sum = weigh_right(rows, count, thread);
+                for (var n = 0u; n < 4u; n++) {
+                    let row = thread / 8u * 4u + n;
+                    if (row < rows) {
+                        keep(block.x + row, h, chunk + thread % 8u * 4u, sum[n], stats[row], tile == block.z);
+                    }
                 }
             }
         }

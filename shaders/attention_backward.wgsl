@@ -9,15 +9,14 @@
 // blocks [blocks]: a block's first row, the rows of a block of its segment (at most 32), and the segment's first row
 // and end
 //
-// Dispatch: one workgroup for one block and one head, index block * heads + head; blocks * heads workgroups. It
-// computes the gradients of the block's rows, first from the block itself, then from the other blocks of the
+// Dispatch: one workgroup for one block and `each` heads, as for `attention`. It computes the gradients of the block's rows, first from the block itself, then from the other blocks of the
 // segment, twice each: with them as keys and as queries. The sums so far are in dqkv, so there are no atomics, and
 // registers do not depend on the head.
 //
 // Numerics: f32; the exponent is at most 0, except for rounding.
 #use attention
 
-struct Params { block_count: u32, heads: u32, head: u32, scale: f32 }
+struct Params { block_count: u32, heads: u32, head: u32, each: u32, scale: f32 }
 
 @group(0) @binding(0) var<storage, read> g: array<Item>;
 @group(0) @binding(1) var<storage, read> qkv: array<Item>;
@@ -174,14 +173,17 @@ fn attention_backward(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = linear_group(group, groups);
-    let h = index % p.heads;
-    if (index / p.heads >= p.block_count) { return; }
-    let block = blocks[index / p.heads];
+    let parts = (p.heads + p.each - 1u) / p.each;
+    if (index / parts >= p.block_count) { return; }
+    let block = blocks[index / parts];
     let size = block.y;
     let own = Rows(block.x, min(size, block.w - block.x));
-    let blocks_of_segment = (block.w - block.z + size - 1u) / size;
-    for (var turn = 0u; turn < 2u * blocks_of_segment - 1u; turn++) {
+    let turns = 2u * ((block.w - block.z + size - 1u) / size) - 1u;
+    let first_head = index % parts * p.each;
+    let heads = min(p.each, p.heads - first_head);
+    for (var i = 0u; i < heads * turns; i++) {
         // The block itself; then each other one, first as keys, then as queries.
+        let turn = i % turns;
         var first = block.x;
         if (turn > 0u) {
             first = block.z + (turn - 1u) / 2u * size;
@@ -194,6 +196,7 @@ fn attention_backward(
             queries = own;
             keys = other;
         }
-        add_gradients(queries, keys, h, thread, turn == 0u || turn % 2u == 1u, turn % 2u == 0u, turn == 0u);
+        let to_queries = turn == 0u || turn % 2u == 1u;
+        add_gradients(queries, keys, first_head + i / turns, thread, to_queries, turn % 2u == 0u, turn == 0u);
     }
 }

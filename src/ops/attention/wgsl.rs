@@ -16,6 +16,7 @@ use crate::ops::wgsl::kernel::{
 use crate::ops::wgsl::launch::{aligned, dims, empty, launch};
 use crate::ops::wgsl::product::in_quads;
 use crate::ops::wgsl::segments::SegmentBuffers;
+use crate::ops::wgsl::tuning::{Processor, tuning};
 use crate::ops::wgsl::{WEB, kernel_or_composed_if};
 
 impl Attention for CubeBackend {
@@ -111,6 +112,15 @@ fn head_and_scale(width: u32, heads: u32) -> (u32, f32) {
     (head, 1.0 / (head as f32).sqrt())
 }
 
+/// How many of the `heads` a workgroup computes on the device of `like`. A GPU needs many workgroups; on a software
+/// adapter, starting one takes as long as computing it.
+fn heads_each(like: &CubeTensor, heads: u32) -> u32 {
+    match tuning(like).processor {
+        Processor::Gpu => 1,
+        Processor::Software => heads,
+    }
+}
+
 fn forward(qkv: &CubeTensor, segments: &Segments, heads: usize) -> AttentionForward<CubeBackend> {
     use attention as shader;
     let ((rows, columns), count) = (dims(qkv), heads as u32);
@@ -118,6 +128,7 @@ fn forward(qkv: &CubeTensor, segments: &Segments, heads: usize) -> AttentionForw
     let out = empty([rows as usize, columns as usize / 3], qkv);
     let log_sums = empty([rows as usize, heads], qkv);
     let SegmentBuffers { blocks, block_count, .. } = SegmentBuffers::of(segments, qkv);
+    let each = heads_each(qkv, count);
     let kernel = shader::variant(in_quads(&[head], &[qkv]));
     let call = shader::Arguments {
         qkv,
@@ -127,9 +138,10 @@ fn forward(qkv: &CubeTensor, segments: &Segments, heads: usize) -> AttentionForw
         block_count,
         heads: count,
         head,
+        each,
         scale,
     };
-    launch(kernel, &call, Groups::linear(block_count * count));
+    launch(kernel, &call, Groups::linear(block_count * count.div_ceil(each)));
     AttentionForward { out, log_sums }
 }
 
@@ -140,6 +152,7 @@ fn backward(g: &CubeTensor, saved: &AttentionSaved<CubeBackend>) -> CubeTensor {
     let (head, scale) = head_and_scale(columns / 3, count);
     let dqkv = empty([rows as usize, columns as usize], qkv);
     let SegmentBuffers { blocks, block_count, .. } = SegmentBuffers::of(segments, qkv);
+    let each = heads_each(qkv, count);
     let kernel = shader::variant(in_quads(&[head], &[g, qkv, out]));
     let call = shader::Arguments {
         g,
@@ -151,9 +164,10 @@ fn backward(g: &CubeTensor, saved: &AttentionSaved<CubeBackend>) -> CubeTensor {
         block_count,
         heads: count,
         head,
+        each,
         scale,
     };
-    launch(kernel, &call, Groups::linear(block_count * count));
+    launch(kernel, &call, Groups::linear(block_count * count.div_ceil(each)));
     dqkv
 }
 

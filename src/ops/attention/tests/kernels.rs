@@ -54,6 +54,9 @@ fn spread(source: &mut Source, count: usize) -> Vec<f64> {
     source.exact(count).into_iter().map(|value| 2.0 * value).collect()
 }
 
+/// Heads of a workgroup: of an odd number of heads, the last workgroup has fewer.
+const EACH: u32 = 2;
+
 /// The blocks of segments on the device, and their number.
 fn blocks(bench: &Bench, segments: &Segments) -> (CubeTensor, u32) {
     let blocks = segments::blocks(segments);
@@ -80,9 +83,10 @@ fn attention(bench: &Bench) {
                 block_count,
                 heads: heads as u32,
                 head: head as u32,
+                each: EACH,
                 scale: scale(head),
             };
-            launch(kernel, &call, Groups::linear(block_count * heads as u32));
+            launch(kernel, &call, Groups::linear(block_count * (heads as u32).div_ceil(EACH)));
             let expected = Attention { segments: &segments, heads, head }.whole(&qkv);
             check(kernel, &format!("output, {what}"), &expected.0, &out);
             check(kernel, &format!("log-sums, {what}"), &expected.1, &log_sums);
@@ -112,9 +116,10 @@ fn attention_backward(bench: &Bench) {
                 block_count,
                 heads: heads as u32,
                 head: head as u32,
+                each: EACH,
                 scale: scale(head),
             };
-            launch(kernel, &call, Groups::linear(block_count * heads as u32));
+            launch(kernel, &call, Groups::linear(block_count * (heads as u32).div_ceil(EACH)));
             check(kernel, &what, &truth.whole_backward(&g, &qkv, &out, &logs), &dqkv);
         }
     }
