@@ -26,17 +26,17 @@ fn element(row: u32, column: u32) -> f32 {
     return x[at] + residual[at];
 }
 
+fn store(row: u32, column: u32, n: f32) {
+    let at = row * p.width + column;
+    normalised[at] = n;
+    y[at] = fma(n, gamma[column], beta[column]);
+}
+
 @compute @workgroup_size(THREADS)
 fn add_layer_norm(@builtin(workgroup_id) group: vec3<u32>,
                   @builtin(num_workgroups) groups: vec3<u32>,
                   @builtin(local_invocation_index) thread: u32) {
     let row = linear_group(group, groups) * ROWS + thread / LANES;
-    let moment = moments(row, thread);
-    if (row >= p.rows) { return; }
-    if (thread % LANES == 0u) { inverse_deviation[row] = moment.y; }
-    for (var column = thread % LANES; column < p.width; column += LANES) {
-        let n = (again(row, column / LANES, thread) - moment.x) * moment.y;
-        normalised[row * p.width + column] = n;
-        y[row * p.width + column] = fma(n, gamma[column], beta[column]);
-    }
+    let factor = normalise(row, thread);
+    if (row < p.rows && thread % LANES == 0u) { inverse_deviation[row] = factor; }
 }

@@ -23,15 +23,13 @@ fn element(row: u32, column: u32) -> f32 {
     return x[at] + residual[at];
 }
 
+fn store(row: u32, column: u32, n: f32) {
+    y[row * p.width + column] = fma(n, gamma[column], beta[column]);
+}
+
 @compute @workgroup_size(THREADS)
 fn add_layer_norm_infer(@builtin(workgroup_id) group: vec3<u32>,
                         @builtin(num_workgroups) groups: vec3<u32>,
                         @builtin(local_invocation_index) thread: u32) {
-    let row = linear_group(group, groups) * ROWS + thread / LANES;
-    let moment = moments(row, thread);
-    if (row >= p.rows) { return; }
-    for (var column = thread % LANES; column < p.width; column += LANES) {
-        let n = (again(row, column / LANES, thread) - moment.x) * moment.y;
-        y[row * p.width + column] = fma(n, gamma[column], beta[column]);
-    }
+    normalise(linear_group(group, groups) * ROWS + thread / LANES, thread);
 }

@@ -4,109 +4,122 @@
 //   log_sums[i, h] = log(sum_j w[i, j])
 //
 // qkv [rows, 3 H]: queries, keys, values next to each other; H = heads * head
-// bounds [rows]: first row and end row of each row's segment, ascending
+// blocks [blocks]: a block's first row, the rows of a block of its segment (at most 32), and the segment's first row
+// and end
 // out [rows, H], log_sums [rows, heads]
 //
-// Dispatch: one workgroup for ROWS rows and one head, index block * heads + head;
-// ceil(rows / ROWS) * heads workgroups. A thread holds one query and its sum in registers; the
-// keys and values of all segments of the rows are staged in workgroup memory.
+// Dispatch: one workgroup for one block and `each` heads, block_count * ceil(heads / each) workgroups, heads fastest.
+// A GPU needs many workgroups, so one head each; on a software adapter a workgroup costs as much as its work. Queries, keys and values are staged in workgroup memory. Up to 32 rows, a segment is one tile of keys. If there
+// are more, the sums of the tiles so far are in `out`, so registers do not depend on the head.
 //
-// HEAD, KEYS: variant. Numerics: f32; the largest score so far is subtracted before exp, so scores
-// of any finite size are safe. Four keys are processed at a time, so that the sum is rescaled once per four.
-#use grid
+// Numerics: f32; the largest score so far is subtracted before exp, so scores of any finite size are safe.
+#use attention
 
-struct Params { rows: u32, heads: u32, head: u32, scale: f32 }
+struct Params { block_count: u32, heads: u32, head: u32, each: u32, scale: f32 }
 
-@group(0) @binding(0) var<storage, read> qkv: array<Cell>;
-@group(0) @binding(1) var<storage, read> bounds: array<vec2<u32>>;
-@group(0) @binding(2) var<storage, read_write> out: array<Cell>;
+@group(0) @binding(0) var<storage, read> qkv: array<Item>;
+@group(0) @binding(1) var<storage, read> blocks: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read_write> out: array<Item>;
 @group(0) @binding(3) var<storage, read_write> log_sums: array<f32>;
 @group(0) @binding(4) var<uniform> p: Params;
 
-const ROWS: u32 = 64u;
-const QUADS: u32 = HEAD / 4u;
-// One quad of padding per row, so that rows of different segments are in different banks.
-const STRIDE: u32 = QUADS + 1u;
 const LOWEST: f32 = -1e30;
 
-var<workgroup> keys: array<vec4<f32>, KEYS * STRIDE>;
-var<workgroup> values: array<vec4<f32>, KEYS * STRIDE>;
-
-// A quad of head h from a row's queries (part 0), keys (1) or values (2).
-fn load_qkv(row: u32, part: u32, h: u32, quad: u32) -> vec4<f32> {
-    let i = ((3u * row + part) * p.heads + h) * p.head + 4u * quad;
-    if (EXACT) { return vec4<f32>(qkv[i / 4u]); }
-    var x = vec4<f32>(0.0);
+// A thread's quads of a part (queries 0, keys 1, values 2) of `count` rows, as `stage_left` takes them.
+fn fetch(part: u32, first: u32, count: u32, h: u32, chunk: u32, thread: u32) -> mat4x4<f32> {
+    let column = chunk + 4u * (thread % 8u);
+    var quads = mat4x4<f32>();
+    if (column >= p.head) { return quads; }
     for (var n = 0u; n < 4u; n++) {
-        if (4u * quad + n < p.head) { x[n] = vec4<f32>(qkv[i + n]).x; }
+        let row = first + min(thread / 8u + 8u * n, count - 1u);
+        let start = first_of(row, 3u, part, h, column);
+        let i = quad_items(start, start - column + p.head - 1u);
+        quads[n] = within(join(qkv[i.x], qkv[i.y], qkv[i.z], qkv[i.w]), column, p.head);
     }
-    return x;
+    return quads;
 }
 
-fn store_out(row: u32, h: u32, quad: u32, x: vec4<f32>) {
-    let i = (row * p.heads + h) * p.head + 4u * quad;
-    if (EXACT) { out[i / 4u] = cell(x, 0u); return; }
-    for (var n = 0u; n < 4u; n++) {
-        if (4u * quad + n < p.head) { out[i + n] = cell(x, n); }
+// out = (shrink * out + x) / total for four columns of a row; `fresh`: x / total.
+fn keep(row: u32, h: u32, column: u32, x: vec4<f32>, stat: vec2<f32>, fresh: bool) {
+    let start = first_of(row, 1u, 0u, h, column);
+    for (var n = 0u; n < 4u / PER_ITEM; n++) {
+        if (column + n < p.head) {
+            let i = start / PER_ITEM + n;
+            var sum = part(x, n);
+            if (!fresh) { sum += stat.x * out[i]; }
+            out[i] = sum / stat.y;
+        }
     }
 }
 
-@compute @workgroup_size(ROWS)
+@compute @workgroup_size(THREADS)
 fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
              @builtin(local_invocation_index) thread: u32) {
     let index = linear_group(group, groups);
-    let h = index % p.heads;
-    let start = index / p.heads * ROWS;
-    if (start >= p.rows) { return; }
-    let first = bounds[start].x;
-    let end = bounds[min(start + ROWS, p.rows) - 1u].y;
-
-    // A thread without a row has an empty segment and only helps with staging.
-    let row = start + thread;
-    var segment = vec2<u32>(0u);
-    var q: array<vec4<f32>, QUADS>;
-    var sum: array<vec4<f32>, QUADS>;
-    if (row < p.rows) {
-        segment = bounds[row];
-        for (var c = 0u; c < QUADS; c++) { q[c] = load_qkv(row, 0u, h, c); }
-    }
-    for (var c = 0u; c < QUADS; c++) { sum[c] = vec4<f32>(0.0); }
-    var largest = LOWEST;
-    var total = 0.0;
-
-    for (var tile = first; tile < end; tile += KEYS) {
-        let count = min(KEYS, end - tile);
-        workgroupBarrier();
-        for (var i = thread; i < count * QUADS; i += ROWS) {
-            let at = i / QUADS * STRIDE + i % QUADS;
-            keys[at] = load_qkv(tile + i / QUADS, 1u, h, i % QUADS);
-            values[at] = load_qkv(tile + i / QUADS, 2u, h, i % QUADS);
-        }
-        workgroupBarrier();
-        let stop = min(segment.y, tile + count);
-        for (var j = max(segment.x, tile); j < stop; j += 4u) {
-            // Past the end, use the last key with weight 0.
-            let four = vec4<u32>(j, j + 1u, j + 2u, j + 3u);
-            let at = (min(four, vec4<u32>(stop - 1u)) - tile) * STRIDE;
-            var scores = vec4<f32>(0.0);
-            for (var c = 0u; c < QUADS; c++) {
-                scores += vec4<f32>(dot(q[c], keys[at.x + c]), dot(q[c], keys[at.y + c]),
-                                    dot(q[c], keys[at.z + c]), dot(q[c], keys[at.w + c]));
+    let parts = (p.heads + p.each - 1u) / p.each;
+    if (index / parts >= p.block_count) { return; }
+    let block = blocks[index / parts];
+    let size = block.y;
+    let rows = min(size, block.w - block.x);
+    let first = index % parts * p.each;
+    for (var h = first; h < min(first + p.each, p.heads); h++) {
+        // Of the caller's row of the block, for the first threads.
+        var largest = LOWEST;
+        var total = 0.0;
+        for (var tile = block.z; tile < block.w; tile += size) {
+            let count = min(size, block.w - tile);
+            let last = tile + count == block.w;
+            let values = fetch(2u, tile, count, h, 0u, thread);
+            var scores = mat4x4<f32>();
+            for (var chunk = 0u; chunk < p.head; chunk += CHUNK) {
+                let q = fetch(0u, block.x, rows, h, chunk, thread);
+                let k = fetch(1u, tile, count, h, chunk, thread);
+                workgroupBarrier();
+                stage_left(q, rows, thread);
+                stage_right(k, count, thread);
+                workgroupBarrier();
+                scores = add_products(scores, rows, thread);
             }
-            scores = select(vec4<f32>(LOWEST), scores * p.scale, four < vec4<u32>(stop));
-            let top = max(max(largest, max(scores.x, scores.y)), max(scores.z, scores.w));
-            let shrink = exp(largest - top);
-            let w = exp(scores - top);
-            for (var c = 0u; c < QUADS; c++) {
-                sum[c] = sum[c] * shrink + w.x * values[at.x + c] + w.y * values[at.y + c]
-                    + w.z * values[at.z + c] + w.w * values[at.w + c];
+            workgroupBarrier();
+            store_weights(scores * p.scale, thread);
+            stage_right(values, count, thread);
+            workgroupBarrier();
+            if (thread < rows) {
+                var top = largest;
+                for (var c = 0u; 4u * c < count; c++) {
+                    let keys = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
+                    let four =
+                        select(vec4<f32>(LOWEST), weights[at(thread, c)], keys < vec4<u32>(count));
+                    top = max(top, max(max(four.x, four.y), max(four.z, four.w)));
+                }
+                let shrink = exp(largest - top);
+                total *= shrink;
+                for (var c = 0u; 4u * c < count; c++) {
+                    let keys = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
+                    let w = select(vec4<f32>(0.0), exp(weights[at(thread, c)] - top), keys < vec4<u32>(count));
+                    weights[at(thread, c)] = w;
+                    total += dot(w, vec4<f32>(1.0));
+                }
+                largest = top;
+                stats[thread] = vec2<f32>(shrink, select(1.0, total, last));
+                if (last) { log_sums[(block.x + thread) * p.heads + h] = largest + log(total); }
             }
-            total = total * shrink + dot(w, vec4<f32>(1.0));
-            largest = top;
+            workgroupBarrier();
+            for (var chunk = 0u; chunk < p.head; chunk += CHUNK) {
+                if (chunk > 0u) {
+                    let more = fetch(2u, tile, count, h, chunk, thread);
+                    workgroupBarrier();
+                    stage_right(more, count, thread);
+                    workgroupBarrier();
+                }
+                let sum = weigh_right(rows, count, thread);
+                for (var n = 0u; n < 4u; n++) {
+                    let row = thread / 8u * 4u + n;
+                    if (row < rows) {
+                        keep(block.x + row, h, chunk + thread % 8u * 4u, sum[n], stats[row], tile == block.z);
+                    }
+                }
+            }
         }
-    }
-    if (row < p.rows) {
-        for (var c = 0u; c < QUADS; c++) { store_out(row, h, c, sum[c] / total); }
-        log_sums[row * p.heads + h] = largest + log(total);
     }
 }

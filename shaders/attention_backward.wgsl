@@ -5,184 +5,198 @@
 //   dv[j] = sum_i w[i, j] g[i]
 //
 // g, out [rows, H]; qkv, dqkv [rows, 3 H]: query, key, value side by side; H = heads * head
-// log_sums [rows, heads]; bounds [rows]: first row and end row of each row's segment, ascending
+// log_sums [rows, heads]
+// blocks [blocks]: a block's first row, the rows of a block of its segment (at most 32), and the segment's first row
+// and end
 //
-// Dispatch: one workgroup for ROWS rows, one head and one of the parts dq, dk, dv, index
-// (block * heads + head) * 3 + part; ceil(rows / ROWS) * heads * 3 workgroups. A thread keeps its
-// own row and its gradient in registers; the rows it is paired with are staged in workgroup memory.
-// The three parts compute some products twice, but need no atomics and fit in registers.
+// Dispatch: one workgroup for one block and `each` heads, as for `attention`. It computes the gradients of the block's rows, first from the block itself, then from the other blocks of the
+// segment, twice each: with them as keys and as queries. The sums so far are in dqkv, so there are no atomics, and
+// registers do not depend on the head.
 //
-// HEAD, KEYS: variant. Numerics: f32; the exponent is at most 0, except for rounding.
-#use grid
+// Numerics: f32; the exponent is at most 0, except for rounding.
+#use attention
 
-struct Params { rows: u32, heads: u32, head: u32, scale: f32 }
+struct Params { block_count: u32, heads: u32, head: u32, each: u32, scale: f32 }
 
-@group(0) @binding(0) var<storage, read> g: array<Cell>;
-@group(0) @binding(1) var<storage, read> qkv: array<Cell>;
-@group(0) @binding(2) var<storage, read> out: array<Cell>;
+@group(0) @binding(0) var<storage, read> g: array<Item>;
+@group(0) @binding(1) var<storage, read> qkv: array<Item>;
+@group(0) @binding(2) var<storage, read> out: array<Item>;
 @group(0) @binding(3) var<storage, read> log_sums: array<f32>;
-@group(0) @binding(4) var<storage, read> bounds: array<vec2<u32>>;
-@group(0) @binding(5) var<storage, read_write> dqkv: array<Cell>;
+@group(0) @binding(4) var<storage, read> blocks: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read_write> dqkv: array<Item>;
 @group(0) @binding(6) var<uniform> p: Params;
 
-const ROWS: u32 = 64u;
-const QUADS: u32 = HEAD / 4u;
-// One quad of padding per row, so that rows of different segments are in different banks.
-const STRIDE: u32 = QUADS + 1u;
-const DQ: u32 = 0u;
-const DK: u32 = 1u;
-const DV: u32 = 2u;
+// Parts of qkv, and g and out.
+const Q: u32 = 0u;
+const K: u32 = 1u;
+const V: u32 = 2u;
+const G: u32 = 3u;
+const OUT: u32 = 4u;
 
-// Paired rows: keys and values for dq; queries and g, with log-sum and dot(g, out), for dk and dv.
-var<workgroup> left: array<vec4<f32>, KEYS * STRIDE>;
-var<workgroup> right: array<vec4<f32>, KEYS * STRIDE>;
-var<workgroup> stats: array<vec2<f32>, KEYS>;
-
-// A quad of head h from a row's queries (part 0), keys (1) or values (2).
-fn load_qkv(row: u32, part: u32, h: u32, quad: u32) -> vec4<f32> {
-    let i = ((3u * row + part) * p.heads + h) * p.head + 4u * quad;
-    if (EXACT) { return vec4<f32>(qkv[i / 4u]); }
-    var x = vec4<f32>(0.0);
-    for (var n = 0u; n < 4u; n++) {
-        if (4u * quad + n < p.head) { x[n] = vec4<f32>(qkv[i + n]).x; }
+fn load(what: u32, row: u32, h: u32, column: u32) -> vec4<f32> {
+    if (what <= V) {
+        let start = first_of(row, 3u, what, h, column);
+        let i = quad_items(start, start - column + p.head - 1u);
+        return join(qkv[i.x], qkv[i.y], qkv[i.z], qkv[i.w]);
     }
-    return x;
+    let start = first_of(row, 1u, 0u, h, column);
+    let i = quad_items(start, start - column + p.head - 1u);
+    if (what == G) { return join(g[i.x], g[i.y], g[i.z], g[i.w]); }
+    return join(out[i.x], out[i.y], out[i.z], out[i.w]);
 }
 
-// A quad of head h in a row of g, or of out.
-fn load_single(of_g: bool, row: u32, h: u32, quad: u32) -> vec4<f32> {
-    let i = (row * p.heads + h) * p.head + 4u * quad;
-    if (EXACT) {
-        if (of_g) { return vec4<f32>(g[i / 4u]); }
-        return vec4<f32>(out[i / 4u]);
-    }
-    var x = vec4<f32>(0.0);
+// A thread's quads of `count` rows, as `stage_left` takes them.
+fn fetch(what: u32, first: u32, count: u32, h: u32, chunk: u32, thread: u32) -> mat4x4<f32> {
+    let column = chunk + 4u * (thread % 8u);
+    var quads = mat4x4<f32>();
+    if (column >= p.head) { return quads; }
     for (var n = 0u; n < 4u; n++) {
-        if (4u * quad + n < p.head) {
-            if (of_g) { x[n] = vec4<f32>(g[i + n]).x; } else { x[n] = vec4<f32>(out[i + n]).x; }
+        let row = first + min(thread / 8u + 8u * n, count - 1u);
+        quads[n] = within(load(what, row, h, column), column, p.head);
+    }
+    return quads;
+}
+
+// Adds a patch to the gradients of `count` rows of a part, or, if `fresh`, makes it the gradient.
+fn keep(sum: mat4x4<f32>, part_of: u32, first: u32, count: u32, h: u32, chunk: u32, thread: u32, fresh: bool) {
+    let column = chunk + thread % 8u * 4u;
+    for (var n = 0u; n < 4u; n++) {
+        let row = thread / 8u * 4u + n;
+        let start = first_of(first + row, 3u, part_of, h, column);
+        for (var c = 0u; c < 4u / PER_ITEM; c++) {
+            if (row < count && column + c < p.head) {
+                let i = start / PER_ITEM + c;
+                if (fresh) { dqkv[i] = part(sum[n], c); } else { dqkv[i] += part(sum[n], c); }
+            }
         }
     }
-    return x;
 }
 
-// dot(g, out) of one head of a row, summed in the order of dot(g, v): in a segment of one row,
-// where out is v, their difference is exactly 0.
-fn output_product(row: u32, h: u32) -> f32 {
-    var sum = 0.0;
-    for (var c = 0u; c < QUADS; c++) {
-        sum += dot(load_single(true, row, h, c), load_single(false, row, h, c));
+// The patch of weights^T left, for `rows` columns of weights over `count` rows of the left operand: columns by quad x.
+fn weigh_left(rows: u32, count: u32, thread: u32) -> mat4x4<f32> {
+    let y = thread / 8u;
+    let x = thread % 8u;
+    var sum = mat4x4<f32>();
+    if (4u * y >= rows) { return sum; }
+    for (var k = 0u; 4u * k < count; k++) {
+        for (var n = 0u; n < 4u; n++) {
+            let w = weights[32u * k + 8u * n + (y ^ k)];
+            let b = left[32u * k + 8u * n + (x ^ k)];
+            sum = mat4x4<f32>(sum[0] + w.x * b, sum[1] + w.y * b, sum[2] + w.z * b, sum[3] + w.w * b);
+        }
     }
     return sum;
 }
 
-fn store(row: u32, part: u32, h: u32, quad: u32, x: vec4<f32>) {
-    let i = ((3u * row + part) * p.heads + h) * p.head + 4u * quad;
-    if (EXACT) { dqkv[i / 4u] = cell(x, 0u); return; }
+struct Rows { first: u32, count: u32 }
+
+// Adds the gradients of the queries and, or, of the keys and values of two tiles.
+fn add_gradients(
+    queries: Rows, keys: Rows, h: u32, thread: u32, to_queries: bool, to_keys: bool, fresh: bool,
+) {
+    var products = mat4x4<f32>();
+    // dot(g, out) of the caller's row, for the first threads. In a segment of one row, where out is v, it is summed as
+    // dot(g, v).
+    var delta = 0.0;
+    for (var chunk = 0u; chunk < p.head; chunk += CHUNK) {
+        let grad = fetch(G, queries.first, queries.count, h, chunk, thread);
+        let values = fetch(V, keys.first, keys.count, h, chunk, thread);
+        let output = fetch(OUT, queries.first, queries.count, h, chunk, thread);
+        workgroupBarrier();
+        stage_left(grad, queries.count, thread);
+        stage_right(values, keys.count, thread);
+        for (var n = 0u; n < 4u; n++) {
+            weights[at(thread / 8u + 8u * n, thread % 8u)] = vec4<f32>(dot(grad[n], output[n]));
+        }
+        workgroupBarrier();
+        if (thread < queries.count) {
+            for (var c = 0u; c < 8u; c++) { delta += weights[at(thread, c)].x; }
+        }
+        products = add_products(products, queries.count, thread);
+    }
+    if (thread < queries.count) {
+        stats[thread] = vec2<f32>(log_sums[(queries.first + thread) * p.heads + h], delta);
+    }
+    let chunks = (p.head + CHUNK - 1u) / CHUNK;
+    var scores = mat4x4<f32>();
+    for (var c = chunks; c > 0u; c--) {
+        let q = fetch(Q, queries.first, queries.count, h, (c - 1u) * CHUNK, thread);
+        let k = fetch(K, keys.first, keys.count, h, (c - 1u) * CHUNK, thread);
+        workgroupBarrier();
+        stage_left(q, queries.count, thread);
+        stage_right(k, keys.count, thread);
+        workgroupBarrier();
+        scores = add_products(scores, queries.count, thread);
+    }
+    let key = thread % 8u * 4u;
+    let known = vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(keys.count);
     for (var n = 0u; n < 4u; n++) {
-        if (4u * quad + n < p.head) { dqkv[i + n] = cell(x, n); }
+        let row = thread / 8u * 4u + n;
+        let w = exp(scores[n] * p.scale - stats[row].x);
+        scores[n] = select(vec4<f32>(0.0), w, known & vec4<bool>(row < queries.count));
+        let d = w * (products[n] - stats[row].y) * p.scale;
+        products[n] = select(vec4<f32>(0.0), d, known & vec4<bool>(row < queries.count));
+    }
+    store_weights(products, thread);
+    workgroupBarrier();
+    // The first chunk is still staged.
+    for (var chunk = 0u; chunk < p.head; chunk += CHUNK) {
+        if (chunk > 0u) {
+            let q = fetch(Q, queries.first, queries.count, h, chunk, thread);
+            let k = fetch(K, keys.first, keys.count, h, chunk, thread);
+            workgroupBarrier();
+            stage_left(q, queries.count, thread);
+            stage_right(k, keys.count, thread);
+            workgroupBarrier();
+        }
+        if (to_queries) {
+            keep(weigh_right(queries.count, keys.count, thread), Q, queries.first, queries.count, h, chunk, thread, fresh);
+        }
+        if (to_keys) {
+            keep(weigh_left(keys.count, queries.count, thread), K, keys.first, keys.count, h, chunk, thread, fresh);
+        }
+    }
+    if (!to_keys) { return; }
+    for (var chunk = 0u; chunk < p.head; chunk += CHUNK) {
+        let grad = fetch(G, queries.first, queries.count, h, chunk, thread);
+        workgroupBarrier();
+        if (chunk == 0u) { store_weights(scores, thread); }
+        stage_left(grad, queries.count, thread);
+        workgroupBarrier();
+        keep(weigh_left(keys.count, queries.count, thread), V, keys.first, keys.count, h, chunk, thread, fresh);
     }
 }
 
-@compute @workgroup_size(ROWS)
+@compute @workgroup_size(THREADS)
 fn attention_backward(
     @builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = linear_group(group, groups);
-    let part = index % 3u;
-    let h = index / 3u % p.heads;
-    let start = index / 3u / p.heads * ROWS;
-    if (start >= p.rows) { return; }
-    let first = bounds[start].x;
-    let end = bounds[min(start + ROWS, p.rows) - 1u].y;
-
-    // A thread without a row has an empty segment and only helps with staging.
-    let row = start + thread;
-    var segment = vec2<u32>(0u);
-    var own_left: array<vec4<f32>, QUADS>;
-    var own_right: array<vec4<f32>, QUADS>;
-    var sum: array<vec4<f32>, QUADS>;
-    var log_sum = vec4<f32>(0.0);
-    var delta = vec4<f32>(0.0);
-    if (row < p.rows) {
-        segment = bounds[row];
-        for (var c = 0u; c < QUADS; c++) {
-            if (part == DQ) {
-                own_left[c] = load_qkv(row, 0u, h, c);
-                own_right[c] = load_single(true, row, h, c);
-            } else {
-                own_left[c] = load_qkv(row, 1u, h, c);
-                if (part == DK) { own_right[c] = load_qkv(row, 2u, h, c); }
-            }
+    let parts = (p.heads + p.each - 1u) / p.each;
+    if (index / parts >= p.block_count) { return; }
+    let block = blocks[index / parts];
+    let size = block.y;
+    let own = Rows(block.x, min(size, block.w - block.x));
+    let turns = 2u * ((block.w - block.z + size - 1u) / size) - 1u;
+    let first_head = index % parts * p.each;
+    let heads = min(p.each, p.heads - first_head);
+    for (var i = 0u; i < heads * turns; i++) {
+        // The block itself; then each other one, first as keys, then as queries.
+        let turn = i % turns;
+        var first = block.x;
+        if (turn > 0u) {
+            first = block.z + (turn - 1u) / 2u * size;
+            if (first >= block.x) { first += size; }
         }
-        if (part == DQ) {
-            log_sum = vec4<f32>(log_sums[row * p.heads + h]);
-            delta = vec4<f32>(output_product(row, h));
+        let other = Rows(first, min(size, block.w - first));
+        var queries = other;
+        var keys = own;
+        if (turn % 2u == 1u) {
+            queries = own;
+            keys = other;
         }
-    }
-    for (var c = 0u; c < QUADS; c++) { sum[c] = vec4<f32>(0.0); }
-
-    for (var tile = first; tile < end; tile += KEYS) {
-        let count = min(KEYS, end - tile);
-        workgroupBarrier();
-        for (var i = thread; i < count * QUADS; i += ROWS) {
-            let at = i / QUADS * STRIDE + i % QUADS;
-            if (part == DQ) {
-                left[at] = load_qkv(tile + i / QUADS, 1u, h, i % QUADS);
-                right[at] = load_qkv(tile + i / QUADS, 2u, h, i % QUADS);
-            } else {
-                left[at] = load_qkv(tile + i / QUADS, 0u, h, i % QUADS);
-                right[at] = load_single(true, tile + i / QUADS, h, i % QUADS);
-            }
-        }
-        if (part != DQ) {
-            for (var j = thread; j < count; j += ROWS) {
-                var stat = vec2<f32>(log_sums[(tile + j) * p.heads + h], 0.0);
-                if (part == DK) { stat.y = output_product(tile + j, h); }
-                stats[j] = stat;
-            }
-        }
-        workgroupBarrier();
-        let stop = min(segment.y, tile + count);
-        for (var j = max(segment.x, tile); j < stop; j += 4u) {
-            // Past the end, use the last row with weight 0.
-            let four = vec4<u32>(j, j + 1u, j + 2u, j + 3u);
-            let near = min(four, vec4<u32>(stop - 1u)) - tile;
-            let at = near * STRIDE;
-            if (part != DQ) {
-                let stat = array(stats[near.x], stats[near.y], stats[near.z], stats[near.w]);
-                log_sum = vec4<f32>(stat[0].x, stat[1].x, stat[2].x, stat[3].x);
-                delta = vec4<f32>(stat[0].y, stat[1].y, stat[2].y, stat[3].y);
-            }
-            var scores = vec4<f32>(0.0);
-            for (var c = 0u; c < QUADS; c++) {
-                let x = own_left[c];
-                scores += vec4<f32>(dot(x, left[at.x + c]), dot(x, left[at.y + c]),
-                                    dot(x, left[at.z + c]), dot(x, left[at.w + c]));
-            }
-            var w = exp(scores * p.scale - log_sum);
-            w = select(vec4<f32>(0.0), w, four < vec4<u32>(stop));
-            if (part == DV) {
-                for (var c = 0u; c < QUADS; c++) {
-                    sum[c] += w.x * right[at.x + c] + w.y * right[at.y + c]
-                        + w.z * right[at.z + c] + w.w * right[at.w + c];
-                }
-            } else {
-                var products = vec4<f32>(0.0);
-                for (var c = 0u; c < QUADS; c++) {
-                    let x = own_right[c];
-                    products += vec4<f32>(dot(x, right[at.x + c]), dot(x, right[at.y + c]),
-                                          dot(x, right[at.z + c]), dot(x, right[at.w + c]));
-                }
-                let d = w * (products - delta) * p.scale;
-                for (var c = 0u; c < QUADS; c++) {
-                    sum[c] += d.x * left[at.x + c] + d.y * left[at.y + c]
-                        + d.z * left[at.z + c] + d.w * left[at.w + c];
-                }
-            }
-        }
-    }
-    if (row < p.rows) {
-        for (var c = 0u; c < QUADS; c++) { store(row, part, h, c, sum[c]); }
+        let to_queries = turn == 0u || turn % 2u == 1u;
+        add_gradients(queries, keys, first_head + i / turns, thread, to_queries, turn % 2u == 0u, turn == 0u);
     }
 }

@@ -30,6 +30,10 @@ fn element(row: u32, column: u32) -> f32 {
     return words[word + column] + positions[position + column] + types[column];
 }
 
+fn store(row: u32, column: u32, n: f32) {
+    y[row * p.width + column] = fma(n, gamma[column], beta[column]);
+}
+
 @compute @workgroup_size(THREADS)
 fn embed_layer_norm(@builtin(workgroup_id) group: vec3<u32>,
                     @builtin(num_workgroups) groups: vec3<u32>,
@@ -39,10 +43,5 @@ fn embed_layer_norm(@builtin(workgroup_id) group: vec3<u32>,
     let known = min(row, p.rows - 1u);
     word = min(u32(ids[known]), p.vocabulary - 1u) * p.width;
     position = min(u32(ids[p.rows + known]), p.places - 1u) * p.width;
-    let moment = moments(row, thread);
-    if (row >= p.rows) { return; }
-    for (var column = thread % LANES; column < p.width; column += LANES) {
-        let n = (again(row, column / LANES, thread) - moment.x) * moment.y;
-        y[row * p.width + column] = fma(n, gamma[column], beta[column]);
-    }
+    normalise(row, thread);
 }

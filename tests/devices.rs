@@ -1,4 +1,4 @@
-//! Compares the kernels with the CPU path where there are no golden files: dropout, whose masks are drawn on the host,
+//! Compares the kernels with the CPU path where there are no golden files: dropout, whose masks every device computes,
 //! and adapters that are merged into the base. Also checks which kernels a part of a base uses.
 
 mod common;

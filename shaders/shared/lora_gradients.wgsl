@@ -5,13 +5,16 @@
 //
 // One workgroup of THREADS (64 or 256: variant) for 16 columns of x or of a block of g by 8 columns of v
 // or of u_j, over all rows: ceil(inputs / 16) * ceil(adapted * rank / 8) of them for dA, columns fastest
-// in v; then adapted * ceil(width / 16) * ceil(rank / 8) for dB. Each of LANES threads reads every LANES-th
-// row; then sums of 16 threads are added, and the sums of their four groups.
+// in v; then adapted * ceil(width / 16) * ceil(rank / 8) for dB. Each of LANES threads processes every LANES-th
+// row. The rows of v or u are staged in workgroup memory, STAGED at a time, for the four threads that need
+// them. A thread loads its quads of x or g for all staged rows before it uses them. The sums of four threads are
+// added at a time, then those of all groups.
 const LANES: u32 = THREADS / 4u;
+const TURNS: u32 = 4u;
+const STAGED: u32 = LANES * TURNS;
 
-// For each of the 16 elements of a thread's sums, the values of all threads, rotated by the element to avoid
-// bank conflicts.
-var<workgroup> partial: array<f32, 16u * THREADS>;
+// Quads of columns of v or u for the staged rows, first the low ones; then sums.
+var<workgroup> shared_quads: array<vec4<f32>, 4u * THREADS>;
 
 fn g_quad(first: u32, last: u32) -> vec4<f32> {
     let at = quad_items(first, last);
@@ -23,6 +26,11 @@ fn v_quad(row: u32, c: vec4<u32>) -> vec4<f32> {
     return vec4(v[at.x], v[at.y], v[at.z], v[at.w]);
 }
 
+// A quad of row `row` of g from column `at` on.
+fn g_row(row: u32, at: u32) -> vec4<f32> {
+    return g_quad(row * p.outputs + at, (row + 1u) * p.outputs - 1u);
+}
+
 fn u_quad(row: u32, c: vec4<u32>) -> vec4<f32> {
     let at = row * p.adapted * p.rank + c;
     return vec4(u[at.x], u[at.y], u[at.z], u[at.w]);
@@ -32,37 +40,37 @@ fn outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
 }
 
-fn put(thread: u32, a: u32, row: vec4<f32>) {
-    let first = 4u * a;
-    partial[first * THREADS + (thread + 4u * first) % THREADS] = row.x;
-    partial[(first + 1u) * THREADS + (thread + 4u * first + 4u) % THREADS] = row.y;
-    partial[(first + 2u) * THREADS + (thread + 4u * first + 8u) % THREADS] = row.z;
-    partial[(first + 3u) * THREADS + (thread + 4u * first + 12u) % THREADS] = row.w;
+// Of four columns of x or g by eight of v or u.
+struct Sums { low: mat4x4<f32>, high: mat4x4<f32> }
+
+// Stages the quads of one row of v or u, zeros if there is no such row.
+fn stage(at: u32, low: vec4<f32>, high: vec4<f32>, exists: bool) {
+    shared_quads[at] = select(vec4<f32>(0.0), low, exists);
+    shared_quads[STAGED + at] = select(vec4<f32>(0.0), high, exists);
 }
 
-// Sums over the LANES threads that share a quad of columns, for threads below 64: of element thread / 4
-// of the sums, row by row, in quad thread % 4.
-fn sum_threads(thread: u32, sum: mat4x4<f32>) -> f32 {
-    put(thread, 0u, sum[0]);
-    put(thread, 1u, sum[1]);
-    put(thread, 2u, sum[2]);
-    put(thread, 3u, sum[3]);
+// Adds the products of a staged row of v or u and a quad of that row of x or g.
+fn add_row(sums: Sums, at: u32, b: vec4<f32>) -> Sums {
+    return Sums(outer(sums.low, shared_quads[at], b), outer(sums.high, shared_quads[STAGED + at], b));
+}
+
+// Sums over the LANES threads that share a quad of columns, for threads below 16: of row thread / 4 of the sums, in
+// quad thread % 4.
+fn sum_threads(thread: u32, sum: mat4x4<f32>) -> vec4<f32> {
     workgroupBarrier();
-    let element = thread % 64u / 4u;
-    var part = 0.0;
-    for (var i = 0u; i < 16u; i++) {
-        let other = (thread / 64u * 16u + i) * 4u + thread % 4u;
-        part += partial[element * THREADS + (other + 4u * element) % THREADS];
-    }
+    shared_quads[thread] = sum[0];
+    shared_quads[THREADS + thread] = sum[1];
+    shared_quads[2u * THREADS + thread] = sum[2];
+    shared_quads[3u * THREADS + thread] = sum[3];
     workgroupBarrier();
-    if (THREADS == 64u) {
-        return part;
-    }
-    partial[thread] = part;
+    let first = thread / 4u % 4u * THREADS + thread / 16u * 16u + thread % 4u;
+    let of_four = shared_quads[first] + shared_quads[first + 4u] + shared_quads[first + 8u]
+        + shared_quads[first + 12u];
     workgroupBarrier();
-    let at = thread % 64u;
-    let total = partial[at] + partial[at + 64u] + partial[at + 128u] + partial[at + 192u];
+    shared_quads[thread] = of_four;
     workgroupBarrier();
+    var total = vec4<f32>(0.0);
+    for (var i = thread % 16u; i < THREADS; i += 16u) { total += shared_quads[i]; }
     return total;
 }
 
@@ -93,20 +101,32 @@ fn gradient_of_a(first_column: u32, first: u32, thread: u32) {
     let c_low = min(c, last);
     let c_high = min(c + 4u, last);
     let at = min(column, p.inputs - 1u);
-    var low: mat4x4<f32>;
-    var high: mat4x4<f32>;
-    for (var row = thread / 4u; row < p.rows; row += LANES) {
-        let b = x_quad(row, at);
-        low = outer(low, v_quad(row, c_low), b);
-        high = outer(high, v_quad(row, c_high), b);
+    let end = p.rows - 1u;
+    var sums = Sums();
+    for (var start = 0u; start < p.rows; start += STAGED) {
+        let lane = thread / 4u;
+        let b0 = x_quad(min(start + lane, end), at);
+        let b1 = x_quad(min(start + lane + LANES, end), at);
+        let b2 = x_quad(min(start + lane + 2u * LANES, end), at);
+        let b3 = x_quad(min(start + lane + 3u * LANES, end), at);
+        let row = start + thread;
+        workgroupBarrier();
+        stage(thread, v_quad(min(row, end), c_low), v_quad(min(row, end), c_high), row <= end);
+        workgroupBarrier();
+        sums = add_row(sums, lane, b0);
+        sums = add_row(sums, lane + LANES, b1);
+        sums = add_row(sums, lane + 2u * LANES, b2);
+        sums = add_row(sums, lane + 3u * LANES, b3);
     }
-    let sum_low = sum_threads(thread, low);
-    let sum_high = sum_threads(thread, high);
-    if (thread < 64u) {
-        // The element's row and column; the thread's quad is the one that it loaded.
-        let i = first + thread / 16u;
-        store_a(i, column + thread / 4u % 4u, sum_low);
-        store_a(i + 4u, column + thread / 4u % 4u, sum_high);
+    let sum_low = sum_threads(thread, sums.low);
+    let sum_high = sum_threads(thread, sums.high);
+    if (thread < 16u) {
+        // The quad is the one that the thread loaded.
+        let i = first + thread / 4u;
+        for (var n = 0u; n < 4u; n++) {
+            store_a(i, column + n, sum_low[n]);
+            store_a(i + 4u, column + n, sum_high[n]);
+        }
     }
 }
 
@@ -118,19 +138,32 @@ fn gradient_of_b(slot: u32, first_column: u32, first: u32, thread: u32) {
     let c_low = slot * p.rank + min(c, last);
     let c_high = slot * p.rank + min(c + 4u, last);
     let at = block_of(slot) * p.width + min(column, p.width - 1u);
-    var low: mat4x4<f32>;
-    var high: mat4x4<f32>;
-    for (var row = thread / 4u; row < p.rows; row += LANES) {
-        let b = g_quad(row * p.outputs + at, (row + 1u) * p.outputs - 1u);
-        low = outer(low, u_quad(row, c_low), b);
-        high = outer(high, u_quad(row, c_high), b);
+    let end = p.rows - 1u;
+    var sums = Sums();
+    for (var start = 0u; start < p.rows; start += STAGED) {
+        let lane = thread / 4u;
+        let b0 = g_row(min(start + lane, end), at);
+        let b1 = g_row(min(start + lane + LANES, end), at);
+        let b2 = g_row(min(start + lane + 2u * LANES, end), at);
+        let b3 = g_row(min(start + lane + 3u * LANES, end), at);
+        let row = start + thread;
+        workgroupBarrier();
+        stage(thread, u_quad(min(row, end), c_low), u_quad(min(row, end), c_high), row <= end);
+        workgroupBarrier();
+        sums = add_row(sums, lane, b0);
+        sums = add_row(sums, lane + LANES, b1);
+        sums = add_row(sums, lane + 2u * LANES, b2);
+        sums = add_row(sums, lane + 3u * LANES, b3);
     }
-    let sum_low = sum_threads(thread, low);
-    let sum_high = sum_threads(thread, high);
-    if (thread < 64u) {
-        let i = first + thread / 16u;
-        store_b(slot, i, column + thread / 4u % 4u, sum_low);
-        store_b(slot, i + 4u, column + thread / 4u % 4u, sum_high);
+    let sum_low = sum_threads(thread, sums.low);
+    let sum_high = sum_threads(thread, sums.high);
+    if (thread < 16u) {
+        // The quad is the one that the thread loaded.
+        let i = first + thread / 4u;
+        for (var n = 0u; n < 4u; n++) {
+            store_b(slot, i, column + n, sum_low[n]);
+            store_b(slot, i + 4u, column + n, sum_high[n]);
+        }
     }
 }
 

@@ -400,10 +400,9 @@ impl Context<'_> {
         self.with_virtual.expect("a method with virtual tokens")
     }
 
-    /// A dropout mask for `x [T, K]`: zeros, and `1 / (1 - p)` to keep the mean. `None` outside of training
-    /// and without dropout.
-    pub fn dropout_mask(&mut self, x: &Tensor<2>) -> Option<Tensor<2>> {
-        self.dropout.mask(x)
+    /// The input of an adapted layer, `x [T, K]`, with dropped elements. `None` outside of training and without dropout.
+    pub fn dropout(&mut self, x: &Tensor<2>) -> Option<Tensor<2>> {
+        self.dropout.drop_from(x)
     }
 }
 

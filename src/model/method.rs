@@ -70,7 +70,7 @@ pub trait TuningMethod: Any + fmt::Debug + Send + Sync {
     }
 
     /// Probability that an input of an adapted layer is dropped in training; see
-    /// [`Context::dropout_mask`](super::Context::dropout_mask).
+    /// [`Context::dropout`](super::Context::dropout).
     fn dropout(&self) -> f32 {
         0.0
     }

@@ -24,6 +24,7 @@ mod adamw;
 mod attention;
 mod cls_rows;
 mod correlation;
+mod dropout;
 mod embed;
 mod flat_vector;
 mod gelu;
@@ -53,6 +54,7 @@ pub use adamw::{AdamW, AdamWState, AdamWStep, adamw, square_sums};
 pub use attention::{attention, attention_cls};
 pub use cls_rows::gather_cls;
 pub use correlation::correlation;
+pub use dropout::{DropoutMask, dropout};
 pub use embed::{Tables, embed_ids, embed_layer_norm, embed_rows};
 pub use flat_vector::{cut, end_to_end, join};
 pub use gelu::gelu;
@@ -71,6 +73,7 @@ pub(crate) use adamw::AdamWKernels;
 pub(crate) use attention::{Attention, AttentionKernels};
 pub(crate) use cls_rows::{ClsRows, ClsRowsKernels};
 pub(crate) use correlation::{Correlation, CorrelationKernels};
+pub(crate) use dropout::Dropout;
 pub(crate) use embed::Embed;
 pub(crate) use flat_vector::{FlatVector, FlatVectorKernels};
 pub(crate) use gelu::{Gelu, GeluKernels};
@@ -93,8 +96,8 @@ macro_rules! all_of {
 
 all_of! {
     /// The operations that the model calls: on `Cube`, `Flex`, and `Autodiff` over them.
-    ModelOps: Attention ClsRows Correlation Embed FlatVector Gelu LayerNorm Linear ListLoss LoraLinear ScoreHead
-        Seed
+    ModelOps: Attention ClsRows Correlation Dropout Embed FlatVector Gelu LayerNorm Linear ListLoss LoraLinear
+        ScoreHead Seed
 }
 
 all_of! {
@@ -113,6 +116,7 @@ fn cases() -> Vec<probe::Case> {
         layer_norm::cases,
         gelu::cases,
         cls_rows::cases,
+        dropout::cases,
         flat_vector::cases,
         score_head::cases,
         embed::subgroup_cases,
@@ -132,6 +136,7 @@ fn kernel_tests() -> impl Iterator<Item = &'static tests::kernels::KernelTest> {
         attention::tests::KERNELS,
         cls_rows::tests::KERNELS,
         correlation::tests::KERNELS,
+        dropout::tests::KERNELS,
         embed::tests::KERNELS,
         flat_vector::tests::KERNELS,
         gelu::tests::KERNELS,

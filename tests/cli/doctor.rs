@@ -61,7 +61,7 @@ fn the_kernels_of_the_software_adapter_are_checked_one_by_one() {
     assert!(probe.contains(&format!("\nresults compared         {}, 0 wrong", checked.len())));
     for (operation, kernel) in [
         ("lora_linear Gelu f32, 70 by 36", "lora_linear_gelu_f32_fused8_vec4_small"),
-        ("attention, 2 heads of 64", "attention_backward_64_exact"),
+        ("attention, 2 heads of 64", "attention_backward_vec4"),
         ("score_head, ", "score_head_backward"),
     ] {
         let found = checked.iter().any(|line| line.contains(operation) && line.contains(kernel));

@@ -42,12 +42,10 @@ pub fn forward_with_lora(
 ) -> Activations {
     let Linear { weight, bias } = linear;
     let layer = FrozenLinear { weight, bias, activation };
-    match context.dropout_mask(x.values()) {
+    match context.dropout(x.values()) {
         None => ops::lora_linear(x, layer, factors, plan),
-        Some(mask) => {
-            let x = x.into_values();
-            let dropped = x.clone() * mask;
-            ops::lora_linear_with_dropout(x, dropped, layer, factors, plan)
+        Some(dropped) => {
+            ops::lora_linear_with_dropout(x.into_values(), dropped, layer, factors, plan)
         }
     }
 }

@@ -14,7 +14,9 @@ use crate::ops::wgsl::kernel::{
     Groups, Head, attention, attention_backward, attention_cls, attention_cls_backward,
 };
 use crate::ops::wgsl::launch::{aligned, dims, empty, launch};
+use crate::ops::wgsl::product::in_quads;
 use crate::ops::wgsl::segments::SegmentBuffers;
+use crate::ops::wgsl::tuning::{Processor, tuning};
 use crate::ops::wgsl::{WEB, kernel_or_composed_if};
 
 impl Attention for CubeBackend {
@@ -94,10 +96,10 @@ fn fits(width: usize, heads: usize) -> bool {
     WEB || width / heads <= WIDEST_HEAD
 }
 
-/// Maximum head width of the shaders.
+/// Maximum head width of the shaders for `[CLS]`.
 pub const WIDEST_HEAD: usize = 128;
 
-/// The axes of the variant for a head: the smallest size that fits, and whether the head has exactly this size and all
+/// The axes of the variant for `[CLS]` and a head: the smallest size that fits, and whether the head has exactly this size and all
 /// tensors start at quads.
 fn choose(head: u32, tensors: &[&CubeTensor]) -> (Head, bool) {
     let fit = Head::ALL.into_iter().find(|fit| head <= fit.size()).expect("checked by the caller");
@@ -110,26 +112,36 @@ fn head_and_scale(width: u32, heads: u32) -> (u32, f32) {
     (head, 1.0 / (head as f32).sqrt())
 }
 
+/// How many of the `heads` a workgroup computes on the device of `like`. A GPU needs many workgroups; on a software
+/// adapter, starting one takes as long as computing it.
+fn heads_each(like: &CubeTensor, heads: u32) -> u32 {
+    match tuning(like).processor {
+        Processor::Gpu => 1,
+        Processor::Software => heads,
+    }
+}
+
 fn forward(qkv: &CubeTensor, segments: &Segments, heads: usize) -> AttentionForward<CubeBackend> {
     use attention as shader;
     let ((rows, columns), count) = (dims(qkv), heads as u32);
     let (head, scale) = head_and_scale(columns / 3, count);
     let out = empty([rows as usize, columns as usize / 3], qkv);
     let log_sums = empty([rows as usize, heads], qkv);
-    let bounds = SegmentBuffers::of(segments, qkv).bounds;
-    let (fit, exact) = choose(head, &[qkv]);
-    let kernel = shader::variant(fit, exact);
+    let SegmentBuffers { blocks, block_count, .. } = SegmentBuffers::of(segments, qkv);
+    let each = heads_each(qkv, count);
+    let kernel = shader::variant(in_quads(&[head], &[qkv]));
     let call = shader::Arguments {
         qkv,
-        bounds: &bounds,
+        blocks: &blocks,
         out: &out,
         log_sums: &log_sums,
-        rows,
+        block_count,
         heads: count,
         head,
+        each,
         scale,
     };
-    launch(kernel, &call, Groups::linear(rows.div_ceil(kernel.constant("ROWS")) * count));
+    launch(kernel, &call, Groups::linear(block_count * count.div_ceil(each)));
     AttentionForward { out, log_sums }
 }
 
@@ -139,23 +151,23 @@ fn backward(g: &CubeTensor, saved: &AttentionSaved<CubeBackend>) -> CubeTensor {
     let ((rows, columns), count) = (dims(qkv), *heads as u32);
     let (head, scale) = head_and_scale(columns / 3, count);
     let dqkv = empty([rows as usize, columns as usize], qkv);
-    let bounds = SegmentBuffers::of(segments, qkv).bounds;
-    let (fit, exact) = choose(head, &[g, qkv, out]);
-    let kernel = shader::variant(fit, exact);
+    let SegmentBuffers { blocks, block_count, .. } = SegmentBuffers::of(segments, qkv);
+    let each = heads_each(qkv, count);
+    let kernel = shader::variant(in_quads(&[head], &[g, qkv, out]));
     let call = shader::Arguments {
         g,
         qkv,
         out,
         log_sums,
-        bounds: &bounds,
+        blocks: &blocks,
         dqkv: &dqkv,
-        rows,
+        block_count,
         heads: count,
         head,
+        each,
         scale,
     };
-    // Three parts: the gradients of queries, keys and values.
-    launch(kernel, &call, Groups::linear(rows.div_ceil(kernel.constant("ROWS")) * count * 3));
+    launch(kernel, &call, Groups::linear(block_count * count.div_ceil(each)));
     dqkv
 }
 

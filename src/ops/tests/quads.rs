@@ -1,5 +1,5 @@
 //! Variants that read four values at a time are selected exactly if all sizes are divisible by four and all tensors
-//! start at quads.
+//! start at quads. Those for `[CLS]` are for heads of certain sizes only.
 
 use burn::tensor::{DType, Device, Shape, Tensor};
 use burn_cubecl::CubeBackend;
@@ -124,7 +124,12 @@ fn heads_of_other_widths_use_other_variants() {
         for head in [exact, exact - 1, exact - 4] {
             let found = taken(|| run(head));
             assert_eq!(found.len(), 4, "{found:?}");
-            assert!(found.iter().all(|(_, quads)| *quads == (head == exact)), "{head}: {found:?}");
+            let expected = |entry: &str| match entry {
+                "attention" | "attention_backward" => head.is_multiple_of(4),
+                _ => head == exact,
+            };
+            let as_expected = |(entry, quads): &(&str, bool)| *quads == expected(entry);
+            assert!(found.iter().all(as_expected), "{head}: {found:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
+use super::kernel::attention;
 use super::launch::upload_together;
 use crate::ops::Segments;
 
@@ -10,8 +11,10 @@ use crate::ops::Segments;
 pub(in crate::ops) struct SegmentBuffers {
     /// First row of each segment, and the end of the last.
     pub offsets: CubeTensor,
-    /// For each row the first row and the end of its segment.
-    pub bounds: CubeTensor,
+    /// See [`blocks`].
+    pub blocks: CubeTensor,
+    /// Number of blocks.
+    pub block_count: u32,
 }
 
 impl SegmentBuffers {
@@ -21,14 +24,47 @@ impl SegmentBuffers {
     }
 
     fn upload(segments: &Segments, like: &CubeTensor) -> Self {
-        let bounds: Vec<u32> = segments
-            .ranges()
-            .flat_map(|range| {
-                let pair = [range.start as u32, range.end as u32];
-                std::iter::repeat_n(pair, range.len()).flatten()
-            })
-            .collect();
-        let [offsets, bounds] = upload_together([segments.offsets(), &bounds], like);
-        Self { offsets, bounds }
+        let words = blocks(segments).concat();
+        let [offsets, blocks] = upload_together([segments.offsets(), &words], like);
+        Self { offsets, blocks, block_count: words.len() as u32 / 4 }
+    }
+}
+
+/// The blocks of rows that the attention kernels work on: first row, rows of a block, and first row and end of the
+/// segment. The blocks of a segment are as few and as equal as possible; only the last one may be shorter.
+pub(in crate::ops) fn blocks(segments: &Segments) -> Vec<[u32; 4]> {
+    let most = attention::variant(false).constant("TILE");
+    let of_segment = |range: std::ops::Range<usize>| {
+        let (first, end) = (range.start as u32, range.end as u32);
+        let count = (end - first).div_ceil(most);
+        let size = (end - first).div_ceil(count);
+        (first..end).step_by(size as usize).map(move |row| [row, size, first, end])
+    };
+    segments.ranges().flat_map(of_segment).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_every_row_once_and_are_equal() {
+        let segments = Segments::new(&[0, 1, 33, 66, 266]);
+        let mut row = 0;
+        for [first, size, start, end] in blocks(&segments) {
+            assert_eq!(first, row);
+            let range = segments.ranges().find(|range| range.contains(&(first as usize))).unwrap();
+            assert_eq!([range.start, range.end], [start as usize, end as usize]);
+            assert!((first - start).is_multiple_of(size) && (1..=32).contains(&size));
+            row = (first + size).min(end);
+        }
+        assert_eq!(row, 266);
+        let sizes = |segment: usize| {
+            let start = segments.range(segment).start as u32;
+            let own = blocks(&segments).into_iter().filter(move |block| block[2] == start);
+            own.map(|block| block[1]).collect::<Vec<_>>()
+        };
+        assert_eq!([sizes(0), sizes(1), sizes(2)], [vec![1], vec![32], vec![17, 17]]);
+        assert_eq!(sizes(3), [29; 7]);
     }
 }

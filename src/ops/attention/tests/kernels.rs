@@ -8,6 +8,7 @@ use crate::ops::tests::kernels::{Bench, check, compare, kernel_tests};
 use crate::ops::tests::support::{Source, of_lengths, rounded};
 use crate::ops::wgsl::kernel::{self as shaders, Groups, Kernel};
 use crate::ops::wgsl::launch::launch;
+use crate::ops::wgsl::segments;
 
 kernel_tests!(
     attention: SOFTMAX,
@@ -16,31 +17,36 @@ kernel_tests!(
     attention_cls_backward: SOFTMAX,
 );
 
-/// Segments with one token, of odd lengths, of BERT's maximum length, and the texts of a list of 200.
+/// Segments with one token, around the multiples of a block, of BERT's maximum length, and the texts of a list of 200.
 fn segmentations() -> Vec<Segments> {
     let list: Vec<usize> = (0..200).map(|i| 1 + i % 5).collect();
-    let all = [vec![33, 1, 101], vec![1], vec![3, 1, 17, 31, 2], vec![127, 129], vec![512], list];
+    let mixed = vec![31, 1, 32, 200, 2, 33, 63, 64, 65];
+    let all =
+        [vec![33, 1, 101], mixed, vec![1], vec![3, 1, 17, 31, 2], vec![127, 129], vec![512], list];
     all.iter().map(|lengths| of_lengths(lengths)).collect()
 }
 
-/// Heads and their width: the width of an exact variant; else odd widths up to the variant's own.
+/// Heads and their width. For all rows: narrower and wider than a chunk, and all chunks that BERT needs; for `[CLS]`:
+/// the width of an exact variant; else odd widths up to the variant's own.
 fn heads(kernel: &Kernel) -> Vec<(usize, usize)> {
-    let most = kernel.constant("HEAD") as usize;
-    if kernel.name.ends_with("_exact") {
-        vec![(2, most)]
-    } else {
-        vec![(3, most / 2 + 1), (1, most - 1)]
+    let constant = |name| kernel.constants.iter().find(|(known, _)| *known == name);
+    match constant("HEAD") {
+        None if kernel.name.ends_with("_vec4") => vec![(3, 32), (2, 64), (1, 128), (2, 20)],
+        None => vec![(3, 9), (2, 33), (1, 99)],
+        Some(&(_, most)) if kernel.name.ends_with("_exact") => vec![(2, most as usize)],
+        Some(&(_, most)) => vec![(3, most as usize / 2 + 1), (1, most as usize - 1)],
     }
 }
 
-/// Each segmentation with one of the variant's head sizes; long ones with a single head.
+/// Each segmentation with all of the variant's head sizes; long ones with a single head.
 fn cases(kernel: &Kernel) -> Vec<(Segments, usize, usize)> {
     let heads = heads(kernel);
-    let choose = |(i, segments): (usize, Segments)| {
-        let (count, head) = heads[i % heads.len()];
-        (segments.clone(), if segments.rows() > 500 { 1 } else { count }, head)
+    let with_heads = |segments: Segments| {
+        let most = if segments.rows() > 450 { 1 } else { usize::MAX };
+        let heads = heads.clone();
+        heads.into_iter().map(move |(count, head)| (segments.clone(), count.min(most), head))
     };
-    segmentations().into_iter().enumerate().map(choose).collect()
+    segmentations().into_iter().flat_map(with_heads).collect()
 }
 
 /// Inputs with different scores, so that a softmax is not the mean of all values.
@@ -48,20 +54,17 @@ fn spread(source: &mut Source, count: usize) -> Vec<f64> {
     source.exact(count).into_iter().map(|value| 2.0 * value).collect()
 }
 
-fn bounds(bench: &Bench, segments: &Segments) -> CubeTensor {
-    let pairs = segments.ranges().flat_map(|range| {
-        let pair = [range.start as u32, range.end as u32];
-        range.flat_map(move |_| pair)
-    });
-    bench.gpu.words(&pairs.collect::<Vec<_>>())
+/// Heads of a workgroup: of an odd number of heads, the last workgroup has fewer.
+const EACH: u32 = 2;
+
+/// The blocks of segments on the device, and their number.
+fn blocks(bench: &Bench, segments: &Segments) -> (CubeTensor, u32) {
+    let blocks = segments::blocks(segments);
+    (bench.gpu.words(&blocks.concat()), blocks.len() as u32)
 }
 
 fn scale(head: usize) -> f32 {
     1.0 / (head as f32).sqrt()
-}
-
-fn blocks(kernel: &Kernel, rows: usize, heads: usize) -> u32 {
-    (rows as u32).div_ceil(kernel.constant("ROWS")) * heads as u32
 }
 
 fn attention(bench: &Bench) {
@@ -71,17 +74,19 @@ fn attention(bench: &Bench) {
             let what = format!("{} segments of {t} rows, {heads} heads of {head}", segments.len());
             let qkv = spread(&mut Source::new(51), t * 3 * h);
             let (out, log_sums) = (bench.gpu.output([t, h]), bench.gpu.output([t, heads]));
+            let (blocks, block_count) = blocks(bench, &segments);
             let call = shaders::attention::Arguments {
                 qkv: &bench.gpu.floats([t, 3 * h], &qkv),
-                bounds: &bounds(bench, &segments),
+                blocks: &blocks,
                 out: &out,
                 log_sums: &log_sums,
-                rows: t as u32,
+                block_count,
                 heads: heads as u32,
                 head: head as u32,
+                each: EACH,
                 scale: scale(head),
             };
-            launch(kernel, &call, Groups::linear(blocks(kernel, t, heads)));
+            launch(kernel, &call, Groups::linear(block_count * (heads as u32).div_ceil(EACH)));
             let expected = Attention { segments: &segments, heads, head }.whole(&qkv);
             check(kernel, &format!("output, {what}"), &expected.0, &out);
             check(kernel, &format!("log-sums, {what}"), &expected.1, &log_sums);
@@ -100,19 +105,21 @@ fn attention_backward(bench: &Bench) {
             let (out, logs) = truth.whole(&qkv);
             let (out, logs) = (rounded(&out), rounded(&logs));
             let dqkv = bench.gpu.output([t, 3 * h]);
+            let (blocks, block_count) = blocks(bench, &segments);
             let call = shaders::attention_backward::Arguments {
                 g: &bench.gpu.floats([t, h], &g),
                 qkv: &bench.gpu.floats([t, 3 * h], &qkv),
                 out: &bench.gpu.floats([t, h], &out),
                 log_sums: &bench.gpu.floats([t, heads], &logs),
-                bounds: &bounds(bench, &segments),
+                blocks: &blocks,
                 dqkv: &dqkv,
-                rows: t as u32,
+                block_count,
                 heads: heads as u32,
                 head: head as u32,
+                each: EACH,
                 scale: scale(head),
             };
-            launch(kernel, &call, Groups::linear(3 * blocks(kernel, t, heads)));
+            launch(kernel, &call, Groups::linear(block_count * (heads as u32).div_ceil(EACH)));
             check(kernel, &what, &truth.whole_backward(&g, &qkv, &out, &logs), &dqkv);
         }
     }
