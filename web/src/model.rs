@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use lorb::base::expected_tensors;
 use lorb::model::ModelError;
-use lorb::ops::wgsl::runs_on;
 use lorb::rescorer::{Rescorer, RescorerError};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
@@ -122,8 +121,8 @@ impl Model {
         texts.iter().map(count).collect()
     }
 
-    /// On a GPU, compiles and checks the kernels that scoring needs, for the named adapter or for a new one
-    /// with default settings, so that the first list does not wait for it. Returns the number of tokens per batch that
+    /// Compiles what scoring needs, and on a GPU checks the kernels, for the named adapter or for a new one with default
+    /// settings, so that the first list does not wait for it. Returns the number of tokens per batch that
     /// suits the speed of the device.
     ///
     /// # Errors
@@ -132,10 +131,9 @@ impl Model {
     #[wasm_bindgen(js_name = warmUp)]
     pub async fn warm_up(&self, adapter: Option<String>) -> Result<usize, JsValue> {
         let (rescorer, adapter) = (self.shared.snapshot(), adapter.as_deref());
-        if runs_on(&self.shared.watched.device) {
-            let warm = rescorer.warm_up_async(adapter).await;
-            self.shared.trusted(warm).await?;
-        }
+        // On the CPU path too: the browser compiles functions of the module at their first call.
+        let warm = rescorer.warm_up_async(adapter).await;
+        self.shared.trusted(warm).await?;
         let tokens = rescorer.suitable_batch_tokens_async(adapter, clock).await;
         Ok(self.shared.trusted(tokens).await?)
     }
