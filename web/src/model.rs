@@ -144,8 +144,8 @@ impl Model {
         texts.iter().map(count).collect()
     }
 
-    /// On a GPU, compiles and checks the kernels that scoring needs, for the named adapter or for a new one
-    /// with default settings, so that the first list does not wait for it. Returns the number of tokens per batch that
+    /// Compiles what scoring needs, and on a GPU checks the kernels, for the named adapter or for a new one with default
+    /// settings, so that the first list does not wait for it. Returns the number of tokens per batch that
     /// suits the speed of the device.
     ///
     /// # Errors
@@ -155,10 +155,9 @@ impl Model {
     pub async fn warm_up(&self, adapter: Option<String>) -> Result<usize, JsValue> {
         let adapter = adapter.as_deref();
         let rescorer = self.shared.scoring(adapter);
-        if self.shared.watched.is_gpu() {
-            let warm = rescorer.warm_up_async(adapter).await;
-            self.shared.trusted(warm).await?;
-        }
+        // On the CPU path too: the browser compiles functions of the module at their first call.
+        let warm = rescorer.warm_up_async(adapter).await;
+        self.shared.trusted(warm).await?;
         let tokens = rescorer.suitable_batch_tokens_async(adapter, clock).await;
         Ok(self.shared.trusted(tokens).await?)
     }
