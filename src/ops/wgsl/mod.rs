@@ -8,9 +8,12 @@
 mod emptied;
 pub mod kernel;
 pub(in crate::ops) mod launch;
+#[cfg(not(target_family = "wasm"))]
+mod measured;
 pub(in crate::ops) mod product;
 pub(in crate::ops) mod segments;
 pub(in crate::ops) mod tuning;
+mod vendor;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,9 +24,16 @@ use burn_cubecl::tensor::CubeTensor;
 pub use super::attention::WIDEST_HEAD;
 use super::operands::Tensors;
 pub use emptied::{Emptied, emptied};
+pub use kernel::Tile;
 use launch::contiguous;
 pub use launch::{dispatches, launched, uploads};
-pub use tuning::{Extensions, Processor, Tuning, register_extensions, tuned_for, with_tuning};
+#[cfg(not(target_family = "wasm"))]
+pub use measured::{ProductClass, Seconds, Tiles, UnknownTile, measure_tiles, set_tiles, tiles_of};
+pub use tuning::{
+    Extensions, Processor, Properties, Tuning, register, register_extensions, tuned_for,
+    with_tuning,
+};
+pub use vendor::{Placement, Vendor};
 
 /// Whether the model's operations use LoRB's kernels where possible.
 static ENABLED: AtomicBool = AtomicBool::new(true);
