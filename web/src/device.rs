@@ -84,9 +84,9 @@ async fn vendor() -> Option<String> {
     let gpu = get(&get(&js_sys::global(), "navigator")?, "gpu")?;
     let request: Function = get(&gpu, "requestAdapter")?.dyn_into().ok()?;
     // As the runtime requests it.
-    let options = Object::new();
+    let options = JsValue::from(Object::new());
     Reflect::set(&options, &"powerPreference".into(), &"high-performance".into()).ok()?;
-    let adapter = Promise::from(request.call1(&gpu, &options).ok()?);
+    let adapter: Promise = request.call1(&gpu, &options).ok()?.dyn_into().ok()?;
     let adapter = JsFuture::from(adapter).await.ok()?;
     get(&get(&adapter, "info")?, "vendor")?.as_string()
 }
