@@ -65,9 +65,9 @@ pub struct Kernel {
     /// Names of axes, in the order of their suffixes.
     #[serde(default)]
     pub axes: Vec<String>,
-    /// Combinations that do not exist: a value for each of some axes.
+    /// Combinations that do not exist: some values of each of some axes.
     #[serde(default)]
-    without: Vec<BTreeMap<String, String>>,
+    without: Vec<BTreeMap<String, Vec<String>>>,
     #[serde(default)]
     enable: Vec<String>,
     #[serde(default, rename = "use")]
@@ -121,7 +121,7 @@ impl Description {
         let exists = |values: &Vec<&Value>| {
             !kernel.without.iter().any(|combination| {
                 kernel.axes.iter().zip(values).all(|(axis, value)| {
-                    combination.get(axis).is_none_or(|excluded| *excluded == value.name)
+                    combination.get(axis).is_none_or(|excluded| excluded.contains(&value.name))
                 })
             })
         };
@@ -132,9 +132,13 @@ impl Description {
     /// Rejects misspelt names, which would omit a constant or exclude nothing.
     fn check(&self, name: &str, kernel: &Kernel) -> Result<(), String> {
         let values = |axis: &String| self.axes.get(axis).into_iter().flat_map(|axis| &axis.values);
-        for (axis, value) in kernel.without.iter().flatten() {
-            if !kernel.axes.contains(axis) || values(axis).all(|known| known.name != *value) {
-                return Err(format!("variants.json: {name} has no {axis} {value} to be without"));
+        for (axis, excluded) in kernel.without.iter().flatten() {
+            for value in excluded {
+                if !kernel.axes.contains(axis) || values(axis).all(|known| known.name != *value) {
+                    return Err(format!(
+                        "variants.json: {name} has no {axis} {value} to be without"
+                    ));
+                }
             }
         }
         for setting in kernel.constants.values().filter_map(Json::as_str) {

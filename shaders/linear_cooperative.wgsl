@@ -31,6 +31,8 @@ struct Params {
 
 const THREADS: u32 = 128u;
 const TILE: u32 = 64u;
+const TILE_ROWS: u32 = 64u;
+const TILE_COLUMNS: u32 = 64u;
 const STEP: u32 = 32u;
 // Row strides of a staged factor and of a result, padded to avoid bank conflicts.
 const PITCH: u32 = STEP + 8u;

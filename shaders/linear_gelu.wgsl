@@ -3,10 +3,10 @@
 //   x [rows, inputs], W [outputs, inputs] (f32, f16 or int8: see shared/weight_*.wgsl), bias [outputs];
 //   y [rows, outputs], pre [rows, outputs], written for the backward step if `keep` is not 0.
 //
-// Dispatch: one workgroup of 64 threads for TILE x TILE outputs (shared/product.wgsl):
-// ceil(rows / TILE) * ceil(outputs / TILE) of them, columns fastest. Sums in f32.
+// Dispatch: one workgroup of THREADS threads for TILE_ROWS x TILE_COLUMNS outputs (shared/product.wgsl):
+// ceil(rows / TILE_ROWS) * ceil(outputs / TILE_COLUMNS) of them, columns fastest. Sums in f32.
 #use linear_nt
-#use no_extra
+#use no_low_rank
 #use store_pre
 #use gelu
 
@@ -35,7 +35,7 @@ fn finish(row: u32, column: u32, sums: vec4<f32>) {
     store_y(row, column, vec4(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w)));
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn linear_gelu(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,

@@ -2,8 +2,8 @@
 //
 //   g [rows, outputs], x [rows, inputs]; dw [outputs, inputs].
 //
-// Dispatch: one workgroup of 64 threads for TILE x TILE elements of dw (shared/product.wgsl):
-// ceil(outputs / TILE) * ceil(inputs / TILE) of them, columns fastest. Sums in f32, in order of rows.
+// Dispatch: one workgroup of THREADS threads for TILE_ROWS x TILE_COLUMNS elements of dw (shared/product.wgsl):
+// ceil(outputs / TILE_ROWS) * ceil(inputs / TILE_COLUMNS) of them, columns fastest. Sums in f32, in order of rows.
 #use product
 #use no_extra
 
@@ -39,16 +39,12 @@ fn x_quad(row: u32, k: u32) -> vec4<f32> {
     return join(x[at.x], x[at.y], x[at.z], x[at.w]);
 }
 
-fn left_patch(row: u32) -> mat4x4<f32> {
-    let at = patch_place(LEFT_ACROSS) + vec2(tile_row, row);
-    return mat4x4(g_quad(at.y, at.x), g_quad(at.y + 1u, at.x),
-        g_quad(at.y + 2u, at.x), g_quad(at.y + 3u, at.x));
+fn left_quad(o: u32, row: u32, low: bool) -> vec4<f32> {
+    return g_quad(row, o);
 }
 
-fn right_patch(row: u32) -> mat4x4<f32> {
-    let at = patch_place(RIGHT_ACROSS) + vec2(tile_column, row);
-    return mat4x4(x_quad(at.y, at.x), x_quad(at.y + 1u, at.x),
-        x_quad(at.y + 2u, at.x), x_quad(at.y + 3u, at.x));
+fn right_quad(k: u32, row: u32, low: bool) -> vec4<f32> {
+    return x_quad(row, k);
 }
 
 // Stores four neighbouring elements of a row of dw.
@@ -66,7 +62,7 @@ fn finish(row: u32, column: u32, v: vec4<f32>) {
     }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn linear_weight_grad(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,

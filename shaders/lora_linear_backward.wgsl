@@ -3,9 +3,11 @@
 //   g [rows, outputs], W [outputs, inputs] (f32, f16 or int8: see shared/weight_*.wgsl),
 //   A [stacked_rank, inputs] at the start of `factors`, v [rows, stacked_rank] the gradient of x A^T;
 //   dx [rows, inputs].
+// If x is the output of GELU, dx can be the gradient with respect to its input, pre [rows, inputs]: the product times
+// gelu'(pre).
 //
-// Dispatch: one workgroup of 64 threads for TILE x TILE elements of dx (shared/product.wgsl):
-// ceil(rows / TILE) * ceil(inputs / TILE) of them, columns fastest. Sums in f32.
+// Dispatch: one workgroup of THREADS threads for TILE_ROWS x TILE_COLUMNS elements of dx (shared/product.wgsl):
+// ceil(rows / TILE_ROWS) * ceil(inputs / TILE_COLUMNS) of them, columns fastest. Sums in f32.
 #use linear_nn
 #use no_extra
 
@@ -17,18 +19,21 @@ struct Params {
     scales: u32,
     // Adapted blocks times rank.
     stacked_rank: u32,
+    // Whether dx is the gradient of pre; if not, pre may have any size.
+    gelu: u32,
 }
 
 @group(0) @binding(0) var<storage, read> g: array<Item>;
 @group(0) @binding(1) var<storage, read> w: array<Word>;
 @group(0) @binding(2) var<storage, read> factors: array<Item>;
 @group(0) @binding(3) var<storage, read> v: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<Item>;
-@group(0) @binding(5) var<uniform> p: Params;
+@group(0) @binding(4) var<storage, read> pre: array<Item>;
+@group(0) @binding(5) var<storage, read_write> dx: array<Item>;
+@group(0) @binding(6) var<uniform> p: Params;
 
 // Elements (row, i .. i + 3) of v; zero outside. Ranks need not be multiples of four.
-fn v_quad(row: u32, i: u32) -> vec4<f32> {
-    if (row >= p.rows) {
+fn low_left_quad(row: u32, i: u32) -> vec4<f32> {
+    if (row >= p.rows || i >= p.stacked_rank) {
         return vec4(0.0);
     }
     let inside = vec4(i) + vec4(0u, 1u, 2u, 3u) < vec4(p.stacked_rank);
@@ -37,7 +42,7 @@ fn v_quad(row: u32, i: u32) -> vec4<f32> {
 }
 
 // Elements (i, k .. k + 3) of A; zero outside.
-fn a_quad(i: u32, k: u32) -> vec4<f32> {
+fn low_right_quad(k: u32, i: u32) -> vec4<f32> {
     if (i >= p.stacked_rank || k >= p.inputs) {
         return vec4(0.0);
     }
@@ -45,22 +50,7 @@ fn a_quad(i: u32, k: u32) -> vec4<f32> {
     return join(factors[at.x], factors[at.y], factors[at.z], factors[at.w]);
 }
 
-// v A, as additional inner indices of the product.
-fn add_low_rank(sums: ptr<function, Sums>) {
-    for (var i = 0u; i < p.stacked_rank; i += STEP) {
-        let left = patch_place(LEFT_ACROSS) + vec2(tile_row, i);
-        stage_left(transpose(mat4x4(v_quad(left.x, left.y), v_quad(left.x + 1u, left.y),
-            v_quad(left.x + 2u, left.y), v_quad(left.x + 3u, left.y))));
-        let right = patch_place(RIGHT_ACROSS) + vec2(tile_column, i);
-        stage_right(mat4x4(a_quad(right.y, right.x), a_quad(right.y + 1u, right.x),
-            a_quad(right.y + 2u, right.x), a_quad(right.y + 3u, right.x)));
-        workgroupBarrier();
-        multiply(sums, min(STEP, p.stacked_rank - i), false);
-        workgroupBarrier();
-    }
-}
-
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn lora_linear_backward(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -70,6 +60,6 @@ fn lora_linear_backward(
         return;
     }
     var sums = product(p.outputs, false);
-    add_low_rank(&sums);
+    add_low_rank(&sums, p.stacked_rank);
     finish_all(sums);
 }

@@ -7,10 +7,10 @@
 //   y [rows, outputs], pre [rows, outputs], written for the backward step if `keep` is not 0.
 //
 // u is an input, or, in the variants with lora_fused, computed and written here. These support ranks up to
-// 8 * EXTRA and widths that are multiples of TILE.
+// 8 * EXTRA and widths that are multiples of TILE_COLUMNS.
 //
-// Dispatch: one workgroup of 64 threads for TILE x TILE outputs (shared/product.wgsl):
-// ceil(rows / TILE) * ceil(outputs / TILE) of them, columns fastest. Sums in f32.
+// Dispatch: one workgroup of THREADS threads for TILE_ROWS x TILE_COLUMNS outputs (shared/product.wgsl):
+// ceil(rows / TILE_ROWS) * ceil(outputs / TILE_COLUMNS) of them, columns fastest. Sums in f32.
 #use lora_forward
 #use store_pre
 #use gelu
@@ -52,7 +52,7 @@ fn finish(row: u32, column: u32, sums: vec4<f32>) {
     store_y(row, column, vec4(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w)));
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn lora_linear_gelu(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,

@@ -15,7 +15,7 @@ use burn::tensor::{Device, DeviceKind, read_sync};
 
 use crate::model::watch_faults;
 use crate::ops::probe::{CaseSet, ProbeError, RUNTIME, probe, runs_own_kernels};
-use crate::ops::wgsl::{Extensions, register_extensions};
+use crate::ops::wgsl::{Extensions, Placement, Properties, Vendor, register, register_extensions};
 use crate::remedy::Remedy;
 
 /// Which device the user asks for.
@@ -187,6 +187,20 @@ impl AdapterReport {
     #[must_use]
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Who designed it.
+    #[must_use]
+    pub fn vendor(&self) -> Vendor {
+        Vendor::of(self.info.vendor, &self.info.name)
+    }
+
+    fn placement(&self) -> Placement {
+        match self.info.device_type {
+            wgpu::DeviceType::DiscreteGpu => Placement::Discrete,
+            wgpu::DeviceType::IntegratedGpu => Placement::Integrated,
+            _ => Placement::Unknown,
+        }
     }
 
     /// Whether it supports the kernels for cooperative matrices.
@@ -400,7 +414,9 @@ fn open(
         return Err(DeviceError::Runtime { name, found });
     }
     let subgroups = setup.device.features().contains(wgpu::Features::SUBGROUP);
-    register_extensions(&device, Extensions { subgroups, ..Extensions::NONE });
+    let extensions = Extensions { subgroups, ..Extensions::NONE };
+    let (vendor, placement) = (adapter.vendor(), adapter.placement());
+    register(&device, Properties { extensions, vendor, placement });
     let selected = Selected { device, name, kind: selected, fallback: None };
     let handles = Some((setup.device, setup.queue));
     all.push(Opened { key, selected, handles, matrices: adapter.cooperative(), verdict: None });

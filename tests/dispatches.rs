@@ -19,7 +19,7 @@ use lorb::ops::wgsl::{Tuning, dispatches, with_tuning};
 
 /// Maximum dispatches of a layer with LoRA on all six linear layers.
 const FORWARD: usize = 10;
-const BACKWARD: usize = 20;
+const BACKWARD: usize = 19;
 
 /// Kernels launched by burn's runtime, LoRB's and burn's own, by name.
 #[derive(Default)]

@@ -1,5 +1,6 @@
 #use product
-// The product g W of the backward kernels. Uses `g`, `w`, `dx` and `p` as declared by the kernel.
+#use gelu
+// The product g W of the backward kernels. Uses `g`, `w`, `pre`, `dx` and `p` as declared by the kernel.
 const LEFT_ACROSS: bool = true;
 const RIGHT_ACROSS: bool = false;
 
@@ -12,24 +13,38 @@ fn g_quad(row: u32, o: u32) -> vec4<f32> {
     return within(join(g[at.x], g[at.y], g[at.z], g[at.w]), o, p.outputs);
 }
 
-fn left_patch(o: u32) -> mat4x4<f32> {
-    let at = patch_place(LEFT_ACROSS) + vec2(tile_row, o);
-    return transpose(mat4x4(g_quad(at.x, at.y), g_quad(at.x + 1u, at.y),
-        g_quad(at.x + 2u, at.y), g_quad(at.x + 3u, at.y)));
+fn left_quad(row: u32, o: u32, low: bool) -> vec4<f32> {
+    if (low) {
+        return low_left_quad(row, o);
+    }
+    return g_quad(row, o);
 }
 
-fn right_patch(o: u32) -> mat4x4<f32> {
-    let at = patch_place(RIGHT_ACROSS) + vec2(tile_column, o);
-    return mat4x4(weight_quad(at.y, at.x), weight_quad(at.y + 1u, at.x),
-        weight_quad(at.y + 2u, at.x), weight_quad(at.y + 3u, at.x));
+fn right_quad(column: u32, o: u32, low: bool) -> vec4<f32> {
+    if (low) {
+        return low_right_quad(column, o);
+    }
+    return weight_quad(o, column);
+}
+
+// Four neighbouring elements of a row of dx, times the derivative of the GELU that x is the output of, if it is one.
+// `pre` has the input of that GELU.
+fn before_gelu(at: u32, last: u32, v: vec4<f32>) -> vec4<f32> {
+    if (p.gelu == 0u) {
+        return v;
+    }
+    let i = quad_items(at, last);
+    let x = join(pre[i.x], pre[i.y], pre[i.z], pre[i.w]);
+    return v * vec4(gelu_derivative(x.x), gelu_derivative(x.y), gelu_derivative(x.z), gelu_derivative(x.w));
 }
 
 // Stores four neighbouring elements of a row of dx.
-fn finish(row: u32, column: u32, v: vec4<f32>) {
+fn finish(row: u32, column: u32, sums: vec4<f32>) {
     if (row >= p.rows || column >= p.inputs) {
         return;
     }
     let at = row * p.inputs + column;
+    let v = before_gelu(at, (row + 1u) * p.inputs - 1u, sums);
     dx[at / PER_ITEM] = part(v, 0u);
     if (PER_ITEM == 1u) {
         let count = p.inputs - column;

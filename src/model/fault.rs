@@ -231,11 +231,10 @@ impl ReadBack {
     pub fn begin(tensor: Tensor<1>) -> Self {
         let (device, measured) = (tensor.device(), Reading::begin(&tensor));
         let failed = |text: String| ModelError::Device(DeviceFault::from_text(&text));
-        let copying: Copying =
-            match catch_unwind(AssertUnwindSafe(|| wgsl::start_copy(tensor))) {
-                Ok(copying) => Box::pin(async move { copying.await.map_err(failed) }),
-                Err(payload) => Box::pin(ready(Err(panicked(&device, payload)))),
-            };
+        let copying: Copying = match catch_unwind(AssertUnwindSafe(|| wgsl::start_copy(tensor))) {
+            Ok(copying) => Box::pin(async move { copying.await.map_err(failed) }),
+            Err(payload) => Box::pin(ready(Err(panicked(&device, payload)))),
+        };
         Self { device, measured, copying, copied: None }
     }
 

@@ -19,7 +19,7 @@
 //! ```text
 //!                       floating-point operations        elements
 //! linear                2 R K O                          R K + K O + O + R O,  + R O where GELU saves its input
-//!   by its input        2 R K O                          R O + K O + R K
+//!   by its input        2 R K O                          R O + K O + R K,      + R K where x is the output of GELU
 //!   low-rank term       2 R b r (K + w)                  b r (K + w),          + R b r where x A^T is saved
 //!   by x through it     2 R K b r                        R b r + b r K
 //!   by its factors      2 R b r (K + 2 w)                2 R b w + R K + 3 R b r + b r (K + 2 w),

@@ -4,8 +4,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType};
 use burn::tensor::Tensor;
 
-use super::Kernels;
 use super::operands::Tensors;
+use super::{GeluKernels, Kernels};
 
 /// The saved input of a linear layer: either unchanged, or, to save memory, as the tensor from which it was computed
 /// element by element, which the step of that operation saves anyway.
@@ -53,6 +53,54 @@ impl<B: Backend> Tensors<B> for SavedInput<B> {
         match self {
             Self::Whole(x) | Self::BeforeGelu(x) => test(x),
             Self::Normalised { rows, gamma, beta } => test(rows) && test(gamma) && test(beta),
+        }
+    }
+}
+
+/// What the gradient by a linear layer's input is multiplied by, in the same operation.
+#[derive(Clone, Debug, ExtensionType)]
+pub(crate) enum Preceding<B: Backend> {
+    /// Nothing.
+    Nothing,
+    /// The derivative of the exact GELU whose output is the layer's input, at this input of the GELU, `[T, K]`. The
+    /// gradient is then that by the GELU's input.
+    Gelu(FloatTensor<B>),
+}
+
+impl<B: Backend> Tensors<B> for Preceding<B> {
+    type On<C: Backend> = Preceding<C>;
+
+    fn map<C: Backend>(self, f: &impl Fn(FloatTensor<B>) -> FloatTensor<C>) -> Preceding<C> {
+        match self {
+            Self::Nothing => Preceding::Nothing,
+            Self::Gelu(before) => Preceding::Gelu(f(before)),
+        }
+    }
+
+    fn all(&self, test: &impl Fn(&FloatTensor<B>) -> bool) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Gelu(before) => test(before),
+        }
+    }
+}
+
+impl<B: Backend> Preceding<B> {
+    /// The input of the GELU.
+    pub(in crate::ops) fn before(&self) -> Option<&FloatTensor<B>> {
+        match self {
+            Self::Nothing => None,
+            Self::Gelu(before) => Some(before),
+        }
+    }
+}
+
+impl<B: GeluKernels> Preceding<B> {
+    /// Multiplies a gradient in an operation of its own.
+    pub(in crate::ops) fn multiply(self, g: FloatTensor<B>) -> FloatTensor<B> {
+        match self {
+            Self::Nothing => g,
+            Self::Gelu(before) => B::gelu_exact_backward(g, before),
         }
     }
 }

@@ -15,15 +15,15 @@ use super::schedule::Schedule;
 use super::settings::TrainConfig;
 use super::state::{BestEvaluation, Counters, Snapshot, State};
 use super::watch::LossMonitor;
-use step::{Launched, steps_ahead};
 use crate::base::{BertConfig, BertTokenizer};
 use crate::model::{
-    Adapter, Encoder, Layout, Method, ModelError, StepHook, TrainableTensors, base_parameters, guarded,
-    read,
+    Adapter, Encoder, Layout, Method, ModelError, StepHook, TrainableTensors, base_parameters,
+    guarded, read,
 };
 use crate::nbest::Utterance;
 use crate::ops::{AdamW, Objective};
 use crate::score::{ScoreCheck, ScoreWarning, Weights};
+use step::{Launched, steps_ahead};
 
 /// The inputs of a run.
 #[derive(Debug)]

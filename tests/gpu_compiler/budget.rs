@@ -268,7 +268,7 @@ mod tests {
             ("a", "a", true),
             ("a", "ab", false),
             ("a*", "ab", true),
-            ("*_wide", "linear_vec4_wide", true),
+            ("*_128x128", "linear_f32_128x128", true),
             ("a*_128*", "attention_cls_128_exact", true),
             ("a*_128", "attention_cls_128_exact", false),
         ] {

@@ -4,9 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use burn::tensor::Device;
+use js_sys::{Function, Object, Promise, Reflect};
 use lorb::model::{FaultKind, fault_behind, watch_faults};
 use lorb::ops::probe::{Fault, FirstUse, ProbeError, runs_own_kernels};
+use lorb::ops::wgsl::{Properties, Vendor, register};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 use crate::error::WebError;
 
@@ -66,11 +69,26 @@ async fn open_gpu() -> Result<GpuDevice, WebError> {
     watch_faults(&device, &setup.device);
     let info = setup.adapter.get_info();
     let name = if info.name.is_empty() { "GPU (WebGPU)".to_owned() } else { info.name };
+    let vendor = Vendor::of(0, &vendor().await.unwrap_or_default());
+    register(&device, Properties { vendor, ..Properties::UNKNOWN });
     let opened = GpuDevice::new(name, device, "webgpu");
     if !runs_own_kernels(&opened.watched.device) {
         return Err(opened.watched.refused("does not run LoRB's shaders"));
     }
     Ok(opened)
+}
+
+/// The GPU's vendor by the browser's name for it, which wgpu does not pass on.
+async fn vendor() -> Option<String> {
+    let get = |of: &JsValue, name: &str| Reflect::get(of, &name.into()).ok();
+    let gpu = get(&get(&js_sys::global(), "navigator")?, "gpu")?;
+    let request: Function = get(&gpu, "requestAdapter")?.dyn_into().ok()?;
+    // As the runtime requests it.
+    let options = JsValue::from(Object::new());
+    Reflect::set(&options, &"powerPreference".into(), &"high-performance".into()).ok()?;
+    let adapter: Promise = request.call1(&gpu, &options).ok()?.dyn_into().ok()?;
+    let adapter = JsFuture::from(adapter).await.ok()?;
+    get(&get(&adapter, "info")?, "vendor")?.as_string()
 }
 
 impl GpuDevice {

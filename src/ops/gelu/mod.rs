@@ -15,7 +15,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use super::differentiate::backward_step;
+use super::differentiate::{Tracked, backward_step};
 use super::record::{Cost, Operation};
 use super::{Kernels, record};
 
@@ -44,10 +44,7 @@ fn operation<B: Backend>(name: &'static str, x: &FloatTensor<B>, tensors: usize)
 }
 
 /// `g` times the derivative at `x`, in a backward step.
-pub(in crate::ops) fn gelu_backward<B: Kernels>(
-    g: FloatTensor<B>,
-    x: FloatTensor<B>,
-) -> FloatTensor<B> {
+fn gelu_backward<B: Kernels>(g: FloatTensor<B>, x: FloatTensor<B>) -> FloatTensor<B> {
     let describe = |(_, x): &_| operation::<B>("GELU, backward", x, 3);
     record::run((g, x), describe, |(g, x)| B::gelu_exact_backward(g, x))
 }
@@ -60,12 +57,19 @@ backward_step!(GeluStep<1>, FloatTensor<B>, |g, x, [to], grads| {
 
 impl<B: Kernels, C: CheckpointStrategy> Gelu for Autodiff<B, C> {
     fn gelu_exact(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        let nodes = [x.node()];
-        let x = x.into_primitive();
-        match GeluStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(step) => step.finish(x.clone(), B::gelu_exact(x)),
-            OpsKind::UnTracked(step) => step.finish(B::gelu_exact(x)),
-        }
+        let y = B::gelu_exact(x.clone().into_primitive());
+        gelu_of::<B, C>(x, y)
+    }
+}
+
+/// Tracks `y`, the values of the function at `x`.
+pub(in crate::ops) fn gelu_of<B: Kernels, C: CheckpointStrategy>(
+    x: Tracked<B, C>,
+    y: FloatTensor<B>,
+) -> Tracked<B, C> {
+    match GeluStep.prepare::<C>([x.node()]).compute_bound().stateful() {
+        OpsKind::Tracked(step) => step.finish(x.into_primitive(), y),
+        OpsKind::UnTracked(step) => step.finish(y),
     }
 }
 

@@ -28,7 +28,7 @@ fn normal(x: f64) -> f64 {
 }
 
 /// Values near zero, where the GELU is curved, and far from it.
-fn bent(source: &mut Source, count: usize) -> Vec<f64> {
+pub(in crate::ops) fn bent(source: &mut Source, count: usize) -> Vec<f64> {
     source.exact(count).into_iter().map(|x| if x > 0.95 { 9.0 * x } else { 4.0 * x }).collect()
 }
 

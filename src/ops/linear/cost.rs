@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 
 use super::{Activation, LinearForward, LinearInputs};
 use crate::ops::record::{Cost, Operation, Sample};
+use crate::ops::saved::Preceding;
 use crate::ops::{Kernels, Precision, Storage};
 
 /// Bytes of a weight.
@@ -58,11 +59,30 @@ impl<B: Backend> LinearInputs<B> {
     }
 }
 
-/// `g w`.
-pub(in crate::ops) fn input_grad<B: Backend>(g: &FloatTensor<B>, storage: Storage) -> Operation {
+/// `g w`, times what precedes the layer.
+pub(in crate::ops) fn input_grad<B: Backend>(
+    g: &FloatTensor<B>,
+    storage: Storage,
+    preceding: &Preceding<B>,
+) -> Operation {
     let rows = g.shape()[0];
     let sizes = sizes(rows, storage, "", Activation::Identity);
-    Operation::new("linear, by input", sizes, backward(rows, storage))
+    let cost = backward(rows, storage) + after::<B>(rows, storage, preceding);
+    Operation::new("linear, by input", sizes + by::<B>(preceding), cost)
+}
+
+/// The cost of the multiplication by what precedes a layer.
+pub(in crate::ops) fn after<B: Backend>(
+    rows: usize,
+    storage: Storage,
+    preceding: &Preceding<B>,
+) -> Cost {
+    Cost::new(0, preceding.before().map_or(0, |_| rows * storage.inputs))
+}
+
+/// What precedes a layer, in its sizes.
+pub(in crate::ops) fn by<B: Backend>(preceding: &Preceding<B>) -> &'static str {
+    preceding.before().map_or("", |_| ", by x before GELU")
 }
 
 /// `g^T x`.

@@ -9,7 +9,7 @@ use super::{Activation, Linear, LinearForward, LinearInputs, LinearKernels};
 use crate::ops::cpu::buffer::{Float, dims, matrix, values, vector};
 use crate::ops::cpu::matmul::{View, add_product, long_product, tall_product};
 use crate::ops::gelu::cpu_gelu;
-use crate::ops::saved::{Output, SavedInput};
+use crate::ops::saved::{Output, Preceding, SavedInput};
 use crate::ops::{Precision, Storage};
 
 impl Linear for Flex {
@@ -34,8 +34,9 @@ impl LinearKernels for Flex {
         g: FloatTensor<Self>,
         w: FloatTensor<Self>,
         storage: Storage,
+        preceding: Preceding<Self>,
     ) -> FloatTensor<Self> {
-        input_grad(g, dense(w, storage), None)
+        preceding.multiply(input_grad(g, dense(w, storage), None))
     }
 
     fn weight_grad(g: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -16,16 +16,14 @@ use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::Tensor;
 
 use super::operands::operands;
-use super::saved::{Output, SavedInput};
+use super::saved::{Output, Preceding, SavedInput};
 use super::{Activations, Precision, Storage, Weights, record};
 pub use activation::Activation;
 pub(in crate::ops) use cpu::{
     activate as cpu_activate, dense as cpu_dense, fill_rows, input_grad as cpu_input_grad,
 };
-pub(in crate::ops) use probe::{cases, tiled};
-pub(in crate::ops) use step::{
-    activated, activation_gradient, before_activation, input_grad as step_input_grad,
-};
+pub(in crate::ops) use probe::{backward, cases, forward, name};
+pub(in crate::ops) use step::{activated, input_grad as step_input_grad, origin};
 pub(in crate::ops) use wgsl::{activate, dense, input_grad};
 
 /// Inputs of a layer.
@@ -70,11 +68,13 @@ pub(crate) trait LinearKernels: Backend {
     /// The output with the inputs of its gradient.
     fn base_linear_forward(#[extension_type] inputs: LinearInputs<Self>) -> LinearForward<Self>;
 
-    /// `g w`: gradient of `x w^T + bias` with respect to `x`; `g [T, O]`, returns `[T, K]`.
+    /// `g w`, times what precedes the layer: gradient of `x w^T + bias` with respect to `x`; `g [T, O]`, returns
+    /// `[T, K]`.
     fn base_linear_backward(
         g: FloatTensor<Self>,
         w: FloatTensor<Self>,
         storage: Storage,
+        #[extension_type] preceding: Preceding<Self>,
     ) -> FloatTensor<Self>;
 
     /// `g^T x`, row-major: gradient of `x w^T + bias` with respect to a trained `w`; `g [T, O]`, `x [T, K]`, returns
@@ -119,9 +119,10 @@ pub fn product_of(x: Tensor<2>, y: Tensor<1>) -> Tensor<2> {
     let storage = Storage { outputs, inputs: len / outputs, precision: Precision::F32 };
     record::run(
         (x.into_dispatch(), y.into_dispatch()),
-        |(x, _)| cost::input_grad::<Dispatch>(x, storage),
+        |(x, _)| cost::input_grad::<Dispatch>(x, storage, &Preceding::Nothing),
         move |(x, y)| -> Tensor<2> {
-            Tensor::from_dispatch(Dispatch::base_linear_backward(x, y, storage))
+            let preceding = Preceding::Nothing;
+            Tensor::from_dispatch(Dispatch::base_linear_backward(x, y, storage, preceding))
         },
     )
 }

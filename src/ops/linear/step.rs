@@ -8,58 +8,59 @@ use burn::backend::autodiff::{
 use burn::backend::tensor::FloatTensor;
 
 use super::{Activation, Linear, LinearForward, LinearInputs, cost};
-use crate::ops::differentiate::{Tracked, backward_step, untracked};
-use crate::ops::gelu::gelu_backward;
+use crate::ops::differentiate::{Tracked, backward_step};
+use crate::ops::gelu::gelu_of;
 use crate::ops::layer_norm::sum_of_columns;
 use crate::ops::operands::Tensors;
-use crate::ops::saved::{Output, SavedInput};
+use crate::ops::saved::{Output, Preceding, SavedInput};
 use crate::ops::{Kernels, Precision, Storage, record, wgsl};
 
-/// Gradient of the input of an activation from that of its output; `before` is saved only if there is an activation.
-pub(in crate::ops) fn activation_gradient<B: Kernels>(
-    g: FloatTensor<B>,
-    before: Option<FloatTensor<B>>,
-) -> FloatTensor<B> {
-    match before {
-        Some(before) => gelu_backward::<B>(g, before),
-        None => g,
-    }
-}
-
-/// `g w`.
+/// `g w`, times what precedes the layer.
 pub(in crate::ops) fn input_grad<B: Kernels>(
     g: FloatTensor<B>,
     w: FloatTensor<B>,
     storage: Storage,
+    preceding: Preceding<B>,
 ) -> FloatTensor<B> {
     record::run(
-        (g, w),
-        |(g, _)| cost::input_grad::<B>(g, storage),
-        move |(g, w)| B::base_linear_backward(g, w, storage),
+        (g, w, preceding),
+        |(g, _, preceding)| cost::input_grad::<B>(g, storage, preceding),
+        move |(g, w, preceding)| B::base_linear_backward(g, w, storage, preceding),
     )
 }
 
-/// The saved state of an activation's backward step.
-pub(in crate::ops) fn before_activation<B: Kernels>(
-    before: FloatTensor<B>,
-    activation: Activation,
-) -> Option<FloatTensor<B>> {
-    match activation {
-        Activation::Identity => None,
-        Activation::Gelu => Some(before),
+/// Where the gradient by a layer's input goes, and what it is multiplied by. If the input is the output of a GELU, it
+/// goes to the input of that GELU, which saves a pass over memory. The GELU has its own step for other uses of its
+/// output.
+pub(in crate::ops) fn origin<'a, B: Kernels, C: CheckpointStrategy>(
+    x: &'a Tracked<B, C>,
+    saved: &'a SavedInput<Autodiff<B, C>>,
+) -> (&'a Tracked<B, C>, Preceding<B>) {
+    match saved {
+        SavedInput::BeforeGelu(before) if before.is_tracked() => {
+            (before, Preceding::Gelu(before.clone().into_primitive()))
+        }
+        _ => (x, Preceding::Nothing),
     }
 }
 
-/// An output, which the next layer saves as the input of its activation, if there is one.
+/// The output `y` of a layer from its tracked output before the activation, which the next layer saves, if there is an
+/// activation.
 pub(in crate::ops) fn activated<B: Kernels, C: CheckpointStrategy>(
-    y: Tracked<B, C>,
-    before: Option<FloatTensor<B>>,
+    before: Tracked<B, C>,
+    y: FloatTensor<B>,
+    activation: Activation,
 ) -> Output<Autodiff<B, C>> {
-    match before {
-        Some(before) if wgsl::recomputes_inputs() => {
-            Output { values: y, saved: SavedInput::BeforeGelu(untracked::<B, C>(before)) }
+    match activation {
+        Activation::Identity => Output::whole(before),
+        Activation::Gelu => {
+            let values = gelu_of::<B, C>(before.clone(), y);
+            if wgsl::recomputes_inputs() {
+                Output { values, saved: SavedInput::BeforeGelu(before) }
+            } else {
+                Output::whole(values)
+            }
         }
-        _ => Output::whole(y),
     }
 }
 
@@ -70,13 +71,11 @@ struct LinearSaved<B: Kernels> {
     input: Option<SavedInput<B>>,
     w: FloatTensor<B>,
     storage: Storage,
-    /// The input of the activation, if there is one.
-    before: Option<FloatTensor<B>>,
+    preceding: Preceding<B>,
 }
 
 backward_step!(LinearStep<3>, LinearSaved<B>, |g, saved, [to_x, to_w, to_bias], grads| {
-    let LinearSaved { input, w, storage, before } = saved;
-    let g = activation_gradient::<B>(g, before);
+    let LinearSaved { input, w, storage, preceding } = saved;
     if let (Some(w), Some(input)) = (to_w, input) {
         let arguments = (g.clone(), input.input());
         let operation = |(g, x): &_| cost::weight_grad::<B>(g, x);
@@ -87,7 +86,7 @@ backward_step!(LinearStep<3>, LinearSaved<B>, |g, saved, [to_x, to_w, to_bias], 
         grads.register::<B>(bias.id, sum_of_columns::<B>(g.clone()));
     }
     if let Some(x) = to_x {
-        grads.register::<B>(x.id, input_grad::<B>(g, w, storage));
+        grads.register::<B>(x.id, input_grad::<B>(g, w, storage, preceding));
     }
 });
 
@@ -96,7 +95,8 @@ impl<B: Kernels, C: CheckpointStrategy> Linear for Autodiff<B, C> {
         let (storage, activation) = (inputs.storage, inputs.activation);
         let trained = inputs.w.is_tracked();
         assert!(!trained || storage.precision == Precision::F32, "a trained weight must be f32");
-        let nodes = [inputs.x.node(), inputs.w.node(), inputs.bias.node()];
+        let (x, preceding) = origin::<B, C>(&inputs.x, &saved);
+        let nodes = [x.node(), inputs.w.node(), inputs.bias.node()];
         let inputs: LinearInputs<B> = inputs.map(&|tensor| tensor.into_primitive());
         let saved: SavedInput<B> = saved.map(&|tensor| tensor.into_primitive());
         match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
@@ -104,9 +104,8 @@ impl<B: Kernels, C: CheckpointStrategy> Linear for Autodiff<B, C> {
                 let (input, w) = (trained.then_some(saved), inputs.w.clone());
                 let LinearForward { y, before } =
                     record::run(inputs, |inputs| inputs.operation(true), B::base_linear_forward);
-                let before = before_activation::<B>(before, activation);
-                let y = step.finish(LinearSaved { input, w, storage, before: before.clone() }, y);
-                activated(y, before)
+                let before = step.finish(LinearSaved { input, w, storage, preceding }, before);
+                activated(before, y, activation)
             }
             OpsKind::UnTracked(step) => {
                 Output::whole(step.finish(B::base_linear(inputs, saved).values))

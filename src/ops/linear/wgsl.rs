@@ -8,14 +8,14 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::{Activation, Linear, LinearForward, LinearInputs, LinearKernels, composed};
 use crate::ops::gelu::composed_gelu;
-use crate::ops::saved::{Output, SavedInput};
+use crate::ops::saved::{Output, Preceding, SavedInput};
 use crate::ops::wgsl::kernel::{
-    Tile, linear, linear_backward, linear_cooperative, linear_gelu, linear_weight_grad,
+    linear, linear_backward, linear_cooperative, linear_gelu, linear_weight_grad,
 };
 use crate::ops::wgsl::kernel_or_composed;
 use crate::ops::wgsl::launch::{dims, empty, launch};
-use crate::ops::wgsl::product::{Keep, in_quads, tile, tiles};
-use crate::ops::wgsl::tuning::{Processor, tuning};
+use crate::ops::wgsl::product::{Keep, Product, in_quads, tiles};
+use crate::ops::wgsl::tuning::tuning;
 use crate::ops::{Precision, Storage};
 
 impl Linear for CubeBackend {
@@ -35,11 +35,14 @@ impl LinearKernels for CubeBackend {
         g: FloatTensor<Self>,
         w: FloatTensor<Self>,
         storage: Storage,
+        preceding: Preceding<Self>,
     ) -> FloatTensor<Self> {
         kernel_or_composed(
-            (g, w),
-            |(g, w)| input_grad(&g, &w, storage),
-            |(g, w)| composed::linear_backward::<Self>(g, dense(w, storage)),
+            ((g, w), preceding),
+            |((g, w), preceding)| input_grad(&g, &w, storage, &preceding),
+            |((g, w), preceding)| {
+                preceding.multiply(composed::linear_backward::<Self>(g, dense(w, storage)))
+            },
         )
     }
 
@@ -83,7 +86,6 @@ fn forward(inputs: &LinearInputs<CubeBackend>, keep: Keep) -> LinearForward<Cube
     let quads = in_quads(&[inputs, outputs], &[x, w, bias]);
     let scales = storage.scales() as u32;
     let y = empty([rows as usize, outputs as usize], x);
-    let tile = tile(quads, [rows, outputs], x);
     if quads && keep == Keep::Nothing && tuning(x).extensions.cooperative_matrices {
         let kernel = linear_cooperative::variant(activation, storage.precision);
         let call =
@@ -91,15 +93,14 @@ fn forward(inputs: &LinearInputs<CubeBackend>, keep: Keep) -> LinearForward<Cube
         launch(kernel, &call, tiles(kernel, rows, outputs));
         return LinearForward { y: y.clone(), before: y };
     }
+    let product = Product { quads, rows, inner: inputs, columns: outputs, over_rows: false };
     match activation {
         Activation::Identity => {
-            let kernel = linear::variant(storage.precision, tile);
             let call = linear::Arguments { x, w, bias, y: &y, rows, inputs, outputs, scales };
-            launch(kernel, &call, tiles(kernel, rows, outputs));
+            product.launch(|tile| linear::variant(storage.precision, tile), &call);
             LinearForward { y: y.clone(), before: y }
         }
         Activation::Gelu => {
-            let kernel = linear_gelu::variant(storage.precision, tile);
             let pre = keep.memory(rows, outputs, x);
             let call = linear_gelu::Arguments {
                 x,
@@ -113,21 +114,29 @@ fn forward(inputs: &LinearInputs<CubeBackend>, keep: Keep) -> LinearForward<Cube
                 scales,
                 keep: keep.flag(),
             };
-            launch(kernel, &call, tiles(kernel, rows, outputs));
+            product.launch(|tile| linear_gelu::variant(storage.precision, tile), &call);
             LinearForward { y, before: pre }
         }
     }
 }
 
-/// `g w`.
-pub(in crate::ops) fn input_grad(g: &CubeTensor, w: &CubeTensor, storage: Storage) -> CubeTensor {
+/// `g w`, times what precedes the layer.
+pub(in crate::ops) fn input_grad(
+    g: &CubeTensor,
+    w: &CubeTensor,
+    storage: Storage,
+    preceding: &Preceding<CubeBackend>,
+) -> CubeTensor {
     let ((rows, outputs), inputs) = (dims(g), storage.inputs as u32);
-    let quads = in_quads(&[inputs, outputs], &[g, w]);
-    let kernel = linear_backward::variant(storage.precision, tile(quads, [rows, inputs], g));
+    // An unread binding needs some tensor.
+    let pre = preceding.before().unwrap_or(g);
+    let quads = in_quads(&[inputs, outputs], &[g, w, pre]);
     let dx = empty([rows as usize, inputs as usize], g);
-    let scales = storage.scales() as u32;
-    let call = linear_backward::Arguments { g, w, dx: &dx, rows, inputs, outputs, scales };
-    launch(kernel, &call, tiles(kernel, rows, inputs));
+    let (scales, gelu) = (storage.scales() as u32, u32::from(preceding.before().is_some()));
+    let call =
+        linear_backward::Arguments { g, w, pre, dx: &dx, rows, inputs, outputs, scales, gelu };
+    let product = Product { quads, rows, inner: outputs, columns: inputs, over_rows: false };
+    product.launch(|tile| linear_backward::variant(storage.precision, tile), &call);
     dx
 }
 
@@ -135,26 +144,9 @@ pub(in crate::ops) fn input_grad(g: &CubeTensor, w: &CubeTensor, storage: Storag
 fn weight_grad(g: &CubeTensor, x: &CubeTensor) -> CubeTensor {
     let ((rows, outputs), (_, inputs)) = (dims(g), dims(x));
     let quads = in_quads(&[inputs, outputs], &[g, x]);
-    let tile = Tile::choose(Processor::Gpu, quads, outputs, inputs);
-    let kernel =
-        linear_weight_grad::variant(tile).expect("wide tiles are only for software adapters");
     let dw = empty([outputs as usize * inputs as usize], g);
     let call = linear_weight_grad::Arguments { g, x, dw: &dw, rows, inputs, outputs };
-    launch(kernel, &call, tiles(kernel, outputs, inputs));
+    let product = Product { quads, rows: outputs, inner: rows, columns: inputs, over_rows: true };
+    product.launch(linear_weight_grad::variant, &call);
     dw
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gpu_has_a_variant_for_every_weight_gradient() {
-        for quads in [false, true] {
-            for rows in [1, 4096] {
-                let tile = Tile::choose(Processor::Gpu, quads, rows, 4096);
-                assert!(linear_weight_grad::variant(tile).is_some(), "{tile:?}");
-            }
-        }
-    }
 }

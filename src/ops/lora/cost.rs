@@ -5,7 +5,7 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Tensor;
 
 use super::{LoraBackward, LoraForward, LoraGradInputs, LoraGrads, LoraInputs, LoraPlan};
-use crate::ops::linear::cost::{backward, forward, sizes};
+use crate::ops::linear::cost::{after, backward, by, forward, sizes};
 use crate::ops::record::{Cost, Operation, Sample};
 use crate::ops::saved::SavedInput;
 use crate::ops::{Activation, Kernels};
@@ -38,12 +38,14 @@ impl<B: Backend> LoraInputs<B> {
 
 impl<B: Backend> LoraBackward<B> {
     pub(in crate::ops) fn operation(&self, g: &FloatTensor<B>) -> Operation {
-        let Self { plan, storage, .. } = self;
+        let Self { plan, storage, preceding, .. } = self;
         let (rows, stacked) = (g.shape()[0], plan.stacked_rank());
         let down = stacked * storage.inputs;
-        let cost = backward(rows, *storage) + Cost::new(2 * rows * down, rows * stacked + down);
+        let cost = backward(rows, *storage)
+            + Cost::new(2 * rows * down, rows * stacked + down)
+            + after::<B>(rows, *storage, preceding);
         let sizes = sizes(rows, *storage, &blocks(plan), Activation::Identity);
-        Operation::new("linear, by input", sizes, cost)
+        Operation::new("linear, by input", sizes + by::<B>(preceding), cost)
     }
 }
 

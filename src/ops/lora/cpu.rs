@@ -71,9 +71,9 @@ impl LoraLinearKernels for Flex {
     }
 
     fn lora_linear_backward(g: FloatTensor<Self>, inputs: LoraBackward<Self>) -> FloatTensor<Self> {
-        let LoraBackward { w, v, factors, plan, storage } = inputs;
+        let LoraBackward { w, v, factors, plan, storage, preceding } = inputs;
         let (a, _) = split_factors::<Self>(factors, &plan);
-        input_grad(g, dense(w, storage), Some((v, a)))
+        preceding.multiply(input_grad(g, dense(w, storage), Some((v, a))))
     }
 
     fn lora_down_backward(

@@ -17,7 +17,7 @@ use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::Tensor;
 
 use super::operands::operands;
-use super::saved::{Output, SavedInput};
+use super::saved::{Output, Preceding, SavedInput};
 use super::{Activation, Activations, Storage, Weights, record};
 pub use plan::LoraPlan;
 pub(in crate::ops) use probe::cases;
@@ -92,9 +92,12 @@ pub(crate) struct LoraBackward<B: Backend> {
     pub plan: LoraPlan,
     /// The storage of the weight.
     pub storage: Storage,
+    /// What the gradient is multiplied by.
+    #[extension_type]
+    pub preceding: Preceding<B>,
 }
 
-operands!(LoraBackward { w, v, factors; with plan, storage });
+operands!(LoraBackward { w, v, factors; nested preceding; with plan, storage });
 
 /// The layer.
 #[backend_extension(Cube, Flex, Autodiff)]
@@ -130,7 +133,7 @@ pub(crate) trait LoraLinearKernels: Backend {
         #[extension_type] inputs: LoraGradInputs<Self>,
     ) -> LoraGrads<Self>;
 
-    /// `g w + v A`: gradient of the activation's input with respect to x; returns `[T, K]`.
+    /// `g w + v A`, times what precedes the layer: gradient of the activation's input with respect to x; returns `[T, K]`.
     fn lora_linear_backward(
         g: FloatTensor<Self>,
         #[extension_type] inputs: LoraBackward<Self>,

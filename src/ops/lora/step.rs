@@ -11,9 +11,9 @@ use super::{
     LoraBackward, LoraForward, LoraGradInputs, LoraGrads, LoraInputs, LoraLinear, LoraPlan, cost,
 };
 use crate::ops::differentiate::{backward_step, frozen};
-use crate::ops::linear::{activated, activation_gradient, before_activation, step_input_grad};
+use crate::ops::linear::{activated, origin, step_input_grad};
 use crate::ops::operands::Tensors;
-use crate::ops::saved::{Output, SavedInput};
+use crate::ops::saved::{Output, Preceding, SavedInput};
 use crate::ops::{Kernels, Storage, record};
 
 /// The saved state of a backward pass.
@@ -24,10 +24,9 @@ struct LoraSaved<B: Kernels> {
     u: FloatTensor<B>,
     w: FloatTensor<B>,
     factors: FloatTensor<B>,
-    /// The input of the activation, if there is one.
-    before: Option<FloatTensor<B>>,
     plan: LoraPlan,
     storage: Storage,
+    preceding: Preceding<B>,
 }
 
 /// The inputs saved for a backward pass.
@@ -48,10 +47,10 @@ impl<B: Kernels> Layer<B> {
         self,
         input: SavedInput<B>,
         u: FloatTensor<B>,
-        before: Option<FloatTensor<B>>,
+        preceding: Preceding<B>,
     ) -> LoraSaved<B> {
         let Self { w, factors, plan, storage } = self;
-        LoraSaved { input, u, w, factors, before, plan, storage }
+        LoraSaved { input, u, w, factors, plan, storage, preceding }
     }
 }
 
@@ -61,12 +60,11 @@ fn grads_of_factors<B: Kernels>(g: FloatTensor<B>, inputs: LoraGradInputs<B>) ->
 }
 
 backward_step!(LoraLinearStep<2>, LoraSaved<B>, |g, saved, [to_x, to_factors], grads| {
-    let LoraSaved { input, u, w, factors, before, plan, storage } = saved;
-    let g = activation_gradient::<B>(g, before);
+    let LoraSaved { input, u, w, factors, plan, storage, preceding } = saved;
     let inputs = LoraGradInputs { saved: input, u, factors: factors.clone(), plan: plan.clone() };
     let by = grads_of_factors::<B>(g.clone(), inputs);
     if let Some(x) = to_x {
-        let inputs = LoraBackward { w, v: by.u, factors, plan, storage };
+        let inputs = LoraBackward { w, v: by.u, factors, plan, storage, preceding };
         let operation = |(g, inputs): &(_, LoraBackward<B>)| inputs.operation(g);
         let arguments = (g, inputs);
         let grad =
@@ -79,12 +77,11 @@ backward_step!(LoraLinearStep<2>, LoraSaved<B>, |g, saved, [to_x, to_factors], g
 });
 
 backward_step!(DropoutStep<3>, LoraSaved<B>, |g, saved, [to_x, to_dropped, to_factors], grads| {
-    let LoraSaved { input, u, w, factors, before, plan, storage } = saved;
-    let g = activation_gradient::<B>(g, before);
+    let LoraSaved { input, u, w, factors, plan, storage, preceding } = saved;
     let inputs = LoraGradInputs { saved: input, u, factors: factors.clone(), plan: plan.clone() };
     let by = grads_of_factors::<B>(g.clone(), inputs);
     if let Some(x) = to_x {
-        grads.register::<B>(x.id, step_input_grad::<B>(g, w, storage));
+        grads.register::<B>(x.id, step_input_grad::<B>(g, w, storage, preceding));
     }
     if let Some(dropped) = to_dropped {
         let arguments = (by.u, factors, plan);
@@ -101,7 +98,8 @@ backward_step!(DropoutStep<3>, LoraSaved<B>, |g, saved, [to_x, to_dropped, to_fa
 
 impl<B: Kernels, C: CheckpointStrategy> LoraLinear for Autodiff<B, C> {
     fn lora_linear(inputs: LoraInputs<Self>, saved: SavedInput<Self>) -> Output<Self> {
-        let nodes = [inputs.x.node(), inputs.factors.node()];
+        let (x, preceding) = origin::<B, C>(&inputs.x, &saved);
+        let nodes = [x.node(), inputs.factors.node()];
         let inputs = frozen_base::<B, C>(inputs);
         let saved: SavedInput<B> = saved.map(&|tensor| tensor.into_primitive());
         match LoraLinearStep.prepare::<C>(nodes).compute_bound().stateful() {
@@ -109,9 +107,8 @@ impl<B: Kernels, C: CheckpointStrategy> LoraLinear for Autodiff<B, C> {
                 let (layer, activation) = (Layer::of(&inputs), inputs.activation);
                 let LoraForward { y, before, u } =
                     record::run(inputs, |inputs| inputs.operation(true), B::lora_linear_forward);
-                let before = before_activation::<B>(before, activation);
-                let y = step.finish(layer.saved(saved, u, before.clone()), y);
-                activated(y, before)
+                let before = step.finish(layer.saved(saved, u, preceding), before);
+                activated(before, y, activation)
             }
             OpsKind::UnTracked(step) => {
                 Output::whole(step.finish(B::lora_linear(inputs, saved).values))
@@ -134,9 +131,8 @@ impl<B: Kernels, C: CheckpointStrategy> LoraLinear for Autodiff<B, C> {
                     |(inputs, _)| inputs.operation_with_dropout(true),
                     |(inputs, dropped)| B::lora_linear_with_dropout_forward(inputs, dropped),
                 );
-                let before = before_activation::<B>(before, activation);
-                let y = step.finish(layer.saved(SavedInput::Whole(dropped), u, before.clone()), y);
-                activated(y, before)
+                let saved = layer.saved(SavedInput::Whole(dropped), u, Preceding::Nothing);
+                activated(step.finish(saved, before), y, activation)
             }
             OpsKind::UnTracked(step) => {
                 Output::whole(step.finish(B::lora_linear_with_dropout(inputs, dropped).values))

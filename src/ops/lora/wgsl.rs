@@ -10,15 +10,15 @@ use super::{
     LoraLinearKernels, LoraPlan, composed,
 };
 use crate::ops::linear::{self, LinearForward, activate, dense, input_grad};
-use crate::ops::saved::{Output, SavedInput};
+use crate::ops::saved::{Output, Preceding, SavedInput};
 use crate::ops::wgsl::kernel::{
     Groups, LowRank, Tile, lora_down, lora_grads, lora_grads_scaled, lora_linear,
     lora_linear_backward, lora_linear_gelu, lora_up_backward,
 };
 use crate::ops::wgsl::kernel_or_composed;
 use crate::ops::wgsl::launch::{count, dims, empty, launch};
-use crate::ops::wgsl::product::{Keep, in_quads, tile, tiles};
-use crate::ops::wgsl::tuning::{Processor, tuning};
+use crate::ops::wgsl::product::{Keep, Product, in_quads};
+use crate::ops::wgsl::tuning::{Processor, Tuning, tuning};
 use crate::ops::{Activation, Precision, Storage};
 
 impl LoraLinear for CubeBackend {
@@ -59,8 +59,10 @@ impl LoraLinearKernels for CubeBackend {
         kernel_or_composed(
             (g, inputs),
             |(g, inputs)| backward(&g, &inputs),
-            |(g, LoraBackward { w, v, factors, plan, storage })| {
-                composed::lora_linear_backward::<Self>(g, dense(w, storage), v, factors, &plan)
+            |(g, LoraBackward { w, v, factors, plan, storage, preceding })| {
+                let w = dense(w, storage);
+                let dx = composed::lora_linear_backward::<Self>(g, w, v, factors, &plan);
+                preceding.multiply(dx)
             },
         )
     }
@@ -76,7 +78,8 @@ impl LoraLinearKernels for CubeBackend {
                 let inputs = plan.inputs(factors.shape().num_elements());
                 let (outputs, precision) = (plan.stacked_rank(), Precision::F32);
                 // A is at the start of the factors.
-                input_grad(&v, &factors, Storage { outputs, inputs, precision })
+                let storage = Storage { outputs, inputs, precision };
+                input_grad(&v, &factors, storage, &Preceding::Nothing)
             },
             |(v, factors)| composed::lora_down_backward::<Self>(v, factors, &plan),
         )
@@ -112,7 +115,7 @@ const WIDEST_FUSED: u32 = 1024;
 const FEW_ROWS: u32 = 128;
 
 /// Maximum rank of `x A^T` that fits in a tile.
-const MOST_FUSED: u32 = 16;
+const MOST_FUSED: usize = 16;
 
 /// The shaders' marker for an output block without a low-rank term.
 const NO_SLOT: u32 = u32::MAX;
@@ -136,12 +139,41 @@ fn down(x: &CubeTensor, factors: &CubeTensor, plan: &LoraPlan) -> CubeTensor {
     u
 }
 
-/// Whether every tile of an output also computes `x A^T`.
-fn fuses(processor: Processor, tile: Tile, outputs: u32, plan: &LoraPlan) -> bool {
-    tile != Tile::Any
-        && plan.rank as u32 <= MOST_FUSED
-        && (plan.width as u32).is_multiple_of(tile.size())
-        && (processor == Processor::Software || outputs <= WIDEST_FUSED)
+/// Where a layer takes `x A^T` from. Every tile computes it for its own block if that is possible and pays, up to rank
+/// `most`.
+fn low_rank(
+    tuning: Tuning,
+    quads: bool,
+    output: [u32; 2],
+    plan: &LoraPlan,
+    precision: Precision,
+    most: usize,
+) -> LowRank {
+    let fused = if plan.rank <= 8 { LowRank::Fused8 } else { LowRank::Fused16 };
+    let allowed = plan.rank <= most;
+    let of = |low_rank| {
+        let exists = |tile| {
+            fits(tuning, low_rank, plan, tile)
+                && lora_linear::variant(precision, low_rank, tile).is_some()
+        };
+        Tile::choose(tuning, quads, output, exists)
+    };
+    let fuses = match tuning.processor {
+        // Not in another tile.
+        Processor::Software => of(fused) == of(LowRank::Given),
+        Processor::Gpu => output[1] <= WIDEST_FUSED && of(fused).is_some(),
+    };
+    if allowed && fuses { fused } else { LowRank::Given }
+}
+
+/// Whether a product may have a tile. If every tile computes `x A^T`, it must belong to one block, and on a GPU have few
+/// sums, because more of them need more registers than there are.
+fn fits(tuning: Tuning, low_rank: LowRank, plan: &LoraPlan, tile: Tile) -> bool {
+    low_rank == LowRank::Given
+        || ((plan.width as u32).is_multiple_of(tile.columns())
+            && (tile != Tile::T64x64By64
+                || tuning.processor == Processor::Software
+                || tuning.tile == Some(tile)))
 }
 
 fn forward(
@@ -153,26 +185,23 @@ fn forward(
     let ((rows, inputs), outputs) = (dims(x), storage.outputs as u32);
     let (width, rank) = (plan.width as u32, plan.rank as u32);
     let quads = in_quads(&[inputs, outputs, width], &[x, w, bias, factors]);
-    let processor = tuning(x).processor;
-    let tile = Tile::choose(processor, quads, rows, outputs);
-    let fused = dropped.is_none() && fuses(processor, tile, outputs, plan);
-    let u = if fused {
-        empty([rows as usize, plan.stacked_rank()], x)
-    } else {
-        down(dropped.as_ref().unwrap_or(x), factors, plan)
+    let most = if dropped.is_some() { 0 } else { MOST_FUSED };
+    let (tuning, precision) = (tuning(x), storage.precision);
+    let low_rank = low_rank(tuning, quads, [rows, outputs], plan, precision, most);
+    let fits = |tile: &Tile| fits(tuning, low_rank, plan, *tile);
+    let product = Product { quads, rows, inner: inputs, columns: outputs, over_rows: false };
+    let u = match low_rank {
+        LowRank::Given => down(dropped.as_ref().unwrap_or(x), factors, plan),
+        LowRank::Fused8 | LowRank::Fused16 => empty([rows as usize, plan.stacked_rank()], x),
     };
     let y = empty([rows as usize, outputs as usize], x);
     let (adapted, [slot_0, slot_1, slot_2]) = (plan.adapted.len() as u32, slots(plan));
     let (scale, scales) = (plan.scale, storage.scales() as u32);
-    let low_rank = match fused {
-        false => LowRank::Given,
-        true if rank <= 8 => LowRank::Fused8,
-        true => LowRank::Fused16,
-    };
-    let missing = "only products of unaligned sizes are not fused";
     match activation {
         Activation::Identity => {
-            let kernel = lora_linear::variant(storage.precision, low_rank, tile).expect(missing);
+            let of = |tile| {
+                Some(tile).filter(fits).and_then(|t| lora_linear::variant(precision, low_rank, t))
+            };
             let call = lora_linear::Arguments {
                 x,
                 w,
@@ -192,12 +221,14 @@ fn forward(
                 slot_2,
                 scale,
             };
-            launch(kernel, &call, tiles(kernel, rows, outputs));
+            product.launch(of, &call);
             LoraForward { y: y.clone(), before: y, u }
         }
         Activation::Gelu => {
-            let kernel =
-                lora_linear_gelu::variant(storage.precision, low_rank, tile).expect(missing);
+            let of = |tile| {
+                let fitting = Some(tile).filter(fits);
+                fitting.and_then(|tile| lora_linear_gelu::variant(precision, low_rank, tile))
+            };
             let pre = keep.memory(rows, outputs, x);
             let call = lora_linear_gelu::Arguments {
                 x,
@@ -220,7 +251,7 @@ fn forward(
                 scale,
                 keep: keep.flag(),
             };
-            launch(kernel, &call, tiles(kernel, rows, outputs));
+            product.launch(of, &call);
             LoraForward { y, before: pre, u }
         }
     }
@@ -311,26 +342,30 @@ fn grads(g: &CubeTensor, inputs: &LoraGradInputs<CubeBackend>) -> LoraGrads<Cube
     LoraGrads { u: v, factors: dfactors }
 }
 
-/// `g w + v A`.
+/// `g w + v A`, times what precedes the layer.
 fn backward(g: &CubeTensor, inputs: &LoraBackward<CubeBackend>) -> CubeTensor {
-    let &LoraBackward { ref w, ref v, ref factors, ref plan, storage } = inputs;
+    let &LoraBackward { ref w, ref v, ref factors, ref plan, storage, ref preceding } = inputs;
     let ((rows, outputs), inputs) = (dims(g), storage.inputs as u32);
-    let quads = in_quads(&[inputs, outputs, plan.width as u32], &[g, w, factors]);
-    let kernel = lora_linear_backward::variant(storage.precision, tile(quads, [rows, inputs], g));
+    // An unread binding needs some tensor.
+    let pre = preceding.before().unwrap_or(g);
+    let quads = in_quads(&[inputs, outputs, plan.width as u32], &[g, w, factors, pre]);
     let dx = empty([rows as usize, inputs as usize], g);
     let call = lora_linear_backward::Arguments {
         g,
         w,
         factors,
         v,
+        pre,
         dx: &dx,
         rows,
         inputs,
         outputs,
         scales: storage.scales() as u32,
         stacked_rank: plan.stacked_rank() as u32,
+        gelu: u32::from(preceding.before().is_some()),
     };
-    launch(kernel, &call, tiles(kernel, rows, inputs));
+    let product = Product { quads, rows, inner: outputs, columns: inputs, over_rows: false };
+    product.launch(|tile| lora_linear_backward::variant(storage.precision, tile), &call);
     dx
 }
 
@@ -338,27 +373,50 @@ fn backward(g: &CubeTensor, inputs: &LoraBackward<CubeBackend>) -> CubeTensor {
 mod tests {
     use super::*;
 
+    const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::F16, Precision::Int8];
+
     #[test]
-    fn every_selectable_variant_exists() {
-        use Precision::{F16, F32, Int8};
-        let plan = LoraPlan { adapted: vec![0], width: 128, rank: 8, scale: 1.0 };
+    fn both_kinds_of_layers_have_the_same_variants() {
         for tile in Tile::ALL {
-            let fused = [Processor::Gpu, Processor::Software].map(|p| fuses(p, tile, 128, &plan));
-            assert_eq!(fused, [tile != Tile::Any; 2]);
-            for (low_rank, precision) in LowRank::ALL
-                .into_iter()
-                .flat_map(|low_rank| [F32, F16, Int8].map(|p| (low_rank, p)))
-            {
-                let found = [
-                    lora_linear::variant(precision, low_rank, tile),
-                    lora_linear_gelu::variant(precision, low_rank, tile),
-                ];
-                let exists = fused[0] || low_rank == LowRank::Given;
-                for kernel in found {
-                    assert_eq!(kernel.is_some(), exists, "{precision} {low_rank:?} {tile:?}");
-                    assert!(kernel.is_none_or(|kernel| kernel.constant("TILE") == tile.size()));
+            for low_rank in LowRank::ALL {
+                for precision in PRECISIONS {
+                    let [one, other] = [
+                        lora_linear::variant(precision, low_rank, tile),
+                        lora_linear_gelu::variant(precision, low_rank, tile),
+                    ]
+                    .map(|kernel| kernel.map(|kernel| kernel.constant("TILE_COLUMNS")));
+                    assert_eq!(one, other, "{precision} {low_rank:?} {tile:?}");
+                    assert!(one.is_none_or(|columns| columns == tile.columns()));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn narrow_outputs_of_whole_tiles_are_fused() {
+        let plan = |width, rank| LoraPlan { adapted: vec![0], width, rank, scale: 1.0 };
+        for precision in PRECISIONS {
+            for tuning in [Tuning::GPU, Tuning::SOFTWARE] {
+                for rows in [1, 64, 4096] {
+                    let of = |quads, plan: LoraPlan| {
+                        let output = [rows, plan.width as u32];
+                        low_rank(tuning, quads, output, &plan, precision, MOST_FUSED)
+                    };
+                    assert_eq!(of(true, plan(384, 8)), LowRank::Fused8);
+                    assert_eq!(of(true, plan(384, 9)), LowRank::Fused16);
+                    assert_eq!(of(true, plan(384, 17)), LowRank::Given);
+                    assert_eq!(of(true, plan(388, 8)), LowRank::Given);
+                    assert_eq!(of(false, plan(384, 8)), LowRank::Given);
+                    let wide = if tuning == Tuning::GPU { LowRank::Given } else { LowRank::Fused8 };
+                    assert_eq!(of(true, plan(1536, 8)), wide);
+                }
+            }
+        }
+        // On a GPU not in tiles with many sums, unless they are asked for.
+        let forced = Tuning { tile: Some(Tile::T64x64By64), ..Tuning::GPU };
+        for (tuning, expected) in [(Tuning::GPU, false), (Tuning::SOFTWARE, true), (forced, true)] {
+            let found = fits(tuning, LowRank::Fused8, &plan(384, 8), Tile::T64x64By64);
+            assert_eq!(found, expected, "{tuning:?}");
         }
     }
 }

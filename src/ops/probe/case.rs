@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use super::compare::{RELATIVE, RELATIVE_F16};
 use super::inputs::Source;
 use crate::ops::wgsl::kernel::ALL;
-use crate::ops::wgsl::{Extensions, Tuning};
+use crate::ops::wgsl::{Extensions, Tile, Tuning};
 
 /// A result of a case to compare.
 pub(in crate::ops) struct CaseResult {
@@ -19,7 +19,7 @@ pub(in crate::ops) struct CaseResult {
 /// One operation at one size.
 pub(in crate::ops) struct Case {
     pub name: String,
-    /// Whether it runs every time a GPU is opened.
+    /// Whether it runs every time a GPU is opened, if the GPU uses the case's tile by default.
     pub quick: bool,
     /// Whether the inputs' gradients are computed.
     pub tracked: bool,
@@ -76,10 +76,14 @@ impl Case {
         self
     }
 
-    /// The case with the kernels for software adapters.
-    pub fn software(mut self) -> Self {
-        self.tuning = Tuning::SOFTWARE;
-        self.renamed("wide")
+    /// The case with the variants that have this tile.
+    pub fn tiled(mut self, tile: Tile) -> Self {
+        if tile == Tile::Any {
+            return self;
+        }
+        let kind = if tile == Tile::T128x128 { Tuning::SOFTWARE } else { Tuning::GPU };
+        self.tuning = Tuning { tile: Some(tile), ..kind };
+        self.renamed(&format!("tile {tile}"))
     }
 
     /// Tolerance for the difference to the CPU's results, relative to the largest element.

@@ -14,6 +14,8 @@ mod inputs;
 mod tests;
 
 use burn::backend::{Backend, Dispatch};
+#[cfg(not(target_family = "wasm"))]
+use burn::tensor::read_sync;
 use burn::tensor::{Device, Tensor};
 
 pub(in crate::ops) use case::{Case, Names, kernel};
@@ -147,6 +149,17 @@ pub async fn probe(device: &Device, extent: CaseSet) -> Result<Vec<Checked>, Pro
     Ok(all)
 }
 
+/// Whether the results of a kernel are right in the first case that runs it. False if no case does.
+#[cfg(not(target_family = "wasm"))]
+pub(in crate::ops) fn passes(device: &Device, kernel: &str) -> bool {
+    let tuning = wgsl::tuned_for(device);
+    let mut all = cases().into_iter().filter(|case| tuning.supports(case.tuning));
+    let runs = |case: &Case| case.results.iter().any(|result| result.kernels.contains(&kernel));
+    let case = all.find(runs);
+    let checked = case.map(|case| read_sync(check(&case, device, unaltered)));
+    checked.is_some_and(|results| results.iter().all(|checked| checked.fault.is_none()))
+}
+
 /// As [`probe`], but continues after a wrong result.
 pub async fn examine(device: &Device, extent: CaseSet) -> Vec<Checked> {
     let mut all = Vec::new();
@@ -159,7 +172,8 @@ pub async fn examine(device: &Device, extent: CaseSet) -> Vec<Checked> {
 /// The cases of `extent` for a device with the kernels of `tuning`. Software adapters also run the cases of GPUs.
 fn chosen(extent: CaseSet, tuning: Tuning) -> Vec<Case> {
     let mut all = cases();
-    all.retain(|case| extent == CaseSet::Full || case.quick);
+    let used = |case: &Case| case.tuning.tile.is_none_or(|tile| tuning.uses(tile));
+    all.retain(|case| extent == CaseSet::Full || (case.quick && used(case)));
     all.retain(|case| tuning.supports(case.tuning));
     for (i, case) in all.iter_mut().enumerate() {
         // A kernel that writes nothing must not find correct values from the quick run of the same case, so

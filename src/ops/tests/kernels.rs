@@ -156,8 +156,8 @@ pub(in crate::ops) fn groups(count: usize, each: u32) -> Groups {
 
 /// One workgroup per tile.
 pub(in crate::ops) fn tiles(kernel: &Kernel, rows: usize, columns: usize) -> Groups {
-    let tile = kernel.constant("TILE");
-    Groups::linear((rows as u32).div_ceil(tile) * (columns as u32).div_ceil(tile))
+    let [of_rows, of_columns] = ["TILE_ROWS", "TILE_COLUMNS"].map(|name| kernel.constant(name));
+    Groups::linear((rows as u32).div_ceil(of_rows) * (columns as u32).div_ceil(of_columns))
 }
 
 /// Fails if an output was not fully written, is wrong, or is all zero.

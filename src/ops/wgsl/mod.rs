@@ -9,10 +9,13 @@ mod copy;
 mod emptied;
 pub mod kernel;
 pub(in crate::ops) mod launch;
+#[cfg(not(target_family = "wasm"))]
+mod measured;
 mod pace;
 pub(in crate::ops) mod product;
 pub(in crate::ops) mod segments;
 pub(in crate::ops) mod tuning;
+mod vendor;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,10 +27,17 @@ pub use super::attention::WIDEST_HEAD;
 use super::operands::Tensors;
 pub(crate) use copy::start_copy;
 pub use emptied::{Emptied, emptied};
+pub use kernel::Tile;
 use launch::contiguous;
 pub use launch::{dispatches, launched, uploads};
+#[cfg(not(target_family = "wasm"))]
+pub use measured::{ProductClass, Seconds, Tiles, UnknownTile, measure_tiles, set_tiles, tiles_of};
 pub use pace::{Reading, set_clock};
-pub use tuning::{Extensions, Processor, Tuning, register_extensions, tuned_for, with_tuning};
+pub use tuning::{
+    Extensions, Processor, Properties, Tuning, register, register_extensions, tuned_for,
+    with_tuning,
+};
+pub use vendor::{Placement, Vendor};
 
 /// Whether the model's operations use LoRB's kernels where possible.
 static ENABLED: AtomicBool = AtomicBool::new(true);

@@ -8,6 +8,9 @@ use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, CubeDevice};
 use cubecl::wgpu::WgpuDeviceKind;
 
+use super::kernel::Tile;
+use super::vendor::{Placement, SMALLEST, Vendor};
+
 /// The kind of device that variants are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuning {
@@ -15,13 +18,19 @@ pub struct Tuning {
     pub processor: Processor,
     /// Its extensions beyond core WebGPU.
     pub extensions: Extensions,
+    /// Who designed a GPU.
+    pub vendor: Vendor,
+    /// Where a GPU is.
+    pub placement: Placement,
+    /// The tile of every product of sizes that are divisible by four, if it has a variant with it. `None`: by size, from
+    /// the vendor's table.
+    pub tile: Option<Tile>,
 }
 
 /// The kind of processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processor {
-    /// A GPU with many processors and registers: tiles of 64 by 64, or 32 by 32 to occupy them all, and `x A^T` fused
-    /// into narrow outputs.
+    /// A GPU with many processors and registers: tiles that occupy them all, and `x A^T` fused into narrow outputs.
     Gpu,
     /// A software adapter on the CPU: few threads, and each memory read costs as much as dozens of multiplications.
     /// Tiles of 128 by 128, and a separate `x A^T`.
@@ -38,10 +47,29 @@ pub struct Extensions {
 }
 
 impl Tuning {
-    /// A GPU without extensions; its variants run on every device.
-    pub const GPU: Self = Self { processor: Processor::Gpu, extensions: Extensions::NONE };
+    /// An unknown GPU without extensions; its variants run on every device.
+    pub const GPU: Self = Self {
+        processor: Processor::Gpu,
+        extensions: Extensions::NONE,
+        vendor: Vendor::Unknown,
+        placement: Placement::Unknown,
+        tile: None,
+    };
     /// A software adapter without extensions.
     pub const SOFTWARE: Self = Self { processor: Processor::Software, ..Self::GPU };
+
+    /// Whether products of f32 may use a tile by default.
+    #[must_use]
+    pub fn uses(self, tile: Tile) -> bool {
+        match self.processor {
+            Processor::Software => [Tile::Any, Tile::T64x64By64, Tile::T128x128].contains(&tile),
+            Processor::Gpu => {
+                let by_size = self.vendor.tiles().iter().filter(|large| large.least != u32::MAX);
+                let mut all = by_size.map(|large| large.tile).chain([Tile::Any, SMALLEST]);
+                all.any(|used| used == tile)
+            }
+        }
+    }
 
     /// Whether variants for `other` can run and are useful on this kind of device.
     #[must_use]
@@ -59,19 +87,45 @@ impl Extensions {
     pub const NONE: Self = Self { subgroups: false, cooperative_matrices: false };
 }
 
-/// Registered extensions of devices; the runtime does not report them.
-static OFFERED: RwLock<Vec<(CubeDevice, Extensions)>> = RwLock::new(Vec::new());
+/// What the runtime does not report of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Properties {
+    /// Its extensions beyond core WebGPU.
+    pub extensions: Extensions,
+    /// Who designed a GPU.
+    pub vendor: Vendor,
+    /// Where a GPU is.
+    pub placement: Placement,
+}
+
+impl Properties {
+    /// Of a device that is not registered.
+    pub const UNKNOWN: Self = Self {
+        extensions: Extensions::NONE,
+        vendor: Vendor::Unknown,
+        placement: Placement::Unknown,
+    };
+}
+
+/// Registered properties of devices.
+static KNOWN: RwLock<Vec<(CubeDevice, Properties)>> = RwLock::new(Vec::new());
 
 thread_local! {
     static GIVEN: Cell<Option<Tuning>> = const { Cell::new(None) };
 }
 
-/// Registers a device's extensions. Unregistered devices are assumed to have none.
-pub fn register_extensions(device: &Device, extensions: Extensions) {
+/// Registers what is known of a device.
+pub fn register(device: &Device, properties: Properties) {
     let Some(device) = cube_device(device) else { return };
-    let mut offered = OFFERED.write().unwrap_or_else(PoisonError::into_inner);
-    offered.retain(|(known, _)| *known != device);
-    offered.push((device, extensions));
+    let mut all = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|(known, _)| *known != device);
+    all.push((device, properties));
+}
+
+/// Registers a device's extensions, in addition to what is known of it.
+pub fn register_extensions(device: &Device, extensions: Extensions) {
+    let known = cube_device(device).map_or(Properties::UNKNOWN, |device| known(&device));
+    register(device, Properties { extensions, ..known });
 }
 
 /// Runs `work` with the variants of `tuning` on every device, on this thread, so that one machine can check the
@@ -85,6 +139,11 @@ pub fn with_tuning<T>(tuning: Tuning, work: impl FnOnce() -> T) -> T {
     }
     let _restore = Restore(GIVEN.replace(Some(tuning)));
     work()
+}
+
+/// Whether this thread runs with a given tuning.
+pub(super) fn pinned() -> bool {
+    GIVEN.get().is_some()
 }
 
 /// The tuning of a device.
@@ -103,12 +162,17 @@ fn of(device: &CubeDevice) -> Tuning {
         CubeDevice::Wgpu(wgpu) if wgpu.kind == WgpuDeviceKind::Cpu => Processor::Software,
         _ => Processor::Gpu,
     };
-    let offered = OFFERED.read().unwrap_or_else(PoisonError::into_inner);
-    let extensions = offered.iter().find(|(known, _)| known == device);
-    Tuning { processor, extensions: extensions.map_or(Extensions::NONE, |(_, found)| *found) }
+    let Properties { extensions, vendor, placement } = known(device);
+    Tuning { processor, extensions, vendor, placement, tile: None }
 }
 
-fn cube_device(device: &Device) -> Option<CubeDevice> {
+fn known(device: &CubeDevice) -> Properties {
+    let all = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    let found = all.iter().find(|(known, _)| known == device);
+    found.map_or(Properties::UNKNOWN, |(_, properties)| *properties)
+}
+
+pub(super) fn cube_device(device: &Device) -> Option<CubeDevice> {
     let tensor = Tensor::<1>::empty([1], &device.clone().inner());
     tensor.try_into_primitive::<CubeBackend>().ok().map(|tensor| tensor.device)
 }

@@ -10,7 +10,13 @@ use crate::train::{Message, TrainConfig, TrainError, Trainer};
 
 fn setup(lr: f64) -> Option<Setup> {
     let device = software()?;
-    let config = TrainConfig { batch_tokens: 120, lr, epochs: 2, evals_per_epoch: 1, ..TrainConfig::default() };
+    let config = TrainConfig {
+        batch_tokens: 120,
+        lr,
+        epochs: 2,
+        evals_per_epoch: 1,
+        ..TrainConfig::default()
+    };
     let mut setup = Setup::new(lists(24, 1), lists(6, 2), config);
     let mut base = base();
     setup.encoder = Encoder::new(&base.config, &mut base.weights, &device).unwrap();

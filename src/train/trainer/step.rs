@@ -174,13 +174,12 @@ impl Trainer {
 
     /// Waits for the numbers of the first launched step, checks them, and makes it the state of the run.
     async fn finish(&mut self) -> Result<Message, TrainError> {
-        let Some(first) = self.launched.front_mut() else {
-            unreachable!("a step was launched")
-        };
+        let Some(first) = self.launched.front_mut() else { unreachable!("a step was launched") };
         // It stays in the queue while it is awaited, because the caller may drop this future.
         let read = first.numbers.values().await?;
-        let Some(Launched { step, lr, group, parameters, moments, method_state, sums, keep, .. }) =
-            self.launched.pop_front()
+        let Some(Launched {
+            step, lr, group, parameters, moments, method_state, sums, keep, ..
+        }) = self.launched.pop_front()
         else {
             unreachable!("it was there before")
         };

@@ -4,6 +4,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::truth::{activated, linear as truth, nn, tn};
 use crate::ops::Storage;
+use crate::ops::gelu::tests::{bent, gelu_slope};
 use crate::ops::tests::device::host;
 use crate::ops::tests::kernels::{Bench, ODD, check, kernel_tests, precision, tiles, widths};
 use crate::ops::tests::support::Source;
@@ -136,25 +137,50 @@ fn linear_cooperative(bench: &Bench) {
     }
 }
 
+/// What a gradient is multiplied by: nothing, or the derivative of GELU. The tensor to bind, and the factors.
+pub(in crate::ops) fn preceding(
+    bench: &Bench,
+    source: &mut Source,
+    gelu: bool,
+    [t, k]: [usize; 2],
+) -> (CubeTensor, Vec<f64>) {
+    if !gelu {
+        // Not read: of the least size that can be bound, and NaN.
+        return (bench.gpu.output([1, 4]), vec![1.0; t * k]);
+    }
+    let before = bent(source, t * k);
+    (bench.gpu.floats([t, k], &before), before.into_iter().map(gelu_slope).collect())
+}
+
 fn linear_backward(bench: &Bench) {
     let mut source = Source::new(33);
     for kernel in bench.variants("linear_backward") {
-        for size @ [t, k, o] in bench.sizes(sizes(kernel)) {
+        for (i, size @ [t, k, o]) in bench.sizes(sizes(kernel)).enumerate() {
             let Layer { words, storage, w, .. } = Layer::new(bench, kernel, &mut source, size);
             let (g, dx) = (source.exact(t * o), bench.gpu.output([t, k]));
+            let gelu = i % 2 == 0;
+            let (pre, slopes) = preceding(bench, &mut source, gelu, [t, k]);
             let call = shaders::linear_backward::Arguments {
                 g: &bench.gpu.floats([t, o], &g),
                 w: &words,
+                pre: &pre,
                 dx: &dx,
                 rows: t as u32,
                 inputs: k as u32,
                 outputs: o as u32,
                 scales: storage.scales() as u32,
+                gelu: gelu.into(),
             };
             launch(kernel, &call, tiles(kernel, t, k));
-            check(kernel, &format!("{size:?}"), &nn(&g, &w, [t, o, k]), &dx);
+            let expected = times(nn(&g, &w, [t, o, k]), &slopes);
+            check(kernel, &format!("{size:?}, GELU before: {gelu}"), &expected, &dx);
         }
     }
+}
+
+/// Element by element.
+pub(in crate::ops) fn times(values: Vec<f64>, factors: &[f64]) -> Vec<f64> {
+    values.iter().zip(factors).map(|(value, factor)| value * factor).collect()
 }
 
 fn linear_weight_grad(bench: &Bench) {

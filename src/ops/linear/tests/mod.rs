@@ -10,13 +10,13 @@ use burn::tensor::{Device, Tensor};
 use super::{Activation, Linear, LinearInputs, LinearKernels, composed, linear};
 use crate::ops::gelu::composed_gelu;
 use crate::ops::layer_norm::composed::column_sums as composed_column_sums;
-use crate::ops::saved::SavedInput;
+use crate::ops::saved::{Preceding, SavedInput};
 use crate::ops::tests::cpu_path::{SIZES, same, words};
 use crate::ops::tests::directions::{Case, host, vector};
 use crate::ops::tests::gpu::frozen;
 use crate::ops::tests::support::Source;
 use crate::ops::tests::{finite_differences, gpu};
-use crate::ops::{Precision, Weights};
+use crate::ops::{GeluKernels, Precision, Weights};
 pub(in crate::ops) use kernels::KERNELS;
 
 pub(in crate::ops) const PRECISIONS: [Precision; 3] =
@@ -80,7 +80,15 @@ fn cpu_path() {
         same(
             &format!("linear backward {t} {k} {o}"),
             composed::linear_backward::<Flex>(g.clone(), w.clone()),
-            Flex::base_linear_backward(g.clone(), stored.clone(), storage),
+            Flex::base_linear_backward(g.clone(), stored.clone(), storage, Preceding::Nothing),
+        );
+        let before = source.f32([t, k]);
+        let dx = composed::linear_backward::<Flex>(g.clone(), w.clone());
+        let preceding = Preceding::Gelu(before.clone());
+        same(
+            &format!("linear backward after GELU {t} {k} {o}"),
+            Flex::gelu_exact_backward(dx, before),
+            Flex::base_linear_backward(g.clone(), stored.clone(), storage, preceding),
         );
         same(
             &format!("gradient by the weight {t} {k} {o}"),
@@ -158,6 +166,40 @@ fn gpu_gradient() {
                     operation: Box::new(|device, i| {
                         let (w, bias) = frozen.on(device);
                         linear(i[0].clone(), &w, &bias, activation).into_values()
+                    }),
+                }
+                .check();
+            }
+        }
+    }
+}
+
+/// The derivative of a GELU is part of the next layer's gradient, unless its output has another use.
+#[test]
+fn gpu_gradient_through_a_gelu() {
+    for size @ [t, k, o] in [[1, 3, 2], [17, 31, 33], [33, 68, 132], [1500, 8, 100]] {
+        for precision in PRECISIONS {
+            let (up, down) = (Frozen::new([o, k], precision), Frozen::new([k, o], precision));
+            let (w, back) = (up.numbers(), down.numbers());
+            for twice in [false, true] {
+                Case {
+                    name: format!("linear layers {size:?} {precision}, output used twice: {twice}"),
+                    kernel: "linear_gelu",
+                    shapes: vec![[t, k]],
+                    truth: Box::new(|i| {
+                        let y = truth::activated(&truth::linear(&i[0], &w, &up.bias, size));
+                        let z = truth::linear(&y, &back, &down.bias, [t, o, k]);
+                        z.iter().map(|z| if twice { z + z } else { *z }).collect()
+                    }),
+                    operation: Box::new(|device, i| {
+                        let ((w, bias), (back, b)) = (up.on(device), down.on(device));
+                        let y = linear(i[0].clone(), &w, &bias, Activation::Gelu);
+                        let z = linear(y.clone(), &back, &b, Activation::Identity).into_values();
+                        if !twice {
+                            return z;
+                        }
+                        let values = y.into_values();
+                        z + linear(values, &back, &b, Activation::Identity).into_values()
                     }),
                 }
                 .check();

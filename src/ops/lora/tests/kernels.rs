@@ -4,7 +4,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::truth::Adapted;
 use crate::ops::layer_norm::tests::scaled;
-use crate::ops::linear::tests::kernels::{check_kept, kept, sizes};
+use crate::ops::linear::tests::kernels::{check_kept, kept, preceding, sizes, times};
 use crate::ops::linear::tests::truth::activated;
 use crate::ops::tests::kernels::{Bench, check, groups, kernel_tests, precision, tiles, variants};
 use crate::ops::tests::support::{Source, rounded};
@@ -64,7 +64,8 @@ fn cases(kernel: &Kernel) -> Vec<(LoraPlan, [usize; 3])> {
 }
 
 fn kernel_tile(kernel: &Kernel) -> usize {
-    kernel.constants.iter().find(|(name, _)| *name == "TILE").map_or(1, |(_, tile)| *tile as usize)
+    let tile = kernel.constants.iter().find(|(name, _)| *name == "TILE_COLUMNS");
+    tile.map_or(1, |(_, tile)| *tile as usize)
 }
 
 /// Index of blocks 0, 1 and 2 among the adapted ones.
@@ -196,26 +197,29 @@ fn lora_linear_gelu(bench: &Bench) {
 
 fn lora_linear_backward(bench: &Bench) {
     for kernel in bench.variants("lora_linear_backward") {
-        for (plan, sizes @ [t, k, o]) in bench.sizes(cases(kernel)) {
+        for (i, (plan, sizes @ [t, k, o])) in bench.sizes(cases(kernel)).enumerate() {
             let layer = Layer::new(bench, kernel, &plan, sizes, 43);
             let truth = Adapted { plan: &plan, sizes };
             let v = rounded(&truth.up_backward(&layer.g, &layer.factors));
-            let dx = bench.gpu.output([t, k]);
+            let (dx, gelu) = (bench.gpu.output([t, k]), i % 2 == 0);
+            let (pre, slopes) = preceding(bench, &mut Source::new(48), gelu, [t, k]);
             let call = shaders::lora_linear_backward::Arguments {
                 g: &bench.gpu.floats([t, o], &layer.g),
                 w: &layer.words,
                 factors: &layer.factors(bench),
                 v: &bench.gpu.floats([t, plan.stacked_rank()], &v),
+                pre: &pre,
                 dx: &dx,
                 rows: t as u32,
                 inputs: k as u32,
                 outputs: o as u32,
                 scales: layer.storage.scales() as u32,
                 stacked_rank: plan.stacked_rank() as u32,
+                gelu: gelu.into(),
             };
             launch(kernel, &call, tiles(kernel, t, k));
-            let expected = truth.backward(&layer.g, &layer.w, &v, &layer.factors);
-            check(kernel, &format!("{sizes:?} {plan:?}"), &expected, &dx);
+            let expected = times(truth.backward(&layer.g, &layer.w, &v, &layer.factors), &slopes);
+            check(kernel, &format!("{sizes:?} {plan:?}, GELU before: {gelu}"), &expected, &dx);
         }
     }
 }

@@ -16,14 +16,15 @@ use crate::ops::layer_norm::tests::{normalise, scaled, sum};
 use crate::ops::linear::composed::linear as composed_linear;
 use crate::ops::linear::tests::truth::{activated, linear as linear_truth};
 use crate::ops::linear::tests::{ACTIVATIONS, Frozen, PRECISIONS, apply};
-use crate::ops::saved::SavedInput;
+use crate::ops::saved::{Preceding, SavedInput};
 use crate::ops::tests::cpu_path::{SIZES, same, words};
 use crate::ops::tests::directions::{Case, put, vector};
 use crate::ops::tests::gpu::frozen;
 use crate::ops::tests::support::{Float, Source, plans, read};
 use crate::ops::tests::{finite_differences, gpu};
 use crate::ops::{
-    Activation, Activations, Gelu, LayerNormKernels, Precision, Weights, add_layer_norm, linear,
+    Activation, Activations, Gelu, GeluKernels, LayerNormKernels, Precision, Weights,
+    add_layer_norm, linear,
 };
 pub(in crate::ops) use kernels::KERNELS;
 use truth::Adapted;
@@ -79,13 +80,23 @@ fn cpu_path() {
                 composed::lora_down_backward::<Flex>(v.clone(), factors.clone(), &plan),
                 Flex::lora_down_backward(v.clone(), factors.clone(), plan.clone()),
             );
-            let (of, p) = (factors.clone(), plan.clone());
-            let inputs =
-                LoraBackward { w: stored.clone(), v: v.clone(), factors: of, plan: p, storage };
+            let inputs = |preceding| LoraBackward {
+                w: stored.clone(),
+                v: v.clone(),
+                factors: factors.clone(),
+                plan: plan.clone(),
+                storage,
+                preceding,
+            };
+            let (v, of) = (v.clone(), factors.clone());
+            let dx = composed::lora_linear_backward::<Flex>(g.clone(), w, v, of, &plan);
+            let found = Flex::lora_linear_backward(g.clone(), inputs(Preceding::Nothing));
+            same(&what("dX"), dx.clone(), found);
+            let preceding = Preceding::Gelu(x.clone());
             same(
-                &what("dX"),
-                composed::lora_linear_backward::<Flex>(g.clone(), w, v, factors.clone(), &plan),
-                Flex::lora_linear_backward(g, inputs),
+                &what("dX after GELU"),
+                Flex::gelu_exact_backward(dx, x),
+                Flex::lora_linear_backward(g, inputs(preceding)),
             );
         }
     }

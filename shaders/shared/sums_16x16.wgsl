@@ -1,4 +1,5 @@
-// Sums of a product's tile, TILE 128: 16 by 16 for a thread. A GPU does not have enough registers for that.
+#use patches
+// Sums of a product's tile of 128 by 128: 16 by 16 for a thread. A GPU does not have enough registers for that.
 // On a software adapter, a read of workgroup memory costs much more than a multiplication, and this tile
 // needs fewer reads.
 
@@ -77,7 +78,9 @@ fn multiply(sums: ptr<function, Sums>, count: u32, with_extra: bool) {
     }
 }
 
-// The extra columns thread % 8 + 8 * turn: column a of the matrix has quad a of the thread's rows.
+// The extra column thread % 8 + 8 * turn: column a of the matrix has quad a of the thread's rows. HEIGHT is the number
+// of its columns that have rows.
+const HEIGHT: u32 = 4u;
 fn extra_sums(sums: ptr<function, Sums>, turn: u32) -> mat4x4<f32> {
     if (turn == 0u) {
         return mat4x4<f32>((*sums).e00, (*sums).e10, (*sums).e20, (*sums).e30);
