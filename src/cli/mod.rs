@@ -40,6 +40,7 @@ mod source;
 mod study;
 mod terminal;
 mod threads;
+mod tiles;
 mod train;
 mod train_args;
 mod train_run;
@@ -98,6 +99,7 @@ pub fn run() -> ExitCode {
     quieten_graphics();
     process::ignore_file_size_signal();
     let done = parse().and_then(dispatch);
+    tiles::store();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),
