@@ -15,7 +15,9 @@ use burn::tensor::{Device, DeviceKind, read_sync};
 
 use crate::model::watch_faults;
 use crate::ops::probe::{CaseSet, ProbeError, RUNTIME, probe, runs_own_kernels};
-use crate::ops::wgsl::{Extensions, Placement, Properties, Vendor, register, register_extensions};
+use crate::ops::wgsl::{
+    Extensions, Placement, Properties, Vendor, name_adapter, register, register_extensions,
+};
 use crate::remedy::Remedy;
 
 /// Which device the user asks for.
@@ -224,6 +226,11 @@ impl AdapterReport {
         Err(format!("{} kinds of product, subgroups of {least} to {most}", matrices.len()))
     }
 
+    /// Name, graphics API and driver: what the speed of kernels depends on.
+    fn with_driver(&self) -> String {
+        format!("{}, {} {}", self.name(), self.info.driver, self.info.driver_info)
+    }
+
     fn name(&self) -> String {
         format!("{} ({:?})", self.info.name, self.info.backend)
     }
@@ -417,6 +424,7 @@ fn open(
     let extensions = Extensions { subgroups, ..Extensions::NONE };
     let (vendor, placement) = (adapter.vendor(), adapter.placement());
     register(&device, Properties { extensions, vendor, placement });
+    name_adapter(&device, &adapter.with_driver());
     let selected = Selected { device, name, kind: selected, fallback: None };
     let handles = Some((setup.device, setup.queue));
     all.push(Opened { key, selected, handles, matrices: adapter.cooperative(), verdict: None });

@@ -15,6 +15,7 @@ use super::error::{CliError, chain};
 use super::input::{Reading, read_references};
 use super::terminal::say;
 use super::threads;
+use super::tiles::{self, TilesArg};
 
 /// The base.
 #[derive(Args, Debug, Clone)]
@@ -114,6 +115,10 @@ pub struct RunArgs {
     /// auto: a GPU if available, else the CPU; software: a software adapter, for tests
     #[arg(long, default_value_t = DeviceChoice::Auto, value_parser = words::<DeviceChoice>(&["auto", "gpu", "cpu", "software"]))]
     pub device: DeviceChoice,
+    /// Tiles of matrix products on a GPU: those of LoRB's table, or the fastest ones, measured at
+    /// first use and stored in the cache directory
+    #[arg(long, default_value_t = TilesArg::Table, value_parser = words::<TilesArg>(&["table", "measured"]))]
+    pub tiles: TilesArg,
     /// Show only errors and warnings
     #[arg(long, short)]
     pub quiet: bool,
@@ -132,6 +137,9 @@ impl RunArgs {
         }
         if selected.kind == SelectedKind::Software && !self.quiet {
             say!("note: a software adapter is slower than --device cpu");
+        }
+        if self.tiles == TilesArg::Measured && selected.kind == SelectedKind::Gpu {
+            tiles::measure(&selected.device);
         }
         Ok(selected)
     }

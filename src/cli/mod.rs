@@ -41,6 +41,7 @@ mod source;
 mod study;
 mod terminal;
 mod threads;
+mod tiles;
 mod train;
 mod train_args;
 mod train_run;
@@ -102,6 +103,7 @@ pub fn run() -> ExitCode {
     process::ignore_file_size_signal();
     lorb::ops::wgsl::set_clock(clock);
     let done = parse().and_then(dispatch);
+    tiles::store();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),

@@ -5,17 +5,25 @@
 
 use std::collections::BTreeMap;
 
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::data::TrainData;
 use super::dev::DevData;
 use super::error::CheckpointError;
+use super::message::Message;
+#[cfg(not(target_family = "wasm"))]
+use super::message::WarningKind;
 use super::settings::TrainConfig;
 use super::state::{Counters, HostParts, Snapshot};
 use crate::base::{TensorFile, write_f32};
 use crate::bounds::MAX_JSON_BYTES;
 use crate::model::Method;
+#[cfg(not(target_family = "wasm"))]
+use crate::ops::wgsl::{DeviceTiles, tiles_of, use_tiles};
+#[cfg(not(target_family = "wasm"))]
+use crate::printable::printable;
 
 /// Metadata key of the description.
 const KEY: &str = "lorb_checkpoint";
@@ -77,10 +85,20 @@ struct Description {
     version: u64,
     identity: Identity,
     counters: Counters,
+    /// Tiles that were measured on the run's device, so that a resumed run uses the same kernels.
+    #[cfg(not(target_family = "wasm"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tiles: Option<DeviceTiles>,
 }
 
-/// Serialises a run.
-pub(super) fn write(run: &Snapshot, identity: &Identity) -> Result<Vec<u8>, CheckpointError> {
+/// Serialises a run on a device.
+pub(super) fn write(
+    run: &Snapshot,
+    identity: &Identity,
+    device: &Device,
+) -> Result<Vec<u8>, CheckpointError> {
+    #[cfg(target_family = "wasm")]
+    let _ = device;
     let mut tensors = vec![
         ("parameters", run.parameters.as_slice()),
         ("moments.first", &run.first),
@@ -99,6 +117,8 @@ pub(super) fn write(run: &Snapshot, identity: &Identity) -> Result<Vec<u8>, Chec
         version: VERSION,
         identity: identity.clone(),
         counters: run.counters.clone(),
+        #[cfg(not(target_family = "wasm"))]
+        tiles: tiles_of(device).filter(|of| !of.tiles.is_empty()),
     };
     let description =
         serde_json::to_string(&description).map_err(|e| CheckpointError::Write(e.to_string()))?;
@@ -112,13 +132,14 @@ pub(super) fn write(run: &Snapshot, identity: &Identity) -> Result<Vec<u8>, Chec
 }
 
 /// Reads a run of `parameters` parameters that must have `identity`, whose method keeps `state` values
-/// between steps.
+/// between steps. Also returns a warning if it continues with other kernels on `device`.
 pub(super) fn read(
     bytes: &[u8],
     identity: &Identity,
     parameters: usize,
     state: usize,
-) -> Result<Snapshot, CheckpointError> {
+    device: &Device,
+) -> Result<(Snapshot, Option<Message>), CheckpointError> {
     let file = TensorFile::open(bytes)?;
     let text = file.metadata().get(KEY).ok_or(CheckpointError::Foreign { key: KEY })?;
     let unreadable = |e: serde_json::Error| CheckpointError::Description(e.to_string());
@@ -133,9 +154,10 @@ pub(super) fn read(
     if let Some(found) = version.filter(|&found| found != VERSION) {
         return Err(CheckpointError::Version { found, expected: VERSION });
     }
-    let Description { identity: checkpoint, counters, .. } =
-        serde_json::from_value(value).map_err(unreadable)?;
-    identity.check(&checkpoint)?;
+    let description: Description = serde_json::from_value(value).map_err(unreadable)?;
+    identity.check(&description.identity)?;
+    let warning = other_tiles(&description, device);
+    let counters = description.counters;
     let values = |name: &'static str, expected: usize| {
         let data = file.read(name)?.data;
         if data.len() == expected {
@@ -151,7 +173,7 @@ pub(super) fn read(
     } else {
         None
     };
-    Ok(Snapshot {
+    let run = Snapshot {
         parameters: values("parameters", parameters)?,
         first: values("moments.first", parameters)?,
         second: values("moments.second", parameters)?,
@@ -160,7 +182,25 @@ pub(super) fn read(
         group,
         history: values("history", counters.step)?,
         counters,
-    })
+    };
+    Ok((run, warning))
+}
+
+/// Uses the measured tiles of a checkpoint, or says why not.
+#[cfg(not(target_family = "wasm"))]
+fn other_tiles(description: &Description, device: &Device) -> Option<Message> {
+    let tiles = description.tiles.clone()?;
+    let adapter = printable(&tiles.adapter).into_owned();
+    let text = format!(
+        "the checkpoint's tiles of matrix products were measured on another device ({adapter}); results may differ in \
+         their last digits from those of an undisturbed run"
+    );
+    (!use_tiles(device, tiles)).then_some(Message::Warning { kind: WarningKind::OtherTiles, text })
+}
+
+#[cfg(target_family = "wasm")]
+fn other_tiles(_: &Description, _: &Device) -> Option<Message> {
+    None
 }
 
 #[cfg(test)]

@@ -127,4 +127,6 @@ pub enum WarningKind {
     NoDevelopmentSet,
     /// References and lists seem to differ in case, punctuation, script or other conventions.
     Conventions,
+    /// A resumed run continues with other kernels, on another device.
+    OtherTiles,
 }

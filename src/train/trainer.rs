@@ -168,13 +168,12 @@ impl Trainer {
         bytes: &[u8],
     ) -> Result<Self, TrainError> {
         let mut trainer = Self::new(inputs, config)?;
-        trainer.kept = checkpoint::read(
-            bytes,
-            &trainer.identity,
-            trainer.layout.len(),
-            trainer.kept.method_state.len(),
-        )?;
-        trainer.state = trainer.kept.state(&trainer.encoder.device());
+        let (parameters, state) = (trainer.layout.len(), trainer.kept.method_state.len());
+        let device = trainer.encoder.device();
+        let (kept, warning) =
+            checkpoint::read(bytes, &trainer.identity, parameters, state, &device)?;
+        trainer.kept = kept;
+        trainer.state = trainer.kept.state(&device);
         if let Some(hook) = &trainer.hook {
             trainer.state.moments.steps = hook.moment_steps(trainer.kept.counters.step);
         }
@@ -197,6 +196,7 @@ impl Trainer {
             return Err(super::error::CheckpointError::Counters(what).into());
         }
         trainer.opening = trainer.opening_messages();
+        trainer.opening.extend(warning);
         Ok(trainer)
     }
 
@@ -263,7 +263,7 @@ impl Trainer {
     /// # Errors
     /// [`TrainError::Checkpoint`] if the run cannot be serialised.
     pub fn kept(&self) -> Result<Vec<u8>, TrainError> {
-        Ok(checkpoint::write(&self.kept, &self.identity)?)
+        Ok(checkpoint::write(&self.kept, &self.identity, &self.encoder.device())?)
     }
 
     /// The step of [`Trainer::kept`].

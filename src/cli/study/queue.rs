@@ -92,7 +92,8 @@ fn run_cell(
     let broken = |error: std::io::Error| CliError::at("a cell's process", &error);
     let program = std::env::current_exe().map_err(broken)?;
     let mut child = Command::new(program)
-        .args(["study-cell", "--quiet", "--device", &args.run.device.to_string(), "--folder"])
+        .args(["study-cell", "--quiet", "--device", &args.run.device.to_string()])
+        .args(["--tiles", &args.run.tiles.to_string(), "--folder"])
         .arg(&study.folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

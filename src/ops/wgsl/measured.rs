@@ -18,6 +18,7 @@ use super::emptied;
 use super::kernel::{Kernel, Tile};
 use super::tuning::{Processor, cube_device, tuned_for};
 use crate::ops::probe::passes;
+use crate::ops::record::repeated;
 
 /// Another tile must be this much faster than the table's.
 const LEAST_GAIN: f64 = 1.05;
@@ -25,11 +26,11 @@ const LEAST_GAIN: f64 = 1.05;
 /// Most seconds of measurement for a class, without compilation.
 const MOST_SECONDS: f64 = 0.03;
 
-/// Most seconds for a tile: enough launches that waiting for them is a small part.
+/// Seconds of measurement for a tile: enough launches that waiting for them is a small part.
 const ENOUGH_SECONDS: f64 = 0.003;
 
-/// Launches that are timed together.
-const LAUNCHES: [f64; 2] = [5.0, 64.0];
+/// Least and most launches that are timed together.
+const LAUNCHES: [usize; 2] = [5, 64];
 
 /// Products that share a choice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,6 +56,15 @@ struct Choice {
     #[serde(flatten)]
     class: ProductClass,
     tile: String,
+}
+
+/// Choices, with the device that they were measured on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceTiles {
+    /// Name, driver and graphics API of the adapter.
+    pub adapter: String,
+    /// Its choices.
+    pub tiles: Tiles,
 }
 
 /// A stored choice is not one of this version's.
@@ -103,6 +113,7 @@ pub type Seconds = fn() -> f64;
 struct State {
     cube: CubeDevice,
     device: Device,
+    adapter: String,
     tiles: Tiles,
     /// Absent if nothing is measured.
     clock: Option<Seconds>,
@@ -112,16 +123,21 @@ struct State {
 
 static STATES: RwLock<Vec<State>> = RwLock::new(Vec::new());
 
-/// Changes the state of a device. Nothing on the CPU path.
+/// Changes the state of a device whose adapter has a name. Uses no device: it may be lost.
 fn change<T>(device: &Device, of: impl FnOnce(&mut State) -> T) -> Option<T> {
-    let cube = cube_device(device)?;
+    let device = device.clone().inner();
     let mut all = STATES.write().unwrap_or_else(PoisonError::into_inner);
-    let at = all.iter().position(|state| state.cube == cube).unwrap_or_else(|| {
-        let (device, tiles, checked) = (device.clone().inner(), Tiles::default(), BTreeMap::new());
-        all.push(State { cube, device, tiles, clock: None, checked });
-        all.len() - 1
-    });
-    Some(of(&mut all[at]))
+    all.iter_mut().find(|state| state.device == device).map(of)
+}
+
+/// Names the adapter of a device, so that choices are not used on another one. Nothing on the CPU path.
+pub fn name_adapter(device: &Device, adapter: &str) {
+    let Some(cube) = cube_device(device) else { return };
+    let (device, adapter) = (device.clone().inner(), adapter.to_owned());
+    let (tiles, checked) = (Tiles::default(), BTreeMap::new());
+    let mut all = STATES.write().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|state| state.cube != cube);
+    all.push(State { cube, device, adapter, tiles, clock: None, checked });
 }
 
 /// From now on, the first launch of a class of products on this GPU measures its tiles, and the result is used for the
@@ -132,15 +148,27 @@ pub fn measure_tiles(device: &Device, clock: Seconds) {
     }
 }
 
-/// Replaces a device's choices. The table has the other classes.
-pub fn set_tiles(device: &Device, tiles: Tiles) {
-    change(device, |state| state.tiles = tiles);
+/// Uses choices that were measured before; the table has the other classes. Returns false if they are of another adapter
+/// and are not used.
+pub fn use_tiles(device: &Device, choices: DeviceTiles) -> bool {
+    let DeviceTiles { adapter, tiles } = choices;
+    let used = change(device, |state| {
+        let same = state.adapter == adapter;
+        if same {
+            state.tiles.0.extend(tiles.0);
+        }
+        same
+    });
+    used == Some(true)
 }
 
-/// A device's choices.
+/// The choices of a device whose adapter has a name.
 #[must_use]
-pub fn tiles_of(device: &Device) -> Tiles {
-    change(device, |state| state.tiles.clone()).unwrap_or_default()
+pub fn tiles_of(device: &Device) -> Option<DeviceTiles> {
+    change(device, |state| DeviceTiles {
+        adapter: state.adapter.clone(),
+        tiles: state.tiles.clone(),
+    })
 }
 
 /// The tile for a class, or the measurement to do first.
@@ -175,37 +203,49 @@ pub(super) fn tile(
         Known::Measure(device, clock) if !emptied() => (device, clock),
         Known::Nothing | Known::Measure(..) => return table,
     };
-    let wait = || read_sync(like.client.sync()).is_ok();
-    let time = |tile| {
-        let kernel = of(tile)?;
-        let run = |count: u32| {
-            let start = clock();
-            (0..count).for_each(|_| launch(kernel));
-            wait().then(|| clock() - start)
-        };
-        // The first launch compiles the kernel.
-        run(1)?;
-        let each = run(1)?;
-        let most = (MOST_SECONDS / (candidates.len() + 1) as f64).min(ENOUGH_SECONDS);
-        let count = (most / each.max(1e-9)).clamp(LAUNCHES[0], LAUNCHES[1]);
-        if count * each > MOST_SECONDS {
-            Some(each)
-        } else {
-            Some(run(count as u32)? / count.floor())
-        }
-    };
     let right = |tile| {
         let Some(kernel) = of(tile) else { return false };
         let known = change(&device, |state| state.checked.get(kernel.name).copied()).flatten();
         known.unwrap_or_else(|| {
-            let right = passes(&device, kernel.name);
+            let right = repeated(|| passes(&device, kernel.name));
             change(&device, |state| state.checked.insert(kernel.name, right));
             right
+        })
+    };
+    let most = (MOST_SECONDS / (candidates.len() + 1) as f64).min(ENOUGH_SECONDS);
+    let time = |tile| {
+        seconds_of(like, clock, most, || {
+            launch(of(tile)?);
+            Some(())
         })
     };
     let best = fastest(table, candidates, time, right);
     change(&device, |state| state.tiles.0.insert(class, best));
     best
+}
+
+/// Seconds of a launch, measured for about `most` seconds. `None` if it cannot be launched, or if the device fails.
+fn seconds_of(
+    like: &CubeTensor,
+    clock: Seconds,
+    most: f64,
+    launch: impl Fn() -> Option<()>,
+) -> Option<f64> {
+    let run = |count: usize| {
+        let start = clock();
+        (0..count).try_for_each(|_| launch())?;
+        let waited = read_sync(like.client.sync());
+        waited.ok().map(|()| clock() - start)
+    };
+    // The first launch compiles the kernel.
+    run(1)?;
+    let each = run(1)?;
+    if each > most {
+        return Some(each);
+    }
+    let [least, largest] = LAUNCHES;
+    let count = ((most / each.max(1e-9)) as usize).clamp(least, largest);
+    Some(run(count)? / count as f64)
 }
 
 /// The fastest of the candidates that are right, if it is clearly faster than the table's.
@@ -228,7 +268,13 @@ fn fastest(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use burn::tensor::Tensor;
+    use burn_cubecl::CubeBackend;
+
     use super::*;
+    use crate::ops::tests::device::gpu;
 
     const CANDIDATES: [Tile; 3] = [Tile::T64x64By256, Tile::T128x64, Tile::T32x32];
 
@@ -269,5 +315,60 @@ mod tests {
         let unknown = serde_json::from_str::<Tiles>(&text.replace("128x64", "999x64"));
         let error = unknown.expect_err("unknown").to_string();
         assert!(error.contains(r#"no tile is called "999x64/256""#), "{error}");
+    }
+
+    #[test]
+    fn choices_of_another_adapter_are_not_used() {
+        let Some(device) = gpu() else { return };
+        name_adapter(&device, "one");
+        let choices = |adapter: &str, product| {
+            let tiles = Tiles(BTreeMap::from([(class(product), Tile::T128x64)]));
+            DeviceTiles { adapter: adapter.to_owned(), tiles }
+        };
+        // Of products that no test launches.
+        assert!(use_tiles(&device, choices("one", "a")));
+        assert!(!use_tiles(&device, choices("another", "b")));
+        let of = tiles_of(&device).expect("it has a name");
+        assert_eq!(of, choices("one", "a"));
+        assert_eq!(tiles_of(&device.clone().autodiff()).as_ref(), Some(&of));
+        name_adapter(&Device::flex(), "one");
+        assert!(tiles_of(&Device::flex()).is_none() && !use_tiles(&Device::flex(), of));
+        name_adapter(&device, "two");
+        assert!(tiles_of(&device).is_some_and(|of| of.tiles.is_empty()));
+    }
+
+    #[test]
+    fn launches_are_timed_together() {
+        let Some(device) = gpu() else { return };
+        let x = Tensor::<2>::zeros([4, 4], &device);
+        let Ok(like) = x.try_into_primitive::<CubeBackend>() else {
+            panic!("a tensor of another backend")
+        };
+        thread_local! {
+            static NOW: Cell<f64> = const { Cell::new(0.0) };
+        }
+        let timed = |each: f64| {
+            let count = Cell::new(0);
+            let launch = || {
+                count.set(count.get() + 1);
+                NOW.set(NOW.get() + each);
+                Some(())
+            };
+            let seconds = seconds_of(&like, || NOW.get(), 0.003, launch).expect("a working device");
+            assert!((seconds - each).abs() < 1e-6, "{seconds} {each}");
+            count.get()
+        };
+        // One to compile, one to estimate, and as many as fit.
+        assert_eq!(timed(0.004), 2);
+        assert_eq!(timed(0.001), 2 + LAUNCHES[0]);
+        assert!([31, 32].contains(&timed(0.0001)));
+        assert_eq!(timed(0.000_001), 2 + LAUNCHES[1]);
+        assert_eq!(seconds_of(&like, || NOW.get(), 0.003, || None), None);
+    }
+
+    #[test]
+    fn kernels_are_checked_by_the_probe() {
+        let Some(device) = gpu() else { return };
+        assert!(passes(&device, "linear_f32_128x64") && !passes(&device, "no kernel"));
     }
 }

@@ -31,7 +31,10 @@ pub use kernel::Tile;
 use launch::contiguous;
 pub use launch::{dispatches, launched, uploads};
 #[cfg(not(target_family = "wasm"))]
-pub use measured::{ProductClass, Seconds, Tiles, UnknownTile, measure_tiles, set_tiles, tiles_of};
+pub use measured::{
+    DeviceTiles, ProductClass, Seconds, Tiles, UnknownTile, measure_tiles, name_adapter, tiles_of,
+    use_tiles,
+};
 pub use pace::{Reading, set_clock};
 pub use tuning::{
     Extensions, Processor, Properties, Tuning, register, register_extensions, tuned_for,

@@ -81,10 +81,12 @@ pub(in crate::ops) struct Product {
     /// Rows of the output.
     pub rows: u32,
     /// Terms of every sum.
+    #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "tiles are measured natively"))]
     pub inner: u32,
     /// Columns of the output.
     pub columns: u32,
     /// Whether the sums are over the rows of a batch, whose number varies.
+    #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "tiles are measured natively"))]
     pub over_rows: bool,
 }
 

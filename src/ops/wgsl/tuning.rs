@@ -142,6 +142,7 @@ pub fn with_tuning<T>(tuning: Tuning, work: impl FnOnce() -> T) -> T {
 }
 
 /// Whether this thread runs with a given tuning.
+#[cfg(not(target_family = "wasm"))]
 pub(super) fn pinned() -> bool {
     GIVEN.get().is_some()
 }

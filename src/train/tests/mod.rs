@@ -8,4 +8,5 @@ mod pieces;
 mod recompute;
 mod resume;
 mod run;
+mod tiles;
 pub(super) mod tiny;
