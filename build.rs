@@ -32,8 +32,10 @@ fn main() {
         // still have random addresses.
         println!("cargo::rustc-link-arg-bins=-no-pie");
     }
+    let browser = target("CARGO_CFG_TARGET_FAMILY") == "wasm";
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    write(&out.join("kernels.rs"), generate(Path::new("shaders"), &out.join("kernels.json")));
+    let kernels = generate(Path::new("shaders"), browser, &out.join("kernels.json"));
+    write(&out.join("kernels.rs"), kernels);
     write(&out.join("settings.rs"), settings::generate(Path::new(SETTINGS)));
 }
 
@@ -49,8 +51,8 @@ fn write(path: &Path, code: Result<String, String>) {
 }
 
 /// The Rust code; the same for the benchmark page goes to `described`.
-fn generate(shaders: &Path, described: &Path) -> Result<String, String> {
-    let description = axes::Description::read(shaders)?;
+fn generate(shaders: &Path, browser: bool, described: &Path) -> Result<String, String> {
+    let description = axes::Description::read(shaders, browser)?;
     let mut files = compose::Files::new(shaders);
     let mut kernels = Vec::new();
     for (name, kernel) in description.kernels()? {
@@ -63,6 +65,11 @@ fn generate(shaders: &Path, described: &Path) -> Result<String, String> {
         kernels.push(emit::Kernel { name, axes: &kernel.axes, variants: reflected });
     }
     files.every_kernel_is_described(&kernels)?;
+    let described_kernels = description.kernels()?;
+    let native = |name: &str| {
+        described_kernels.iter().any(|(known, kernel)| *known == name && !description.built(kernel))
+    };
+    kernels.retain(|kernel| !native(kernel.name));
     write(described, Ok(describe::describe(&files, &kernels)));
     emit::emit(&files, &description, &kernels)
 }

@@ -20,6 +20,9 @@ use crate::compose::Variant;
 pub struct Description {
     pub axes: BTreeMap<String, Axis>,
     kernels: BTreeMap<String, Entry>,
+    /// Whether the build is for browsers.
+    #[serde(skip)]
+    browser: bool,
 }
 
 /// One axis.
@@ -45,6 +48,9 @@ pub struct Value {
     /// Documentation of the generated enum's variant.
     #[serde(default)]
     pub doc: String,
+    /// Its variants are only in native builds, because no browser selects them.
+    #[serde(default)]
+    native: bool,
     #[serde(flatten)]
     pub settings: BTreeMap<String, Json>,
 }
@@ -68,6 +74,9 @@ pub struct Kernel {
     /// Combinations that do not exist: some values of each of some axes.
     #[serde(default)]
     without: Vec<BTreeMap<String, Vec<String>>>,
+    /// It is only in native builds, because no browser has what it needs.
+    #[serde(default)]
+    native: bool,
     #[serde(default)]
     enable: Vec<String>,
     #[serde(default, rename = "use")]
@@ -77,10 +86,11 @@ pub struct Kernel {
 }
 
 impl Description {
-    pub fn read(shaders: &Path) -> Result<Self, String> {
+    pub fn read(shaders: &Path, browser: bool) -> Result<Self, String> {
         let path = shaders.join("variants.json");
         let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+        let read = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Self { browser, ..read })
     }
 
     /// Every kernel, by name.
@@ -89,6 +99,11 @@ impl Description {
             .iter()
             .map(|(name, entry)| Ok((name.as_str(), self.own(name, entry)?)))
             .collect()
+    }
+
+    /// Whether a kernel is part of the build.
+    pub fn built(&self, kernel: &Kernel) -> bool {
+        !self.browser || !kernel.native
     }
 
     fn own<'a>(&'a self, name: &str, entry: &'a Entry) -> Result<&'a Kernel, String> {
@@ -125,7 +140,9 @@ impl Description {
                 })
             })
         };
-        let existing = chosen.iter().filter(|values| exists(values));
+        let built =
+            |values: &&Vec<&Value>| !self.browser || values.iter().all(|value| !value.native);
+        let existing = chosen.iter().filter(|values| exists(values)).filter(built);
         existing.map(|values| kernel.variant(name, values)).collect()
     }
 

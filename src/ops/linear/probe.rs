@@ -2,11 +2,11 @@
 
 use super::{Activation, linear};
 use crate::ops::probe::{Case, Names};
-use crate::ops::wgsl::Extensions;
 use crate::ops::wgsl::kernel::{
-    Kernel, Tile, linear as plain, linear_backward, linear_cooperative, linear_gelu,
-    linear_weight_grad,
+    Kernel, Tile, linear as plain, linear_backward, linear_gelu, linear_weight_grad,
 };
+#[cfg(not(target_family = "wasm"))]
+use crate::ops::wgsl::{Extensions, kernel::linear_cooperative};
 use crate::ops::{Precision, Storage, Weights};
 
 /// The activations of a layer.
@@ -111,11 +111,12 @@ pub(in crate::ops) fn cases() -> Vec<Case> {
         all.extend(trained(sizes, tile).map(|case| case.tiled(tile)));
     }
     let untracked = |sizes, f, p| case(sizes, f, p, Tile::T32x32).map(Case::without_gradients);
-    let extensions = Extensions { cooperative_matrices: true, ..Extensions::NONE };
+    #[cfg(not(target_family = "wasm"))]
     for f in ACTIVATIONS {
         for p in PRECISIONS {
             let Some(mut case) = untracked([67, 100, 132], f, p) else { continue };
             case.results[0].kernels = vec![linear_cooperative::variant(f, p).name];
+            let extensions = Extensions { cooperative_matrices: true, ..Extensions::NONE };
             let case = case.extended(extensions, "cooperative");
             let default = f == Activation::Gelu && p == Precision::F32;
             all.push(if default { case.quick() } else { case });

@@ -9,13 +9,14 @@ use burn_cubecl::tensor::CubeTensor;
 use super::{Activation, Linear, LinearForward, LinearInputs, LinearKernels, composed};
 use crate::ops::gelu::composed_gelu;
 use crate::ops::saved::{Output, Preceding, SavedInput};
-use crate::ops::wgsl::kernel::{
-    linear, linear_backward, linear_cooperative, linear_gelu, linear_weight_grad,
-};
+#[cfg(not(target_family = "wasm"))]
+use crate::ops::wgsl::kernel::linear_cooperative;
+use crate::ops::wgsl::kernel::{linear, linear_backward, linear_gelu, linear_weight_grad};
 use crate::ops::wgsl::kernel_or_composed;
-use crate::ops::wgsl::launch::{dims, empty, launch};
-use crate::ops::wgsl::product::{Keep, Product, in_quads, tiles};
-use crate::ops::wgsl::tuning::tuning;
+use crate::ops::wgsl::launch::{dims, empty};
+use crate::ops::wgsl::product::{Keep, Product, in_quads};
+#[cfg(not(target_family = "wasm"))]
+use crate::ops::wgsl::{launch::launch, product::tiles, tuning::tuning};
 use crate::ops::{Precision, Storage};
 
 impl Linear for CubeBackend {
@@ -86,6 +87,7 @@ fn forward(inputs: &LinearInputs<CubeBackend>, keep: Keep) -> LinearForward<Cube
     let quads = in_quads(&[inputs, outputs], &[x, w, bias]);
     let scales = storage.scales() as u32;
     let y = empty([rows as usize, outputs as usize], x);
+    #[cfg(not(target_family = "wasm"))]
     if quads && keep == Keep::Nothing && tuning(x).extensions.cooperative_matrices {
         let kernel = linear_cooperative::variant(activation, storage.precision);
         let call =
