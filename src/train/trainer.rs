@@ -200,9 +200,9 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Launches up to `steps` steps before the numbers of a step are awaited; by default one, and none on the CPU path and
-    /// for more than four million parameters. More help where a read-back takes longer than a step. Each needs memory for
-    /// the parameters and their moments, and is lost if the run ends before.
+    /// Sets how many steps are launched before the numbers of a step are awaited: by default one. It is always none on
+    /// the CPU path, which computes a step when it is launched, and for more than four million parameters. More steps
+    /// help where a read-back takes longer than a step. Each needs memory for the parameters and their moments.
     pub fn launch_ahead(&mut self, steps: usize) {
         if self.ahead > 0 {
             self.ahead = steps;
