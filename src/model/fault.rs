@@ -95,7 +95,15 @@ impl DeviceFault {
             "Not enough memory",
         ]) {
             FaultKind::OutOfMemory
-        } else if says(&["poisoned", "Poisoned", "device was lost", "device is lost", "Lost"]) {
+        } else if says(&[
+            "poisoned",
+            "Poisoned",
+            "device was lost",
+            "device is lost",
+            "Lost",
+            // What browsers say of a copy that was under way. They report the loss itself later.
+            "could not be mapped",
+        ]) {
             FaultKind::Lost
         } else if says(&[
             "can't allocate buffer of size",
@@ -305,6 +313,10 @@ mod tests {
                 FaultKind::Limit,
             ),
             ("the staging buffer's map never completed", FaultKind::Runtime),
+            (
+                "the staging buffer could not be mapped: Error occurred when trying to async map a buffer",
+                FaultKind::Lost,
+            ),
         ];
         for (text, kind) in cases {
             assert_eq!(DeviceFault::from_text(text).kind, kind, "{text}");

@@ -110,6 +110,7 @@ for (const [device, epochs] of [['webgpu', process.env.LORB_LONG_RUN ? 125 : 15]
 
     const { memory, seconds } = answer;
     const [early, late] = [memory[1], memory.at(-1)];
+    t.diagnostic(`device memory during the run: ${memory.map(({ device }) => device)}`);
     const between = 0.8 * more;
     t.diagnostic(`${(more / seconds).toFixed(1)} steps per second; bytes after a fifth of ${more} steps and after all: ${JSON.stringify([early, late])}`);
     assert.equal(memory.length, 10);
@@ -117,7 +118,9 @@ for (const [device, epochs] of [['webgpu', process.env.LORB_LONG_RUN ? 125 : 15]
     assert.equal(late.wasm, early.wasm);
     if (device === 'webgpu') {
       assert.ok(early.device > 0);
-      assert.ok(late.device <= early.device, `${late.device - early.device} bytes in ${between} steps`);
+      // What the last batch needs is still held, and batches differ in size. A leak would take at least the runtime's smallest
+      // allocation, 32 bytes, in every step.
+      assert.ok(late.device - early.device < 32 * between, `${late.device - early.device} bytes in ${between} steps`);
       assert.ok(late.deviceReserved <= 1.01 * early.deviceReserved, `${late.deviceReserved} and ${early.deviceReserved}`);
     }
     quiet(complaints);

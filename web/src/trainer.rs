@@ -22,7 +22,12 @@ pub struct Trainer {
     run: Run,
     /// Duration of a read-back from the idle device, in seconds; measured at the first call.
     read_back: Option<f64>,
+    /// Running mean of the time between two steps, in seconds.
+    step: Option<f64>,
 }
+
+/// Weight of the last step in the running mean.
+const SMOOTHING: f64 = 0.1;
 
 /// Each step that is launched ahead waits in the device's queue before the page's own drawing.
 const MOST_AHEAD: f64 = 8.0;
@@ -51,7 +56,7 @@ impl Model {
         let start = rescorer.adapter(adapter).map_err(WebError::from)?.adapter.clone();
         let run = rescorer.run(start, &train, &dev, config, checkpoint.as_deref());
         let run = run.map_err(WebError::from)?;
-        Ok(Trainer { run, shared: self.shared.clone(), read_back: None })
+        Ok(Trainer { run, shared: self.shared.clone(), read_back: None, step: None })
     }
 }
 
@@ -78,9 +83,12 @@ impl Trainer {
         let start = clock();
         let message = self.run.trainer.next().await;
         if let Ok(Some(Message::Step { .. })) = message {
-            // Some browsers take up to 100 ms for a read-back. Steps queued meanwhile keep the GPU busy.
-            let step = (clock() - start).max(1e-3);
-            let ahead = (read_back / step).ceil().clamp(1.0, MOST_AHEAD);
+            // Some browsers take up to 100 ms for a read-back. Steps queued meanwhile keep the GPU busy. A call may launch
+            // several steps or none, so only the mean counts.
+            let now = clock() - start;
+            let mean = self.step.map_or(now, |mean| mean + SMOOTHING * (now - mean));
+            self.step = Some(mean);
+            let ahead = (read_back / mean.max(1e-3)).ceil().clamp(1.0, MOST_AHEAD);
             self.run.trainer.launch_ahead(ahead as usize);
         }
         // Also if a run diverged, because a faulty kernel may be the cause.

@@ -65,14 +65,15 @@ impl LowRank {
 pub(in crate::ops) fn cases() -> Vec<Case> {
     let mut all = low_rank();
     for (rows, few) in [(33, "_few"), (133, "")] {
-        all.extend(computed_again([rows, 31, 17], Tile::Any, few));
+        all.extend(computed_again([rows, 31, 17], Tile::Any, few).into_iter().flatten());
         let grads = format!("_vec4{few}");
-        all.extend(computed_again([rows, 36, 20], Tile::T32x32, &grads));
+        all.extend(computed_again([rows, 36, 20], Tile::T32x32, &grads).into_iter().flatten());
     }
     // In the other tiles, the derivative of the GELU before the layer.
     for tile in Tile::ALL {
-        if ![Tile::Any, Tile::T32x32].contains(&tile) {
-            let [of_gelu, _] = computed_again([133, 68, 20], tile, "_vec4");
+        if ![Tile::Any, Tile::T32x32].contains(&tile)
+            && let Some([of_gelu, _]) = computed_again([133, 68, 20], tile, "_vec4")
+        {
             all.push(of_gelu);
         }
     }
@@ -123,10 +124,13 @@ fn low_rank() -> Vec<Case> {
 }
 
 /// An adapted layer after one with GELU, and one after a normalisation: neither saves its input, so the gradient of the
-/// factors recomputes it. `grads` is a suffix of the variants' names.
-fn computed_again([rows, inputs, outputs]: [usize; 3], tile: Tile, grads: &str) -> [Case; 2] {
+/// factors recomputes it. `grads` is a suffix of the variants' names. `None` if this build has no variants with the tile.
+fn computed_again(
+    [rows, inputs, outputs]: [usize; 3],
+    tile: Tile,
+    grads: &str,
+) -> Option<[Case; 2]> {
     let f32 = Precision::F32;
-    let existing = "f32 has variants with all tiles";
     let plan = LoraPlan { adapted: vec![0], width: outputs, rank: 4, scale: 0.5 };
     let factors = [1, plan.rank * (inputs + outputs)];
     let what = |of: &str| format!("lora_linear of {of}, {rows} by {inputs} to {outputs}");
@@ -136,14 +140,14 @@ fn computed_again([rows, inputs, outputs]: [usize; 3], tile: Tile, grads: &str) 
         let layer = FrozenLinear { weight: &w, bias: &bias, activation: Activation::Identity };
         lora_linear(x, layer, &factors, &plan).into_values()
     };
-    let product = name(adapted::variant(f32, From::Given, tile)).expect(existing);
+    let product = name(adapted::variant(f32, From::Given, tile))?;
     let adapted = ["lora_down", product];
     let by_factors = |entry: &str| ["lora_up_backward", kernel(&format!("{entry}{grads}"))];
-    let product = name(lora_linear_backward::variant(f32, tile)).expect(existing);
+    let product = name(lora_linear_backward::variant(f32, tile))?;
     let by_input = ["lora_up_backward", product];
 
-    let of_x = [&by_input[..], &[backward(f32, tile).expect(existing)]].concat();
-    let first = forward(Activation::Gelu, f32, tile).expect(existing);
+    let of_x = [&by_input[..], &[backward(f32, tile)?]].concat();
+    let first = forward(Activation::Gelu, f32, tile)?;
     let output = [&[first][..], &adapted].concat();
     let tracked: [(&str, [usize; 2], Names<'_>); 2] =
         [("x", [rows, inputs], &of_x), ("the factors", factors, &by_factors("lora_grads_gelu"))];
@@ -166,5 +170,5 @@ fn computed_again([rows, inputs, outputs]: [usize; 3], tile: Tile, grads: &str) 
         let x = add_layer_norm(i[0].clone(), i[2].clone(), &gamma, &beta, 1e-12);
         second(source, x, &i[1])
     });
-    [of_gelu, of_norm].map(|case| case.tiled(tile))
+    Some([of_gelu, of_norm].map(|case| case.tiled(tile)))
 }
