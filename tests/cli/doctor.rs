@@ -60,7 +60,7 @@ fn the_kernels_of_the_software_adapter_are_checked_one_by_one() {
     let checked: Vec<&str> = probe.lines().filter(|line| line.ends_with(" ok")).collect();
     assert!(probe.contains(&format!("\nresults compared         {}, 0 wrong", checked.len())));
     for (operation, kernel) in [
-        ("lora_linear Gelu f32, 70 by 36", "lora_linear_gelu_f32_fused8_vec4_small"),
+        ("lora_linear Gelu f32, 133 by 68", "lora_linear_gelu_f32_fused8_32x32"),
         ("attention, 2 heads of 64", "attention_backward_vec4"),
         ("score_head, ", "score_head_backward"),
     ] {
