@@ -55,7 +55,10 @@ fn generate(shaders: &Path, browser: bool, described: &Path) -> Result<String, S
     let description = axes::Description::read(shaders, browser)?;
     let mut files = compose::Files::new(shaders);
     let mut kernels = Vec::new();
-    for (name, kernel) in description.kernels()? {
+    let all = description.kernels()?;
+    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+    files.every_kernel_is_described(&names)?;
+    for (name, kernel) in all.into_iter().filter(|(_, kernel)| description.built(kernel)) {
         let mut reflected = Vec::new();
         for variant in description.variants(name, kernel)? {
             let parts = files.parts(name, &variant)?;
@@ -64,12 +67,6 @@ fn generate(shaders: &Path, browser: bool, described: &Path) -> Result<String, S
         }
         kernels.push(emit::Kernel { name, axes: &kernel.axes, variants: reflected });
     }
-    files.every_kernel_is_described(&kernels)?;
-    let described_kernels = description.kernels()?;
-    let native = |name: &str| {
-        described_kernels.iter().any(|(known, kernel)| *known == name && !description.built(kernel))
-    };
-    kernels.retain(|kernel| !native(kernel.name));
     write(described, Ok(describe::describe(&files, &kernels)));
     emit::emit(&files, &description, &kernels)
 }

@@ -117,7 +117,7 @@ async function measure({ texts, tokens, seconds }) {
   return { training, rescoring };
 }
 
-/** Different texts of 8 to 20 words from the sample lists. */
+/** Different texts of 8 to 20 words, from the README. */
 function texts() {
   const words = readFileSync(join(root, 'README.md'), 'utf8').toLowerCase().match(/[a-z]{2,}/g);
   return Array.from({ length: 4000 }, (_, i) => {

@@ -20,11 +20,7 @@ pub fn emit(
     kernels: &[Kernel<'_>],
 ) -> Result<String, String> {
     let mut code = String::new();
-    let used = |path: &str| {
-        let mut variants = kernels.iter().flat_map(|kernel| &kernel.variants);
-        variants.any(|variant| variant.parts.contains(&Part::File(path.to_owned())))
-    };
-    for (path, text) in files.texts().filter(|(path, _)| used(path)) {
+    for (path, text) in files.texts() {
         writeln!(code, "const {}: &str = {text:?};", file_constant(path))
             .map_err(|e| e.to_string())?;
     }

@@ -32,8 +32,8 @@ impl Bench<'_> {
     ) -> Result<(), BenchError> {
         let recording = Recording::begin(true);
         match step {
-            Step::Training if self.merged.is_some() => return Err(BenchError::Merged),
             Step::Training => {
+                self.check_unmerged()?;
                 let mut step = self.training_step();
                 step().await?;
             }

@@ -65,9 +65,7 @@ impl Bench<'_> {
     /// # Errors
     /// [`BenchError::NoKernels`] if the device runs no kernels of LoRB's, [`BenchError`] if it fails.
     pub async fn launches(&mut self) -> Result<HostReport, BenchError> {
-        if self.merged.is_some() {
-            return Err(BenchError::Merged);
-        }
+        self.check_unmerged()?;
         if !wgsl::runs_on(&self.encoder.device()) {
             return Err(BenchError::NoKernels);
         }

@@ -28,9 +28,7 @@ impl Bench<'_> {
     /// # Errors
     /// [`BenchError`] if the device fails or returns a non-finite value.
     pub async fn training(&self, rates: &Rates) -> Result<Compared, BenchError> {
-        if self.merged.is_some() {
-            return Err(BenchError::Merged);
-        }
+        self.check_unmerged()?;
         let (lorb, composed) = self.both(self.training_step(), self.training_step()).await?;
         Ok(self.compared(rates, &lorb, composed.as_ref()))
     }
@@ -44,6 +42,11 @@ impl Bench<'_> {
         self.merge();
         let (lorb, composed) = self.both(self.rescoring_pass(), self.rescoring_pass()).await?;
         Ok(self.compared(rates, &lorb, composed.as_ref()))
+    }
+
+    /// Training needs the adapter beside the base.
+    pub(super) fn check_unmerged(&self) -> Result<(), BenchError> {
+        if self.merged.is_some() { Err(BenchError::Merged) } else { Ok(()) }
     }
 
     /// Merges the adapter into the base, unless it is merged already.

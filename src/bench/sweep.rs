@@ -213,9 +213,7 @@ impl Bench<'_> {
         inputs: SweepInputs<'_>,
         found: &mut dyn FnMut(Row),
     ) -> Result<(), BenchError> {
-        if self.merged.is_some() {
-            return Err(BenchError::Merged);
-        }
+        self.check_unmerged()?;
         let deadline = Deadline::new(inputs);
         for &tokens in inputs.sizes {
             if deadline.allows(|| format!("training, {tokens} tokens"), found) {

@@ -250,7 +250,9 @@ impl ReadBack {
     pub async fn values(&mut self) -> Result<Vec<f32>, ModelError> {
         if self.copied.is_none() {
             self.copied = Some(guarded(&self.device, &mut self.copying).await);
-            self.measured.take().into_iter().for_each(Reading::end);
+            if let Some(measured) = self.measured.take() {
+                measured.end();
+            }
         }
         super::pause::pause().await;
         let Some(result) = self.copied.take() else { unreachable!("it was set above") };

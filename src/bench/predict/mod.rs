@@ -206,9 +206,7 @@ impl Bench<'_> {
         inputs: SweepInputs<'_>,
         found: &mut dyn FnMut(Row),
     ) -> Result<(), BenchError> {
-        if self.merged.is_some() {
-            return Err(BenchError::Merged);
-        }
+        self.check_unmerged()?;
         let Some(direct) = self.direct.clone() else { return Err(BenchError::NoKernels) };
         let mut devices = known_devices();
         let peak = direct.peak(inputs.clock, inputs.seconds).await?;
