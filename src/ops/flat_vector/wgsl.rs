@@ -90,9 +90,18 @@ fn write(flat: &CubeTensor, pieces: &[(u32, CubeTensor)]) {
     launch(kernel, &call, by_block(kernel, total));
 }
 
-/// Cases of the probe; those of AdamW run `pack.wgsl`.
+/// Cases of the probe.
 pub(in crate::ops) fn cases() -> Vec<Case> {
-    vec![Case::new("cut, 65 of 99 from 3".to_owned(), &["cut"], &[], |source, _| {
+    let cut = Case::new("cut, 65 of 99 from 3".to_owned(), &["cut"], &[], |source, _| {
         super::cut(&source.tensor([99]), 3, 65).reshape([1, 65])
-    })]
+    });
+    // One vector more than a dispatch writes.
+    let lengths = [3, 65, 1, 7, 99, 2, 64];
+    let len = lengths.iter().sum();
+    let name = format!("join, {} vectors to {len}", lengths.len());
+    let join = Case::new(name, &["pack"], &[], move |source, _| {
+        let pieces = lengths.map(|len| source.tensor([len]));
+        super::end_to_end(pieces.to_vec()).reshape([1, len])
+    });
+    vec![cut, join]
 }
