@@ -16,7 +16,8 @@ use burn::tensor::{Device, DeviceKind, read_sync};
 use crate::model::watch_faults;
 use crate::ops::probe::{CaseSet, ProbeError, RUNTIME, probe, runs_own_kernels};
 use crate::ops::wgsl::{
-    Extensions, Placement, Properties, Vendor, name_adapter, register, register_extensions,
+    Extensions, MOST_LAUNCHES, Placement, Properties, Vendor, name_adapter, register,
+    register_extensions,
 };
 use crate::remedy::Remedy;
 
@@ -413,6 +414,7 @@ fn open(
     let (device, setup) = Device::wgpu_options()
         .device_kind(key.0.clone())
         .graphics_api(api)
+        .tasks_max(MOST_LAUNCHES)
         .init_with_setup()
         .map_err(|source| DeviceError::Init { name: name.clone(), source })?;
     watch_faults(&device, &setup.device);

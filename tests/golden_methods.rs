@@ -134,7 +134,7 @@ fn check_gradients(
         };
         let all: Vec<usize> = (0..data.lists.len()).collect();
         let parameters = Tensor::from_floats(adapter.parameters.as_slice(), device);
-        let parts = pass.run(&parameters, &all, all.len(), None).expect("a valid batch");
+        let parts = pass.run(&parameters, &all, all.len(), None, None).expect("a valid batch");
         let host = |tensor: Tensor<1>| tensor.into_data().try_into_vec::<f32>().expect("f32");
         let ranking = f64::from(host(parts.ranking)[0]);
         assert!((ranking / number(&index["ranking"]) - 1.0).abs() < GRADIENT, "{kind}: {ranking}");

@@ -68,7 +68,7 @@ impl<'a> Golden<'a> {
         };
         let lists: Vec<usize> = (0..data.lists.len()).collect();
         let parameters = Tensor::from_floats(parameters, self.device);
-        pass.run(&parameters, &lists, lists.len(), None).expect("a valid batch")
+        pass.run(&parameters, &lists, lists.len(), None, None).expect("a valid batch")
     }
 }
 

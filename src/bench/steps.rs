@@ -74,9 +74,9 @@ impl Bench<'_> {
         let mut parameters = Tensor::<1>::from_floats(start, &device);
         let mut moments = Moments::zeros(start.len(), &device);
         async move || {
-            let parts = pass.run(&parameters, &lists, lists.len(), None)?;
-            let updated =
-                train::step(optimizer, parameters.clone(), parts.gradient, moments.clone(), RATE);
+            let next = moments.next(optimizer, RATE);
+            let parts = pass.run(&parameters, &lists, lists.len(), None, Some(&next))?;
+            let updated = train::step(next, parameters.clone(), parts.gradient, moments.clone());
             (parameters, moments) = (updated.parameters, updated.moments);
             let size = square_sums(parameters.clone());
             let numbers = read(end_to_end(vec![parts.ranking, updated.norm, size])).await?;

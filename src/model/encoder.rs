@@ -18,7 +18,8 @@ use super::batch::PackedBatch;
 use super::error::ModelError;
 use super::trainable::TrainableTensors;
 use crate::base::{Architecture, BaseWeights, BertConfig};
-use crate::ops::{self, Activation, Activations, Precision, Segments, Storage, Weights};
+use crate::ops::upload::{HostData, upload};
+use crate::ops::{self, Activation, Activations, Precision, Segments, Storage, TokenRows, Weights};
 use crate::packed::Packed;
 
 use dropout::Dropout;
@@ -270,8 +271,9 @@ impl Encoder {
         // A kernel must never see an id outside its table: a GPU would read other memory without an error.
         let Embeddings { words, positions, first_position, .. } = &self.embeddings;
         batch.check(words.count(), positions.dims()[0].saturating_sub(*first_position))?;
-        let (segments, with_virtual) = (batch.segments(), OnceCell::new());
-        Ok(Stages { encoder: self, batch, segments, with_virtual, dropout })
+        let (tokens, with_virtual) = (OnceCell::new(), OnceCell::new());
+        let segments = batch.segments();
+        Ok(Stages { encoder: self, batch, tokens, segments, with_virtual, dropout })
     }
 
     /// Embeddings of the vocabulary, `[V, H]`.
@@ -279,23 +281,29 @@ impl Encoder {
         &self.embeddings.words
     }
 
-    fn embed(&self, batch: &PackedBatch, trainable: &TrainableTensors) -> Tensor<2> {
+    fn tokens(&self, batch: &PackedBatch, trainable: &TrainableTensors) -> TokenRows {
         // Virtual tokens take the first positions, as in Transformers. If a text then exceeds the positions
         // of the base, its last tokens share the last one.
-        let last = self.embeddings.positions.dims()[0] as i32 - 1;
-        let first = (self.embeddings.first_position + trainable.virtual_tokens) as i32;
+        let Embeddings { words, positions, norm, first_position, .. } = &self.embeddings;
+        let last = positions.dims()[0] as i32 - 1;
+        let first = (first_position + trainable.virtual_tokens) as i32;
         let places = batch.positions.iter().map(|position| (position + first).min(last));
+        if trainable.embeddings.words.is_none() {
+            return words.of_batch(&batch.tokens, places);
+        }
+        // A trained table is on the device, for its gradient.
+        let [width] = norm.gamma.dims();
+        TokenRows::new(Vec::new(), width, batch.tokens.iter().copied().chain(places).collect())
+    }
+
+    fn embed(&self, tokens: &TokenRows, trainable: &TrainableTensors) -> Tensor<2> {
         let Embeddings { words, positions, types, norm, .. } = &self.embeddings;
         let trained = &trainable.embeddings;
         let [width] = norm.gamma.dims();
-        let (words, ids) = match trained.words {
-            // A trained table is on the device, for its gradient.
-            Some(place) => {
-                let ids: Vec<i32> = batch.tokens.iter().copied().chain(places).collect();
-                let table = trainable.at(place).clone().reshape([words.count(), width]);
-                (table, ops::embed_ids(&ids, &self.device()))
-            }
-            None => words.of_batch(&batch.tokens, places, positions),
+        let (rows, ids) = tokens.on(positions);
+        let words = match trained.words {
+            Some(place) => trainable.at(place).clone().reshape([words.count(), width]),
+            None => rows.or_else(|| words.in_place().cloned()).expect("a table"),
         };
         let [positions, types] =
             [(positions, trained.positions), (types, trained.types)].map(|(table, place)| {
@@ -320,6 +328,8 @@ impl Encoder {
 pub struct Stages<'a> {
     encoder: &'a Encoder,
     batch: &'a PackedBatch,
+    /// What the embedding reads.
+    tokens: OnceCell<TokenRows>,
     segments: Segments,
     /// The batch with virtual tokens, once for all layers.
     with_virtual: OnceCell<WithVirtualTokens>,
@@ -333,10 +343,22 @@ impl Stages<'_> {
         self.encoder.layers.len()
     }
 
+    /// Copies the batch to the device, with `more` that the caller needs there, at once. Without this call, the batch is
+    /// copied when it is embedded.
+    pub fn upload(&self, trainable: &TrainableTensors, more: &[&dyn HostData]) {
+        let own: [&dyn HostData; 2] = [self.tokens(trainable), &self.segments];
+        upload(&[&own, more].concat(), &self.encoder.embeddings.positions);
+    }
+
+    fn tokens(&self, trainable: &TrainableTensors) -> &TokenRows {
+        self.tokens.get_or_init(|| self.encoder.tokens(self.batch, trainable))
+    }
+
     /// Input of the first layer, `[T, H]`.
     #[must_use]
     pub fn embed(&self, trainable: &TrainableTensors) -> Tensor<2> {
-        self.encoder.embed(self.batch, trainable)
+        self.upload(trainable, &[]);
+        self.encoder.embed(self.tokens(trainable), trainable)
     }
 
     /// Runs one layer (from 0): `[T, H]` to `[T, H]`; the last layer to `[S, H]`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::OnDevice;
+use super::upload::OnDevice;
 
 /// The sequences of a packed batch: sequence `s` has the rows `offsets[s]..offsets[s + 1]`.
 ///
@@ -10,7 +10,7 @@ use super::OnDevice;
 #[derive(Clone, Debug)]
 pub struct Segments {
     offsets: Arc<[u32]>,
-    /// A device's data derived from the offsets, created once for all layers.
+    /// The offsets, and what is derived from them, on a device, for all layers.
     on_device: OnDevice,
 }
 
@@ -48,8 +48,8 @@ impl Segments {
         &self.offsets
     }
 
-    /// A device's data for the segments.
-    pub(super) fn on_device(&self) -> &OnDevice {
+    /// The segments on a device.
+    pub(super) fn copy(&self) -> &OnDevice {
         &self.on_device
     }
 

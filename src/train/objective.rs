@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use crate::ops::{self, Lists, Objective, OnDevice};
+use crate::ops::upload::OnDevice;
+use crate::ops::{self, Lists, Objective};
 
 /// One list for the objective; all slices have one entry per hypothesis.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,11 @@ impl ListBatch {
     #[must_use]
     pub fn lists(&self) -> usize {
         self.lists.len()
+    }
+
+    /// The lists, for [`upload`](ops::upload::upload).
+    pub(super) fn host_data(&self) -> &Lists {
+        &self.lists
     }
 
     /// Sum over the lists of the objective, `[1]`, for the model's scores `[S]` of the batch's

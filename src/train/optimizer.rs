@@ -22,6 +22,12 @@ impl Moments {
         let zeros = Tensor::zeros([parameters], device);
         Self { first: zeros.clone(), second: zeros, steps: 0 }
     }
+
+    /// The step that follows, at learning rate `lr`.
+    #[must_use]
+    pub fn next(&self, settings: AdamW, lr: f64) -> AdamWStep {
+        AdamWStep::new(settings, lr, self.steps + 1)
+    }
 }
 
 /// The result of a step.
@@ -35,12 +41,10 @@ pub struct Updated {
     pub norm: Tensor<1>,
 }
 
-/// One step from `p` with the gradient `g` at learning rate `lr`: see [`AdamWStep`].
+/// One step from `p` with the gradient `g`. `step` is [`Moments::next`].
 #[must_use]
-pub fn step(settings: AdamW, p: Tensor<1>, g: Tensor<1>, moments: Moments, lr: f64) -> Updated {
-    let steps = moments.steps + 1;
-    let step = AdamWStep { settings, lr, step: steps };
-    let Moments { first, second, .. } = moments;
+pub fn step(step: AdamWStep, p: Tensor<1>, g: Tensor<1>, moments: Moments) -> Updated {
+    let (steps, Moments { first, second, .. }) = (step.step, moments);
     let state = AdamWState { parameters: p, first, second };
     let (AdamWState { parameters, first, second }, norm) = ops::adamw(state, g, step);
     Updated { parameters, moments: Moments { first, second, steps }, norm }
@@ -95,7 +99,8 @@ mod tests {
                 let g = [0.3f32 * t as f32, -1.0, 1e-4, 0.0];
                 let lr = 0.1 / f64::from(t);
                 let norm = expected(adam, &mut p, &mut m, &mut v, &g.map(f64::from), lr, t);
-                let updated = step(adam, parameters, flat(&g, &device), moments, lr);
+                let next = moments.next(adam, lr);
+                let updated = step(next, parameters, flat(&g, &device), moments);
                 (parameters, moments) = (updated.parameters, updated.moments);
                 assert!((f64::from(host(updated.norm)[0]) - norm).abs() < 1e-6 * norm);
                 assert_eq!(moments.steps, t as usize);
@@ -111,13 +116,9 @@ mod tests {
         let device = Device::flex();
         for bad in [f32::NAN, f32::INFINITY] {
             let gradient = flat(&[1.0, bad], &device);
-            let out = step(
-                AdamW::new(0.0, 1.0),
-                flat(&[0.0, 0.0], &device),
-                gradient,
-                Moments::zeros(2, &device),
-                0.1,
-            );
+            let moments = Moments::zeros(2, &device);
+            let next = moments.next(AdamW::new(0.0, 1.0), 0.1);
+            let out = step(next, flat(&[0.0, 0.0], &device), gradient, moments);
             assert!(!host(out.norm)[0].is_finite());
         }
     }

@@ -19,6 +19,7 @@ use super::objective::{ListBatch, ListView};
 use super::settings::TrainConfig;
 use crate::base::BertConfig;
 use crate::model::{Encoder, Forward, Method, ModelError, PackedBatch, Stages, TrainableTensors};
+use crate::ops::upload::HostData;
 use crate::ops::{backward_from, record};
 
 /// The data shared by all batches of a run.
@@ -83,7 +84,8 @@ impl Pass<'_> {
     /// So the sum over the batches of a step is the mean over its lists. Each batch has a separate
     /// correlation term, because one pass cannot compute it over the texts of several batches.
     ///
-    /// `parameters [P]` are on the encoder's device; `dropout` is the dropout seed of the batch.
+    /// `parameters [P]` are on the encoder's device; `dropout` is the dropout seed of the batch. `with` is copied to the
+    /// device together with the batch.
     ///
     /// # Errors
     /// [`ModelError::Batch`] if a text has ids that do not belong to the base.
@@ -93,6 +95,7 @@ impl Pass<'_> {
         lists: &[usize],
         of: usize,
         dropout: Option<u64>,
+        with: Option<&dyn HostData>,
     ) -> Result<Parts, ModelError> {
         let (pieces, rows) = self.pack(lists);
         let views: Vec<ListView<'_>> = lists
@@ -113,12 +116,15 @@ impl Pass<'_> {
             let (term, weight) = self.method.penalty(trainable)?;
             Some(term.mul_scalar(weight * share).backward())
         };
+        let of_lists: &dyn HostData = targets.host_data();
+        let with: Vec<&dyn HostData> = std::iter::once(of_lists).chain(with).collect();
         let (loss, gradient) = match pieces.as_slice() {
             [batch] => {
                 let stages = self.encoder.stages(batch, dropout)?;
+                stages.upload(&trainable, &with);
                 self.differentiate(&stages, &trainable, loss, more)
             }
-            pieces => self.by_piece(pieces, &trainable, dropout, loss, more)?,
+            pieces => self.by_piece(pieces, &trainable, dropout, &with, loss, more)?,
         };
         let ranking = loss.ranking.inner();
         let correlation =
@@ -161,6 +167,7 @@ impl Pass<'_> {
         pieces: &[PackedBatch],
         trainable: &TrainableTensors,
         dropout: Option<u64>,
+        with: &[&dyn HostData],
         loss: impl FnOnce(Forward) -> Loss,
         more: impl FnOnce(&TrainableTensors) -> Option<Gradients>,
     ) -> Result<(Loss, Tensor<1>), ModelError> {
@@ -169,6 +176,7 @@ impl Pass<'_> {
             self.encoder.stages(&pieces[at], dropout.map(|seed| dropout_seed(seed, 0, at)))
         };
         let stages: Vec<Stages<'_>> = (0..pieces.len()).map(stages).collect::<Result<_, _>>()?;
+        stages[0].upload(trainable, with);
         let forward = |stages: &Stages<'_>| record::repeated(|| stages.cls(trainable));
         let cls = Tensor::cat(stages.iter().map(forward).collect(), 0);
         let cls = cls.autodiff().require_grad();

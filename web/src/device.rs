@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use js_sys::{Function, Object, Promise, Reflect};
 use lorb::model::{FaultKind, fault_behind, watch_faults};
 use lorb::ops::probe::{Fault, FirstUse, ProbeError, runs_own_kernels};
-use lorb::ops::wgsl::{Properties, Vendor, register};
+use lorb::ops::wgsl::{MOST_LAUNCHES, Properties, Vendor, register};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -61,7 +61,7 @@ impl GpuDevice {
 }
 
 async fn open_gpu() -> Result<GpuDevice, WebError> {
-    let opened = Device::wgpu_options().init_with_setup_async().await;
+    let opened = Device::wgpu_options().tasks_max(MOST_LAUNCHES).init_with_setup_async().await;
     let (device, setup) = opened.map_err(|error| {
         let message = format!("WebGPU is not available ({error}); use the device 'wasm'");
         WebError::new("WebGPUNotAvailableError", message)

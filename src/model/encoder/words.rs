@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::model::error::ModelError;
 use crate::model::fault::{DeviceFault, FaultKind};
-use crate::ops::{self, Precision, Weights, wgsl};
+use crate::ops::{Precision, TokenRows, Weights, wgsl};
 use crate::packed::{Elements, Packed};
 
 /// Embeddings of the vocabulary, `[V, H]`, in host memory.
@@ -46,18 +46,21 @@ impl Words {
         }
     }
 
-    /// A table that contains the rows of `tokens`, `[V or fewer, H]`, and the indices of these rows followed by `places`,
-    /// on the device of `like`.
-    pub fn of_batch(
-        &self,
-        tokens: &[i32],
-        places: impl Iterator<Item = i32>,
-        like: &Tensor<2>,
-    ) -> (Tensor<2>, Tensor<1, Int>) {
+    /// The table, if it is in the memory of the device.
+    pub fn in_place(&self) -> Option<&Tensor<2>> {
+        match self {
+            Self::InPlace(table) => Some(table),
+            Self::Stored { .. } => None,
+        }
+    }
+
+    /// The rows of the distinct `tokens`, unless the table is in the memory of the device, and the tokens as indices of
+    /// rows, followed by `places`.
+    pub fn of_batch(&self, tokens: &[i32], places: impl Iterator<Item = i32>) -> TokenRows {
         match self {
             Self::InPlace(table) => {
-                let ids: Vec<i32> = tokens.iter().copied().chain(places).collect();
-                (table.clone(), ops::embed_ids(&ids, &like.device()))
+                let [_, width] = table.dims();
+                TokenRows::new(Vec::new(), width, tokens.iter().copied().chain(places).collect())
             }
             Self::Stored { table, width } => {
                 let (mut distinct, mut known) = (Vec::new(), HashMap::new());
@@ -71,7 +74,7 @@ impl Words {
                 let mut rows = Vec::with_capacity(distinct.len() * width);
                 distinct.iter().for_each(|id| table.copy_row(*id, &mut rows));
                 ids.extend(places);
-                ops::embed_rows(rows, *width, &ids, like)
+                TokenRows::new(rows, *width, ids)
             }
         }
     }
@@ -118,7 +121,8 @@ mod tests {
     /// The row of each token, the number of rows that a device gets, and what follows the indices.
     fn of_batch(words: &Words, device: &Device) -> (Vec<Vec<f32>>, usize, Vec<i32>) {
         let like = Tensor::zeros([1, 1], device);
-        let (rows, ids) = words.of_batch(&IDS, PLACES.into_iter(), &like);
+        let (rows, ids) = words.of_batch(&IDS, PLACES.into_iter()).on(&like);
+        let rows = rows.or(words.in_place().cloned()).unwrap();
         let [count, width] = rows.dims();
         let rows: Vec<f32> = rows.into_data().try_into_vec().unwrap();
         let ids: Vec<i32> = ids.into_data().try_into_vec().unwrap();

@@ -79,7 +79,7 @@ pub fn adamw(state: AdamWState, g: Tensor<1>, step: AdamWStep) -> (AdamWState, T
             Operation::new("clipping, AdamW", format!("[{parameters}]"), cost).not_composable()
         },
         move |(state, g)| {
-            let OptimizerUpdate { state, norm } = Dispatch::adamw(state, g, step);
+            let OptimizerUpdate { state, norm } = Dispatch::adamw(state, g, step.clone());
             let state = AdamWState {
                 parameters: Tensor::from_dispatch(state.parameters),
                 first: Tensor::from_dispatch(state.first),

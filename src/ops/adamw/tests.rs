@@ -68,11 +68,7 @@ fn adamw(bench: &Bench) {
     for kernel in bench.variants("adamw") {
         for (i, len) in bench.sizes(LENGTHS.into_iter().enumerate()) {
             let mut source = Source::new(88);
-            let step = AdamWStep {
-                settings: AdamW::new(0.01, [0.5, 0.0, 1e9][i % 3]),
-                lr: 0.1,
-                step: 1 + 3 * i,
-            };
+            let step = AdamWStep::new(AdamW::new(0.01, [0.5, 0.0, 1e9][i % 3]), 0.1, 1 + 3 * i);
             let (mut g, parameters) = (source.exact(len), source.exact(len));
             let (first, second) =
                 (source.exact(len), source.exact(len).iter().map(|x| x.abs()).collect());
@@ -128,9 +124,9 @@ fn cpu_path() {
             let (parameters, g) = (source.f32([len]), source.f32([len]));
             let first = source.f32([len]);
             let second = Flex::float_mul(first.clone(), first.clone());
-            let step = AdamWStep { settings: AdamW::new(0.01, clip_norm), lr: 0.1, step: 3 };
+            let step = AdamWStep::new(AdamW::new(0.01, clip_norm), 0.1, 3);
             let state = OptimizerState::<Flex> { parameters, first, second };
-            let expected = composed::adamw(state.clone(), g.clone(), step);
+            let expected = composed::adamw(state.clone(), g.clone(), step.clone());
             let found = Flex::adamw(state, g, step);
             let what = |part: &str| format!("adamw {part}, {len}, clipped to {clip_norm}");
             same(&what("parameters"), expected.state.parameters, found.state.parameters);
@@ -187,7 +183,7 @@ fn gpu_path() {
             };
             let mut norm = Tensor::<1>::zeros([1], device);
             for step in 1..=3 {
-                let step = AdamWStep { settings: AdamW::new(0.01, 0.5), lr: 0.1, step };
+                let step = AdamWStep::new(AdamW::new(0.01, 0.5), 0.1, step);
                 (state, norm) = stepped(state, g.clone(), step);
             }
             let AdamWState { parameters, first, second } = state;

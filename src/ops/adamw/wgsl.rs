@@ -8,8 +8,9 @@ use burn_cubecl::tensor::CubeTensor;
 use super::{AdamW, AdamWKernels, AdamWState, AdamWStep, OptimizerState, OptimizerUpdate};
 use crate::ops::flat_vector::{join, owned};
 use crate::ops::probe::Case;
+use crate::ops::upload::parts;
 use crate::ops::wgsl::kernel::{Groups, adamw, global_norm};
-use crate::ops::wgsl::launch::{contiguous, count, empty, launch, upload};
+use crate::ops::wgsl::launch::{contiguous, count, empty, launch};
 
 impl AdamWKernels for CubeBackend {
     fn adamw(
@@ -25,9 +26,7 @@ impl AdamWKernels for CubeBackend {
         let partials = square_sums(g);
         let norm = empty([1], g);
         let adam = &step.settings;
-        let [correction1, correction2] = step.corrections();
-        let schedule = [step.lr, correction1, correction2].map(|value| (value as f32).to_bits());
-        let schedule = upload(&schedule, g);
+        let [schedule] = parts(&step, g);
         let call = adamw::Arguments {
             g,
             parameters: &parameters,
@@ -79,7 +78,7 @@ fn case(len: usize) -> Case {
         let (parameters, first, second) = (before.clone(), norm.clone(), norm.clone());
         let mut state = AdamWState { parameters, first, second };
         for step in 1..=3 {
-            let step = AdamWStep { settings: AdamW::new(0.01, 0.5), lr: 0.1, step };
+            let step = AdamWStep::new(AdamW::new(0.01, 0.5), 0.1, step);
             (state, norm) = super::adamw(state, g.clone(), step);
         }
         let pieces = [(0, state.parameters), (len, norm), (len + 1, before)];

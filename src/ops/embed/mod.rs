@@ -11,11 +11,12 @@ pub(in crate::ops) mod tests;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 use burn_cubecl::CubeBackend;
 
 use super::record;
-use super::wgsl::launch::count_upload;
+use super::upload::{HostData, OnDevice};
+use super::wgsl::packing::Packing;
 pub(in crate::ops) use wgsl::{cases, subgroup_cases};
 
 /// Inputs of the operation.
@@ -55,39 +56,60 @@ pub struct Tables<'a> {
     pub types: &'a Tensor<2>,
 }
 
-/// Ids on a device, for [`embed_layer_norm`].
-#[must_use]
-pub fn embed_ids(ids: &[i32], device: &Device) -> Tensor<1, Int> {
-    count_upload();
-    Tensor::from_ints(ids, device)
-}
-
-/// A table `[len / width, width]` of few rows, and ids, on the device of `like`, for [`embed_layer_norm`]. A GPU gets both
-/// in one copy.
-///
-/// # Panics
-/// If a row is incomplete, which is a bug of the caller.
-#[must_use]
-pub fn embed_rows(
+/// The tokens of a batch, and the embeddings of the distinct ones, on the host.
+#[derive(Clone, Debug)]
+pub struct TokenRows {
     rows: Vec<f32>,
     width: usize,
-    ids: &[i32],
-    like: &Tensor<2>,
-) -> (Tensor<2>, Tensor<1, Int>) {
-    assert!(rows.len().is_multiple_of(width), "rows are whole");
-    match like.clone().try_into_primitive::<CubeBackend>() {
-        Ok(like) => {
-            let (rows, ids) = wgsl::upload(rows, width, ids, &like);
-            (
-                Tensor::from_primitive::<CubeBackend>(rows),
-                Tensor::from_primitive::<CubeBackend>(ids),
-            )
+    ids: Vec<i32>,
+    on_device: OnDevice,
+}
+
+impl TokenRows {
+    /// A table `[len / width, width]`, or none if the device has it, and the tokens as its rows, followed by their
+    /// positions.
+    ///
+    /// # Panics
+    /// If a row is incomplete, which is a bug of the caller.
+    #[must_use]
+    pub fn new(rows: Vec<f32>, width: usize, ids: Vec<i32>) -> Self {
+        assert!(rows.len().is_multiple_of(width), "rows are whole");
+        Self { rows, width, ids, on_device: OnDevice::default() }
+    }
+
+    /// The table and the ids for [`embed_layer_norm`], on the device of `like`.
+    #[must_use]
+    pub fn on(&self, like: &Tensor<2>) -> (Option<Tensor<2>>, Tensor<1, Int>) {
+        let shape = [self.rows.len() / self.width, self.width];
+        match like.clone().try_into_primitive::<CubeBackend>() {
+            Ok(like) => {
+                let (table, ids) = wgsl::tokens(self, shape, &like);
+                (
+                    table.map(Tensor::from_primitive::<CubeBackend>),
+                    Tensor::from_primitive::<CubeBackend>(ids),
+                )
+            }
+            Err(_) => {
+                let device = like.device();
+                let table =
+                    || Tensor::from_data(TensorData::new(self.rows.clone(), shape), &device);
+                let table = (!self.rows.is_empty()).then(table);
+                (table, Tensor::from_ints(self.ids.as_slice(), &device))
+            }
         }
-        Err(_) => {
-            let shape = [rows.len() / width, width];
-            let rows = Tensor::from_data(TensorData::new(rows, shape), &like.device());
-            (rows, embed_ids(ids, &like.device()))
+    }
+}
+
+impl HostData for TokenRows {
+    fn pack(&self, packing: &mut Packing) {
+        packing.integers(self.ids.iter().map(|id| *id as u32));
+        if !self.rows.is_empty() {
+            packing.floats(&self.rows);
         }
+    }
+
+    fn on_device(&self) -> &OnDevice {
+        &self.on_device
     }
 }
 

@@ -5,13 +5,12 @@ use burn::tensor::{DType, Int, Shape, Tensor, TensorData};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Embed, EmbedInputs, Tables, composed};
+use super::{Embed, EmbedInputs, Tables, TokenRows, composed};
 use crate::ops::layer_norm::row_group;
 use crate::ops::probe::Case;
+use crate::ops::upload::parts;
 use crate::ops::wgsl::kernel::embed_layer_norm;
-use crate::ops::wgsl::launch::{
-    by_rows, contiguous, count, dims, empty, launch, quantum, upload_floats, window,
-};
+use crate::ops::wgsl::launch::{by_rows, contiguous, count, dims, empty, launch};
 use crate::ops::wgsl::{Extensions, Operands, WEB, kernel_or_composed_if};
 
 impl Embed for CubeBackend {
@@ -62,26 +61,20 @@ fn forward(inputs: &EmbedInputs<CubeBackend>) -> CubeTensor {
     y
 }
 
-/// Rows of a table, `[len / width, width]`, and ids, on the device of `like` in one copy.
-pub(super) fn upload(
-    rows: Vec<f32>,
-    width: usize,
-    ids: &[i32],
+/// The table of `tokens` with this shape, if it has one, and the ids.
+pub(super) fn tokens(
+    tokens: &TokenRows,
+    shape: [usize; 2],
     like: &CubeTensor,
-) -> (CubeTensor, CubeTensor) {
-    let (len, mut all) = (rows.len(), rows);
-    let place = len.next_multiple_of(quantum(like));
-    all.reserve_exact(place - len + ids.len());
-    all.resize(place, 0.0);
-    all.extend(ids.iter().map(|id| f32::from_bits(*id as u32)));
-    let all = upload_floats(all, like);
-    let rows = window(&all, 0, len);
-    let CubeTensor { client, device, handle, dtype, .. } = rows;
-    let table = Shape::new([len / width, width]);
-    let rows = CubeTensor::new_contiguous(client, device, table, handle, dtype);
-    let mut list = window(&all, place, ids.len());
-    list.dtype = DType::I32;
-    (rows, list)
+) -> (Option<CubeTensor>, CubeTensor) {
+    let signed = |ids| CubeTensor { dtype: DType::I32, ..ids };
+    if shape[0] == 0 {
+        let [ids] = parts(tokens, like);
+        return (None, signed(ids));
+    }
+    let [ids, CubeTensor { client, device, handle, dtype, .. }] = parts(tokens, like);
+    let table = CubeTensor::new_contiguous(client, device, Shape::new(shape), handle, dtype);
+    (Some(table), signed(ids))
 }
 
 /// Cases of the probe.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Objective;
-use crate::ops::OnDevice;
+use crate::ops::upload::OnDevice;
 
 /// Ragged lists of hypotheses that share the scores of their distinct texts.
 ///

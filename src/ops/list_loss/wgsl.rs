@@ -4,13 +4,13 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 use burn_cubecl::CubeBackend;
-use burn_cubecl::tensor::CubeTensor;
 
 use super::{ListLoss, ListLossForward, ListLossKernels, ListLossSaved, Lists, Objective};
-use crate::ops::OnDevice;
 use crate::ops::probe::Case;
+use crate::ops::upload::{HostData, OnDevice, parts};
 use crate::ops::wgsl::kernel::{Groups, list_loss, list_loss_backward};
-use crate::ops::wgsl::launch::{contiguous, empty, launch, upload_together};
+use crate::ops::wgsl::launch::{contiguous, empty, launch};
+use crate::ops::wgsl::packing::Packing;
 
 impl ListLoss for CubeBackend {
     fn list_loss(scores: FloatTensor<Self>, lists: Lists) -> FloatTensor<Self> {
@@ -21,7 +21,7 @@ impl ListLoss for CubeBackend {
 impl ListLossKernels for CubeBackend {
     fn list_loss_forward(scores: FloatTensor<Self>, lists: Lists) -> ListLossForward<Self> {
         let scores = &contiguous(scores);
-        let ListBuffers { offsets, rows, terms, sums } = &ListBuffers::of(&lists, scores);
+        let [offsets, rows, terms, sums] = &parts(&lists, scores);
         let (losses, slopes) = (empty([lists.len()], scores), empty([lists.rows.len()], scores));
         let kernel = list_loss::variant(lists.objective);
         let call = list_loss::Arguments {
@@ -45,7 +45,7 @@ impl ListLossKernels for CubeBackend {
     fn list_loss_backward(g: FloatTensor<Self>, saved: ListLossSaved<Self>) -> FloatTensor<Self> {
         let ListLossSaved { slopes, lists, texts } = saved;
         let g = contiguous(g);
-        let rows = ListBuffers::of(&lists, &g).rows;
+        let [_, rows, _, _] = parts(&lists, &g);
         let dscores = empty([texts], &g);
         let kernel = list_loss_backward::variant();
         let call = list_loss_backward::Arguments {
@@ -62,32 +62,17 @@ impl ListLossKernels for CubeBackend {
     }
 }
 
-/// Lists in the format of the shaders; see [`Lists`].
-#[derive(Clone)]
-struct ListBuffers {
-    offsets: CubeTensor,
-    rows: CubeTensor,
-    terms: CubeTensor,
-    sums: CubeTensor,
-}
-
-impl ListBuffers {
-    /// The lists on the device of `like`, uploaded once per batch.
-    fn of(lists: &Lists, like: &CubeTensor) -> Self {
-        lists.on_device.of(&like.device, || Self::upload(lists, like))
+impl HostData for Lists {
+    fn pack(&self, packing: &mut Packing) {
+        packing.integers(self.offsets.iter().copied());
+        packing.integers(self.rows.iter().copied());
+        packing.floats(self.terms.as_flattened());
+        packing.floats(self.sums.as_flattened());
     }
 
-    fn upload(lists: &Lists, like: &CubeTensor) -> Self {
-        let (terms, sums) = (words(&lists.terms), words(&lists.sums));
-        let parts = [&*lists.offsets, &*lists.rows, &terms, &sums];
-        let [offsets, rows, terms, sums] = upload_together(parts, like);
-        Self { offsets, rows, terms, sums }
+    fn on_device(&self) -> &OnDevice {
+        &self.on_device
     }
-}
-
-/// Pairs of floats as words.
-fn words(pairs: &[[f32; 2]]) -> Vec<u32> {
-    pairs.iter().flatten().map(|value| value.to_bits()).collect()
 }
 
 /// Cases of the probe.

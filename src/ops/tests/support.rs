@@ -7,7 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::tolerance::Tolerance;
-use crate::ops::{Lists, LoraPlan, Objective, OnDevice, Segments};
+use crate::ops::upload::OnDevice;
+use crate::ops::{Lists, LoraPlan, Objective, Segments};
 
 pub(in crate::ops) type Float = FloatTensor<Flex>;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::backend::TensorMetadata;
-use burn::tensor::{Bytes, DType, Shape};
+use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
@@ -151,45 +151,6 @@ pub(in crate::ops) fn empty<const D: usize>(shape: [usize; D], like: &CubeTensor
         Shape::new(shape),
         DType::F32,
     ))
-}
-
-/// A tensor of words from the host, on the device of `like`.
-pub(in crate::ops) fn upload(words: &[u32], like: &CubeTensor) -> CubeTensor {
-    uploaded(Bytes::from_elems(words.to_vec()), DType::U32, like)
-}
-
-/// A tensor of floats from the host, which are not copied there. They may contain any words by their bits.
-pub(in crate::ops) fn upload_floats(values: Vec<f32>, like: &CubeTensor) -> CubeTensor {
-    uploaded(Bytes::from_elems(values), DType::F32, like)
-}
-
-fn uploaded(bytes: Bytes, dtype: DType, like: &CubeTensor) -> CubeTensor {
-    count_upload();
-    let shape = Shape::new([bytes.len() / dtype.size()]);
-    let handle = like.client.create(bytes);
-    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape, handle, dtype)
-}
-
-/// Multiple of elements of four bytes at which a window on the memory of `like`'s device may start.
-pub(in crate::ops) fn quantum(like: &CubeTensor) -> usize {
-    (like.client.properties().memory.alignment as usize).div_ceil(size_of::<u32>())
-}
-
-/// Several tensors of words from the host, none of them empty, in one copy: windows on the same memory. For operands
-/// that kernels only read.
-pub(in crate::ops) fn upload_together<const N: usize>(
-    parts: [&[u32]; N],
-    like: &CubeTensor,
-) -> [CubeTensor; N] {
-    let quantum = quantum(like);
-    let mut words = Vec::new();
-    let places = parts.map(|part| {
-        words.resize(words.len().next_multiple_of(quantum), 0);
-        words.extend_from_slice(part);
-        words.len() - part.len()
-    });
-    let all = uploaded(Bytes::from_elems(words), DType::U32, like);
-    std::array::from_fn(|i| window(&all, places[i], parts[i].len()))
 }
 
 /// The `len` elements from `offset` on, on the same memory. The offset must fit the device's alignment.

@@ -12,6 +12,7 @@ pub(in crate::ops) mod launch;
 #[cfg(not(target_family = "wasm"))]
 mod measured;
 mod pace;
+pub(in crate::ops) mod packing;
 pub(in crate::ops) mod product;
 pub(in crate::ops) mod segments;
 pub(in crate::ops) mod tuning;
@@ -35,7 +36,7 @@ pub use measured::{
     DeviceTiles, ProductClass, Seconds, Tiles, UnknownTile, measure_tiles, name_adapter, tiles_of,
     use_tiles,
 };
-pub use pace::{Reading, set_clock};
+pub use pace::{MOST_LAUNCHES, Reading, set_clock};
 pub use tuning::{
     Extensions, Processor, Properties, Tuning, register, register_extensions, tuned_for,
     with_tuning,

@@ -1,6 +1,6 @@
 //! Cuts submissions by work.
 //!
-//! burn's runtime submits after every 32 dispatches, whatever they compute. A slow GPU may need seconds for that, but systems
+//! burn's runtime submits after a number of dispatches, whatever they compute. A slow GPU may need seconds for that, but systems
 //! and browsers reset a GPU that does not finish a submission in time: Windows after 2 s. So the operations of matrix
 //! products, which are nearly all of the work, are counted, and work is submitted before it exceeds [`SECONDS`] at the
 //! rate of the device.
@@ -15,6 +15,10 @@ use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, CubeDevice};
 
 use super::emptied::emptied;
+
+/// Launches after which burn's runtime submits; an option of the devices that LoRB opens. A GPU starts with the first
+/// launches of a step while the host encodes the next. In a browser each submission is a message to another process.
+pub const MOST_LAUNCHES: usize = 96;
 
 /// Most time that one submission should take.
 const SECONDS: f64 = 0.2;

@@ -3,8 +3,10 @@
 use burn_cubecl::tensor::CubeTensor;
 
 use super::kernel::attention;
-use super::launch::upload_together;
+use super::launch::count;
+use super::packing::Packing;
 use crate::ops::Segments;
+use crate::ops::upload::{HostData, OnDevice, parts};
 
 /// Segments in the format of the shaders.
 #[derive(Clone)]
@@ -20,13 +22,20 @@ pub(in crate::ops) struct SegmentBuffers {
 impl SegmentBuffers {
     /// The segments on the device of `like`, uploaded once per batch.
     pub fn of(segments: &Segments, like: &CubeTensor) -> Self {
-        segments.on_device().of(&like.device, || Self::upload(segments, like))
+        let [offsets, blocks] = parts(segments, like);
+        let block_count = count(&blocks) / 4;
+        Self { offsets, blocks, block_count }
+    }
+}
+
+impl HostData for Segments {
+    fn pack(&self, packing: &mut Packing) {
+        packing.integers(self.offsets().iter().copied());
+        packing.integers(blocks(self).into_iter().flatten());
     }
 
-    fn upload(segments: &Segments, like: &CubeTensor) -> Self {
-        let words = blocks(segments).concat();
-        let [offsets, blocks] = upload_together([segments.offsets(), &words], like);
-        Self { offsets, blocks, block_count: words.len() as u32 / 4 }
+    fn on_device(&self) -> &OnDevice {
+        self.copy()
     }
 }
 

@@ -34,7 +34,7 @@ fn parts(method: &Method, config: &TrainConfig, dropout: Option<u64>) -> [Vec<f3
     let (data, at) = longest(config);
     let pass = Pass { encoder: &encoder, base: &base.config, method, data: &data, config };
     let parameters = Tensor::from_floats(values.as_slice(), &device);
-    let parts = pass.run(&parameters, &[at], 2, dropout).unwrap();
+    let parts = pass.run(&parameters, &[at], 2, dropout, None).unwrap();
     [parts.ranking, parts.correlation, parts.gradient]
         .map(|tensor| tensor.into_data().try_into_vec().unwrap())
 }

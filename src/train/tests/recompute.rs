@@ -42,7 +42,7 @@ fn batch(setup: &Setup, device: &Device, recompute: bool) -> [Vec<f32>; 3] {
     };
     let parameters = Tensor::from_floats(values.as_slice(), device);
     let lists: Vec<usize> = (0..data.lists.len()).collect();
-    let parts = pass.run(&parameters, &lists, 2 * lists.len(), Some(3)).unwrap();
+    let parts = pass.run(&parameters, &lists, 2 * lists.len(), Some(3), None).unwrap();
     [parts.ranking, parts.correlation, parts.gradient]
         .map(|tensor| tensor.into_data().try_into_vec().unwrap())
 }

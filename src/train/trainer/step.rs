@@ -12,6 +12,7 @@ use super::super::pass::{Parts, Pass};
 use super::super::state::Counters;
 use super::Trainer;
 use crate::model::{ReadBack, StepUpdate};
+use crate::ops::upload::HostData;
 use crate::ops::{end_to_end, square_sums};
 
 /// Steps between two copies of the run to the host. Each step reads its loss anyway, and the copy is part of that
@@ -118,12 +119,16 @@ impl Trainer {
             config: &self.config,
         };
         let seed = dropout_seed(self.config.seed, step, accumulated);
-        let parts = pass.run(&parameters, &self.plan[cursor], lists, Some(seed))?;
+        let lr = self.schedule.rate(step);
+        let next = moments.next(self.optimizer, lr);
+        let last = cursor + 1 == group.end;
+        let with = last.then_some(&next as &dyn HostData);
+        let parts = pass.run(&parameters, &self.plan[cursor], lists, Some(seed), with)?;
         let parts = match self.state.group.clone() {
             Some(before) => before.plus(parts),
             None => parts,
         };
-        if cursor + 1 < group.end {
+        if !last {
             self.state.group = Some(parts);
             self.state.counters.cursor += 1;
             self.state.counters.accumulated += 1;
@@ -133,10 +138,8 @@ impl Trainer {
                 batches: group.len(),
             }));
         }
-        let lr = self.schedule.rate(step);
         let Parts { gradient, ranking, correlation } = parts;
-        let mut updated =
-            optimizer::step(self.optimizer, parameters, gradient.clone(), moments, lr);
+        let mut updated = optimizer::step(next, parameters, gradient.clone(), moments);
         let mut method_state = self.state.method_state.clone();
         if let Some(hook) = &self.hook {
             let update =
