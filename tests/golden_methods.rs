@@ -35,8 +35,8 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// A base's golden files, one directory for each method.
-fn methods(case: &Case) -> &'static str {
-    if case.name == "tiny" { "methods" } else { "distil/methods" }
+fn methods(case: &Case) -> String {
+    if case.name == "tiny" { "methods".to_owned() } else { format!("{}/methods", case.name) }
 }
 
 fn lists() -> Vec<Utterance> {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Exchanges adapters between LoRB and PEFT in both directions and compares their scores on all-MiniLM-L6-v2 and on the
-# small DistilBERT of the golden files. Creates a Python environment with PyTorch, Transformers and PEFT once (6 GB, a few
+# small bases of the other architectures in the golden files. Creates a Python environment with PyTorch, Transformers and PEFT once (6 GB, a few
 # minutes), from tests/golden/requirements.txt.
 set -eu
 cd "$(dirname "$0")/.."
@@ -66,6 +66,18 @@ from_peft "$base"
 from_peft "$base" --wrap --targets query value
 from_peft "$base" --rslora --layers 1 4 --targets query output.dense
 from_peft "$base" --pattern '.*layer\.[0-3]\..*(key|intermediate\.dense)'
+
+for base in electra roberta; do
+    small=tests/golden/$base
+    echo "== $base: LoRB's adapter in PEFT"
+    to_peft "$small" --lr 1e-2 --lora-target-modules query,value
+    to_peft "$small" --lr 1e-2 --lora-target-modules all-linear
+    to_peft "$small" --lr 5e-2 --method adalora
+    to_peft "$small" --lr 5e-2 --method prefix --prefix-length 3
+    echo "== $base: PEFT's adapter in LoRB"
+    from_peft "$small"
+    from_peft "$small" --wrap --targets query value
+done
 
 distil=tests/golden/distil
 echo "== DistilBERT: LoRB's adapter in PEFT"

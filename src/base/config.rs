@@ -18,6 +18,8 @@ pub struct BertConfig {
     pub architecture: &'static Architecture,
     /// Word pieces in the vocabulary: rows of the token embedding.
     pub vocab_size: usize,
+    /// Width of the embeddings, if the architecture has its own; see [`embedding_width`](Self::embedding_width).
+    pub embedding_size: Option<usize>,
     /// Width of the hidden state, a multiple of the number of heads.
     pub hidden_size: usize,
     /// Encoder layers.
@@ -60,13 +62,16 @@ impl BertConfig {
         };
         let architecture = architecture(&map)?;
         let keys = &architecture.keys;
-        refuse_variants(&map, keys)?;
+        refuse_variants(&map, architecture)?;
         let types = keys.token_types.map(|key| whole(&map, key)).transpose()?;
         let epsilon = keys.norm_epsilon.map(|key| number(&map, key)).transpose()?;
+        let hidden_size = required(&map, keys.hidden_size)?;
+        let embedding_size = keys.embedding_size.map(|key| required(&map, key)).transpose()?;
         let config = Self {
             architecture,
+            embedding_size,
             vocab_size: required(&map, keys.vocab_size)?,
-            hidden_size: required(&map, keys.hidden_size)?,
+            hidden_size,
             num_hidden_layers: required(&map, keys.layers)?,
             num_attention_heads: required(&map, keys.heads)?,
             intermediate_size: required(&map, keys.intermediate_size)?,
@@ -92,8 +97,11 @@ impl BertConfig {
             (keys.intermediate_size, self.intermediate_size),
             (keys.positions, self.max_position_embeddings),
         ];
-        let types = keys.token_types.map(|key| (key, self.type_vocab_size));
-        for (key, value) in sizes.into_iter().chain(types) {
+        let optional = [
+            keys.token_types.map(|key| (key, self.type_vocab_size)),
+            keys.embedding_size.map(|key| (key, self.embedding_width())),
+        ];
+        for (key, value) in sizes.into_iter().chain(optional.into_iter().flatten()) {
             if value == 0 || value as u64 > MAX_CONFIG_SIZE {
                 return Err(config(key, format!("is {value}; expected 1 to {MAX_CONFIG_SIZE}")));
             }
@@ -144,7 +152,24 @@ impl BertConfig {
         let (hidden, inner) = (size(self.hidden_size), size(self.intermediate_size));
         let rows = size(self.vocab_size) + size(self.max_position_embeddings);
         let layer = 4 * hidden * hidden + 2 * hidden * inner + 9 * hidden + inner;
-        (rows + size(self.type_vocab_size) + 2) * hidden + size(self.num_hidden_layers) * layer
+        let embedding = size(self.embedding_width());
+        let projection = self.projection().map_or(0, |_| (embedding + 1) * hidden);
+        (rows + size(self.type_vocab_size) + 2) * embedding
+            + projection
+            + size(self.num_hidden_layers) * layer
+    }
+
+    /// Width of the embeddings, E.
+    #[must_use]
+    pub fn embedding_width(&self) -> usize {
+        self.embedding_size.unwrap_or(self.hidden_size)
+    }
+
+    /// The linear layer after the embeddings, if they are not as wide as the hidden state.
+    #[must_use]
+    pub fn projection(&self) -> Option<&'static str> {
+        let name = self.architecture.embeddings.projection;
+        name.filter(|_| self.embedding_width() != self.hidden_size)
     }
 
     /// Longest text in tokens, the special tokens at both ends included.
@@ -178,7 +203,17 @@ fn classes(map: &Map<String, Value>) -> impl Iterator<Item = &str> {
 }
 
 /// Rejects options of `config.json` that change the computation of the encoder.
-fn refuse_variants(map: &Map<String, Value>, keys: &ConfigKeys) -> Result<(), BaseError> {
+fn refuse_variants(
+    map: &Map<String, Value>,
+    architecture: &Architecture,
+) -> Result<(), BaseError> {
+    let keys: &ConfigKeys = &architecture.keys;
+    if let Some(padding) = architecture.first_position.checked_sub(1)
+        && let Some(other) = whole(map, "pad_token_id")?.filter(|id| *id != padding)
+    {
+        let what = format!("is {other}; expected {padding}, because positions start after it");
+        return Err(config("pad_token_id", what));
+    }
     if let Some(kind) = text(map, keys.activation)?.filter(|kind| *kind != ACTIVATION) {
         let what =
             format!("is {kind:?}; LoRB computes only {ACTIVATION:?} (by the error function)");

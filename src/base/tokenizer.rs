@@ -2,6 +2,8 @@
 
 mod added;
 mod bert;
+#[cfg(not(target_family = "wasm"))]
+mod bpe;
 mod file;
 #[cfg(not(target_family = "wasm"))]
 mod general;
@@ -92,6 +94,12 @@ impl BertTokenizer {
             TokenizerFile::Vocab(bytes, lowercase) => match tokens.kind {
                 arch::TokenizerKind::WordPiece => {
                     (Inner::Bert(Box::new(from_vocab(bytes, lowercase, tokens)?)), None)
+                }
+                arch::TokenizerKind::Json => {
+                    let name = config.architecture.name;
+                    return Err(BaseError::Tokenizer(format!(
+                        "vocab.txt is not a tokenizer of {name}, which needs tokenizer.json"
+                    )));
                 }
             },
         };

@@ -12,6 +12,7 @@ use crate::packed::{Packed, Precision};
 #[must_use]
 pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+    let width = config.embedding_width();
     let architecture = config.architecture;
     let (embeddings, layer) = (&architecture.embeddings, &architecture.layer);
     let tables = [
@@ -21,14 +22,17 @@ pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
     ];
     let mut tensors = Vec::new();
     for (module, rows) in tables {
-        tensors.extend(module.map(|module| (format!("{module}.weight"), vec![rows, hidden])));
+        tensors.extend(module.map(|module| (format!("{module}.weight"), vec![rows, width])));
     }
     let mut pair = |module: String, weight: Vec<usize>| {
         let bias = vec![weight[0]];
         tensors.push((format!("{module}.weight"), weight));
         tensors.push((format!("{module}.bias"), bias));
     };
-    pair(embeddings.norm.to_owned(), vec![hidden]);
+    pair(embeddings.norm.to_owned(), vec![width]);
+    if let Some(module) = config.projection() {
+        pair(module.to_owned(), vec![hidden, width]);
+    }
     let parts = [
         (layer.query.path, vec![hidden, hidden]),
         (layer.key.path, vec![hidden, hidden]),
@@ -50,13 +54,13 @@ pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
 /// The tensors of the masked-language-model head, which is optional. The rows that tokens are told
 /// apart by are the word embeddings, as in every base that ties the two.
 pub(super) fn masked_head_tensors(config: &BertConfig) -> [(String, Vec<usize>); 5] {
-    let hidden = config.hidden_size;
+    let (hidden, width) = (config.hidden_size, config.embedding_width());
     let MaskedHeadNames { dense, norm, bias } = config.architecture.masked_head;
     [
-        (format!("{dense}.weight"), vec![hidden, hidden]),
-        (format!("{dense}.bias"), vec![hidden]),
-        (format!("{norm}.weight"), vec![hidden]),
-        (format!("{norm}.bias"), vec![hidden]),
+        (format!("{dense}.weight"), vec![width, hidden]),
+        (format!("{dense}.bias"), vec![width]),
+        (format!("{norm}.weight"), vec![width]),
+        (format!("{norm}.bias"), vec![width]),
         (bias.to_owned(), vec![config.vocab_size]),
     ]
 }

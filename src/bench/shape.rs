@@ -38,6 +38,7 @@ impl Shape {
         BertConfig {
             architecture: &BERT,
             vocab_size: words,
+            embedding_size: None,
             hidden_size: hidden,
             num_hidden_layers: layers,
             num_attention_heads: heads,

@@ -67,10 +67,14 @@ fn base_text(path: &Path) -> Result<String, CliError> {
     }
     line(&mut text, "architecture", config.architecture.name);
     line(&mut text, "layers", &config.num_hidden_layers.to_string());
+    if let Some(width) = config.embedding_size {
+        line(&mut text, "embedding size", &width.to_string());
+    }
     line(&mut text, "hidden size", &config.hidden_size.to_string());
     line(&mut text, "heads", &config.num_attention_heads.to_string());
     line(&mut text, "feed-forward size", &config.intermediate_size.to_string());
     line(&mut text, "positions", &config.max_position_embeddings.to_string());
+    line(&mut text, "longest text", &format!("{} tokens", config.max_tokens()));
     let pieces = base.tokenizer.vocabulary_size();
     line(&mut text, "vocabulary", &format!("{} rows, {pieces} word pieces", config.vocab_size));
     let parameters = count(expected_tensors(config).iter().map(|(_, shape)| shape.as_slice()));

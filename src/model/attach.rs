@@ -23,7 +23,7 @@ pub(super) struct LinearTensors {
     pub hook: Option<Arc<dyn LinearHook>>,
 }
 
-/// Trainable tensors that replace those of a layer norm, `[H]` each.
+/// Trainable tensors that replace those of a layer norm.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NormTensors {
     pub gamma: Option<TensorId>,
@@ -58,13 +58,14 @@ impl LayerTensors {
     }
 }
 
-/// The trainable tensors of the embeddings: the three tables, flat, and their layer norm.
+/// The trainable tensors of the embeddings: the three tables, flat, their layer norm, and the projection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EmbeddingTensors {
     pub words: Option<TensorId>,
     pub positions: Option<TensorId>,
     pub types: Option<TensorId>,
     pub norm: NormTensors,
+    pub projection: LinearTensors,
 }
 
 /// A method on a base.
@@ -128,15 +129,24 @@ impl Walk<'_> {
 
     fn embeddings(&mut self) -> EmbeddingTensors {
         let base = self.base;
-        let (names, hidden) = (&base.architecture.embeddings, base.hidden_size);
+        let (names, width) = (&base.architecture.embeddings, base.embedding_width());
         let mut table = |module: &str, rows| {
-            self.base_tensor(module, Part::Embedding, SlotKind::WEIGHT, &[rows, hidden])
+            self.base_tensor(module, Part::Embedding, SlotKind::WEIGHT, &[rows, width])
         };
         EmbeddingTensors {
             words: table(names.words, base.vocab_size),
             positions: table(names.positions, base.max_position_embeddings),
             types: names.types.and_then(|module| table(module, base.type_vocab_size)),
-            norm: self.norm(names.norm),
+            norm: self.norm(names.norm, width),
+            projection: base.projection().map_or_else(LinearTensors::default, |module| {
+                let hidden = base.hidden_size;
+                let (weight, bias) = (SlotKind::WEIGHT, SlotKind::BIAS);
+                LinearTensors {
+                    weight: self.base_tensor(module, Part::Embedding, weight, &[hidden, width]),
+                    bias: self.base_tensor(module, Part::Embedding, bias, &[hidden]),
+                    hook: None,
+                }
+            }),
         }
     }
 
@@ -155,15 +165,15 @@ impl Walk<'_> {
             tensors.fused = self.linear(layer, &[Query, Key, Value]);
         }
         tensors.attention_output = self.linear(layer, &[AttentionOutput]);
-        tensors.attention_norm = self.norm(&attention_norm);
+        tensors.attention_norm = self.norm(&attention_norm, self.base.hidden_size);
         tensors.intermediate = self.linear(layer, &[Intermediate]);
         tensors.output = self.linear(layer, &[Output]);
-        tensors.output_norm = self.norm(&output_norm);
+        tensors.output_norm = self.norm(&output_norm, self.base.hidden_size);
         tensors
     }
 
-    fn norm(&mut self, module: &str) -> NormTensors {
-        let shape = [self.base.hidden_size];
+    fn norm(&mut self, module: &str, width: usize) -> NormTensors {
+        let shape = [width];
         NormTensors {
             gamma: self.base_tensor(module, Part::Norm, SlotKind::WEIGHT, &shape),
             beta: self.base_tensor(module, Part::Norm, SlotKind::BIAS, &shape),

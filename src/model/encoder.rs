@@ -70,6 +70,8 @@ struct Embeddings {
     /// Only row 0 is used.
     types: Tensor<2>,
     norm: LayerNorm,
+    /// To the width of the hidden state, if the tables have another.
+    projection: Option<Linear>,
     /// Row of `positions` for the first token.
     first_position: usize,
 }
@@ -202,14 +204,18 @@ impl Encoder {
         let mut loader = Loader { weights, device: device.clone().inner(), precision, epsilon };
         let names = &config.architecture.embeddings;
         let embeddings = Embeddings {
-            words: loader.words(names.words, config.hidden_size)?,
+            words: loader.words(names.words, config.embedding_width())?,
             positions: loader.table(names.positions)?,
             // A row of zeros adds nothing, and the kernel stays the same.
             types: match names.types {
                 Some(module) => loader.table(module)?,
-                None => Tensor::zeros([1, config.hidden_size], &loader.device),
+                None => Tensor::zeros([1, config.embedding_width()], &loader.device),
             },
             norm: loader.norm(names.norm)?,
+            projection: match config.projection() {
+                Some(module) => Some(loader.linear([module.to_owned()])?),
+                None => None,
+            },
             first_position: config.architecture.first_position,
         };
         let count = config.num_hidden_layers;
@@ -276,7 +282,7 @@ impl Encoder {
         Ok(Stages { encoder: self, batch, tokens, segments, with_virtual, dropout })
     }
 
-    /// Embeddings of the vocabulary, `[V, H]`.
+    /// Embeddings of the vocabulary, `[V, E]`.
     pub(super) fn words(&self) -> &Words {
         &self.embeddings.words
     }
@@ -297,7 +303,7 @@ impl Encoder {
     }
 
     fn embed(&self, tokens: &TokenRows, trainable: &TrainableTensors) -> Tensor<2> {
-        let Embeddings { words, positions, types, norm, .. } = &self.embeddings;
+        let Embeddings { words, positions, types, norm, projection, .. } = &self.embeddings;
         let trained = &trainable.embeddings;
         let [width] = norm.gamma.dims();
         let (rows, ids) = tokens.on(positions);
@@ -312,13 +318,21 @@ impl Encoder {
                     None => table.clone(),
                 }
             });
-        ops::embed_layer_norm(
+        let embedded = ops::embed_layer_norm(
             ops::Tables { words: &words, positions: &positions, types: &types },
             trained.norm.gamma.map_or(&norm.gamma, |place| trainable.at(place)),
             trained.norm.beta.map_or(&norm.beta, |place| trainable.at(place)),
             ids,
             norm.epsilon,
-        )
+        );
+        match projection {
+            None => embedded,
+            Some(linear) => {
+                let changed = linear.trained(&trained.projection, trainable);
+                let linear = changed.as_ref().unwrap_or(linear);
+                linear.frozen(embedded.into(), Activation::Identity).into_values()
+            }
+        }
     }
 }
 

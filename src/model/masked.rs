@@ -62,9 +62,9 @@ impl MaskedHead {
         let beta = vector(&format!("{}.bias", names.norm))?;
         let word_bias = vector(names.bias)?;
         let dense: Packed = weights.take_packed(&format!("{}.weight", names.dense))?;
-        let hidden = config.hidden_size;
+        let shape = [config.embedding_width(), config.hidden_size];
         Ok(Self {
-            dense: Weights::from_host(dense.to(Precision::F32), [hidden, hidden], &device),
+            dense: Weights::from_host(dense.to(Precision::F32), shape, &device),
             bias,
             gamma,
             beta,

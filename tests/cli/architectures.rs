@@ -1,4 +1,4 @@
-//! Bases of another architecture than BERT's: a DistilBERT, end to end.
+//! Bases of other architectures than BERT's, end to end.
 
 use serde_json::{Value, json};
 
@@ -22,10 +22,25 @@ fn a_distilbert_is_inspected() {
 }
 
 #[test]
-fn a_distilbert_rescores_as_pytorch_does() {
-    let sandbox = Sandbox::of("distil");
+fn other_architectures_are_inspected() {
+    for (name, lines) in [
+        ("electra", ["architecture             ELECTRA", "embedding size           16", "positions                40"]),
+        ("roberta", ["architecture             RoBERTa", "longest text             40", "positions                42"]),
+    ] {
+        let base = Sandbox::of(name).run("inspect base").done();
+        assert!(lines.iter().all(|line| base.contains(line)), "{base}");
+    }
+}
+
+#[test]
+fn every_architecture_rescores_as_pytorch_does() {
+    ["distil", "electra", "roberta"].into_iter().for_each(rescores_as_pytorch_does);
+}
+
+fn rescores_as_pytorch_does(base: &str) {
+    let sandbox = Sandbox::of(base);
     let output = sandbox.run(&format!("{RESCORE} --adapter adapter --beta 1 lists.jsonl")).done();
-    let expected = json(&String::from_utf8(sandbox.golden("distil/scores.json")).unwrap());
+    let expected = json(&String::from_utf8(sandbox.golden(&format!("{base}/scores.json"))).unwrap());
     let given = sandbox.text("lists.jsonl");
     let mut compared = 0;
     for ((before, after), golden) in
@@ -69,8 +84,12 @@ fn an_adapter_of_a_distilbert_has_the_names_of_peft() {
 }
 
 #[test]
-fn every_method_trains_a_distilbert() {
-    let sandbox = Sandbox::of("distil");
+fn every_method_trains_every_architecture() {
+    ["distil", "electra", "roberta"].into_iter().for_each(every_method_trains);
+}
+
+fn every_method_trains(base: &str) {
+    let sandbox = Sandbox::of(base);
     for (method, flags) in [
         ("dora", "--lora-target-modules all-linear"),
         ("adalora", ""),
@@ -82,9 +101,10 @@ fn every_method_trains_a_distilbert() {
     ] {
         let table = sandbox.run(&format!("{TRAIN} --overwrite --method {method} {flags}")).done();
         let report = sandbox.run("eval -q --device cpu --model base --adapter new lists.jsonl");
-        assert!(table.ends_with(&report.done()), "{method}: {table}");
+        assert!(table.ends_with(&report.done()), "{base} {method}: {table}");
         let tensors = sandbox.run("inspect new --model base").done();
-        assert!(!tensors.contains("token_type"), "{method}: {tensors}");
+        let types = base != "distil" && method == "full";
+        assert_eq!(tensors.contains("token_type"), types, "{base} {method}: {tensors}");
     }
 }
 

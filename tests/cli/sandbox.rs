@@ -67,8 +67,11 @@ impl Sandbox {
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             fs::write(to, fs::read(golden.join(from)).unwrap()).unwrap();
         };
-        for file in ["config.json", "tokenizer.json", "vocab.txt", "model.safetensors"] {
+        for file in ["config.json", "tokenizer.json", "model.safetensors"] {
             copy(file, &format!("base/{file}"));
+        }
+        if golden.join("vocab.txt").exists() {
+            copy("vocab.txt", "base/vocab.txt");
         }
         for file in ["adapter_config.json", "adapter_model.safetensors"] {
             copy(&format!("adapter/{file}"), &format!("adapter/{file}"));

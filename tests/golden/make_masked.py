@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Generates the golden files of pseudo-log-likelihood: the tiny BERT with a random masked-language head in masked/, and
-distil/pll.json of the tiny DistilBERT, whose model.safetensors has a head.
+pll.json of the other tiny bases, whose model.safetensors has a head.
 
-    python make_masked.py [tiny] [distil] [--output DIR]
+    python make_masked.py [BASE ...] [--output DIR]
 
 Every token of a text except [CLS] and [SEP] is masked in turn, in its place; its log probability is that of Transformers'
-BertForMaskedLM or DistilBertForMaskedLM. See README.md for the contents.
+model with a masked-language head. See README.md for the contents.
 """
 import argparse
 from pathlib import Path
@@ -55,9 +55,9 @@ def judge(base, tokenizer, out):
     single = AutoModelForMaskedLM.from_pretrained(base, config=config).eval()
     double = AutoModelForMaskedLM.from_pretrained(base, config=config).double().eval()
     encode = golden.Encoder(tokenizer)
-    mask = encode.tok.token_to_id("[MASK]")
+    mask = encode.tok.token_to_id("<mask>" if config.model_type == "roberta" else "[MASK]")
     rows, worst = [], 0.0
-    texts = golden.inputs.texts(config.max_position_embeddings)
+    texts = golden.inputs.texts(encode.limit)
     texts += [h["text"] for u in golden.inputs.lists() for h in u["nbest"]]
     for text in dict.fromkeys(texts):
         ids = encode(text)
@@ -71,7 +71,7 @@ def judge(base, tokenizer, out):
 def main():
     here = Path(__file__).parent
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bases", nargs="*", default=["tiny", "distil"], help="tiny, distil; both by default")
+    parser.add_argument("bases", nargs="*", default=list(golden.MAKERS), help="all by default")
     parser.add_argument("--output", type=Path, default=here)
     args = parser.parse_args()
     transformers.logging.set_verbosity_error()
@@ -82,10 +82,11 @@ def main():
         out.mkdir(parents=True, exist_ok=True)
         make_base(here / "tiny", out)
         judge(out, here / "tiny", out)
-    if "distil" in args.bases:
-        out = args.output / "distil"
-        out.mkdir(parents=True, exist_ok=True)
-        judge(here / "distil", here / "distil", out)
+    for base in args.bases:
+        if base != "tiny":
+            out = args.output / base
+            out.mkdir(parents=True, exist_ok=True)
+            judge(here / base, here / base, out)
 
 
 if __name__ == "__main__":

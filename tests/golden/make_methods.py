@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Generates the golden files of the methods other than LoRA, by PyTorch on the tiny bases: gradients and scores of the BERT in
-methods/, of the DistilBERT in distil/methods/.
+methods/, of the others in BASE/methods/.
 
-    python make_methods.py [tiny] [distil] [--output DIR]
+    python make_methods.py [BASE ...] [--output DIR]
 
 A method is a function that prepares an encoder and returns its trainable tensors by name. See
 README.md for the contents.
@@ -21,7 +21,7 @@ from peft import AdaLoraConfig, LoraConfig, PrefixTuningConfig, get_peft_model
 from peft.tuners.adalora.layer import RankAllocator
 from torch import nn
 
-OUTPUTS = {"tiny": "methods", "distil": "distil/methods"}
+OUTPUTS = {kind: f"{kind}/methods" for kind in golden.MAKERS} | {"tiny": "methods"}
 WIDTH = 5  # of a bottleneck
 LENGTH = 3  # of a prefix
 
@@ -50,8 +50,8 @@ def full(bert):
 
 
 # Where the layers are, and in each the two linear layers that a bottleneck comes behind, by model_type.
-BEHIND = {"bert": ("encoder.layer", {"attention.output": "dense", "output": "dense"}),
-          "distilbert": ("transformer.layer", {"attention": "out_lin", "ffn": "lin2"})}
+BEHIND = {kind: ("encoder.layer", {"attention.output": "dense", "output": "dense"}) for kind in golden.ENCODERS}
+BEHIND["distilbert"] = ("transformer.layer", {"attention": "out_lin", "ffn": "lin2"})
 
 
 def houlsby(bert):
@@ -116,7 +116,8 @@ def dora(bert):
 
 
 def adapter_settings(bert):
-    return golden.ADAPTERS[{"bert": "tiny", "distilbert": "distil"}[bert.config.model_type]]["adapter"]
+    kind = bert.config.model_type
+    return golden.ADAPTERS[{"bert": "tiny", "distilbert": "distil"}.get(kind, kind)]["adapter"]
 
 
 def adalora(bert):
@@ -241,7 +242,7 @@ def make(method, number, base, out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bases", nargs="*", default=list(OUTPUTS), help="tiny, distil; both by default")
+    parser.add_argument("bases", nargs="*", default=list(OUTPUTS), help="all by default")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
     transformers.logging.set_verbosity_error()

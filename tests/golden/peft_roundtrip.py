@@ -23,15 +23,14 @@ import sys
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoTokenizer, BertModel, DistilBertModel
+from transformers import AutoConfig, AutoTokenizer, BertModel, DistilBertModel, ElectraModel, RobertaModel
 
 # By model_type: the bare encoder, the options that leave out its pooler, and the names of all linear layers.
+BERT_LINEARS = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
 ENCODERS = {
-    "bert": (
-        BertModel,
-        {"add_pooling_layer": False},
-        ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"],
-    ),
+    "bert": (BertModel, {"add_pooling_layer": False}, BERT_LINEARS),
+    "electra": (ElectraModel, {}, BERT_LINEARS),
+    "roberta": (RobertaModel, {"add_pooling_layer": False}, BERT_LINEARS),
     "distilbert": (DistilBertModel, {}, ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]),
 }
 TEXTS = [
@@ -87,7 +86,9 @@ class Wrapped(torch.nn.Module):
 def score_each(base, texts, score):
     """Scores text by text, so that padding has no effect."""
     tokenizer = AutoTokenizer.from_pretrained(base)
-    limit = AutoConfig.from_pretrained(base).max_position_embeddings
+    config = AutoConfig.from_pretrained(base)
+    # RoBERTa's positions start after the padding id.
+    limit = config.max_position_embeddings - (config.pad_token_id + 1 if config.model_type == "roberta" else 0)
     options = dict(return_tensors="pt", truncation=True, max_length=limit, padding=False)
     return [score(tokenizer(text, **options)).item() for text in texts]
 

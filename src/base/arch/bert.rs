@@ -9,9 +9,10 @@ use super::{
 pub static BERT: Architecture = Architecture {
     name: "BERT",
     model_types: &["bert"],
-    class: "Bert",
+    classes: &["Bert"],
     keys: ConfigKeys {
         vocab_size: "vocab_size",
+        embedding_size: None,
         hidden_size: "hidden_size",
         layers: "num_hidden_layers",
         heads: "num_attention_heads",
@@ -32,6 +33,7 @@ pub static BERT: Architecture = Architecture {
         positions: "embeddings.position_embeddings",
         types: Some("embeddings.token_type_embeddings"),
         norm: "embeddings.LayerNorm",
+        projection: None,
     },
     layers: "encoder.layer",
     layer: LayerNames {

@@ -8,9 +8,10 @@ use super::{Architecture, ConfigKeys, EmbeddingNames, LayerNames, LinearName, Ma
 pub static DISTILBERT: Architecture = Architecture {
     name: "DistilBERT",
     model_types: &["distilbert"],
-    class: "DistilBert",
+    classes: &["DistilBert"],
     keys: ConfigKeys {
         vocab_size: "vocab_size",
+        embedding_size: None,
         hidden_size: "dim",
         layers: "n_layers",
         heads: "n_heads",
@@ -30,6 +31,7 @@ pub static DISTILBERT: Architecture = Architecture {
         positions: "embeddings.position_embeddings",
         types: None,
         norm: "embeddings.LayerNorm",
+        projection: None,
     },
     layers: "transformer.layer",
     layer: LayerNames {

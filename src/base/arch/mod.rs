@@ -5,7 +5,7 @@
 //! [`ARCHITECTURES`], if it has the same computation as BERT:
 //!
 //! ```text
-//! x = LayerNorm(word + position (+ type 0))
+//! x = LayerNorm(word + position (+ type 0))         projected, if narrower than the layers
 //! x = LayerNorm(x + attention(x))                  for every layer: multi-head, over the whole text
 //! x = LayerNorm(x + W2 gelu(W1 x + b1) + b2)       with the exact GELU
 //! ```
@@ -15,23 +15,24 @@
 
 mod bert;
 mod distilbert;
+mod electra;
+mod roberta;
 #[cfg(test)]
 mod tests;
 
 pub use bert::BERT;
 pub use distilbert::DISTILBERT;
+pub use electra::ELECTRA;
+pub use roberta::ROBERTA;
 
 /// All supported architectures.
-pub static ARCHITECTURES: [&Architecture; 2] = [&BERT, &DISTILBERT];
+pub static ARCHITECTURES: [&Architecture; 4] = [&BERT, &DISTILBERT, &ELECTRA, &ROBERTA];
 
 /// Known unsupported architectures, and why.
 const UNSUPPORTED: [(&[&str], &str); 7] = [
-    (
-        &["roberta", "xlm-roberta", "camembert"],
-        "its positions start after the padding id and its tokenizer is byte-level",
-    ),
+    (&["roberta-prelayernorm"], "it normalises before the attention and the feed-forward layers"),
+    (&["xlm-roberta-xl"], "it normalises before the attention and the feed-forward layers"),
     (&["albert"], "its layers share weights and its embedding is factorised"),
-    (&["electra"], "its embedding may be projected, and it was pretrained on another task"),
     (&["deberta", "deberta-v2"], "it uses disentangled attention"),
     (&["modernbert", "nomic_bert"], "its positions are rotary and its feed-forward layer is gated"),
     (&["mpnet"], "its attention adds relative position biases"),
@@ -51,8 +52,8 @@ pub struct Architecture {
     pub name: &'static str,
     /// Values of `model_type` in `config.json`.
     pub model_types: &'static [&'static str],
-    /// Prefix of the class names in `architectures`, for a `config.json` without `model_type`.
-    pub class: &'static str,
+    /// Prefixes of the class names in `architectures`, for a `config.json` without `model_type`.
+    pub classes: &'static [&'static str],
     /// Keys of `config.json`.
     pub keys: ConfigKeys,
     /// Attribute of the encoder in a model with a head: tensors may have this prefix and a dot.
@@ -63,7 +64,7 @@ pub struct Architecture {
     pub buffers: &'static [&'static str],
     /// Suffixes of tensor names in old files, and their current form.
     pub renamed: &'static [(&'static str, &'static str)],
-    /// Row of the position embedding for the first token.
+    /// Row of the position embedding for the first token: 0, or the row after that of the padding id.
     pub first_position: usize,
     /// Modules of the embeddings.
     pub embeddings: EmbeddingNames,
@@ -84,6 +85,8 @@ pub struct Architecture {
 pub struct ConfigKeys {
     /// Rows of the word embedding.
     pub vocab_size: &'static str,
+    /// Width of the embeddings; `None` if it is always that of the hidden state.
+    pub embedding_size: Option<&'static str>,
     /// Width of the hidden state.
     pub hidden_size: &'static str,
     /// Number of encoder layers.
@@ -105,14 +108,16 @@ pub struct ConfigKeys {
 /// Modules of the embeddings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EmbeddingNames {
-    /// Word embedding, `[V, H]`.
+    /// Word embedding, `[V, E]`.
     pub words: &'static str,
-    /// Position embedding, `[positions, H]`.
+    /// Position embedding, `[positions, E]`.
     pub positions: &'static str,
-    /// Token type embedding, `[types, H]`, of which LoRB uses row 0; `None` if there is none.
+    /// Token type embedding, `[types, E]`, of which LoRB uses row 0; `None` if there is none.
     pub types: Option<&'static str>,
     /// Layer norm of the sum.
     pub norm: &'static str,
+    /// Linear layer from the width E of the embeddings to H, if the two differ.
+    pub projection: Option<&'static str>,
 }
 
 /// A linear layer of every encoder layer.
@@ -154,7 +159,7 @@ pub struct LayerNames {
 /// The masked-language-model head: `softmax(E LayerNorm(gelu(D x + d)) + e)`, with E the word embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaskedHeadNames {
-    /// The linear layer D, `[H, H]`.
+    /// The linear layer D, `[E, H]`.
     pub dense: &'static str,
     /// The layer norm.
     pub norm: &'static str,
@@ -184,6 +189,8 @@ pub struct Tokenizer {
 pub enum TokenizerKind {
     /// WordPiece: greedy longest match, continued with `##`; `vocab.txt` has one piece per line.
     WordPiece,
+    /// Any; only `tokenizer.json` has it whole.
+    Json,
 }
 
 impl Architecture {
@@ -196,7 +203,14 @@ impl Architecture {
     /// The architecture of a class of Transformers, such as `BertForMaskedLM`.
     #[must_use]
     pub fn of_class(class: &str) -> Option<&'static Self> {
-        ARCHITECTURES.into_iter().find(|known| class.starts_with(known.class))
+        // Another architecture's prefix may begin with the same letters.
+        let rest = |prefix: &&str| class.strip_prefix(*prefix);
+        let whole = |rest: &str| {
+            ["Model", "For", "PreTrainedModel", "LMHeadModel"].iter().any(|end| rest.starts_with(end))
+        };
+        ARCHITECTURES
+            .into_iter()
+            .find(|known| known.classes.iter().filter_map(rest).any(whole))
     }
 
     /// Why a `model_type` is not supported.

@@ -13,9 +13,14 @@ fn a_model_type_belongs_to_one_architecture() {
             assert_eq!(Architecture::of_model_type(name), Some(known));
             assert!(UNSUPPORTED.iter().all(|(types, _)| !types.contains(name)), "{name}");
         }
-        assert_eq!(Architecture::of_class(&format!("{}ForMaskedLM", known.class)), Some(known));
+        for class in known.classes {
+            assert_eq!(Architecture::of_class(&format!("{class}ForMaskedLM")), Some(known));
+            assert_eq!(Architecture::of_class(&format!("{class}Model")), Some(known));
+        }
     }
-    assert_eq!(Architecture::of_class("RobertaModel"), None);
+    for other in ["RobertaPreLayerNormModel", "BertGenerationEncoder", "AlbertModel"] {
+        assert_eq!(Architecture::of_class(other), None, "{other}");
+    }
 }
 
 #[test]
@@ -87,4 +92,53 @@ fn distilbert_has_no_token_types() {
     assert_eq!(tensors.len(), 4 + 2 * 16);
     assert!(tensors.iter().all(|(name, _)| !name.contains("type")));
     assert!(tensors.iter().any(|(name, _)| name == "transformer.layer.1.attention.q_lin.weight"));
+}
+
+#[test]
+fn robertas_positions_start_after_the_padding_id() {
+    let text = |padding: &str, positions: usize| {
+        format!(
+            r#"{{"model_type": "xlm-roberta", "vocab_size": 14, "hidden_size": 8, "num_hidden_layers": 1,
+                "num_attention_heads": 2, "intermediate_size": 12, "max_position_embeddings": {positions},
+                "type_vocab_size": 1{padding}}}"#
+        )
+    };
+    for padding in ["", r#", "pad_token_id": 1"#] {
+        let config = BertConfig::from_json(text(padding, 12).as_bytes()).unwrap();
+        assert_eq!((config.architecture, config.max_tokens()), (&ROBERTA, 10));
+        let tensors = expected_tensors(&config);
+        assert!(tensors.contains(&("embeddings.position_embeddings.weight".to_owned(), vec![12, 8])));
+    }
+    let refused = |text: String, key: &str| match BertConfig::from_json(text.as_bytes()) {
+        Err(BaseError::Config { key: found, .. }) => assert_eq!(found, key),
+        other => panic!("{other:?}"),
+    };
+    refused(text(r#", "pad_token_id": 0"#, 12), "pad_token_id");
+    refused(text("", 3), "max_position_embeddings");
+}
+
+#[test]
+fn electras_embeddings_may_be_narrower_than_its_layers() {
+    let config = |embedding: usize| {
+        let text = format!(
+            r#"{{"model_type": "electra", "vocab_size": 14, "embedding_size": {embedding}, "hidden_size": 8,
+                "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12,
+                "max_position_embeddings": 10}}"#
+        );
+        BertConfig::from_json(text.as_bytes())
+    };
+    let shape = |config: &BertConfig, name: &str| {
+        let tensors = expected_tensors(config).into_iter();
+        tensors.filter(|(known, _)| known == name).map(|(_, shape)| shape).next()
+    };
+    let (narrow, equal) = (config(6).unwrap(), config(8).unwrap());
+    assert_eq!(shape(&narrow, "embeddings.word_embeddings.weight"), Some(vec![14, 6]));
+    assert_eq!(shape(&narrow, "embeddings.LayerNorm.bias"), Some(vec![6]));
+    assert_eq!(shape(&narrow, "embeddings_project.weight"), Some(vec![8, 6]));
+    assert_eq!(shape(&narrow, "encoder.layer.0.attention.self.query.weight"), Some(vec![8, 8]));
+    assert_eq!(shape(&equal, "embeddings_project.weight"), None);
+    for bad in [0, (1 << 24) + 1] {
+        let error = config(bad).unwrap_err();
+        assert!(matches!(error, BaseError::Config { key: "embedding_size", .. }), "{error}");
+    }
 }

@@ -1,4 +1,5 @@
-//! Tokenizers of other kinds than BERT's, as multilingual bases have them: WordPiece with other rules, and Unigram.
+//! Tokenizers of other kinds than BERT's: WordPiece with other rules, Unigram as multilingual bases have it, and
+//! byte-pair encoding as RoBERTa has it.
 //!
 //! Normalisation and splitting into words use the `tokenizers` crate, whose types assume that a file is sound. Every
 //! part is therefore parsed and checked here, and built from the checked values. The crate never sees the file. A part
@@ -15,6 +16,7 @@ mod words;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::added::{AddedTokens, Part};
+use super::bpe::{Bpe, BpeFile};
 use super::file::{File, at, part_of};
 use super::unigram::{Unigram, UnigramFile};
 use super::word_piece::{WordPiece, WordPieceFile};
@@ -35,6 +37,7 @@ pub struct General {
 enum Model {
     WordPiece(WordPiece),
     Unigram(Unigram),
+    Bpe(Bpe),
 }
 
 impl General {
@@ -57,13 +60,18 @@ impl General {
                 let model = serde_json::from_str::<UnigramFile>(text);
                 Model::Unigram(model.map_err(|error| at("model", &error))?.build()?)
             }
+            "BPE" => {
+                let model = serde_json::from_str::<BpeFile>(text);
+                Model::Bpe(model.map_err(|error| at("model", &error))?.build()?)
+            }
             other => {
-                return Err(format!("its model is {other:?}; LoRB reads WordPiece and Unigram"));
+                return Err(format!("its model is {other:?}; LoRB reads WordPiece, Unigram and BPE"));
             }
         };
         let size = match &model {
             Model::WordPiece(model) => model.len(),
             Model::Unigram(model) => model.size(),
+            Model::Bpe(model) => model.len(),
         };
         let normalize = |text: &str| guarded(|| normalizer.apply(text));
         let added = AddedTokens::new(file.added_tokens, size, |piece| model.id(piece), normalize)?;
@@ -97,6 +105,7 @@ impl General {
                             match &self.model {
                                 Model::WordPiece(model) => model.append(word, &mut ids)?,
                                 Model::Unigram(model) => model.append(word, &mut ids)?,
+                                Model::Bpe(model) => model.append(word, &mut ids)?,
                             }
                             Ok(ids.len() <= enough)
                         };
@@ -120,6 +129,7 @@ impl General {
         match &self.model {
             Model::WordPiece(model) => Box::new(model.pieces().chain(self.added.pieces())),
             Model::Unigram(model) => Box::new(model.pieces().chain(self.added.pieces())),
+            Model::Bpe(model) => Box::new(model.pieces().chain(self.added.pieces())),
         }
     }
 
@@ -135,6 +145,7 @@ impl Model {
         match self {
             Self::WordPiece(model) => model.id(piece),
             Self::Unigram(model) => model.id(piece),
+            Self::Bpe(model) => model.id(piece),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::delimiter::CharDelimiterSplit;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
@@ -23,6 +24,12 @@ pub enum Step {
         pretokenizers: Vec<Step>,
     },
     BertPreTokenizer,
+    /// GPT-2's words, each byte as a character.
+    ByteLevel {
+        add_prefix_space: bool,
+        #[serde(default = "yes")]
+        use_regex: bool,
+    },
     Whitespace,
     WhitespaceSplit,
     UnicodeScripts,
@@ -46,6 +53,10 @@ pub enum Step {
         prepend_scheme: Option<PrependScheme>,
         split: Option<bool>,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The steps in order.
@@ -73,6 +84,10 @@ impl Splitter {
                 return pretokenizers.into_iter().try_for_each(|step| self.add(step));
             }
             Step::BertPreTokenizer => BertPreTokenizer.into(),
+            // Trimming changes offsets, which are not used.
+            Step::ByteLevel { add_prefix_space, use_regex } => {
+                ByteLevel::new(add_prefix_space, false, use_regex).into()
+            }
             Step::Whitespace => Whitespace.into(),
             Step::WhitespaceSplit => WhitespaceSplit.into(),
             Step::UnicodeScripts => UnicodeScripts.into(),

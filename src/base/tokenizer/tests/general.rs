@@ -172,3 +172,90 @@ fn word_pieces_with_other_rules_give_the_same_ids() {
         }));
     }
 }
+
+/// RoBERTa's kind: bytes as characters, and merges.
+pub fn byte_level(change: impl FnOnce(&mut Value)) -> String {
+    // Printable characters stand for themselves, the other bytes for those from 256 on.
+    let printable = |byte: u32| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+    let mut next = 256;
+    let alphabet = (0..256).map(|byte| {
+        let code = if printable(byte) { byte } else { next };
+        next += u32::from(!printable(byte));
+        char::from_u32(code).unwrap().to_string()
+    });
+    let special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"].map(str::to_owned);
+    let mut pieces: Vec<String> = special.into_iter().chain(alphabet).collect();
+    let merges = [
+        ("t", "h"), ("Ġ", "t"), ("th", "e"), ("Ġt", "h"), ("Ġth", "e"), ("o", "f"), ("of", "f"), ("Ġ", "o"), ("Ġo", "f"),
+        ("Ġof", "f"), ("h", "t"), ("i", "g"), ("ig", "ht"), ("l", "ight"), ("'", "s"), ("Ã", "©"), ("Ġ", "Ġ"), ("1", "0"),
+        ("ĠĠ", "Ġ"), ("o", "m"), ("d", "om"), ("dom", "a"), ("i", "n"), ("doma", "in"),
+    ];
+    pieces.extend(merges.iter().map(|(left, right)| format!("{left}{right}")));
+    let vocabulary: serde_json::Map<_, _> =
+        pieces.into_iter().enumerate().map(|(id, piece)| (piece, json!(id))).collect();
+    let added = |content: &str, strips: bool| {
+        json!({"id": 0, "content": content, "single_word": false, "lstrip": strips, "rstrip": false, "normalized": false,
+            "special": true})
+    };
+    let mut file = json!({
+        "version": "1.0",
+        "added_tokens": [added("<s>", false), added("</s>", false), added("<mask>", true)],
+        "normalizer": null,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "post_processor": {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": true,
+            "add_prefix_space": false},
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
+            "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+            "vocab": vocabulary, "merges": merges.map(|(left, right)| json!([left, right]))},
+    });
+    change(&mut file);
+    file.to_string()
+}
+
+#[test]
+fn byte_pairs_give_the_same_ids() {
+    same_as_general(&byte_level(|_| {}));
+    same_as_general(&byte_level(|file| {
+        let text = |pair: &Value| json!(format!("{} {}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()));
+        let merges = file["model"]["merges"].as_array().unwrap().iter().map(text).collect();
+        file["model"]["merges"] = Value::Array(merges);
+    }));
+    same_as_general(&byte_level(|file| file["pre_tokenizer"]["add_prefix_space"] = json!(true)));
+    same_as_general(&byte_level(|file| file["pre_tokenizer"]["use_regex"] = json!(false)));
+    same_as_general(&byte_level(|file| {
+        // A piece to which no merges lead.
+        file["model"]["vocab"]["Ġlights"] = json!(300);
+        file["model"]["ignore_merges"] = json!(true);
+    }));
+    // Characters instead of bytes, some of them unknown.
+    for (fuse, fallback) in [(false, false), (true, false), (false, true), (true, true)] {
+        same_as_general(&byte_level(|file| {
+            file["pre_tokenizer"] = json!({"type": "Metaspace", "replacement": "Ġ"});
+            let model = &mut file["model"];
+            (model["unk_token"], model["fuse_unk"]) = (json!("<unk>"), json!(fuse));
+            model["byte_fallback"] = json!(fallback);
+            for (at, byte) in "か\u{20000}".bytes().enumerate() {
+                model["vocab"][format!("<0x{byte:02X}>")] = json!(400 + at);
+            }
+        }));
+    }
+}
+
+#[test]
+fn unusable_byte_pairs_are_refused() {
+    let refused = |change: fn(&mut Value), part: &str| {
+        let json = byte_level(|file| change(&mut file["model"]));
+        let error = crate::base::tokenizer::from_json(json.as_bytes()).err();
+        assert!(error.as_ref().is_some_and(|error| error.contains(part)), "{error:?}: {part}");
+    };
+    refused(|model| model["dropout"] = json!(0.1), "dropout");
+    refused(|model| model["continuing_subword_prefix"] = json!("##"), "continuing_subword_prefix");
+    refused(|model| model["end_of_word_suffix"] = json!("</w>"), "end_of_word_suffix");
+    refused(|model| model["merges"] = json!([["t", "zz"]]), "merge 0 has the piece \"tzz\"");
+    refused(|model| model["merges"] = json!(["tzz"]), "merge 0 is \"tzz\"");
+    refused(|model| model["unk_token"] = json!("<none>"), "<none>");
+    let json = byte_level(|file| file["pre_tokenizer"] = Value::Null);
+    let (tokenizer, _) = crate::base::tokenizer::from_json(json.as_bytes()).unwrap();
+    let error = tokenizer.pieces("か", 9).unwrap_err();
+    assert!(error.contains("the character 'か' is unknown"), "{error}");
+}

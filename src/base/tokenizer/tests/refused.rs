@@ -75,7 +75,7 @@ fn other_kinds_are_refused_by_name() {
     let part = |key: &str, value: Value| changed(|file| file[key] = value);
     refused(&part("normalizer", json!({"type": "ByteLevel"})), "ByteLevel");
     refused(&part("pre_tokenizer", json!({"type": "FixedLength", "length": 0})), "FixedLength");
-    refused(&part("pre_tokenizer", json!({"type": "ByteLevel"})), "ByteLevel");
+    refused(&part("pre_tokenizer", json!({"type": "RandomChunk"})), "RandomChunk");
     refused(&part("post_processor", json!({"type": "Sequence", "processors": []})), "Sequence");
     refused(&part("version", json!("2.0")), "2.0");
     refused(&changed(|file| file["model"]["type"] = json!("BPE")), "BPE");
