@@ -203,10 +203,7 @@ fn classes(map: &Map<String, Value>) -> impl Iterator<Item = &str> {
 }
 
 /// Rejects options of `config.json` that change the computation of the encoder.
-fn refuse_variants(
-    map: &Map<String, Value>,
-    architecture: &Architecture,
-) -> Result<(), BaseError> {
+fn refuse_variants(map: &Map<String, Value>, architecture: &Architecture) -> Result<(), BaseError> {
     let keys: &ConfigKeys = &architecture.keys;
     if let Some(padding) = architecture.first_position.checked_sub(1)
         && let Some(other) = whole(map, "pad_token_id")?.filter(|id| *id != padding)

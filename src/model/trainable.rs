@@ -154,7 +154,9 @@ impl TrainableTensors {
     #[must_use]
     pub fn embeddings_trained(&self) -> bool {
         let EmbeddingTensors { words, positions, types, norm, projection } = &self.embeddings;
-        [words, positions, types, &norm.gamma, &norm.beta, &projection.weight, &projection.bias].into_iter().any(Option::is_some)
+        [words, positions, types, &norm.gamma, &norm.beta, &projection.weight, &projection.bias]
+            .into_iter()
+            .any(Option::is_some)
     }
 
     /// The gradient with respect to all parameters, flat `[P]`, on the device without autodiff.

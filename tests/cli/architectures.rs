@@ -24,8 +24,22 @@ fn a_distilbert_is_inspected() {
 #[test]
 fn other_architectures_are_inspected() {
     for (name, lines) in [
-        ("electra", ["architecture             ELECTRA", "embedding size           16", "positions                40"]),
-        ("roberta", ["architecture             RoBERTa", "longest text             40", "positions                42"]),
+        (
+            "electra",
+            [
+                "architecture             ELECTRA",
+                "embedding size           16",
+                "positions                40",
+            ],
+        ),
+        (
+            "roberta",
+            [
+                "architecture             RoBERTa",
+                "longest text             40",
+                "positions                42",
+            ],
+        ),
     ] {
         let base = Sandbox::of(name).run("inspect base").done();
         assert!(lines.iter().all(|line| base.contains(line)), "{base}");
@@ -40,7 +54,8 @@ fn every_architecture_rescores_as_pytorch_does() {
 fn rescores_as_pytorch_does(base: &str) {
     let sandbox = Sandbox::of(base);
     let output = sandbox.run(&format!("{RESCORE} --adapter adapter --beta 1 lists.jsonl")).done();
-    let expected = json(&String::from_utf8(sandbox.golden(&format!("{base}/scores.json"))).unwrap());
+    let expected =
+        json(&String::from_utf8(sandbox.golden(&format!("{base}/scores.json"))).unwrap());
     let given = sandbox.text("lists.jsonl");
     let mut compared = 0;
     for ((before, after), golden) in

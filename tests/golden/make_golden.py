@@ -183,8 +183,7 @@ def make_byte_tokenizer(out):
     # As Transformers has it: a space before the mask is part of it.
     tok.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
     ids = {token: tok.token_to_id(token) for token in special}
-    tok.post_processor = processors.RobertaProcessing(sep=("</s>", ids["</s>"]), cls=("<s>", ids["<s>"]),
-                                                      trim_offsets=True, add_prefix_space=False)
+    tok.post_processor = processors.RobertaProcessing(("</s>", ids["</s>"]), ("<s>", ids["<s>"]), add_prefix_space=False)
     tok.save(str(out / "tokenizer.json"))
     assert ids["<pad>"] == 1, ids
     return tok.get_vocab_size()

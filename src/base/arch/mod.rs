@@ -206,11 +206,11 @@ impl Architecture {
         // Another architecture's prefix may begin with the same letters.
         let rest = |prefix: &&str| class.strip_prefix(*prefix);
         let whole = |rest: &str| {
-            ["Model", "For", "PreTrainedModel", "LMHeadModel"].iter().any(|end| rest.starts_with(end))
+            ["Model", "For", "PreTrainedModel", "LMHeadModel"]
+                .iter()
+                .any(|end| rest.starts_with(end))
         };
-        ARCHITECTURES
-            .into_iter()
-            .find(|known| known.classes.iter().filter_map(rest).any(whole))
+        ARCHITECTURES.into_iter().find(|known| known.classes.iter().filter_map(rest).any(whole))
     }
 
     /// Why a `model_type` is not supported.

@@ -107,7 +107,9 @@ fn robertas_positions_start_after_the_padding_id() {
         let config = BertConfig::from_json(text(padding, 12).as_bytes()).unwrap();
         assert_eq!((config.architecture, config.max_tokens()), (&ROBERTA, 10));
         let tensors = expected_tensors(&config);
-        assert!(tensors.contains(&("embeddings.position_embeddings.weight".to_owned(), vec![12, 8])));
+        assert!(
+            tensors.contains(&("embeddings.position_embeddings.weight".to_owned(), vec![12, 8]))
+        );
     }
     let refused = |text: String, key: &str| match BertConfig::from_json(text.as_bytes()) {
         Err(BaseError::Config { key: found, .. }) => assert_eq!(found, key),

@@ -72,10 +72,13 @@ struct Symbol {
 
 impl BpeFile {
     pub fn build(self) -> Result<Bpe, String> {
-        let Self { vocab, merges: pairs, unk_token, fuse_unk, byte_fallback, ignore_merges, .. } =
-            &self;
+        let Self {
+            vocab, merges: pairs, unk_token, fuse_unk, byte_fallback, ignore_merges, ..
+        } = &self;
         if self.dropout.is_some_and(|rate| rate != 0.0) {
-            return Err("its dropout is not 0, so equal texts would get different tokens".to_owned());
+            return Err(
+                "its dropout is not 0, so equal texts would get different tokens".to_owned()
+            );
         }
         let affixes = [
             ("continuing_subword_prefix", &self.continuing_subword_prefix),
@@ -83,7 +86,9 @@ impl BpeFile {
         ];
         for (name, affix) in affixes {
             if affix.as_ref().is_some_and(|affix| !affix.is_empty()) {
-                return Err(format!("its {name} is {affix:?}; LoRB reads byte-pair encodings without"));
+                return Err(format!(
+                    "its {name} is {affix:?}; LoRB reads byte-pair encodings without"
+                ));
             }
         }
         let id = |piece: &str| vocab.pieces.get(piece).copied();
@@ -110,7 +115,8 @@ impl BpeFile {
             })?),
             None => None,
         };
-        let (fuse_unknown, byte_fallback, whole_words) = (*fuse_unk, *byte_fallback, *ignore_merges);
+        let (fuse_unknown, byte_fallback, whole_words) =
+            (*fuse_unk, *byte_fallback, *ignore_merges);
         let pieces = self.vocab.pieces;
         Ok(Bpe { pieces, merges, unknown, fuse_unknown, byte_fallback, whole_words })
     }

@@ -65,7 +65,9 @@ impl General {
                 Model::Bpe(model.map_err(|error| at("model", &error))?.build()?)
             }
             other => {
-                return Err(format!("its model is {other:?}; LoRB reads WordPiece, Unigram and BPE"));
+                return Err(format!(
+                    "its model is {other:?}; LoRB reads WordPiece, Unigram and BPE"
+                ));
             }
         };
         let size = match &model {

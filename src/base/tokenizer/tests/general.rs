@@ -186,9 +186,30 @@ pub fn byte_level(change: impl FnOnce(&mut Value)) -> String {
     let special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"].map(str::to_owned);
     let mut pieces: Vec<String> = special.into_iter().chain(alphabet).collect();
     let merges = [
-        ("t", "h"), ("Ġ", "t"), ("th", "e"), ("Ġt", "h"), ("Ġth", "e"), ("o", "f"), ("of", "f"), ("Ġ", "o"), ("Ġo", "f"),
-        ("Ġof", "f"), ("h", "t"), ("i", "g"), ("ig", "ht"), ("l", "ight"), ("'", "s"), ("Ã", "©"), ("Ġ", "Ġ"), ("1", "0"),
-        ("ĠĠ", "Ġ"), ("o", "m"), ("d", "om"), ("dom", "a"), ("i", "n"), ("doma", "in"),
+        ("t", "h"),
+        ("Ġ", "t"),
+        ("th", "e"),
+        ("Ġt", "h"),
+        ("Ġth", "e"),
+        ("o", "f"),
+        ("of", "f"),
+        ("Ġ", "o"),
+        ("Ġo", "f"),
+        ("Ġof", "f"),
+        ("h", "t"),
+        ("i", "g"),
+        ("ig", "ht"),
+        ("l", "ight"),
+        ("'", "s"),
+        ("Ã", "©"),
+        ("Ġ", "Ġ"),
+        ("1", "0"),
+        ("ĠĠ", "Ġ"),
+        ("o", "m"),
+        ("d", "om"),
+        ("dom", "a"),
+        ("i", "n"),
+        ("doma", "in"),
     ];
     pieces.extend(merges.iter().map(|(left, right)| format!("{left}{right}")));
     let vocabulary: serde_json::Map<_, _> =
@@ -216,7 +237,9 @@ pub fn byte_level(change: impl FnOnce(&mut Value)) -> String {
 fn byte_pairs_give_the_same_ids() {
     same_as_general(&byte_level(|_| {}));
     same_as_general(&byte_level(|file| {
-        let text = |pair: &Value| json!(format!("{} {}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()));
+        let text = |pair: &Value| {
+            json!(format!("{} {}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()))
+        };
         let merges = file["model"]["merges"].as_array().unwrap().iter().map(text).collect();
         file["model"]["merges"] = Value::Array(merges);
     }));
