@@ -143,7 +143,7 @@ def randomise(model, seed):
         if re.search(r"(LayerNorm|layer_norm)\.weight$", name):
             state[name] = normal(rng, tuple(tensor.shape), 0.1, mean=1.0)
         else:
-            state[name] = normal(rng, tuple(tensor.shape), 0.3 if "embeddings." in name else 0.15)
+            state[name] = normal(rng, tuple(tensor.shape), 0.3 if "embeddings" in name else 0.15)
     model.load_state_dict(state)
 
 

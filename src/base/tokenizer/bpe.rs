@@ -139,30 +139,30 @@ impl Bpe {
 
     /// A word's characters.
     fn characters(&self, word: &str) -> Result<Vec<Symbol>, String> {
-        let (mut ids, mut unknown_before) = (Vec::new(), false);
+        let mut ids = Vec::new();
+        // An unknown piece waits for the next other character, in which bytes do not count, as in the `tokenizers` crate.
+        let mut waiting = None;
         for c in word.chars() {
             let text = c.encode_utf8(&mut [0; 4]).to_owned();
             if let Some(id) = self.id(&text) {
+                ids.extend(waiting.take());
                 ids.push(id);
-                unknown_before = false;
                 continue;
             }
             if self.byte_fallback {
                 let bytes = text.bytes().map(|byte| self.id(&format!("<0x{byte:02X}>")));
                 if let Some(bytes) = bytes.collect::<Option<Vec<_>>>() {
                     ids.extend(bytes);
-                    unknown_before = false;
                     continue;
                 }
             }
             let unknown = self.unknown.ok_or_else(|| {
                 format!("the character {c:?} is unknown, and the model has no unk_token")
             })?;
-            if !(self.fuse_unknown && unknown_before) {
-                ids.push(unknown);
-            }
-            unknown_before = true;
+            let before = waiting.replace(unknown);
+            ids.extend(before.filter(|_| !self.fuse_unknown));
         }
+        ids.extend(waiting);
         let last = ids.len().saturating_sub(1);
         let symbol = |(at, id): (usize, u32)| Symbol {
             id,

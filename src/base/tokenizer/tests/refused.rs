@@ -78,9 +78,9 @@ fn other_kinds_are_refused_by_name() {
     refused(&part("pre_tokenizer", json!({"type": "RandomChunk"})), "RandomChunk");
     refused(&part("post_processor", json!({"type": "Sequence", "processors": []})), "Sequence");
     refused(&part("version", json!("2.0")), "2.0");
-    refused(&changed(|file| file["model"]["type"] = json!("BPE")), "BPE");
-    let bpe = json!({"type": "BPE", "dropout": 0.5, "vocab": {"a": 0}, "merges": []});
-    refused(&part("model", bpe), "BPE");
+    refused(&changed(|file| file["model"]["type"] = json!("BPE")), "merges");
+    let levels = json!({"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"});
+    refused(&part("model", levels), "WordLevel");
     refused(&part("model", json!({"type": "WordLevel", "vocab": {}})), "WordLevel");
 }
 
