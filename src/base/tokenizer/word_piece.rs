@@ -10,7 +10,7 @@ use crate::bounds::MAX_WORD_CHARS;
 /// The model as `tokenizer.json` describes it.
 #[derive(Deserialize)]
 pub struct WordPieceFile {
-    vocab: Vocabulary,
+    pub vocab: Vocabulary,
     unk_token: String,
     continuing_subword_prefix: String,
     max_input_chars_per_word: u64,
