@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::patterns::Patterns;
 use super::selection::{Module, Selection, split};
 use super::{LORA_B, LoraConfig};
 use crate::base::{Architecture, BertConfig, TensorFile};
@@ -55,6 +56,7 @@ struct Stored {
     lora: LoraConfig,
     target_rank: Option<usize>,
     selection: Selection,
+    patterns: Patterns,
 }
 
 impl LowRankFiles {
@@ -87,8 +89,9 @@ impl LowRankFiles {
             ..LoraConfig::default()
         };
         let selection = Selection::from_settings(&mut map, architecture)?;
+        let patterns = Patterns::from_settings(&mut map)?;
         refuse_the_rest(map)?;
-        Ok(Stored { lora, target_rank, selection })
+        Ok(Stored { lora, target_rank, selection, patterns })
     }
 }
 
@@ -110,7 +113,8 @@ impl FileFormat for LowRankFiles {
         base: &BertConfig,
         new_head: Option<u64>,
     ) -> Result<Adapter, AdapterError> {
-        let Stored { lora, target_rank, selection } = self.settings(config, base.architecture)?;
+        let Stored { lora: given, target_rank, selection, patterns } =
+            self.settings(config, base.architecture)?;
         let selected = selection.modules(base)?;
         let found = TensorsByModule::in_file(file, self.tensors, base.architecture)?;
         let modules = match selected {
@@ -121,6 +125,7 @@ impl FileFormat for LowRankFiles {
             None => found.modules(base)?,
         };
         let (targets, layers) = split(&modules, base)?;
+        let lora = patterns.widest(given.clone(), found.full_names());
         let method = (self.method)(LoraConfig { targets, layers, ..lora }, target_rank);
         // The new head is kept only if the file has none; every other value is replaced below.
         let mut adapter = Adapter::with_random_weights(base, method, new_head.unwrap_or(0))?;
@@ -132,7 +137,13 @@ impl FileFormat for LowRankFiles {
             if headless && slot.module == SCORE_HEAD {
                 continue;
             }
-            let Some(name) = found.names.get(&(slot.module.clone(), slot.kind)) else {
+            let name = found.names.get(&(slot.module.clone(), slot.kind));
+            if slot.kind == SlotKind::HEAD_BIAS && name.is_none() {
+                // A linear layer without a bias.
+                adapter.parameters[slot.range()].fill(0.0);
+                continue;
+            }
+            let Some(name) = name else {
                 return Err(AdapterError::Missing {
                     name: self.name(&slot.module, slot.kind),
                     why: format!(
@@ -141,15 +152,14 @@ impl FileFormat for LowRankFiles {
                     ),
                 });
             };
-            let shape = &file.entries()[name].shape;
-            if *shape != slot.shape {
-                return Err(AdapterError::Shape {
-                    name: name.clone(),
-                    found: shape.clone(),
-                    expected: slot.shape.clone(),
-                });
+            let fit = patterns.fit(full_name(name), &given, &lora)?;
+            let (shape, expected) = (&file.entries()[name].shape, fit.shape(slot));
+            if *shape != expected {
+                let (name, found) = (name.clone(), shape.clone());
+                return Err(AdapterError::Shape { name, found, expected });
             }
-            adapter.parameters[slot.range()].copy_from_slice(&file.read(name)?.data);
+            let values = file.read(name)?.data;
+            fit.place(slot, &values, &mut adapter.parameters[slot.range()]);
         }
         Ok(adapter)
     }
@@ -237,6 +247,12 @@ impl TensorsByModule {
         Ok(Self { names })
     }
 
+    /// The names of adapted modules in PEFT's model.
+    fn full_names(&self) -> impl Iterator<Item = &str> {
+        let stored = self.names.iter().filter(|((module, _), _)| module != SCORE_HEAD);
+        stored.map(|(_, stored)| full_name(stored))
+    }
+
     /// The adapted modules; each must exist in the base.
     fn modules(&self, base: &BertConfig) -> Result<BTreeSet<Module>, AdapterError> {
         let modules: BTreeSet<_> = self
@@ -312,6 +328,12 @@ fn check_pooler(
         ));
     }
     Ok(())
+}
+
+/// The name in PEFT's model of the module that a tensor belongs to.
+fn full_name(stored: &str) -> &str {
+    let name = stored.strip_prefix(PREFIX).unwrap_or(stored);
+    name.find(".lora_").map_or(name, |end| &name[..end])
 }
 
 fn unused(stored: &str, why: &str) -> AdapterError {
