@@ -154,8 +154,8 @@ pub fn in_directory(directory: &Path) -> Result<BasePaths, CliError> {
     })?;
     let weights = WEIGHT_FILES.into_iter().find_map(|name| Some((name, find(name)?)));
     let weights = weights.ok_or_else(|| missing(WEIGHTS, " and no other weights"))?;
-    let vocabulary = [TOKENIZER, VOCABULARY].into_iter();
-    let vocabulary = vocabulary.into_iter().find_map(|name| Some((name, find(name)?)));
+    let mut vocabularies = [TOKENIZER, VOCABULARY].into_iter();
+    let vocabulary = vocabularies.find_map(|name| Some((name, find(name)?)));
     let vocabulary = vocabulary.ok_or_else(|| missing("tokenizer.json and no vocab.txt", ""))?;
     let settings = SETTINGS.into_iter().filter_map(|name| Some((name, find(name)?))).collect();
     Ok(BasePaths { config, vocabulary, settings, weights })

@@ -53,7 +53,7 @@ pub fn fetch(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePat
     let (place, unasked) =
         (settings.cache.display().to_string(), known.as_ref().and_then(|k| k.unasked));
     match known {
-        Some(known) if unasked.is_none() => return Ok(known.paths),
+        Some(known) if unasked.is_none() => Ok(known.paths),
         // A cache that another program filled may lack files that are optional.
         Some(known) if offline() => {
             if unasked == Some(source::TOKENIZER_CONFIG) && !quiet {
@@ -311,8 +311,8 @@ pub fn damage(paths: &BasePaths) -> Option<CliError> {
     let folder = paths.weights.1.parent().unwrap_or(Path::new("."));
     let shards = source::shards(&paths.weights).unwrap_or_default();
     let shards = shards.into_iter().map(|shard| folder.join(shard));
-    let files = paths.all().map(|(_, path)| path.to_owned()).chain(shards);
-    files.into_iter().find_map(|file| {
+    let mut files = paths.all().map(|(_, path)| path.to_owned()).chain(shards);
+    files.find_map(|file| {
         // Only links into the cache have such names.
         let blob = fs::canonicalize(&file).ok()?;
         let digest = Digest::parse(blob.file_name()?.to_str()?)?;
