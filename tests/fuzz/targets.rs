@@ -194,7 +194,7 @@ pub fn config_json(data: &[u8]) {
 
 /// `tokenizer.json`, for a base of 40 embeddings.
 pub fn tokenizer_json(data: &[u8]) {
-    tokenizer(TokenizerFile::Json(data));
+    tokenizer(TokenizerFiles::json(data));
 }
 
 /// `vocab.txt`; the first byte decides whether text is lower-cased.

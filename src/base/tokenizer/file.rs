@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::added::{AddedToken, NumberedToken};
-use super::bert::Bert;
 use super::normalize::Rules;
 use super::template::{Frame, Template};
 use super::vocabulary::short_list;

@@ -169,7 +169,7 @@ impl<'a> Machine<'a> {
             match code {
                 // PROTO and FRAME.
                 0x80 => match self.take(1)?[0] {
-                    version @ 2..=5 => drop(version),
+                    2..=5 => {}
                     version => return Err(format!("protocol {version}; expected 2 to 5").into()),
                 },
                 0x95 => drop(self.take(8)?),
