@@ -133,7 +133,7 @@ impl Plan {
         self.check_head(header);
         let mut parts = Vec::new();
         for (stored, entry) in &header.entries {
-            let mut role = self.roles.get(stored).filter(|_| here(stored)).cloned();
+            let role = self.roles.get(stored).filter(|_| here(stored)).cloned();
             match &role {
                 Some(Role::Tensor(name)) => self.check(stored, name, entry)?,
                 Some(Role::Scales(weight)) => {
@@ -147,8 +147,7 @@ impl Plan {
                         check_shape(stored, entry, &self.expected[weight][..1])?;
                         entry.check_dtype(stored)?;
                     } else {
-                        role = None;
-                        self.ignored.insert(stored.clone());
+                        refuse_unknown(stored, weight, &self.config)?;
                     }
                 }
                 Some(Role::None) | None => {}

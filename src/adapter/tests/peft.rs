@@ -132,12 +132,20 @@ fn an_adapter_without_score_head_loads_only_on_request() {
 }
 
 #[test]
-fn an_incomplete_head_is_rejected() {
-    let weight = with_tensors(&files(&[Target::Query], None), |t| {
-        t.retain(|t| t.0 != "base_model.model.score.bias");
-    });
+fn a_head_needs_a_weight_and_may_lack_a_bias() {
+    let without = |tensor: &str| {
+        with_tensors(&files(&[Target::Query], None), |tensors| {
+            tensors.retain(|other| other.0 != format!("base_model.model.score.{tensor}"));
+        })
+    };
     for options in [ReadOptions::default(), ReadOptions { new_head: Some(1) }] {
-        let message = read_with(&weight, &tiny_config(), options).unwrap_err().to_string();
-        assert!(message.contains("base_model.model.score.bias` is missing"), "{message}");
+        let message =
+            read_with(&without("weight"), &tiny_config(), options).unwrap_err().to_string();
+        assert!(message.contains("base_model.model.score.weight` is missing"), "{message}");
+        let (found, _) = read_with(&without("bias"), &tiny_config(), options).unwrap();
+        let bias = found.layout.find(SCORE_HEAD, SlotKind::HEAD_BIAS).unwrap().range();
+        let mut expected = adapter(&[Target::Query], None);
+        expected.parameters[bias].fill(0.0);
+        assert_eq!(found, expected);
     }
 }

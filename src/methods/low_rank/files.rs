@@ -11,7 +11,7 @@ use crate::base::{Architecture, BertConfig, TensorFile};
 use crate::methods::lora_config;
 use crate::model::{Adapter, Method, SCORE_HEAD, Slot, SlotKind, Target};
 use crate::peft::{
-    AdapterError, FileFormat, NamedTensor, PREFIX, flag, number, refuse_the_rest, strings,
+    AdapterError, FileFormat, NamedTensor, PREFIX, SECTION, flag, number, refuse_the_rest, strings,
 };
 
 /// Kinds of slots and the names of their tensors within a module.
@@ -133,13 +133,14 @@ impl FileFormat for LowRankFiles {
         if headless && new_head.is_none() {
             return Err(AdapterError::NoScoreHead);
         }
+        let by_lorb = file.metadata().contains_key(SECTION);
         for slot in adapter.layout.slots() {
             if headless && slot.module == SCORE_HEAD {
                 continue;
             }
             let name = found.names.get(&(slot.module.clone(), slot.kind));
-            if slot.kind == SlotKind::HEAD_BIAS && name.is_none() {
-                // A linear layer without a bias.
+            if slot.kind == SlotKind::HEAD_BIAS && name.is_none() && !by_lorb {
+                // A linear layer without a bias. LoRB's own always have one.
                 adapter.parameters[slot.range()].fill(0.0);
                 continue;
             }

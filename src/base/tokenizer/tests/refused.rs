@@ -65,9 +65,16 @@ fn ids_of_the_template_are_checked() {
     let json = changed(|file| {
         small(file);
         file["added_tokens"] =
-            json!((0..20).map(|i| added(&format!("x{i:02}"), true, false)).collect::<Vec<_>>());
+            json!((0..20).map(|i| numbered(100 + i, &format!("x{i:02}"))).collect::<Vec<_>>());
     });
     assert_eq!(open(json), beyond("x19", 22));
+}
+
+/// An added token with this id.
+fn numbered(id: u64, content: &str) -> Value {
+    let mut token = added(content, true, false);
+    token["id"] = json!(id);
+    token
 }
 
 #[test]
