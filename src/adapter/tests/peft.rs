@@ -139,10 +139,19 @@ fn a_head_needs_a_weight_and_may_lack_a_bias() {
         })
     };
     for options in [ReadOptions::default(), ReadOptions { new_head: Some(1) }] {
-        let message =
-            read_with(&without("weight"), &tiny_config(), options).unwrap_err().to_string();
-        assert!(message.contains("base_model.model.score.weight` is missing"), "{message}");
-        let (found, _) = read_with(&without("bias"), &tiny_config(), options).unwrap();
+        for tensor in ["weight", "bias"] {
+            let message = read_with(&without(tensor), &tiny_config(), options).unwrap_err();
+            let expected = format!("base_model.model.score.{tensor}` is missing");
+            assert!(message.to_string().contains(&expected), "{message}");
+        }
+        // As PEFT writes it, without LoRB's metadata.
+        let mut bare = without("bias");
+        let file = TensorFile::open(bare.weights.as_slice()).unwrap();
+        let tensors: Vec<_> =
+            file.entries().keys().map(|n| (n.clone(), file.read(n).unwrap())).collect();
+        let views = tensors.iter().map(|(n, t)| (n.clone(), t.shape.as_slice(), t.data.as_slice()));
+        bare.weights = write_f32(&BTreeMap::new(), views).unwrap();
+        let (found, _) = read_with(&bare, &tiny_config(), options).unwrap();
         let bias = found.layout.find(SCORE_HEAD, SlotKind::HEAD_BIAS).unwrap().range();
         let mut expected = adapter(&[Target::Query], None);
         expected.parameters[bias].fill(0.0);
