@@ -49,7 +49,7 @@ fn each_bad_base_gives_one_error_and_no_output() {
         (|s| s.write("base/tokenizer.json", "{}"), "tokenizer.json cannot be read"),
         (|s| remove(s, "base/config.json"), "--model base: no config.json found"),
         (|s| remove(s, "base/model.safetensors"), "--model base: no model.safetensors found"),
-        (only_pytorch, "pytorch_model.bin: it does not begin like"),
+        (only_pytorch, "pytorch_model.bin: not a complete archive of torch.save"),
         (
             |s| {
                 remove(s, "base/model.safetensors");

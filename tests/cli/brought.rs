@@ -149,13 +149,13 @@ fn small(sandbox: &Sandbox) -> String {
         let words = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nplay\n##ing\nthe\nsong\n.\nA\na\nb\nc\n";
         sandbox.write(&format!("{base}/vocab.txt"), words);
     }
-    r#"{"id":"a","ref":"the song","nbest":[{"text":"playing the song","score":-1},{"text":"a song","score":-2}]}"#.to_owned()
+    r#"{"id":"a","ref":"the song","nbest":[{"text":"playing the song","score":-1},{"text":"the song","score":-2}]}"#.to_owned()
 }
 
 /// Trains on the base as safetensors, and scores with it and with the other form of it.
 fn same_scores(sandbox: &Sandbox, lists: &str) {
     sandbox.write("train.jsonl", lists);
-    sandbox.run("train -q --device cpu --epochs 1 --rank 2 --model plain --train train.jsonl --output tuned").done();
+    sandbox.run("train -q --device cpu --epochs 1 --model plain --train train.jsonl --output tuned").done();
     let rescore = |base: &str| {
         let words =
             format!("rescore -q --device cpu --beta 1 --adapter tuned --model {base} train.jsonl");

@@ -150,7 +150,7 @@ fn a_head_needs_a_weight_and_may_lack_a_bias() {
         let tensors: Vec<_> =
             file.entries().keys().map(|n| (n.clone(), file.read(n).unwrap())).collect();
         let views = tensors.iter().map(|(n, t)| (n.clone(), t.shape.as_slice(), t.data.as_slice()));
-        bare.weights = write_f32(&BTreeMap::new(), views).unwrap();
+        bare.weights = write_f32(&Default::default(), views).unwrap();
         let (found, _) = read_with(&bare, &tiny_config(), options).unwrap();
         let bias = found.layout.find(SCORE_HEAD, SlotKind::HEAD_BIAS).unwrap().range();
         let mut expected = adapter(&[Target::Query], None);
