@@ -256,7 +256,7 @@ fn from_json(
     if other.is_none() && settings.bert {
         let rules = file.rules()?;
         notes.extend(rules.and_then(|rules| settings.overruled(rules, has_config)));
-        let pieces = file.word_piece()?.vocab.pieces;
+        let pieces = file.word_piece()?.into_pieces()?;
         let tokens = std::mem::take(&mut file.added_tokens);
         let tokens = tokens.into_iter().map(|added| (added.id, added.token));
         let tokens = settings.tokens(tokens, |token| pieces.contains_key(token));

@@ -155,7 +155,9 @@ fn small(sandbox: &Sandbox) -> String {
 /// Trains on the base as safetensors, and scores with it and with the other form of it.
 fn same_scores(sandbox: &Sandbox, lists: &str) {
     sandbox.write("train.jsonl", lists);
-    sandbox.run("train -q --device cpu --epochs 1 --model plain --train train.jsonl --output tuned").done();
+    sandbox
+        .run("train -q --device cpu --epochs 1 --model plain --train train.jsonl --output tuned")
+        .done();
     let rescore = |base: &str| {
         let words =
             format!("rescore -q --device cpu --beta 1 --adapter tuned --model {base} train.jsonl");
