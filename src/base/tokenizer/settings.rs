@@ -51,8 +51,8 @@ const BERT_CLASSES: [&str; 5] = [
 /// Classes whose Python code splits texts, and why LoRB cannot.
 const REFUSED_CLASSES: [(&str, &str); 1] = [(
     "BertJapaneseTokenizer",
-    "which splits texts with a Japanese dictionary (MeCab, Sudachi or Juman++); use a base whose tokenizer_class is \
-     BertTokenizer or that has a tokenizer.json, such as a multilingual one",
+    "which splits texts with a Japanese dictionary (MeCab, Sudachi or Juman++); use a base with another tokenizer, such as \
+     a multilingual one",
 )];
 
 /// The settings, checked.

@@ -229,10 +229,13 @@ impl TensorsByModule {
         let mut names: BTreeMap<(String, SlotKind), String> = BTreeMap::new();
         for stored in file.entries().keys() {
             let Some((module, kind)) = parse(stored, tensors, architecture) else {
-                return Err(unused(
-                    stored,
-                    "LoRB supports LoRA tensors of the encoder and a linear layer `score`",
-                ));
+                let why = if stored.contains(".classifier.") {
+                    "a classifier of Transformers follows a pooler, which LoRB does not compute; train a linear layer \
+                     `score` on the encoder's output at [CLS]"
+                } else {
+                    "LoRB supports LoRA tensors of the encoder and a linear layer `score`"
+                };
+                return Err(unused(stored, why));
             };
             if architecture.pooler == Some(module.as_str()) {
                 check_pooler(file, stored, kind)?;
