@@ -10,7 +10,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use lorb::adapter::{AdapterFiles, CONFIG_FILE, WEIGHTS_FILE};
-use lorb::base::{Base, BaseFiles, TokenizerFile};
+use lorb::base::{Base, BaseFiles, TokenizerFiles};
 use lorb::device::{DeviceChoice, select};
 use lorb::nbest::{JsonLines, Utterance};
 use lorb::rescorer::{Options, Rescorer};
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let base = Path::new(base);
     let base = Base::from_files(BaseFiles {
         config: &fs::read(base.join("config.json"))?,
-        tokenizer: TokenizerFile::Json(&fs::read(base.join("tokenizer.json"))?),
+        tokenizer: TokenizerFiles::json(&fs::read(base.join("tokenizer.json"))?),
         weights: fs::read(base.join("model.safetensors"))?,
     })?;
     let adapter = Path::new(adapter);

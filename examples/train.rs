@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use lorb::adapter::{CONFIG_FILE, WEIGHTS_FILE};
-use lorb::base::{Base, BaseFiles, TokenizerFile};
+use lorb::base::{Base, BaseFiles, TokenizerFiles};
 use lorb::device::{DeviceChoice, select};
 use lorb::methods::LoraConfig;
 use lorb::nbest::{JsonLines, NbestError, Utterance};
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(base);
     let files = BaseFiles {
         config: &fs::read(folder.join("config.json"))?,
-        tokenizer: TokenizerFile::Json(&fs::read(folder.join("tokenizer.json"))?),
+        tokenizer: TokenizerFiles::json(&fs::read(folder.join("tokenizer.json"))?),
         weights: fs::read(folder.join("model.safetensors"))?,
     };
     let selected = select(DeviceChoice::Auto)?;

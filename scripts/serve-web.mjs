@@ -24,7 +24,9 @@ const TYPES = {
   '.txt': 'text/plain; charset=utf-8',
   '.wasm': 'application/wasm',
 };
-const MODEL_FILES = ['config.json', 'tokenizer.json', 'vocab.txt', 'tokenizer_config.json', 'model.safetensors', 'adapter_config.json', 'adapter_model.safetensors'];
+const MODEL_FILES = ['config.json', 'tokenizer.json', 'vocab.txt', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'model.safetensors.index.json', 'adapter_config.json'];
+/** Also weights, in one file or in several. */
+const isOfModel = (file) => MODEL_FILES.includes(file) || /^[\w-][\w.-]*\.safetensors$/.test(file);
 
 const { values } = parseArgs({
   options: {
@@ -60,7 +62,7 @@ function fail(message) {
 
 function listing() {
   const entry = ([name, folder]) => {
-    const files = readdirSync(folder).filter((file) => MODEL_FILES.includes(file));
+    const files = readdirSync(folder).filter(isOfModel);
     return { name, files: Object.fromEntries(files.map((file) => [file, stat(join(folder, file)).size])) };
   };
   return Buffer.from(JSON.stringify([...models].map(entry)));
@@ -70,7 +72,7 @@ function listing() {
 function locate(pathname) {
   const parts = pathname.split('/').filter(Boolean);
   const model = parts[0] === 'models' ? models.get(parts[1]) : undefined;
-  if (model) return MODEL_FILES.includes(parts[2]) && parts.length === 3 ? join(model, parts[2]) : undefined;
+  if (model) return parts.length === 3 && isOfModel(parts[2]) ? join(model, parts[2]) : undefined;
   const path = join(root, ...parts);
   if (path !== root && !path.startsWith(root + sep)) return undefined;
   return stat(path)?.isDirectory() ? join(path, 'index.html') : path;

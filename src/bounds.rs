@@ -6,8 +6,9 @@
 //!
 //! | what | limits |
 //! |---|---|
-//! | bases and adapters | [`MAX_JSON_BYTES`], [`MAX_TOKENIZER_BYTES`], [`MAX_VOCABULARY_BYTES`], [`MAX_HEADER_BYTES`], [`MAX_CONFIG_SIZE`], [`MAX_BASE_PARAMETERS`], [`MAX_UNUSED_BYTES`], [`MAX_ADAPTER_BYTES`], [`CHECKPOINT_BYTES_PER_PARAMETER`], [`MAX_CHECKPOINT_EXTRA_BYTES`] |
+//! | bases and adapters | [`MAX_JSON_BYTES`], [`MAX_INDEX_BYTES`], [`MAX_SHARDS`], [`MAX_TOKENIZER_BYTES`], [`MAX_VOCABULARY_BYTES`], [`MAX_HEADER_BYTES`], [`MAX_CONFIG_SIZE`], [`MAX_BASE_PARAMETERS`], [`MAX_UNUSED_BYTES`], [`MAX_ADAPTER_BYTES`], [`CHECKPOINT_BYTES_PER_PARAMETER`], [`MAX_CHECKPOINT_EXTRA_BYTES`] |
 //! | a safetensors header | [`MAX_TENSORS`], [`MAX_AXES`], [`MAX_METADATA_ENTRIES`], [`MAX_NAME_BYTES`] |
+//! | `pytorch_model.bin` | [`MAX_ARCHIVE_ENTRIES`], [`MAX_ARCHIVE_DIRECTORY_BYTES`], [`MAX_PICKLE_BYTES`], [`MAX_PICKLE_STACK`], [`MAX_PICKLE_MEMO`], [`MAX_PICKLE_DEPTH`], [`MAX_VIEW_RATIO`] |
 //! | tokenizers | [`MAX_PIECES`], [`MAX_PIECE_BYTES`], [`MAX_WORD_CHARS`], [`MAX_ADDED_TOKENS`], [`MAX_ADDED_TOKEN_BYTES`] |
 //! | tokenizers other than BERT's own | [`MAX_TOKENIZER_PARTS`], [`MAX_PATTERN_BYTES`], [`MAX_CHARSMAP_BYTES`], [`MAX_GENERAL_TEXT_BYTES`], [`MAX_NORMALIZED_BYTES`] |
 //! | a line of lists | [`MAX_LINE_BYTES`], [`MAX_HYPOTHESES`], [`MAX_TEXT_BYTES`], [`MAX_TEXT_WORDS`], [`MAX_ID_BYTES`], [`MAX_UNKNOWN_KEYS`], [`MAX_SCORE_PARTS`] |
@@ -20,6 +21,34 @@
 /// Bytes of a JSON file of settings: `config.json`, `tokenizer_config.json`, `adapter_config.json`. Published ones have
 /// a few kilobytes.
 pub const MAX_JSON_BYTES: u64 = 1 << 20;
+
+/// Entries of an archive of `torch.save`: one for each tensor, and a few more.
+pub const MAX_ARCHIVE_ENTRIES: u64 = 1 << 15;
+
+/// Bytes of the directory of such an archive. An entry has about 100.
+pub const MAX_ARCHIVE_DIRECTORY_BYTES: u64 = 4 << 20;
+
+/// Bytes of the pickle in such an archive. A tensor has about 150. Every byte can need up to 50 bytes of memory.
+pub const MAX_PICKLE_BYTES: u64 = 2 << 20;
+
+/// Values on the stack of a pickle. Python's writer has at most 2,000 there.
+pub const MAX_PICKLE_STACK: usize = 1 << 14;
+
+/// Values that a pickle stores for later use. A tensor needs about eight.
+pub const MAX_PICKLE_MEMO: usize = 1 << 18;
+
+/// Tuples within tuples in a pickle. Tensors need one.
+pub const MAX_PICKLE_DEPTH: u8 = 8;
+
+/// Bytes of a storage between the first and the last element of a tensor, as a multiple of the tensor's. A transposed tensor
+/// has 1; a part of a fused query, key and value projection has up to 3.
+pub const MAX_VIEW_RATIO: u64 = 4;
+
+/// Bytes of the index of a base in several files. The largest published encoders have 400 tensors in 40 kB.
+pub const MAX_INDEX_BYTES: u64 = 4 << 20;
+
+/// Files of a base in several files.
+pub const MAX_SHARDS: usize = 256;
 
 /// Bytes of `tokenizer.json`. Vocabularies of 250,000 pieces, the largest of published encoders, need 17 MB.
 pub const MAX_TOKENIZER_BYTES: u64 = 64 << 20;

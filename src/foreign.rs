@@ -8,6 +8,8 @@ use crate::remedy::Remedy;
 pub enum Expected {
     /// A safetensors file.
     Tensors,
+    /// An archive of `torch.save`.
+    Archive,
     /// A text of settings or a vocabulary.
     Text,
     /// N-best lists in any text format. They may be empty.
@@ -64,7 +66,7 @@ pub enum Foreign {
     #[error("this is text in UTF-16 or UTF-32")]
     Utf16,
     /// JSON where tensors are expected, usually the answer of a server.
-    #[error("this is JSON text, not a safetensors file")]
+    #[error("this is JSON text, not a file of tensors")]
     Json,
 }
 
@@ -114,6 +116,7 @@ impl Foreign {
         let known = MAGIC.iter().find(|(magic, _)| start.starts_with(magic));
         match known {
             Some((_, Self::Gzip)) if lists => return None,
+            Some((_, Self::Zip)) if expected == Expected::Archive => return None,
             // Such words may begin a text.
             Some((_, Self::Audio(_))) if lists && !binary(start) => {}
             Some((_, kind)) => return Some(*kind),
@@ -127,8 +130,8 @@ impl Foreign {
         match (expected, text.first()) {
             (Expected::Lists, Some(b'<')) => markup(text),
             (_, Some(b'<')) => Some(Self::Html),
-            (Expected::Tensors, Some(b'{')) => Some(Self::Json),
-            (Expected::Tensors, _) => None,
+            (Expected::Tensors | Expected::Archive, Some(b'{')) => Some(Self::Json),
+            (Expected::Tensors | Expected::Archive, _) => None,
             // Without a mark of the byte order, ASCII in UTF-16 has a zero in every pair.
             _ if start.len() > 1 && start[..2].contains(&0) => Some(Self::Utf16),
             _ => None,

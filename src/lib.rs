@@ -7,7 +7,7 @@
 //! use std::fs;
 //!
 //! use lorb::adapter::AdapterFiles;
-//! use lorb::base::{Base, BaseFiles, TokenizerFile};
+//! use lorb::base::{Base, BaseFiles, TokenizerFiles};
 //! use lorb::device::{DeviceChoice, select};
 //! use lorb::nbest::JsonLines;
 //! use lorb::rescorer::{Options, Rescorer};
@@ -18,7 +18,7 @@
 //! let read = |name: &str| fs::read(format!("tests/golden/tiny/{name}"));
 //! let base = Base::from_files(BaseFiles {
 //!     config: &read("config.json")?,
-//!     tokenizer: TokenizerFile::Json(&read("tokenizer.json")?),
+//!     tokenizer: TokenizerFiles::json(&read("tokenizer.json")?),
 //!     weights: read("model.safetensors")?,
 //! })?;
 //! let mut rescorer = Rescorer::new(base, &select(DeviceChoice::Cpu)?.device)?;

@@ -6,7 +6,7 @@ mod common;
 use std::ops::ControlFlow;
 
 use burn::tensor::Device;
-use lorb::base::{Base, BaseFiles, TokenizerFile};
+use lorb::base::{Base, BaseFiles, TokenizerFiles};
 use lorb::methods::Head;
 use lorb::model::{
     Adapter, Encoder, MaskedHead, MaskedScorer, MaskedScores, ModelError, TrainableTensors,
@@ -20,7 +20,7 @@ fn bert() -> Base {
     let (config, tokenizer) =
         (common::read("tiny/config.json"), common::read("tiny/tokenizer.json"));
     let weights = common::read("masked/model.safetensors");
-    let tokenizer = TokenizerFile::Json(&tokenizer);
+    let tokenizer = TokenizerFiles::json(&tokenizer);
     Base::from_files(BaseFiles { config: &config, tokenizer, weights }).expect("a base that loads")
 }
 

@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use half::f16;
 use lorb::adapter::AdapterMeta;
 use lorb::base::BertConfig;
-use lorb::base::{Base, BaseFiles, TokenizerFile, expected_tensors};
+use lorb::base::{Base, BaseFiles, TokenizerFiles, expected_tensors};
 use lorb::methods::{Full, LoraConfig};
 use lorb::model::{Adapter, FaultKind, ModelError, Target};
 use lorb::nbest::{Hypothesis, Utterance};
@@ -40,7 +40,7 @@ fn base(tokens: usize) -> Base {
     let parsed = BertConfig::from_json(config.as_bytes()).expect("a valid configuration");
     Base::from_files(BaseFiles {
         config: config.as_bytes(),
-        tokenizer: TokenizerFile::Vocab(vocabulary.join("\n").as_bytes(), true),
+        tokenizer: TokenizerFiles::vocab(vocabulary.join("\n").as_bytes()),
         weights: weights(&parsed),
     })
     .expect("a valid base")

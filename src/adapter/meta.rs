@@ -10,9 +10,6 @@ use crate::model::Method;
 use crate::score::{PartWeights, Weights};
 use crate::text::Conventions;
 
-/// Key of the entry in `__metadata__`.
-pub(super) const SECTION: &str = "lorb";
-
 /// Hash of the settings that the weights were saved with.
 const SETTINGS: &str = "settings_sha256";
 

@@ -16,7 +16,7 @@ pub use meta::AdapterMeta;
 pub use read::{ReadOptions, read, read_with};
 pub use write::write;
 
-use meta::SECTION;
+use crate::peft::SECTION;
 
 /// File name of the settings.
 pub const CONFIG_FILE: &str = "adapter_config.json";

@@ -34,6 +34,8 @@ pub struct BertConfig {
     pub type_vocab_size: usize,
     /// Epsilon of every LayerNorm, added to the variance.
     pub layer_norm_eps: f64,
+    /// Class of the tokenizer in Transformers, if the file states it; `tokenizer_config.json` may state another.
+    pub tokenizer_class: Option<String>,
 }
 
 impl BertConfig {
@@ -78,6 +80,7 @@ impl BertConfig {
             max_position_embeddings: whole(&map, keys.positions)?.unwrap_or(512),
             type_vocab_size: types.map_or(0, |stated| stated.unwrap_or(2)),
             layer_norm_eps: epsilon.flatten().unwrap_or(1e-12),
+            tokenizer_class: text(&map, "tokenizer_class")?.map(str::to_owned),
         };
         config.check()?;
         Ok(config)

@@ -1,5 +1,8 @@
 //! Errors in a base.
 
+use std::error::Error;
+use std::fmt;
+
 use super::TensorFault;
 use crate::foreign::Foreign;
 
@@ -51,6 +54,24 @@ pub enum BaseError {
         /// Maximum.
         limit: u64,
     },
+    /// A file of settings of the tokenizer is not a JSON object.
+    #[error("{file}: {what}")]
+    TokenizerJson {
+        /// Name of the file.
+        file: &'static str,
+        /// The problem.
+        what: String,
+    },
+    /// A setting of the tokenizer is malformed or not supported.
+    #[error("{file}: `{key}` {what}")]
+    TokenizerSetting {
+        /// Name of the file.
+        file: &'static str,
+        /// The setting, or the token.
+        key: String,
+        /// The problem, and what to do.
+        what: String,
+    },
     /// The tokenizer file is invalid or does not match the base.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
@@ -65,6 +86,33 @@ pub enum BaseError {
         id: u32,
         /// Rows of the token embedding.
         vocab_size: usize,
+    },
+    /// The index of the weights' files is malformed, or does not match them.
+    #[error("{file}: {what}")]
+    Index {
+        /// Name of the index.
+        file: &'static str,
+        /// The problem.
+        what: String,
+    },
+    /// An error in weights that are not in `model.safetensors`.
+    #[error("{file}: {error}")]
+    Within {
+        /// Name of the file.
+        file: String,
+        /// The error.
+        #[source]
+        error: Unnamed,
+    },
+    /// A file of `torch.save` is damaged, or has something else than weights.
+    #[cfg(not(target_family = "wasm"))]
+    #[error("{file}: {fault}")]
+    Torch {
+        /// Name of the file.
+        file: String,
+        /// The problem.
+        #[source]
+        fault: super::TorchFault,
     },
     /// The container of the weights is damaged, or a tensor in it cannot be read.
     #[error("model.safetensors: {0}")]
@@ -134,4 +182,42 @@ pub enum BaseError {
         /// What was expected.
         hint: String,
     },
+}
+
+/// How messages about the weights begin.
+const WEIGHTS: &str = "model.safetensors: ";
+
+impl BaseError {
+    /// The error in a file with another name than `model.safetensors`. Errors that do not name it stay the same.
+    pub(super) fn within(self, file: &str) -> Self {
+        if !self.to_string().starts_with(WEIGHTS) {
+            return self;
+        }
+        Self::Within { file: file.to_owned(), error: Unnamed(Box::new(self)) }
+    }
+}
+
+/// An error whose message does not begin with the name of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unnamed(Box<BaseError>);
+
+impl Unnamed {
+    /// The error itself.
+    #[must_use]
+    pub fn error(&self) -> &BaseError {
+        &self.0
+    }
+}
+
+impl fmt::Display for Unnamed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        f.write_str(text.strip_prefix(WEIGHTS).unwrap_or(&text))
+    }
+}
+
+impl Error for Unnamed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
 }

@@ -5,6 +5,7 @@ pub mod arch;
 mod config;
 mod error;
 mod header;
+mod index;
 mod origin;
 mod stream;
 mod survey;
@@ -12,18 +13,24 @@ mod tensor_file;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tokenizer;
+#[cfg(not(target_family = "wasm"))]
+mod torch;
 mod weights;
 mod write;
 
 pub use arch::Architecture;
 pub use config::BertConfig;
-pub use error::BaseError;
+pub use error::{BaseError, Unnamed};
+#[cfg(not(target_family = "wasm"))]
+pub use index::shard_names;
 pub use origin::Origin;
 pub use stream::WeightStream;
 pub use tensor_file::{
     HeaderError, HostTensor, TensorEntry, TensorFault, TensorFile, read_header, write_f32,
 };
-pub use tokenizer::{BertTokenizer, Encoded, TokenizerFile};
+pub use tokenizer::{BertTokenizer, Encoded, TokenizerFiles};
+#[cfg(not(target_family = "wasm"))]
+pub use torch::{TorchFault, TorchFile};
 pub use weights::{BaseWeights, expected_tensors};
 
 use sha2::{Digest, Sha256};
@@ -37,8 +44,8 @@ use crate::packed::Precision;
 pub struct BaseFiles<'a> {
     /// `config.json`.
     pub config: &'a [u8],
-    /// `tokenizer.json`, or else `vocab.txt`.
-    pub tokenizer: TokenizerFile<'a>,
+    /// `tokenizer.json` or `vocab.txt`, and the files next to it.
+    pub tokenizer: TokenizerFiles<'a>,
     /// `model.safetensors`; owned, so that there is only one copy.
     pub weights: Vec<u8>,
 }
@@ -52,8 +59,8 @@ pub struct Base {
     pub tokenizer: BertTokenizer,
     /// The encoder's tensors.
     pub weights: BaseWeights,
-    /// SHA-256 of `model.safetensors`, 64 hexadecimal digits; for a base written by `lorb export`, that of the
-    /// original. Adapters store it.
+    /// SHA-256 of `model.safetensors`, 64 hexadecimal digits; of several files, that of their bytes in the order of their
+    /// names; for a base written by `lorb export`, that of the original. Adapters store it.
     pub hash: String,
 }
 
@@ -69,6 +76,17 @@ impl Base {
         stream.push(&weights)?;
         drop(weights);
         stream.finish()
+    }
+
+    /// What the user should know about the base: settings of its tokenizer that do not count, and a classifier that LoRB does
+    /// not use. One line each.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let classifier = self.weights.classifier();
+        let unused = classifier.map(|name| {
+            format!("`{name}` and the rest of its classifier are not used; adapters have a score head of their own")
+        });
+        self.tokenizer.notes().iter().cloned().chain(unused).collect()
     }
 
     /// The base with only its first `count` layers: a smaller encoder from the same pretraining. It has another hash,
@@ -97,6 +115,8 @@ pub struct BaseStream {
     tokenizer: BertTokenizer,
     weights: WeightStream,
     hasher: Sha256,
+    /// Of the current one of several files.
+    shard: Option<Sha256>,
 }
 
 impl BaseStream {
@@ -107,29 +127,64 @@ impl BaseStream {
     /// [`BaseError`] names the file and the invalid key or token.
     pub fn new(
         config: &[u8],
-        tokenizer: TokenizerFile<'_>,
+        tokenizer: TokenizerFiles<'_>,
         precision: Precision,
         length: Option<u64>,
     ) -> Result<Self, BaseError> {
         let config = BertConfig::from_json(config)?;
-        let tokenizer = BertTokenizer::from_file(tokenizer, &config)?;
+        let tokenizer = BertTokenizer::from_files(tokenizer, &config)?;
         let weights = WeightStream::new(&config, precision, length);
-        Ok(Self { config, tokenizer, weights, hasher: Sha256::new() })
+        Ok(Self { config, tokenizer, weights, hasher: Sha256::new(), shard: None })
     }
 
-    /// Processes the next bytes of `model.safetensors`.
+    /// As [`BaseStream::new`], for weights in several files, which `index` names (`model.safetensors.index.json`). Each
+    /// file begins with [`BaseStream::begin_shard`], in the order of [`BaseStream::shards`].
+    ///
+    /// # Errors
+    /// As for [`BaseStream::new`], and for an index that is malformed or lacks a tensor of the encoder.
+    pub fn sharded(
+        config: &[u8],
+        tokenizer: TokenizerFiles<'_>,
+        precision: Precision,
+        index: &[u8],
+    ) -> Result<Self, BaseError> {
+        let config = BertConfig::from_json(config)?;
+        let tokenizer = BertTokenizer::from_files(tokenizer, &config)?;
+        let weights = WeightStream::sharded(&config, precision, index)?;
+        Ok(Self { config, tokenizer, weights, hasher: Sha256::new(), shard: None })
+    }
+
+    /// Names of the files of the weights; none if they are one file.
+    #[must_use]
+    pub fn shards(&self) -> &[String] {
+        self.weights.shards()
+    }
+
+    /// Begins the next of several files. `length` is its length, if known.
+    ///
+    /// # Errors
+    /// [`BaseError`] if the file before it is incomplete, or if there is no other one.
+    pub fn begin_shard(&mut self, length: Option<u64>) -> Result<(), BaseError> {
+        self.shard = Some(Sha256::new());
+        self.weights.begin_shard(length)
+    }
+
+    /// Processes the next bytes of the weights.
     ///
     /// # Errors
     /// [`BaseError`] names the first invalid tensor; after an error, the stream can no longer be used.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), BaseError> {
         self.hasher.update(bytes);
+        if let Some(shard) = &mut self.shard {
+            shard.update(bytes);
+        }
         self.weights.push(bytes)
     }
 
-    /// SHA-256 of the bytes so far, 64 hexadecimal digits.
+    /// SHA-256 of the bytes so far, of the current file if there are several; 64 hexadecimal digits.
     #[must_use]
     pub fn file_hash(&self) -> String {
-        hex(self.hasher.clone())
+        hex(self.shard.as_ref().unwrap_or(&self.hasher).clone())
     }
 
     /// The base, after all bytes.
@@ -137,9 +192,9 @@ impl BaseStream {
     /// # Errors
     /// [`BaseError::Tensor`] if bytes are missing.
     pub fn finish(self) -> Result<Base, BaseError> {
-        let file_hash = self.file_hash();
-        let Self { config, tokenizer, weights, .. } = self;
+        let Self { config, tokenizer, weights, hasher, .. } = self;
         let weights = weights.finish()?;
+        let file_hash = hex(hasher);
         let hash = weights.origin().map_or(file_hash, |origin| origin.base_sha256.clone());
         Ok(Base { config, tokenizer, weights, hash })
     }

@@ -7,12 +7,13 @@ use half::f16;
 use safetensors::Dtype;
 
 use super::arch::Architecture;
-use super::survey::{Role, Survey, survey};
+use super::index::Index;
+use super::survey::{Placed, Plan, Role};
 use super::tensor_file::{Header, LENGTH, damaged, foreign, widen};
 use super::{BaseError, BaseWeights, BertConfig, Origin, TensorEntry, TensorFault};
 use crate::packed::{Elements, Packed, Precision, quantise};
 
-/// Reads the weights of a base from chunks of its file of any length, in order.
+/// Reads the weights of a base from chunks of its file of any length, in order, or from those of its shards.
 ///
 /// The header is checked against the configuration before the first tensor, and each element as it arrives. In
 /// addition to the converted tensors, at most one row is buffered.
@@ -20,17 +21,14 @@ use crate::packed::{Elements, Packed, Precision, quantise};
 pub struct WeightStream {
     config: BertConfig,
     precision: Precision,
-    /// Length of the file in bytes, if known.
+    /// The shards, and the one that is being read.
+    index: Option<(Index, usize)>,
+    /// Length of the current file in bytes, if known.
     expected: Option<u64>,
     received: u64,
-    stage: Stage,
-}
-
-#[derive(Debug)]
-enum Stage {
-    /// The bytes of length and header received so far.
-    Header(Vec<u8>),
-    Tensors(Box<Tensors>),
+    /// The bytes of length and header received so far, until they are complete.
+    head: Option<Vec<u8>>,
+    tensors: Option<Box<Tensors>>,
 }
 
 impl WeightStream {
@@ -39,17 +37,73 @@ impl WeightStream {
     /// else in f32. `expected` is the length of the file, if known.
     #[must_use]
     pub fn new(config: &BertConfig, precision: Precision, expected: Option<u64>) -> Self {
-        let stage = Stage::Header(Vec::new());
-        Self { config: config.clone(), precision, expected, received: 0, stage }
+        let (config, head) = (config.clone(), Some(Vec::new()));
+        Self { config, precision, index: None, expected, received: 0, head, tensors: None }
+    }
+
+    /// A stream for the shards that an index names (`model.safetensors.index.json`). Each one begins with
+    /// [`WeightStream::begin_shard`], in the order of [`WeightStream::shards`].
+    ///
+    /// # Errors
+    /// [`BaseError`] names the index and what is wrong, or the missing tensor.
+    pub fn sharded(
+        config: &BertConfig,
+        precision: Precision,
+        index: &[u8],
+    ) -> Result<Self, BaseError> {
+        let index = Index::read(index, Index::SAFETENSORS)?;
+        let plan = Plan::new(index.places.keys(), config).map_err(|e| e.within(index.name))?;
+        let tensors = Tensors::new(plan, config.architecture, precision);
+        Ok(Self {
+            config: config.clone(),
+            precision,
+            index: Some((index, 0)),
+            expected: None,
+            received: 0,
+            head: None,
+            tensors: Some(Box::new(tensors)),
+        })
+    }
+
+    /// The names of the shards, in the order in which they are read; none if the weights are one file.
+    #[must_use]
+    pub fn shards(&self) -> &[String] {
+        self.index.as_ref().map_or(&[], |(index, _)| &index.files)
+    }
+
+    /// Begins the next shard. `expected` is its length, if known.
+    ///
+    /// # Errors
+    /// [`BaseError`] if the shard before it is incomplete, or if there is no other one.
+    pub fn begin_shard(&mut self, expected: Option<u64>) -> Result<(), BaseError> {
+        let begun = self.received > 0 || self.head.is_some();
+        if begun {
+            self.end_file()?;
+        }
+        let Some((index, at)) = &mut self.index else {
+            return Err(damaged("it has no shards".to_owned()).into());
+        };
+        *at += usize::from(begun);
+        if *at >= index.files.len() {
+            let what = format!("there is no shard after {}", index.files.len());
+            return Err(BaseError::Index { file: index.name, what });
+        }
+        (self.expected, self.received, self.head) = (expected, 0, Some(Vec::new()));
+        Ok(())
     }
 
     /// Processes the next bytes of the file.
     ///
     /// # Errors
     /// [`BaseError`] names the first invalid tensor; after an error, the stream can no longer be used.
-    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), BaseError> {
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), BaseError> {
+        let result = self.read(bytes);
+        result.map_err(|error| self.located(error))
+    }
+
+    fn read(&mut self, mut bytes: &[u8]) -> Result<(), BaseError> {
         self.received += bytes.len() as u64;
-        if let Stage::Header(head) = &mut self.stage {
+        if let Some(head) = &mut self.head {
             let Some(header) = take_header(head, &mut bytes, self.expected)? else {
                 return Ok(());
             };
@@ -59,32 +113,74 @@ impl WeightStream {
                 let what = format!("{expected} bytes do not match its header's {whole}");
                 return Err(damaged(what).into());
             }
-            self.expected = Some(whole);
-            let tensors = Tensors::new(header, &self.config, self.precision)?;
-            self.stage = Stage::Tensors(Box::new(tensors));
+            (self.expected, self.head) = (Some(whole), None);
+            self.begin_tensors(header)?;
         }
-        match &mut self.stage {
-            Stage::Tensors(tensors) => tensors.push(bytes),
-            Stage::Header(_) => Ok(()),
+        match &mut self.tensors {
+            Some(tensors) => tensors.push(bytes),
+            None => Ok(()),
         }
+    }
+
+    fn begin_tensors(&mut self, header: Header) -> Result<(), BaseError> {
+        if let (Some((index, at)), Some(tensors)) = (&self.index, &mut self.tensors) {
+            let file = &index.files[*at];
+            let missing = |(name, place): &(&String, &usize)| {
+                **place == *at && !header.entries.contains_key(*name)
+            };
+            if let Some((name, _)) = index.places.iter().find(missing) {
+                let what =
+                    format!("tensor `{name}` is in {file}, but that file has no such tensor");
+                return Err(BaseError::Index { file: index.name, what });
+            }
+            return tensors.begin(header, |name| index.places.get(name) == Some(at));
+        }
+        let plan = Plan::new(header.entries.keys(), &self.config)?;
+        let mut tensors = Tensors::new(plan, self.config.architecture, self.precision);
+        tensors.origin = Origin::read(&header.metadata, &header.entries)?;
+        tensors.begin(header, |_| true)?;
+        self.tensors = Some(Box::new(tensors));
+        Ok(())
     }
 
     /// The tensors, after all bytes.
     ///
     /// # Errors
     /// [`TensorFault::Container`] if bytes are missing.
-    pub fn finish(self) -> Result<BaseWeights, BaseError> {
-        match self.stage {
-            Stage::Tensors(tensors) if self.expected == Some(self.received) => tensors.finish(),
-            _ => {
-                let whole = self.expected.map(|whole| format!(" of {whole}")).unwrap_or_default();
-                let short = || damaged(format!("it ends after {}{whole} bytes", self.received));
-                let start = match &self.stage {
-                    Stage::Header(head) if head.len() < LENGTH => foreign(head),
-                    _ => None,
-                };
-                Err(start.unwrap_or_else(short).into())
-            }
+    pub fn finish(mut self) -> Result<BaseWeights, BaseError> {
+        self.end_file()?;
+        if let Some((index, at)) = &self.index
+            && at + 1 < index.files.len()
+        {
+            let what = format!("{} was not read", index.files[at + 1]);
+            return Err(BaseError::Index { file: index.name, what });
+        }
+        match self.tensors {
+            Some(tensors) => tensors.finish(),
+            None => Err(damaged("it has no header".to_owned()).into()),
+        }
+    }
+
+    /// Checks that the current file is complete.
+    fn end_file(&mut self) -> Result<(), BaseError> {
+        if self.head.is_none() && self.expected == Some(self.received) {
+            // Tensors without bytes are complete immediately.
+            return self.push(&[]);
+        }
+        let whole = self.expected.map(|whole| format!(" of {whole}")).unwrap_or_default();
+        let short = || damaged(format!("it ends after {}{whole} bytes", self.received));
+        let start = match &self.head {
+            Some(head) if head.len() < LENGTH => foreign(head),
+            _ => None,
+        };
+        Err(self.located(start.unwrap_or_else(short).into()))
+    }
+
+    /// An error with the name of the current shard.
+    fn located(&self, error: BaseError) -> BaseError {
+        match &self.index {
+            Some((index, at)) => error.within(&index.files[*at]),
+            None => error,
         }
     }
 }
@@ -115,36 +211,59 @@ fn take_header(
 
 /// The tensors being read.
 #[derive(Debug)]
-struct Tensors {
+pub(super) struct Tensors {
+    plan: Plan,
     architecture: &'static Architecture,
     precision: Precision,
-    /// The remaining tensors, the current one first.
-    coming: VecDeque<(String, TensorEntry, Role)>,
+    /// The remaining tensors of the current file, the current one first.
+    coming: VecDeque<Placed>,
     under_way: Option<Arrival>,
     done: BTreeMap<String, (Vec<usize>, Elements)>,
     scales: BTreeMap<String, Vec<f32>>,
-    ignored: Vec<String>,
     entries: BTreeMap<String, TensorEntry>,
     origin: Option<Origin>,
 }
 
 impl Tensors {
-    fn new(header: Header, config: &BertConfig, precision: Precision) -> Result<Self, BaseError> {
-        let Survey { parts, ignored } = survey(&header, config)?;
-        Ok(Self {
-            architecture: config.architecture,
+    pub fn new(plan: Plan, architecture: &'static Architecture, precision: Precision) -> Self {
+        Self {
+            plan,
+            architecture,
             precision,
-            coming: parts.into(),
+            coming: VecDeque::new(),
             under_way: None,
             done: BTreeMap::new(),
             scales: BTreeMap::new(),
-            ignored,
-            origin: Origin::read(&header.metadata, &header.entries)?,
-            entries: header.entries,
-        })
+            entries: BTreeMap::new(),
+            origin: None,
+        }
     }
 
-    fn push(&mut self, mut bytes: &[u8]) -> Result<(), BaseError> {
+    /// Begins a file, all of whose bytes follow. `here` is whether a name belongs to it.
+    pub fn begin(&mut self, header: Header, here: impl Fn(&str) -> bool) -> Result<(), BaseError> {
+        let parts = self.plan.file(&header, here)?;
+        self.plan.count_unused(&parts)?;
+        self.coming = parts.into();
+        self.entries.extend(header.entries);
+        Ok(())
+    }
+
+    /// Begins a file of which only the bytes of used tensors follow. Returns these tensors, in the order of their bytes.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn begin_used(
+        &mut self,
+        header: Header,
+        here: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, BaseError> {
+        let mut parts = self.plan.file(&header, here)?;
+        parts.retain(|(_, _, role)| *role != Role::None);
+        let names = parts.iter().map(|(stored, ..)| stored.clone()).collect();
+        self.coming = parts.into();
+        self.entries.extend(header.entries);
+        Ok(names)
+    }
+
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), BaseError> {
         while let Some((stored, entry, role)) = self.coming.front() {
             let (architecture, precision) = (self.architecture, self.precision);
             let arrival = self
@@ -189,11 +308,15 @@ impl Tensors {
         }
     }
 
-    fn finish(mut self) -> Result<BaseWeights, BaseError> {
+    pub fn finish(mut self) -> Result<BaseWeights, BaseError> {
         // Tensors without bytes are complete immediately.
         self.push(&[])?;
         let mut tensors = BTreeMap::new();
         for (name, (shape, mut elements)) in self.done {
+            // A head of which a later shard has another shape.
+            if !self.plan.is_used(&name) {
+                continue;
+            }
             if let (Elements::Int8 { scales, .. }, Some(stored)) =
                 (&mut elements, self.scales.remove(&name))
             {
@@ -202,7 +325,8 @@ impl Tensors {
             let inputs = shape.last().copied().unwrap_or(1);
             tensors.insert(name, (shape, Packed::from_elements(elements, inputs)));
         }
-        Ok(BaseWeights::new(self.architecture, tensors, self.ignored, self.entries, self.origin))
+        let ignored = self.plan.into_ignored();
+        Ok(BaseWeights::new(self.architecture, tensors, ignored, self.entries, self.origin))
     }
 }
 

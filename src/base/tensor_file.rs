@@ -36,7 +36,7 @@ pub enum TensorFault {
         name: String,
     },
     /// The tensor has a type that LoRB does not read.
-    #[error("tensor `{name}` has dtype {dtype}; LoRB reads F32, F16 and BF16")]
+    #[error("tensor `{name}` has dtype {dtype}; LoRB reads F64, F32, F16 and BF16")]
     Dtype {
         /// Name in the file.
         name: String,
@@ -72,7 +72,7 @@ impl TensorEntry {
     /// Checks that elements of this type can be read as floats.
     pub(super) fn check_dtype(&self, name: &str) -> Result<(), TensorFault> {
         match self.dtype {
-            Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(()),
+            Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(()),
             other => Err(TensorFault::Dtype { name: name.to_owned(), dtype: format!("{other:?}") }),
         }
     }
@@ -209,7 +209,7 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
     /// Converts one tensor.
     ///
     /// # Errors
-    /// [`TensorFault`] if it is missing, has a type other than f32, f16 or bf16, or has non-finite values.
+    /// [`TensorFault`] if it is missing, has a type other than f64, f32, f16 or bf16, or has non-finite values.
     pub fn read(&self, name: &str) -> Result<HostTensor, TensorFault> {
         let (entry, bytes) = self.slice(name)?;
         entry.check_dtype(name)?;
@@ -236,6 +236,10 @@ impl<B: AsRef<[u8]>> TensorFile<B> {
 /// Appends complete elements of a float type as f32; other types give none.
 pub(super) fn widen(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
     match dtype {
+        // Rounds to the nearest; a value beyond f32 becomes infinite, which the caller reports.
+        Dtype::F64 => {
+            out.extend(bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32));
+        }
         Dtype::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
         Dtype::F16 => {
             out.extend(bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()));

@@ -78,9 +78,10 @@ pub struct BaseWeights {
 
 impl BaseWeights {
     /// Opens `model.safetensors` and checks that it contains every tensor of the encoder with the right shape and
-    /// finite values, in f32, f16 or bf16, or int8 linear weights as LoRB writes them.
+    /// finite values, in f64, f32, f16 or bf16, or int8 linear weights as LoRB writes them.
     ///
-    /// Names may have the prefix of models with a head (`bert.`); BERT's old suffixes `LayerNorm.gamma` and
+    /// Names may have one prefix, such as that of models with a head (`bert.`) or of modules around them (`module.`,
+    /// `0.auto_model.`); BERT's old suffixes `LayerNorm.gamma` and
     /// `LayerNorm.beta` mean weight and bias. A complete masked-language-model head is kept; other heads, the pooler
     /// and stored position ids are ignored, see [`BaseWeights::ignored`].
     ///
@@ -167,6 +168,18 @@ impl BaseWeights {
     #[must_use]
     pub fn ignored(&self) -> &[String] {
         &self.ignored
+    }
+
+    /// The weight of a sequence classifier that the file has, by its stored name.
+    pub(super) fn classifier(&self) -> Option<&str> {
+        let heads = ["classifier.weight", "score.weight", "classifier.out_proj.weight"];
+        let is_head = |name: &&String| {
+            let whole = |head: &str| {
+                name.strip_suffix(head).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            };
+            heads.into_iter().any(whole)
+        };
+        self.ignored.iter().find(is_head).map(String::as_str)
     }
 
     /// All tensors of the file by stored name, with type and shape.

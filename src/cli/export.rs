@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lorb::base::Base;
-use lorb::bounds::{MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES};
 use lorb::ops::Precision;
 
 use super::args::words;
@@ -13,7 +12,7 @@ use super::error::CliError;
 use super::files::read_small;
 use super::interrupt;
 use super::output::{self, Directory, current};
-use super::source::{self, BasePaths, TokenizerPath};
+use super::source::{self, BasePaths};
 use super::terminal::say;
 
 #[derive(Args)]
@@ -53,17 +52,10 @@ pub fn run(args: &ExportArgs) -> Result<(), CliError> {
     let weights = weights
         .write(&config, args.precision, &hash)
         .map_err(|error| CliError::at(format_args!("--model {}", args.model.display()), &error))?;
-    let mut files = vec![("config.json", read_small(&paths.config, MAX_JSON_BYTES)?)];
-    match &paths.tokenizer {
-        TokenizerPath::Json(json) => {
-            files.push(("tokenizer.json", read_small(json, MAX_TOKENIZER_BYTES)?));
-        }
-        TokenizerPath::Vocab(vocab, settings) => {
-            files.push(("vocab.txt", read_small(vocab, MAX_VOCABULARY_BYTES)?));
-            if let Some(settings) = settings {
-                files.push(("tokenizer_config.json", read_small(settings, MAX_JSON_BYTES)?));
-            }
-        }
+    let mut files = Vec::new();
+    // Also the settings of the tokenizer, which change what it does.
+    for (name, path) in paths.all().filter(|(name, _)| *name != paths.weights.0) {
+        files.push((name, read_small(path, source::limit(name))?));
     }
     files.push(("model.safetensors", weights));
     let named: Vec<(&str, &[u8])> =
@@ -90,11 +82,11 @@ impl ExportArgs {
             )));
         }
         // The new base would use them.
-        let stale: &[&str] = match &paths.tokenizer {
-            TokenizerPath::Json(_) => &["vocab.txt", "tokenizer_config.json"],
-            TokenizerPath::Vocab(_, Some(_)) => &["tokenizer.json"],
-            TokenizerPath::Vocab(_, None) => &["tokenizer.json", "tokenizer_config.json"],
-        };
+        let stale = source::FILES.into_iter().filter(|name| {
+            !source::WEIGHT_FILES.contains(name)
+                && !paths.all().any(|(of_base, _)| of_base == *name)
+        });
+        let stale: Vec<&str> = stale.collect();
         match stale.iter().find(there) {
             Some(found) => Err(CliError::Failed(format!(
                 "--output {shown}: contains {found}, which the new base does not have; remove it"

@@ -1,43 +1,85 @@
 //! A base from a directory or from the Hugging Face hub.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use lorb::base::{Base, BaseError, BaseStream, BertConfig, TokenizerFile};
-use lorb::bounds::{MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES};
-use lorb::foreign::{Expected, Foreign};
+use lorb::base::{Base, BaseError, BaseStream, BertConfig, TokenizerFiles, shard_names};
+use lorb::bounds::{
+    MAX_DOWNLOAD_BYTES, MAX_INDEX_BYTES, MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES,
+};
 use lorb::ops::Precision;
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::error::CliError;
 use super::files::{open_regular, read_small};
 use super::hub;
 use super::output::current;
+use super::terminal::say;
 
 /// Names of the files of a base.
-pub const FILES: [&str; 5] =
-    ["config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json", "model.safetensors"];
+pub const FILES: [&str; 10] = [
+    CONFIG,
+    TOKENIZER,
+    VOCABULARY,
+    TOKENIZER_CONFIG,
+    SPECIAL_TOKENS,
+    ADDED_TOKENS,
+    WEIGHTS,
+    INDEX,
+    TORCH,
+    TORCH_INDEX,
+];
+
+pub const CONFIG: &str = "config.json";
+pub const TOKENIZER: &str = "tokenizer.json";
+pub const VOCABULARY: &str = "vocab.txt";
+pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+pub const SPECIAL_TOKENS: &str = "special_tokens_map.json";
+pub const ADDED_TOKENS: &str = "added_tokens.json";
+pub const WEIGHTS: &str = "model.safetensors";
+pub const INDEX: &str = "model.safetensors.index.json";
+pub const TORCH: &str = "pytorch_model.bin";
+pub const TORCH_INDEX: &str = "pytorch_model.bin.index.json";
+
+/// The files next to a tokenizer's vocabulary.
+pub const SETTINGS: [&str; 3] = [TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS];
+
+/// The kinds of weights by the name of their first file; the first kind that a base has is read, as in Transformers.
+pub const WEIGHT_FILES: [&str; 4] = [WEIGHTS, INDEX, TORCH, TORCH_INDEX];
 
 /// The files of a base on disk.
 #[derive(Debug)]
 pub struct BasePaths {
     /// `config.json`.
     pub config: PathBuf,
-    /// The tokenizer.
-    pub tokenizer: TokenizerPath,
-    /// `model.safetensors`.
-    pub weights: PathBuf,
+    /// `tokenizer.json` or `vocab.txt`, and which of them.
+    pub vocabulary: (&'static str, PathBuf),
+    /// Those of [`SETTINGS`] that exist.
+    pub settings: Vec<(&'static str, PathBuf)>,
+    /// One of [`WEIGHT_FILES`], and which one. The files that an index names are next to it.
+    pub weights: (&'static str, PathBuf),
 }
 
-/// The tokenizer's file on disk.
-#[derive(Debug)]
-pub enum TokenizerPath {
-    /// `tokenizer.json`.
-    Json(PathBuf),
-    /// `vocab.txt`, and `tokenizer_config.json` if it exists.
-    Vocab(PathBuf, Option<PathBuf>),
+impl BasePaths {
+    /// The files of the base, without those that an index names.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let (vocabulary, weights) = (&self.vocabulary, &self.weights);
+        let named = [vocabulary, weights].into_iter().chain(&self.settings);
+        let named = named.map(|(name, path)| (*name, path.as_path()));
+        named.chain([(CONFIG, self.config.as_path())])
+    }
+}
+
+/// Bytes that one of the files may have.
+pub fn limit(file: &str) -> u64 {
+    match file {
+        TOKENIZER => MAX_TOKENIZER_BYTES,
+        VOCABULARY => MAX_VOCABULARY_BYTES,
+        INDEX | TORCH_INDEX => MAX_INDEX_BYTES,
+        _ if file.ends_with(".safetensors") || file.ends_with(".bin") => MAX_DOWNLOAD_BYTES,
+        _ => MAX_JSON_BYTES,
+    }
 }
 
 /// A base and its requested name.
@@ -57,6 +99,9 @@ pub fn load(
 ) -> Result<NamedBase, CliError> {
     let model = model.as_ref();
     let base = read_located(&locate(model, revision, quiet)?, model)?;
+    if !quiet {
+        base.notes().iter().for_each(|note| say!("note: --model {}: {note}", model.display()));
+    }
     Ok(NamedBase { base, name: model.display().to_string() })
 }
 
@@ -83,8 +128,7 @@ pub fn locate(model: &OsStr, revision: Option<&str>, quiet: bool) -> Result<Base
         return in_directory(path);
     }
     if path.exists() {
-        let message =
-            "is a file; expected a directory with config.json, tokenizer and model.safetensors";
+        let message = "is a file; expected a directory with config.json, tokenizer and weights";
         return Err(CliError::Failed(format!("--model {name}: {message}")));
     }
     let Some(model) = model.to_str() else {
@@ -108,22 +152,22 @@ pub fn in_directory(directory: &Path) -> Result<BasePaths, CliError> {
             if adapter { "; this is an adapter, use --model for its base" } else { "" },
         )
     })?;
-    let weights = find("model.safetensors").ok_or_else(|| {
-        let hint = if find("pytorch_model.bin").is_some() {
-            "; convert pytorch_model.bin to safetensors with Transformers' save_pretrained"
-        } else if find("model.safetensors.index.json").is_some() {
-            "; LoRB does not read models that are split into several files"
-        } else {
-            ""
-        };
-        missing("model.safetensors", hint)
-    })?;
-    let tokenizer = match (find("tokenizer.json"), find("vocab.txt")) {
-        (Some(json), _) => TokenizerPath::Json(json),
-        (None, Some(vocab)) => TokenizerPath::Vocab(vocab, find("tokenizer_config.json")),
-        (None, None) => return Err(missing("tokenizer.json and no vocab.txt", "")),
-    };
-    Ok(BasePaths { config, tokenizer, weights })
+    let weights = WEIGHT_FILES.into_iter().find_map(|name| Some((name, find(name)?)));
+    let weights = weights.ok_or_else(|| missing(WEIGHTS, " and no other weights"))?;
+    let mut vocabularies = [TOKENIZER, VOCABULARY].into_iter();
+    let vocabulary = vocabularies.find_map(|name| Some((name, find(name)?)));
+    let vocabulary = vocabulary.ok_or_else(|| missing("tokenizer.json and no vocab.txt", ""))?;
+    let settings = SETTINGS.into_iter().filter_map(|name| Some((name, find(name)?))).collect();
+    Ok(BasePaths { config, vocabulary, settings, weights })
+}
+
+/// The names of the files that weights consist of, if they are several.
+pub fn shards((kind, path): &(&'static str, PathBuf)) -> Result<Vec<String>, CliError> {
+    if !matches!(*kind, INDEX | TORCH_INDEX) {
+        return Ok(Vec::new());
+    }
+    let bytes = read_small(path, MAX_INDEX_BYTES)?;
+    shard_names(kind, &bytes).map_err(|error| CliError::at(path.display(), &error))
 }
 
 enum Fault {
@@ -137,61 +181,73 @@ impl From<CliError> for Fault {
     }
 }
 
+impl From<BaseError> for Fault {
+    fn from(error: BaseError) -> Self {
+        Self::Base(error)
+    }
+}
+
 /// Bytes of the weights that are read at a time.
 const CHUNK: usize = 1 << 20;
 
 fn read(paths: &BasePaths) -> Result<Base, Fault> {
     let config = read_small(&paths.config, MAX_JSON_BYTES)?;
     // Check this first: an unsupported architecture is the most common mistake, and weights are large.
-    BertConfig::from_json(&config).map_err(Fault::Base)?;
-    let (vocabulary, lowercase) = match &paths.tokenizer {
-        TokenizerPath::Json(json) => (read_small(json, MAX_TOKENIZER_BYTES)?, None),
-        TokenizerPath::Vocab(vocab, settings) => {
-            let lowercase = lowercase(settings.as_deref())?;
-            (read_small(vocab, MAX_VOCABULARY_BYTES)?, Some(lowercase))
+    BertConfig::from_json(&config)?;
+    let small =
+        |(name, path): &(&'static str, PathBuf)| Ok((*name, read_small(path, limit(name))?));
+    let texts = [&paths.vocabulary].into_iter().chain(&paths.settings).map(small);
+    let texts: Vec<(&str, Vec<u8>)> = texts.collect::<Result<_, CliError>>()?;
+    let text = |name: &str| {
+        texts.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.as_slice())
+    };
+    let tokenizer = TokenizerFiles {
+        json: text(TOKENIZER),
+        vocab: text(VOCABULARY),
+        config: text(TOKENIZER_CONFIG),
+        special_tokens: text(SPECIAL_TOKENS),
+        added_tokens: text(ADDED_TOKENS),
+    };
+    let (kind, path) = &paths.weights;
+    let index = match *kind {
+        INDEX | TORCH_INDEX => Some(read_small(path, MAX_INDEX_BYTES)?),
+        _ => None,
+    };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    match (*kind, index) {
+        (TORCH | TORCH_INDEX, index) => {
+            let open = |name: &str| {
+                Ok(open_regular(&if index.is_some() { folder.join(name) } else { path.clone() })?)
+            };
+            Base::from_torch(&config, tokenizer, Precision::F32, index.as_deref(), open)
         }
-    };
-    let tokenizer = match lowercase {
-        None => TokenizerFile::Json(&vocabulary),
-        Some(lowercase) => TokenizerFile::Vocab(&vocabulary, lowercase),
-    };
-    let (mut file, length) = open_regular(&paths.weights)?;
-    let stream = BaseStream::new(&config, tokenizer, Precision::F32, Some(length));
-    let mut stream = stream.map_err(Fault::Base)?;
-    drop(vocabulary);
-    // The stream checks the header against the length before it accepts tensors.
+        (_, Some(index)) => {
+            let mut stream = BaseStream::sharded(&config, tokenizer, Precision::F32, &index)?;
+            for shard in stream.shards().to_vec() {
+                let path = folder.join(shard);
+                let (file, length) = open_regular(&path)?;
+                stream.begin_shard(Some(length))?;
+                push_all(&mut stream, file, &path)?;
+            }
+            Ok(stream.finish()?)
+        }
+        (_, None) => {
+            let (file, length) = open_regular(path)?;
+            let mut stream = BaseStream::new(&config, tokenizer, Precision::F32, Some(length))?;
+            push_all(&mut stream, file, path)?;
+            Ok(stream.finish()?)
+        }
+    }
+}
+
+/// Gives a file to the stream, which checks the header against the length before it accepts tensors.
+fn push_all(stream: &mut BaseStream, mut file: File, path: &Path) -> Result<(), Fault> {
     let mut chunk = vec![0; CHUNK];
     loop {
         let count = file.read(&mut chunk);
-        match count.map_err(|error| CliError::io("read", &paths.weights, &error))? {
-            0 => return stream.finish().map_err(Fault::Base),
-            count => stream.push(&chunk[..count]).map_err(Fault::Base)?,
+        match count.map_err(|error| CliError::io("read", path, &error))? {
+            0 => return Ok(()),
+            count => stream.push(&chunk[..count])?,
         }
-    }
-}
-
-/// What LoRB reads of `tokenizer_config.json`.
-#[derive(Deserialize)]
-struct TokenizerSettings {
-    do_lower_case: Option<Value>,
-}
-
-/// `do_lower_case` from `tokenizer_config.json`; true by default, as in Transformers.
-fn lowercase(settings: Option<&Path>) -> Result<bool, CliError> {
-    let Some(path) = settings else { return Ok(true) };
-    let bytes = read_small(path, MAX_JSON_BYTES)?;
-    if let Some(what) = Foreign::of(&bytes, Expected::Text) {
-        return Err(CliError::at(path.display(), &what));
-    }
-    let settings: TokenizerSettings = serde_json::from_slice(&bytes).map_err(|error| {
-        CliError::Failed(format!("{}: not valid JSON: {error}", path.display()))
-    })?;
-    match settings.do_lower_case {
-        None => Ok(true),
-        Some(Value::Bool(lowercase)) => Ok(lowercase),
-        Some(other) => Err(CliError::Failed(format!(
-            "{}: `do_lower_case` is {other}; expected true or false",
-            path.display()
-        ))),
     }
 }

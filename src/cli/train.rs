@@ -257,7 +257,7 @@ fn check_files(args: &TrainArgs) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
-    use lorb::base::{Base, BaseFiles, TokenizerFile};
+    use lorb::base::{Base, BaseFiles, TokenizerFiles};
     use lorb::methods::LoraConfig;
     use lorb::model::DeviceFault;
     use lorb::nbest::JsonLines;
@@ -274,7 +274,7 @@ mod tests {
         };
         let base = Base::from_files(BaseFiles {
             config: &golden("config.json"),
-            tokenizer: TokenizerFile::Json(&golden("tokenizer.json")),
+            tokenizer: TokenizerFiles::json(&golden("tokenizer.json")),
             weights: golden("model.safetensors"),
         });
         let lists = golden("lists.jsonl");

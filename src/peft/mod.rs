@@ -14,6 +14,9 @@ use crate::model::Adapter;
 /// PEFT's prefix of module names.
 pub const PREFIX: &str = "base_model.model.";
 
+/// Key of LoRB's entry in the `__metadata__` of an adapter's weights.
+pub const SECTION: &str = "lorb";
+
 /// A tensor of `adapter_model.safetensors`: name, shape and values.
 pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
 

@@ -8,12 +8,15 @@ use crate::bounds::MAX_JSON_BYTES;
 use crate::foreign::{Expected, Foreign};
 
 /// Keys about the origin or initialisation of an adapter, which do not change scores.
-const HARMLESS: [&str; 11] = [
+const HARMLESS: [&str; 14] = [
     "auto_mapping",
     "base_model_name_or_path",
+    "corda_config",
     "ensure_weight_tying",
+    "eva_config",
     "inference_mode",
     "loftq_config",
+    "lora_ga_config",
     "megatron_core",
     "peft_version",
     "qalora_group_size",
@@ -37,14 +40,8 @@ pub fn refuse_the_rest(map: Map<String, Value>) -> Result<(), AdapterError> {
         if unset || HARMLESS.contains(&key.as_str()) {
             continue;
         }
-        let what = match key.as_str() {
-            "rank_pattern" | "alpha_pattern" => {
-                "is set; LoRB supports one rank and one alpha for all modules".to_owned()
-            }
-            _ => format!(
-                "is {value}; LoRB does not support this setting, which may change the scores"
-            ),
-        };
+        let what =
+            format!("is {value}; LoRB does not support this setting, which may change the scores");
         return Err(AdapterError::Setting { key, what });
     }
     Ok(())

@@ -8,7 +8,7 @@
 //! use std::fs;
 //!
 //! use lorb::adapter::AdapterFiles;
-//! use lorb::base::{Base, BaseFiles, TokenizerFile};
+//! use lorb::base::{Base, BaseFiles, TokenizerFiles};
 //! use lorb::device::{DeviceChoice, select};
 //! use lorb::nbest::{Hypothesis, Utterance};
 //! use lorb::rescorer::{Options, Rescorer};
@@ -19,7 +19,7 @@
 //! let read = |name: &str| fs::read(format!("{folder}/{name}"));
 //! let base = Base::from_files(BaseFiles {
 //!     config: &read("config.json")?,
-//!     tokenizer: TokenizerFile::Json(&read("tokenizer.json")?),
+//!     tokenizer: TokenizerFiles::json(&read("tokenizer.json")?),
 //!     weights: read("model.safetensors")?,
 //! })?;
 //! let device = select(DeviceChoice::Cpu)?.device;

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 
 use super::{LEAST_BATCH_TOKENS, Options, Rescorer, RescorerError};
 use crate::adapter::{AdapterError, AdapterFiles, AdapterMeta};
-use crate::base::{Base, BaseFiles, TokenizerFile};
+use crate::base::{Base, BaseFiles, TokenizerFiles};
 use crate::methods::LoraConfig;
 use crate::model::{ModelError, SCORING_BATCH_TOKENS};
 use crate::nbest::{Hypothesis, JsonLines, Utterance};
@@ -23,7 +23,7 @@ const TOLERANCE: f64 = 1e-4;
 fn base() -> Base {
     Base::from_files(BaseFiles {
         config: include_bytes!("../../tests/golden/tiny/config.json"),
-        tokenizer: TokenizerFile::Json(include_bytes!("../../tests/golden/tiny/tokenizer.json")),
+        tokenizer: TokenizerFiles::json(include_bytes!("../../tests/golden/tiny/tokenizer.json")),
         weights: include_bytes!("../../tests/golden/tiny/model.safetensors").to_vec(),
     })
     .unwrap()

@@ -39,12 +39,16 @@ export async function launch({ webgpu = true, args = [] } = {}) {
   });
 }
 
+/** Files that a base may lack: the browser reports the server's answer, and nothing is wrong. */
+const OPTIONAL = /\/(tokenizer_config|special_tokens_map|added_tokens)\.json$/;
+
 /** Opens a URL in a page with a new profile; `complaints` collects errors and warnings of the console and the page. */
 export async function open(browser, address, options = {}) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   const complaints = [];
   page.on('console', (message) => {
+    if (/status of 404/.test(message.text()) && OPTIONAL.test(message.location().url)) return;
     if (['error', 'warning'].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
   });
   page.on('pageerror', (error) => complaints.push(`uncaught: ${error.message}`));

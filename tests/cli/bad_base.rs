@@ -12,14 +12,14 @@ type Case = (fn(&Sandbox), &'static str);
 
 #[test]
 fn each_bad_base_gives_one_error_and_no_output() {
-    let cases: [Case; 21] = [
+    let cases: [Case; 22] = [
         (|s| cut(s, 0.5), "--model base: model.safetensors: not a complete safetensors file"),
         (|s| cut(s, 0.0), "model.safetensors: the file is empty; download it again"),
         (
             |s| s.write("base/model.safetensors", "<html>"),
             "model.safetensors: this is an HTML page",
         ),
-        (|s| rename_dtype(s, "I32"), "has dtype I32; LoRB reads F32, F16 and BF16"),
+        (|s| rename_dtype(s, "I32"), "has dtype I32; LoRB reads F64, F32, F16 and BF16"),
         (put_nan, "has NaN at element"),
         (
             |s| {
@@ -49,7 +49,14 @@ fn each_bad_base_gives_one_error_and_no_output() {
         (|s| s.write("base/tokenizer.json", "{}"), "tokenizer.json cannot be read"),
         (|s| remove(s, "base/config.json"), "--model base: no config.json found"),
         (|s| remove(s, "base/model.safetensors"), "--model base: no model.safetensors found"),
-        (only_pytorch, "convert pytorch_model.bin to safetensors"),
+        (only_pytorch, "pytorch_model.bin: not a complete archive of torch.save"),
+        (
+            |s| {
+                remove(s, "base/model.safetensors");
+                s.write("base/pytorch_model.bin", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.");
+            },
+            "pytorch_model.bin: this is a Python pickle, which may run code when it is read; convert it to safetensors",
+        ),
         (no_tokenizer, "--model base: no tokenizer.json and no vocab.txt found"),
         (bad_lowercase, "`do_lower_case` is \"yes\""),
     ];

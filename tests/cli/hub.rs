@@ -86,6 +86,9 @@ fn a_base_is_downloaded_once_into_the_layout_of_python() {
         );
     }
     assert_eq!(fs::read_dir(repo.join("blobs")).unwrap().count(), 3, "parts are left");
+    for name in ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"] {
+        assert!(repo.join(".no_exist").join(COMMIT).join(name).is_file(), "{name}");
+    }
     for request in hub.requests.lock().unwrap().iter() {
         // The token is for the hub, not for its storage.
         let expected = request.host.starts_with("127.").then_some("Bearer hf_secret");
@@ -136,6 +139,41 @@ fn a_repository_without_tokenizer_json_has_a_vocabulary() {
     });
     assert_eq!(run(&sandbox, &hub).done(), expected());
     assert_eq!(hub.count("GET", "vocab.txt"), 1);
+}
+
+#[test]
+fn settings_of_the_tokenizer_count_and_are_asked_for_if_an_older_cache_lacks_them() {
+    let sandbox = sandbox();
+    let name = "tokenizer_config.json";
+    let hub = Hub::new(&sandbox, move |request, reply| {
+        if request.file() != name {
+            return reply;
+        }
+        let text = br#"{"do_lower_case": false}"#.to_vec();
+        let tag = format!("\"{}\"", etag(name, &text));
+        let reply = Reply::status(200)
+            .with("X-Repo-Commit", Some(COMMIT.as_bytes()))
+            .with("ETag", Some(tag.as_bytes()))
+            .with("Content-Length", Some(text.len().to_string().as_bytes()));
+        if request.method == "HEAD" { reply } else { reply.body(Body::Bytes(text)) }
+    });
+    let note = "tokenizer.json and tokenizer_config.json disagree about `do_lower_case`";
+    let first = run(&sandbox, &hub);
+    assert!(first.stderr.contains(note), "{}", first.stderr);
+    first.done();
+    let repo = sandbox.path("hub/hub/models--owner--name");
+    fs::remove_file(repo.join("snapshots").join(COMMIT).join(name)).unwrap();
+    let mut offline = command(&sandbox, &hub);
+    let offline = Run::from(offline.env("HF_HUB_OFFLINE", "1").output().unwrap());
+    let missing = "tokenizer_config.json is not in the hub's cache";
+    assert!(offline.stderr.contains(missing), "{}", offline.stderr);
+    offline.done();
+    let again = run(&sandbox, &hub);
+    assert!(again.stderr.contains(note), "{}", again.stderr);
+    again.done();
+    let requests = hub.requests.lock().unwrap().len();
+    run(&sandbox, &hub).done();
+    assert_eq!(hub.requests.lock().unwrap().len(), requests, "the cache needs no network");
 }
 
 #[test]

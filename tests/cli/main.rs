@@ -6,6 +6,7 @@ mod bad_base;
 mod bad_lists;
 mod bad_output;
 mod bench;
+mod brought;
 mod commands;
 mod conventions;
 mod convert;

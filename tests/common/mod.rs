@@ -6,7 +6,7 @@ pub mod gpu;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use lorb::base::{Base, BaseFiles, TensorFile, TokenizerFile};
+use lorb::base::{Base, BaseFiles, TensorFile, TokenizerFiles};
 
 /// The directory of golden files.
 pub fn golden() -> PathBuf {
@@ -43,7 +43,7 @@ impl Case {
         };
         Base::from_files(BaseFiles {
             config: &file("config.json"),
-            tokenizer: TokenizerFile::Json(&file("tokenizer.json")),
+            tokenizer: TokenizerFiles::json(&file("tokenizer.json")),
             weights: file("model.safetensors"),
         })
         .expect("a base that loads")

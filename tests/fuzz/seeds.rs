@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lorb::adapter::{self, AdapterMeta};
-use lorb::base::{Base, BaseFiles, BertConfig, TokenizerFile, expected_tensors, write_f32};
+use lorb::base::{Base, BaseFiles, BertConfig, TokenizerFiles, expected_tensors, write_f32};
 use lorb::methods::{LoraConfig, METHODS, Settings};
 use lorb::model::Adapter;
 use lorb::nbest::{FORMATS, JsonLines, NbestFormat, Utterance};
@@ -36,7 +36,7 @@ pub fn config() -> BertConfig {
     BertConfig::from_json(CONFIG.as_bytes()).unwrap()
 }
 
-fn vocabulary() -> String {
+pub fn vocabulary() -> String {
     WORDS.replace(' ', "\n")
 }
 
@@ -70,7 +70,7 @@ fn weights() -> Vec<u8> {
 
 fn base() -> Base {
     let (tokenizer, weights) = (tokenizer(), weights());
-    let tokenizer = TokenizerFile::Json(tokenizer.as_bytes());
+    let tokenizer = TokenizerFiles::json(tokenizer.as_bytes());
     Base::from_files(BaseFiles { config: CONFIG.as_bytes(), tokenizer, weights }).unwrap()
 }
 
@@ -161,6 +161,21 @@ pub fn tokenizers() -> Seeds {
 
 pub fn vocabularies() -> Seeds {
     vec![format!("a{}", vocabulary()).into(), format!("b{}\n", vocabulary()).into()]
+}
+
+/// Settings of a tokenizer, with special tokens by name, as objects and by id.
+pub fn tokenizer_settings() -> Seeds {
+    let plain = r#"{"do_lower_case":false,"strip_accents":true,"tokenize_chinese_chars":true,"model_max_length":16,"tokenizer_class":"BertTokenizer","mask_token":{"__type":"AddedToken","content":"[MASK]","lstrip":true,"normalized":false},"additional_special_tokens":["big"],"never_split":null}"#;
+    let ids = r#"{"added_tokens_decoder":{"4":{"content":"[MASK]","lstrip":false,"normalized":false,"rstrip":false,"single_word":false,"special":true},"24":{"content":"two","special":false}},"unk_token":"[UNK]"}"#;
+    let special = r#"{"cls_token":"[CLS]","sep_token":{"content":"[SEP]","lstrip":false,"normalized":false,"rstrip":false,"single_word":false},"additional_special_tokens":["now"]}"#;
+    [plain, ids, "{}"].map(|config| [config, special].join("\0").into()).into()
+}
+
+/// The golden files of `torch.save`, whose base is another one, and whose pickles are damaged without their checksums.
+pub fn torch_files() -> Seeds {
+    let layouts = include_bytes!("../golden/torch/layouts.bin");
+    let adapter = include_bytes!("../golden/torch/adapter_model.bin");
+    vec![layouts.into(), adapter.into()]
 }
 
 pub fn base_weights() -> Seeds {

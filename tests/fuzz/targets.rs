@@ -7,7 +7,9 @@ use std::io::Cursor;
 use std::sync::OnceLock;
 
 use lorb::adapter::{self, AdapterFiles};
-use lorb::base::{BertConfig, BertTokenizer, TensorFile, TokenizerFile, WeightStream};
+use lorb::base::{
+    Base, BaseError, BertConfig, BertTokenizer, TensorFile, TokenizerFiles, TorchFile, WeightStream,
+};
 use lorb::methods::LoraConfig;
 use lorb::nbest::{
     FORMATS, Hypothesis, MemoryFiles, MemoryFolder, OpenOptions, References, Source, Stream,
@@ -46,6 +48,13 @@ pub const TARGETS: &[Target] = &[
     target("config_json", config_json, seeds::configs, Form::Json),
     target("tokenizer_json", tokenizer_json, seeds::tokenizers, Form::Json),
     target("vocab_txt", vocab_txt, seeds::vocabularies, Form::Text),
+    target(
+        "tokenizer_settings",
+        tokenizer_settings,
+        seeds::tokenizer_settings,
+        Form::First(&Form::Json),
+    ),
+    target("torch_file", torch_file, seeds::torch_files, Form::Archive),
     target("base_weights", base_weights, seeds::base_weights, Form::Second(&Form::Tensors)),
     target("adapter_config", adapter, seeds::adapters, Form::First(&Form::Json)),
     target("adapter_weights", adapter, seeds::adapters, Form::Second(&Form::Tensors)),
@@ -185,19 +194,49 @@ pub fn config_json(data: &[u8]) {
 
 /// `tokenizer.json`, for a base of 40 embeddings.
 pub fn tokenizer_json(data: &[u8]) {
-    tokenizer(TokenizerFile::Json(data));
+    tokenizer(TokenizerFiles::json(data));
 }
 
 /// `vocab.txt`; the first byte decides whether text is lower-cased.
 pub fn vocab_txt(data: &[u8]) {
     if let Some((first, rest)) = data.split_first() {
-        tokenizer(TokenizerFile::Vocab(rest, first % 2 == 0));
+        let config = (first % 2 > 0).then_some(&b"{\"do_lower_case\":false}"[..]);
+        tokenizer(TokenizerFiles { vocab: Some(rest), config, ..TokenizerFiles::default() });
     }
 }
 
-fn tokenizer(file: TokenizerFile<'_>) {
+/// `tokenizer_config.json`, a zero, and `special_tokens_map.json`, with a good vocabulary.
+pub fn tokenizer_settings(data: &[u8]) {
+    let vocabulary = seeds::vocabulary();
+    let parts = data.iter().position(|&byte| byte == 0).map(|end| (&data[..end], &data[end + 1..]));
+    let Some((config, special)) = parts else { return };
+    tokenizer(TokenizerFiles {
+        vocab: Some(vocabulary.as_bytes()),
+        config: Some(config),
+        special_tokens: Some(special),
+        ..TokenizerFiles::default()
+    });
+}
+
+/// `pytorch_model.bin`, or `adapter_model.bin`.
+pub fn torch_file(data: &[u8]) {
+    let open = |_: &str| Ok::<_, BaseError>((Cursor::new(data), data.len() as u64));
+    let vocabulary = seeds::vocabulary();
+    let files = TokenizerFiles::vocab(vocabulary.as_bytes());
+    let config = seeds::CONFIG.as_bytes();
+    if let Err(error) = Base::from_torch(config, files, Precision::F32, None, open) {
+        check_message(&error.to_string());
+    }
+    let converted = TorchFile::open(Cursor::new(data), data.len() as u64);
+    match converted.and_then(TorchFile::into_safetensors) {
+        Ok(file) => drop(TensorFile::open(file).unwrap()),
+        Err(fault) => check_message(&fault.to_string()),
+    }
+}
+
+fn tokenizer(file: TokenizerFiles<'_>) {
     let config = seeds::config();
-    let tokenizer = match BertTokenizer::from_file(file, &config) {
+    let tokenizer = match BertTokenizer::from_files(file, &config) {
         Ok(tokenizer) => tokenizer,
         Err(error) => return check_message(&error.to_string()),
     };

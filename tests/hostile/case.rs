@@ -76,12 +76,36 @@ pub struct HostileFile {
     pub remove: Vec<String>,
     /// JSON pointers and the JSON texts to put there; of safetensors, into its header.
     pub set: BTreeMap<String, String>,
+    /// Entries of a ZIP archive, which the file begins with.
+    pub zip: Vec<ZipEntry>,
+    /// Number of entries that the archive states, if it is false.
+    pub zip_count: Option<u16>,
     /// Contents, or what is appended to the copy.
     pub parts: Vec<Part>,
     /// The file begins with the length of `parts` in eight bytes, as safetensors does.
     pub length_first: bool,
     /// The size in bytes: the file is truncated, or extended by zeros that use no disk.
     pub size: Option<u64>,
+}
+
+/// An entry of an archive. Fields that are not given are right.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ZipEntry {
+    pub name: String,
+    pub parts: Vec<Part>,
+    pub flags: u16,
+    /// Compression. The contents are written as given.
+    pub method: u16,
+    pub crc: Option<u32>,
+    /// Size in the directory.
+    pub length: Option<u32>,
+    /// Size after decompression in the directory.
+    pub unpacked: Option<u32>,
+    /// Place of the contents' record.
+    pub offset: Option<u32>,
+    /// The name in that record.
+    pub local_name: Option<String>,
 }
 
 /// A piece of a file: one of `text`, `hex` and `parts`, several times.

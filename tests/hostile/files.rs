@@ -12,7 +12,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use crate::case::{HostileFile, Part};
+use crate::case::{HostileFile, Part, ZipEntry};
+use crate::mutate::archive;
 
 /// Writes `file` into the sandbox, or several if its path has a range.
 pub fn write(sandbox: &Path, file: &HostileFile) {
@@ -44,6 +45,9 @@ pub fn write(sandbox: &Path, file: &HostileFile) {
     let mut out = BufWriter::new(File::create(&path).unwrap());
     if let Some(bytes) = original {
         out.write_all(&edited(file, bytes)).unwrap();
+    }
+    if !file.zip.is_empty() {
+        out.write_all(&archive::build(&entries(&file.zip), file.zip_count)).unwrap();
     }
     if file.length_first {
         out.write_all(&length(&file.parts).to_le_bytes()).unwrap();
@@ -94,6 +98,18 @@ fn from_hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let pairs = digits.chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
     pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+}
+
+fn entries(given: &[ZipEntry]) -> Vec<archive::Entry> {
+    let entry = |entry: &ZipEntry| {
+        let mut contents = Vec::new();
+        write_parts(&mut contents, &entry.parts).unwrap();
+        let ZipEntry { flags, method, crc, length, unpacked, offset, .. } = *entry;
+        let name = entry.name.clone().into_bytes();
+        let local_name = entry.local_name.clone().map(String::into_bytes);
+        archive::Entry { name, contents, flags, method, crc, length, unpacked, offset, local_name }
+    };
+    given.iter().map(entry).collect()
 }
 
 /// The length of what `parts` write.

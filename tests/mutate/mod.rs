@@ -3,6 +3,9 @@
 //! A change knows the format, so that most of what it makes is refused late, or accepted: bytes changed at random are
 //! refused by the first check.
 
+#[allow(dead_code, reason = "each test uses a part")]
+#[path = "../shared/archive.rs"]
+pub mod archive;
 mod bytes;
 mod json;
 mod lines;
@@ -27,6 +30,8 @@ pub enum Form {
     Text,
     /// safetensors.
     Tensors,
+    /// An archive of `torch.save`.
+    Archive,
     /// Another form, compressed.
     Gzip(&'static Form),
     /// Two files with a zero between them, of which the first has this form.
@@ -62,6 +67,16 @@ fn change(rng: &mut ChaCha8Rng, form: Form, bytes: &[u8]) -> Vec<u8> {
         Form::JsonLines => lines::change(rng, bytes, json::change),
         Form::Text => lines::change(rng, bytes, |rng, line| Some(lines::change_words(rng, line))),
         Form::Tensors => tensors::change(rng, bytes),
+        Form::Archive => archive::read(bytes).map(|mut entries| {
+            // The checksums are right, so that the contents are read. Half of the changes are in the pickle.
+            let pickle = entries.iter().position(|entry| entry.name.ends_with(b"/data.pkl"));
+            let any = below(rng, entries.len().max(1));
+            let chosen = pickle.filter(|_| below(rng, 2) == 0).unwrap_or(any);
+            if let Some(entry) = entries.get_mut(chosen) {
+                entry.contents = bytes::change(rng, &entry.contents);
+            }
+            archive::build(&entries, None)
+        }),
         Form::Gzip(inner) => unpacked(bytes).map(|plain| {
             let changed = change(rng, *inner, &plain);
             packed(rng, &changed)

@@ -12,8 +12,12 @@ import { openFolder, type Folder } from './source.js';
 import type { Dtype, LoadOptions, ProgressCallback, Source, Stored } from './types.js';
 
 const WEIGHTS = 'model.safetensors';
+/** Names the files of weights that are several. */
+const INDEX = 'model.safetensors.index.json';
+/** Settings next to a tokenizer's vocabulary; a base may lack any of them. */
+const SETTINGS = ['tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'];
 /** The weights are last: a set without its last file is incomplete. */
-const BASE_FILES = ['config.json', 'tokenizer.json', 'vocab.txt', 'tokenizer_config.json', WEIGHTS];
+const BASE_FILES = ['config.json', 'tokenizer.json', 'vocab.txt', ...SETTINGS, INDEX, WEIGHTS];
 const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors'];
 
 /** Everything needed to load the same files again. */
@@ -53,55 +57,102 @@ export async function storedWeights(source: Source, options: LoadOptions): Promi
   return { bytes, whole: bytes === kept.size };
 }
 
+/** A shard starts over, but the worker has its first bytes. */
+class Restarted extends Error {}
+
+/** How often a base in several files is begun again. */
+const RESTARTS = 3;
+
 /** Loads a base into the worker. */
 export async function loadBase(origin: Origin, dtype: Dtype, engine: Engine): Promise<Result<'base.finish'>> {
-  const { folder, options, trusted } = origin;
+  const { folder, options, trusted, emit } = origin;
   const { signal, refresh } = options;
   const set = await fileSet(origin, BASE_FILES);
-  const weights = folder.locate(WEIGHTS);
-  if (!weights) throw noWeights(folder.name);
   let download: Download | undefined;
   /** Whether the worker accepted the small files. */
   let begun = false;
   try {
     await set.read(async () => {
+      download = undefined;
       const config = await read(folder, 'config.json', set.context, false);
       if (!config) throw new UnsupportedModelError(`${folder.name} has no config.json`);
-      const tokenizer = await readTokenizer(folder, set.context);
-      const sink: Sink = {
-        begin: async (total) => {
-          begun = false;
-          await engine.call('base.begin', { config, ...tokenizer, dtype, total }, { signal });
-          begun = true;
-        },
-        write: (chunk) => engine.call('base.push', { chunk }, { signal, transfer: [chunk.buffer] }),
+      const tokenizer = await readTokenizer(origin, set.context);
+      const begin = async (total: number, index?: Uint8Array) => {
+        begun = false;
+        const shards = await engine.call('base.begin', { config, tokenizer, index, dtype, total }, { signal });
+        begun = true;
+        return shards;
       };
-      if (weights instanceof Blob) return writeBlob(weights, sink, origin);
-      download = new Download(weights, set.context);
-      return download.run(sink);
+      const push = (chunk: Uint8Array<ArrayBuffer>) => engine.call('base.push', { chunk }, { signal, transfer: [chunk.buffer] });
+      const load = async (file: string, sink: Sink) => {
+        const place = folder.locate(file);
+        if (!place) return false;
+        if (place instanceof Blob) await writeBlob(file, place, sink, origin);
+        else await (download = new Download(place, set.context)).run(sink);
+        return true;
+      };
+      const whole: Sink = { begin: async (total) => void (await begin(total)), write: push };
+      const index = (await ifAny(load(WEIGHTS, whole))) ? undefined : await read(folder, INDEX, set.context);
+      if (!index) {
+        // Without weights, nothing was begun.
+        if (!begun) throw noWeights(folder.name);
+        return;
+      }
+      await (download as Download | undefined)?.rememberMissing();
+      for (let again = 1; ; again++) {
+        const shards = await begin(0, index);
+        const places = shards.map(folder.locate).filter((place): place is Remote => place !== undefined && !(place instanceof Blob));
+        await set.include(places, trusted);
+        try {
+          for (const file of shards) {
+            let pushed = 0;
+            const sink: Sink = {
+              begin: (total) => {
+                if (pushed > 0) throw new Restarted(`${file} changed while it was loaded`);
+                return engine.call('base.shard', { total }, { signal });
+              },
+              write: (chunk) => ((pushed += chunk.length), push(chunk)),
+            };
+            download = undefined;
+            if (!(await ifAny(load(file, sink)))) throw new UnsupportedModelError(`${folder.name} has no ${file}, which ${INDEX} names`);
+            await confirm(file, download, await engine.call('base.shardHash', {}, { signal }), origin);
+          }
+          return;
+        } catch (error) {
+          if (!(error instanceof Restarted) || again === RESTARTS) throw error;
+        }
+      }
     }, { refresh, trusted });
     const loaded = await engine.call('base.finish', { name: folder.id }, { signal });
-    if (download) await download.confirm(loaded.fileHash);
-    else confirmBlob(loaded.fileHash, origin);
+    if (!loaded.shards) await confirm(WEIGHTS, download, loaded.fileHash, origin);
+    for (const message of loaded.notes) emit({ status: 'note', name: folder.name, message });
     return loaded;
   } catch (error) {
     throwIfAborted(signal);
-    const cause = await explain(error, folder.name, begun ? download : undefined);
+    const cause = await explain(error, begun ? download : undefined);
     await set.failed(cause);
     throw cause;
   }
 }
 
-async function explain(error: unknown, name: string, download: Download | undefined): Promise<unknown> {
-  if (error instanceof SourceError && error.status === 404) return noWeights(name, error);
+/** False if the file does not exist. */
+async function ifAny(found: Promise<boolean>): Promise<boolean> {
+  try {
+    return await found;
+  } catch (error) {
+    if (error instanceof SourceError && error.status === 404) return false;
+    throw error;
+  }
+}
+
+async function explain(error: unknown, download: Download | undefined): Promise<unknown> {
   if (isElsewhere(error) || !download) return error;
   // Either the hash check found the damage, or the worker found it without knowing where the file came from.
   if (error instanceof IntegrityError && error.expected !== '') return error;
   return download.explain(error);
 }
 
-async function writeBlob(blob: Blob, sink: Sink, { folder: { name }, options: { signal }, emit }: Origin): Promise<void> {
-  const file = WEIGHTS;
+async function writeBlob(file: string, blob: Blob, sink: Sink, { folder: { name }, options: { signal }, emit }: Origin): Promise<void> {
   emit({ status: 'initiate', name, file });
   await sink.begin(blob.size);
   for (let at = 0; at < blob.size; at += PART_BYTES) {
@@ -112,9 +163,11 @@ async function writeBlob(blob: Blob, sink: Sink, { folder: { name }, options: { 
   }
 }
 
-function confirmBlob(hash: string, { folder: { name }, options, emit }: Origin): void {
-  checkHash(WEIGHTS, options, hash);
-  emit({ status: 'done', name, file: WEIGHTS, from: 'files', verified: options.sha256?.[WEIGHTS] !== undefined });
+/** Compares the hash of a loaded file with what is known of it. */
+async function confirm(file: string, download: Download | undefined, hash: string, { folder: { name }, options, emit }: Origin): Promise<void> {
+  if (download) return download.confirm(hash);
+  checkHash(file, options, hash);
+  emit({ status: 'done', name, file, from: 'files', verified: options.sha256?.[file] !== undefined });
 }
 
 function checkHash(file: string, { sha256 }: LoadOptions, actual: string): void {
@@ -122,9 +175,8 @@ function checkHash(file: string, { sha256 }: LoadOptions, actual: string): void 
   if (expected !== undefined && expected !== actual) throw new IntegrityError(file, expected, actual);
 }
 
-function noWeights(name: string, cause?: unknown): UnsupportedModelError {
-  const message = `${name} has no ${WEIGHTS}; convert other formats with Transformers' save_pretrained`;
-  return new UnsupportedModelError(message, { cause });
+function noWeights(name: string): UnsupportedModelError {
+  return new UnsupportedModelError(`${name} has no ${WEIGHTS}; convert pytorch_model.bin and other formats with Transformers' save_pretrained`);
 }
 
 async function read(folder: Folder, file: string, within: DownloadContext, optional = true): Promise<Uint8Array | undefined> {
@@ -133,29 +185,27 @@ async function read(folder: Folder, file: string, within: DownloadContext, optio
   return place && collectIfAny(place, within, optional);
 }
 
-/** `tokenizer.json`, else `vocab.txt` with the settings from `tokenizer_config.json`. */
-async function readTokenizer(folder: Folder, within: DownloadContext): Promise<{ tokenizer: Uint8Array; isVocab: boolean; lowercase: boolean }> {
-  const json = await read(folder, 'tokenizer.json', within);
-  if (json) return { tokenizer: json, isVocab: false, lowercase: true };
-  const vocab = await read(folder, 'vocab.txt', within, false);
-  if (!vocab) throw new UnsupportedModelError(`${folder.name} has neither tokenizer.json nor vocab.txt`);
-  const settings = await read(folder, 'tokenizer_config.json', within);
-  return { tokenizer: vocab, isVocab: true, lowercase: lowercase(settings) };
-}
-
-/** True by default, as in Transformers. */
-function lowercase(settings: Uint8Array | undefined): boolean {
-  if (!settings) return true;
-  let said: unknown;
-  try {
-    said = (JSON.parse(new TextDecoder().decode(settings)) as Record<string, unknown>)['do_lower_case'];
-  } catch (error) {
-    throw new UnsupportedModelError(`tokenizer_config.json is not a JSON object (${(error as Error).message})`);
-  }
-  if (said !== undefined && typeof said !== 'boolean') {
-    throw new UnsupportedModelError(`tokenizer_config.json: do_lower_case is ${JSON.stringify(said)}; expected true or false`);
-  }
-  return said ?? true;
+/** `tokenizer.json`, else `vocab.txt`, and the settings next to it, by name. */
+async function readTokenizer({ folder, emit }: Origin, within: DownloadContext): Promise<Record<string, Uint8Array>> {
+  const { name } = folder;
+  const files: Record<string, Uint8Array> = {};
+  const add = async (file: string, optional = true) => {
+    const bytes = await read(folder, file, within, optional);
+    if (bytes) files[file] = bytes;
+    return bytes;
+  };
+  const setting = async (file: string) => {
+    try {
+      await add(file);
+    } catch (error) {
+      // Servers of single-page applications send their page in place of a file that does not exist.
+      if (!(error instanceof SourceError) || !error.message.includes('an HTML page')) throw error;
+      emit({ status: 'note', name, message: `${file}: the server sent an HTML page; the base is loaded without this file` });
+    }
+  };
+  if (!(await add('tokenizer.json')) && !(await add('vocab.txt', false))) throw new UnsupportedModelError(`${name} has neither tokenizer.json nor vocab.txt`);
+  await Promise.all(SETTINGS.map(setting));
+  return files;
 }
 
 /** The two files of an adapter, and what to call if the worker rejects them. */

@@ -32,6 +32,20 @@ export class FileSet {
     }
   }
 
+  /** Adds files that another file of the set names. Stored ones of another version than the server's are discarded. */
+  async include(remotes: Remote[], trusted?: boolean): Promise<void> {
+    const { cache, localOnly } = this.context;
+    const added = remotes.filter(({ url }) => !this.#remotes.some((known) => known.url === url));
+    this.#remotes.push(...added);
+    if (trusted || localOnly) return;
+    const kept = await Promise.all(added.map(({ url }) => new Parts(cache, url).read()));
+    const verdicts = await this.#compare(kept, added);
+    const whole = kept.every((file) => file && keptBytes(file) === file.size);
+    for (const [at, { url }] of added.entries()) {
+      if (verdicts[at] === 'changed' || (verdicts[at] === 'unknown' && !whole)) await new Parts(cache, url).clear(kept[at]);
+    }
+  }
+
   async discard(): Promise<void> {
     const { cache, seen } = this.context;
     await Promise.all(
@@ -72,14 +86,16 @@ export class FileSet {
   /** Whether the files of this load belong together. Those of one visit do, unless one changed; stored ones were compared. */
   async #isOneVersion(someStored: boolean): Promise<boolean> {
     const { seen, fetched, localOnly } = this.context;
-    if (!fetched.size || localOnly) return true;
+    // Files that do not exist are of every version.
+    const received = [...fetched].some((url) => seen.has(url) && !seen.get(url)!.missing);
+    if (!received || localOnly) return true;
     const verdicts = await this.#compare(this.#remotes.map(({ url }) => seen.get(url)));
     return !verdicts.includes('changed') && !(someStored && verdicts.includes('unknown'));
   }
 
-  async #compare(kept: (Kept | undefined)[]): Promise<(Verdict | undefined)[]> {
-    for (const { renew } of this.#remotes) renew?.();
-    const verdicts = await Promise.all(kept.map((file, at) => file && this.#verdict(this.#remotes[at]!, file)));
+  async #compare(kept: (Kept | undefined)[], remotes = this.#remotes): Promise<(Verdict | undefined)[]> {
+    for (const { renew } of remotes) renew?.();
+    const verdicts = await Promise.all(kept.map((file, at) => file && this.#verdict(remotes[at]!, file)));
     throwIfAborted(this.context.signal);
     return verdicts;
   }

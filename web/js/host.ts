@@ -17,6 +17,9 @@ interface Call {
 
 type Handlers = { [O in Operation]: (params: Params<O>, call: Call) => Result<O> | Promise<Result<O>> };
 
+/** The files of a tokenizer, in the order of the module's arguments. */
+const TOKENIZER = ['tokenizer.json', 'vocab.txt', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'];
+
 export class Host {
   #port: Port;
   #load: () => Promise<typeof Wasm>;
@@ -83,6 +86,11 @@ export class Host {
     return this.#model;
   }
 
+  #theLoader(): Wasm.BaseLoader {
+    if (!this.#loader) throw new BadInputError('no base is being loaded');
+    return this.#loader;
+  }
+
   #theRun(run: number): { trainer: Wasm.Trainer; kept: number } {
     const found = this.#runs.get(run);
     if (!found) throw new BadInputError('this run has ended');
@@ -96,26 +104,28 @@ export class Host {
       return { kind: this.#device.kind, name: this.#device.name };
     },
 
-    'base.begin': async ({ config, tokenizer, isVocab, lowercase, dtype, total }) => {
+    'base.begin': async ({ config, tokenizer, index, dtype, total }) => {
       const { BaseLoader } = await this.#wasm();
       // A restarted download: earlier bytes belong to another file.
       this.#loader?.free();
       this.#loader = undefined;
-      this.#loader = new BaseLoader(config, tokenizer, isVocab, lowercase, dtype, total);
+      const [json, vocab, settings, special, added] = TOKENIZER.map((file) => tokenizer[file]);
+      this.#loader = new BaseLoader(config, json, vocab, settings, special, added, index, dtype, total);
+      return this.#loader.shards();
     },
-    'base.push': ({ chunk }) => {
-      if (!this.#loader) throw new BadInputError('no base is being loaded');
-      this.#loader.push(chunk);
-    },
+    'base.shard': ({ total }) => this.#theLoader().beginShard(total),
+    'base.shardHash': () => this.#theLoader().fileHash,
+    'base.push': ({ chunk }) => this.#theLoader().push(chunk),
     'base.finish': async ({ name }) => {
       const loader = this.#loader;
       if (!loader || !this.#device) throw new BadInputError('no base is being loaded');
+      const shards = loader.shards().length;
       // Consumed, on success and on failure.
       this.#loader = undefined;
       this.#model = await loader.finish(this.#device);
       this.#model.name = name;
-      const { hash, fileHash, parameters, dtype } = this.#model;
-      return { hash, fileHash, parameters, dtype };
+      const { hash, fileHash, parameters, dtype, notes } = this.#model;
+      return { hash, fileHash, parameters, dtype, shards, notes };
     },
 
     'adapter.read': ({ name, config, weights }) => this.#theModel().readAdapter(name, config, weights),

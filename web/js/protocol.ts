@@ -38,9 +38,12 @@ export interface Advanced {
 /** Every operation: parameters and result. */
 export interface Operations {
   'device.open': [{ kind: DeviceKind }, { kind: string; name: string }];
-  'base.begin': [{ config: Uint8Array; tokenizer: Uint8Array; isVocab: boolean; lowercase: boolean; dtype: Dtype; total: number }, void];
+  /** `tokenizer` has the files by name. Returns the names of the files that `index` names. */
+  'base.begin': [{ config: Uint8Array; tokenizer: Record<string, Uint8Array>; index: Uint8Array | undefined; dtype: Dtype; total: number }, string[]];
+  'base.shard': [{ total: number }, void];
+  'base.shardHash': [{}, string];
   'base.push': [{ chunk: Uint8Array }, void];
-  'base.finish': [{ name: string | undefined }, { hash: string; fileHash: string; parameters: number; dtype: string }];
+  'base.finish': [{ name: string | undefined }, { hash: string; fileHash: string; parameters: number; dtype: string; shards: number; notes: string[] }];
   'adapter.read': [AdapterBytes & { name: string }, AdapterInfo];
   'adapter.init': [{ name: string; options: object }, AdapterInfo];
   'adapter.write': [{ name: string }, AdapterBytes];

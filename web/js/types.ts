@@ -151,6 +151,8 @@ export type ProgressEvent =
   | { status: 'ready'; name: string }
   /** The browser does not store the files; they stay in memory until the page closes. */
   | { status: 'cache'; name: string; file: string; fallback: 'memory'; reason: string }
+  /** What the user should know about the base, such as settings of its tokenizer that do not count. */
+  | { status: 'note'; name: string; message: string }
   /** A connection broke; the download resumes at the last byte. */
   | { status: 'retry'; name: string; file: string; loaded: number; reason: string }
   /** The device was lost; everything is being reloaded. */

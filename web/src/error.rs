@@ -57,19 +57,26 @@ impl WebError {
     }
 }
 
+/// The class of an error in a base.
+fn class(error: &BaseError) -> &'static str {
+    match error {
+        BaseError::ConfigJson(_)
+        | BaseError::TokenizerJson { .. }
+        | BaseError::Index { .. }
+        | BaseError::Metadata(_)
+        | BaseError::Foreign { .. }
+        | BaseError::Tensor(
+            TensorFault::Container(_) | TensorFault::NotFinite { .. } | TensorFault::Foreign(_),
+        ) => "IntegrityError",
+        BaseError::Taken { .. } => "LorbError",
+        BaseError::Within { error, .. } => class(error.error()),
+        _ => "UnsupportedModelError",
+    }
+}
+
 impl From<BaseError> for WebError {
     fn from(error: BaseError) -> Self {
-        let name = match error {
-            BaseError::ConfigJson(_)
-            | BaseError::Metadata(_)
-            | BaseError::Foreign { .. }
-            | BaseError::Tensor(
-                TensorFault::Container(_) | TensorFault::NotFinite { .. } | TensorFault::Foreign(_),
-            ) => "IntegrityError",
-            BaseError::Taken { .. } => "LorbError",
-            _ => "UnsupportedModelError",
-        };
-        Self::advised(name, &error)
+        Self::advised(class(&error), &error)
     }
 }
 

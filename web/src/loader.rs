@@ -1,6 +1,6 @@
 //! Loads a base in chunks.
 
-use lorb::base::{BaseStream, TokenizerFile};
+use lorb::base::{BaseStream, TokenizerFiles};
 use lorb::ops::wgsl::{WIDEST_HEAD, runs_on};
 use lorb::packed::Precision;
 use lorb::rescorer::Rescorer;
@@ -20,17 +20,22 @@ pub struct BaseLoader {
 
 #[wasm_bindgen]
 impl BaseLoader {
-    /// Reads `config.json` and `tokenizer.json`, or `vocab.txt` if `tokenizer_is_vocab` is set, with `lowercase` as
-    /// `do_lower_case` of `tokenizer_config.json`. `total_bytes` is the length of `model.safetensors`, 0 if unknown.
+    /// Reads `config.json`, the tokenizer (`tokenizer.json`, or else `vocab.txt`) and the files next to it, and, if the
+    /// weights are several files, `model.safetensors.index.json`. `total_bytes` is the length of `model.safetensors`, 0 if
+    /// unknown or if there is an index.
     ///
     /// # Errors
     /// `UnsupportedModelError`, `IntegrityError`; `BadInputError` for another dtype than `fp32`, `fp16` and `int8`.
     #[wasm_bindgen(constructor)]
+    #[allow(clippy::too_many_arguments)]
     pub fn new(
         config: &[u8],
-        tokenizer: &[u8],
-        tokenizer_is_vocab: bool,
-        lowercase: bool,
+        json: Option<Vec<u8>>,
+        vocab: Option<Vec<u8>>,
+        settings: Option<Vec<u8>>,
+        special_tokens: Option<Vec<u8>>,
+        added_tokens: Option<Vec<u8>>,
+        index: Option<Vec<u8>>,
         dtype: String,
         total_bytes: f64,
     ) -> Result<BaseLoader, JsValue> {
@@ -43,18 +48,36 @@ impl BaseLoader {
                 return Err(WebError::input(message).into());
             }
         };
-        let tokenizer = if tokenizer_is_vocab {
-            TokenizerFile::Vocab(tokenizer, lowercase)
-        } else {
-            TokenizerFile::Json(tokenizer)
+        let tokenizer = TokenizerFiles {
+            json: json.as_deref(),
+            vocab: vocab.as_deref(),
+            config: settings.as_deref(),
+            special_tokens: special_tokens.as_deref(),
+            added_tokens: added_tokens.as_deref(),
         };
-        let length = (total_bytes >= 1.0).then_some(total_bytes as u64);
-        let stream =
-            BaseStream::new(config, tokenizer, precision, length).map_err(WebError::from)?;
-        Ok(Self { stream, precision, dtype })
+        let stream = match index {
+            Some(index) => BaseStream::sharded(config, tokenizer, precision, &index),
+            None => BaseStream::new(config, tokenizer, precision, length(total_bytes)),
+        };
+        Ok(Self { stream: stream.map_err(WebError::from)?, precision, dtype })
     }
 
-    /// Processes the next bytes of `model.safetensors`; chunks of at most a few megabytes keep memory low.
+    /// Names of the files that the index names, in the order in which they are loaded; none without an index.
+    #[must_use]
+    pub fn shards(&self) -> Vec<String> {
+        self.stream.shards().to_vec()
+    }
+
+    /// Begins the next of these files. `total_bytes` is its length, 0 if unknown.
+    ///
+    /// # Errors
+    /// `IntegrityError` if the file before it is incomplete, or if there is no other one.
+    #[wasm_bindgen(js_name = beginShard)]
+    pub fn begin_shard(&mut self, total_bytes: f64) -> Result<(), JsValue> {
+        Ok(self.stream.begin_shard(length(total_bytes)).map_err(WebError::from)?)
+    }
+
+    /// Processes the next bytes of the weights; chunks of at most a few megabytes keep memory low.
     ///
     /// # Errors
     /// `IntegrityError`, `UnsupportedModelError`; the loader can then no longer be used.
@@ -62,7 +85,7 @@ impl BaseLoader {
         Ok(self.stream.push(chunk).map_err(WebError::from)?)
     }
 
-    /// SHA-256 of the bytes so far, in hexadecimal digits.
+    /// SHA-256 of the bytes so far, of the current file if there are several, in hexadecimal digits.
     #[wasm_bindgen(getter, js_name = fileHash)]
     #[must_use]
     pub fn file_hash(&self) -> String {
@@ -78,6 +101,7 @@ impl BaseLoader {
         let Self { stream, precision, dtype } = self;
         let file_hash = stream.file_hash();
         let base = stream.finish().map_err(WebError::from)?;
+        let notes = base.notes();
         let head = base.config.hidden_size / base.config.num_attention_heads;
         let watched = device.watched.clone();
         if head > WIDEST_HEAD && runs_on(&watched.device) {
@@ -87,6 +111,10 @@ impl BaseLoader {
             return Err(WebError::new("UnsupportedModelError", message).into());
         }
         let rescorer = Rescorer::with_precision(base, precision, &watched.device);
-        Ok(Model::new(rescorer.map_err(WebError::from)?, file_hash, dtype, watched))
+        Ok(Model::new(rescorer.map_err(WebError::from)?, file_hash, dtype, notes, watched))
     }
+}
+
+fn length(total_bytes: f64) -> Option<u64> {
+    (total_bytes >= 1.0).then_some(total_bytes as u64)
 }

@@ -70,6 +70,7 @@ pub struct Model {
     pub(crate) shared: Rc<Shared>,
     file_hash: String,
     dtype: String,
+    notes: Vec<String>,
 }
 
 impl Model {
@@ -77,11 +78,12 @@ impl Model {
         rescorer: Rescorer,
         file_hash: String,
         dtype: String,
+        notes: Vec<String>,
         watched: Rc<CheckedDevice>,
     ) -> Self {
         let (rescorer, merged) = (RefCell::new(rescorer), RefCell::default());
         let shared = Rc::new(Shared { rescorer, merged, watched });
-        Self { shared, file_hash, dtype }
+        Self { shared, file_hash, dtype, notes }
     }
 }
 
@@ -99,6 +101,13 @@ impl Model {
     #[must_use]
     pub fn file_hash(&self) -> String {
         self.file_hash.clone()
+    }
+
+    /// What the user should know about the base's files, one line each.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 
     /// Parameters of the frozen base.

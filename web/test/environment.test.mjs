@@ -74,6 +74,7 @@ test('no storage at all: the base loads, with an event that says why', async () 
   const files = model();
   const fetch = async (url) => {
     const found = files[String(url).split('/').pop()];
+    if (!found) return new Response(null, { status: 404 });
     const bytes = new Uint8Array(await found.arrayBuffer());
     if (String(url).endsWith('.safetensors')) bytes.set([2, 0, 0, 0, 0, 0, 0, 0, 0x7b]);
     return new Response(bytes, { headers: { 'content-length': String(bytes.length) } });

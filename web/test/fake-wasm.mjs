@@ -27,12 +27,30 @@ export function fakeWasm(control = {}) {
     #bytes = 0;
     #total;
     #sha = createHash('sha256');
-    constructor(config, tokenizer, tokenizerIsVocab, lowercase, dtype, total) {
+    #shards = [];
+    #shard;
+    constructor(config, json, vocab, settings, special, added, index, dtype, total) {
       const { model_type: type } = decode(config);
       if (type !== 'bert') throw named('UnsupportedModelError', `model_type is ${type}`);
       this.dtype = dtype;
       this.#total = total;
-      control.tokenizer = { text: new TextDecoder().decode(tokenizer), tokenizerIsVocab, lowercase };
+      const text = (bytes) => bytes && new TextDecoder().decode(bytes);
+      control.tokenizer = { text: text(json ?? vocab), json: text(json), vocab: text(vocab), settings: text(settings), special: text(special), added: text(added) };
+      if (index) {
+        this.#shards = [...new Set(Object.values(decode(index).weight_map))].sort();
+        this.#total = 0;
+      }
+    }
+    shards() {
+      return this.#shards;
+    }
+    beginShard(total) {
+      this.#total += total;
+      this.#shard = createHash('sha256');
+      (control.begun ??= []).push(total);
+    }
+    get fileHash() {
+      return (this.#shard ?? this.#sha).copy().digest('hex');
     }
     push(chunk) {
       if (control.refuseByte !== undefined && chunk.includes(control.refuseByte)) {
@@ -41,6 +59,7 @@ export function fakeWasm(control = {}) {
       control.pushed.push(chunk.length);
       this.#bytes += chunk.length;
       this.#sha.update(chunk);
+      this.#shard?.update(chunk);
     }
     async finish(device) {
       if (control.finishFails) throw named(control.finishFails, 'the base does not fit');
@@ -53,7 +72,7 @@ export function fakeWasm(control = {}) {
   class Model {
     #adapters = new Map();
     constructor(device, hash, parameters, dtype) {
-      Object.assign(this, { device, hash, fileHash: hash, parameters, dtype });
+      Object.assign(this, { device, hash, fileHash: hash, parameters, dtype, notes: control.notes ?? [] });
       control.models = (control.models ?? 0) + 1;
     }
     #info(name) {

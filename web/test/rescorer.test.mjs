@@ -190,14 +190,65 @@ test('an unsupported model is rejected with the missing file', async () => {
 });
 
 test('vocab.txt replaces tokenizer.json', async () => {
-  for (const [settings, lowercase] of [[undefined, true], [{ do_lower_case: false }, false]]) {
-    const { 'tokenizer.json': _, ...rest } = model();
-    const control = {};
-    const source = { ...rest, 'vocab.txt': blob('[PAD]'), ...(settings && { 'tokenizer_config.json': blob(settings) }) };
-    const { rescorer } = await open(control, {}, source);
-    assert.deepEqual(control.tokenizer, { text: '[PAD]', tokenizerIsVocab: true, lowercase });
+  const { 'tokenizer.json': _, ...rest } = model();
+  const control = {};
+  const { rescorer } = await open(control, {}, { ...rest, 'vocab.txt': blob('[PAD]') });
+  assert.equal(control.tokenizer.vocab, '[PAD]');
+  assert.equal(control.tokenizer.json, undefined);
+  await rescorer.dispose();
+});
+
+test('the files next to a vocabulary reach the module, and its notes the caller', async () => {
+  const settings = { 'tokenizer_config.json': '{"do_lower_case":false}', 'special_tokens_map.json': '{"cls_token":"<s>"}', 'added_tokens.json': '{"[NOISE]":7}' };
+  const blobs = Object.fromEntries(Object.entries(settings).map(([name, text]) => [name, blob(text)]));
+  const control = { notes: ['a note'] };
+  const events = [];
+  const { rescorer } = await open(control, { progress_callback: (event) => events.push(event) }, { ...model(), 'vocab.txt': blob('[PAD]'), ...blobs });
+  const { json, vocab, settings: config, special, added } = control.tokenizer;
+  assert.deepEqual([json, vocab, config, special, added], ['{}', undefined, ...Object.values(settings)]);
+  assert.deepEqual(events.filter(({ status }) => status === 'note'), [{ status: 'note', name: 'files', message: 'a note' }]);
+  await rescorer.dispose();
+});
+
+test('weights in several files are loaded in the order of their names', async () => {
+  const { 'model.safetensors': _, ...rest } = model();
+  const shards = { 'model-2.safetensors': new Blob(['second']), 'model-1.safetensors': new Blob(['first']) };
+  const index = { weight_map: { a: 'model-2.safetensors', b: 'model-1.safetensors', c: 'model-2.safetensors' } };
+  const source = { ...rest, 'model.safetensors.index.json': blob(index), ...shards };
+  const control = {};
+  const { rescorer } = await open(control, {}, source);
+  assert.deepEqual([control.begun, control.pushed], [[5, 6], [5, 6]]);
+  assert.equal(rescorer.hash, createHash('sha256').update('firstsecond').digest('hex'));
+  await rescorer.dispose();
+  const { 'model-2.safetensors': gone, ...less } = source;
+  await assert.rejects(open({}, {}, less), /has no model-2\.safetensors, which model\.safetensors\.index\.json names/);
+  await assert.rejects(open({}, { sha256: { 'model-1.safetensors': 'ab' } }, source), lorb.IntegrityError);
+});
+
+test('shards are served, stored and refreshed like other files', async () => {
+  const shard = (text) => Buffer.concat([Buffer.from([64, 0, 0, 0, 0, 0, 0, 0]), Buffer.from(`{"${text}`)]);
+  const index = Buffer.from(JSON.stringify({ weight_map: { a: 'm-1.safetensors', b: 'm-2.safetensors' } }));
+  const files = {
+    '/s/config.json': Buffer.from('{"model_type":"bert"}'),
+    '/s/tokenizer.json': Buffer.from('{}'),
+    '/s/model.safetensors.index.json': index,
+    '/s/m-1.safetensors': shard('one'),
+    '/s/m-2.safetensors': shard('two'),
+  };
+  const server = await serve(files);
+  const cache = fakeCache();
+  const load = async () => {
+    const { rescorer } = await open({}, { cache }, `${server.root}/s/`);
+    const { hash } = rescorer;
     await rescorer.dispose();
-  }
+    return hash;
+  };
+  const of = (...shards) => createHash('sha256').update(Buffer.concat(shards)).digest('hex');
+  assert.equal(await load(), of(shard('one'), shard('two')));
+  assert.equal(await load(), of(shard('one'), shard('two')));
+  server.files['/s/m-2.safetensors'] = shard('new');
+  assert.equal(await load(), of(shard('one'), shard('new')));
+  await server.close();
 });
 
 test('adapters record the hub id of their base, its folder or the given name, but never a URL', async () => {

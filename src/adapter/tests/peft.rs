@@ -132,12 +132,29 @@ fn an_adapter_without_score_head_loads_only_on_request() {
 }
 
 #[test]
-fn an_incomplete_head_is_rejected() {
-    let weight = with_tensors(&files(&[Target::Query], None), |t| {
-        t.retain(|t| t.0 != "base_model.model.score.bias");
-    });
+fn a_head_needs_a_weight_and_may_lack_a_bias() {
+    let without = |tensor: &str| {
+        with_tensors(&files(&[Target::Query], None), |tensors| {
+            tensors.retain(|other| other.0 != format!("base_model.model.score.{tensor}"));
+        })
+    };
     for options in [ReadOptions::default(), ReadOptions { new_head: Some(1) }] {
-        let message = read_with(&weight, &tiny_config(), options).unwrap_err().to_string();
-        assert!(message.contains("base_model.model.score.bias` is missing"), "{message}");
+        for tensor in ["weight", "bias"] {
+            let message = read_with(&without(tensor), &tiny_config(), options).unwrap_err();
+            let expected = format!("base_model.model.score.{tensor}` is missing");
+            assert!(message.to_string().contains(&expected), "{message}");
+        }
+        // As PEFT writes it, without LoRB's metadata.
+        let mut bare = without("bias");
+        let file = TensorFile::open(bare.weights.as_slice()).unwrap();
+        let tensors: Vec<_> =
+            file.entries().keys().map(|n| (n.clone(), file.read(n).unwrap())).collect();
+        let views = tensors.iter().map(|(n, t)| (n.clone(), t.shape.as_slice(), t.data.as_slice()));
+        bare.weights = write_f32(&Default::default(), views).unwrap();
+        let (found, _) = read_with(&bare, &tiny_config(), options).unwrap();
+        let bias = found.layout.find(SCORE_HEAD, SlotKind::HEAD_BIAS).unwrap().range();
+        let mut expected = adapter(&[Target::Query], None);
+        expected.parameters[bias].fill(0.0);
+        assert_eq!(found, expected);
     }
 }

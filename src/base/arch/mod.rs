@@ -56,7 +56,7 @@ pub struct Architecture {
     pub classes: &'static [&'static str],
     /// Keys of `config.json`.
     pub keys: ConfigKeys,
-    /// Attribute of the encoder in a model with a head: tensors may have this prefix and a dot.
+    /// Attribute of the encoder in a model with a head, and part of its tensors' prefix there.
     pub attribute: &'static str,
     /// First components of the encoder's tensor names; an unknown tensor under them is an error.
     pub roots: &'static [&'static str],
@@ -256,10 +256,8 @@ impl Architecture {
         rest.unwrap_or(name)
     }
 
-    /// Name of a stored tensor in the bare encoder: without [`attribute`](Self::attribute), and with
-    /// current suffixes.
-    pub(super) fn plain_name(&self, stored: &str) -> String {
-        let name = self.without_attribute(stored);
+    /// A tensor's name with current suffixes.
+    pub(super) fn current_name(&self, name: &str) -> String {
         for (old, new) in self.renamed {
             if let Some(head) = name.strip_suffix(old) {
                 return format!("{head}{new}");

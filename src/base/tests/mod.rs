@@ -7,7 +7,7 @@ mod weights;
 
 use std::collections::BTreeMap;
 
-use super::{Base, BaseError, BaseFiles, BertConfig, TokenizerFile, expected_tensors, write_f32};
+use super::{Base, BaseError, BaseFiles, BertConfig, TokenizerFiles, expected_tensors, write_f32};
 
 /// Two layers of width 8 with two heads, 14 word pieces, 10 positions.
 pub(crate) fn tiny_config() -> BertConfig {
@@ -72,7 +72,7 @@ pub(super) fn raw_file(tensors: &[(&str, &str, &[usize], Vec<u8>)]) -> Vec<u8> {
 pub(super) fn load(weights: Vec<u8>) -> Result<Base, BaseError> {
     Base::from_files(BaseFiles {
         config: TINY_CONFIG.as_bytes(),
-        tokenizer: TokenizerFile::Vocab(TINY_VOCAB.as_bytes(), true),
+        tokenizer: TokenizerFiles::vocab(TINY_VOCAB.as_bytes()),
         weights,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{TINY_CONFIG, TINY_VOCAB, file_of, raw_file, tiny_config, tiny_tensors};
 use crate::base::{
-    Base, BaseError, BaseStream, BaseWeights, TokenizerFile, WeightStream, expected_tensors,
+    Base, BaseError, BaseStream, BaseWeights, TokenizerFiles, WeightStream, expected_tensors,
 };
 use crate::packed::{Packed, Precision};
 
@@ -62,6 +62,70 @@ fn a_stream_that_is_too_short_or_too_long_is_damaged() {
     assert!(stream.push(&file[header - 1..header]).is_err());
 }
 
+/// The tensors in three files, every third one in each, and their index.
+fn shards() -> (Vec<Vec<u8>>, String) {
+    let tensors = tiny_tensors();
+    let name = |at: usize| format!("model-{}-of-3.safetensors", at % 3 + 1);
+    let file = |shard: usize| {
+        let mine: Vec<_> = tensors.iter().skip(shard).step_by(3).cloned().collect();
+        file_of(&mine)
+    };
+    let map: serde_json::Map<_, _> =
+        tensors.iter().enumerate().map(|(at, t)| (t.0.clone(), name(at).into())).collect();
+    let index = serde_json::json!({"metadata": {"total_size": 1}, "weight_map": map});
+    ((0..3).map(file).collect(), index.to_string())
+}
+
+#[test]
+fn shards_give_the_same_tensors_as_one_file() {
+    let (files, index) = shards();
+    for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+        let mut stream =
+            WeightStream::sharded(&tiny_config(), precision, index.as_bytes()).unwrap();
+        assert_eq!(stream.shards().len(), 3);
+        for (at, file) in files.iter().enumerate() {
+            stream.begin_shard((at > 0).then_some(file.len() as u64)).unwrap();
+            file.chunks(101).try_for_each(|bytes| stream.push(bytes)).unwrap();
+        }
+        let whole = streamed(&file_of(&tiny_tensors()), 64, precision).unwrap();
+        assert_eq!(all(stream.finish().unwrap()), all(whole));
+    }
+}
+
+#[test]
+fn missing_incomplete_and_wrong_shards_are_refused_by_name() {
+    let (files, index) = shards();
+    let open = || WeightStream::sharded(&tiny_config(), Precision::F32, index.as_bytes()).unwrap();
+    let mut stream = open();
+    stream.begin_shard(None).unwrap();
+    stream.push(&files[0]).unwrap();
+    let message = stream.finish().unwrap_err().to_string();
+    assert_eq!(message, "model.safetensors.index.json: model-2-of-3.safetensors was not read");
+    let mut stream = open();
+    stream.begin_shard(None).unwrap();
+    stream.push(&files[0][..300]).unwrap();
+    let message = stream.begin_shard(None).unwrap_err().to_string();
+    assert!(message.starts_with("model-1-of-3.safetensors: not a complete"), "{message}");
+    let mut stream = open();
+    stream.begin_shard(None).unwrap();
+    let message = stream.push(&files[1]).unwrap_err().to_string();
+    assert!(message.contains("but that file has no such tensor"), "{message}");
+    let mut stream = open();
+    for file in &files {
+        stream.begin_shard(None).unwrap();
+        stream.push(file).unwrap();
+    }
+    let message = stream.begin_shard(None).unwrap_err().to_string();
+    assert!(message.contains("no shard after 3"), "{message}");
+    let less = index.replace(KEY, "encoder.layer.0.attention.self.kex.weight");
+    let error = WeightStream::sharded(&tiny_config(), Precision::F32, less.as_bytes());
+    let message = error.unwrap_err().to_string();
+    assert!(
+        message.starts_with("model.safetensors.index.json: tensor `") && message.contains("kex"),
+        "{message}"
+    );
+}
+
 #[test]
 fn a_non_finite_element_is_detected_while_streaming() {
     let mut tensors = tiny_tensors();
@@ -99,7 +163,7 @@ fn an_exported_base_has_the_rounded_values() {
 #[test]
 fn an_exported_base_has_the_identity_of_its_original() {
     let file = written(Precision::Int8);
-    let vocabulary = TokenizerFile::Vocab(TINY_VOCAB.as_bytes(), true);
+    let vocabulary = TokenizerFiles::vocab(TINY_VOCAB.as_bytes());
     let mut stream =
         BaseStream::new(TINY_CONFIG.as_bytes(), vocabulary, Precision::Int8, None).unwrap();
     stream.push(&file).unwrap();

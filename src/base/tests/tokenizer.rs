@@ -1,12 +1,15 @@
 use super::{TINY_VOCAB, tiny_config};
-use crate::base::{BaseError, BertTokenizer, TokenizerFile};
+use crate::base::{BaseError, BertTokenizer, TokenizerFiles};
 
 fn vocab(text: &str, lowercase: bool) -> Result<BertTokenizer, BaseError> {
-    BertTokenizer::from_file(TokenizerFile::Vocab(text.as_bytes(), lowercase), &tiny_config())
+    let config = format!("{{\"do_lower_case\": {lowercase}}}");
+    let (vocab, config) = (Some(text.as_bytes()), Some(config.as_bytes()));
+    let files = TokenizerFiles { vocab, config, ..TokenizerFiles::default() };
+    BertTokenizer::from_files(files, &tiny_config())
 }
 
 fn json(text: &str) -> Result<BertTokenizer, BaseError> {
-    BertTokenizer::from_file(TokenizerFile::Json(text.as_bytes()), &tiny_config())
+    BertTokenizer::from_files(TokenizerFiles::json(text.as_bytes()), &tiny_config())
 }
 
 /// A `tokenizer.json` with truncation and padding, as in sentence-transformers' models.
@@ -96,7 +99,7 @@ fn damaged_files_are_reported() {
         assert!(message.contains(&format!("vocab.txt has no line {token}")), "{message}");
     }
     let error =
-        BertTokenizer::from_file(TokenizerFile::Vocab(b"[UNK]\n\xff\xfe\n", true), &tiny_config())
+        BertTokenizer::from_files(TokenizerFiles::vocab(b"[UNK]\n\xff\xfe\n"), &tiny_config())
             .unwrap_err();
     assert!(error.to_string().contains("vocab.txt"), "{error}");
 }

@@ -95,10 +95,98 @@ fn each_missing_tensor_is_reported() {
         let message = message(file_of(&rest));
         assert!(message.contains(&format!("`{name}` is missing")), "{message}");
     }
-    let foreign: Vec<_> =
-        tensors.iter().map(|(n, s, v)| (format!("model.{n}"), s.clone(), v.clone())).collect();
+    let mut foreign = renamed(|name| format!("model.{name}"));
+    foreign.last_mut().unwrap().0 = "ema.encoder.layer.1.output.LayerNorm.bias".into();
     let message = message(file_of(&foreign));
-    assert!(message.contains("`model.embeddings.word_embeddings.weight` exists"), "{message}");
+    assert!(message.contains("`ema.encoder.layer.1.output.LayerNorm.bias` exists"), "{message}");
+}
+
+/// The tensors under other names.
+fn renamed(name: impl Fn(&str) -> String) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    tiny_tensors().into_iter().map(|(n, shape, values)| (name(&n), shape, values)).collect()
+}
+
+#[test]
+fn names_under_one_prefix_are_those_of_the_encoder() {
+    let plain = tiny_tensors();
+    for prefix in [
+        "module.",
+        "model.",
+        "_orig_mod.",
+        "0.auto_model.",
+        "module.bert.",
+        "_orig_mod.model.bert.",
+        "model.encoder.",
+        "a.b.c.d.",
+    ] {
+        let mut tensors = renamed(|name| format!("{prefix}{name}"));
+        tensors.push(("classifier.weight".into(), vec![2, 8], vec![0.0; 16]));
+        let mut weights =
+            load(file_of(&tensors)).unwrap_or_else(|e| panic!("{prefix}: {e}")).weights;
+        assert_eq!(weights.ignored(), ["classifier.weight"], "{prefix}");
+        for (name, _, values) in &plain {
+            assert_eq!(&weights.take(name).unwrap().data, values, "{prefix}{name}");
+        }
+    }
+    // Modules around parts of the encoder.
+    let wrapped = renamed(|name| {
+        let layers =
+            name.replace("encoder.layer.1.", "encoder.layer.1._checkpoint_wrapped_module.");
+        format!("module.bert.{}", layers.replace("embeddings.", "embeddings._orig_mod."))
+    });
+    let weights = load(file_of(&wrapped)).unwrap().weights;
+    assert_eq!(weights.get(QUERY).unwrap().data, plain.iter().find(|t| t.0 == QUERY).unwrap().2);
+    // A head is next to the encoder.
+    let head =
+        [("dense.weight", 64), ("dense.bias", 8), ("LayerNorm.weight", 8), ("LayerNorm.bias", 8)];
+    let mut tensors = renamed(|name| format!("module.bert.{name}"));
+    for (name, size) in head {
+        let shape = if size == 64 { vec![8, 8] } else { vec![8] };
+        let name = format!("module.cls.predictions.transform.{name}");
+        tensors.push((name, shape, vec![0.5; size]));
+    }
+    tensors.push(("module.cls.predictions.bias".into(), vec![14], vec![0.5; 14]));
+    assert!(load(file_of(&tensors)).unwrap().weights.has_masked_head());
+    tensors.last_mut().unwrap().1 = vec![7, 2];
+    let weights = load(file_of(&tensors)).unwrap().weights;
+    assert!(!weights.has_masked_head() && weights.ignored().len() == 5);
+}
+
+#[test]
+fn several_encoders_in_one_file_are_ambiguous() {
+    let mut tensors = renamed(|name| format!("query.{name}"));
+    tensors.extend(renamed(|name| format!("passage.{name}")));
+    let message = message(file_of(&tensors));
+    assert!(message.contains("`passage.") && message.contains("`query."), "{message}");
+    assert!(message.contains("both mean"), "{message}");
+    // One of them is not whole.
+    tensors.pop();
+    assert!(load(file_of(&tensors)).is_ok());
+}
+
+#[test]
+fn f64_is_rounded_to_f32() {
+    let values = [0.1f64, -3.0, 1e-50, 16_777_217.0];
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let file = TensorFile::open(raw_file(&[("a", "F64", &[4], bytes)])).unwrap();
+    assert_eq!(file.read("a").unwrap().data, [0.1f32, -3.0, 0.0, 16_777_216.0]);
+    let beyond = [1.0f64, 1e39].map(f64::to_le_bytes).concat();
+    let file = TensorFile::open(raw_file(&[("a", "F64", &[2], beyond)])).unwrap();
+    let fault = file.read("a").unwrap_err();
+    assert!(matches!(fault, TensorFault::NotFinite { index: 1, .. }), "{fault}");
+    let tensors = tiny_tensors();
+    let wide: Vec<_> = tensors
+        .iter()
+        .map(|(name, shape, values)| {
+            let bytes: Vec<u8> =
+                values.iter().flat_map(|value| f64::from(*value).to_le_bytes()).collect();
+            (name.as_str(), "F64", shape.as_slice(), bytes)
+        })
+        .collect();
+    let mut weights = load(raw_file(&wide)).unwrap().weights;
+    for (name, _, values) in &tensors {
+        assert_eq!(&weights.take(name).unwrap().data, values);
+    }
 }
 
 #[test]
@@ -137,7 +225,7 @@ fn encoder_tensors_beyond_the_configuration_are_rejected() {
 
 #[test]
 fn unsupported_types_are_reported() {
-    for (dtype, size) in [("I64", 8), ("F64", 8), ("I8", 1), ("F8_E4M3", 1), ("U16", 2)] {
+    for (dtype, size) in [("I64", 8), ("I32", 4), ("I8", 1), ("F8_E4M3", 1), ("U16", 2)] {
         let expected = expected_tensors(&tiny_config());
         let tensors: Vec<_> = expected
             .iter()

@@ -2,27 +2,22 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::normalize::is_word;
 use crate::bounds::MAX_ADDED_TOKEN_BYTES;
 
-/// A token as `tokenizer.json` describes it. Its id in the file is not used: it follows from the vocabulary, as in
-/// Transformers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+/// A token that is added to a vocabulary. Its id follows from the vocabulary and the order, as in Transformers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AddedToken {
     pub content: String,
     /// Whether it is not found within a word.
-    #[serde(default)]
     pub single_word: bool,
     /// Whether white space before it is part of it.
-    #[serde(default)]
     pub lstrip: bool,
-    #[serde(default)]
     pub rstrip: bool,
     /// Whether it is found in the normalised text.
     pub normalized: bool,
-    #[serde(default)]
     pub special: bool,
 }
 
@@ -38,6 +33,37 @@ impl AddedToken {
             normalized: false,
             special: true,
         }
+    }
+}
+
+/// A token of `tokenizer.json` with its id, which only orders the tokens.
+#[derive(Debug)]
+pub struct NumberedToken {
+    pub id: u64,
+    pub token: AddedToken,
+}
+
+impl<'de> Deserialize<'de> for NumberedToken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields {
+            #[serde(default)]
+            id: u64,
+            content: String,
+            #[serde(default)]
+            single_word: bool,
+            #[serde(default)]
+            lstrip: bool,
+            #[serde(default)]
+            rstrip: bool,
+            normalized: bool,
+            #[serde(default)]
+            special: bool,
+        }
+        let Fields { id, content, single_word, lstrip, rstrip, normalized, special } =
+            Fields::deserialize(deserializer)?;
+        let token = AddedToken { content, single_word, lstrip, rstrip, normalized, special };
+        Ok(Self { id, token })
     }
 }
 

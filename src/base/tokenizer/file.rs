@@ -6,8 +6,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::added::AddedToken;
-use super::bert::Bert;
+use super::added::{AddedToken, NumberedToken};
 use super::normalize::Rules;
 use super::template::{Frame, Template};
 use super::vocabulary::short_list;
@@ -19,7 +18,7 @@ use crate::bounds::{MAX_ADDED_TOKENS, MAX_TOKENIZER_PART_BYTES};
 pub struct File<'a> {
     version: Option<String>,
     #[serde(deserialize_with = "short_list::<MAX_ADDED_TOKENS, _, _>", default)]
-    pub added_tokens: Vec<AddedToken>,
+    pub added_tokens: Vec<NumberedToken>,
     #[serde(borrow, default)]
     pub normalizer: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -82,12 +81,19 @@ impl<'a> File<'a> {
         Ok(kind.kind.unwrap_or_else(|| "WordPiece".to_owned()))
     }
 
-    /// The tokenizer of a file of BERT's kind.
-    pub fn bert(self) -> Result<Bert, String> {
-        let rules = self.normalizer.map(|part| part_of::<Rules>("normalizer", part)).transpose()?;
-        let model: WordPieceFile =
-            serde_json::from_str(self.model.get()).map_err(|e| at("model", &e))?;
-        Bert::new(model.build()?, rules, self.added_tokens)
+    /// The rules of a file of BERT's kind.
+    pub fn rules(&self) -> Result<Option<Rules>, String> {
+        self.normalizer.map(|part| part_of("normalizer", part)).transpose()
+    }
+
+    /// The model of a file of BERT's kind.
+    pub fn word_piece(&self) -> Result<WordPieceFile, String> {
+        serde_json::from_str(self.model.get()).map_err(|e| at("model", &e))
+    }
+
+    /// The added tokens in the order of the file.
+    pub fn tokens(&mut self) -> Vec<AddedToken> {
+        std::mem::take(&mut self.added_tokens).into_iter().map(|added| added.token).collect()
     }
 }
 

@@ -15,7 +15,7 @@ mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::added::{AddedTokens, Part};
+use super::added::{AddedToken, AddedTokens, Part};
 use super::bpe::{Bpe, BpeFile};
 use super::file::{File, at, part_of};
 use super::unigram::{Unigram, UnigramFile};
@@ -41,7 +41,8 @@ enum Model {
 }
 
 impl General {
-    pub fn new(file: File<'_>) -> Result<Self, String> {
+    /// A file of another kind. `tokens` are the added tokens, in their order.
+    pub fn new(file: &File<'_>, tokens: Vec<AddedToken>) -> Result<Self, String> {
         let normalizer = match file.normalizer {
             Some(part) => Normalizer::new(part_of("normalizer", part)?)?,
             None => Normalizer::default(),
@@ -76,7 +77,7 @@ impl General {
             Model::Bpe(model) => model.len(),
         };
         let normalize = |text: &str| guarded(|| normalizer.apply(text));
-        let added = AddedTokens::new(file.added_tokens, size, |piece| model.id(piece), normalize)?;
+        let added = AddedTokens::new(tokens, size, |piece| model.id(piece), normalize)?;
         Ok(Self { normalizer, splitter, model, added })
     }
 

@@ -7,7 +7,7 @@ use unicode_categories::UnicodeCategories;
 use unicode_normalization_alignments::UnicodeNormalization;
 
 /// The settings of `BertNormalizer`.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Rules {
     /// Whether control characters are removed and white space becomes spaces.
     clean_text: bool,
@@ -19,9 +19,21 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Those of a vocabulary without other settings.
-    pub fn of_vocabulary(lowercase: bool) -> Self {
-        Self { clean_text: true, handle_chinese_chars: true, strip_accents: None, lowercase }
+    /// Those of Transformers' `BertTokenizer`, which always cleans texts.
+    pub fn new(lowercase: bool, strip_accents: Option<bool>, handle_chinese_chars: bool) -> Self {
+        Self { clean_text: true, handle_chinese_chars, strip_accents, lowercase }
+    }
+
+    /// The settings of `BertTokenizer` that differ in effect.
+    pub fn differences(self, other: Self) -> Vec<&'static str> {
+        let strips = |rules: Self| rules.strip_accents.unwrap_or(rules.lowercase);
+        let all = [
+            (self.lowercase != other.lowercase, "do_lower_case"),
+            (strips(self) != strips(other), "strip_accents"),
+            (self.handle_chinese_chars != other.handle_chinese_chars, "tokenize_chinese_chars"),
+            (self.clean_text != other.clean_text, "clean_text"),
+        ];
+        all.into_iter().filter_map(|(differs, key)| differs.then_some(key)).collect()
     }
 
     /// The characters of the normalised text.

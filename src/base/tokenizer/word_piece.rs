@@ -31,18 +31,26 @@ pub struct WordPiece {
 
 impl WordPieceFile {
     pub fn build(self) -> Result<WordPiece, String> {
+        self.check()?;
+        let Self { vocab, unk_token, continuing_subword_prefix, max_input_chars_per_word } = self;
+        let chars = max_input_chars_per_word as usize;
+        Ok(WordPiece::new(vocab.pieces, unk_token, &continuing_subword_prefix, chars))
+    }
+
+    /// The vocabulary, for other rules.
+    pub fn into_pieces(self) -> Result<HashMap<String, u32>, String> {
+        self.check()?;
+        Ok(self.vocab.pieces)
+    }
+
+    fn check(&self) -> Result<(), String> {
         let chars = self.max_input_chars_per_word;
         if chars > MAX_WORD_CHARS {
             return Err(format!(
                 "max_input_chars_per_word is {chars}; expected at most {MAX_WORD_CHARS}"
             ));
         }
-        Ok(WordPiece::new(
-            self.vocab.pieces,
-            self.unk_token,
-            &self.continuing_subword_prefix,
-            chars as usize,
-        ))
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //!     models--owner--name/blobs/DIGEST                 contents
 //!     models--owner--name/snapshots/COMMIT/FILE        relative links to them
+//!     models--owner--name/.no_exist/COMMIT/FILE        empty: the commit has no such file
 //!     models--owner--name/refs/REVISION                the commit of a branch or tag
 //!     .locks/models--owner--name/DIGEST.lock           held during a download
 
@@ -41,6 +42,22 @@ impl RepoCache {
     /// A file of a commit, if its content is there.
     pub fn file(&self, commit: &Commit, name: &str) -> Option<PathBuf> {
         Some(self.pointer(commit, name)).filter(|path| path.is_file())
+    }
+
+    /// Whether the hub said that a commit has no such file.
+    pub fn is_absent(&self, commit: &Commit, name: &str) -> bool {
+        self.absence(commit, name).is_file()
+    }
+
+    /// Records that a commit has no such file.
+    pub fn set_absent(&self, commit: &Commit, name: &str) -> io::Result<()> {
+        let marker = self.absence(commit, name);
+        fs::create_dir_all(marker.parent().unwrap_or(&self.folder))?;
+        File::create(marker).map(drop)
+    }
+
+    fn absence(&self, commit: &Commit, name: &str) -> PathBuf {
+        self.folder.join(".no_exist").join(commit.to_string()).join(name)
     }
 
     fn pointer(&self, commit: &Commit, name: &str) -> PathBuf {

@@ -23,13 +23,13 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lorb::bounds::{MAX_DOWNLOAD_BYTES, MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES};
+use lorb::bounds::MAX_DOWNLOAD_BYTES;
 use ureq::http::Uri;
 
 use super::error::CliError;
 use super::interrupt;
 use super::progress::Meter;
-use super::source::{BasePaths, TokenizerPath};
+use super::source::{self, BasePaths};
 use super::terminal::say;
 use body::{Expected, download, with_retries};
 use cache::RepoCache;
@@ -43,31 +43,63 @@ pub use settings::offline;
 /// The default revision.
 const DEFAULT_REVISION: &str = "main";
 
-const CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
-const TOKENIZER_SETTINGS: &str = "tokenizer_config.json";
-const VOCABULARY: &str = "vocab.txt";
-const WEIGHTS: &str = "model.safetensors";
-
 /// Finds a base's files in the cache, or downloads them.
 pub fn fetch(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePaths, CliError> {
     let revision = revision.unwrap_or(DEFAULT_REVISION);
     check_names(model, revision)?;
     let settings = Settings::from_env()?;
     let cache = RepoCache::new(&settings.cache, model);
-    if let Some(paths) = cached(&cache, revision) {
-        return Ok(paths);
+    let known = cached(&cache, revision);
+    let (place, unasked) =
+        (settings.cache.display().to_string(), known.as_ref().and_then(|k| k.unasked));
+    match known {
+        Some(known) if unasked.is_none() => Ok(known.paths),
+        // A cache that another program filled may lack files that are optional.
+        Some(known) if offline() => {
+            if unasked == Some(source::TOKENIZER_CONFIG) && !quiet {
+                let file = source::TOKENIZER_CONFIG;
+                say!(
+                    "note: --model {model}: {file} is not in the hub's cache ({place}); its defaults are used"
+                );
+            }
+            Ok(known.paths)
+        }
+        None if offline() => {
+            let message = "not a directory, and not complete in the hub's cache";
+            Err(CliError::Failed(format!(
+                "--model {model}: {message} ({place}, revision {revision}); HF_HUB_OFFLINE forbids downloading it"
+            )))
+        }
+        known => {
+            if !quiet && known.is_none() {
+                say!("downloading {}/{model} into {place}", settings.endpoint);
+            }
+            // Only what is missing: another commit would be another base.
+            let commit = known.as_ref().map(|known| known.commit.to_string());
+            let revision = commit.as_deref().unwrap_or(revision);
+            let downloaded = from_hub(settings, cache, model, revision, quiet);
+            match (known, downloaded) {
+                (Some(known), Err(error)) => {
+                    let reason = error.message().unwrap_or_default();
+                    if !quiet {
+                        say!("note: {reason}; using the hub's cache");
+                    }
+                    Ok(known.paths)
+                }
+                (_, downloaded) => downloaded,
+            }
+        }
     }
-    let place = settings.cache.display();
-    if offline() {
-        let message = "not a directory, and not complete in the hub's cache";
-        return Err(CliError::Failed(format!(
-            "--model {model}: {message} ({place}, revision {revision}); HF_HUB_OFFLINE forbids downloading it"
-        )));
-    }
-    if !quiet {
-        say!("downloading {}/{model} into {place}", settings.endpoint);
-    }
+}
+
+/// Downloads what the cache lacks.
+fn from_hub(
+    settings: Settings,
+    cache: RepoCache,
+    model: &str,
+    revision: &str,
+    quiet: bool,
+) -> Result<BasePaths, CliError> {
     // What has arrived stays, and the system releases the locks.
     let _ended_by_interrupt = interrupt::end_immediately()?;
     let origin = settings.endpoint.parse().map_err(|error| CliError::at("HF_ENDPOINT", &error))?;
@@ -75,20 +107,25 @@ pub fn fetch(model: &str, revision: Option<&str>, quiet: bool) -> Result<BasePat
     let client = Client::new(origin, settings.token, metadata, silence);
     let mut repo = Repo { client, cache, endpoint: settings.endpoint, model, quiet, commit: None };
 
-    let config = repo.get(revision, CONFIG)?;
-    let tokenizer = match repo.optional(revision, TOKENIZER)? {
-        Some(json) => TokenizerPath::Json(json),
-        None => {
-            let settings = repo.optional(revision, TOKENIZER_SETTINGS)?;
-            TokenizerPath::Vocab(repo.get(revision, VOCABULARY)?, settings)
-        }
+    let config = repo.get(revision, source::CONFIG)?;
+    let vocabulary = match repo.optional(revision, source::TOKENIZER)? {
+        Some(json) => (source::TOKENIZER, json),
+        None => (source::VOCABULARY, repo.get(revision, source::VOCABULARY)?),
     };
-    let weights = repo.optional(revision, WEIGHTS)?.ok_or_else(|| {
-        let message =
-            "has no model.safetensors on the hub; convert it with Transformers' save_pretrained";
-        CliError::Failed(format!("--model {model}: {message} and pass the directory"))
-    })?;
-    Ok(BasePaths { config, tokenizer, weights })
+    let mut settings = Vec::new();
+    for name in source::SETTINGS {
+        settings.extend(repo.optional(revision, name)?.map(|path| (name, path)));
+    }
+    for name in source::WEIGHT_FILES {
+        let Some(path) = repo.optional(revision, name)? else { continue };
+        let weights = (name, path);
+        for shard in source::shards(&weights)? {
+            repo.get(revision, &shard)?;
+        }
+        return Ok(BasePaths { config, vocabulary, settings, weights });
+    }
+    let message = "has neither model.safetensors nor pytorch_model.bin on the hub";
+    Err(CliError::Failed(format!("--model {model}: {message}")))
 }
 
 /// Rejects invalid hub ids before they become part of a path or URL.
@@ -110,25 +147,34 @@ fn check_names(model: &str, revision: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The files of a revision, if all required ones are in the cache.
-fn cached(cache: &RepoCache, revision: &str) -> Option<BasePaths> {
-    let commit = cache.commit(revision)?;
-    let get = |file: &str| cache.file(&commit, file);
-    let tokenizer = match get(TOKENIZER) {
-        Some(json) => TokenizerPath::Json(json),
-        None => TokenizerPath::Vocab(get(VOCABULARY)?, get(TOKENIZER_SETTINGS)),
-    };
-    Some(BasePaths { config: get(CONFIG)?, tokenizer, weights: get(WEIGHTS)? })
+/// The files of a revision in the cache, which has all required ones.
+struct Known {
+    commit: Commit,
+    paths: BasePaths,
+    /// An optional file that is not in the cache, and that the hub was not asked for.
+    unasked: Option<&'static str>,
 }
 
-/// The largest acceptable length of a file.
-fn limit(file: &str) -> u64 {
-    match file {
-        WEIGHTS => MAX_DOWNLOAD_BYTES,
-        TOKENIZER => MAX_TOKENIZER_BYTES,
-        VOCABULARY => MAX_VOCABULARY_BYTES,
-        _ => MAX_JSON_BYTES,
+fn cached(cache: &RepoCache, revision: &str) -> Option<Known> {
+    let commit = cache.commit(revision)?;
+    let mut unasked = None;
+    let mut find = |name: &'static str| {
+        let path = cache.file(&commit, name);
+        if path.is_none() && !cache.is_absent(&commit, name) {
+            unasked = unasked.or(Some(name));
+        }
+        Some((name, path?))
+    };
+    // The settings first: of all that may be missing, they change the most.
+    let settings = source::SETTINGS.into_iter().filter_map(&mut find).collect();
+    let vocabulary = find(source::TOKENIZER).or_else(|| find(source::VOCABULARY))?;
+    let weights = source::WEIGHT_FILES.into_iter().find_map(&mut find)?;
+    for shard in source::shards(&weights).ok()? {
+        cache.file(&commit, &shard)?;
     }
+    let config = cache.file(&commit, source::CONFIG)?;
+    let paths = BasePaths { config, vocabulary, settings, weights };
+    Some(Known { commit, paths, unasked })
 }
 
 /// A repository on the hub.
@@ -151,7 +197,13 @@ impl Repo<'_> {
     fn optional(&mut self, revision: &str, file: &str) -> Result<Option<PathBuf>, CliError> {
         match self.find(revision, file) {
             Ok(path) => Ok(Some(path)),
-            Err(Fault::Status(404)) => Ok(None),
+            Err(Fault::Status(404)) => {
+                // Not being able to record it costs requests later, and nothing else.
+                if let Some(commit) = &self.commit {
+                    let _ = self.cache.set_absent(commit, file);
+                }
+                Ok(None)
+            }
             Err(fault) => Err(self.failed(file, &fault)),
         }
     }
@@ -194,12 +246,12 @@ impl Repo<'_> {
             size.parse::<u64>()
                 .map_err(|_| Fault::Response(format!("its length is {size:?}; expected a number")))
         });
-        let (size, limit) = (size.transpose()?, limit(file));
+        let (size, limit) = (size.transpose()?, source::limit(file));
         if size.is_some_and(|size| size > limit) {
             let size = size.unwrap_or_default();
             return Err(Fault::Response(format!("{size} bytes; LoRB accepts at most {limit}")));
         }
-        if size.is_none() && file == WEIGHTS {
+        if size.is_none() && limit == MAX_DOWNLOAD_BYTES {
             return Err(Fault::Response("the length of the file is not stated".into()));
         }
         if self.commit.as_ref().is_some_and(|first| *first != commit) {
@@ -256,17 +308,13 @@ pub fn has_sha256(path: &Path, digits: &str) -> io::Result<bool> {
 /// The first of a base's files whose bytes do not have the digest that is its name in the cache, as an error. Older
 /// versions did not check downloads.
 pub fn damage(paths: &BasePaths) -> Option<CliError> {
-    let mut files = vec![&paths.config, &paths.weights];
-    match &paths.tokenizer {
-        TokenizerPath::Json(json) => files.push(json),
-        TokenizerPath::Vocab(vocabulary, settings) => {
-            files.push(vocabulary);
-            files.extend(settings);
-        }
-    }
-    files.into_iter().find_map(|file| {
+    let folder = paths.weights.1.parent().unwrap_or(Path::new("."));
+    let shards = source::shards(&paths.weights).unwrap_or_default();
+    let shards = shards.into_iter().map(|shard| folder.join(shard));
+    let mut files = paths.all().map(|(_, path)| path.to_owned()).chain(shards);
+    files.find_map(|file| {
         // Only links into the cache have such names.
-        let blob = fs::canonicalize(file).ok()?;
+        let blob = fs::canonicalize(&file).ok()?;
         let digest = Digest::parse(blob.file_name()?.to_str()?)?;
         if fits(&blob, &digest).unwrap_or(true) {
             return None;

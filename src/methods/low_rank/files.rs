@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::patterns::Patterns;
 use super::selection::{Module, Selection, split};
 use super::{LORA_B, LoraConfig};
 use crate::base::{Architecture, BertConfig, TensorFile};
 use crate::methods::lora_config;
 use crate::model::{Adapter, Method, SCORE_HEAD, Slot, SlotKind, Target};
 use crate::peft::{
-    AdapterError, FileFormat, NamedTensor, PREFIX, flag, number, refuse_the_rest, strings,
+    AdapterError, FileFormat, NamedTensor, PREFIX, SECTION, flag, number, refuse_the_rest, strings,
 };
 
 /// Kinds of slots and the names of their tensors within a module.
@@ -55,6 +56,7 @@ struct Stored {
     lora: LoraConfig,
     target_rank: Option<usize>,
     selection: Selection,
+    patterns: Patterns,
 }
 
 impl LowRankFiles {
@@ -87,8 +89,9 @@ impl LowRankFiles {
             ..LoraConfig::default()
         };
         let selection = Selection::from_settings(&mut map, architecture)?;
+        let patterns = Patterns::from_settings(&mut map)?;
         refuse_the_rest(map)?;
-        Ok(Stored { lora, target_rank, selection })
+        Ok(Stored { lora, target_rank, selection, patterns })
     }
 }
 
@@ -110,7 +113,8 @@ impl FileFormat for LowRankFiles {
         base: &BertConfig,
         new_head: Option<u64>,
     ) -> Result<Adapter, AdapterError> {
-        let Stored { lora, target_rank, selection } = self.settings(config, base.architecture)?;
+        let Stored { lora: given, target_rank, selection, patterns } =
+            self.settings(config, base.architecture)?;
         let selected = selection.modules(base)?;
         let found = TensorsByModule::in_file(file, self.tensors, base.architecture)?;
         let modules = match selected {
@@ -121,6 +125,7 @@ impl FileFormat for LowRankFiles {
             None => found.modules(base)?,
         };
         let (targets, layers) = split(&modules, base)?;
+        let lora = patterns.widest(given.clone(), found.full_names());
         let method = (self.method)(LoraConfig { targets, layers, ..lora }, target_rank);
         // The new head is kept only if the file has none; every other value is replaced below.
         let mut adapter = Adapter::with_random_weights(base, method, new_head.unwrap_or(0))?;
@@ -128,11 +133,18 @@ impl FileFormat for LowRankFiles {
         if headless && new_head.is_none() {
             return Err(AdapterError::NoScoreHead);
         }
+        let by_lorb = file.metadata().contains_key(SECTION);
         for slot in adapter.layout.slots() {
             if headless && slot.module == SCORE_HEAD {
                 continue;
             }
-            let Some(name) = found.names.get(&(slot.module.clone(), slot.kind)) else {
+            let name = found.names.get(&(slot.module.clone(), slot.kind));
+            if slot.kind == SlotKind::HEAD_BIAS && name.is_none() && !by_lorb {
+                // A linear layer without a bias. LoRB's own always have one.
+                adapter.parameters[slot.range()].fill(0.0);
+                continue;
+            }
+            let Some(name) = name else {
                 return Err(AdapterError::Missing {
                     name: self.name(&slot.module, slot.kind),
                     why: format!(
@@ -141,15 +153,14 @@ impl FileFormat for LowRankFiles {
                     ),
                 });
             };
-            let shape = &file.entries()[name].shape;
-            if *shape != slot.shape {
-                return Err(AdapterError::Shape {
-                    name: name.clone(),
-                    found: shape.clone(),
-                    expected: slot.shape.clone(),
-                });
+            let fit = patterns.fit(full_name(name), &given, &lora)?;
+            let (shape, expected) = (&file.entries()[name].shape, fit.shape(slot));
+            if *shape != expected {
+                let (name, found) = (name.clone(), shape.clone());
+                return Err(AdapterError::Shape { name, found, expected });
             }
-            adapter.parameters[slot.range()].copy_from_slice(&file.read(name)?.data);
+            let values = file.read(name)?.data;
+            fit.place(slot, &values, &mut adapter.parameters[slot.range()]);
         }
         Ok(adapter)
     }
@@ -218,10 +229,13 @@ impl TensorsByModule {
         let mut names: BTreeMap<(String, SlotKind), String> = BTreeMap::new();
         for stored in file.entries().keys() {
             let Some((module, kind)) = parse(stored, tensors, architecture) else {
-                return Err(unused(
-                    stored,
-                    "LoRB supports LoRA tensors of the encoder and a linear layer `score`",
-                ));
+                let why = if stored.contains(".classifier.") {
+                    "a classifier of Transformers follows a pooler, which LoRB does not compute; train a linear layer \
+                     `score` on the encoder's output at [CLS]"
+                } else {
+                    "LoRB supports LoRA tensors of the encoder and a linear layer `score`"
+                };
+                return Err(unused(stored, why));
             };
             if architecture.pooler == Some(module.as_str()) {
                 check_pooler(file, stored, kind)?;
@@ -235,6 +249,12 @@ impl TensorsByModule {
             }
         }
         Ok(Self { names })
+    }
+
+    /// The names of adapted modules in PEFT's model.
+    fn full_names(&self) -> impl Iterator<Item = &str> {
+        let stored = self.names.iter().filter(|((module, _), _)| module != SCORE_HEAD);
+        stored.map(|(_, stored)| full_name(stored))
     }
 
     /// The adapted modules; each must exist in the base.
@@ -312,6 +332,12 @@ fn check_pooler(
         ));
     }
     Ok(())
+}
+
+/// The name in PEFT's model of the module that a tensor belongs to.
+fn full_name(stored: &str) -> &str {
+    let name = stored.strip_prefix(PREFIX).unwrap_or(stored);
+    name.find(".lora_").map_or(name, |end| &name[..end])
 }
 
 fn unused(stored: &str, why: &str) -> AdapterError {

@@ -2,6 +2,7 @@
 
 mod files;
 mod forward;
+mod patterns;
 mod selection;
 mod settings;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use burn::tensor::Device;
 
-use crate::base::{Base, BaseFiles, TokenizerFile};
+use crate::base::{Base, BaseFiles, TokenizerFiles};
 use crate::methods::LoraConfig;
 use crate::model::{Adapter, Encoder, Method, Target};
 use crate::nbest::{Hypothesis, JsonLines, Utterance};
@@ -16,7 +16,7 @@ pub const WEIGHTS: &[u8] = include_bytes!("../../../tests/golden/tiny/model.safe
 pub const LISTS: &[u8] = include_bytes!("../../../tests/golden/tiny/lists.jsonl");
 
 pub fn base() -> Base {
-    let tokenizer = TokenizerFile::Json(TOKENIZER);
+    let tokenizer = TokenizerFiles::json(TOKENIZER);
     Base::from_files(BaseFiles { config: CONFIG, tokenizer, weights: WEIGHTS.to_vec() }).unwrap()
 }
 

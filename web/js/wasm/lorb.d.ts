@@ -17,7 +17,21 @@ export class GpuDevice {
 }
 
 export class BaseLoader {
-  constructor(config: Uint8Array, tokenizer: Uint8Array, tokenizerIsVocab: boolean, lowercase: boolean, dtype: string, totalBytes: number);
+  constructor(
+    config: Uint8Array,
+    json: Uint8Array | null | undefined,
+    vocab: Uint8Array | null | undefined,
+    settings: Uint8Array | null | undefined,
+    specialTokens: Uint8Array | null | undefined,
+    addedTokens: Uint8Array | null | undefined,
+    index: Uint8Array | null | undefined,
+    dtype: string,
+    totalBytes: number,
+  );
+  shards(): string[];
+  beginShard(totalBytes: number): void;
+  /** SHA-256 of the bytes so far, of the current file if there are several. */
+  readonly fileHash: string;
   push(chunk: Uint8Array): void;
   finish(device: GpuDevice): Promise<Model>;
   free(): void;
@@ -35,6 +49,8 @@ export class Model {
   readonly hash: string;
   /** SHA-256 of the file that was loaded. */
   readonly fileHash: string;
+  /** What the user should know about the files. */
+  readonly notes: string[];
   name: string | undefined;
   readonly parameters: number;
   readonly dtype: string;

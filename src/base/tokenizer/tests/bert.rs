@@ -7,7 +7,9 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::{GOLDEN, TEXTS, added, changed, random_texts, same};
-use crate::base::arch;
+use crate::base::TokenizerFiles;
+use crate::base::tests::tiny_config;
+use crate::base::tokenizer::settings::Settings;
 use crate::base::tokenizer::{Inner, from_vocab};
 
 fn same_as_bert(json: &str) {
@@ -78,7 +80,10 @@ fn added_tokens_have_the_same_ids_and_places() {
 fn a_vocabulary_gives_the_same_ids() {
     let lines = "[PAD]\n[UNK]\r\n[CLS]\n[SEP]\n[MASK]\nturn\noff\nthe \nlight\n##s\ncafe\ncafé\n,\nis\nturn\n";
     for lowercase in [true, false] {
-        let bert = from_vocab(lines.as_bytes(), lowercase, &arch::BERT.tokenizer).unwrap();
+        let config = format!("{{\"do_lower_case\": {lowercase}}}");
+        let files = TokenizerFiles { config: Some(config.as_bytes()), ..TokenizerFiles::default() };
+        let settings = Settings::read(&files, &tiny_config()).unwrap();
+        let bert = from_vocab(lines.as_bytes(), &settings).unwrap();
         let vocabulary = WordPiece::read_bytes(lines.as_bytes()).unwrap();
         let model = WordPiece::builder().vocab(vocabulary).unk_token("[UNK]".into()).build();
         let mut theirs = Tokenizer::new(model.unwrap());

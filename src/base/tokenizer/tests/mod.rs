@@ -8,9 +8,20 @@ mod refused;
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
-use super::{Inner, from_json};
+use super::settings::Settings;
+use super::template::Frame;
+use super::{Inner, TokenizerFiles};
+use crate::base::tests::tiny_config;
 
 pub const GOLDEN: &str = include_str!("../../../../tests/golden/tiny/tokenizer.json");
+
+/// Reads a `tokenizer.json` whose rules all count, as those of the class `PreTrainedTokenizerFast`.
+pub fn from_json(bytes: &[u8]) -> Result<(Inner, Option<Frame>), String> {
+    let config = &br#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#[..];
+    let files = TokenizerFiles { config: Some(config), ..TokenizerFiles::default() };
+    let settings = Settings::read(&files, &tiny_config()).unwrap();
+    super::from_json(bytes, &settings, true, &mut Vec::new())
+}
 
 /// Case, composed and decomposed accents, all kinds of white space, punctuation, CJK, control and private characters,
 /// overlong words, special tokens complete, truncated, adjacent, in lower case and inside a word.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::general::{base64, charsmap, multilingual};
 use super::{added, changed, from_json};
 use crate::base::tests::tiny_config;
-use crate::base::{BaseError, BertTokenizer, TokenizerFile};
+use crate::base::{BaseError, BertTokenizer, TokenizerFiles};
 
 fn refused(json: &str, part: &str) {
     let error = from_json(json.as_bytes()).err().unwrap_or_else(|| panic!("accepted: {part}"));
@@ -40,7 +40,7 @@ fn templates_without_one_text_between_two_tokens_are_refused() {
 fn ids_of_the_template_are_checked() {
     let config = tiny_config();
     let open = |json: String| {
-        BertTokenizer::from_file(TokenizerFile::Json(json.as_bytes()), &config).unwrap_err()
+        BertTokenizer::from_files(TokenizerFiles::json(json.as_bytes()), &config).unwrap_err()
     };
     let small = |file: &mut Value| {
         file["model"]["vocab"] = json!({"[UNK]": 1, "[CLS]": 2, "[SEP]": 3});
@@ -65,9 +65,16 @@ fn ids_of_the_template_are_checked() {
     let json = changed(|file| {
         small(file);
         file["added_tokens"] =
-            json!((0..20).map(|i| added(&format!("x{i:02}"), true, false)).collect::<Vec<_>>());
+            json!((0..20).map(|i| numbered(100 + i, &format!("x{i:02}"))).collect::<Vec<_>>());
     });
     assert_eq!(open(json), beyond("x19", 22));
+}
+
+/// An added token with this id.
+fn numbered(id: u64, content: &str) -> Value {
+    let mut token = added(content, true, false);
+    token["id"] = json!(id);
+    token
 }
 
 #[test]
