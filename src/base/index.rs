@@ -26,8 +26,8 @@ pub(super) struct Index {
     pub name: &'static str,
     /// Names of the files, sorted.
     pub files: Vec<String>,
-    /// Positions in `files` by the tensors' names.
-    pub places: BTreeMap<String, usize>,
+    /// Names of files by the tensors' names.
+    pub places: BTreeMap<String, String>,
 }
 
 impl Index {
@@ -60,7 +60,7 @@ impl Index {
         if map.len() > MAX_TENSORS {
             return Err(wrong(format!("`weight_map` has more than {MAX_TENSORS} tensors")));
         }
-        let mut files = BTreeSet::new();
+        let (mut files, mut places) = (BTreeSet::new(), BTreeMap::new());
         for (tensor, file) in map {
             if tensor.len() > MAX_NAME_BYTES {
                 let length = tensor.len();
@@ -74,7 +74,8 @@ impl Index {
                     "tensor `{tensor}` is in {file}; expected the name of a file that ends in {ending}"
                 ))
             })?;
-            files.insert(plain);
+            files.insert(plain.to_owned());
+            places.insert(tensor.clone(), plain.to_owned());
             if files.len() > MAX_SHARDS {
                 return Err(wrong(format!("more than {MAX_SHARDS} files")));
             }
@@ -82,11 +83,7 @@ impl Index {
         if files.is_empty() {
             return Err(wrong("`weight_map` has no tensors".to_owned()));
         }
-        let files: Vec<String> = files.into_iter().map(str::to_owned).collect();
-        let place =
-            |file: &Value| files.iter().position(|known| Some(known.as_str()) == file.as_str());
-        let places = map.iter().filter_map(|(tensor, file)| Some((tensor.clone(), place(file)?)));
-        Ok(Self { name, places: places.collect(), files })
+        Ok(Self { name, files: files.into_iter().collect(), places })
     }
 }
 

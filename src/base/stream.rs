@@ -52,7 +52,8 @@ impl WeightStream {
         index: &[u8],
     ) -> Result<Self, BaseError> {
         let index = Index::read(index, Index::SAFETENSORS)?;
-        let plan = Plan::new(index.places.keys(), config).map_err(|e| e.within(index.name))?;
+        let names: Vec<&str> = index.places.keys().map(String::as_str).collect();
+        let plan = Plan::new(&names, config).map_err(|error| error.within(index.name))?;
         let tensors = Tensors::new(plan, config.architecture, precision);
         Ok(Self {
             config: config.clone(),
@@ -125,20 +126,21 @@ impl WeightStream {
     fn begin_tensors(&mut self, header: Header) -> Result<(), BaseError> {
         if let (Some((index, at)), Some(tensors)) = (&self.index, &mut self.tensors) {
             let file = &index.files[*at];
-            let missing = |(name, place): &(&String, &usize)| {
-                **place == *at && !header.entries.contains_key(*name)
+            let missing = |(name, place): &(&String, &String)| {
+                *place == file && !header.entries.contains_key(*name)
             };
             if let Some((name, _)) = index.places.iter().find(missing) {
                 let what =
                     format!("tensor `{name}` is in {file}, but that file has no such tensor");
                 return Err(BaseError::Index { file: index.name, what });
             }
-            return tensors.begin(header, |name| index.places.get(name) == Some(at));
+            return tensors.begin(header, &|name| index.places.get(name) == Some(file));
         }
-        let plan = Plan::new(header.entries.keys(), &self.config)?;
+        let names: Vec<&str> = header.entries.keys().map(String::as_str).collect();
+        let plan = Plan::new(&names, &self.config)?;
         let mut tensors = Tensors::new(plan, self.config.architecture, self.precision);
         tensors.origin = Origin::read(&header.metadata, &header.entries)?;
-        tensors.begin(header, |_| true)?;
+        tensors.begin(header, &|_| true)?;
         self.tensors = Some(Box::new(tensors));
         Ok(())
     }
@@ -240,7 +242,7 @@ impl Tensors {
     }
 
     /// Begins a file, all of whose bytes follow. `here` is whether a name belongs to it.
-    pub fn begin(&mut self, header: Header, here: impl Fn(&str) -> bool) -> Result<(), BaseError> {
+    pub fn begin(&mut self, header: Header, here: &dyn Fn(&str) -> bool) -> Result<(), BaseError> {
         let parts = self.plan.file(&header, here)?;
         self.plan.count_unused(&parts)?;
         self.coming = parts.into();
@@ -253,7 +255,7 @@ impl Tensors {
     pub fn begin_used(
         &mut self,
         header: Header,
-        here: impl Fn(&str) -> bool,
+        here: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<String>, BaseError> {
         let mut parts = self.plan.file(&header, here)?;
         parts.retain(|(_, _, role)| *role != Role::None);

@@ -1,6 +1,5 @@
 //! Maps the tensors of files to those of the encoder by their names, and checks headers against the configuration.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::Dtype;
@@ -16,8 +15,11 @@ pub(super) const SCALES: &str = "_scale";
 /// Modules that wrap others, by PyTorch's name: `torch.compile`, sharded training and gradient checkpointing.
 const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 
+/// Prefixes under which a file may have tensors of an encoder.
+const MAX_PREFIXES: usize = 64;
+
 /// The role of a tensor of a file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Role {
     /// The encoder tensor with this name (without prefix).
     Tensor(String),
@@ -31,12 +33,16 @@ pub(super) enum Role {
 pub(super) type Placed = (String, TensorEntry, Role);
 
 /// The roles of all tensors of a base, from their names.
+///
+/// Its maps have types that other code has too: every other type is another copy of their code in the wasm module.
 #[derive(Debug)]
 pub(super) struct Plan {
     config: BertConfig,
     expected: BTreeMap<String, Vec<usize>>,
-    /// By the name in the file.
-    roles: BTreeMap<String, Role>,
+    /// Names of encoder tensors, and of the head's, by their names in the file.
+    tensors: BTreeMap<String, String>,
+    /// Names of weights by the names of their scales in the file.
+    scales: BTreeMap<String, String>,
     ignored: BTreeSet<String>,
     head: BTreeMap<String, Vec<usize>>,
     unused: u64,
@@ -48,76 +54,80 @@ impl Plan {
     ///
     /// The encoder's names have one prefix, which is found from the names: none, that of models with a head (`bert.`), or that
     /// of modules around the encoder (`module.`, `model.`, `0.auto_model.`).
-    pub fn new<'a>(
-        names: impl Iterator<Item = &'a String>,
-        config: &BertConfig,
-    ) -> Result<Self, BaseError> {
-        let expected: BTreeMap<_, _> = expected_tensors(config).into_iter().collect();
-        let stored: Vec<(&String, String)> =
-            names.map(|name| (name, plain(name, config))).collect();
+    #[inline(never)]
+    pub fn new(names: &[&str], config: &BertConfig) -> Result<Self, BaseError> {
+        let mut expected = BTreeMap::new();
+        for (name, shape) in expected_tensors(config) {
+            expected.insert(name, shape);
+        }
+        let mut head = BTreeMap::new();
+        for (name, shape) in masked_head_tensors(config) {
+            head.insert(name, shape);
+        }
+        let stored: Vec<(&str, String)> =
+            names.iter().map(|name| (*name, plain(name, config))).collect();
         let prefix = prefix(&stored, &expected, config)?;
         let attribute = format!("{}.", config.architecture.attribute);
         let outside = prefix.strip_suffix(&attribute).unwrap_or(&prefix).to_owned();
         let inside = format!("{outside}{attribute}");
-        let mut found: BTreeMap<Role, &String> = BTreeMap::new();
-        let mut take = |role: Role, name: &str, stored: &'a String| match found.entry(role) {
-            Entry::Vacant(place) => {
-                place.insert(stored);
-                Ok(())
-            }
-            Entry::Occupied(first) => {
-                let (first, second) = ((*first.get()).clone(), stored.clone());
-                Err(BaseError::Ambiguous { name: name.to_owned(), first, second })
-            }
-        };
-        let head: BTreeMap<_, _> = masked_head_tensors(config).into_iter().collect();
-        let mut heads = Vec::new();
-        let mut ignored = BTreeSet::new();
+        // Names in the file by the encoder's, and by the scales'.
+        let (mut found, mut of_scales) = (BTreeMap::new(), BTreeMap::new());
+        let (mut heads, mut ignored) = (BTreeMap::new(), BTreeSet::new());
         for (stored, plain) in &stored {
             // The longer one first, because it begins with the other.
             let name = plain.strip_prefix(&inside).or_else(|| plain.strip_prefix(&outside));
             let Some(name) = name else {
-                ignored.insert((*stored).clone());
+                ignored.insert((*stored).to_owned());
                 continue;
             };
             let weight = name.strip_suffix(SCALES).filter(|weight| {
                 let shape = expected.get(*weight);
                 shape.is_some_and(|shape| config.architecture.is_linear(weight, shape))
             });
-            if expected.contains_key(name) {
-                take(Role::Tensor(name.to_owned()), name, stored)?;
-            } else if head.contains_key(name) {
-                heads.push((name.to_owned(), *stored));
-            } else if let Some(weight) = weight {
-                take(Role::Scales(weight.to_owned()), name, stored)?;
-            } else {
-                refuse_unknown(stored, name, config)?;
-                ignored.insert((*stored).clone());
-            }
-        }
-        // All or none, because the head is optional.
-        let names: BTreeSet<_> = heads.iter().map(|(name, _)| name).collect();
-        let complete = names.len() == head.len();
-        for (name, stored) in heads.iter().map(|(name, stored)| (name, *stored)) {
-            if complete {
-                take(Role::Tensor(name.clone()), name, stored)?;
-            } else {
-                ignored.insert(stored.clone());
+            let (map, key) = match weight {
+                _ if expected.contains_key(name) => (&mut found, name),
+                _ if head.contains_key(name) => (&mut heads, name),
+                Some(weight) => (&mut of_scales, weight),
+                None => {
+                    refuse_unknown(stored, name, config)?;
+                    ignored.insert((*stored).to_owned());
+                    continue;
+                }
+            };
+            if let Some(first) = map.insert(key.to_owned(), (*stored).to_owned()) {
+                let (name, second) = (name.to_owned(), (*stored).to_owned());
+                return Err(BaseError::Ambiguous { name, first, second });
             }
         }
         for (name, _) in expected_tensors(config) {
-            if !found.contains_key(&Role::Tensor(name.clone())) {
+            if !found.contains_key(&name) {
                 let hint = near_miss(&stored, &name, &prefix);
                 return Err(BaseError::MissingTensor { name, hint });
             }
         }
-        let roles = found.into_iter().map(|(role, stored)| (stored.clone(), role)).collect();
+        // All or none, because the head is optional.
+        if heads.len() == head.len() {
+            found.append(&mut heads);
+        } else {
+            head = BTreeMap::new();
+            for (_, stored) in heads {
+                ignored.insert(stored);
+            }
+        }
+        let by_stored = |names: BTreeMap<String, String>| {
+            let mut inverse = BTreeMap::new();
+            for (name, stored) in names {
+                inverse.insert(stored, name);
+            }
+            inverse
+        };
         Ok(Self {
             config: config.clone(),
             expected,
-            roles,
+            tensors: by_stored(found),
+            scales: by_stored(of_scales),
             ignored,
-            head: if complete { head } else { BTreeMap::new() },
+            head,
             unused: 0,
             largest_unused: (0, String::new()),
         })
@@ -128,31 +138,31 @@ impl Plan {
     pub fn file(
         &mut self,
         header: &Header,
-        here: impl Fn(&str) -> bool,
+        here: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<Placed>, BaseError> {
         self.check_head(header);
         let mut parts = Vec::new();
         for (stored, entry) in &header.entries {
-            let role = self.roles.get(stored).filter(|_| here(stored)).cloned();
-            match &role {
-                Some(Role::Tensor(name)) => self.check(stored, name, entry)?,
-                Some(Role::Scales(weight)) => {
-                    let in_8_bits = |weight: &str| {
-                        let mut all = self.roles.iter();
-                        let stored = all.find(|(_, r)| matches!(r, Role::Tensor(n) if n == weight));
-                        let entry = stored.and_then(|(stored, _)| header.entries.get(stored));
-                        entry.is_none_or(|entry| entry.dtype == Dtype::I8)
-                    };
-                    if in_8_bits(weight) {
-                        check_shape(stored, entry, &self.expected[weight][..1])?;
-                        entry.check_dtype(stored)?;
-                    } else {
-                        refuse_unknown(stored, weight, &self.config)?;
-                    }
+            let role = if !here(stored) {
+                Role::None
+            } else if let Some(name) = self.tensors.get(stored) {
+                self.check(stored, name, entry)?;
+                Role::Tensor(name.clone())
+            } else if let Some(weight) = self.scales.get(stored) {
+                let of_weight = |(stored, name): (&String, &String)| {
+                    (name == weight).then(|| header.entries.get(stored)).flatten()
+                };
+                let weight_here = self.tensors.iter().find_map(of_weight);
+                if weight_here.is_some_and(|entry| entry.dtype != Dtype::I8) {
+                    refuse_unknown(stored, weight, &self.config)?;
                 }
-                Some(Role::None) | None => {}
-            }
-            parts.push((stored.clone(), entry.clone(), role.unwrap_or(Role::None)));
+                check_shape(stored, entry, &self.expected[weight][..1])?;
+                entry.check_dtype(stored)?;
+                Role::Scales(weight.clone())
+            } else {
+                Role::None
+            };
+            parts.push((stored.clone(), entry.clone(), role));
         }
         parts.sort_by_key(|(_, entry, _)| (entry.range.start, entry.range.end));
         Ok(parts)
@@ -169,11 +179,8 @@ impl Plan {
         }
         if self.unused > MAX_UNUSED_BYTES {
             let (bytes, limit) = (self.unused, MAX_UNUSED_BYTES);
-            return Err(BaseError::TooMuchUnused {
-                bytes,
-                name: self.largest_unused.1.clone(),
-                limit,
-            });
+            let name = self.largest_unused.1.clone();
+            return Err(BaseError::TooMuchUnused { bytes, name, limit });
         }
         Ok(())
     }
@@ -190,21 +197,25 @@ impl Plan {
 
     /// Drops a head with other shapes than this base's.
     fn check_head(&mut self, header: &Header) {
-        let fits = self.roles.iter().all(|(stored, role)| {
-            let Role::Tensor(name) = role else { return true };
-            let (Some(shape), Some(entry)) = (self.head.get(name), header.entries.get(stored))
-            else {
-                return true;
-            };
-            entry.shape == *shape && entry.check_dtype(stored).is_ok()
+        let fits = self.tensors.iter().all(|(stored, name)| {
+            match (self.head.get(name), header.entries.get(stored)) {
+                (Some(shape), Some(entry)) => {
+                    entry.shape == *shape && entry.check_dtype(stored).is_ok()
+                }
+                _ => true,
+            }
         });
         if fits {
             return;
         }
         let head = std::mem::take(&mut self.head);
-        let dropped = |role: &Role| matches!(role, Role::Tensor(name) if head.contains_key(name));
-        let gone = self.roles.extract_if(.., |_, role| dropped(role));
-        self.ignored.extend(gone.map(|(stored, _)| stored));
+        for (stored, name) in std::mem::take(&mut self.tensors) {
+            if head.contains_key(&name) {
+                self.ignored.insert(stored);
+            } else {
+                self.tensors.insert(stored, name);
+            }
+        }
     }
 
     fn check(&self, stored: &str, name: &str, entry: &TensorEntry) -> Result<(), BaseError> {
@@ -213,7 +224,7 @@ impl Plan {
         if entry.dtype != Dtype::I8 || !self.config.architecture.is_linear(name, shape) {
             return Ok(entry.check_dtype(stored)?);
         }
-        if !self.roles.values().any(|role| matches!(role, Role::Scales(of) if of == name)) {
+        if !self.scales.values().any(|weight| weight == name) {
             let hint = format!("; `{stored}` has dtype I8, which needs one scale per row");
             return Err(BaseError::MissingTensor { name: format!("{name}{SCALES}"), hint });
         }
@@ -231,51 +242,56 @@ fn plain(stored: &str, config: &BertConfig) -> String {
 
 /// The prefix of the encoder's names: the one under which all tensors are, or else most.
 fn prefix(
-    stored: &[(&String, String)],
+    stored: &[(&str, String)],
     expected: &BTreeMap<String, Vec<usize>>,
     config: &BertConfig,
 ) -> Result<String, BaseError> {
-    let outside_layers =
-        || expected.keys().filter(|name| config.architecture.split(name).is_none());
-    let mut candidates: BTreeMap<&str, usize> = BTreeMap::new();
+    let layers = &config.architecture;
+    let anchors: Vec<&String> =
+        expected.keys().filter(|name| layers.split(name).is_none()).collect();
+    let mut candidates: Vec<&str> = Vec::new();
     for (_, plain) in stored {
-        for name in outside_layers() {
+        for name in &anchors {
             let before = plain.strip_suffix(name.as_str());
             let before = before.filter(|before| before.is_empty() || before.ends_with('.'));
-            if let Some(before) = before {
-                candidates.insert(before, 0);
+            if let Some(before) = before.filter(|before| !candidates.contains(before)) {
+                candidates.push(before);
             }
         }
+        // Every candidate is compared with every name, so there must be few.
+        if candidates.len() > MAX_PREFIXES {
+            let (first, second) = (stored[0].0.to_owned(), stored[1].0.to_owned());
+            let name = config.architecture.embeddings.words.to_owned();
+            return Err(BaseError::Ambiguous { name, first, second });
+        }
     }
-    // Every candidate is compared with every name, so there must be few.
-    if candidates.len() > 64 {
-        let (first, second) = (stored[0].0.clone(), stored[1].0.clone());
-        let name = config.architecture.embeddings.words.to_owned();
-        return Err(BaseError::Ambiguous { name, first, second });
+    // The best one, and another that is as good: several encoders in one file.
+    let (mut best, mut most, mut other) = ("", 0, None);
+    for candidate in candidates {
+        let within = |(_, plain): &&(&str, String)| {
+            plain.strip_prefix(candidate).is_some_and(|name| expected.contains_key(name))
+        };
+        let count = stored.iter().filter(within).count();
+        if count > most {
+            (best, most, other) = (candidate, count, None);
+        } else if count == most {
+            other = Some(candidate);
+        }
     }
-    for (candidate, count) in &mut candidates {
-        let rest = stored.iter().filter_map(|(_, plain)| plain.strip_prefix(candidate));
-        *count = rest.filter(|name| expected.contains_key(*name)).count();
-    }
-    let Some(&most) = candidates.values().max() else { return Ok(String::new()) };
-    let best: Vec<&str> =
-        candidates.iter().filter(|(_, count)| **count == most).map(|(p, _)| *p).collect();
-    if let [one] = best[..] {
-        return Ok(one.to_owned());
-    }
-    // Several encoders in one file.
+    let Some(other) = other else { return Ok(best.to_owned()) };
     let under = |prefix: &str| {
         let mut all = stored.iter();
-        let found = all.find(|(_, plain)| {
+        let within = |(_, plain): &&(&str, String)| {
             plain.strip_prefix(prefix).is_some_and(|name| expected.contains_key(name))
-        });
-        found.map(|(stored, plain)| ((*stored).clone(), plain[prefix.len()..].to_owned()))
+        };
+        all.find(within)
+            .map(|(stored, plain)| ((*stored).to_owned(), plain[prefix.len()..].to_owned()))
     };
-    match (under(best[0]), under(best[1])) {
+    match (under(best), under(other)) {
         (Some((first, name)), Some((second, _))) => {
             Err(BaseError::Ambiguous { name, first, second })
         }
-        _ => Ok(best[0].to_owned()),
+        _ => Ok(best.to_owned()),
     }
 }
 
@@ -300,7 +316,7 @@ fn refuse_unknown(stored: &str, name: &str, config: &BertConfig) -> Result<(), B
 }
 
 /// A hint for a missing tensor that exists under another prefix.
-fn near_miss(stored: &[(&String, String)], name: &str, prefix: &str) -> String {
+fn near_miss(stored: &[(&str, String)], name: &str, prefix: &str) -> String {
     let tail = format!(".{name}");
     match stored.iter().find(|(_, plain)| plain.ends_with(&tail)) {
         Some((other, _)) => {

@@ -266,8 +266,7 @@ fn from_json(
         notes.extend(rules.and_then(|rules| settings.overruled(rules, has_config)));
         let pieces = file.word_piece()?.into_pieces()?;
         let tokens = std::mem::take(&mut file.added_tokens);
-        let tokens = tokens.into_iter().map(|added| (added.id, added.token));
-        let tokens = settings.tokens(tokens, |token| pieces.contains_key(token));
+        let tokens = settings.tokens(tokens, &|token| pieces.contains_key(token));
         return Ok((Inner::Bert(Box::new(bert(pieces, settings, tokens)?)), frame));
     }
     let tokens = settings.tokens_after(file.tokens());
@@ -299,7 +298,7 @@ fn from_vocab(bytes: &[u8], settings: &Settings) -> Result<Bert, BaseError> {
     let fault = |error: String| BaseError::Tokenizer(format!("vocab.txt cannot be read: {error}"));
     let text = std::str::from_utf8(bytes).map_err(|error| fault(error.to_string()))?;
     let pieces = Vocabulary::from_lines(text).map_err(fault)?.pieces;
-    let tokens = settings.tokens([], |token| pieces.contains_key(token));
+    let tokens = settings.tokens(Vec::new(), &|token| pieces.contains_key(token));
     let Names { unknown, start, end, .. } = &settings.names;
     for token in [unknown, start, end] {
         let added = token != unknown && tokens.iter().any(|added| added.content == *token);

@@ -20,12 +20,10 @@
 //! does LoRB. If the class is `BertTokenizer`, but the file has other rules than BERT's, version 4 keeps the rules, while
 //! version 5 replaces them and fails for Unigram. There, LoRB does what version 4 does, and a note says it.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::TokenizerFiles;
-use super::added::AddedToken;
+use super::added::{AddedToken, NumberedToken};
 use super::normalize::Rules;
 use crate::base::{BaseError, BertConfig, arch};
 use crate::bounds::{MAX_ADDED_TOKENS, MAX_JSON_BYTES};
@@ -56,6 +54,17 @@ const REFUSED_CLASSES: [(&str, &str); 1] = [(
      a multilingual one",
 )];
 
+/// Tokens in the order of their ids, of which each occurs once.
+type ById = Vec<(u64, AddedToken)>;
+
+/// Puts a token in its place, or in place of the one with its id. There are few, and a map would be more code.
+fn put(tokens: &mut ById, id: u64, token: AddedToken) {
+    match tokens.iter().rposition(|(other, _)| *other <= id) {
+        Some(place) if tokens[place].0 == id => tokens[place].1 = token,
+        place => tokens.insert(place.map_or(0, |place| place + 1), (id, token)),
+    }
+}
+
 /// The settings, checked.
 #[derive(Debug)]
 pub struct Settings {
@@ -68,9 +77,9 @@ pub struct Settings {
     /// Longest text in tokens (`model_max_length`).
     pub limit: Option<usize>,
     /// `added_tokens_decoder`.
-    decoder: Option<BTreeMap<u64, AddedToken>>,
+    decoder: Option<ById>,
     /// `added_tokens.json`.
-    added: BTreeMap<u64, AddedToken>,
+    added: ById,
     /// Named special tokens, then further ones.
     special: Vec<AddedToken>,
     /// How many of them are named.
@@ -150,7 +159,7 @@ impl Settings {
             return Err(setting(source, "extra_special_tokens", what));
         }
         let added = match &decoder {
-            Some(_) => BTreeMap::new(),
+            Some(_) => ById::new(),
             None => added(object(files.added_tokens, ADDED)?, &map, &special[count..])?,
         };
         refuse_split(&map, &special)?;
@@ -162,15 +171,15 @@ impl Settings {
     /// `tokenizer.json` with their ids, `known` whether the vocabulary has a token.
     pub fn tokens(
         &self,
-        file: impl IntoIterator<Item = (u64, AddedToken)>,
-        known: impl Fn(&str) -> bool,
+        file: Vec<NumberedToken>,
+        known: &dyn Fn(&str) -> bool,
     ) -> Vec<AddedToken> {
         let mut by_id = self.added.clone();
         match &self.decoder {
             Some(decoder) => by_id.clone_from(decoder),
-            None => by_id.extend(file),
+            None => file.into_iter().for_each(|added| put(&mut by_id, added.id, added.token)),
         }
-        let stated: Vec<_> = by_id.into_values().collect();
+        let stated: Vec<_> = by_id.into_iter().map(|(_, token)| token).collect();
         let count = stated.len();
         let mut tokens = self.with_special(stated);
         let mut place = 0;
@@ -184,7 +193,8 @@ impl Settings {
 
     /// The tokens that Transformers adds to a tokenizer that has those of its `tokenizer.json`, all in this order.
     pub fn tokens_after(&self, mut file: Vec<AddedToken>) -> Vec<AddedToken> {
-        file.extend(self.decoder.as_ref().unwrap_or(&self.added).values().cloned());
+        let added = self.decoder.as_ref().unwrap_or(&self.added);
+        file.extend(added.iter().map(|(_, token)| token.clone()));
         self.with_special(file)
     }
 
@@ -302,21 +312,21 @@ fn limit(map: &Map<String, Value>) -> Result<Option<usize>, BaseError> {
 }
 
 /// `added_tokens_decoder`: tokens by id.
-fn decoder(value: &Value) -> Result<BTreeMap<u64, AddedToken>, BaseError> {
+fn decoder(value: &Value) -> Result<ById, BaseError> {
     let key = "added_tokens_decoder";
     let wrong = |what: String| setting(CONFIG, key, what);
     let Value::Object(map) = value else {
         return Err(wrong(format!("is {}; expected tokens by id", short(value))));
     };
     check_count(map.len()).map_err(wrong)?;
-    let mut tokens = BTreeMap::new();
+    let mut tokens = ById::new();
     for (id, value) in map {
         let number =
             id.parse().map_err(|_| wrong(format!("has the id {id:?}; expected digits")))?;
         if !value.is_object() {
             return Err(wrong(format!("has {} for id {id}; expected an object", short(value))));
         }
-        tokens.insert(number, token(CONFIG, key, value, false)?);
+        put(&mut tokens, number, token(CONFIG, key, value, false)?);
     }
     Ok(tokens)
 }
@@ -326,9 +336,9 @@ fn added(
     file: Map<String, Value>,
     map: &Map<String, Value>,
     extra: &[AddedToken],
-) -> Result<BTreeMap<u64, AddedToken>, BaseError> {
+) -> Result<ById, BaseError> {
     check_count(file.len()).map_err(|what| setting(ADDED, "it", what))?;
-    let mut tokens = BTreeMap::new();
+    let mut tokens = ById::new();
     for (content, id) in file {
         let Some(id) = id.as_u64() else {
             let what = format!("is {}; expected its id", short(&id));
@@ -340,7 +350,7 @@ fn added(
         let special = special.into_iter().any(|name| name == content);
         let (single_word, lstrip, rstrip, normalized) = (false, false, false, !special);
         let token = AddedToken { content, single_word, lstrip, rstrip, normalized, special };
-        tokens.insert(id, token);
+        put(&mut tokens, id, token);
     }
     Ok(tokens)
 }

@@ -327,16 +327,18 @@ fn read_all<R: Read + Seek>(
     precision: Precision,
 ) -> Result<(BaseWeights, String), BaseError> {
     let whole = index.map_or(WEIGHTS, |index| index.name);
-    let plan = match index {
-        Some(index) => Plan::new(index.places.keys(), config),
-        None => Plan::new(files.iter().flat_map(|(_, file)| file.tensors.keys()), config),
+    let names: Vec<&str> = match index {
+        Some(index) => index.places.keys().map(String::as_str).collect(),
+        None => {
+            files.iter().flat_map(|(_, file)| file.tensors.keys()).map(String::as_str).collect()
+        }
     };
-    let plan = plan.map_err(|error| error.within(whole))?;
+    let plan = Plan::new(&names, config).map_err(|error| error.within(whole))?;
     let mut tensors = Tensors::new(plan, config.architecture, precision);
     let mut hasher = Sha256::new();
-    for (at, (name, file)) in files.iter_mut().enumerate() {
+    for (name, file) in files.iter_mut() {
         if let Some(index) = index {
-            let mut here = index.places.iter().filter(|(_, place)| **place == at);
+            let mut here = index.places.iter().filter(|(_, place)| *place == name);
             if let Some((tensor, _)) = here.find(|(tensor, _)| !file.tensors.contains_key(*tensor))
             {
                 let what =
@@ -344,8 +346,10 @@ fn read_all<R: Read + Seek>(
                 return Err(BaseError::Index { file: index.name, what });
             }
         }
-        let here = |tensor: &str| index.is_none_or(|index| index.places.get(tensor) == Some(&at));
-        let used = tensors.begin_used(file.header(), here).map_err(|error| error.within(name))?;
+        let here = |tensor: &str| {
+            index.is_none_or(|index| index.places.get(tensor).is_some_and(|place| place == name))
+        };
+        let used = tensors.begin_used(file.header(), &here).map_err(|error| error.within(name))?;
         // Shapes are known to be those of the configuration, so what follows is bounded.
         file.check_all(&mut hasher).map_err(|fault| within(name, fault))?;
         for tensor in used {

@@ -4,8 +4,6 @@
 //! and a term of another scale is one whose B is multiplied by the ratio, so such an adapter gives the same scores. Zeros in
 //! both factors have no gradient, so training does not change them.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::{LORA_A, LORA_B, LoraConfig};
@@ -20,7 +18,7 @@ pub(super) struct Patterns {
     /// Alphas, by the same.
     alphas: Vec<(String, f64)>,
     /// Which of the initial triplets AdaLoRA kept, by a module's name.
-    kept: BTreeMap<String, Vec<bool>>,
+    kept: Vec<(String, Vec<bool>)>,
 }
 
 /// How the factors of a module are put into those of all modules.
@@ -43,7 +41,7 @@ impl Patterns {
                     let kept: Option<Vec<bool>> = kept.iter().map(Value::as_bool).collect();
                     let kept = kept.ok_or_else(|| wrong("rank_pattern", &name, &value))?;
                     let module = name.strip_suffix(".lora_E").unwrap_or(&name);
-                    patterns.kept.insert(module.to_owned(), kept);
+                    patterns.kept.push((module.to_owned(), kept));
                 }
                 _ => patterns.ranks.push(number("rank_pattern", name, &value)?),
             }
@@ -80,7 +78,7 @@ impl Patterns {
         given: &LoraConfig,
         widest: &LoraConfig,
     ) -> Result<Fit, AdapterError> {
-        if let Some(kept) = self.kept.get(module) {
+        if let Some((_, kept)) = self.kept.iter().find(|(name, _)| name == module) {
             if kept.len() != widest.rank {
                 let (found, rank) = (kept.len(), widest.rank);
                 let what = format!("has {found} triplets for {module:?}; expected init_r, {rank}");
