@@ -29,9 +29,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: train BASE TRAIN.jsonl DEV.jsonl OUTPUT".into());
     };
     let folder = Path::new(base);
+    let tokenizer = fs::read(folder.join("tokenizer.json"))?;
     let files = BaseFiles {
         config: &fs::read(folder.join("config.json"))?,
-        tokenizer: TokenizerFiles::json(&fs::read(folder.join("tokenizer.json"))?),
+        tokenizer: TokenizerFiles::json(&tokenizer),
         weights: fs::read(folder.join("model.safetensors"))?,
     };
     let selected = select(DeviceChoice::Auto)?;

@@ -268,7 +268,7 @@ fn byte_pairs_give_the_same_ids() {
 fn unusable_byte_pairs_are_refused() {
     let refused = |change: fn(&mut Value), part: &str| {
         let json = byte_level(|file| change(&mut file["model"]));
-        let error = crate::base::tokenizer::from_json(json.as_bytes()).err();
+        let error = super::from_json(json.as_bytes()).err();
         assert!(error.as_ref().is_some_and(|error| error.contains(part)), "{error:?}: {part}");
     };
     refused(|model| model["dropout"] = json!(0.1), "dropout");
@@ -278,7 +278,7 @@ fn unusable_byte_pairs_are_refused() {
     refused(|model| model["merges"] = json!(["tzz"]), "merge 0 is \"tzz\"");
     refused(|model| model["unk_token"] = json!("<none>"), "<none>");
     let json = byte_level(|file| file["pre_tokenizer"] = Value::Null);
-    let (tokenizer, _) = crate::base::tokenizer::from_json(json.as_bytes()).unwrap();
+    let (tokenizer, _) = super::from_json(json.as_bytes()).unwrap();
     let error = tokenizer.pieces("か", 9).unwrap_err();
     assert!(error.contains("the character 'か' is unknown"), "{error}");
 }
