@@ -10,7 +10,7 @@ use super::arch::Architecture;
 use super::survey::{Role, Survey, survey};
 use super::tensor_file::{Header, LENGTH, damaged, foreign, widen};
 use super::{BaseError, BaseWeights, BertConfig, Origin, TensorEntry, TensorFault};
-use crate::packed::{Elements, Packed, Precision, quantise};
+use crate::packed::{Elements, Format, Packed, quantise};
 
 /// Reads the weights of a base from chunks of its file of any length, in order.
 ///
@@ -19,7 +19,7 @@ use crate::packed::{Elements, Packed, Precision, quantise};
 #[derive(Debug)]
 pub struct WeightStream {
     config: BertConfig,
-    precision: Precision,
+    format: Format,
     /// Length of the file in bytes, if known.
     expected: Option<u64>,
     received: u64,
@@ -34,13 +34,13 @@ enum Stage {
 }
 
 impl WeightStream {
-    /// A stream for a base with this configuration. Linear weights are stored in `precision`, or in
+    /// A stream for a base with this configuration. Linear weights are stored in `format`, or in
     /// int8 if they are int8 in the file; the embeddings of the vocabulary in f16 if they are f16 in the file; everything
     /// else in f32. `expected` is the length of the file, if known.
     #[must_use]
-    pub fn new(config: &BertConfig, precision: Precision, expected: Option<u64>) -> Self {
+    pub fn new(config: &BertConfig, format: Format, expected: Option<u64>) -> Self {
         let stage = Stage::Header(Vec::new());
-        Self { config: config.clone(), precision, expected, received: 0, stage }
+        Self { config: config.clone(), format, expected, received: 0, stage }
     }
 
     /// Processes the next bytes of the file.
@@ -60,7 +60,7 @@ impl WeightStream {
                 return Err(damaged(what).into());
             }
             self.expected = Some(whole);
-            let tensors = Tensors::new(header, &self.config, self.precision)?;
+            let tensors = Tensors::new(header, &self.config, self.format)?;
             self.stage = Stage::Tensors(Box::new(tensors));
         }
         match &mut self.stage {
@@ -117,7 +117,7 @@ fn take_header(
 #[derive(Debug)]
 struct Tensors {
     architecture: &'static Architecture,
-    precision: Precision,
+    format: Format,
     /// The remaining tensors, the current one first.
     coming: VecDeque<(String, TensorEntry, Role)>,
     under_way: Option<Arrival>,
@@ -129,11 +129,11 @@ struct Tensors {
 }
 
 impl Tensors {
-    fn new(header: Header, config: &BertConfig, precision: Precision) -> Result<Self, BaseError> {
+    fn new(header: Header, config: &BertConfig, format: Format) -> Result<Self, BaseError> {
         let Survey { parts, ignored } = survey(&header, config)?;
         Ok(Self {
             architecture: config.architecture,
-            precision,
+            format,
             coming: parts.into(),
             under_way: None,
             done: BTreeMap::new(),
@@ -146,10 +146,10 @@ impl Tensors {
 
     fn push(&mut self, mut bytes: &[u8]) -> Result<(), BaseError> {
         while let Some((stored, entry, role)) = self.coming.front() {
-            let (architecture, precision) = (self.architecture, self.precision);
+            let (architecture, format) = (self.architecture, self.format);
             let arrival = self
                 .under_way
-                .get_or_insert_with(|| Arrival::new(entry, role, architecture, precision));
+                .get_or_insert_with(|| Arrival::new(entry, role, architecture, format));
             let (taken, rest) = bytes.split_at(bytes.len().min(arrival.left));
             arrival.push(taken, stored)?;
             bytes = rest;
@@ -240,22 +240,17 @@ struct Arrival {
 const STRIDE: usize = 4096;
 
 impl Arrival {
-    fn new(
-        entry: &TensorEntry,
-        role: &Role,
-        architecture: &Architecture,
-        precision: Precision,
-    ) -> Self {
+    fn new(entry: &TensorEntry, role: &Role, architecture: &Architecture, format: Format) -> Self {
         let count = entry.shape.iter().product();
         let full = || Sink::Full(Vec::with_capacity(count));
         let sink = match role {
             Role::None => Sink::Nothing,
             Role::Scales(_) => full(),
             Role::Tensor(_) if entry.dtype == Dtype::I8 => Sink::Bytes(Vec::with_capacity(count)),
-            Role::Tensor(name) if architecture.is_linear(name, &entry.shape) => match precision {
-                Precision::F32 => full(),
-                Precision::F16 => Sink::Half(Vec::with_capacity(count)),
-                Precision::Int8 => Sink::Rows {
+            Role::Tensor(name) if architecture.is_linear(name, &entry.shape) => match format {
+                Format::F32 => full(),
+                Format::F16 => Sink::Half(Vec::with_capacity(count)),
+                Format::Int8 => Sink::Rows {
                     inputs: entry.shape[1],
                     row: Vec::with_capacity(entry.shape[1]),
                     values: Vec::with_capacity(count),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lorb::base::{Base, BaseError, BaseStream, BertConfig, TokenizerFile};
 use lorb::bounds::{MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES};
 use lorb::foreign::{Expected, Foreign};
-use lorb::ops::Precision;
+use lorb::packed::Format;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -156,7 +156,7 @@ fn read(paths: &BasePaths) -> Result<Base, Fault> {
         Some(lowercase) => TokenizerFile::Vocab(&vocabulary, lowercase),
     };
     let (mut file, length) = open_regular(&paths.weights)?;
-    let stream = BaseStream::new(&config, tokenizer, Precision::F32, Some(length));
+    let stream = BaseStream::new(&config, tokenizer, Format::F32, Some(length));
     let mut stream = stream.map_err(Fault::Base)?;
     drop(vocabulary);
     // The stream checks the header against the length before it accepts tensors.

@@ -37,7 +37,7 @@ export interface Advanced {
 
 /** Every operation: parameters and result. */
 export interface Operations {
-  'device.open': [{ kind: DeviceKind }, { kind: string; name: string }];
+  'device.open': [{ kind: DeviceKind; dtype: Dtype }, { kind: string; name: string }];
   'base.begin': [{ config: Uint8Array; tokenizer: Uint8Array; isVocab: boolean; lowercase: boolean; dtype: Dtype; total: number }, void];
   'base.push': [{ chunk: Uint8Array }, void];
   'base.finish': [{ name: string | undefined }, { hash: string; fileHash: string; parameters: number; dtype: string }];

@@ -1,14 +1,29 @@
 //! Loads a base in chunks.
 
 use lorb::base::{BaseStream, TokenizerFile};
+use lorb::ops::Precision;
 use lorb::ops::wgsl::{WIDEST_HEAD, runs_on};
-use lorb::packed::Precision;
 use lorb::rescorer::Rescorer;
 use wasm_bindgen::prelude::*;
 
 use crate::device::GpuDevice;
 use crate::error::WebError;
 use crate::model::Model;
+
+/// The precision that the package calls by this name.
+pub fn precision(dtype: &str) -> Result<Precision, WebError> {
+    Ok(match dtype {
+        "fp32" => Precision::F32,
+        "fp16" => Precision::F16,
+        "int8" => Precision::Int8,
+        "mixed" => Precision::Mixed,
+        other => {
+            return Err(WebError::input(format_args!(
+                "unknown dtype {other:?}; choose 'fp32', 'fp16', 'int8' or 'mixed'"
+            )));
+        }
+    })
+}
 
 /// Loads the files of a base.
 #[wasm_bindgen]
@@ -24,7 +39,7 @@ impl BaseLoader {
     /// `do_lower_case` of `tokenizer_config.json`. `total_bytes` is the length of `model.safetensors`, 0 if unknown.
     ///
     /// # Errors
-    /// `UnsupportedModelError`, `IntegrityError`; `BadInputError` for another dtype than `fp32`, `fp16` and `int8`.
+    /// `UnsupportedModelError`, `IntegrityError`; `BadInputError` for an unknown dtype.
     #[wasm_bindgen(constructor)]
     pub fn new(
         config: &[u8],
@@ -34,23 +49,15 @@ impl BaseLoader {
         dtype: String,
         total_bytes: f64,
     ) -> Result<BaseLoader, JsValue> {
-        let precision = match dtype.as_str() {
-            "fp32" => Precision::F32,
-            "fp16" => Precision::F16,
-            "int8" => Precision::Int8,
-            other => {
-                let message = format!("unknown dtype {other:?}; choose 'fp32', 'fp16' or 'int8'");
-                return Err(WebError::input(message).into());
-            }
-        };
+        let precision = precision(&dtype)?;
         let tokenizer = if tokenizer_is_vocab {
             TokenizerFile::Vocab(tokenizer, lowercase)
         } else {
             TokenizerFile::Json(tokenizer)
         };
         let length = (total_bytes >= 1.0).then_some(total_bytes as u64);
-        let stream =
-            BaseStream::new(config, tokenizer, precision, length).map_err(WebError::from)?;
+        let stream = BaseStream::new(config, tokenizer, precision.format(), length)
+            .map_err(WebError::from)?;
         Ok(Self { stream, precision, dtype })
     }
 
@@ -73,7 +80,7 @@ impl BaseLoader {
     ///
     /// # Errors
     /// `IntegrityError` if bytes are missing, `UnsupportedModelError` for heads that are too wide for the kernels,
-    /// `DeviceLostError`.
+    /// `DeviceRefusedError` for a dtype that the device does not compute in, `DeviceLostError`.
     pub async fn finish(self, device: &GpuDevice) -> Result<Model, JsValue> {
         let Self { stream, precision, dtype } = self;
         let file_hash = stream.file_hash();
