@@ -164,7 +164,7 @@ class Report:
     def steps(self):
         predicted = self.predicted()
         shapes = [shape for shape, _ in self.named("steps")]
-        sources = [("LoRB, f32", "steps"), ("LoRB, f16 weights", "f16"), ("LoRB, int8 weights", "int8"), ("LoRB, f16 on matrix units", "matrix")]
+        sources = [("LoRB, f32", "steps"), ("LoRB, f16 weights", "f16"), ("LoRB, int8 weights", "int8"), ("LoRB, mixed precision", "mixed"), ("LoRB, f16 on matrix units", "matrix")]
         rows = []
         for shape in shapes:
             base = {}

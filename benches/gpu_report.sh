@@ -121,7 +121,7 @@ if wanted torch; then
 fi
 if wanted precision; then
     for shape in $shapes; do
-        for precision in f16 int8; do
+        for precision in f16 int8 mixed; do
             bench "$precision-$shape" 20 "$shape" --sweep steps --sizes "$first" --precision $precision
         done
     done

@@ -51,6 +51,9 @@ pub struct Value {
     /// Its variants are only in native builds, because no browser selects them.
     #[serde(default)]
     native: bool,
+    /// WGSL extensions of its variants, in addition to the kernel's.
+    #[serde(default)]
+    enable: Vec<String>,
     #[serde(flatten)]
     pub settings: BTreeMap<String, Json>,
 }
@@ -203,9 +206,10 @@ impl Kernel {
                 constants.insert(constant.clone(), value.clone());
             }
         }
+        let enable = self.enable.iter().chain(values.iter().flat_map(|value| &value.enable));
         Ok(Variant {
             values: values.iter().map(|value| value.name.clone()).collect(),
-            enable: self.enable.clone(),
+            enable: enable.cloned().collect(),
             uses: uses.collect::<Result<_, _>>()?,
             constants,
             name,

@@ -19,6 +19,7 @@ use crate::ops::wgsl::{
     Extensions, MOST_LAUNCHES, Placement, Properties, Vendor, name_adapter, register,
     register_extensions,
 };
+use crate::ops::{Precision, UnsupportedPrecision};
 use crate::remedy::Remedy;
 
 /// Which device the user asks for.
@@ -147,6 +148,14 @@ pub enum DeviceError {
         /// What it supports instead.
         found: String,
     },
+    /// The device does not compute in a precision.
+    #[error("{name}: {source}")]
+    Precision {
+        /// The device.
+        name: String,
+        /// What it lacks.
+        source: UnsupportedPrecision,
+    },
     /// The adapter returns wrong results.
     #[error("{name} returns wrong results: {source}")]
     Wrong {
@@ -167,6 +176,7 @@ impl DeviceError {
             Self::NoAdapter { .. } => &[ListAdapters],
             Self::Init { .. } => &[UpdateDriver, UseCpu],
             Self::NoCooperativeMatrices { .. } => &[NoMatrixUnits],
+            Self::Precision { source, .. } => source.remedies(),
             Self::Wrong { .. } => &[UpdateDriver, UseCpu, CheckKernels],
         }
     }
@@ -293,12 +303,29 @@ pub fn use_cooperative_matrices(selected: &Selected) -> Result<(), DeviceError> 
     }
     register_extensions(
         &selected.device,
-        Extensions { subgroups: true, cooperative_matrices: true },
+        Extensions { subgroups: true, half: true, cooperative_matrices: true },
     );
-    match read_sync(probe(&selected.device, CaseSet::Quick)) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(DeviceError::Wrong { name, source }),
+    probe_with(selected, CaseSet::Quick)
+}
+
+/// Checks that a device from [`select`] computes in a precision, and probes the kernels that only this precision uses.
+///
+/// # Errors
+/// [`DeviceError::Precision`] if it does not, [`DeviceError::Wrong`] if the results differ from the CPU's.
+pub fn check_precision(selected: &Selected, precision: Precision) -> Result<(), DeviceError> {
+    precision.check(&selected.device).map_err(|source| {
+        let name = selected.name.clone();
+        DeviceError::Precision { name, source }
+    })?;
+    match precision {
+        Precision::F32 | Precision::F16 | Precision::Int8 => Ok(()),
+        Precision::Mixed => probe_with(selected, CaseSet::Mixed),
     }
+}
+
+fn probe_with(selected: &Selected, cases: CaseSet) -> Result<(), DeviceError> {
+    let wrong = |source| DeviceError::Wrong { name: selected.name.clone(), source };
+    read_sync(probe(&selected.device, cases)).map(|_| ()).map_err(wrong)
 }
 
 /// wgpu's handles to a device from [`select`] and its queue, for benchmarks; `None` for the CPU path.
@@ -422,8 +449,9 @@ fn open(
         let found = <Dispatch as Backend>::name(device.as_dispatch());
         return Err(DeviceError::Runtime { name, found });
     }
-    let subgroups = setup.device.features().contains(wgpu::Features::SUBGROUP);
-    let extensions = Extensions { subgroups, ..Extensions::NONE };
+    let has = |feature| setup.device.features().contains(feature);
+    let (subgroups, half) = (has(wgpu::Features::SUBGROUP), has(wgpu::Features::SHADER_F16));
+    let extensions = Extensions { subgroups, half, ..Extensions::NONE };
     let (vendor, placement) = (adapter.vendor(), adapter.placement());
     register(&device, Properties { extensions, vendor, placement });
     name_adapter(&device, &adapter.with_driver());

@@ -1,43 +1,16 @@
 //! Frozen weights in host memory, in f32, f16 or int8.
 
-use std::fmt;
-use std::str::FromStr;
-
 use half::f16;
 
-/// Precision of a frozen weight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// f32, as in the computation of the CPU path.
-    #[default]
+/// The format of the elements of a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// f32.
     F32,
     /// f16.
     F16,
     /// int8, with one f32 scale per output: `round(w / scale)`, `scale = max |w| / 127`.
     Int8,
-}
-
-impl Precision {
-    const NAMES: [(&'static str, Self); 3] =
-        [("f32", Self::F32), ("f16", Self::F16), ("int8", Self::Int8)];
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, precision)| precision == self);
-        f.write_str(name.map_or("", |(name, _)| name))
-    }
-}
-
-impl FromStr for Precision {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
-        found
-            .map(|(_, precision)| *precision)
-            .ok_or_else(|| format!("unknown precision {name:?}; use f32, f16 or int8"))
-    }
 }
 
 /// A weight `[outputs, inputs]` in host memory, row-major.
@@ -64,13 +37,13 @@ pub enum Elements {
 }
 
 impl Packed {
-    /// Rounds `values`, in rows of `inputs`, to a precision; f32 is unchanged.
+    /// Rounds `values`, in rows of `inputs`, to a format; f32 is unchanged.
     #[must_use]
-    pub fn new(values: Vec<f32>, inputs: usize, precision: Precision) -> Self {
-        let elements = match precision {
-            Precision::F32 => Elements::F32(values),
-            Precision::F16 => Elements::F16(values.into_iter().map(f16::from_f32).collect()),
-            Precision::Int8 => {
+    pub fn new(values: Vec<f32>, inputs: usize, format: Format) -> Self {
+        let elements = match format {
+            Format::F32 => Elements::F32(values),
+            Format::F16 => Elements::F16(values.into_iter().map(f16::from_f32).collect()),
+            Format::Int8 => {
                 let mut quantised = Vec::with_capacity(values.len());
                 let rows = values.chunks(inputs);
                 let scales = rows.map(|row| quantise(row, &mut quantised)).collect();
@@ -94,13 +67,13 @@ impl Packed {
         packed
     }
 
-    /// The precision of the elements.
+    /// The format of the elements.
     #[must_use]
-    pub fn precision(&self) -> Precision {
+    pub fn format(&self) -> Format {
         match self.elements {
-            Elements::F32(_) => Precision::F32,
-            Elements::F16(_) => Precision::F16,
-            Elements::Int8 { .. } => Precision::Int8,
+            Elements::F32(_) => Format::F32,
+            Elements::F16(_) => Format::F16,
+            Elements::Int8 { .. } => Format::Int8,
         }
     }
 
@@ -120,14 +93,14 @@ impl Packed {
         }
     }
 
-    /// Converts the weight to another precision; unchanged if it is the same.
+    /// Converts the weight to another format; unchanged if it is the same.
     #[must_use]
-    pub fn to(self, precision: Precision) -> Self {
-        if self.precision() == precision {
+    pub fn to(self, format: Format) -> Self {
+        if self.format() == format {
             return self;
         }
         let inputs = self.inputs;
-        Self::new(self.into_f32(), inputs, precision)
+        Self::new(self.into_f32(), inputs, format)
     }
 
     /// The elements as f32, without a copy if they are already f32.
@@ -168,7 +141,7 @@ impl Packed {
     /// Appends the rows of `other`.
     ///
     /// # Panics
-    /// If precision or number of columns differ.
+    /// If format or number of columns differ.
     pub fn append(&mut self, other: Self) {
         assert_eq!(self.inputs, other.inputs, "rows of one length");
         match (&mut self.elements, other.elements) {
@@ -181,7 +154,7 @@ impl Packed {
                 values.extend(more);
                 scales.extend(more_scales);
             }
-            _ => panic!("rows of one precision"),
+            _ => panic!("rows of one format"),
         }
     }
 
@@ -230,11 +203,11 @@ mod tests {
 
     #[test]
     fn rows_appended_are_rows_packed_together() {
-        for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+        for format in [Format::F32, Format::F16, Format::Int8] {
             let (first, second) = (sample([3, 5]), sample([2, 5]));
-            let together = Packed::new([first.clone(), second.clone()].concat(), 5, precision);
-            let mut joined = Packed::new(first, 5, precision);
-            joined.append(Packed::new(second, 5, precision));
+            let together = Packed::new([first.clone(), second.clone()].concat(), 5, format);
+            let mut joined = Packed::new(first, 5, format);
+            joined.append(Packed::new(second, 5, format));
             assert_eq!(joined, together);
             assert_eq!(joined.count(), 25);
         }
@@ -242,8 +215,8 @@ mod tests {
 
     #[test]
     fn a_row_alone_is_that_of_the_whole() {
-        for precision in [Precision::F32, Precision::F16, Precision::Int8] {
-            let packed = Packed::new(sample([6, 5]), 5, precision);
+        for format in [Format::F32, Format::F16, Format::Int8] {
+            let packed = Packed::new(sample([6, 5]), 5, format);
             let mut rows = vec![9.0];
             for row in 0..packed.rows() {
                 packed.copy_row(row, &mut rows);
@@ -253,21 +226,18 @@ mod tests {
     }
 
     #[test]
-    fn another_precision_rounds_what_is_there() {
+    fn another_format_rounds_what_is_there() {
         let values = sample([4, 7]);
-        let half = Packed::new(values.clone(), 7, Precision::F16);
-        assert_eq!(half.clone().to(Precision::F16), half);
-        let full = half.clone().to(Precision::F32);
+        let half = Packed::new(values.clone(), 7, Format::F16);
+        assert_eq!(half.clone().to(Format::F16), half);
+        let full = half.clone().to(Format::F32);
         assert_eq!(full.clone().into_f32(), half.into_f32());
-        assert_eq!(
-            full.to(Precision::Int8),
-            Packed::new(values, 7, Precision::F16).to(Precision::Int8)
-        );
+        assert_eq!(full.to(Format::Int8), Packed::new(values, 7, Format::F16).to(Format::Int8));
     }
 
     #[test]
     fn a_row_of_zeros_stays_zero() {
-        let packed = Packed::new(vec![0.0, 0.0, 0.0, 1.0, -1.0, 0.5], 3, Precision::Int8);
+        let packed = Packed::new(vec![0.0, 0.0, 0.0, 1.0, -1.0, 0.5], 3, Format::Int8);
         assert_eq!(packed.into_f32()[..3], [0.0; 3]);
     }
 }

@@ -14,6 +14,8 @@ pub enum Remedy {
     FewerParameters,
     /// Store the base's linear layers in f16 or int8.
     LowerPrecision,
+    /// Store the base's linear layers in f16, but compute in f32.
+    ComputeInF32,
     /// Compute on the CPU.
     UseCpu,
     /// Try again.
@@ -40,11 +42,12 @@ pub enum Remedy {
 
 impl Remedy {
     /// All remedies.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::SmallerBatches,
         Self::GradientCheckpointing,
         Self::FewerParameters,
         Self::LowerPrecision,
+        Self::ComputeInF32,
         Self::UseCpu,
         Self::Retry,
         Self::UpdateDriver,

@@ -1,5 +1,6 @@
 // Sums of a product's tile on a GPU: 4 rows by 4 * EACH columns for a thread, at most 32 sums, so that their registers
-// and those of the next step's quads stay below 128.
+// and those of the next step's quads stay below 128. A variant uses one of `staged_f32` and `staged_f16`: the factors in
+// workgroup memory, and the next step's quads, are f32 or f16.
 const STEP: u32 = 16u;
 // Quads of a line of a tile: the inner indices of a row or column.
 const LINE: u32 = STEP / 4u;
@@ -14,9 +15,9 @@ const LINES_PITCH: u32 = STEP + 1u;
 const LEFT_PITCH: u32 = TILE_ROWS / 4u + 1u;
 const RIGHT_PITCH: u32 = TILE_COLUMNS / 4u + 1u;
 
-var<workgroup> left_tile: array<vec4<f32>, LEFT_PITCH * LINES_PITCH>;
-var<workgroup> right_tile: array<vec4<f32>, RIGHT_PITCH * LINES_PITCH>;
-var<workgroup> extra_tile: array<vec4<f32>, max(8u * EXTRA * (LINE + 1u), 1u)>;
+var<workgroup> left_tile: array<Staged, LEFT_PITCH * LINES_PITCH>;
+var<workgroup> right_tile: array<Staged, RIGHT_PITCH * LINES_PITCH>;
+var<workgroup> extra_tile: array<Staged, max(8u * EXTRA * (LINE + 1u), 1u)>;
 
 // m_a has the thread's rows as columns of the matrix, for half a of its columns. Constant indices only, so that it
 // stays in registers.
@@ -30,11 +31,11 @@ struct Sums {
 
 // The quads that a thread loads for a step.
 struct Quads {
-    left_0: vec4<f32>,
-    left_1: vec4<f32>,
-    right_0: vec4<f32>,
-    right_1: vec4<f32>,
-    extra: vec4<f32>,
+    left_0: Staged,
+    left_1: Staged,
+    right_0: Staged,
+    right_1: Staged,
+    extra: Staged,
 }
 
 // Line and inner index of load `i` of this thread in a tile of `lines`. Neighbouring threads load along the direction
@@ -55,14 +56,14 @@ fn quad_index(across: bool, pitch: u32, place: vec2<u32>) -> u32 {
     return place.y * pitch + place.x / 4u;
 }
 
-fn load_left(i: u32, k: u32, low: bool) -> vec4<f32> {
+fn load_left(i: u32, k: u32, low: bool) -> Staged {
     let place = quad_place(LEFT_ACROSS, TILE_ROWS, i) + vec2(tile_row, k);
-    return left_quad(place.x, place.y, low);
+    return staged(left_quad(place.x, place.y, low));
 }
 
-fn load_right(i: u32, k: u32, low: bool) -> vec4<f32> {
+fn load_right(i: u32, k: u32, low: bool) -> Staged {
     let place = quad_place(RIGHT_ACROSS, TILE_COLUMNS, i) + vec2(tile_column, k);
-    return right_quad(place.x, place.y, low);
+    return staged(right_quad(place.x, place.y, low));
 }
 
 fn load(k: u32, low: bool, with_extra: bool) -> Quads {
@@ -76,16 +77,16 @@ fn load(k: u32, low: bool, with_extra: bool) -> Quads {
         quads.right_1 = load_right(1u, k, low);
     }
     if (EXTRA > 0u && with_extra) {
-        quads.extra = extra_quad(thread / LINE, k + 4u * (thread % LINE));
+        quads.extra = staged(extra_quad(thread / LINE, k + 4u * (thread % LINE)));
     }
     return quads;
 }
 
-fn stage_left(i: u32, quad: vec4<f32>) {
+fn stage_left(i: u32, quad: Staged) {
     left_tile[quad_index(LEFT_ACROSS, LEFT_PITCH, quad_place(LEFT_ACROSS, TILE_ROWS, i))] = quad;
 }
 
-fn stage_right(i: u32, quad: vec4<f32>) {
+fn stage_right(i: u32, quad: Staged) {
     right_tile[quad_index(RIGHT_ACROSS, RIGHT_PITCH, quad_place(RIGHT_ACROSS, TILE_COLUMNS, i))] = quad;
 }
 
@@ -103,29 +104,32 @@ fn stage(quads: Quads, with_extra: bool) {
     }
 }
 
+// Four staged quads, `pitch` apart, as columns of a matrix.
+fn left_quads(at: u32, pitch: u32) -> mat4x4<f32> {
+    return mat4x4(full(left_tile[at]), full(left_tile[at + pitch]),
+        full(left_tile[at + 2u * pitch]), full(left_tile[at + 3u * pitch]));
+}
+
+fn right_quads(at: u32, pitch: u32) -> mat4x4<f32> {
+    return mat4x4(full(right_tile[at]), full(right_tile[at + pitch]),
+        full(right_tile[at + 2u * pitch]), full(right_tile[at + 3u * pitch]));
+}
+
 // Four rows of the thread, and below four columns: the inner indices from 4 * q on as columns of the matrix.
 fn left_block(q: u32, across: bool) -> mat4x4<f32> {
     let y = thread / WIDTH;
     if (across) {
-        let at = y * LINES_PITCH + q;
-        return transpose(mat4x4(left_tile[at], left_tile[at + LINE],
-            left_tile[at + 2u * LINE], left_tile[at + 3u * LINE]));
+        return transpose(left_quads(y * LINES_PITCH + q, LINE));
     }
-    let at = 4u * q * LEFT_PITCH + y;
-    return mat4x4(left_tile[at], left_tile[at + LEFT_PITCH],
-        left_tile[at + 2u * LEFT_PITCH], left_tile[at + 3u * LEFT_PITCH]);
+    return left_quads(4u * q * LEFT_PITCH + y, LEFT_PITCH);
 }
 
 fn right_block(q: u32, half: u32) -> mat4x4<f32> {
     let x = thread % WIDTH + half * WIDTH;
     if (RIGHT_ACROSS) {
-        let at = x * LINES_PITCH + q;
-        return transpose(mat4x4(right_tile[at], right_tile[at + LINE],
-            right_tile[at + 2u * LINE], right_tile[at + 3u * LINE]));
+        return transpose(right_quads(x * LINES_PITCH + q, LINE));
     }
-    let at = 4u * q * RIGHT_PITCH + x;
-    return mat4x4(right_tile[at], right_tile[at + RIGHT_PITCH],
-        right_tile[at + 2u * RIGHT_PITCH], right_tile[at + 3u * RIGHT_PITCH]);
+    return right_quads(4u * q * RIGHT_PITCH + x, RIGHT_PITCH);
 }
 
 // Adds four inner indices, one after the other, so that neighbouring instructions do not wait for each other.
@@ -148,9 +152,9 @@ fn multiply(sums: ptr<function, Sums>, quads: u32, with_extra: bool, left_across
         }
         if (EXTRA > 0u && with_extra) {
             let at = thread % WIDTH * (LINE + 1u) + q;
-            (*sums).e0 = add_extra((*sums).e0, a, extra_tile[at]);
+            (*sums).e0 = add_extra((*sums).e0, a, full(extra_tile[at]));
             if (EXTRA > 1u) {
-                (*sums).e1 = add_extra((*sums).e1, a, extra_tile[at + 8u * (LINE + 1u)]);
+                (*sums).e1 = add_extra((*sums).e1, a, full(extra_tile[at + 8u * (LINE + 1u)]));
             }
         }
     }
@@ -185,9 +189,9 @@ fn add_low_rank(sums: ptr<function, Sums>, inner: u32) {
 // Adds `rank` indices of the low-rank term whose left factor is the extra columns; `rank` is at most 8 * EXTRA.
 fn add_fused(sums: ptr<function, Sums>, rank: u32) {
     let at = thread % WIDTH * LEFT_PITCH + thread / WIDTH;
-    left_tile[at] = (*sums).e0;
+    left_tile[at] = staged((*sums).e0);
     if (EXTRA > 1u) {
-        left_tile[at + 8u * LEFT_PITCH] = (*sums).e1;
+        left_tile[at + 8u * LEFT_PITCH] = staged((*sums).e1);
     }
     stage_right(0u, load_right(0u, 0u, true));
     if (RIGHT_LOADS > 1u) {

@@ -37,7 +37,7 @@ use sha2::{Digest, Sha256};
 
 use crate::digest::{hex, sha256};
 
-use crate::packed::Precision;
+use crate::packed::Format;
 
 /// The files of a base, as bytes.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Base {
     pub fn from_files(files: BaseFiles<'_>) -> Result<Self, BaseError> {
         let BaseFiles { config, tokenizer, weights } = files;
         let total = Some(weights.len() as u64);
-        let mut stream = BaseStream::new(config, tokenizer, Precision::F32, total)?;
+        let mut stream = BaseStream::new(config, tokenizer, Format::F32, total)?;
         stream.push(&weights)?;
         drop(weights);
         stream.finish()
@@ -120,7 +120,7 @@ pub struct BaseStream {
 }
 
 impl BaseStream {
-    /// Reads and validates the small files. Linear weights are stored in `precision`; `length` is the length of
+    /// Reads and validates the small files. Linear weights are stored in `format`; `length` is the length of
     /// `model.safetensors`, if known.
     ///
     /// # Errors
@@ -128,12 +128,12 @@ impl BaseStream {
     pub fn new(
         config: &[u8],
         tokenizer: TokenizerFiles<'_>,
-        precision: Precision,
+        format: Format,
         length: Option<u64>,
     ) -> Result<Self, BaseError> {
         let config = BertConfig::from_json(config)?;
         let tokenizer = BertTokenizer::from_files(tokenizer, &config)?;
-        let weights = WeightStream::new(&config, precision, length);
+        let weights = WeightStream::new(&config, format, length);
         Ok(Self { config, tokenizer, weights, hasher: Sha256::new(), shard: None })
     }
 
@@ -145,12 +145,12 @@ impl BaseStream {
     pub fn sharded(
         config: &[u8],
         tokenizer: TokenizerFiles<'_>,
-        precision: Precision,
+        format: Format,
         index: &[u8],
     ) -> Result<Self, BaseError> {
         let config = BertConfig::from_json(config)?;
         let tokenizer = BertTokenizer::from_files(tokenizer, &config)?;
-        let weights = WeightStream::sharded(&config, precision, index)?;
+        let weights = WeightStream::sharded(&config, format, index)?;
         Ok(Self { config, tokenizer, weights, hasher: Sha256::new(), shard: None })
     }
 

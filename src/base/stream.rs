@@ -1,4 +1,4 @@
-//! Streaming reader of `model.safetensors`: every tensor is converted to its final precision while its bytes arrive,
+//! Streaming reader of `model.safetensors`: every tensor is converted to its final format while its bytes arrive,
 //! so that memory never contains both the whole file and the tensors.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,7 +11,7 @@ use super::index::Index;
 use super::survey::{Placed, Plan, Role};
 use super::tensor_file::{Header, LENGTH, damaged, foreign, widen};
 use super::{BaseError, BaseWeights, BertConfig, Origin, TensorEntry, TensorFault};
-use crate::packed::{Elements, Packed, Precision, quantise};
+use crate::packed::{Elements, Format, Packed, quantise};
 
 /// Reads the weights of a base from chunks of its file of any length, in order, or from those of its shards.
 ///
@@ -20,7 +20,7 @@ use crate::packed::{Elements, Packed, Precision, quantise};
 #[derive(Debug)]
 pub struct WeightStream {
     config: BertConfig,
-    precision: Precision,
+    format: Format,
     /// The shards, and the one that is being read.
     index: Option<(Index, usize)>,
     /// Length of the current file in bytes, if known.
@@ -32,13 +32,13 @@ pub struct WeightStream {
 }
 
 impl WeightStream {
-    /// A stream for a base with this configuration. Linear weights are stored in `precision`, or in
+    /// A stream for a base with this configuration. Linear weights are stored in `format`, or in
     /// int8 if they are int8 in the file; the embeddings of the vocabulary in f16 if they are f16 in the file; everything
     /// else in f32. `expected` is the length of the file, if known.
     #[must_use]
-    pub fn new(config: &BertConfig, precision: Precision, expected: Option<u64>) -> Self {
+    pub fn new(config: &BertConfig, format: Format, expected: Option<u64>) -> Self {
         let (config, head) = (config.clone(), Some(Vec::new()));
-        Self { config, precision, index: None, expected, received: 0, head, tensors: None }
+        Self { config, format, index: None, expected, received: 0, head, tensors: None }
     }
 
     /// A stream for the shards that an index names (`model.safetensors.index.json`). Each one begins with
@@ -46,18 +46,14 @@ impl WeightStream {
     ///
     /// # Errors
     /// [`BaseError`] names the index and what is wrong, or the missing tensor.
-    pub fn sharded(
-        config: &BertConfig,
-        precision: Precision,
-        index: &[u8],
-    ) -> Result<Self, BaseError> {
+    pub fn sharded(config: &BertConfig, format: Format, index: &[u8]) -> Result<Self, BaseError> {
         let index = Index::read(index, Index::SAFETENSORS)?;
         let names: Vec<&str> = index.places.keys().map(String::as_str).collect();
         let plan = Plan::new(&names, config).map_err(|error| error.within(index.name))?;
-        let tensors = Tensors::new(plan, config.architecture, precision);
+        let tensors = Tensors::new(plan, config.architecture, format);
         Ok(Self {
             config: config.clone(),
-            precision,
+            format,
             index: Some((index, 0)),
             expected: None,
             received: 0,
@@ -138,7 +134,7 @@ impl WeightStream {
         }
         let names: Vec<&str> = header.entries.keys().map(String::as_str).collect();
         let plan = Plan::new(&names, &self.config)?;
-        let mut tensors = Tensors::new(plan, self.config.architecture, self.precision);
+        let mut tensors = Tensors::new(plan, self.config.architecture, self.format);
         tensors.origin = Origin::read(&header.metadata, &header.entries)?;
         tensors.begin(header, &|_| true)?;
         self.tensors = Some(Box::new(tensors));
@@ -216,7 +212,7 @@ fn take_header(
 pub(super) struct Tensors {
     plan: Plan,
     architecture: &'static Architecture,
-    precision: Precision,
+    format: Format,
     /// The remaining tensors of the current file, the current one first.
     coming: VecDeque<Placed>,
     under_way: Option<Arrival>,
@@ -227,11 +223,11 @@ pub(super) struct Tensors {
 }
 
 impl Tensors {
-    pub fn new(plan: Plan, architecture: &'static Architecture, precision: Precision) -> Self {
+    pub fn new(plan: Plan, architecture: &'static Architecture, format: Format) -> Self {
         Self {
             plan,
             architecture,
-            precision,
+            format,
             coming: VecDeque::new(),
             under_way: None,
             done: BTreeMap::new(),
@@ -267,10 +263,10 @@ impl Tensors {
 
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), BaseError> {
         while let Some((stored, entry, role)) = self.coming.front() {
-            let (architecture, precision) = (self.architecture, self.precision);
+            let (architecture, format) = (self.architecture, self.format);
             let arrival = self
                 .under_way
-                .get_or_insert_with(|| Arrival::new(entry, role, architecture, precision));
+                .get_or_insert_with(|| Arrival::new(entry, role, architecture, format));
             let (taken, rest) = bytes.split_at(bytes.len().min(arrival.left));
             arrival.push(taken, stored)?;
             bytes = rest;
@@ -366,22 +362,17 @@ struct Arrival {
 const STRIDE: usize = 4096;
 
 impl Arrival {
-    fn new(
-        entry: &TensorEntry,
-        role: &Role,
-        architecture: &Architecture,
-        precision: Precision,
-    ) -> Self {
+    fn new(entry: &TensorEntry, role: &Role, architecture: &Architecture, format: Format) -> Self {
         let count = entry.shape.iter().product();
         let full = || Sink::Full(Vec::with_capacity(count));
         let sink = match role {
             Role::None => Sink::Nothing,
             Role::Scales(_) => full(),
             Role::Tensor(_) if entry.dtype == Dtype::I8 => Sink::Bytes(Vec::with_capacity(count)),
-            Role::Tensor(name) if architecture.is_linear(name, &entry.shape) => match precision {
-                Precision::F32 => full(),
-                Precision::F16 => Sink::Half(Vec::with_capacity(count)),
-                Precision::Int8 => Sink::Rows {
+            Role::Tensor(name) if architecture.is_linear(name, &entry.shape) => match format {
+                Format::F32 => full(),
+                Format::F16 => Sink::Half(Vec::with_capacity(count)),
+                Format::Int8 => Sink::Rows {
                     inputs: entry.shape[1],
                     row: Vec::with_capacity(entry.shape[1]),
                     values: Vec::with_capacity(count),

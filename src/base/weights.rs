@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::arch::{Architecture, MaskedHeadNames};
 use super::stream::WeightStream;
 use super::{BaseError, BertConfig, HostTensor, Origin, TensorEntry};
-use crate::packed::{Packed, Precision};
+use crate::packed::{Format, Packed};
 
 /// Every tensor that the encoder needs, with its shape, in order of computation. Linear weights are
 /// `[out, in]`.
@@ -89,7 +89,7 @@ impl BaseWeights {
     /// [`BaseError`] names the first invalid tensor. An encoder tensor outside the configuration is also an error,
     /// because silently ignoring a layer would change every score.
     pub fn open(bytes: Vec<u8>, config: &BertConfig) -> Result<Self, BaseError> {
-        let mut stream = WeightStream::new(config, Precision::F32, Some(bytes.len() as u64));
+        let mut stream = WeightStream::new(config, Format::F32, Some(bytes.len() as u64));
         stream.push(&bytes)?;
         drop(bytes);
         stream.finish()
@@ -114,7 +114,7 @@ impl BaseWeights {
         Ok(HostTensor { shape, data: packed.into_f32() })
     }
 
-    /// Takes a tensor in its stored precision; each can be taken only once.
+    /// Takes a tensor in its stored format; each can be taken only once.
     ///
     /// # Errors
     /// As for [`BaseWeights::take`].

@@ -6,13 +6,13 @@ use half::f16;
 
 use super::survey::SCALES;
 use super::{BaseError, BaseWeights, BertConfig, Origin, expected_tensors};
-use crate::packed::{Elements, Packed, Precision};
+use crate::packed::{Elements, Format, Packed};
 
 impl BaseWeights {
     /// Writes the encoder's tensors as a `model.safetensors` in lower precision, and takes them all.
     ///
-    /// Linear weights are written in `precision`, int8 with row scales as `<name>_scale`; embeddings in f16, unless
-    /// `precision` is f32; biases and LayerNorm in f32. `hash` identifies the original base, see [`Origin`]. Equal
+    /// Linear weights are written in `format`, int8 with row scales as `<name>_scale`; embeddings in f16, unless
+    /// `format` is f32; biases and LayerNorm in f32. `hash` identifies the original base, see [`Origin`]. Equal
     /// input gives equal bytes.
     ///
     /// # Errors
@@ -21,16 +21,16 @@ impl BaseWeights {
     pub fn write(
         &mut self,
         config: &BertConfig,
-        precision: Precision,
+        format: Format,
         hash: &str,
     ) -> Result<Vec<u8>, BaseError> {
         let mut parts: Vec<Part> = Vec::new();
         for (name, shape) in expected_tensors(config) {
             let weight = self.take_packed(&name)?;
             let wanted = match shape.len() {
-                2 if config.architecture.is_linear(&name, &shape) => precision,
-                2 if precision != Precision::F32 => Precision::F16,
-                _ => Precision::F32,
+                2 if config.architecture.is_linear(&name, &shape) => format,
+                2 if format != Format::F32 => Format::F16,
+                _ => Format::F32,
             };
             let weight = weight.to(wanted);
             check_halves(&name, &weight)?;

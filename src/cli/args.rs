@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use lorb::device::{DeviceChoice, Fallback, Selected, SelectedKind, select};
+use lorb::device::{DeviceChoice, Fallback, Selected, SelectedKind, check_precision, select};
 use lorb::nbest::{FORMATS, ScoreKind, ScoreReading, Target, format_by_name};
 use lorb::ops::Precision;
 use lorb::text::{Changes, Normalize, Unit};
@@ -34,8 +34,9 @@ pub struct BaseArgs {
 /// Precision of the base.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct PrecisionArgs {
-    /// Precision of the frozen linear layers: on a GPU, f16 and int8 use half and a quarter of the memory
-    #[arg(long, default_value_t = Precision::F32, value_parser = words::<Precision>(&["f32", "f16", "int8"]))]
+    /// Precision of the frozen linear layers: on a GPU, f16 and int8 use half and a quarter of the memory; mixed stores
+    /// f16 and also multiplies f16 in the forward pass, with sums in f32, on GPUs with `shader-f16`
+    #[arg(long, default_value_t = Precision::F32, value_parser = words::<Precision>(&["f32", "f16", "int8", "mixed"]))]
     pub precision: Precision,
 }
 
@@ -141,6 +142,14 @@ impl RunArgs {
         if self.tiles == TilesArg::Measured && selected.kind == SelectedKind::Gpu {
             tiles::measure(&selected.device);
         }
+        Ok(selected)
+    }
+
+    /// Opens the device, and checks that it computes in a precision.
+    pub fn open_device_for(&self, precision: Precision) -> Result<Selected, CliError> {
+        let selected = self.open_device()?;
+        check_precision(&selected, precision)
+            .map_err(|error| CliError::flag("--precision", &error))?;
         Ok(selected)
     }
 }

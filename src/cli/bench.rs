@@ -38,7 +38,7 @@ pub struct BenchArgs {
     revision: Option<String>,
     /// Precision of the base's linear layers on a GPU; burn's own operations are measured
     /// only with f32
-    #[arg(long, default_value_t = Precision::F32, value_parser = words::<Precision>(&["f32", "f16", "int8"]))]
+    #[arg(long, default_value_t = Precision::F32, value_parser = words::<Precision>(&["f32", "f16", "int8", "mixed"]))]
     precision: Precision,
     /// Rank of the low-rank updates
     #[arg(long, value_name = "N", default_value_t = LoraConfig::default().rank)]
@@ -173,7 +173,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     };
     lora.check(&config).map_err(|error| lora_fault(&error))?;
     let base = base_report(name, args, &config);
-    let selected = args.run.open_device()?;
+    let selected = args.run.open_device_for(args.precision)?;
     let direct = direct(&selected);
     if args.cooperative_matrix {
         use_cooperative_matrices(&selected)

@@ -49,8 +49,8 @@ impl Engine {
         interrupt::check()?;
         let options = ReadOptions::default();
         let (adapter, meta) = adapter_dir::parse(&files, adapter, "--adapter", &loaded, options)?;
-        let Selected { device, name, .. } = run.open_device()?;
         let precision = base.precision.precision;
+        let Selected { device, name, .. } = run.open_device_for(precision)?;
         let mut rescorer =
             Rescorer::with_precision(loaded, precision, &device).map_err(|error| {
                 CliError::at(format_args!("--model {}", base.model.display()), &error)

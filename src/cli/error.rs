@@ -9,6 +9,7 @@ use lorb::bench::BenchError;
 use lorb::device::DeviceError;
 use lorb::foreign::Foreign;
 use lorb::model::DeviceFault;
+use lorb::ops::UnsupportedPrecision;
 use lorb::remedy::Remedy;
 
 /// A command's failure.
@@ -105,6 +106,8 @@ fn remedies(error: &(dyn Error + 'static)) -> &'static [Remedy] {
         fault.remedies()
     } else if let Some(error) = error.downcast_ref::<DeviceError>() {
         error.remedies()
+    } else if let Some(error) = error.downcast_ref::<UnsupportedPrecision>() {
+        error.remedies()
     } else if let Some(error) = error.downcast_ref::<BenchError>() {
         error.remedies()
     } else if let Some(what) = error.downcast_ref::<Foreign>() {
@@ -123,6 +126,7 @@ fn phrase(remedy: Remedy) -> &'static str {
             "use a method that trains fewer parameters, such as --method lora"
         }
         Remedy::LowerPrecision => "use --precision f16 or int8",
+        Remedy::ComputeInF32 => "use --precision f16, which computes in f32",
         Remedy::UseCpu => "use --device cpu",
         Remedy::Retry => "try again",
         Remedy::UpdateDriver => "update the driver",

@@ -50,7 +50,7 @@ pub fn run(args: &ExportArgs) -> Result<(), CliError> {
     let Base { config, mut weights, hash, .. } = source::read_located(&paths, &args.model)?;
     interrupt::check()?;
     let weights = weights
-        .write(&config, args.precision, &hash)
+        .write(&config, args.precision.format(), &hash)
         .map_err(|error| CliError::at(format_args!("--model {}", args.model.display()), &error))?;
     let mut files = Vec::new();
     // Also the settings of the tokenizer, which change what it does.

@@ -9,7 +9,7 @@ use lorb::base::{Base, BaseError, BaseStream, BertConfig, TokenizerFiles, shard_
 use lorb::bounds::{
     MAX_DOWNLOAD_BYTES, MAX_INDEX_BYTES, MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES,
 };
-use lorb::ops::Precision;
+use lorb::packed::Format;
 
 use super::error::CliError;
 use super::files::{open_regular, read_small};
@@ -219,10 +219,10 @@ fn read(paths: &BasePaths) -> Result<Base, Fault> {
             let open = |name: &str| {
                 Ok(open_regular(&if index.is_some() { folder.join(name) } else { path.clone() })?)
             };
-            Base::from_torch(&config, tokenizer, Precision::F32, index.as_deref(), open)
+            Base::from_torch(&config, tokenizer, Format::F32, index.as_deref(), open)
         }
         (_, Some(index)) => {
-            let mut stream = BaseStream::sharded(&config, tokenizer, Precision::F32, &index)?;
+            let mut stream = BaseStream::sharded(&config, tokenizer, Format::F32, &index)?;
             for shard in stream.shards().to_vec() {
                 let path = folder.join(shard);
                 let (file, length) = open_regular(&path)?;
@@ -233,7 +233,7 @@ fn read(paths: &BasePaths) -> Result<Base, Fault> {
         }
         (_, None) => {
             let (file, length) = open_regular(path)?;
-            let mut stream = BaseStream::new(&config, tokenizer, Precision::F32, Some(length))?;
+            let mut stream = BaseStream::new(&config, tokenizer, Format::F32, Some(length))?;
             push_all(&mut stream, file, path)?;
             Ok(stream.finish()?)
         }

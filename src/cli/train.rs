@@ -58,8 +58,8 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     }
     interrupt::check()?;
     let checkpoint = place.checkpoint_to_resume(start.parameters.len())?;
-    let device = args.run.open_device()?.device;
     let precision = args.base.precision.precision;
+    let device = args.run.open_device_for(precision)?.device;
     let mut rescorer = Rescorer::with_precision(base, precision, &device)
         .map_err(|error| CliError::at(format_args!("--model {name}"), &error))?;
     rescorer.set_name(Some(name));

@@ -124,7 +124,7 @@ impl Loader<'_> {
         let (mut weight, mut bias) = (None::<Packed>, Vec::new());
         for module in &modules {
             let name = format!("{module}.weight");
-            let part = self.weights.take_packed(&name)?.to(self.precision);
+            let part = self.weights.take_packed(&name)?.to(self.precision.format());
             match &mut weight {
                 Some(above) => above.append(part),
                 None => weight = Some(part),
@@ -135,7 +135,7 @@ impl Loader<'_> {
         let outputs = bias.len();
         let shape = [outputs, weight.count() / outputs];
         Ok(Linear {
-            weight: Weights::from_host(weight, shape, &self.device),
+            weight: Weights::from_host(weight, self.precision, shape, &self.device),
             bias: Tensor::from_data(TensorData::new(bias, [outputs]), &self.device),
         })
     }
@@ -189,17 +189,18 @@ impl Encoder {
         Self::with_precision(config, weights, Precision::F32, device)
     }
 
-    /// [`new`](Self::new), with linear weights in another precision. A GPU stores them in that precision. The CPU path
+    /// [`new`](Self::new), with linear layers in another precision. A GPU stores the weights in its format. The CPU path
     /// rounds them the same way, for equal scores, but stores them as f32.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new).
+    /// Those of [`new`](Self::new), and [`ModelError::Precision`] if the device cannot compute in the precision.
     pub fn with_precision(
         config: &BertConfig,
         weights: &mut BaseWeights,
         precision: Precision,
         device: &Device,
     ) -> Result<Self, ModelError> {
+        precision.check(device)?;
         let epsilon = config.layer_norm_eps as f32;
         let mut loader = Loader { weights, device: device.clone().inner(), precision, epsilon };
         let names = &config.architecture.embeddings;

@@ -4,6 +4,7 @@ use super::batch::BatchFault;
 use super::fault::DeviceFault;
 use crate::base::BaseError;
 use crate::base::arch::{ARCHITECTURES, BERT};
+use crate::ops::UnsupportedPrecision;
 
 /// Why a model cannot be built or run.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -11,6 +12,9 @@ pub enum ModelError {
     /// The base is incomplete or invalid.
     #[error(transparent)]
     Base(#[from] BaseError),
+    /// The device cannot compute in the requested precision.
+    #[error("{0}")]
+    Precision(#[from] UnsupportedPrecision),
     /// A target module that no architecture has.
     #[error(
         "target module {name:?} matches no linear layer; use any of query, key, value, attention.output.dense, \

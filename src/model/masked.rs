@@ -20,7 +20,7 @@ use super::scorer::each_batch;
 use super::trainable::TrainableTensors;
 use crate::base::{BaseWeights, BertConfig, BertTokenizer};
 use crate::ops::{self, Activation, Precision, Weights};
-use crate::packed::Packed;
+use crate::packed::Format;
 
 /// Maximum number of logits computed at a time, so that their buffer is within every GPU's limit.
 const LOGITS: usize = 1 << 24;
@@ -61,10 +61,10 @@ impl MaskedHead {
         let gamma = vector(&format!("{}.weight", names.norm))?;
         let beta = vector(&format!("{}.bias", names.norm))?;
         let word_bias = vector(names.bias)?;
-        let dense: Packed = weights.take_packed(&format!("{}.weight", names.dense))?;
+        let dense = weights.take_packed(&format!("{}.weight", names.dense))?.to(Format::F32);
         let shape = [config.embedding_width(), config.hidden_size];
         Ok(Self {
-            dense: Weights::from_host(dense.to(Precision::F32), shape, &device),
+            dense: Weights::from_host(dense, Precision::F32, shape, &device),
             bias,
             gamma,
             beta,

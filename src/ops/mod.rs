@@ -66,7 +66,7 @@ pub use saved::Activations;
 pub use score_head::score_head;
 pub use seed::backward_from;
 pub use segments::Segments;
-pub use weights::{Precision, Storage, Weights};
+pub use weights::{Precision, Storage, UnsupportedPrecision, Weights};
 
 pub(crate) use adamw::AdamWKernels;
 pub(crate) use attention::{Attention, AttentionKernels};

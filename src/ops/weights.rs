@@ -1,10 +1,107 @@
 //! Frozen weights on a device, in f32, f16 or int8.
 
+use std::fmt;
+use std::str::FromStr;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 
-use crate::packed::Packed;
-pub use crate::packed::Precision;
+use super::wgsl::tuned_for;
+use crate::packed::{Format, Packed};
+use crate::remedy::Remedy;
+
+/// How a frozen linear layer is stored, and what its products compute with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Stored and computed in f32.
+    #[default]
+    F32,
+    /// Stored in f16, computed in f32.
+    F16,
+    /// Stored in int8 with one f32 scale per output, computed in f32.
+    Int8,
+    /// Stored in f16. Forward products round their other factor to f16 too, and sum in f32; everything else computes in
+    /// f32. Only on GPUs that have f16 in shaders.
+    Mixed,
+}
+
+impl Precision {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::Int8, Self::Mixed];
+
+    /// How the elements are stored.
+    #[must_use]
+    pub fn format(self) -> Format {
+        match self {
+            Self::F32 => Format::F32,
+            Self::F16 | Self::Mixed => Format::F16,
+            Self::Int8 => Format::Int8,
+        }
+    }
+
+    /// The same storage, computed in f32.
+    #[must_use]
+    pub fn in_f32(self) -> Self {
+        match self {
+            Self::Mixed => Self::F16,
+            stored => stored,
+        }
+    }
+
+    /// Checks that a device computes in it. The CPU path does not compute in f16.
+    ///
+    /// # Errors
+    /// [`UnsupportedPrecision`] if it does not, or if its extensions are not [registered](super::wgsl::register).
+    pub fn check(self, device: &Device) -> Result<(), UnsupportedPrecision> {
+        match self {
+            Self::F32 | Self::F16 | Self::Int8 => Ok(()),
+            Self::Mixed if tuned_for(device).extensions.half => Ok(()),
+            Self::Mixed => Err(UnsupportedPrecision { precision: self }),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
+            Self::Mixed => "mixed",
+        }
+    }
+}
+
+/// A device cannot compute in a precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the precision {precision} needs a GPU with f16 in shaders (`shader-f16`), which this device does not have"
+)]
+pub struct UnsupportedPrecision {
+    /// The precision.
+    pub precision: Precision,
+}
+
+impl UnsupportedPrecision {
+    /// Remedies.
+    #[must_use]
+    pub fn remedies(&self) -> &'static [Remedy] {
+        &[Remedy::ComputeInF32]
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|known| known.name() == name);
+        found.ok_or_else(|| format!("unknown precision {name:?}; use f32, f16, int8 or mixed"))
+    }
+}
 
 /// The storage format of a weight `[outputs, inputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +110,8 @@ pub struct Storage {
     pub outputs: usize,
     /// Columns.
     pub inputs: usize,
-    /// Precision of the elements: 4, 2 or 1 bytes, little-endian, row-major and packed into 32-bit words; for int8, the
-    /// row scales follow, one word each.
+    /// Its format is that of the elements: 4, 2 or 1 bytes, little-endian, row-major and packed into 32-bit words; for
+    /// int8, the row scales follow, one word each.
     pub precision: Precision,
 }
 
@@ -27,12 +124,12 @@ impl Storage {
     /// The row-major elements of `words`.
     pub fn unpack(&self, words: &[u32]) -> Vec<f32> {
         let count = self.outputs * self.inputs;
-        match self.precision {
-            Precision::F32 => words.iter().map(|word| f32::from_bits(*word)).collect(),
-            Precision::F16 => (0..count)
+        match self.precision.format() {
+            Format::F32 => words.iter().map(|word| f32::from_bits(*word)).collect(),
+            Format::F16 => (0..count)
                 .map(|i| f16::from_bits((words[i / 2] >> (16 * (i % 2))) as u16).to_f32())
                 .collect(),
-            Precision::Int8 => (0..count)
+            Format::Int8 => (0..count)
                 .map(|i| {
                     let quantised = (words[i / 4] >> (8 * (i % 4))) as u8 as i8;
                     f32::from(quantised) * f32::from_bits(words[self.scales() + i / self.inputs])
@@ -63,19 +160,28 @@ impl Weights {
         precision: Precision,
         device: &Device,
     ) -> Self {
-        Self::from_host(Packed::new(values.to_vec(), inputs, precision), [outputs, inputs], device)
+        let packed = Packed::new(values.to_vec(), inputs, precision.format());
+        Self::from_host(packed, precision, [outputs, inputs], device)
     }
 
-    /// [`new`](Self::new) from a packed weight. An f32 weight is not copied for the CPU path.
+    /// [`new`](Self::new) from a packed weight in the format of the precision. An f32 weight is not copied for the CPU
+    /// path.
     ///
     /// # Panics
-    /// If the number of elements differs.
+    /// If the number of elements or the format differs.
     #[must_use]
-    pub fn from_host(packed: Packed, [outputs, inputs]: [usize; 2], device: &Device) -> Self {
+    pub fn from_host(
+        packed: Packed,
+        precision: Precision,
+        [outputs, inputs]: [usize; 2],
+        device: &Device,
+    ) -> Self {
         assert_eq!(packed.count(), outputs * inputs, "a weight of another shape");
+        assert_eq!(packed.format(), precision.format(), "a weight of another format");
         let ours = super::wgsl::runs_on(device);
-        let packed = if ours { packed } else { packed.to(Precision::F32) };
-        let storage = Storage { outputs, inputs, precision: packed.precision() };
+        let precision = if ours { precision } else { Precision::F32 };
+        let packed = packed.to(precision.format());
+        let storage = Storage { outputs, inputs, precision };
         // As floats with these bits: burn does not change them, and only LoRB's operations read them.
         let words = packed.into_words();
         let shape = [words.len()];
@@ -97,6 +203,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_precision_has_one_name() {
+        for precision in Precision::ALL {
+            assert_eq!(precision.to_string().parse(), Ok(precision));
+        }
+        let error = "f8".parse::<Precision>().unwrap_err();
+        assert_eq!(error, "unknown precision \"f8\"; use f32, f16, int8 or mixed");
+    }
+
+    #[test]
     fn elements_come_back_within_their_precision() {
         for shape in [[1, 1], [2, 3], [3, 5], [17, 33]] {
             let [outputs, inputs] = shape;
@@ -104,11 +219,14 @@ mod tests {
             let values: Vec<f32> = (0..count)
                 .map(|i| ((i * 37 % 101) as f32 - 50.0) / (1 + i / inputs) as f32)
                 .collect();
-            for (precision, error) in
-                [(Precision::F32, 0.0), (Precision::F16, 5e-4), (Precision::Int8, 0.5 / 127.0)]
-            {
+            for precision in Precision::ALL {
+                let error = match precision.format() {
+                    Format::F32 => 0.0,
+                    Format::F16 => 5e-4,
+                    Format::Int8 => 0.5 / 127.0,
+                };
                 let storage = Storage { outputs, inputs, precision };
-                let packed = Packed::new(values.clone(), inputs, precision);
+                let packed = Packed::new(values.clone(), inputs, precision.format());
                 let full = packed.clone().into_f32();
                 let words: Vec<u32> = packed.into_words().iter().map(|w| w.to_bits()).collect();
                 let back = storage.unpack(&words);

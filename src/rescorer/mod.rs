@@ -83,7 +83,7 @@ use burn::tensor::Device;
 
 use crate::base::{Base, BertConfig, BertTokenizer};
 use crate::model::{Encoder, MaskedHead, ModelError};
-use crate::packed::Precision;
+use crate::ops::Precision;
 
 pub use adapters::LoadedAdapter;
 pub use error::RescorerError;
@@ -124,10 +124,10 @@ impl Rescorer {
         Self::with_precision(base, Precision::F32, device)
     }
 
-    /// As [`Rescorer::new`], with linear weights in another precision.
+    /// As [`Rescorer::new`], with linear layers in another precision.
     ///
     /// # Errors
-    /// As for [`Rescorer::new`].
+    /// As for [`Rescorer::new`], and [`ModelError::Precision`] if the device cannot compute in the precision.
     pub fn with_precision(
         base: Base,
         precision: Precision,

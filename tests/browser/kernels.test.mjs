@@ -29,9 +29,11 @@ function compile(page, sources) {
   return page.evaluate(async (sources) => {
     const adapter = await navigator.gpu.requestAdapter();
     const device = await adapter.requestDevice({ requiredFeatures: [...adapter.features].filter((name) => ['subgroups', 'shader-f16'].includes(name)) });
-    const subgroups = device.features.has('subgroups');
+    const [subgroups, half] = ['subgroups', 'shader-f16'].map((name) => device.features.has(name));
     const messages = [];
-    for (const code of sources) {
+    for (const source of sources) {
+      // A device without f16 checks everything but the type.
+      const code = half ? source : source.replace(/^enable f16;$/m, 'alias f16 = f32;');
       device.pushErrorScope('validation');
       const info = await device.createShaderModule({ code }).getCompilationInfo();
       const error = await device.popErrorScope();
@@ -39,7 +41,7 @@ function compile(page, sources) {
       if (error && !info.messages.length) messages.at(-1).push(error.message);
     }
     device.destroy();
-    return { subgroups, messages };
+    return { subgroups, half, messages };
   }, sources);
 }
 
@@ -56,7 +58,9 @@ test('every variant compiles without a message, except those for native GPUs', a
   const withLine = names.filter((name) => forBrowsers[name] !== native[name] && !nativeOnly.includes(name));
 
   const { page, context, complaints } = await open(browser, server.root);
-  const { subgroups, messages } = await compile(page, Object.values(forBrowsers));
+  const withHalf = names.filter((name) => /^enable f16;/m.test(forBrowsers[name]) && !nativeOnly.includes(name));
+  assert.notEqual(withHalf.length, 0);
+  const { subgroups, half, messages } = await compile(page, Object.values(forBrowsers));
   assert.ok(subgroups, 'this browser has no subgroups, so the kernels that use them were not checked');
   for (const [at, name] of names.entries()) {
     if (nativeOnly.includes(name)) assert.match(messages[at].join(), /expected extension/);
@@ -69,5 +73,6 @@ test('every variant compiles without a message, except those for native GPUs', a
   for (const found of without.messages) assert.match(found.join(), /subgroups/);
   quiet(complaints, [/expected extension|subgroup/]);
   await context.close();
-  t.diagnostic(`${names.length} variants, ${withLine.length} with subgroups, ${nativeOnly.length} only native`);
+  const f16 = `${withHalf.length} with f16${half ? '' : ', checked with f32 in its place'}`;
+  t.diagnostic(`${names.length} variants, ${withLine.length} with subgroups, ${f16}, ${nativeOnly.length} only native`);
 });

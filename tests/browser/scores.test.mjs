@@ -94,14 +94,20 @@ for (const [base, device, folder] of [
   });
 }
 
-test('f16 and int8 scores are close to f32, which equals the native score', async (t) => {
+test('scores of lower precision are close to f32, which equals the native score', async (t) => {
   const { page, context, complaints } = await staged.visit();
   const given = lists('tiny');
   const scores = await page.evaluate(async (given) => {
     const texts = given.map(({ nbest }) => nbest.map(({ text }) => text));
     const scores = {};
-    for (const dtype of ['fp16', 'int8']) {
+    const half = (await navigator.gpu.requestAdapter()).features.has('shader-f16');
+    for (const dtype of ['fp16', 'int8', 'mixed']) {
       const options = { device: 'webgpu', dtype, adapter: '/golden/tiny/adapter' };
+      if (dtype === 'mixed' && !half) {
+        const error = await window.lorb.Rescorer.fromPretrained('/golden/tiny', options).catch((error) => error);
+        scores[dtype] = `${error.name}: ${error.message}`;
+        continue;
+      }
       const rescorer = await window.lorb.Rescorer.fromPretrained('/golden/tiny', options);
       scores[dtype] = (await rescorer.score(texts)).flat();
       if (rescorer.dtype !== dtype) throw new Error(`${rescorer.dtype} instead of ${dtype}`);
@@ -112,7 +118,12 @@ test('f16 and int8 scores are close to f32, which equals the native score', asyn
   const golden = join(root, 'tests/golden/tiny');
   const native = rescored(golden, join(golden, 'adapter'), join(golden, 'lists.jsonl'));
   const full = given.flatMap(({ nbest }, at) => nbest.map(({ text }) => native[at].nbest.find((one) => one.text === text).lm));
-  for (const [dtype, most] of [['fp16', 5e-3], ['int8', 0.15]]) {
+  for (const [dtype, most] of [['fp16', 5e-3], ['int8', 0.15], ['mixed', 5e-3]]) {
+    if (typeof scores[dtype] === 'string') {
+      assert.match(scores[dtype], /^DeviceRefusedError: the precision mixed needs a GPU with f16 in shaders.* use the dtype 'fp16'/);
+      t.diagnostic(`${dtype}: not on this device`);
+      continue;
+    }
     assert.equal(scores[dtype].length, full.length);
     const greatest = Math.max(...full.map((score, at) => Math.abs(score - scores[dtype][at])));
     t.diagnostic(`${dtype}: ${greatest.toExponential(1)}`);

@@ -29,6 +29,7 @@ mod manual;
 mod names;
 mod outputs;
 mod paths;
+mod precision;
 mod references;
 #[cfg(unix)]
 mod resume;

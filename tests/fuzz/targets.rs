@@ -15,7 +15,7 @@ use lorb::nbest::{
     FORMATS, Hypothesis, MemoryFiles, MemoryFolder, OpenOptions, References, Source, Stream,
     Utterance, format_by_name, open, write_jsonl,
 };
-use lorb::ops::Precision;
+use lorb::packed::Format;
 use lorb::rescorer::Rescorer;
 use lorb::score::{Evaluation, compared};
 use lorb::study::{Homophones, Record, StudyConfig, plan, report};
@@ -224,7 +224,7 @@ pub fn torch_file(data: &[u8]) {
     let vocabulary = seeds::vocabulary();
     let files = TokenizerFiles::vocab(vocabulary.as_bytes());
     let config = seeds::CONFIG.as_bytes();
-    if let Err(error) = Base::from_torch(config, files, Precision::F32, None, open) {
+    if let Err(error) = Base::from_torch(config, files, Format::F32, None, open) {
         check_message(&error.to_string());
     }
     let converted = TorchFile::open(Cursor::new(data), data.len() as u64);
@@ -251,13 +251,13 @@ fn tokenizer(file: TokenizerFiles<'_>) {
     }
 }
 
-/// `model.safetensors`, in pieces. The first byte chooses their size and the precision; a zero follows.
+/// `model.safetensors`, in pieces. The first byte chooses their size and the format; a zero follows.
 pub fn base_weights(data: &[u8]) {
     let [first, 0, rest @ ..] = data else { return };
     let first = *first;
-    let precision = [Precision::F32, Precision::F16, Precision::Int8][usize::from(first) % 3];
+    let format = [Format::F32, Format::F16, Format::Int8][usize::from(first) % 3];
     let length = (first < 128).then_some(rest.len() as u64);
-    let mut stream = WeightStream::new(&seeds::config(), precision, length);
+    let mut stream = WeightStream::new(&seeds::config(), format, length);
     for piece in rest.chunks(1 + usize::from(first) * 7) {
         if let Err(error) = stream.push(piece) {
             return check_message(&error.to_string());

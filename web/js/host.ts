@@ -98,9 +98,10 @@ export class Host {
   }
 
   #handlers: Handlers = {
-    'device.open': async ({ kind }) => {
+    'device.open': async ({ kind, dtype }) => {
       const { GpuDevice } = await this.#wasm();
       this.#device = await GpuDevice.open(kind);
+      this.#device.checkDtype(dtype);
       return { kind: this.#device.kind, name: this.#device.name };
     },
 

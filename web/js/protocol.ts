@@ -37,7 +37,7 @@ export interface Advanced {
 
 /** Every operation: parameters and result. */
 export interface Operations {
-  'device.open': [{ kind: DeviceKind }, { kind: string; name: string }];
+  'device.open': [{ kind: DeviceKind; dtype: Dtype }, { kind: string; name: string }];
   /** `tokenizer` has the files by name. Returns the names of the files that `index` names. */
   'base.begin': [{ config: Uint8Array; tokenizer: Record<string, Uint8Array>; index: Uint8Array | undefined; dtype: Dtype; total: number }, string[]];
   'base.shard': [{ total: number }, void];

@@ -35,7 +35,7 @@ import type {
 } from './types.js';
 
 const DEVICES: readonly DeviceKind[] = ['webgpu', 'wasm'];
-const DTYPES: readonly Dtype[] = ['fp32', 'fp16', 'int8'];
+const DTYPES: readonly Dtype[] = ['fp32', 'fp16', 'int8', 'mixed'];
 const DEFAULT_ADAPTER = 'default';
 
 /** A base with adapters, which re-ranks N-best lists and trains on corrected ones. */

@@ -36,7 +36,7 @@ export class Session {
     const engine = new Engine(this.#factory);
     try {
       // Open the device first: without one, nothing needs to be downloaded.
-      const device = await engine.call('device.open', { kind: this.#device }, { signal });
+      const device = await engine.call('device.open', { kind: this.#device, dtype: this.#dtype }, { signal });
       const base = await loadBase(this.#origin, this.#dtype, engine);
       this.opened = { device, base };
       this.#engine = engine;
@@ -83,7 +83,7 @@ export class Session {
     let engine: Engine | undefined;
     try {
       engine = new Engine(this.#factory);
-      const device = await engine.call('device.open', { kind: this.#device });
+      const device = await engine.call('device.open', { kind: this.#device, dtype: this.#dtype });
       const base = await loadBase({ ...this.#origin, options, trusted: true }, this.#dtype, engine);
       if (base.hash !== this.opened.base.hash) throw new Error('the base has changed');
       for (const [name, bytes] of this.#mirror) await engine.call('adapter.read', { name, ...bytes });

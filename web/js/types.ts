@@ -8,8 +8,9 @@ export type { TrainSettings };
 /** The device: WebGPU, or the CPU through WebAssembly SIMD. There is no automatic fallback. */
 export type DeviceKind = 'webgpu' | 'wasm';
 
-/** Precision of the frozen linear layers of the base. Values other than `fp32` are rounded once, on loading. */
-export type Dtype = 'fp32' | 'fp16' | 'int8';
+/** Precision of the frozen linear layers of the base. Values other than `fp32` are rounded once, on loading. `mixed` stores `fp16` and also
+ * multiplies in it in the forward pass, with sums in `fp32`; it needs a GPU with `shader-f16`. */
+export type Dtype = 'fp32' | 'fp16' | 'int8' | 'mixed';
 
 /** One hypothesis of the recogniser. Other keys are kept and ignored. */
 export interface Hypothesis {

@@ -4,14 +4,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use burn::tensor::Device;
+use burn::tensor::wgpu::wgpu;
 use js_sys::{Function, Object, Promise, Reflect};
 use lorb::model::{FaultKind, fault_behind, watch_faults};
 use lorb::ops::probe::{Fault, FirstUse, ProbeError, runs_own_kernels};
-use lorb::ops::wgsl::{MOST_LAUNCHES, Properties, Vendor, register};
+use lorb::ops::wgsl::{Extensions, MOST_LAUNCHES, Properties, Vendor, register};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::error::WebError;
+use crate::loader::precision;
 
 /// A device whose kernels are checked at first use.
 pub struct CheckedDevice {
@@ -45,6 +47,15 @@ impl GpuDevice {
         })
     }
 
+    /// Checks that the device computes in a dtype, before a base is downloaded for it.
+    ///
+    /// # Errors
+    /// `DeviceRefusedError` if it does not, `BadInputError` for an unknown dtype.
+    #[wasm_bindgen(js_name = checkDtype)]
+    pub fn check_dtype(&self, dtype: &str) -> Result<(), JsValue> {
+        Ok(precision(dtype)?.check(&self.watched.device).map_err(WebError::from)?)
+    }
+
     /// `webgpu` or `wasm`.
     #[wasm_bindgen(getter)]
     #[must_use]
@@ -70,7 +81,9 @@ async fn open_gpu() -> Result<GpuDevice, WebError> {
     let info = setup.adapter.get_info();
     let name = if info.name.is_empty() { "GPU (WebGPU)".to_owned() } else { info.name };
     let vendor = Vendor::of(0, &vendor().await.unwrap_or_default());
-    register(&device, Properties { vendor, ..Properties::UNKNOWN });
+    let half = setup.device.features().contains(wgpu::Features::SHADER_F16);
+    let extensions = Extensions { half, ..Extensions::NONE };
+    register(&device, Properties { extensions, vendor, ..Properties::UNKNOWN });
     let opened = GpuDevice::new(name, device, "webgpu");
     if !runs_own_kernels(&opened.watched.device) {
         return Err(opened.watched.refused("does not run LoRB's shaders"));

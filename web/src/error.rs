@@ -7,6 +7,7 @@ use lorb::base::{BaseError, TensorFault};
 use lorb::foreign::Foreign;
 use lorb::model::{DeviceFault, FaultKind, ModelError};
 use lorb::nbest::NbestError;
+use lorb::ops::UnsupportedPrecision;
 use lorb::remedy::Remedy;
 use lorb::rescorer::RescorerError;
 use lorb::train::{CheckpointError, SETTINGS, TrainError};
@@ -85,12 +86,20 @@ impl From<ModelError> for WebError {
         match error {
             ModelError::Base(error) => error.into(),
             ModelError::Device(fault) => fault.into(),
+            ModelError::Precision(unsupported) => unsupported.into(),
             ModelError::Stopped => Self::aborted(),
             ModelError::Text { list, hypothesis, error } => Self::from(*error)
                 .located_in(format_args!("list {}, hypothesis {}", list + 1, hypothesis + 1)),
             ModelError::UnknownTarget { .. } | ModelError::Lora { .. } => Self::input(error),
             _ => Self::lorb(error),
         }
+    }
+}
+
+impl From<UnsupportedPrecision> for WebError {
+    fn from(error: UnsupportedPrecision) -> Self {
+        let advice = Remedy::join(error.remedies(), phrase).unwrap_or_default();
+        Self::new("DeviceRefusedError", format_args!("{error}; {advice}"))
     }
 }
 
@@ -118,6 +127,7 @@ fn phrase(remedy: Remedy) -> Option<&'static str> {
         Remedy::GradientCheckpointing => Some("train with recompute"),
         Remedy::FewerParameters => Some("use another method"),
         Remedy::LowerPrecision => Some("use a smaller dtype"),
+        Remedy::ComputeInF32 => Some("use the dtype 'fp16', which computes in f32"),
         Remedy::UseCpu => Some("use the device 'wasm'"),
         Remedy::Retry => Some("open the model again"),
         Remedy::UpdateDriver => Some("update browser and driver"),
@@ -217,6 +227,14 @@ mod tests {
         let WebError { name, message } = error.into();
         assert_eq!(name, "LorbError");
         assert!(message.starts_with(r#"utterance "call-7", hypothesis 1: "#), "{message}");
+    }
+
+    #[test]
+    fn a_dtype_that_the_device_does_not_compute_in_is_refused_with_another() {
+        let unsupported = UnsupportedPrecision { precision: lorb::ops::Precision::Mixed };
+        let WebError { name, message } = ModelError::Precision(unsupported).into();
+        assert_eq!(name, "DeviceRefusedError");
+        assert!(message.ends_with("; use the dtype 'fp16', which computes in f32"), "{message}");
     }
 
     #[test]

@@ -1,14 +1,29 @@
 //! Loads a base in chunks.
 
 use lorb::base::{BaseStream, TokenizerFiles};
+use lorb::ops::Precision;
 use lorb::ops::wgsl::{WIDEST_HEAD, runs_on};
-use lorb::packed::Precision;
 use lorb::rescorer::Rescorer;
 use wasm_bindgen::prelude::*;
 
 use crate::device::GpuDevice;
 use crate::error::WebError;
 use crate::model::Model;
+
+/// The precision that the package calls by this name.
+pub fn precision(dtype: &str) -> Result<Precision, WebError> {
+    Ok(match dtype {
+        "fp32" => Precision::F32,
+        "fp16" => Precision::F16,
+        "int8" => Precision::Int8,
+        "mixed" => Precision::Mixed,
+        other => {
+            return Err(WebError::input(format_args!(
+                "unknown dtype {other:?}; choose 'fp32', 'fp16', 'int8' or 'mixed'"
+            )));
+        }
+    })
+}
 
 /// Loads the files of a base.
 #[wasm_bindgen]
@@ -25,7 +40,7 @@ impl BaseLoader {
     /// unknown or if there is an index.
     ///
     /// # Errors
-    /// `UnsupportedModelError`, `IntegrityError`; `BadInputError` for another dtype than `fp32`, `fp16` and `int8`.
+    /// `UnsupportedModelError`, `IntegrityError`; `BadInputError` for an unknown dtype.
     #[wasm_bindgen(constructor)]
     #[allow(clippy::too_many_arguments)]
     pub fn new(
@@ -39,15 +54,8 @@ impl BaseLoader {
         dtype: String,
         total_bytes: f64,
     ) -> Result<BaseLoader, JsValue> {
-        let precision = match dtype.as_str() {
-            "fp32" => Precision::F32,
-            "fp16" => Precision::F16,
-            "int8" => Precision::Int8,
-            other => {
-                let message = format!("unknown dtype {other:?}; choose 'fp32', 'fp16' or 'int8'");
-                return Err(WebError::input(message).into());
-            }
-        };
+        let precision = precision(&dtype)?;
+        let format = precision.format();
         let tokenizer = TokenizerFiles {
             json: json.as_deref(),
             vocab: vocab.as_deref(),
@@ -56,8 +64,8 @@ impl BaseLoader {
             added_tokens: added_tokens.as_deref(),
         };
         let stream = match index {
-            Some(index) => BaseStream::sharded(config, tokenizer, precision, &index),
-            None => BaseStream::new(config, tokenizer, precision, length(total_bytes)),
+            Some(index) => BaseStream::sharded(config, tokenizer, format, &index),
+            None => BaseStream::new(config, tokenizer, format, length(total_bytes)),
         };
         Ok(Self { stream: stream.map_err(WebError::from)?, precision, dtype })
     }
@@ -96,7 +104,7 @@ impl BaseLoader {
     ///
     /// # Errors
     /// `IntegrityError` if bytes are missing, `UnsupportedModelError` for heads that are too wide for the kernels,
-    /// `DeviceLostError`.
+    /// `DeviceRefusedError` for a dtype that the device does not compute in, `DeviceLostError`.
     pub async fn finish(self, device: &GpuDevice) -> Result<Model, JsValue> {
         let Self { stream, precision, dtype } = self;
         let file_hash = stream.file_hash();

@@ -118,7 +118,7 @@ impl Model {
         tensors.iter().map(|(_, shape)| shape.iter().product::<usize>() as f64).sum()
     }
 
-    /// The requested `fp32`, `fp16` or `int8`.
+    /// The requested `fp32`, `fp16`, `int8` or `mixed`.
     #[wasm_bindgen(getter)]
     #[must_use]
     pub fn dtype(&self) -> String {

@@ -18,6 +18,9 @@ export function fakeWasm(control = {}) {
       const device = new GpuDevice();
       return Object.assign(device, { kind, name: `fake ${control.opens}` });
     }
+    checkDtype(dtype) {
+      if (dtype === 'mixed' && this.kind !== 'webgpu') throw named('DeviceRefusedError', `${this.name} does not compute in mixed`);
+    }
     free() {
       control.live--;
     }

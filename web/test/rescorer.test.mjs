@@ -175,6 +175,14 @@ test('invalid arguments are rejected before anything is loaded', async () => {
   }
 });
 
+test('a dtype that the device does not compute in is refused before anything is downloaded', async () => {
+  const options = { device: 'wasm', dtype: 'mixed' };
+  await assert.rejects(open({}, options, 'owner/never-asked'), lorb.DeviceRefusedError);
+  const { rescorer } = await open({}, { ...options, device: 'webgpu' });
+  assert.equal(rescorer.dtype, 'mixed');
+  await rescorer.dispose();
+});
+
 test('missing WebGPU is reported before anything is downloaded', async () => {
   const control = { noGpu: true };
   await assert.rejects(open(control, { device: 'webgpu' }, 'owner/never-asked'), lorb.WebGPUNotAvailableError);

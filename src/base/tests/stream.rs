@@ -4,12 +4,12 @@ use super::{TINY_CONFIG, TINY_VOCAB, file_of, raw_file, tiny_config, tiny_tensor
 use crate::base::{
     Base, BaseError, BaseStream, BaseWeights, TokenizerFiles, WeightStream, expected_tensors,
 };
-use crate::packed::{Packed, Precision};
+use crate::packed::{Format, Packed};
 
 const KEY: &str = "encoder.layer.0.attention.self.key.weight";
 
-fn streamed(file: &[u8], piece: usize, precision: Precision) -> Result<BaseWeights, BaseError> {
-    let mut stream = WeightStream::new(&tiny_config(), precision, Some(file.len() as u64));
+fn streamed(file: &[u8], piece: usize, format: Format) -> Result<BaseWeights, BaseError> {
+    let mut stream = WeightStream::new(&tiny_config(), format, Some(file.len() as u64));
     file.chunks(piece).try_for_each(|bytes| stream.push(bytes))?;
     stream.finish()
 }
@@ -19,22 +19,22 @@ fn all(mut weights: BaseWeights) -> Vec<Packed> {
     names.map(|name| weights.take_packed(&name).unwrap()).collect()
 }
 
-fn written(precision: Precision) -> Vec<u8> {
+fn written(format: Format) -> Vec<u8> {
     let mut whole = BaseWeights::open(file_of(&tiny_tensors()), &tiny_config()).unwrap();
-    whole.write(&tiny_config(), precision, &"ab".repeat(32)).unwrap()
+    whole.write(&tiny_config(), format, &"ab".repeat(32)).unwrap()
 }
 
 #[test]
 fn chunks_of_any_length_give_the_same_tensors() {
     let file = file_of(&tiny_tensors());
-    for precision in [Precision::F32, Precision::F16, Precision::Int8] {
-        let whole = all(streamed(&file, file.len(), precision).unwrap());
+    for format in [Format::F32, Format::F16, Format::Int8] {
+        let whole = all(streamed(&file, file.len(), format).unwrap());
         for piece in [1, 3, 7, 64, 1001] {
-            assert_eq!(all(streamed(&file, piece, precision).unwrap()), whole, "{piece}");
+            assert_eq!(all(streamed(&file, piece, format).unwrap()), whole, "{piece}");
         }
         for ((name, shape, values), packed) in tiny_tensors().into_iter().zip(whole) {
             let linear = name.starts_with("encoder.") && shape.len() == 2;
-            let kept = if linear { precision } else { Precision::F32 };
+            let kept = if linear { format } else { Format::F32 };
             let inputs = *shape.last().unwrap();
             assert_eq!(packed, Packed::new(values, inputs, kept), "{name}");
         }
@@ -44,19 +44,19 @@ fn chunks_of_any_length_give_the_same_tensors() {
 #[test]
 fn a_stream_that_is_too_short_or_too_long_is_damaged() {
     let file = file_of(&tiny_tensors());
-    let empty = WeightStream::new(&tiny_config(), Precision::F32, None).finish().unwrap_err();
+    let empty = WeightStream::new(&tiny_config(), Format::F32, None).finish().unwrap_err();
     assert_eq!(empty.to_string(), "model.safetensors: the file is empty");
     for length in [5, 8, 100, file.len() - 1] {
-        let mut stream = WeightStream::new(&tiny_config(), Precision::F32, None);
+        let mut stream = WeightStream::new(&tiny_config(), Format::F32, None);
         stream.push(&file[..length]).unwrap();
         let message = stream.finish().unwrap_err().to_string();
         assert!(message.contains("not a complete safetensors file"), "{length}: {message}");
     }
-    let mut stream = WeightStream::new(&tiny_config(), Precision::F32, None);
+    let mut stream = WeightStream::new(&tiny_config(), Format::F32, None);
     stream.push(&file).unwrap();
     assert!(stream.push(&[0]).unwrap_err().to_string().contains("follow the last tensor"));
     // The header reveals an impossible length.
-    let mut stream = WeightStream::new(&tiny_config(), Precision::F32, Some(9999));
+    let mut stream = WeightStream::new(&tiny_config(), Format::F32, Some(9999));
     let header = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
     stream.push(&file[..header - 1]).unwrap();
     assert!(stream.push(&file[header - 1..header]).is_err());
@@ -79,15 +79,14 @@ fn shards() -> (Vec<Vec<u8>>, String) {
 #[test]
 fn shards_give_the_same_tensors_as_one_file() {
     let (files, index) = shards();
-    for precision in [Precision::F32, Precision::F16, Precision::Int8] {
-        let mut stream =
-            WeightStream::sharded(&tiny_config(), precision, index.as_bytes()).unwrap();
+    for format in [Format::F32, Format::F16, Format::Int8] {
+        let mut stream = WeightStream::sharded(&tiny_config(), format, index.as_bytes()).unwrap();
         assert_eq!(stream.shards().len(), 3);
         for (at, file) in files.iter().enumerate() {
             stream.begin_shard((at > 0).then_some(file.len() as u64)).unwrap();
             file.chunks(101).try_for_each(|bytes| stream.push(bytes)).unwrap();
         }
-        let whole = streamed(&file_of(&tiny_tensors()), 64, precision).unwrap();
+        let whole = streamed(&file_of(&tiny_tensors()), 64, format).unwrap();
         assert_eq!(all(stream.finish().unwrap()), all(whole));
     }
 }
@@ -95,7 +94,7 @@ fn shards_give_the_same_tensors_as_one_file() {
 #[test]
 fn missing_incomplete_and_wrong_shards_are_refused_by_name() {
     let (files, index) = shards();
-    let open = || WeightStream::sharded(&tiny_config(), Precision::F32, index.as_bytes()).unwrap();
+    let open = || WeightStream::sharded(&tiny_config(), Format::F32, index.as_bytes()).unwrap();
     let mut stream = open();
     stream.begin_shard(None).unwrap();
     stream.push(&files[0]).unwrap();
@@ -118,7 +117,7 @@ fn missing_incomplete_and_wrong_shards_are_refused_by_name() {
     let message = stream.begin_shard(None).unwrap_err().to_string();
     assert!(message.contains("no shard after 3"), "{message}");
     let less = index.replace(KEY, "encoder.layer.0.attention.self.kex.weight");
-    let error = WeightStream::sharded(&tiny_config(), Precision::F32, less.as_bytes());
+    let error = WeightStream::sharded(&tiny_config(), Format::F32, less.as_bytes());
     let message = error.unwrap_err().to_string();
     assert!(
         message.starts_with("model.safetensors.index.json: tensor `") && message.contains("kex"),
@@ -130,30 +129,30 @@ fn missing_incomplete_and_wrong_shards_are_refused_by_name() {
 fn a_non_finite_element_is_detected_while_streaming() {
     let mut tensors = tiny_tensors();
     tensors.iter_mut().find(|t| t.0 == KEY).unwrap().2[61] = f32::INFINITY;
-    for precision in [Precision::F32, Precision::F16, Precision::Int8] {
-        let message = streamed(&file_of(&tensors), 5, precision).unwrap_err().to_string();
+    for format in [Format::F32, Format::F16, Format::Int8] {
+        let message = streamed(&file_of(&tensors), 5, format).unwrap_err().to_string();
         assert!(message.contains(KEY) && message.contains("inf at element 61"), "{message}");
     }
 }
 
 #[test]
 fn an_exported_base_has_the_rounded_values() {
-    for precision in [Precision::F16, Precision::Int8] {
-        let file = written(precision);
-        assert_eq!(file, written(precision), "equal input, equal bytes");
-        let weights = streamed(&file, 13, precision).unwrap();
+    for format in [Format::F16, Format::Int8] {
+        let file = written(format);
+        assert_eq!(file, written(format), "equal input, equal bytes");
+        let weights = streamed(&file, 13, format).unwrap();
         assert_eq!(weights.origin().unwrap().base_sha256, "ab".repeat(32));
         assert!(weights.ignored().is_empty());
-        let direct = all(streamed(&file_of(&tiny_tensors()), 4096, precision).unwrap());
+        let direct = all(streamed(&file_of(&tiny_tensors()), 4096, format).unwrap());
         for ((name, shape), (found, direct)) in
             expected_tensors(&tiny_config()).into_iter().zip(all(weights).into_iter().zip(direct))
         {
             // The embeddings were rounded to f16; the values of the tiny base are multiples of 0.5, which f16
             // represents exactly. Those of the vocabulary stay in f16.
             let words = name.ends_with("word_embeddings.weight");
-            let kept = if words { Precision::F16 } else { direct.precision() };
-            assert_eq!(found.precision(), kept, "{name}");
-            assert_eq!(found.to(direct.precision()), direct, "{name} {shape:?}");
+            let kept = if words { Format::F16 } else { direct.format() };
+            assert_eq!(found.format(), kept, "{name}");
+            assert_eq!(found.to(direct.format()), direct, "{name} {shape:?}");
         }
         let plain = BaseWeights::open(file, &tiny_config()).unwrap();
         assert_eq!(plain.origin().unwrap().base_sha256, "ab".repeat(32));
@@ -162,10 +161,10 @@ fn an_exported_base_has_the_rounded_values() {
 
 #[test]
 fn an_exported_base_has_the_identity_of_its_original() {
-    let file = written(Precision::Int8);
+    let file = written(Format::Int8);
     let vocabulary = TokenizerFiles::vocab(TINY_VOCAB.as_bytes());
     let mut stream =
-        BaseStream::new(TINY_CONFIG.as_bytes(), vocabulary, Precision::Int8, None).unwrap();
+        BaseStream::new(TINY_CONFIG.as_bytes(), vocabulary, Format::Int8, None).unwrap();
     stream.push(&file).unwrap();
     assert_ne!(stream.file_hash(), "ab".repeat(32));
     let Base { hash, .. } = stream.finish().unwrap();
@@ -224,6 +223,6 @@ fn values_beyond_f16_are_not_written() {
     let mut tensors = tiny_tensors();
     tensors.iter_mut().find(|t| t.0 == KEY).unwrap().2[3] = 1e6;
     let mut weights = BaseWeights::open(file_of(&tensors), &tiny_config()).unwrap();
-    let error = weights.write(&tiny_config(), Precision::F16, &"ab".repeat(32)).unwrap_err();
+    let error = weights.write(&tiny_config(), Format::F16, &"ab".repeat(32)).unwrap_err();
     assert_eq!(error, BaseError::TooLarge { name: KEY.into() });
 }

@@ -27,7 +27,7 @@ use super::{Base, BaseError, BaseWeights, BertConfig, BertTokenizer, TensorEntry
 use crate::bounds::{MAX_NAME_BYTES, MAX_PICKLE_BYTES, MAX_TENSORS, MAX_VIEW_RATIO};
 use crate::digest::hex;
 use crate::foreign::{Expected, Foreign};
-use crate::packed::Precision;
+use crate::packed::Format;
 use pickle::View;
 use zip::Entry;
 
@@ -293,14 +293,14 @@ impl<R: Read + Seek> TorchFile<R> {
 impl Base {
     /// Reads a base whose weights `torch.save` wrote: `pytorch_model.bin`, or the files that `index` names
     /// (`pytorch_model.bin.index.json`). `open` opens such a file by its name, and returns its length. Linear weights are
-    /// stored in `precision`.
+    /// stored in `format`.
     ///
     /// # Errors
     /// [`BaseError`] names the file and the invalid key, token or tensor; errors of `open` are returned.
     pub fn from_torch<R: Read + Seek, E: From<BaseError>>(
         config: &[u8],
         tokenizer: TokenizerFiles<'_>,
-        precision: Precision,
+        format: Format,
         index: Option<&[u8]>,
         mut open: impl FnMut(&str) -> Result<(R, u64), E>,
     ) -> Result<Self, E> {
@@ -314,7 +314,7 @@ impl Base {
             let file = TorchFile::open(file, length).map_err(|fault| within(&name, fault))?;
             files.push((name, file));
         }
-        let (weights, hash) = read_all(&mut files, index.as_ref(), &config, precision)?;
+        let (weights, hash) = read_all(&mut files, index.as_ref(), &config, format)?;
         Ok(Self { config, tokenizer, weights, hash })
     }
 }
@@ -324,7 +324,7 @@ fn read_all<R: Read + Seek>(
     files: &mut [(String, TorchFile<R>)],
     index: Option<&Index>,
     config: &BertConfig,
-    precision: Precision,
+    format: Format,
 ) -> Result<(BaseWeights, String), BaseError> {
     let whole = index.map_or(WEIGHTS, |index| index.name);
     let names: Vec<&str> = match index {
@@ -334,7 +334,7 @@ fn read_all<R: Read + Seek>(
         }
     };
     let plan = Plan::new(&names, config).map_err(|error| error.within(whole))?;
-    let mut tensors = Tensors::new(plan, config.architecture, precision);
+    let mut tensors = Tensors::new(plan, config.architecture, format);
     let mut hasher = Sha256::new();
     for (name, file) in files.iter_mut() {
         if let Some(index) = index {

@@ -16,21 +16,17 @@ macro_rules! golden {
     };
 }
 
-fn torch(
-    files: &[(&str, &[u8])],
-    index: Option<&[u8]>,
-    precision: Precision,
-) -> Result<Base, BaseError> {
+fn torch(files: &[(&str, &[u8])], index: Option<&[u8]>, format: Format) -> Result<Base, BaseError> {
     let open = |name: &str| {
         let (_, file) = files.iter().find(|(known, _)| *known == name).expect(name);
         Ok::<_, BaseError>((Cursor::new(*file), file.len() as u64))
     };
     let vocabulary = TokenizerFiles::vocab(TINY_VOCAB.as_bytes());
-    Base::from_torch(TINY_CONFIG.as_bytes(), vocabulary, precision, index, open)
+    Base::from_torch(TINY_CONFIG.as_bytes(), vocabulary, format, index, open)
 }
 
 fn whole(file: &[u8]) -> Result<Base, BaseError> {
-    torch(&[(WEIGHTS, file)], None, Precision::F32)
+    torch(&[(WEIGHTS, file)], None, Format::F32)
 }
 
 fn safetensors(weights: &[u8]) -> Base {
@@ -57,10 +53,10 @@ fn layouts_and_shared_storages_give_the_same_tensors() {
     assert_eq!(base.weights.get(bias).unwrap(), expected.weights.get(bias).unwrap());
     assert_eq!(base.weights.ignored(), expected.weights.ignored());
     assert_eq!(base.hash, crate::digest::sha256(file));
-    for precision in [Precision::F16, Precision::Int8] {
-        let mut ours = torch(&[(WEIGHTS, file)], None, precision).unwrap().weights;
+    for format in [Format::F16, Format::Int8] {
+        let mut ours = torch(&[(WEIGHTS, file)], None, format).unwrap().weights;
         let length = golden!("layouts.safetensors").len() as u64;
-        let mut stream = crate::base::WeightStream::new(&base.config, precision, Some(length));
+        let mut stream = crate::base::WeightStream::new(&base.config, format, Some(length));
         stream.push(golden!("layouts.safetensors")).unwrap();
         let mut theirs = stream.finish().unwrap();
         for (name, _) in expected_tensors(&base.config) {
@@ -85,16 +81,16 @@ fn shards_with_a_foreign_prefix_are_one_base() {
         [golden!("pytorch_model-00001-of-00002.bin"), golden!("pytorch_model-00002-of-00002.bin")];
     let index = golden!("pytorch_model.bin.index.json");
     let named = [(names[0], files[0]), (names[1], files[1])];
-    let base = torch(&named, Some(index), Precision::F32).unwrap();
+    let base = torch(&named, Some(index), Format::F32).unwrap();
     assert_eq!(all(&base), all(&safetensors(golden!("whole.safetensors"))));
     assert_eq!(base.hash, crate::digest::sha256(files.concat()));
     // Each shard in place of the other.
     let swapped = [(names[0], files[1]), (names[1], files[0])];
-    let message = torch(&swapped, Some(index), Precision::F32).unwrap_err().to_string();
+    let message = torch(&swapped, Some(index), Format::F32).unwrap_err().to_string();
     assert!(message.starts_with("pytorch_model.bin.index.json: tensor `"), "{message}");
     // An error names the shard.
     let damaged = [(names[0], files[0]), (names[1], &files[1][..100])];
-    let message = torch(&damaged, Some(index), Precision::F32).unwrap_err().to_string();
+    let message = torch(&damaged, Some(index), Format::F32).unwrap_err().to_string();
     assert!(message.starts_with(&format!("{}: not a complete archive", names[1])), "{message}");
 }
 

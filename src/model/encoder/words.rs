@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::model::error::ModelError;
 use crate::model::fault::{DeviceFault, FaultKind};
 use crate::ops::{Precision, TokenRows, Weights, wgsl};
-use crate::packed::{Elements, Packed};
+use crate::packed::{Elements, Format, Packed};
 
 /// Embeddings of the vocabulary, `[V, H]`, in host memory.
 ///
@@ -98,8 +98,8 @@ impl Words {
                     return Err(ModelError::Device(DeviceFault { kind, message }));
                 }
                 let shape = [table.rows(), *width];
-                let full = Packed::clone(table).to(Precision::F32);
-                Ok(Weights::from_host(full, shape, device))
+                let full = Packed::clone(table).to(Format::F32);
+                Ok(Weights::from_host(full, Precision::F32, shape, device))
             }
         }
     }
@@ -115,7 +115,7 @@ mod tests {
 
     fn table() -> Packed {
         let values = (0..21).map(|i| (i * 5 % 17) as f32 / 8.0 - 1.0).collect();
-        Packed::new(values, 3, Precision::F32)
+        Packed::new(values, 3, Format::F32)
     }
 
     /// The row of each token, the number of rows that a device gets, and what follows the indices.
@@ -138,11 +138,11 @@ mod tests {
             IDS.iter().map(|id| all[3 * *id as usize..][..3].to_vec()).collect();
         let cpu = Device::flex();
         for device in [Some(cpu.clone()), test_gpu::software()].into_iter().flatten() {
-            for precision in [Precision::F32, Precision::F16] {
+            for format in [Format::F32, Format::F16] {
                 // Eighths are exact in f16.
-                let words = Words::new(table().to(precision), 3, &device);
+                let words = Words::new(table().to(format), 3, &device);
                 assert_eq!(words.count(), 7);
-                let in_place = device == cpu && precision == Precision::F32;
+                let in_place = device == cpu && format == Format::F32;
                 assert_eq!(matches!(words, Words::InPlace(_)), in_place);
                 let (rows, count, places) = of_batch(&words, &device);
                 assert_eq!(rows, expected);
@@ -159,7 +159,7 @@ mod tests {
     fn a_table_larger_than_a_buffer_is_an_error_that_names_its_size() {
         let Some(device) = test_gpu::least() else { return };
         let rows = (128 << 20) / 4 + 1;
-        let words = Words::new(Packed::new(vec![0.0; rows], 1, Precision::F16), 1, &device);
+        let words = Words::new(Packed::new(vec![0.0; rows], 1, Format::F16), 1, &device);
         let ModelError::Device(fault) = words.whole(&device).unwrap_err() else {
             panic!("another error")
         };

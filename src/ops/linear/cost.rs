@@ -7,16 +7,17 @@ use burn::tensor::Tensor;
 use super::{Activation, LinearForward, LinearInputs};
 use crate::ops::record::{Cost, Operation, Sample};
 use crate::ops::saved::Preceding;
-use crate::ops::{Kernels, Precision, Storage};
+use crate::ops::{Kernels, Storage};
+use crate::packed::Format;
 
 /// Bytes of a weight.
 pub(in crate::ops) fn weight(storage: Storage) -> usize {
     let Storage { outputs, inputs, precision } = storage;
-    match precision {
-        Precision::F32 => 4 * outputs * inputs,
-        Precision::F16 => 2 * outputs * inputs,
+    match precision.format() {
+        Format::F32 => 4 * outputs * inputs,
+        Format::F16 => 2 * outputs * inputs,
         // A scale for each output.
-        Precision::Int8 => outputs * inputs + 4 * outputs,
+        Format::Int8 => outputs * inputs + 4 * outputs,
     }
 }
 
@@ -102,6 +103,7 @@ impl<B: Kernels> Sample for LinearForward<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::Precision;
 
     #[test]
     fn fewer_bits_of_a_weight_are_fewer_bytes() {

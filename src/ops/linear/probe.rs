@@ -2,18 +2,16 @@
 
 use super::{Activation, linear};
 use crate::ops::probe::{Case, Names};
+use crate::ops::wgsl::Extensions;
+#[cfg(not(target_family = "wasm"))]
+use crate::ops::wgsl::kernel::linear_cooperative;
 use crate::ops::wgsl::kernel::{
     Kernel, Tile, linear as plain, linear_backward, linear_gelu, linear_weight_grad,
 };
-#[cfg(not(target_family = "wasm"))]
-use crate::ops::wgsl::{Extensions, kernel::linear_cooperative};
 use crate::ops::{Precision, Storage, Weights};
 
 /// The activations of a layer.
 const ACTIVATIONS: [Activation; 2] = [Activation::Identity, Activation::Gelu];
-
-/// The precisions of frozen weights.
-const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::F16, Precision::Int8];
 
 /// The name of a variant, if it exists.
 pub(in crate::ops) fn name(kernel: Option<&'static Kernel>) -> Option<&'static str> {
@@ -34,7 +32,7 @@ pub(in crate::ops) fn forward(
 
 /// The kernel of the gradient by a layer's input, if it has a variant with this tile.
 pub(in crate::ops) fn backward(precision: Precision, tile: Tile) -> Option<&'static str> {
-    name(linear_backward::variant(precision, tile))
+    name(linear_backward::variant(precision.in_f32(), tile))
 }
 
 fn case(
@@ -44,16 +42,18 @@ fn case(
     tile: Tile,
 ) -> Option<Case> {
     let output = forward(activation, precision, tile)?;
-    let mut of_x = vec![backward(precision, tile)?];
+    let backward = backward(precision, tile);
+    let mut of_x: Vec<_> = backward.into_iter().collect();
     if activation == Activation::Gelu {
         of_x.insert(0, "gelu_backward");
     }
     let name = format!("linear {activation:?} {precision}, {rows} by {inputs} to {outputs}");
-    Some(Case::new(name, &[output], &[("x", [rows, inputs], &of_x)], move |source, i| {
+    let case = Case::new(name, &[output], &[("x", [rows, inputs], &of_x)], move |source, i| {
         let w = source.weights([outputs, inputs], precision);
         let bias = source.tensor([outputs]);
         linear(i[0].clone(), &w, &bias, activation).into_values()
-    }))
+    });
+    Some(if backward.is_some() { case } else { case.without_gradients() })
 }
 
 /// Two layers with a GELU between them, whose derivative is part of the second one's gradient.
@@ -100,9 +100,10 @@ pub(in crate::ops) fn cases() -> Vec<Case> {
         let of = |any, quads| if tile == Tile::Any { any } else { quads };
         let sizes = of([17, 31, 33], [133, 68, 132]);
         for f in ACTIVATIONS {
-            for p in PRECISIONS {
-                let quick = f == Activation::Gelu && p == Precision::F32 && tile != Tile::Any;
-                let case = case(sizes, f, p, tile).map(|case| case.tiled(tile));
+            for p in Precision::ALL {
+                let common = [Precision::F32, Precision::Mixed].contains(&p);
+                let quick = f == Activation::Gelu && common && tile != Tile::Any;
+                let case = case(sizes, f, p, tile).map(|case| case.tiled(tile).computed_in(p));
                 all.extend(case.map(|case| if quick { case.quick() } else { case }));
             }
         }
@@ -113,9 +114,10 @@ pub(in crate::ops) fn cases() -> Vec<Case> {
     let untracked = |sizes, f, p| case(sizes, f, p, Tile::T32x32).map(Case::without_gradients);
     #[cfg(not(target_family = "wasm"))]
     for f in ACTIVATIONS {
-        for p in PRECISIONS {
+        for p in Precision::ALL {
+            let Some(kernel) = linear_cooperative::variant(f, p) else { continue };
             let Some(mut case) = untracked([67, 100, 132], f, p) else { continue };
-            case.results[0].kernels = vec![linear_cooperative::variant(f, p).name];
+            case.results[0].kernels = vec![kernel.name];
             let extensions = Extensions { cooperative_matrices: true, ..Extensions::NONE };
             let case = case.extended(extensions, "cooperative");
             let default = f == Activation::Gelu && p == Precision::F32;

@@ -88,8 +88,12 @@ fn forward(inputs: &LinearInputs<CubeBackend>, keep: Keep) -> LinearForward<Cube
     let scales = storage.scales() as u32;
     let y = empty([rows as usize, outputs as usize], x);
     #[cfg(not(target_family = "wasm"))]
-    if quads && keep == Keep::Nothing && tuning(x).extensions.cooperative_matrices {
-        let kernel = linear_cooperative::variant(activation, storage.precision);
+    if quads
+        && keep == Keep::Nothing
+        && tuning(x).extensions.cooperative_matrices
+        && let Some(kernel) = linear_cooperative::variant(activation, storage.precision.in_f32())
+    {
+        // Its factors are f16, whatever the precision.
         let call =
             linear_cooperative::Arguments { x, w, bias, y: &y, rows, inputs, outputs, scales };
         launch(kernel, &call, tiles(kernel, rows, outputs));
@@ -138,7 +142,9 @@ pub(in crate::ops) fn input_grad(
     let call =
         linear_backward::Arguments { g, w, pre, dx: &dx, rows, inputs, outputs, scales, gelu };
     let product = Product { quads, rows, inner: outputs, columns: inputs, over_rows: false };
-    product.launch(|tile| linear_backward::variant(storage.precision, tile), &call);
+    // Gradients can be too small for f16.
+    let precision = storage.precision.in_f32();
+    product.launch(|tile| linear_backward::variant(precision, tile), &call);
     dx
 }
 

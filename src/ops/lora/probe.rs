@@ -39,7 +39,8 @@ impl LowRank {
             of_factors.insert(0, "gelu_backward");
         }
         let mut of_x = of_factors.clone();
-        of_x.push(name(lora_linear_backward::variant(precision, tile))?);
+        let backward = name(lora_linear_backward::variant(precision.in_f32(), tile));
+        of_x.extend(backward);
         of_factors.push(kernel(&format!("lora_grads{grads}")));
         let outputs = blocks * plan.width;
         let factors = plan.stacked_rank() * inputs + plan.up_len();
@@ -57,7 +58,8 @@ impl LowRank {
             let layer = FrozenLinear { weight: &w, bias: &bias, activation };
             lora_linear(i[0].clone(), layer, &factors, &plan).into_values()
         });
-        Some(case.tiled(tile))
+        let case = if backward.is_some() { case } else { case.without_gradients() };
+        Some(case.tiled(tile).computed_in(precision))
     }
 }
 
@@ -106,13 +108,14 @@ fn low_rank() -> Vec<Case> {
     let odd16 = LowRank { plan: plan(&[1], 128, 11), from: From::Fused16, ..given };
     let mut all = Vec::new();
     for f in [Activation::Identity, Activation::Gelu] {
-        for p in [Precision::F32, Precision::F16, Precision::Int8] {
+        for p in Precision::ALL {
             all.extend([&any, &any_rows].map(|size| size.case(f, p, Tile::Any)));
             all.push(few.case(f, p, Tile::T32x32));
             for tile in Tile::ALL.into_iter().filter(|tile| *tile != Tile::Any) {
                 all.extend([&given, &fused16, &odd16].map(|size| size.case(f, p, tile)));
                 let case = fused8.case(f, p, tile);
-                let quick = f == Activation::Identity && p == Precision::F32;
+                let common = [Precision::F32, Precision::Mixed].contains(&p);
+                let quick = f == Activation::Identity && common;
                 all.push(if quick { case.map(Case::quick) } else { case });
             }
         }

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 
 use super::compare::{RELATIVE, RELATIVE_F16};
 use super::inputs::Source;
+use crate::ops::Precision;
 use crate::ops::wgsl::kernel::ALL;
 use crate::ops::wgsl::{Extensions, Tile, Tuning};
 
@@ -19,7 +20,8 @@ pub(in crate::ops) struct CaseResult {
 /// One operation at one size.
 pub(in crate::ops) struct Case {
     pub name: String,
-    /// Whether it runs every time a GPU is opened, if the GPU uses the case's tile by default.
+    /// Whether it runs every time a GPU is opened, if the GPU uses the case's tile by default; with f16 factors, every
+    /// time they are chosen.
     pub quick: bool,
     /// Whether the inputs' gradients are computed.
     pub tracked: bool,
@@ -88,7 +90,14 @@ impl Case {
 
     /// Tolerance for the difference to the CPU's results, relative to the largest element.
     pub fn relative(&self) -> f64 {
-        if self.tuning.extensions.cooperative_matrices { RELATIVE_F16 } else { RELATIVE }
+        let Extensions { half, cooperative_matrices, .. } = self.tuning.extensions;
+        if half || cooperative_matrices { RELATIVE_F16 } else { RELATIVE }
+    }
+
+    /// The case on devices that compute in the precision.
+    pub fn computed_in(mut self, precision: Precision) -> Self {
+        self.tuning.extensions.half |= precision == Precision::Mixed;
+        self
     }
 
     pub fn renamed(mut self, more: &str) -> Self {

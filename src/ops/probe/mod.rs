@@ -33,6 +33,8 @@ pub const RUNTIME: &str = "wgpu<wgsl>";
 pub enum CaseSet {
     /// The kernels in which training and rescoring spend most time.
     Quick,
+    /// Those of them that [`Precision::Mixed`](super::Precision::Mixed) uses instead.
+    Mixed,
     /// All variants of all kernels that an operation may launch.
     Full,
 }
@@ -173,7 +175,11 @@ pub async fn examine(device: &Device, extent: CaseSet) -> Vec<Checked> {
 fn chosen(extent: CaseSet, tuning: Tuning) -> Vec<Case> {
     let mut all = cases();
     let used = |case: &Case| case.tuning.tile.is_none_or(|tile| tuning.uses(tile));
-    all.retain(|case| extent == CaseSet::Full || (case.quick && used(case)));
+    all.retain(|case| match extent {
+        CaseSet::Quick => case.quick && !case.tuning.extensions.half && used(case),
+        CaseSet::Mixed => case.quick && case.tuning.extensions.half,
+        CaseSet::Full => true,
+    });
     all.retain(|case| tuning.supports(case.tuning));
     for (i, case) in all.iter_mut().enumerate() {
         // A kernel that writes nothing must not find correct values from the quick run of the same case, so

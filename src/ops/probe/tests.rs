@@ -54,6 +54,21 @@ fn the_quick_run_is_short_and_covers_the_model() {
 }
 
 #[test]
+fn f16_factors_have_their_own_run() {
+    let half = Tuning { extensions: Extensions { half: true, ..Extensions::NONE }, ..Tuning::GPU };
+    let names = |extent, tuning| -> Vec<String> {
+        chosen(extent, tuning).into_iter().map(|case| case.name).collect()
+    };
+    assert_eq!(names(CaseSet::Quick, half), names(CaseSet::Quick, Tuning::GPU));
+    let mixed = names(CaseSet::Mixed, half);
+    for operation in ["linear Gelu mixed", "lora_linear Identity mixed"] {
+        assert!(mixed.iter().any(|name| name.starts_with(operation)), "{operation}: {mixed:?}");
+    }
+    assert!(mixed.iter().all(|name| name.contains("mixed")) && mixed.len() <= 6, "{mixed:?}");
+    assert!(names(CaseSet::Mixed, Tuning::GPU).is_empty());
+}
+
+#[test]
 fn the_cpu_agrees_with_itself_and_nothing_is_zero() {
     let checked = pollster::block_on(probe(&Device::flex(), CaseSet::Full)).expect("the same code");
     assert!(checked.iter().all(|one| one.largest_error == 0.0 && one.kernels.is_empty()));
@@ -102,8 +117,9 @@ fn every_kernel_is_correct_on_the_software_adapter_and_runs_in_its_case() {
     // Launch code selects no variants with subgroups on a software adapter, but it can run them.
     let adapters = crate::device::adapters();
     let software = adapters.iter().find(|adapter| adapter.is_software()).expect("it runs");
-    let subgroups = software.features.contains(wgpu::Features::SUBGROUP);
-    wgsl::register_extensions(&gpu, Extensions { subgroups, ..Extensions::NONE });
+    let [subgroups, half] = [wgpu::Features::SUBGROUP, wgpu::Features::SHADER_F16]
+        .map(|feature| software.features.contains(feature));
+    wgsl::register_extensions(&gpu, Extensions { subgroups, half, ..Extensions::NONE });
     for case in chosen(CaseSet::Full, wgsl::tuned_for(&gpu)) {
         drop(wgsl::launched());
         for checked in pollster::block_on(check(&case, &gpu, unaltered)) {

@@ -17,6 +17,16 @@ pub(in crate::ops) fn features() -> wgpu::Features {
     adapters.iter().find(|adapter| adapter.is_software()).expect("it is in use").features
 }
 
+/// The software adapter, if it has f16 in shaders.
+pub(in crate::ops) fn half_gpu() -> Option<Device> {
+    let device = gpu()?;
+    if features().contains(wgpu::Features::SHADER_F16) {
+        return Some(device);
+    }
+    crate::test_gpu::not_run("the software adapter has no f16 in shaders");
+    None
+}
+
 /// The device for buffers of kernels.
 pub(in crate::ops) struct Gpu {
     like: CubeTensor,

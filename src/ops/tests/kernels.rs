@@ -6,6 +6,7 @@
 
 use burn::tensor::wgpu::wgpu::Features;
 use burn_cubecl::tensor::CubeTensor;
+use half::f16;
 
 use super::device::{Gpu, features, gpu, host, least_gpu};
 use super::tolerance::{self, Tolerance};
@@ -137,10 +138,15 @@ pub(in crate::ops) fn variants(name: &str) -> impl Iterator<Item = &'static Kern
 /// The weight precision of a variant.
 pub(in crate::ops) fn precision(kernel: &Kernel) -> Precision {
     let has = |name: &str| kernel.name.split('_').any(|part| part == name);
-    match (has("f16"), has("int8")) {
-        (true, _) => Precision::F16,
-        (_, true) => Precision::Int8,
-        _ => Precision::F32,
+    let named = Precision::ALL.into_iter().find(|precision| has(&precision.to_string()));
+    named.unwrap_or_default()
+}
+
+/// Values as a variant multiplies them: exactly, or rounded to f16.
+pub(in crate::ops) fn multiplied(kernel: &Kernel, values: Vec<f64>) -> Vec<f64> {
+    match precision(kernel) {
+        Precision::F32 | Precision::F16 | Precision::Int8 => values,
+        Precision::Mixed => values.into_iter().map(|v| f16::from_f64(v).to_f64()).collect(),
     }
 }
 
@@ -173,7 +179,7 @@ pub(in crate::ops) fn compare(
     expected: &[f64],
     found: &CubeTensor,
 ) -> f64 {
-    let (found, allow) = (host(found), tolerance::of(kernel.entry));
+    let (found, allow) = (host(found), tolerance::of_variant(kernel));
     assert_eq!(expected.len(), found.len(), "{}: {what}: sizes", kernel.name);
     let most = expected.iter().fold(0.0f64, |most, value| most.max(value.abs()));
     let (found_count, allowed) = (found.len(), allow.absolute + allow.relative * most);

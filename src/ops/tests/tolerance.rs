@@ -1,6 +1,8 @@
 //! Tolerances of results, with their reasons.
 
-use crate::ops::kernel_tests;
+use super::kernels::precision;
+use crate::ops::wgsl::kernel::Kernel;
+use crate::ops::{Precision, kernel_tests};
 
 /// Tolerance of a result: `absolute + relative * max |expected|`, with its reason.
 ///
@@ -47,6 +49,12 @@ pub(in crate::ops) const LISTS: Tolerance =
     allow(1e-6, 2e-5, "as a softmax; MWED divides scores by a temperature far below 1");
 pub(in crate::ops) const OPTIMISER: Tolerance =
     allow(1e-7, 1e-6, "a few roundings for an element; square roots and divisions within 3 units");
+
+/// The tolerance of a variant. That of its kernel, unless it rounds factors of the low-rank term to f16.
+pub(in crate::ops) fn of_variant(kernel: &Kernel) -> Tolerance {
+    let rounds = precision(kernel) == Precision::Mixed && kernel.entry.starts_with("lora");
+    if rounds { HALF } else { of(kernel.entry) }
+}
 
 /// The tolerance of the kernel with this name: see the `kernel_tests!` of its folder.
 pub(in crate::ops) fn of(kernel: &str) -> Tolerance {

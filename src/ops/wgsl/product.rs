@@ -54,12 +54,13 @@ impl Tile {
         }
         let (wide, small) = (Self::T128x128, Self::T64x64By64);
         first(match tuning.processor {
+            // The last two are for products that have no others.
             Processor::Software
                 if wide.count(output) as f32 * WIDE_TILE_COST < small.count(output) as f32 =>
             {
-                vec![wide, small]
+                vec![wide, small, Self::T64x64By128, SMALLEST]
             }
-            Processor::Software => vec![small],
+            Processor::Software => vec![small, Self::T64x64By128, SMALLEST],
             Processor::Gpu => {
                 let units = tuning.vendor.units(tuning.placement);
                 let fills = |least: u32, tile: Self| {

@@ -42,6 +42,8 @@ pub enum Processor {
 pub struct Extensions {
     /// Subgroup sums.
     pub subgroups: bool,
+    /// f16 in shaders.
+    pub half: bool,
     /// f16 products on matrix units. Experimental and less exact, so enabled only on request.
     pub cooperative_matrices: bool,
 }
@@ -78,13 +80,14 @@ impl Tuning {
         let (has, wants) = (self.extensions, other.extensions);
         (of_gpus || self.processor == Processor::Software)
             && (has.subgroups || !wants.subgroups)
+            && (has.half || !wants.half)
             && (has.cooperative_matrices || !wants.cooperative_matrices)
     }
 }
 
 impl Extensions {
     /// Extensions of every WebGPU device.
-    pub const NONE: Self = Self { subgroups: false, cooperative_matrices: false };
+    pub const NONE: Self = Self { subgroups: false, half: false, cooperative_matrices: false };
 }
 
 /// What the runtime does not report of a device.
@@ -196,8 +199,9 @@ mod tests {
     #[test]
     fn missing_extensions_are_not_covered() {
         let subgroups = Extensions { subgroups: true, ..Extensions::NONE };
-        let cooperative = Extensions { cooperative_matrices: true, ..subgroups };
-        let all = [Extensions::NONE, subgroups, cooperative]
+        let half = Extensions { half: true, ..subgroups };
+        let cooperative = Extensions { cooperative_matrices: true, ..half };
+        let all = [Extensions::NONE, subgroups, half, cooperative]
             .map(|extensions| Tuning { extensions, ..Tuning::GPU });
         for (i, has) in all.iter().enumerate() {
             for (j, wants) in all.iter().enumerate() {

@@ -13,6 +13,7 @@ export class GpuDevice {
   static open(kind: string): Promise<GpuDevice>;
   readonly kind: string;
   readonly name: string;
+  checkDtype(dtype: string): void;
   free(): void;
 }
 

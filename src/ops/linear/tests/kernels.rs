@@ -6,7 +6,9 @@ use super::truth::{activated, linear as truth, nn, tn};
 use crate::ops::Storage;
 use crate::ops::gelu::tests::{bent, gelu_slope};
 use crate::ops::tests::device::host;
-use crate::ops::tests::kernels::{Bench, ODD, check, kernel_tests, precision, tiles, widths};
+use crate::ops::tests::kernels::{
+    Bench, ODD, check, kernel_tests, multiplied, precision, tiles, widths,
+};
 use crate::ops::tests::support::Source;
 use crate::ops::wgsl::kernel::{self as shaders, Kernel};
 use crate::ops::wgsl::launch::launch;
@@ -37,7 +39,7 @@ struct Layer {
 
 impl Layer {
     fn new(bench: &Bench, kernel: &Kernel, source: &mut Source, [t, k, o]: [usize; 3]) -> Self {
-        let (x, bias) = (source.exact(t * k), source.exact(o));
+        let (x, bias) = (multiplied(kernel, source.exact(t * k)), source.exact(o));
         let (words, storage, w) = bench.gpu.weight(&source.exact(o * k), [o, k], precision(kernel));
         Self { x, bias, words, storage, w }
     }

@@ -12,9 +12,11 @@ use crate::ops::gelu::composed_gelu;
 use crate::ops::layer_norm::composed::column_sums as composed_column_sums;
 use crate::ops::saved::{Preceding, SavedInput};
 use crate::ops::tests::cpu_path::{SIZES, same, words};
-use crate::ops::tests::directions::{Case, host, vector};
+use crate::ops::tests::device::half_gpu;
+use crate::ops::tests::directions::{Case, host, put, vector};
 use crate::ops::tests::gpu::frozen;
 use crate::ops::tests::support::Source;
+use crate::ops::tests::tolerance::HALF;
 use crate::ops::tests::{finite_differences, gpu};
 use crate::ops::{GeluKernels, Precision, Weights};
 pub(in crate::ops) use kernels::KERNELS;
@@ -143,6 +145,67 @@ fn gpu_path_with_lower_precision() {
                 });
             }
         }
+    }
+}
+
+/// Odd sizes, quads in small tiles, quads in large ones.
+const MIXED_SIZES: [[usize; 3]; 3] = [[17, 31, 33], [33, 36, 64], [1500, 32, 448]];
+
+/// Output and gradient by x of a layer on a GPU.
+fn with_gradient(
+    device: &Device,
+    [t, k, o]: [usize; 3],
+    precision: Precision,
+    activation: Activation,
+) -> [Vec<f64>; 2] {
+    let (frozen, mut source) = (Frozen::new([o, k], precision), Source::new(7));
+    let tracked = device.clone().autodiff();
+    let x = put(&source.exact(t * k), [t, k], &tracked).require_grad();
+    let (w, bias) = frozen.on(device);
+    let y = linear(x.clone(), &w, &bias, activation).into_values();
+    let grads = (y.clone() * put(&source.exact(t * o), [t, o], &tracked)).backward();
+    [host(y.inner()), host(x.grad(&grads).expect("it is tracked"))]
+}
+
+/// Fails unless the largest difference is that of rounding factors to f16.
+pub(in crate::ops) fn rounded_to_f16(what: &str, exact: &[f64], rounded: &[f64]) {
+    assert_eq!(exact.len(), rounded.len(), "{what}");
+    let most = exact.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+    let off = exact.iter().zip(rounded).map(|(exact, rounded)| (exact - rounded).abs());
+    let off = off.fold(0.0f64, f64::max);
+    assert!(off <= HALF.absolute + HALF.relative * most, "{what}: {off} of {most}: {}", HALF.why);
+    assert!(off > 1e-5 * most, "{what}: nothing was rounded");
+}
+
+#[test]
+fn mixed_precision_rounds_the_factors_of_forward_products_only() {
+    let Some(device) = half_gpu() else { return };
+    for size in MIXED_SIZES {
+        for activation in ACTIVATIONS {
+            let [[exact, exact_dx], [mixed, mixed_dx]] = [Precision::F16, Precision::Mixed]
+                .map(|precision| with_gradient(&device, size, precision, activation));
+            let what = format!("{size:?} {activation:?}");
+            rounded_to_f16(&what, &exact, &mixed);
+            match activation {
+                Activation::Identity => assert_eq!(exact_dx, mixed_dx, "{what}"),
+                // Its derivative at rounded values.
+                Activation::Gelu => rounded_to_f16(&what, &exact_dx, &mixed_dx),
+            }
+        }
+    }
+}
+
+#[test]
+fn an_input_beyond_the_range_of_f16_gives_no_number() {
+    let Some(device) = half_gpu() else { return };
+    for k in [3, 8] {
+        let weights = |precision| Weights::new(&vec![0.5; 4 * k], [4, k], precision, &device);
+        let (x, bias) = (put(&vec![70_000.0; k], [1, k], &device), Tensor::zeros([4], &device));
+        let of = |precision| {
+            host(linear(x.clone(), &weights(precision), &bias, Activation::Identity).into_values())
+        };
+        assert!(of(Precision::F16).iter().all(|y| (y - 35_000.0 * k as f64).abs() < 1.0));
+        assert!(of(Precision::Mixed).iter().all(|y| !y.is_finite()));
     }
 }
 

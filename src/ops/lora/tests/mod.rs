@@ -15,10 +15,11 @@ use crate::ops::layer_norm::AddLayerNormInputs;
 use crate::ops::layer_norm::tests::{normalise, scaled, sum};
 use crate::ops::linear::composed::linear as composed_linear;
 use crate::ops::linear::tests::truth::{activated, linear as linear_truth};
-use crate::ops::linear::tests::{ACTIVATIONS, Frozen, PRECISIONS, apply};
+use crate::ops::linear::tests::{ACTIVATIONS, Frozen, PRECISIONS, apply, rounded_to_f16};
 use crate::ops::saved::{Preceding, SavedInput};
 use crate::ops::tests::cpu_path::{SIZES, same, words};
-use crate::ops::tests::directions::{Case, put, vector};
+use crate::ops::tests::device::half_gpu;
+use crate::ops::tests::directions::{Case, host, put, vector};
 use crate::ops::tests::gpu::frozen;
 use crate::ops::tests::support::{Float, Source, plans, read};
 use crate::ops::tests::{finite_differences, gpu};
@@ -311,6 +312,37 @@ fn gpu_gradient() {
                 }),
             }
             .check();
+        }
+    }
+}
+
+#[test]
+fn mixed_precision_rounds_the_factors_of_forward_products_only() {
+    let Some(device) = half_gpu() else { return };
+    let tracked = device.clone().autodiff();
+    for ([t, k, o], plan) in adapted() {
+        for activation in ACTIVATIONS {
+            let results = [Precision::F16, Precision::Mixed].map(|precision| {
+                let (frozen, mut source) = (Frozen::new([o, k], precision), Source::new(8));
+                let (w, bias) = frozen.on(&device);
+                let x = put(&source.exact(t * k), [t, k], &tracked).require_grad();
+                let count = plan.stacked_rank() * k + plan.up_len();
+                let factors = put(&source.exact(count), [1, count], &tracked).require_grad();
+                let layer = FrozenLinear { weight: &w, bias: &bias, activation };
+                let flat = factors.clone().flatten(0, 1);
+                let y = lora_linear(x.clone(), layer, &flat, &plan).into_values();
+                let grads = (y.clone() * put(&source.exact(t * o), [t, o], &tracked)).backward();
+                let grad = |of: Tensor<2>| of.grad(&grads).expect("it is tracked");
+                [y.inner(), grad(x), grad(factors)].map(host)
+            });
+            let [[y, dx, _], [mixed, mixed_dx, _]] = &results;
+            let what = format!("{t} {k} {o} {activation:?} {plan:?}");
+            rounded_to_f16(&what, y, mixed);
+            match activation {
+                Activation::Identity => assert_eq!(dx, mixed_dx, "{what}"),
+                // Its derivative at rounded values.
+                Activation::Gelu => rounded_to_f16(&what, dx, mixed_dx),
+            }
         }
     }
 }
