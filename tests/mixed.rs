@@ -106,8 +106,9 @@ fn a_batch_differs_from_f32_by_rounding() {
     if Precision::Mixed.check(device).is_err() {
         return common::gpu::not_run("the software adapter has no f16 in shaders");
     }
+    let cpu = common::cpu();
     let of = |precision, device| results(precision, device).expect("a valid batch");
-    let full = of(Precision::F32, &common::cpu());
+    let full = of(Precision::F32, &cpu);
     if full.scores.is_empty() {
         return;
     }

@@ -3,16 +3,8 @@
 use crate::gpu;
 use crate::sandbox::{Run, Sandbox};
 
-/// Mesa caches compiled shaders in the user's cache directory, which the sandbox hides. Without it, the software
-/// adapter would compile every kernel again.
 fn doctor(words: &str) -> Run {
-    let sandbox = Sandbox::new();
-    let mut command = sandbox.command();
-    if let Some(home) = std::env::var_os("HOME") {
-        let cache = std::path::Path::new(&home).join(".cache/mesa_shader_cache");
-        command.env("MESA_SHADER_CACHE_DIR", cache.parent().expect("joined to a folder"));
-    }
-    command.arg("doctor").args(words.split_whitespace()).output().unwrap().into()
+    Sandbox::new().run_with_shaders(&format!("doctor {words}"))
 }
 
 #[test]

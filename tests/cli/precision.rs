@@ -23,7 +23,7 @@ fn a_device_without_f16_in_shaders_is_refused_with_what_to_use_instead() {
 
 /// Every score of the language model; `None` if there is no software adapter with f16 in shaders.
 fn scores(sandbox: &Sandbox, precision: &str) -> Option<Vec<f64>> {
-    let run = sandbox.run(&format!(
+    let run = sandbox.run_with_shaders(&format!(
         "rescore -q --device software --model base --adapter adapter --beta 1 --precision {precision} lists.jsonl"
     ));
     for lacking in ["no software adapter was found", "needs a GPU with f16 in shaders"] {

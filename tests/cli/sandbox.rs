@@ -131,6 +131,16 @@ impl Sandbox {
         self.command().args(words.split_whitespace()).output().unwrap().into()
     }
 
+    /// The same with the shaders that Mesa has stored in the user's cache directory, which the sandbox hides. Without
+    /// them, the software adapter compiles every kernel again.
+    pub fn run_with_shaders(&self, words: &str) -> Run {
+        let mut command = self.command();
+        if let Some(home) = std::env::var_os("HOME") {
+            command.env("MESA_SHADER_CACHE_DIR", Path::new(&home).join(".cache"));
+        }
+        command.args(words.split_whitespace()).output().unwrap().into()
+    }
+
     /// Runs a command line with `input` on standard input.
     pub fn run_with(&self, words: &str, input: impl Into<Vec<u8>>) -> Run {
         self.command().args(words.split_whitespace()).write_stdin(input).output().unwrap().into()
