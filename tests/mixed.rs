@@ -62,7 +62,7 @@ fn results(precision: Precision, device: &Device) -> Result<Results, ModelError>
     let pass = Pass { encoder: &encoder, base: &base.config, method, data: &data, config: &config };
     let all: Vec<usize> = (0..data.lists.len()).collect();
     let parameters = Tensor::from_floats(adapter.parameters.as_slice(), device);
-    let parts = pass.run(&parameters, &all, all.len(), None)?;
+    let parts = pass.run(&parameters, &all, all.len(), None, None)?;
     let gradient: Vec<f32> = parts.gradient.into_data().try_into_vec().expect("f32");
     Ok(Results {
         scores: scored.lm.into_iter().flatten().collect(),

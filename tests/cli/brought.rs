@@ -91,7 +91,7 @@ fn settings_that_are_not_supported_are_refused_by_name() {
         (json!({"truncation_side": "left"}), "`truncation_side` is \"left\""),
         (json!({"split_special_tokens": true}), "`split_special_tokens` is true"),
         (json!({"wordpieces_prefix": "@@"}), "`wordpieces_prefix` is \"@@\""),
-        (json!({"strip_accents": "no"}), "`strip_accents` is \"no\"; expected true or false"),
+        (json!({"strip_accents": "off"}), "`strip_accents` is \"off\"; expected true or false"),
         (
             json!({"model_max_length": 1}),
             "`model_max_length` is 1; expected an integer of at least 2",
