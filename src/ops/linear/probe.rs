@@ -2,12 +2,11 @@
 
 use super::{Activation, linear};
 use crate::ops::probe::{Case, Names};
-use crate::ops::wgsl::Extensions;
-#[cfg(not(target_family = "wasm"))]
-use crate::ops::wgsl::kernel::linear_cooperative;
 use crate::ops::wgsl::kernel::{
     Kernel, Tile, linear as plain, linear_backward, linear_gelu, linear_weight_grad,
 };
+#[cfg(not(target_family = "wasm"))]
+use crate::ops::wgsl::{Extensions, kernel::linear_cooperative};
 use crate::ops::{Precision, Storage, Weights};
 
 /// The activations of a layer.
