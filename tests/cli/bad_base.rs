@@ -41,7 +41,7 @@ fn each_bad_base_gives_one_error_and_no_output() {
             |s| set(s, "num_hidden_layers", json!(4)),
             "tensor `encoder.layer.3.attention.self.query.weight` is missing",
         ),
-        (|s| set(s, "model_type", json!("roberta")), "model_type \"roberta\" is not supported"),
+        (|s| set(s, "model_type", json!("albert")), "model_type \"albert\" is not supported"),
         (|s| set(s, "hidden_act", json!("relu")), "`hidden_act` is \"relu\""),
         (|s| set(s, "num_attention_heads", json!(5)), "`num_attention_heads` is 5"),
         (|s| set(s, "vocab_size", json!("many")), "`vocab_size` is \"many\""),
