@@ -241,9 +241,14 @@ impl Tensors {
     pub fn begin(&mut self, header: Header, here: &dyn Fn(&str) -> bool) -> Result<(), BaseError> {
         let parts = self.plan.file(&header, here)?;
         self.plan.count_unused(&parts)?;
+        self.expect(parts, header);
+        Ok(())
+    }
+
+    /// The bytes of these tensors come next.
+    fn expect(&mut self, parts: Vec<Placed>, header: Header) {
         self.coming = parts.into();
         self.entries.extend(header.entries);
-        Ok(())
     }
 
     /// Begins a file of which only the bytes of used tensors follow. Returns these tensors, in the order of their bytes.
@@ -256,8 +261,7 @@ impl Tensors {
         let mut parts = self.plan.file(&header, here)?;
         parts.retain(|(_, _, role)| *role != Role::None);
         let names = parts.iter().map(|(stored, ..)| stored.clone()).collect();
-        self.coming = parts.into();
-        self.entries.extend(header.entries);
+        self.expect(parts, header);
         Ok(names)
     }
 

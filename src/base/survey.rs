@@ -246,9 +246,8 @@ fn prefix(
     expected: &BTreeMap<String, Vec<usize>>,
     config: &BertConfig,
 ) -> Result<String, BaseError> {
-    let layers = &config.architecture;
-    let anchors: Vec<&String> =
-        expected.keys().filter(|name| layers.split(name).is_none()).collect();
+    let outside_layers = |name: &&String| config.architecture.split(name).is_none();
+    let anchors: Vec<&String> = expected.keys().filter(outside_layers).collect();
     let mut candidates: Vec<&str> = Vec::new();
     for (_, plain) in stored {
         for name in &anchors {
@@ -265,13 +264,13 @@ fn prefix(
             return Err(BaseError::Ambiguous { name, first, second });
         }
     }
+    let of_encoder = |prefix: &str, plain: &str| {
+        plain.strip_prefix(prefix).is_some_and(|name| expected.contains_key(name))
+    };
     // The best one, and another that is as good: several encoders in one file.
     let (mut best, mut most, mut other) = ("", 0, None);
     for candidate in candidates {
-        let within = |(_, plain): &&(&str, String)| {
-            plain.strip_prefix(candidate).is_some_and(|name| expected.contains_key(name))
-        };
-        let count = stored.iter().filter(within).count();
+        let count = stored.iter().filter(|(_, plain)| of_encoder(candidate, plain)).count();
         if count > most {
             (best, most, other) = (candidate, count, None);
         } else if count == most {
@@ -280,12 +279,8 @@ fn prefix(
     }
     let Some(other) = other else { return Ok(best.to_owned()) };
     let under = |prefix: &str| {
-        let mut all = stored.iter();
-        let within = |(_, plain): &&(&str, String)| {
-            plain.strip_prefix(prefix).is_some_and(|name| expected.contains_key(name))
-        };
-        all.find(within)
-            .map(|(stored, plain)| ((*stored).to_owned(), plain[prefix.len()..].to_owned()))
+        let first = stored.iter().find(|(_, plain)| of_encoder(prefix, plain));
+        first.map(|(stored, plain)| ((*stored).to_owned(), plain[prefix.len()..].to_owned()))
     };
     match (under(best), under(other)) {
         (Some((first, name)), Some((second, _))) => {

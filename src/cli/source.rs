@@ -162,12 +162,18 @@ pub fn in_directory(directory: &Path) -> Result<BasePaths, CliError> {
 }
 
 /// The names of the files that weights consist of, if they are several.
-pub fn shards((kind, path): &(&'static str, PathBuf)) -> Result<Vec<String>, CliError> {
-    if !matches!(*kind, INDEX | TORCH_INDEX) {
-        return Ok(Vec::new());
-    }
-    let bytes = read_small(path, MAX_INDEX_BYTES)?;
+pub fn shards(weights: &(&'static str, PathBuf)) -> Result<Vec<String>, CliError> {
+    let Some(bytes) = index(weights)? else { return Ok(Vec::new()) };
+    let (kind, path) = weights;
     shard_names(kind, &bytes).map_err(|error| CliError::at(path.display(), &error))
+}
+
+/// The index of weights in several files.
+fn index((kind, path): &(&'static str, PathBuf)) -> Result<Option<Vec<u8>>, CliError> {
+    match *kind {
+        INDEX | TORCH_INDEX => read_small(path, limit(kind)).map(Some),
+        _ => Ok(None),
+    }
 }
 
 enum Fault {
@@ -208,11 +214,7 @@ fn read(paths: &BasePaths) -> Result<Base, Fault> {
         special_tokens: text(SPECIAL_TOKENS),
         added_tokens: text(ADDED_TOKENS),
     };
-    let (kind, path) = &paths.weights;
-    let index = match *kind {
-        INDEX | TORCH_INDEX => Some(read_small(path, MAX_INDEX_BYTES)?),
-        _ => None,
-    };
+    let (index, (kind, path)) = (index(&paths.weights)?, &paths.weights);
     let folder = path.parent().unwrap_or(Path::new("."));
     match (*kind, index) {
         (TORCH | TORCH_INDEX, index) => {

@@ -20,14 +20,14 @@ mod settings;
 #[cfg(test)]
 mod type_script;
 
-pub use adalora::{AdaLora, LORA_E};
+pub use adalora::AdaLora;
 pub use bitfit::BitFit;
 pub use budget::chosen_by_budget;
 pub use dora::{Dora, MAGNITUDE};
 pub use full::Full;
 pub use head::Head;
 pub use houlsby::Houlsby;
-pub use low_rank::{ALPHA, DROPOUT, LORA_A, LORA_B, LoraConfig, TARGETS};
+pub use low_rank::{ALPHA, DROPOUT, LORA_A, LORA_B, LORA_E, LoraConfig, TARGETS};
 pub use prefix::{KEYS as PREFIX_KEYS, Prefix, VALUES as PREFIX_VALUES};
 pub use rank_reduction::RankReduction;
 pub use settings::{Setting, SettingKind, Settings, number_value};

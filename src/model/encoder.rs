@@ -291,7 +291,7 @@ impl Encoder {
     fn tokens(&self, batch: &PackedBatch, trainable: &TrainableTensors) -> TokenRows {
         // Virtual tokens take the first positions, as in Transformers. If a text then exceeds the positions
         // of the base, its last tokens share the last one.
-        let Embeddings { words, positions, norm, first_position, .. } = &self.embeddings;
+        let Embeddings { words, positions, first_position, .. } = &self.embeddings;
         let last = positions.dims()[0] as i32 - 1;
         let first = (first_position + trainable.virtual_tokens) as i32;
         let places = batch.positions.iter().map(|position| (position + first).min(last));
@@ -299,8 +299,7 @@ impl Encoder {
             return words.of_batch(&batch.tokens, places);
         }
         // A trained table is on the device, for its gradient.
-        let [width] = norm.gamma.dims();
-        TokenRows::new(Vec::new(), width, batch.tokens.iter().copied().chain(places).collect())
+        TokenRows::of_table(batch.tokens.iter().copied().chain(places).collect())
     }
 
     fn embed(&self, tokens: &TokenRows, trainable: &TrainableTensors) -> Tensor<2> {

@@ -11,7 +11,7 @@ use super::upload::OnDevice;
 pub struct Segments {
     offsets: Arc<[u32]>,
     /// The offsets, and what is derived from them, on a device, for all layers.
-    on_device: OnDevice,
+    pub(super) on_device: OnDevice,
 }
 
 impl PartialEq for Segments {
@@ -46,11 +46,6 @@ impl Segments {
     /// The `S + 1` offsets.
     pub fn offsets(&self) -> &[u32] {
         &self.offsets
-    }
-
-    /// The segments on a device.
-    pub(super) fn copy(&self) -> &OnDevice {
-        &self.on_device
     }
 
     /// Number of sequences, S.

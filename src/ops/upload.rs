@@ -42,11 +42,18 @@ pub fn upload(data: &[&dyn HostData], like: &Tensor<2>) {
     let missing: Vec<&dyn HostData> =
         data.iter().copied().filter(|data| data.on_device().get(&like.device).is_none()).collect();
     if !missing.is_empty() {
-        for (data, parts) in missing.iter().zip(send(&missing, &like)) {
-            // Data that is already on another device is copied at each use.
-            let _ = data.on_device().0.set((like.device.clone(), parts));
-        }
+        copy(&missing, &like);
     }
+}
+
+/// Copies data at once, and keeps the copies. Returns the parts of each.
+fn copy(data: &[&dyn HostData], like: &CubeTensor) -> Vec<Vec<CubeTensor>> {
+    let copies = send(data, like);
+    for (data, parts) in data.iter().zip(&copies) {
+        // Data that is already on another device is copied at each use.
+        let _ = data.on_device().0.set((like.device.clone(), parts.clone()));
+    }
+    copies
 }
 
 /// The parts of `data` on the device of `like`, copied there if necessary.
@@ -59,11 +66,7 @@ pub(in crate::ops) fn parts<const N: usize>(
 ) -> [CubeTensor; N] {
     let parts = match data.on_device().get(&like.device) {
         Some(parts) => parts.to_vec(),
-        None => {
-            let parts = send(&[data], like).remove(0);
-            let _ = data.on_device().0.set((like.device.clone(), parts.clone()));
-            parts
-        }
+        None => copy(&[data], like).remove(0),
     };
     parts.try_into().expect("the number of parts that the data packs")
 }

@@ -29,9 +29,11 @@ pub use roberta::ROBERTA;
 pub static ARCHITECTURES: [&Architecture; 4] = [&BERT, &DISTILBERT, &ELECTRA, &ROBERTA];
 
 /// Known unsupported architectures, and why.
-const UNSUPPORTED: [(&[&str], &str); 7] = [
-    (&["roberta-prelayernorm"], "it normalises before the attention and the feed-forward layers"),
-    (&["xlm-roberta-xl"], "it normalises before the attention and the feed-forward layers"),
+const UNSUPPORTED: [(&[&str], &str); 6] = [
+    (
+        &["roberta-prelayernorm", "xlm-roberta-xl"],
+        "it normalises before the attention and the feed-forward layers",
+    ),
     (&["albert"], "its layers share weights and its embedding is factorised"),
     (&["deberta", "deberta-v2"], "it uses disentangled attention"),
     (&["modernbert", "nomic_bert"], "its positions are rotary and its feed-forward layer is gated"),

@@ -326,7 +326,7 @@ fn decoder(value: &Value) -> Result<ById, BaseError> {
         if !value.is_object() {
             return Err(wrong(format!("has {} for id {id}; expected an object", short(value))));
         }
-        put(&mut tokens, number, token(CONFIG, key, value, false)?);
+        put(&mut tokens, number, token(CONFIG, key, value)?);
     }
     Ok(tokens)
 }
@@ -382,7 +382,7 @@ fn named(
             (None, None) | (Some(Value::Null), None) => {}
             (None, Some(default)) => tokens.push((key.to_owned(), AddedToken::special(default))),
             (Some(Value::Null), Some(_)) if matches!(key, "pad_token" | "mask_token") => {}
-            (Some(value), _) => tokens.push((key.to_owned(), token(file, key, value, false)?)),
+            (Some(value), _) => tokens.push((key.to_owned(), token(file, key, value)?)),
         }
     }
     let own = map.iter().filter(|(key, value)| {
@@ -391,11 +391,11 @@ fn named(
             && (value.is_string() || is_token(value))
     });
     for (key, value) in own {
-        tokens.push((key.clone(), token(file, key, value, false)?));
+        tokens.push((key.clone(), token(file, key, value)?));
     }
     if let Some(Value::Object(more)) = map.get("extra_special_tokens") {
         for (key, value) in more {
-            tokens.push((key.clone(), token(file, key, value, false)?));
+            tokens.push((key.clone(), token(file, key, value)?));
         }
     }
     Ok(tokens)
@@ -406,9 +406,7 @@ fn extra(map: &Map<String, Value>, file: &'static str) -> Result<Vec<AddedToken>
     let key = "extra_special_tokens";
     match map.get(key) {
         None | Some(Value::Null | Value::Object(_)) => Ok(Vec::new()),
-        Some(Value::Array(list)) => {
-            list.iter().map(|value| token(file, key, value, false)).collect()
-        }
+        Some(Value::Array(list)) => list.iter().map(|value| token(file, key, value)).collect(),
         Some(other) => {
             Err(setting(file, key, format!("is {}; expected a list of tokens", short(other))))
         }
@@ -428,12 +426,7 @@ fn in_special_map(value: Value) -> Value {
 }
 
 /// A token: its text, or an object that also says where it is found.
-fn token(
-    file: &'static str,
-    key: &str,
-    value: &Value,
-    special: bool,
-) -> Result<AddedToken, BaseError> {
+fn token(file: &'static str, key: &str, value: &Value) -> Result<AddedToken, BaseError> {
     if let Value::String(content) = value {
         return Ok(AddedToken::special(content));
     }
@@ -446,7 +439,7 @@ fn token(
         Some(Value::Bool(value)) => Ok(Some(*value)),
         Some(_) => Err(wrong(&format!("true or false for `{name}`"))),
     };
-    let special = flag("special")?.unwrap_or(special);
+    let special = flag("special")?.unwrap_or(false);
     Ok(AddedToken {
         content,
         single_word: flag("single_word")?.unwrap_or(false),

@@ -19,8 +19,7 @@ use std::pin::Pin;
 
 use burn::tensor::Tensor;
 
-use super::LORA_E;
-use crate::methods::low_rank::{LORA_A, LORA_B};
+use crate::methods::low_rank::{LORA_A, LORA_B, LORA_E};
 use crate::model::{Layout, ModelError, StepHook, StepUpdate, read};
 
 /// Decay of both moving averages.

@@ -10,21 +10,18 @@ use serde_json::{Map, Value, json};
 
 use super::MethodInfo;
 use super::low_rank::{
-    ALPHA, DROPOUT, LAYERS, LORA_A, LORA_B, LoraConfig, LowRank, LowRankFiles, RANK, Ranks,
+    ALPHA, DROPOUT, LAYERS, LORA_A, LORA_B, LORA_E, LoraConfig, LowRank, LowRankFiles, RANK, Ranks,
     TARGET_RANK, TARGETS, add_term, forward_with_lora, names, push_each, shortest, split,
 };
 use crate::base::{Architecture, BertConfig};
 use crate::model::{
     Adapter, Context, Initial, Layout, Linear, LinearHook, LinearSite, ModelError, SCORE_HEAD,
-    SlotKind, Slots, StepHook, TensorId, TrainableTensors, TuningMethod,
+    Slots, StepHook, TensorId, TrainableTensors, TuningMethod,
 };
 use crate::ops::{self, Activation, Activations, LoraPlan};
 use crate::peft::{AdapterError, whole};
 
 use allocation::Allocation;
-
-/// The factors between A and B, `[r, 1]`.
-pub const LORA_E: SlotKind = SlotKind("lora_E");
 
 /// Standard deviation of the initial A and B.
 const DEVIATION: f64 = 0.02;

@@ -25,6 +25,8 @@ use crate::ops::LoraPlan;
 pub const LORA_A: SlotKind = SlotKind("lora_A");
 /// Up projection B, `[out, r]`.
 pub const LORA_B: SlotKind = SlotKind("lora_B");
+/// AdaLoRA's factors between A and B, `[r, 1]`.
+pub const LORA_E: SlotKind = SlotKind("lora_E");
 
 /// Settings of low-rank terms, with PEFT's meaning of each (Hu et al. 2021, arXiv 2106.09685; rsLoRA:
 /// Kalajdzievski 2023, arXiv 2312.03732). As a method, it is LoRA.
@@ -62,9 +64,13 @@ impl LoraConfig {
     /// Factor of the low-rank update: `alpha / rank`, or `alpha / sqrt(rank)` with rsLoRA.
     #[must_use]
     pub fn scale(&self) -> f32 {
-        let rank = self.rank as f64;
-        let divisor = if self.rslora { libm::sqrt(rank) } else { rank };
-        (f64::from(self.alpha) / divisor) as f32
+        (f64::from(self.alpha) / self.divisor(self.rank)) as f32
+    }
+
+    /// What alpha is divided by for a module of this rank.
+    fn divisor(&self, rank: usize) -> f64 {
+        let rank = rank as f64;
+        if self.rslora { libm::sqrt(rank) } else { rank }
     }
 
     /// The adapted encoder layers of a base, ascending, each once.

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{LORA_A, LORA_B, LoraConfig};
+use super::{LORA_A, LORA_B, LORA_E, LoraConfig};
 use crate::model::{Slot, SlotKind};
 use crate::peft::AdapterError;
 
@@ -63,11 +63,8 @@ impl Patterns {
         }
         let widest = modules.map(|module| self.rank(module, &lora)).max();
         let rank = widest.unwrap_or(lora.rank);
-        let divisor = |rank: usize| {
-            if lora.rslora { libm::sqrt(rank as f64) } else { rank as f64 }
-        };
         // The scale of modules without a pattern stays the same.
-        let alpha = f64::from(lora.alpha) / divisor(lora.rank) * divisor(rank);
+        let alpha = f64::from(lora.alpha) / lora.divisor(lora.rank) * lora.divisor(rank);
         LoraConfig { rank, alpha: alpha as f32, ..lora }
     }
 
@@ -90,9 +87,7 @@ impl Patterns {
         let rank = self.rank(module, given);
         let alpha = find(&self.alphas, module).unwrap_or(f64::from(given.alpha));
         let same = rank == widest.rank && alpha == f64::from(widest.alpha);
-        let scale = |rank: usize, alpha: f64| {
-            alpha / if given.rslora { libm::sqrt(rank as f64) } else { rank as f64 }
-        };
+        let scale = |rank: usize, alpha: f64| alpha / given.divisor(rank);
         let ratio = scale(rank, alpha) / scale(widest.rank, f64::from(widest.alpha));
         let factor = if same { 1.0 } else { ratio as f32 };
         Ok(Fit { rows: (0..rank).collect(), factor })
@@ -142,7 +137,7 @@ impl Fit {
 fn axis(kind: SlotKind) -> Option<usize> {
     if kind == LORA_B {
         Some(1)
-    } else if kind == LORA_A || kind == SlotKind("lora_E") {
+    } else if kind == LORA_A || kind == LORA_E {
         Some(0)
     } else {
         None

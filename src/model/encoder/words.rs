@@ -58,10 +58,7 @@ impl Words {
     /// rows, followed by `places`.
     pub fn of_batch(&self, tokens: &[i32], places: impl Iterator<Item = i32>) -> TokenRows {
         match self {
-            Self::InPlace(table) => {
-                let [_, width] = table.dims();
-                TokenRows::new(Vec::new(), width, tokens.iter().copied().chain(places).collect())
-            }
+            Self::InPlace(_) => TokenRows::of_table(tokens.iter().copied().chain(places).collect()),
             Self::Stored { table, width } => {
                 let (mut distinct, mut known) = (Vec::new(), HashMap::new());
                 let mut row = |id: &i32| {

@@ -59,31 +59,35 @@ pub struct Tables<'a> {
 /// The tokens of a batch, and the embeddings of the distinct ones, on the host.
 #[derive(Clone, Debug)]
 pub struct TokenRows {
-    rows: Vec<f32>,
-    width: usize,
+    /// The embeddings and their width, unless the device has the table.
+    rows: Option<(Vec<f32>, usize)>,
     ids: Vec<i32>,
     on_device: OnDevice,
 }
 
 impl TokenRows {
-    /// A table `[len / width, width]`, or none if the device has it, and the tokens as its rows, followed by their
-    /// positions.
+    /// A table `[len / width, width]`, and the tokens as its rows, followed by their positions.
     ///
     /// # Panics
     /// If a row is incomplete, which is a bug of the caller.
     #[must_use]
     pub fn new(rows: Vec<f32>, width: usize, ids: Vec<i32>) -> Self {
         assert!(rows.len().is_multiple_of(width), "rows are whole");
-        Self { rows, width, ids, on_device: OnDevice::default() }
+        Self { rows: Some((rows, width)), ids, on_device: OnDevice::default() }
+    }
+
+    /// The tokens as rows of a table on the device, followed by their positions.
+    #[must_use]
+    pub fn of_table(ids: Vec<i32>) -> Self {
+        Self { rows: None, ids, on_device: OnDevice::default() }
     }
 
     /// The table and the ids for [`embed_layer_norm`], on the device of `like`.
     #[must_use]
     pub fn on(&self, like: &Tensor<2>) -> (Option<Tensor<2>>, Tensor<1, Int>) {
-        let shape = [self.rows.len() / self.width, self.width];
         match like.clone().try_into_primitive::<CubeBackend>() {
             Ok(like) => {
-                let (table, ids) = wgsl::tokens(self, shape, &like);
+                let (table, ids) = wgsl::tokens(self, &like);
                 (
                     table.map(Tensor::from_primitive::<CubeBackend>),
                     Tensor::from_primitive::<CubeBackend>(ids),
@@ -91,20 +95,25 @@ impl TokenRows {
             }
             Err(_) => {
                 let device = like.device();
-                let table =
-                    || Tensor::from_data(TensorData::new(self.rows.clone(), shape), &device);
-                let table = (!self.rows.is_empty()).then(table);
+                let table = self.rows.as_ref().zip(self.shape()).map(|((rows, _), shape)| {
+                    Tensor::from_data(TensorData::new(rows.clone(), shape), &device)
+                });
                 (table, Tensor::from_ints(self.ids.as_slice(), &device))
             }
         }
+    }
+
+    /// The shape of the table, if there is one.
+    fn shape(&self) -> Option<[usize; 2]> {
+        self.rows.as_ref().map(|(rows, width)| [rows.len() / width, *width])
     }
 }
 
 impl HostData for TokenRows {
     fn pack(&self, packing: &mut Packing) {
         packing.integers(self.ids.iter().map(|id| *id as u32));
-        if !self.rows.is_empty() {
-            packing.floats(&self.rows);
+        if let Some((rows, _)) = &self.rows {
+            packing.floats(rows);
         }
     }
 

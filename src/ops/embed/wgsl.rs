@@ -61,17 +61,13 @@ fn forward(inputs: &EmbedInputs<CubeBackend>) -> CubeTensor {
     y
 }
 
-/// The table of `tokens` with this shape, if it has one, and the ids.
-pub(super) fn tokens(
-    tokens: &TokenRows,
-    shape: [usize; 2],
-    like: &CubeTensor,
-) -> (Option<CubeTensor>, CubeTensor) {
+/// The table of `tokens`, if it has one, and the ids.
+pub(super) fn tokens(tokens: &TokenRows, like: &CubeTensor) -> (Option<CubeTensor>, CubeTensor) {
     let signed = |ids| CubeTensor { dtype: DType::I32, ..ids };
-    if shape[0] == 0 {
+    let Some(shape) = tokens.shape() else {
         let [ids] = parts(tokens, like);
         return (None, signed(ids));
-    }
+    };
     let [ids, CubeTensor { client, device, handle, dtype, .. }] = parts(tokens, like);
     let table = CubeTensor::new_contiguous(client, device, Shape::new(shape), handle, dtype);
     (Some(table), signed(ids))

@@ -35,7 +35,7 @@ impl HostData for Segments {
     }
 
     fn on_device(&self) -> &OnDevice {
-        self.copy()
+        &self.on_device
     }
 }
 
