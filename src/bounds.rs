@@ -14,6 +14,7 @@
 //! | a line of lists | [`MAX_LINE_BYTES`], [`MAX_HYPOTHESES`], [`MAX_TEXT_BYTES`], [`MAX_TEXT_WORDS`], [`MAX_ID_BYTES`], [`MAX_UNKNOWN_KEYS`], [`MAX_SCORE_PARTS`] |
 //! | a stream of lists | [`MAX_BLANK_BYTES`], [`MAX_SKIPPED_LINE_BYTES`], [`MAX_GZIP_RATIO`], [`GZIP_FREE_BYTES`] |
 //! | lists in memory | [`CHUNK_HYPOTHESES`], [`CHUNK_BYTES`], [`MAX_LISTS_BYTES`] |
+//! | plain text | [`MAX_CORPUS_BYTES`], [`MAX_TEXT_BYTES`] for a line |
 //! | downloads | [`MAX_DOWNLOAD_BYTES`] |
 //! | messages | [`MAX_MESSAGE_CHARACTERS`] |
 //! | studies | [`MAX_STUDY_BYTES`], [`MAX_STUDY_IDENTITY_BYTES`], [`MAX_CELLS`], [`MAX_UTTERANCE_COUNT`], [`MAX_RESULT_PARTS`], [`MAX_DICTIONARY_BYTES`], [`MAX_RESULT_LINE_BYTES`], [`MAX_RESULTS_BYTES`] |
@@ -73,6 +74,9 @@ pub const MAX_HYPOTHESES: usize = 200;
 /// Bytes of a hypothesis or a reference. The model reads the first 510 word pieces, about 3 kB; an hour of speech has
 /// about 50 kB.
 pub const MAX_TEXT_BYTES: usize = 64 << 10;
+
+/// Bytes of the plain text that a smaller base learns from. All of it is in memory, with up to 20 bytes for a byte of text.
+pub const MAX_CORPUS_BYTES: u64 = 256 << 20;
 
 /// Words of a hypothesis or a reference. The time for counting word errors can be proportional to the product of both.
 /// An hour of speech has about 9,000 words.

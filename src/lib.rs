@@ -82,6 +82,8 @@ pub mod bounds;
 #[cfg(not(target_family = "wasm"))]
 pub mod device;
 pub mod digest;
+#[cfg(not(target_family = "wasm"))]
+pub mod distill;
 pub mod foreign;
 pub mod methods;
 pub mod model;

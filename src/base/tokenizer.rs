@@ -195,6 +195,15 @@ impl BertTokenizer {
         token_id(&self.inner, &self.mask)
     }
 
+    /// Word pieces and added tokens with their ids; `None` if this is not a WordPiece tokenizer of BERT's kind.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn word_pieces(&self) -> Option<HashMap<&str, u32>> {
+        match &self.inner {
+            Inner::Bert(bert) => Some(bert.pieces_and_tokens().collect()),
+            Inner::General(_) => None,
+        }
+    }
+
     /// Number of word pieces, including added tokens.
     #[must_use]
     pub fn vocabulary_size(&self) -> usize {

@@ -13,7 +13,7 @@ use super::device_calls::{Counter, DeviceCalls};
 use super::timing::{self, Timing};
 use super::{Bench, BenchError, SEED, lists};
 use crate::ops::wgsl::{self, Emptied};
-use crate::train::{Message, Prepared, TrainConfig, TrainData, Trainer};
+use crate::train::{Lists, Message, Prepared, TrainConfig, TrainData, Trainer};
 
 /// Batches in the lists of the training run. Their sizes differ, as those of a user's do, so that nothing which the
 /// runtime keeps by size is found again.
@@ -134,9 +134,7 @@ impl Bench<'_> {
             base: &self.base,
             base_hash: "",
             adapter: self.adapter.clone(),
-            data,
-            dev: None,
-            score_warnings: Vec::new(),
+            task: Lists { data, dev: None, score_warnings: Vec::new() },
         };
         Trainer::prepared(inputs, config)
     }

@@ -6,7 +6,7 @@ use clap::Command;
 pub type Example = (&'static str, &'static str);
 
 /// The examples of each command.
-const EXAMPLES: [(&str, &[Example]); 13] = [
+const EXAMPLES: [(&str, &[Example]); 14] = [
     (
         "train",
         &[
@@ -100,6 +100,19 @@ const EXAMPLES: [(&str, &[Example]); 13] = [
         &[
             ("Summarise lists, and report errors by line:", "lorb inspect lists.jsonl.gz"),
             ("What an adapter contains:", "lorb inspect adapter"),
+        ],
+    ),
+    (
+        "distill",
+        &[
+            (
+                "A student of three of six layers with 8,000 of 30,522 word pieces, trained on plain text:",
+                "lorb distill --teacher sentence-transformers/all-MiniLM-L6-v2 --text sentences.txt --layers 3 --vocabulary 8000 --output student",
+            ),
+            (
+                "The first three layers as they are, without training:",
+                "lorb distill --teacher M --layers 1,2,3 --untrained --output first-three",
+            ),
         ],
     ),
     (

@@ -14,6 +14,7 @@ mod convert;
 mod demo;
 mod demo_base;
 mod difference;
+mod distill;
 mod doctor;
 mod engine;
 mod error;
@@ -36,6 +37,7 @@ mod progress;
 mod repeated;
 mod rescore;
 mod rescore_state;
+mod run_place;
 mod score_warnings;
 mod source;
 mod study;
@@ -78,6 +80,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Describe a base, an adapter or an N-best file
     Inspect(inspect::InspectArgs),
+    /// Make a smaller base that imitates a larger one
+    Distill(Box<distill::DistillArgs>),
     /// Write a base in lower precision, for browsers
     Export(export::ExportArgs),
     /// List the devices of this machine, and check that their results are correct
@@ -144,6 +148,7 @@ fn dispatch(command: Option<Command>) -> Result<(), CliError> {
         Command::Convert(args) => convert::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Distill(args) => distill::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),

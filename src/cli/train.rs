@@ -1,34 +1,30 @@
 //! `lorb train`: trains an adapter on lists.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lorb::adapter::ReadOptions;
-use lorb::bounds::{CHECKPOINT_BYTES_PER_PARAMETER, MAX_CHECKPOINT_EXTRA_BYTES};
-use lorb::model::{Adapter, FaultKind};
+use lorb::model::Adapter;
 use lorb::rescorer::{Rescorer, RescorerError, Run};
-use lorb::train::{Message, TrainError, Trainer};
+use lorb::train::{Message, TrainError};
 
-use super::command_line::again;
 use super::engine::Engine;
-use super::error::{CliError, chain};
-use super::files::read_tensors;
+use super::error::CliError;
 use super::input::Utterances;
-use super::output::{self, Directory, Files};
+use super::output::{self, Files};
+use super::run_place::{CHECKPOINT_FILE, Place};
 use super::source::NamedBase;
 use super::terminal::say;
 use super::train_args::{TrainArgs, method_error};
-use super::train_run::{Ended, Log, RunDisplay, Stopped, drive};
+use super::train_run::{Ended, Log, RunDisplay, drive};
 use super::{adapter_dir, interrupt, source};
-
-/// File name of an interrupted run's checkpoint, next to the adapter.
-const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     let config = args.config()?;
     let unit = config.unit;
     interrupt::listen_with("saving the run; press Ctrl-C again to end immediately");
-    let place = Place::open(args)?;
+    check_files(args)?;
+    let place =
+        Place::open(&args.data.output, "adapter", adapter_dir::holds_adapter, &args.keeping)?;
     let reading = args.reading.reading()?;
     let mut train = Utterances::open(&args.data.train, &reading)?;
     let mut dev = Utterances::open(&args.data.dev, &reading)?;
@@ -66,7 +62,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
 
     let run = rescorer.run(start, &train_lists, &dev_lists, config, checkpoint.as_deref());
     let mut run = run.map_err(|error| match &error {
-        RescorerError::Train(error) => place.error(error),
+        RescorerError::Train(error) => not_started(&place, error),
         _ => CliError::at("training", &error),
     })?;
     drop(train_lists);
@@ -84,7 +80,10 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     match ended {
         Ok(Ended::Finished) => {}
         Ok(Ended::Interrupted) => return Err(place.interrupted(&mut run.trainer)),
-        Err(stopped) => return Err(place.stopped(&run, stopped)),
+        Err(stopped) => {
+            let run = &run;
+            return Err(place.stopped(&run.trainer, stopped, |error| failed(&place, run, error)));
+        }
     }
     let trained = run.best().map_err(|error| CliError::at("training", &error))?;
     drop(run);
@@ -104,137 +103,28 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     output::print(&format!("dev lists, with beta {:.4} tuned on them\n{report}", weights.beta))
 }
 
-/// The output directory.
-struct Place {
-    directory: Directory,
-    checkpoint: PathBuf,
-    resume: bool,
+/// An error of a run that could not start.
+fn not_started(place: &Place, error: &TrainError) -> CliError {
+    match error {
+        TrainError::Checkpoint(inner) => place.damaged(inner),
+        TrainError::NoUsableList { .. } | TrainError::NothingInCommon { .. } => {
+            CliError::at("--train", error)
+        }
+        TrainError::NoDevReference { .. } => CliError::at("--dev", error),
+        _ => CliError::at("training", error),
+    }
 }
 
-impl Place {
-    /// Opens the directory before any work: checks whether it is writable, and whether it contains something that must
-    /// not be lost.
-    fn open(args: &TrainArgs) -> Result<Self, CliError> {
-        let path = &args.data.output;
-        check_files(args)?;
-        let directory = Directory::open("--output", path)?;
-        let checkpoint = path.join(CHECKPOINT_FILE);
-        let resume = args.keeping.resume;
-        let shown = path.display();
-        if resume && !checkpoint.exists() {
-            let message = format!("--resume: no {CHECKPOINT_FILE} in {shown}");
-            let hint = if adapter_dir::holds_adapter(path) { "; its run has finished" } else { "" };
-            return Err(CliError::Failed(message + hint));
-        }
-        if !resume && !args.keeping.overwrite {
-            let there = if checkpoint.exists() {
-                "the checkpoint of an unfinished run; continue with --resume, or replace it with"
-            } else if adapter_dir::holds_adapter(path) {
-                "an adapter; choose another directory, or replace it with"
-            } else {
-                return Ok(Self { directory, checkpoint, resume });
-            };
-            let message = format!("--output {shown}: contains {there} --overwrite");
-            return Err(CliError::Failed(message));
-        }
-        Ok(Self { directory, checkpoint, resume })
+/// A run that cannot continue. Its best adapter is kept if there was an evaluation.
+fn failed(place: &Place, run: &Run, error: &TrainError) -> CliError {
+    let kept = run.best().is_ok_and(|best| {
+        best.evaluated && adapter_dir::write(&place.directory, &best.adapter, &best.meta).is_ok()
+    });
+    if kept {
+        let place = place.directory.path().display();
+        say!("note: the best adapter before that is in {place}");
     }
-
-    /// The checkpoint of a run with this number of parameters.
-    fn checkpoint_to_resume(&self, parameters: usize) -> Result<Option<Vec<u8>>, CliError> {
-        if !self.resume {
-            return Ok(None);
-        }
-        let limit = CHECKPOINT_BYTES_PER_PARAMETER * parameters as u64 + MAX_CHECKPOINT_EXTRA_BYTES;
-        read_tensors(&self.checkpoint, limit).map(Some)
-    }
-
-    fn save(&self, trainer: &mut Trainer) -> Result<(), Stopped> {
-        let bytes = pollster::block_on(trainer.checkpoint())?;
-        Ok(self.write(&bytes)?)
-    }
-
-    fn write(&self, checkpoint: &[u8]) -> Result<(), CliError> {
-        output::write_file(&self.checkpoint, checkpoint)
-    }
-
-    fn remove_checkpoint(&self) -> Result<(), CliError> {
-        match fs::remove_file(&self.checkpoint) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(CliError::io("remove", &self.checkpoint, &error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// An error of a trainer that could not start.
-    fn error(&self, error: &TrainError) -> CliError {
-        match error {
-            TrainError::Checkpoint(inner) => CliError::at(self.checkpoint.display(), inner),
-            TrainError::NoUsableList { .. } | TrainError::NothingInCommon { .. } => {
-                CliError::at("--train", error)
-            }
-            TrainError::NoDevReference { .. } => CliError::at("--dev", error),
-            _ => CliError::at("training", error),
-        }
-    }
-
-    /// Saves after Ctrl-C and prints how to continue.
-    fn interrupted(&self, trainer: &mut Trainer) -> CliError {
-        match self.save(trainer) {
-            Ok(()) => {}
-            Err(Stopped::Cli(error)) => return error,
-            Err(Stopped::Training(error)) => return self.lost(trainer, &error),
-        }
-        let (step, steps) = (trainer.step(), trainer.steps());
-        let message = format!("interrupted at step {step} of {steps}; resume with:");
-        CliError::Resumable { message, command: again(&["--overwrite"], &["--resume"]) }
-    }
-
-    /// A run that ended without an interruption.
-    fn stopped(&self, run: &Run, stopped: Stopped) -> CliError {
-        match stopped {
-            Stopped::Cli(error) => error,
-            Stopped::Training(error @ TrainError::Device { .. }) => self.lost(&run.trainer, &error),
-            Stopped::Training(error) => self.failed(run, &error),
-        }
-    }
-
-    /// A run whose device failed. Its last host copy is saved, if there is one.
-    fn lost(&self, trainer: &Trainer, error: &TrainError) -> CliError {
-        let TrainError::Device { fault, kept: kept @ 1.. } = error else {
-            return match error {
-                TrainError::Device { fault, .. } => CliError::at("training", fault),
-                _ => CliError::at("training", error),
-            };
-        };
-        let written = trainer
-            .kept()
-            .map_err(|error| CliError::at("checkpoint", &error))
-            .and_then(|bytes| self.write(&bytes));
-        if let Err(error) = written {
-            return error;
-        }
-        // A resumed run must use the same batches, but it may use gradient checkpointing.
-        let out_of_memory = fault.kind == FaultKind::OutOfMemory;
-        let flags: &[&str] =
-            if out_of_memory { &["--resume", "--recompute"] } else { &["--resume"] };
-        let (fault, steps) = (chain(fault), trainer.steps());
-        let message = format!("training: {fault}; step {kept} of {steps} is saved, resume with:");
-        CliError::Resumable { message, command: again(&["--overwrite"], flags) }
-    }
-
-    /// A run that cannot continue. Its best adapter is kept if there was an evaluation.
-    fn failed(&self, run: &Run, error: &TrainError) -> CliError {
-        let kept = run.best().is_ok_and(|best| {
-            best.evaluated && adapter_dir::write(&self.directory, &best.adapter, &best.meta).is_ok()
-        });
-        if kept {
-            let place = self.directory.path().display();
-            say!("note: the best adapter before that is in {place}");
-        }
-        CliError::at("training", error)
-    }
+    CliError::at("training", error)
 }
 
 /// Refuses outputs that would replace an input.
@@ -256,13 +146,16 @@ fn check_files(args: &TrainArgs) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use burn::tensor::Device;
     use lorb::base::{Base, BaseFiles, TokenizerFiles};
     use lorb::methods::LoraConfig;
-    use lorb::model::DeviceFault;
+    use lorb::model::{DeviceFault, FaultKind};
     use lorb::nbest::JsonLines;
     use lorb::train::TrainConfig;
 
+    use super::super::output::Directory;
     use super::*;
 
     /// A run on the CPU with a simulated device failure after step 9.
@@ -295,7 +188,7 @@ mod tests {
         let lost = |run: &Run, kind| {
             let fault = DeviceFault { kind, message: "gone".to_owned() };
             let stopped = TrainError::Device { fault, kept: run.trainer.kept_step() }.into();
-            let error = place.stopped(run, stopped);
+            let error = place.stopped(&run.trainer, stopped, |error| failed(&place, run, error));
             assert_eq!(error.code(), 1);
             error.message().expect("a message")
         };

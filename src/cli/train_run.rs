@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use lorb::text::Unit;
-use lorb::train::{Message, TrainError, Trainer, WarningKind};
+use lorb::train::{Message, Task, TrainError, Trainer, WarningKind};
 
 use super::error::CliError;
 use super::interrupt;
@@ -54,23 +54,34 @@ pub struct RunDisplay {
     utterances: usize,
     hypotheses: usize,
     dev: Option<f64>,
-    /// The error rate: WER, CER or MER.
+    /// The error rate: WER, CER or MER; the loss of a run on texts.
     rate: &'static str,
+    /// What a step learns from.
+    examples: &'static str,
 }
 
 impl RunDisplay {
-    /// A display for a run that has not started.
+    /// A display for a run on lists that has not started.
     pub fn new(quiet: bool, log: Option<Log>, unit: Unit) -> Self {
-        let meter = Meter::new(true, None);
+        Self::of(quiet, log, unit.rate(), "utterances")
+    }
+
+    /// A display for a run on texts that has not started.
+    pub fn of_texts(quiet: bool, log: Option<Log>) -> Self {
+        Self::of(quiet, log, "loss", "texts")
+    }
+
+    fn of(quiet: bool, log: Option<Log>, rate: &'static str, examples: &'static str) -> Self {
         Self {
             quiet,
-            meter,
+            meter: Meter::new(true, None),
             log,
             losses: VecDeque::new(),
             utterances: 0,
             hypotheses: 0,
             dev: None,
-            rate: unit.rate(),
+            rate,
+            examples,
         }
     }
 
@@ -79,7 +90,7 @@ impl RunDisplay {
             log.write(message)?;
         }
         match message {
-            Message::Started { steps, done, .. } => {
+            Message::Started { steps, done, .. } | Message::Learning { steps, done, .. } => {
                 self.say(&started(message));
                 self.meter = Meter::new(self.quiet, Some(*steps as u64));
                 self.meter.start_at(*done as u64);
@@ -96,8 +107,9 @@ impl RunDisplay {
                 let name = self.rate;
                 let dev = self.dev.map(|wer| format!(", dev {name} {:.2}", 100.0 * wer));
                 let dev = dev.unwrap_or_default();
+                let what = self.examples;
                 self.meter.update(*step as u64, || {
-                    format!("epoch {epoch}, loss {loss:.4}, {rate:.0} utterances/s{dev}")
+                    format!("epoch {epoch}, loss {loss:.4}, {rate:.0} {what}/s{dev}")
                 });
             }
             Message::Evaluated { step, wer, wer_first, wer_oracle, beta, best, .. } => {
@@ -108,6 +120,10 @@ impl RunDisplay {
                 self.say(&format!(
                     "step {step}: dev {name} {wer:.2} with beta {beta:.3} (first pass {first:.2}, oracle {oracle:.2}){mark}"
                 ));
+            }
+            Message::Compared { step, loss, best } => {
+                let mark = if *best { ", best so far" } else { "" };
+                self.say(&format!("step {step}: loss {loss:.5} on texts kept apart{mark}"));
             }
             // Printed with the flags that help when the lists were read.
             Message::Warning { kind: WarningKind::FirstPassScores, .. } => {}
@@ -121,8 +137,9 @@ impl RunDisplay {
                 }
                 let (hypotheses, seconds) = (self.hypotheses, self.meter.seconds());
                 let rate = hypotheses as f64 / seconds;
+                let what = if self.examples == "texts" { "texts" } else { "hypotheses" };
                 self.say(&format!(
-                    "{hypotheses} hypotheses in {seconds:.1} s, including evaluations ({rate:.0} hypotheses/s)"
+                    "{hypotheses} {what} in {seconds:.1} s, including evaluations ({rate:.0} {what}/s)"
                 ));
             }
             Message::Batch { .. } => {}
@@ -138,10 +155,10 @@ impl RunDisplay {
 }
 
 /// Runs to the end or until Ctrl-C. `save` is called after every message.
-pub fn drive(
-    trainer: &mut Trainer,
+pub fn drive<T: Task>(
+    trainer: &mut Trainer<T>,
     mut watcher: RunDisplay,
-    mut save: impl FnMut(&mut Trainer, &Message) -> Result<(), Stopped>,
+    mut save: impl FnMut(&mut Trainer<T>, &Message) -> Result<(), Stopped>,
 ) -> Result<Ended, Stopped> {
     let ended = loop {
         let Some(next) = pollster::block_on(interrupt::until_asked(trainer.next())) else {
@@ -185,6 +202,17 @@ impl From<CliError> for Stopped {
 
 /// Summary of parameters and data.
 fn started(message: &Message) -> String {
+    if let Message::Learning { texts, apart, truncated, steps, done, trainable } = message {
+        let mut text = format!(
+            "training {trainable} parameters on {texts} texts, {apart} kept apart, {steps} steps"
+        );
+        for (count, what) in [(*truncated, "texts truncated"), (*done, "steps already done")] {
+            if count > 0 {
+                text.push_str(&format!("; {count} {what}"));
+            }
+        }
+        return text;
+    }
     let Message::Started {
         utterances,
         usable,

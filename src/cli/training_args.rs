@@ -14,6 +14,18 @@ pub struct TrainingArgs {
 }
 
 impl TrainingArgs {
+    /// Those of some settings that the command line names.
+    fn given(settings: impl Iterator<Item = &'static Setting>, matches: &ArgMatches) -> Self {
+        let given = |setting: &&Setting| {
+            matches.value_source(setting.name) == Some(ValueSource::CommandLine)
+        };
+        let text = |setting: &Setting| match setting.kind {
+            Kind::Switch => matches.get_flag(setting.name).to_string(),
+            _ => matches.get_one::<String>(setting.name).cloned().unwrap_or_default(),
+        };
+        Self { given: settings.filter(given).map(|setting| (setting, text(setting))).collect() }
+    }
+
     /// These settings in place of those of `config`, checked.
     pub fn over(&self, mut config: TrainConfig) -> Result<TrainConfig, CliError> {
         for (setting, text) in &self.given {
@@ -44,15 +56,69 @@ impl Args for TrainingArgs {
 
 impl FromArgMatches for TrainingArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = |setting: &&Setting| {
-            matches.value_source(setting.name) == Some(ValueSource::CommandLine)
-        };
-        let text = |setting: &Setting| match setting.kind {
-            Kind::Switch => matches.get_flag(setting.name).to_string(),
-            _ => matches.get_one::<String>(setting.name).cloned().unwrap_or_default(),
-        };
-        let settings = SETTINGS.iter().filter(given);
-        Ok(Self { given: settings.map(|setting| (setting, text(setting))).collect() })
+        Ok(Self::given(SETTINGS.iter(), matches))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The settings of a run on plain text.
+const OF_TEXTS: [&str; 11] = [
+    "lr",
+    "weight_decay",
+    "epochs",
+    "batch_tokens",
+    "accumulate",
+    "warmup",
+    "decay",
+    "clip_norm",
+    "seed",
+    "evals_per_epoch",
+    "patience",
+];
+
+/// The settings of a run on plain text that the command line names, over other defaults than those of lists.
+#[derive(Debug, Clone, Default)]
+pub struct TextTrainingArgs(TrainingArgs);
+
+impl TextTrainingArgs {
+    /// All weights are trained, from values that are good already.
+    fn defaults() -> TrainConfig {
+        TrainConfig { lr: 5e-4, epochs: 1, evals_per_epoch: 4, ..TrainConfig::default() }
+    }
+
+    /// The settings of the run, checked.
+    pub fn config(&self) -> Result<TrainConfig, CliError> {
+        self.0.over(Self::defaults())
+    }
+}
+
+impl Args for TextTrainingArgs {
+    fn augment_args(command: Command) -> Command {
+        let defaults = Self::defaults();
+        let of_texts = SETTINGS.iter().filter(|setting| OF_TEXTS.contains(&setting.name));
+        command.next_help_heading("Training").args(of_texts.map(|setting| {
+            let (own, table) = (setting.show(&defaults), setting.default);
+            let arg = arg(setting);
+            if own == table {
+                return arg;
+            }
+            arg.default_value(None::<&str>).help(format!("{} [default: {own}]", setting.help))
+        }))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for TextTrainingArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let named = |setting: &&Setting| OF_TEXTS.contains(&setting.name);
+        Ok(Self(TrainingArgs::given(SETTINGS.iter().filter(named), matches)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -73,16 +73,16 @@ impl Adapter {
     ) -> Result<Self, ModelError> {
         let layout = Layout::new(base, &method)?;
         let mut parameters = vec![0.0; layout.len()];
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut random = Random::new(seed);
         for slot in layout.slots() {
             let values = &mut parameters[slot.range()];
             match slot.initial {
                 Initial::Normal(deviation) => {
-                    values.fill_with(|| (normal(&mut rng) * deviation) as f32);
+                    values.fill_with(|| (random.normal() * deviation) as f32);
                 }
                 Initial::Kaiming => {
                     let bound = 1.0 / libm::sqrt(slot.shape[1] as f64);
-                    values.fill_with(|| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32);
+                    values.fill_with(|| ((2.0 * random.unit() - 1.0) * bound) as f32);
                 }
                 Initial::Zeros | Initial::BaseTensor | Initial::BaseRowNorms => {}
             }
@@ -131,16 +131,25 @@ fn row_norms(weight: &HostTensor) -> Vec<f32> {
     rows.map(|row| libm::sqrt(square(row)) as f32).collect()
 }
 
-/// Uniform in `[0, 1)` from 53 random bits.
-fn unit(rng: &mut ChaCha8Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
-}
+/// Random initial values. The same seed gives the same bits on every platform.
+pub(crate) struct Random(ChaCha8Rng);
 
-/// Standard normal by the Box-Muller transform (1958); libm's functions give the same bits on every platform.
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    // 1 - u is in (0, 1], where the logarithm is finite.
-    let radius = libm::sqrt(-2.0 * libm::log(1.0 - unit(rng)));
-    radius * libm::cos(2.0 * std::f64::consts::PI * unit(rng))
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    /// Uniform in `[0, 1)` from 53 random bits.
+    fn unit(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Standard normal by the Box-Muller transform (1958); libm's functions give the same bits on every platform.
+    pub fn normal(&mut self) -> f64 {
+        // 1 - u is in (0, 1], where the logarithm is finite.
+        let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.unit()));
+        radius * libm::cos(2.0 * std::f64::consts::PI * self.unit())
+    }
 }
 
 #[cfg(test)]

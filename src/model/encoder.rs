@@ -381,20 +381,50 @@ impl Stages<'_> {
     /// If there is no such layer.
     #[must_use]
     pub fn layer(&self, index: usize, x: Activations, trainable: &TrainableTensors) -> Activations {
+        let mut context = self.context(index, trainable);
+        self.encoder.layers[index].forward(x, &trainable.layers[index], &mut context)
+    }
+
+    fn context<'b>(&'b self, index: usize, trainable: &'b TrainableTensors) -> Context<'b> {
         let device = self.encoder.device();
         let virtual_tokens = trainable.virtual_tokens;
         let with_virtual = (virtual_tokens > 0).then(|| {
             let new = || WithVirtualTokens::new(&self.segments, virtual_tokens, &device);
             self.with_virtual.get_or_init(new)
         });
-        let mut context = Context {
+        Context {
             tensors: trainable,
             segments: &self.segments,
             heads: self.encoder.heads,
             with_virtual,
             dropout: Dropout::new(trainable.dropout, self.dropout, index),
-        };
-        self.encoder.layers[index].forward(x, &trainable.layers[index], &mut context)
+        }
+    }
+
+    /// Keys and values of a layer (from 0) with the input `x [T, H]`, `[T, 2H]`.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    #[must_use]
+    pub fn keys_and_values(
+        &self,
+        index: usize,
+        x: Activations,
+        trainable: &TrainableTensors,
+    ) -> Tensor<2> {
+        let own = &trainable.layers[index];
+        let mut context = self.context(index, trainable);
+        let identity = Activation::Identity;
+        match &self.encoder.layers[index].projections {
+            Projections::Fused(projections) => {
+                let qkv = projections.forward(x, identity, &own.fused, &mut context).into_values();
+                let [_, width] = qkv.dims();
+                qkv.narrow(1, width / 3, 2 * width / 3)
+            }
+            Projections::Split { key_value, .. } => {
+                key_value.forward(x, identity, &own.key_value, &mut context).into_values()
+            }
+        }
     }
 
     /// Output of the last layer, `[S, H]`.

@@ -30,6 +30,8 @@ mod target;
 mod trainable;
 
 pub use adapter::Adapter;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use adapter::Random;
 pub use batch::{BatchFault, PackedBatch};
 pub use encoder::{Context, Encoder, Forward, Linear, Stages, WithVirtualTokens};
 pub use error::ModelError;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::data::{TrainData, TrainList};
+use super::data::TrainData;
 
 /// Batches per sorting bucket: enough that neighbouring lists have similar lengths, few enough that an epoch
 /// stays shuffled.
@@ -19,19 +19,15 @@ const BATCHES_PER_BUCKET: usize = 8;
 /// with more tokens than the budget is a separate batch, which [`Pass`](super::Pass) computes in pieces.
 #[must_use]
 pub fn batches(data: &TrainData, seed: u64, epoch: usize, budget: usize) -> Vec<Vec<usize>> {
-    let mut rng = epoch_rng(seed, epoch);
-    let mut order: Vec<usize> = (0..data.lists.len()).collect();
-    shuffle(&mut order, &mut rng);
-    let longest = |&at: &usize| {
-        let lengths = data.lists[at].sequences.iter().map(|&s| data.sequences[s].len());
-        lengths.max().unwrap_or(0)
-    };
-    for bucket in order.chunks_mut(bucket_size(data, budget)) {
-        bucket.sort_by_key(longest);
-    }
-    let mut batches = fill(data, &order, budget);
-    shuffle(&mut batches, &mut rng);
-    batches
+    let lists: Vec<&[usize]> = data.lists.iter().map(|list| list.sequences.as_slice()).collect();
+    let lengths: Vec<usize> = data.sequences.iter().map(Vec::len).collect();
+    Texts { lists: &lists, lengths: &lengths }.batches(seed, epoch, budget)
+}
+
+/// Examples as the indices of their texts, and the tokens of each text.
+pub(crate) struct Texts<'a> {
+    pub lists: &'a [&'a [usize]],
+    pub lengths: &'a [usize],
 }
 
 /// Number of tokens in the distinct texts of some lists.
@@ -42,34 +38,50 @@ pub fn tokens(data: &TrainData, lists: &[usize]) -> usize {
     distinct.into_iter().map(|s| data.sequences[s].len()).sum()
 }
 
-fn fill(data: &TrainData, order: &[usize], budget: usize) -> Vec<Vec<usize>> {
-    let mut batches: Vec<Vec<usize>> = Vec::new();
-    let mut held: HashSet<usize> = HashSet::new();
-    let mut tokens = 0;
-    for &at in order {
-        let sequences: HashSet<usize> = data.lists[at].sequences.iter().copied().collect();
-        let more: usize = sequences.difference(&held).map(|&s| data.sequences[s].len()).sum();
-        match batches.last_mut() {
-            Some(batch) if tokens + more <= budget => {
-                batch.push(at);
-                tokens += more;
-            }
-            _ => {
-                batches.push(vec![at]);
-                held.clear();
-                tokens = sequences.iter().map(|&s| data.sequences[s].len()).sum();
-            }
+impl Texts<'_> {
+    /// See [`batches`].
+    pub fn batches(&self, seed: u64, epoch: usize, budget: usize) -> Vec<Vec<usize>> {
+        let mut rng = epoch_rng(seed, epoch);
+        let mut order: Vec<usize> = (0..self.lists.len()).collect();
+        shuffle(&mut order, &mut rng);
+        let longest =
+            |&at: &usize| self.lists[at].iter().map(|&s| self.lengths[s]).max().unwrap_or(0);
+        for bucket in order.chunks_mut(self.bucket_size(budget)) {
+            bucket.sort_by_key(longest);
         }
-        held.extend(sequences);
+        let mut batches = self.fill(&order, budget);
+        shuffle(&mut batches, &mut rng);
+        batches
     }
-    batches
-}
 
-fn bucket_size(data: &TrainData, budget: usize) -> usize {
-    let tokens_of =
-        |list: &TrainList| list.sequences.iter().map(|&s| data.sequences[s].len()).sum::<usize>();
-    let mean = data.lists.iter().map(tokens_of).sum::<usize>() / data.lists.len().max(1);
-    (BATCHES_PER_BUCKET * budget / mean.max(1)).max(BATCHES_PER_BUCKET)
+    fn fill(&self, order: &[usize], budget: usize) -> Vec<Vec<usize>> {
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        let mut held: HashSet<usize> = HashSet::new();
+        let mut tokens = 0;
+        for &at in order {
+            let sequences: HashSet<usize> = self.lists[at].iter().copied().collect();
+            let more: usize = sequences.difference(&held).map(|&s| self.lengths[s]).sum();
+            match batches.last_mut() {
+                Some(batch) if tokens + more <= budget => {
+                    batch.push(at);
+                    tokens += more;
+                }
+                _ => {
+                    batches.push(vec![at]);
+                    held.clear();
+                    tokens = sequences.iter().map(|&s| self.lengths[s]).sum();
+                }
+            }
+            held.extend(sequences);
+        }
+        batches
+    }
+
+    fn bucket_size(&self, budget: usize) -> usize {
+        let tokens_of = |list: &&[usize]| list.iter().map(|&s| self.lengths[s]).sum::<usize>();
+        let mean = self.lists.iter().map(tokens_of).sum::<usize>() / self.lists.len().max(1);
+        (BATCHES_PER_BUCKET * budget / mean.max(1)).max(BATCHES_PER_BUCKET)
+    }
 }
 
 fn epoch_rng(seed: u64, epoch: usize) -> ChaCha8Rng {
@@ -104,7 +116,7 @@ pub fn dropout_seed(seed: u64, step: usize, batch: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::data::Counts;
+    use crate::train::data::{Counts, TrainList};
 
     /// `lists` lists of up to nine texts of up to 30 tokens; every fifth text is shared with other lists.
     fn data(lists: usize) -> TrainData {

@@ -9,8 +9,6 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::data::TrainData;
-use super::dev::DevData;
 use super::error::CheckpointError;
 use super::message::Message;
 #[cfg(not(target_family = "wasm"))]
@@ -44,8 +42,7 @@ impl Identity {
         base_hash: &str,
         method: &Method,
         config: &TrainConfig,
-        data: &TrainData,
-        dev: Option<&DevData>,
+        task: Map<String, Value>,
     ) -> Self {
         let mut map = Map::new();
         map.insert("base".into(), json!(base_hash));
@@ -56,8 +53,7 @@ impl Identity {
             settings.remove("recompute");
             map.extend(settings);
         }
-        map.insert("training data (SHA-256)".into(), json!(data.fingerprint()));
-        map.insert("development data (SHA-256)".into(), json!(dev.map(DevData::fingerprint)));
+        map.extend(task);
         Self(map)
     }
 

@@ -96,6 +96,13 @@ impl DevData {
         self.lists.is_empty()
     }
 
+    /// WER of the first pass without weights of parts, a fraction.
+    #[must_use]
+    pub fn wer_first(&self) -> f64 {
+        let words: u64 = self.lists.iter().map(|list| u64::from(list.reference_words)).sum();
+        self.errors_first as f64 / words as f64
+    }
+
     /// WER of the oracle, a fraction.
     #[must_use]
     pub fn wer_oracle(&self) -> f64 {
@@ -126,8 +133,7 @@ impl DevData {
         }
         let mut tuned = tune(&self.lists, false);
         tuned.errors_first = self.errors_first;
-        let words = tuned.reference_words;
-        tuned.wer_first = (words > 0).then(|| self.errors_first as f64 / words as f64);
+        tuned.wer_first = Some(self.wer_first());
         Ok(tuned)
     }
 

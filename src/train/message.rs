@@ -38,6 +38,21 @@ pub enum Message {
         /// Parameters of the frozen base.
         base_parameters: usize,
     },
+    /// The texts are prepared; first message of a run that trains a smaller base.
+    Learning {
+        /// Texts to learn from.
+        texts: usize,
+        /// Texts kept apart to judge by.
+        apart: usize,
+        /// Texts that were truncated.
+        truncated: usize,
+        /// Steps of the whole run.
+        steps: usize,
+        /// Steps already done, in a resumed run.
+        done: usize,
+        /// Number of trainable parameters.
+        trainable: usize,
+    },
     /// One of several batches of a step; sent only with gradient accumulation.
     Batch {
         /// The current step, from 1.
@@ -89,6 +104,15 @@ pub enum Message {
         /// Whether this WER is the lowest so far.
         best: bool,
     },
+    /// The loss on texts that are kept apart, in a run that is judged by it.
+    Compared {
+        /// Finished steps.
+        step: usize,
+        /// The loss.
+        loss: f64,
+        /// Whether it is the lowest so far.
+        best: bool,
+    },
     /// A warning for the user; the run continues.
     Warning {
         /// The kind of warning.
@@ -104,6 +128,9 @@ pub enum Message {
         best_step: Option<usize>,
         /// Its WER.
         best_wer: Option<f64>,
+        /// Its loss, in a run that is not judged by a rate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        best_loss: Option<f64>,
         /// Whether patience ran out before the last step.
         stopped_early: bool,
     },

@@ -10,6 +10,7 @@
 //! | `calibrate` | the first-pass scale |
 //! | `batches` | batching of lists, by epoch |
 //! | `objective`, `correlation` | the two parts of the loss |
+//! | `task`, `lists` | what a run is for, and the task of choosing in lists |
 //! | `pass` | one batch forward and backward |
 //! | `optimizer`, `schedule` | AdamW on one flat tensor, and its learning rate |
 //! | `trainer`, `state` | the run and its state |
@@ -24,6 +25,7 @@ mod correlation;
 mod data;
 mod dev;
 mod error;
+mod lists;
 mod message;
 mod objective;
 mod optimizer;
@@ -32,24 +34,29 @@ mod pass;
 mod schedule;
 mod settings;
 mod state;
+mod task;
 mod trainer;
 mod watch;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use crate::ops::{AdamW, Objective};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use batches::Texts;
 pub use batches::batches;
 pub use calibrate::first_scale;
 pub use correlation::correlation;
 pub use data::{Counts, TrainData, TrainList};
 pub use dev::DevData;
 pub use error::{CheckpointError, TrainError};
+pub use lists::Lists;
 pub use message::{Message, WarningKind};
 pub use objective::{ListBatch, ListView};
 pub use optimizer::{Moments, Updated, step};
 pub use pass::{Parts, Pass};
 pub use schedule::{Decay, Schedule};
 pub use settings::{Kind, Range, SETTINGS, Setting, TrainConfig};
+pub use task::{Batch, Extent, Judgement, Size, Task, Trained};
 pub(crate) use trainer::Prepared;
 pub use trainer::{TrainInputs, Trainer};

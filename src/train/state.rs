@@ -151,6 +151,8 @@ pub(super) struct Counters {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct BestEvaluation {
     pub step: usize,
-    pub wer: f64,
+    /// Lower is better: an error rate or a loss.
+    #[serde(rename = "wer")]
+    pub measure: f64,
     pub beta: f64,
 }

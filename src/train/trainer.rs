@@ -4,16 +4,16 @@ mod step;
 
 use std::collections::VecDeque;
 
-use super::batches::batches;
-use super::calibrate::is_at_lower_end;
 use super::checkpoint::{self, Identity};
 use super::data::TrainData;
 use super::dev::DevData;
 use super::error::TrainError;
-use super::message::{Message, WarningKind};
+use super::lists::Lists;
+use super::message::Message;
 use super::schedule::Schedule;
 use super::settings::TrainConfig;
 use super::state::{BestEvaluation, Counters, Snapshot, State};
+use super::task::{Extent, Task};
 use super::watch::LossMonitor;
 use crate::base::{BertConfig, BertTokenizer};
 use crate::model::{
@@ -21,8 +21,8 @@ use crate::model::{
     guarded, read,
 };
 use crate::nbest::Utterance;
-use crate::ops::{AdamW, Objective};
-use crate::score::{ScoreCheck, ScoreWarning, Weights};
+use crate::ops::AdamW;
+use crate::score::{ScoreCheck, Weights};
 use step::{Launched, steps_ahead};
 
 /// The inputs of a run.
@@ -44,19 +44,16 @@ pub struct TrainInputs<'a> {
     pub dev: &'a [Utterance],
 }
 
-/// [`TrainInputs`] with tokenised lists.
-pub(crate) struct Prepared<'a> {
+/// What a run starts with, if its examples are prepared.
+pub(crate) struct Prepared<'a, T> {
     pub encoder: Encoder,
     pub base: &'a BertConfig,
     pub base_hash: &'a str,
     pub adapter: Adapter,
-    pub data: TrainData,
-    pub dev: Option<DevData>,
-    /// What is suspicious about the first-pass scores of the lists.
-    pub score_warnings: Vec<ScoreWarning>,
+    pub task: T,
 }
 
-/// Trains an adapter, step by step.
+/// Trains an adapter, step by step. The [`Task`] is what for.
 ///
 /// [`Trainer::next`] does one bounded piece of work and returns a message, so that the caller can display, log,
 /// stop and save between pieces. A run resumed from a [`Trainer::checkpoint`] equals the uninterrupted one, bit
@@ -67,16 +64,13 @@ pub(crate) struct Prepared<'a> {
 ///
 /// If the device fails or is lost, [`Trainer::kept`] returns a recent state of the run from a copy on the host.
 #[derive(Debug)]
-pub struct Trainer {
+pub struct Trainer<T = Lists> {
     encoder: Encoder,
     base: BertConfig,
     method: Method,
     layout: Layout,
     config: TrainConfig,
-    data: TrainData,
-    /// What is suspicious about the first-pass scores of the training lists.
-    score_warnings: Vec<ScoreWarning>,
-    dev: Option<DevData>,
+    task: T,
     identity: Identity,
     schedule: Schedule,
     optimizer: AdamW,
@@ -112,48 +106,8 @@ impl Trainer {
         let data = TrainData::prepare(train, tokenizer, &config)?;
         let dev = DevData::prepare(dev, tokenizer, config.conventions(), &data.part_weights)?;
         let score_warnings = ScoreCheck::of(train).warnings();
-        let inputs = Prepared { encoder, base, base_hash, adapter, data, dev, score_warnings };
-        Ok(Self::prepared(inputs, config))
-    }
-
-    /// A new run on valid inputs and settings.
-    pub(crate) fn prepared(inputs: Prepared<'_>, config: TrainConfig) -> Self {
-        let Prepared { encoder, base, base_hash, adapter, data, dev, score_warnings } = inputs;
-        let epoch_steps = |epoch| {
-            let plan = batches(&data, config.seed, epoch, config.batch_tokens);
-            plan.len().div_ceil(config.accumulate)
-        };
-        let steps = (0..config.epochs).map(epoch_steps).sum();
-        let schedule = Schedule::new(config.lr, steps, config.warmup, config.decay);
-        let device = encoder.device();
-        let hook = adapter.method.step_hook(&adapter.layout, steps);
-        let state = hook.as_ref().map(|hook| hook.initial_state(adapter.layout.len()));
-        let kept = Snapshot::start(adapter.parameters, state.unwrap_or_default());
-        let ahead = steps_ahead(&device, adapter.layout.len());
-        let mut trainer = Self {
-            identity: Identity::new(base_hash, &adapter.method, &config, &data, dev.as_ref()),
-            watch: LossMonitor::new(steps, schedule.warmup()),
-            hook,
-            optimizer: AdamW::new(config.weight_decay, config.clip_norm),
-            plan: batches(&data, config.seed, 0, config.batch_tokens),
-            encoder,
-            base: base.clone(),
-            method: adapter.method,
-            layout: adapter.layout,
-            config,
-            data,
-            score_warnings,
-            dev,
-            schedule,
-            state: kept.state(&device),
-            launched: VecDeque::new(),
-            ahead,
-            kept,
-            opening: VecDeque::new(),
-            over: false,
-        };
-        trainer.opening = trainer.opening_messages();
-        trainer
+        let task = Lists { data, dev, score_warnings };
+        Ok(Self::prepared(Prepared { encoder, base, base_hash, adapter, task }, config))
     }
 
     /// Prepares a run that continues from a checkpoint. Inputs and settings must be those of the interrupted run.
@@ -167,7 +121,69 @@ impl Trainer {
         config: TrainConfig,
         bytes: &[u8],
     ) -> Result<Self, TrainError> {
-        let mut trainer = Self::new(inputs, config)?;
+        Self::new(inputs, config)?.continued(bytes)
+    }
+
+    /// The adapter of the best evaluation so far, with its beta; before the first evaluation, the
+    /// current adapter without weights. It is in the form to save (see [`Adapter::finished`]).
+    ///
+    /// # Errors
+    /// [`TrainError::Device`] if the device fails before the first evaluation.
+    pub async fn best(&self) -> Result<(Adapter, Option<Weights>), TrainError> {
+        let parameters = self.best_parameters().await?;
+        let adapter =
+            Adapter { method: self.method.clone(), layout: self.layout.clone(), parameters };
+        let weights = self.state.counters.best.map(|best| self.task.weights(best.beta));
+        Ok((adapter.finished(), weights))
+    }
+
+    /// The rescoring weights that correspond to those of training, for an adapter without tuned ones: in rescoring, the
+    /// first pass has weight 1.
+    #[must_use]
+    pub fn rescoring_weights(&self) -> Weights {
+        self.task.weights(self.config.beta / self.task.data.first_scale)
+    }
+}
+
+impl<T: Task> Trainer<T> {
+    /// A new run on valid inputs and settings.
+    pub(crate) fn prepared(inputs: Prepared<'_, T>, config: TrainConfig) -> Self {
+        let Prepared { encoder, base, base_hash, adapter, task } = inputs;
+        let epoch_steps = |epoch| task.batches(&config, epoch).len().div_ceil(config.accumulate);
+        let steps = (0..config.epochs).map(epoch_steps).sum();
+        let schedule = Schedule::new(config.lr, steps, config.warmup, config.decay);
+        let device = encoder.device();
+        let hook = adapter.method.step_hook(&adapter.layout, steps);
+        let state = hook.as_ref().map(|hook| hook.initial_state(adapter.layout.len()));
+        let kept = Snapshot::start(adapter.parameters, state.unwrap_or_default());
+        let ahead = steps_ahead(&device, adapter.layout.len());
+        let mut trainer = Self {
+            identity: Identity::new(base_hash, &adapter.method, &config, task.identity()),
+            watch: LossMonitor::new(steps, schedule.warmup()),
+            hook,
+            optimizer: AdamW::new(config.weight_decay, config.clip_norm),
+            plan: task.batches(&config, 0),
+            encoder,
+            base: base.clone(),
+            method: adapter.method,
+            layout: adapter.layout,
+            config,
+            task,
+            schedule,
+            state: kept.state(&device),
+            launched: VecDeque::new(),
+            ahead,
+            kept,
+            opening: VecDeque::new(),
+            over: false,
+        };
+        trainer.opening = trainer.opening_messages();
+        trainer
+    }
+
+    /// The run, continued from a checkpoint.
+    pub(crate) fn continued(self, bytes: &[u8]) -> Result<Self, TrainError> {
+        let mut trainer = self;
         let (parameters, state) = (trainer.layout.len(), trainer.kept.method_state.len());
         let device = trainer.encoder.device();
         let (kept, warning) =
@@ -236,10 +252,12 @@ impl Trainer {
                 return Ok(None);
             }
             self.over = true;
+            let measure = counters.best.map(|best| best.measure);
             return Ok(Some(Message::Finished {
                 steps: counters.step,
                 best_step: counters.best.map(|best| best.step),
-                best_wer: counters.best.map(|best| best.wer),
+                best_wer: measure.filter(|_| T::IS_RATE),
+                best_loss: measure.filter(|_| !T::IS_RATE),
                 stopped_early: counters.stopped,
             }));
         }
@@ -272,31 +290,15 @@ impl Trainer {
         self.kept.counters.step
     }
 
-    /// The adapter of the best evaluation so far, with its beta; before the first evaluation, the
-    /// current adapter without weights. It is in the form to save (see [`Adapter::finished`]).
+    /// The flat parameters of the best evaluation so far; the current ones before the first.
     ///
     /// # Errors
     /// [`TrainError::Device`] if the device fails before the first evaluation.
-    pub async fn best(&self) -> Result<(Adapter, Option<Weights>), TrainError> {
-        let parameters = match &self.state.best {
-            Some(best) => best.clone(),
-            None => self.parameters().await?,
-        };
-        let adapter =
-            Adapter { method: self.method.clone(), layout: self.layout.clone(), parameters };
-        let weights = self.state.counters.best.map(|best| self.weights(best.beta));
-        Ok((adapter.finished(), weights))
-    }
-
-    /// The rescoring weights that correspond to those of training, for an adapter without tuned ones: in rescoring, the
-    /// first pass has weight 1.
-    #[must_use]
-    pub fn rescoring_weights(&self) -> Weights {
-        self.weights(self.config.beta / self.data.first_scale)
-    }
-
-    fn weights(&self, beta: f64) -> Weights {
-        Weights { parts: self.data.part_weights.clone(), ..Weights::new(beta, 0.0) }
+    pub(crate) async fn best_parameters(&self) -> Result<Vec<f32>, TrainError> {
+        match &self.state.best {
+            Some(best) => Ok(best.clone()),
+            None => self.parameters().await,
+        }
     }
 
     /// The current flat parameters; not necessarily the best.
@@ -331,27 +333,22 @@ impl Trainer {
     }
 
     fn plan_of(&self, epoch: usize) -> Vec<Vec<usize>> {
-        batches(&self.data, self.config.seed, epoch, self.config.batch_tokens)
+        self.task.batches(&self.config, epoch)
     }
 
     async fn evaluate(&mut self) -> Result<Message, TrainError> {
         let trainable =
             TrainableTensors::untracked(&self.base, &self.method, &self.state.parameters);
         let step = self.state.counters.step;
-        let Some(dev) = &mut self.dev else {
-            unreachable!("evaluations are due only with a development set")
-        };
-        let tuned = dev.evaluate(&self.encoder, &trainable).await?;
-        // A development set without reference words was rejected earlier.
-        let (wer, wer_first) = (tuned.wer.unwrap_or_default(), tuned.wer_first.unwrap_or_default());
-        let wer_oracle = dev.wer_oracle();
+        let judgement = self.task.judge(&self.encoder, &trainable).await?;
+        let measure = judgement.measure;
         let counts = self.hook.as_ref().is_none_or(|hook| hook.may_be_best(step));
-        let best = counts && self.state.counters.best.is_none_or(|best| wer < best.wer);
+        let best = counts && self.state.counters.best.is_none_or(|best| measure < best.measure);
         let parameters = if best { Some(read(self.state.parameters.clone()).await?) } else { None };
         let counters = &mut self.state.counters;
         counters.evaluate = false;
         if best {
-            counters.best = Some(BestEvaluation { step, wer, beta: tuned.weights.beta });
+            counters.best = Some(BestEvaluation { step, measure, beta: judgement.weights.beta });
             counters.stale = 0;
             self.state.best = parameters;
         } else if counts {
@@ -360,8 +357,7 @@ impl Trainer {
                 self.config.patience.is_some_and(|patience| counters.stale >= patience);
             counters.stopped = patience_over && step < self.schedule.steps();
         }
-        let Weights { beta, gamma, .. } = tuned.weights;
-        Ok(Message::Evaluated { step, wer, wer_first, wer_oracle, beta, gamma, best })
+        Ok(self.task.judged(&judgement, step, best))
     }
 
     fn loss_warning(&mut self) -> Option<Message> {
@@ -375,62 +371,12 @@ impl Trainer {
     }
 
     fn opening_messages(&self) -> VecDeque<Message> {
-        let counts = self.data.counts;
-        let started = Message::Started {
-            utterances: counts.utterances,
-            usable: self.data.lists.len(),
-            skipped_no_reference: counts.no_reference,
-            skipped_equal_errors: counts.equal_errors,
-            hypotheses: counts.hypotheses,
-            truncated: counts.truncated,
-            dev_utterances: self.dev.as_ref().map_or(0, DevData::len),
+        let extent = Extent {
             steps: self.schedule.steps(),
             done: self.state.counters.step,
-            first_scale: self.data.first_scale,
-            part_weights: self.data.part_weights.clone(),
             trainable: self.layout.len(),
             base_parameters: base_parameters(&self.base),
         };
-        let mut messages = VecDeque::from([started]);
-        let mut warn = |kind, text| messages.push_back(Message::Warning { kind, text });
-        let usable = self.data.lists.len();
-        if self.config.objective == Objective::Mwed && counts.without_scores > 0 {
-            let text = format!(
-                "{} of {usable} training lists have no first-pass scores: MWED then computes its temperature from the \
-                 model's scores, whose sign is arbitrary; use mwer or listwise for such lists",
-                counts.without_scores
-            );
-            warn(WarningKind::MwedWithoutScores, text);
-        }
-        if self.config.objective == Objective::Mwed && counts.positive_sums > 0 {
-            let text = format!(
-                "the first-pass scores of {} of {usable} training lists sum to more than 0, which reverses MWED's \
-                 orientation: scores must be log-probabilities; use mwer or listwise, or scores below 0",
-                counts.positive_sums
-            );
-            warn(WarningKind::MwedOrientation, text);
-        }
-        let dev = self.dev.iter().flat_map(|dev| dev.findings());
-        let sets = self.data.findings.iter().map(|found| ("training", found));
-        for (set, found) in sets.chain(dev.map(|found| ("development", found))) {
-            warn(WarningKind::Conventions, format!("{set} lists: {found}"));
-        }
-        for warning in &self.score_warnings {
-            warn(WarningKind::FirstPassScores, warning.to_string());
-        }
-        if self.config.first_scale.is_none() && is_at_lower_end(self.data.first_scale, usable) {
-            let text = format!(
-                "the first-pass scale ends at the edge of its search, {:.1e}: the first-pass scores do not agree with the \
-                 references; are they costs, or without meaning?",
-                self.data.first_scale
-            );
-            warn(WarningKind::FirstScaleAtEdge, text);
-        }
-        if self.dev.is_none() {
-            let text = "without a development set, there is no evaluation to select the best step: the adapter of the last \
-                        step is kept, and beta must be tuned afterwards";
-            warn(WarningKind::NoDevelopmentSet, text.to_owned());
-        }
-        messages
+        self.task.opening(&self.config, extent).into()
     }
 }

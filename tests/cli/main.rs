@@ -11,6 +11,7 @@ mod commands;
 mod conventions;
 mod convert;
 mod demo;
+mod distill;
 mod doctor;
 mod eval_html;
 mod export;

@@ -180,7 +180,7 @@ impl CellRun<'_> {
                         (trained.best_step, trained.best_seconds) = (step, seconds);
                     }
                 }
-                Some(Message::Warning { .. } | Message::Finished { .. }) => {}
+                Some(_) => {}
             }
         }
         measured.peak_memory = if fresh { memory::peak() } else { None };

@@ -9,4 +9,4 @@ mod recompute;
 mod resume;
 mod run;
 mod tiles;
-pub(super) mod tiny;
+pub(crate) mod tiny;

@@ -59,7 +59,7 @@ fn a_run_learns_and_sends_messages_in_order() {
     assert_eq!(evaluated.len(), 8);
     assert_eq!(evaluated.last().unwrap().0, all, "the last evaluation follows the last step");
     let best = evaluated.iter().map(|e| e.1).fold(f64::INFINITY, f64::min);
-    let Message::Finished { steps, best_step, best_wer, stopped_early: false } =
+    let Message::Finished { steps, best_step, best_wer, stopped_early: false, .. } =
         messages[messages.len() - 1]
     else {
         panic!("{:?}", messages.last());

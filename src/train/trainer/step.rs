@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
 
-use super::super::batches::{dropout_seed, tokens};
+use super::super::batches::dropout_seed;
 use super::super::error::TrainError;
 use super::super::message::Message;
 use super::super::optimizer::{self, Moments};
-use super::super::pass::{Parts, Pass};
+use super::super::pass::Parts;
 use super::super::state::Counters;
+use super::super::task::{Batch, Task, Trained};
 use super::Trainer;
 use crate::model::{ReadBack, StepUpdate};
 use crate::ops::upload::HostData;
@@ -61,7 +62,7 @@ struct Start {
     accumulated: usize,
 }
 
-impl Trainer {
+impl<T: Task> Trainer<T> {
     /// The next message of a step or of one of its batches.
     pub(super) async fn train(&mut self) -> Result<Message, TrainError> {
         while self.launched.len() <= self.ahead && self.can_launch() {
@@ -110,20 +111,20 @@ impl Trainer {
         let Start { parameters, moments, step, cursor, accumulated } = self.start();
         let first = cursor - accumulated;
         let group = first..(first + self.config.accumulate).min(self.plan.len());
-        let lists: usize = self.plan[group.clone()].iter().map(Vec::len).sum();
-        let pass = Pass {
+        let of: usize = self.plan[group.clone()].iter().map(Vec::len).sum();
+        let model = Trained {
             encoder: &self.encoder,
             base: &self.base,
             method: &self.method,
-            data: &self.data,
             config: &self.config,
         };
-        let seed = dropout_seed(self.config.seed, step, accumulated);
+        let seed = Some(dropout_seed(self.config.seed, step, accumulated));
         let lr = self.schedule.rate(step);
         let next = moments.next(self.optimizer, lr);
         let last = cursor + 1 == group.end;
         let with = last.then_some(&next as &dyn HostData);
-        let parts = pass.run(&parameters, &self.plan[cursor], lists, Some(seed), with)?;
+        let batch = Batch { examples: &self.plan[cursor], of, dropout: seed, with };
+        let parts = self.task.pass(model, &parameters, batch)?;
         let parts = match self.state.group.clone() {
             Some(before) => before.plus(parts),
             None => parts,
@@ -199,7 +200,9 @@ impl Trainer {
         let (ranking, correlation) = (f64::from(numbers[0]), f64::from(numbers[1]));
         let weight = f64::from(self.config.cor_weight);
         let batches = &self.plan[group.clone()];
-        let hypotheses = |list: &usize| self.data.lists[*list].errors.len();
+        let sizes = batches.iter().map(|batch| self.task.size(batch));
+        let (texts, tokens) =
+            sizes.fold((0, 0), |(texts, tokens), size| (texts + size.texts, tokens + size.tokens));
         let message = Message::Step {
             step: step + 1,
             steps: self.schedule.steps(),
@@ -210,8 +213,8 @@ impl Trainer {
             gradient_norm: f64::from(numbers[2]),
             lr,
             utterances: batches.iter().map(Vec::len).sum(),
-            hypotheses: batches.iter().flatten().map(hypotheses).sum(),
-            tokens: batches.iter().map(|batch| tokens(&self.data, batch)).sum(),
+            hypotheses: texts,
+            tokens,
         };
         self.state.parameters = parameters;
         self.state.moments = moments;
@@ -230,7 +233,7 @@ impl Trainer {
         let groups = self.plan.len().div_ceil(self.config.accumulate);
         let done = group.start / self.config.accumulate + 1;
         let evaluations = |groups_done: usize| groups_done * self.config.evals_per_epoch / groups;
-        self.dev.is_some() && evaluations(done) > evaluations(done - 1)
+        self.task.can_judge() && evaluations(done) > evaluations(done - 1)
     }
 
     /// Counts a finished step.
