@@ -5,6 +5,8 @@
 //! `modules_to_save`: `base_model.model.score.weight` `[1, H]` and `.bias` `[1]`. What LoRB adds is in the
 //! metadata under `lorb`. How the adapters of a method are stored is part of the method ([`crate::methods`]).
 
+#[cfg(not(target_family = "wasm"))]
+mod merge;
 mod meta;
 mod read;
 #[cfg(test)]
@@ -12,6 +14,8 @@ mod tests;
 mod write;
 
 pub use crate::peft::AdapterError;
+#[cfg(not(target_family = "wasm"))]
+pub use merge::merge;
 pub use meta::AdapterMeta;
 pub use read::{ReadOptions, read, read_with};
 pub use write::write;

@@ -21,6 +21,7 @@ mod eval;
 mod eval_html;
 mod examples;
 mod export;
+mod export_check;
 mod files;
 mod hub;
 mod input;
@@ -78,8 +79,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Describe a base, an adapter or an N-best file
     Inspect(inspect::InspectArgs),
-    /// Write a base in lower precision, for browsers
-    Export(export::ExportArgs),
+    /// Write a base in lower precision, in shards, or with an adapter merged in
+    Export(Box<export::ExportArgs>),
     /// List the devices of this machine, and check that their results are correct
     Doctor(doctor::DoctorArgs),
     /// Benchmark training and rescoring, and compare with the machine's peak

@@ -14,7 +14,7 @@ use lorb::packed::Format;
 use super::error::CliError;
 use super::files::{open_regular, read_small};
 use super::hub;
-use super::output::current;
+use super::output::{current, next_to};
 use super::terminal::say;
 
 /// Names of the files of a base.
@@ -215,18 +215,17 @@ fn read(paths: &BasePaths) -> Result<Base, Fault> {
         added_tokens: text(ADDED_TOKENS),
     };
     let (index, (kind, path)) = (index(&paths.weights)?, &paths.weights);
-    let folder = path.parent().unwrap_or(Path::new("."));
     match (*kind, index) {
         (TORCH | TORCH_INDEX, index) => {
             let open = |name: &str| {
-                Ok(open_regular(&if index.is_some() { folder.join(name) } else { path.clone() })?)
+                Ok(open_regular(&if index.is_some() { next_to(path, name) } else { path.clone() })?)
             };
             Base::from_torch(&config, tokenizer, Format::F32, index.as_deref(), open)
         }
         (_, Some(index)) => {
             let mut stream = BaseStream::sharded(&config, tokenizer, Format::F32, &index)?;
             for shard in stream.shards().to_vec() {
-                let path = folder.join(shard);
+                let path = next_to(path, &shard);
                 let (file, length) = open_regular(&path)?;
                 stream.begin_shard(Some(length))?;
                 push_all(&mut stream, file, &path)?;
