@@ -30,6 +30,7 @@ mod inspect_lists;
 mod interrupt;
 mod list_output;
 mod man;
+mod merge_adapters;
 mod output;
 mod patient;
 mod process;
@@ -81,6 +82,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Write a base in lower precision, in shards, or with an adapter merged in
     Export(Box<export::ExportArgs>),
+    /// Combine LoRA adapters of one base into one
+    MergeAdapters(merge_adapters::MergeArgs),
     /// List the devices of this machine, and check that their results are correct
     Doctor(doctor::DoctorArgs),
     /// Benchmark training and rescoring, and compare with the machine's peak
@@ -146,6 +149,7 @@ fn dispatch(command: Option<Command>) -> Result<(), CliError> {
         Command::Eval(args) => eval::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::MergeAdapters(args) => merge_adapters::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Study(args) => study::run(&args),
