@@ -79,6 +79,8 @@ pub mod adapter;
 pub mod base;
 pub mod bench;
 pub mod bounds;
+#[cfg(feature = "built-in")]
+pub mod built_in;
 #[cfg(not(target_family = "wasm"))]
 pub mod device;
 pub mod digest;

@@ -83,6 +83,12 @@ impl Packed {
         &self.elements
     }
 
+    /// The same, without a copy.
+    #[must_use]
+    pub fn into_elements(self) -> Elements {
+        self.elements
+    }
+
     /// Number of elements.
     #[must_use]
     pub fn count(&self) -> usize {

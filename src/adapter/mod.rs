@@ -5,6 +5,9 @@
 //! `modules_to_save`: `base_model.model.score.weight` `[1, H]` and `.bias` `[1]`. What LoRB adds is in the
 //! metadata under `lorb`. How the adapters of a method are stored is part of the method ([`crate::methods`]).
 
+mod combine;
+#[cfg(not(target_family = "wasm"))]
+mod merge;
 mod meta;
 mod read;
 #[cfg(test)]
@@ -12,6 +15,9 @@ mod tests;
 mod write;
 
 pub use crate::peft::AdapterError;
+pub use combine::{Combination, CombineError, Weighted, combine};
+#[cfg(not(target_family = "wasm"))]
+pub use merge::merge;
 pub use meta::AdapterMeta;
 pub use read::{ReadOptions, read, read_with};
 pub use write::write;

@@ -95,6 +95,14 @@ pub enum BaseError {
         /// The problem.
         what: String,
     },
+    /// A base is to be written in more files than readers accept.
+    #[error("the weights would be {count} files; at most {limit} are read, so use larger ones")]
+    TooManyShards {
+        /// Files.
+        count: usize,
+        /// Maximum.
+        limit: usize,
+    },
     /// An error in weights that are not in `model.safetensors`.
     #[error("{file}: {error}")]
     Within {

@@ -6,6 +6,7 @@ mod config;
 mod error;
 mod header;
 mod index;
+mod int4;
 mod origin;
 mod stream;
 mod survey;
@@ -32,6 +33,7 @@ pub use tokenizer::{BertTokenizer, Encoded, TokenizerFiles};
 #[cfg(not(target_family = "wasm"))]
 pub use torch::{TorchFault, TorchFile};
 pub use weights::{BaseWeights, expected_tensors};
+pub use write::{Export, LinearFormat, NamedFile};
 
 use sha2::{Digest, Sha256};
 
@@ -60,7 +62,8 @@ pub struct Base {
     /// The encoder's tensors.
     pub weights: BaseWeights,
     /// SHA-256 of `model.safetensors`, 64 hexadecimal digits; of several files, that of their bytes in the order of their
-    /// names; for a base written by `lorb export`, that of the original. Adapters store it.
+    /// names; for a base written by `lorb export`, that of the original; for one with a merged adapter, a hash of both.
+    /// Adapters store it.
     pub hash: String,
 }
 

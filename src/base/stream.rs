@@ -8,15 +8,15 @@ use safetensors::Dtype;
 
 use super::arch::Architecture;
 use super::index::Index;
-use super::survey::{Placed, Plan, Role};
+use super::survey::{Placed, Plan, Role, SCALES};
 use super::tensor_file::{Header, LENGTH, damaged, foreign, widen};
-use super::{BaseError, BaseWeights, BertConfig, Origin, TensorEntry, TensorFault};
+use super::{BaseError, BaseWeights, BertConfig, Origin, TensorEntry, TensorFault, int4};
 use crate::packed::{Elements, Format, Packed, quantise};
 
 /// Reads the weights of a base from chunks of its file of any length, in order, or from those of its shards.
 ///
 /// The header is checked against the configuration before the first tensor, and each element as it arrives. In
-/// addition to the converted tensors, at most one row is buffered.
+/// addition to the converted tensors, at most one row is buffered, or one weight in int4, until its scales are known.
 #[derive(Debug)]
 pub struct WeightStream {
     config: BertConfig,
@@ -33,8 +33,8 @@ pub struct WeightStream {
 
 impl WeightStream {
     /// A stream for a base with this configuration. Linear weights are stored in `format`, or in
-    /// int8 if they are int8 in the file; the embeddings of the vocabulary in f16 if they are f16 in the file; everything
-    /// else in f32. `expected` is the length of the file, if known.
+    /// int8 if they are int8 in the file; the embeddings of the vocabulary in f16 or int8 if they are that in the file;
+    /// everything else in f32. `expected` is the length of the file, if known.
     #[must_use]
     pub fn new(config: &BertConfig, format: Format, expected: Option<u64>) -> Self {
         let (config, head) = (config.clone(), Some(Vec::new()));
@@ -130,12 +130,22 @@ impl WeightStream {
                     format!("tensor `{name}` is in {file}, but that file has no such tensor");
                 return Err(BaseError::Index { file: index.name, what });
             }
+            // A file without it, or with another one, was not written with the rest.
+            let origin = Origin::read(&header.metadata)?;
+            if *at == 0 {
+                tensors.origin = origin;
+            } else if tensors.origin != origin {
+                let what = format!("{file} and {} are not of the same base", index.files[0]);
+                return Err(BaseError::Index { file: index.name, what });
+            }
             return tensors.begin(header, &|name| index.places.get(name) == Some(file));
         }
         let names: Vec<&str> = header.entries.keys().map(String::as_str).collect();
         let plan = Plan::new(&names, &self.config)?;
         let mut tensors = Tensors::new(plan, self.config.architecture, self.format);
-        tensors.origin = Origin::read(&header.metadata, &header.entries)?;
+        let origin = Origin::read(&header.metadata)?;
+        origin.iter().try_for_each(|origin| origin.check(&header.entries))?;
+        tensors.origin = origin;
         tensors.begin(header, &|_| true)?;
         self.tensors = Some(Box::new(tensors));
         Ok(())
@@ -218,6 +228,8 @@ pub(super) struct Tensors {
     under_way: Option<Arrival>,
     done: BTreeMap<String, (Vec<usize>, Elements)>,
     scales: BTreeMap<String, Vec<f32>>,
+    /// Weights in int4 whose scales come later.
+    waiting: BTreeMap<String, Vec<u8>>,
     entries: BTreeMap<String, TensorEntry>,
     origin: Option<Origin>,
 }
@@ -232,6 +244,7 @@ impl Tensors {
             under_way: None,
             done: BTreeMap::new(),
             scales: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             entries: BTreeMap::new(),
             origin: None,
         }
@@ -277,7 +290,7 @@ impl Tensors {
             if arrival.left > 0 {
                 return Ok(());
             }
-            self.complete();
+            self.complete()?;
         }
         if bytes.is_empty() {
             return Ok(());
@@ -285,15 +298,20 @@ impl Tensors {
         Err(damaged(format!("{} bytes follow the last tensor", bytes.len())).into())
     }
 
-    fn complete(&mut self) {
+    fn complete(&mut self) -> Result<(), BaseError> {
         let (Some((_, entry, role)), Some(arrival)) =
             (self.coming.pop_front(), self.under_way.take())
         else {
-            return;
+            return Ok(());
         };
         match (role, arrival.sink) {
             (Role::Scales(weight), Sink::Full(scales)) => {
-                self.scales.insert(weight, scales);
+                self.scales.insert(weight.clone(), scales);
+                self.unpack(&weight)?;
+            }
+            (Role::Tensor(name), Sink::Nibbles(bytes)) => {
+                self.waiting.insert(name.clone(), bytes);
+                self.unpack(&name)?;
             }
             (Role::Tensor(name), sink) => {
                 let elements = match sink {
@@ -302,17 +320,42 @@ impl Tensors {
                     Sink::Rows { values, scales, .. } => Elements::Int8 { values, scales },
                     // The scales may come earlier or later.
                     Sink::Bytes(values) => Elements::Int8 { values, scales: Vec::new() },
-                    Sink::Nothing => return,
+                    Sink::Nothing | Sink::Nibbles(_) => return Ok(()),
                 };
                 self.done.insert(name, (entry.shape, elements));
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Converts a weight in int4, once both its bytes and its scales are there.
+    fn unpack(&mut self, name: &str) -> Result<(), BaseError> {
+        let (Some(bytes), Some(scales)) = (self.waiting.get(name), self.scales.get(name)) else {
+            return Ok(());
+        };
+        let shape = self.plan.shape(name);
+        check_count(name, scales, int4::scales_shape(shape).iter().product())?;
+        if let Some(index) = scales.iter().position(|scale| scale.abs() > LARGEST_SCALE) {
+            let (name, value) = (format!("{name}{SCALES}"), scales[index]);
+            return Err(TensorFault::NotFinite { name, index, value }.into());
+        }
+        let values = int4::unpack(bytes, scales, shape[1]);
+        let packed = Packed::new(values, shape[1], self.format);
+        self.done.insert(name.to_owned(), (shape.to_vec(), packed.into_elements()));
+        self.waiting.remove(name);
+        self.scales.remove(name);
+        Ok(())
     }
 
     pub fn finish(mut self) -> Result<BaseWeights, BaseError> {
         // Tensors without bytes are complete immediately.
         self.push(&[])?;
+        self.origin.iter().try_for_each(|origin| origin.check(&self.entries))?;
+        if let Some(name) = self.waiting.keys().next() {
+            let hint = "; its weight has dtype U8".to_owned();
+            return Err(BaseError::MissingTensor { name: format!("{name}{SCALES}"), hint });
+        }
         let mut tensors = BTreeMap::new();
         for (name, (shape, mut elements)) in self.done {
             // A head of which a later shard has another shape.
@@ -322,6 +365,7 @@ impl Tensors {
             if let (Elements::Int8 { scales, .. }, Some(stored)) =
                 (&mut elements, self.scales.remove(&name))
             {
+                check_count(&name, &stored, shape[0])?;
                 *scales = stored;
             }
             let inputs = shape.last().copied().unwrap_or(1);
@@ -347,6 +391,20 @@ enum Sink {
     },
     /// Already int8.
     Bytes(Vec<i8>),
+    /// int4, two values to a byte.
+    Nibbles(Vec<u8>),
+}
+
+/// Largest scale of int4 values, far above what f16 can represent: eight times as much is finite.
+const LARGEST_SCALE: f32 = 1e30;
+
+/// Checks the number of scales of a weight, which may be in another file than the weight.
+fn check_count(name: &str, scales: &[f32], expected: usize) -> Result<(), BaseError> {
+    if scales.len() == expected {
+        return Ok(());
+    }
+    let (found, expected) = (vec![scales.len()], vec![expected]);
+    Err(BaseError::Shape { name: format!("{name}{SCALES}"), found, expected })
 }
 
 /// A partially read tensor.
@@ -373,6 +431,7 @@ impl Arrival {
             Role::None => Sink::Nothing,
             Role::Scales(_) => full(),
             Role::Tensor(_) if entry.dtype == Dtype::I8 => Sink::Bytes(Vec::with_capacity(count)),
+            Role::Tensor(_) if entry.dtype == Dtype::U8 => Sink::Nibbles(Vec::with_capacity(count)),
             Role::Tensor(name) if architecture.is_linear(name, &entry.shape) => match format {
                 Format::F32 => full(),
                 Format::F16 => Sink::Half(Vec::with_capacity(count)),
@@ -401,6 +460,10 @@ impl Arrival {
             Sink::Nothing => return Ok(()),
             Sink::Bytes(values) => {
                 values.extend(bytes.iter().map(|byte| *byte as i8));
+                return Ok(());
+            }
+            Sink::Nibbles(values) => {
+                values.extend(bytes);
                 return Ok(());
             }
             _ => {}
@@ -461,7 +524,7 @@ impl Arrival {
                 }
                 new.len()
             }
-            Sink::Nothing | Sink::Bytes(_) => 0,
+            Sink::Nothing | Sink::Bytes(_) | Sink::Nibbles(_) => 0,
         };
         self.count += new;
         Ok(())

@@ -6,10 +6,10 @@ use safetensors::Dtype;
 
 use super::tensor_file::Header;
 use super::weights::masked_head_tensors;
-use super::{BaseError, BertConfig, TensorEntry, expected_tensors};
+use super::{BaseError, BertConfig, TensorEntry, expected_tensors, int4};
 use crate::bounds::MAX_UNUSED_BYTES;
 
-/// Suffix for the name of an int8 weight's scales.
+/// Suffix for the name of the scales of a weight in int8 or int4.
 pub(super) const SCALES: &str = "_scale";
 
 /// Modules that wrap others, by PyTorch's name: `torch.compile`, sharded training and gradient checkpointing.
@@ -23,7 +23,7 @@ const MAX_PREFIXES: usize = 64;
 pub(super) enum Role {
     /// The encoder tensor with this name (without prefix).
     Tensor(String),
-    /// The row scales of this weight.
+    /// The scales of this weight.
     Scales(String),
     /// Not used: other heads, pooler, stored position ids.
     None,
@@ -82,7 +82,7 @@ impl Plan {
             };
             let weight = name.strip_suffix(SCALES).filter(|weight| {
                 let shape = expected.get(*weight);
-                shape.is_some_and(|shape| config.architecture.is_linear(weight, shape))
+                shape.is_some_and(|shape| config.architecture.has_scales(weight, shape))
             });
             let (map, key) = match weight {
                 _ if expected.contains_key(name) => (&mut found, name),
@@ -153,10 +153,14 @@ impl Plan {
                     (name == weight).then(|| header.entries.get(stored)).flatten()
                 };
                 let weight_here = self.tensors.iter().find_map(of_weight);
-                if weight_here.is_some_and(|entry| entry.dtype != Dtype::I8) {
-                    refuse_unknown(stored, weight, &self.config)?;
+                let shape = &self.expected[weight];
+                match weight_here.map(|entry| entry.dtype) {
+                    Some(Dtype::I8) => check_shape(stored, entry, &shape[..1])?,
+                    Some(Dtype::U8) => check_shape(stored, entry, &int4::scales_shape(shape))?,
+                    Some(_) => refuse_unknown(stored, weight, &self.config)?,
+                    // The weight is in another file. Their number is checked once both are read.
+                    None => {}
                 }
-                check_shape(stored, entry, &self.expected[weight][..1])?;
                 entry.check_dtype(stored)?;
                 Role::Scales(weight.clone())
             } else {
@@ -183,6 +187,11 @@ impl Plan {
             return Err(BaseError::TooMuchUnused { bytes, name, limit });
         }
         Ok(())
+    }
+
+    /// The shape of an encoder tensor.
+    pub fn shape(&self, name: &str) -> &[usize] {
+        self.expected.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Whether the encoder tensor or the head's tensor with this name is used.
@@ -220,12 +229,25 @@ impl Plan {
 
     fn check(&self, stored: &str, name: &str, entry: &TensorEntry) -> Result<(), BaseError> {
         let Some(shape) = self.expected.get(name) else { return Ok(()) };
-        check_shape(stored, entry, shape)?;
-        if entry.dtype != Dtype::I8 || !self.config.architecture.is_linear(name, shape) {
-            return Ok(entry.check_dtype(stored)?);
+        let architecture = self.config.architecture;
+        let needs = match entry.dtype {
+            Dtype::I8 if architecture.has_scales(name, shape) => {
+                "I8, which needs one scale per row"
+            }
+            Dtype::U8 if architecture.is_linear(name, shape) => {
+                check_shape(stored, entry, &int4::bytes_shape(shape))?;
+                "U8, which needs scales for groups of 32 inputs"
+            }
+            _ => {
+                check_shape(stored, entry, shape)?;
+                return Ok(entry.check_dtype(stored)?);
+            }
+        };
+        if entry.dtype == Dtype::I8 {
+            check_shape(stored, entry, shape)?;
         }
         if !self.scales.values().any(|weight| weight == name) {
-            let hint = format!("; `{stored}` has dtype I8, which needs one scale per row");
+            let hint = format!("; `{stored}` has dtype {needs}");
             return Err(BaseError::MissingTensor { name: format!("{name}{SCALES}"), hint });
         }
         Ok(())

@@ -135,6 +135,22 @@ impl BaseWeights {
         }
     }
 
+    /// Replaces the values of a tensor, row-major; it is then stored in f32.
+    ///
+    /// # Errors
+    /// As for [`BaseWeights::take`], and [`BaseError::Shape`] for another number of values.
+    pub fn set(&mut self, name: &str, values: Vec<f32>) -> Result<(), BaseError> {
+        let Some((shape, packed)) = self.tensors.get_mut(name) else {
+            return Err(self.absent(name));
+        };
+        if shape.iter().product::<usize>() != values.len() {
+            let (name, found, expected) = (name.to_owned(), vec![values.len()], shape.clone());
+            return Err(BaseError::Shape { name, found, expected });
+        }
+        *packed = Packed::new(values, shape.last().copied().unwrap_or(1), Format::F32);
+        Ok(())
+    }
+
     fn absent(&self, name: &str) -> BaseError {
         let name = name.to_owned();
         if self.taken.contains(&name) {

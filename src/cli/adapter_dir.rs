@@ -93,5 +93,10 @@ pub fn parse(
 pub fn write(directory: &Directory, adapter: &Adapter, meta: &AdapterMeta) -> Result<(), CliError> {
     let files = adapter::write(adapter, meta);
     let files = files.map_err(|error| CliError::at(directory.path().display(), &error))?;
+    write_files(directory, &files)
+}
+
+/// Writes the files of an adapter.
+pub fn write_files(directory: &Directory, files: &AdapterFiles) -> Result<(), CliError> {
     directory.replace(&[(CONFIG_FILE, &files.config), (WEIGHTS_FILE, &files.weights)])
 }

@@ -20,8 +20,8 @@ use super::tiles::{self, TilesArg};
 /// The base.
 #[derive(Args, Debug, Clone)]
 pub struct BaseArgs {
-    /// Pretrained BERT or DistilBERT: a directory with config.json, model.safetensors and tokenizer.json or
-    /// vocab.txt, or a Hugging Face hub id
+    /// Pretrained base: a directory with config.json, model.safetensors and tokenizer.json or vocab.txt, a Hugging Face
+    /// hub id, or built-in, the small base inside the program
     #[arg(long, value_name = "DIR|ID")]
     pub model: OsString,
     /// Branch, tag or commit on the hub [default: main]

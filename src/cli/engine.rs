@@ -125,6 +125,11 @@ impl Engine {
         Ok(Weights { beta, gamma, parts })
     }
 
+    /// The weights that are stored in the adapter.
+    pub fn stored_weights(&self) -> Result<Option<Weights>, CliError> {
+        Ok(self.loaded()?.meta.weights.clone())
+    }
+
     /// The weights by part that are stored in the adapter.
     pub fn part_weights(&self) -> Result<PartWeights, CliError> {
         let weights = self.loaded()?.meta.weights.as_ref();

@@ -22,6 +22,7 @@ mod eval;
 mod eval_html;
 mod examples;
 mod export;
+mod export_check;
 mod files;
 mod hub;
 mod input;
@@ -30,6 +31,7 @@ mod inspect_lists;
 mod interrupt;
 mod list_output;
 mod man;
+mod merge_adapters;
 mod output;
 mod patient;
 mod process;
@@ -82,8 +84,10 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Make a smaller base that imitates a larger one
     Distill(Box<distill::DistillArgs>),
-    /// Write a base in lower precision, for browsers
-    Export(export::ExportArgs),
+    /// Write a base in lower precision, in shards, or with an adapter merged in
+    Export(Box<export::ExportArgs>),
+    /// Combine LoRA adapters of one base into one
+    MergeAdapters(merge_adapters::MergeArgs),
     /// List the devices of this machine, and check that their results are correct
     Doctor(doctor::DoctorArgs),
     /// Benchmark training and rescoring, and compare with the machine's peak
@@ -150,6 +154,7 @@ fn dispatch(command: Option<Command>) -> Result<(), CliError> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Distill(args) => distill::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::MergeAdapters(args) => merge_adapters::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Study(args) => study::run(&args),

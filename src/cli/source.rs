@@ -9,12 +9,14 @@ use lorb::base::{Base, BaseError, BaseStream, BertConfig, TokenizerFiles, shard_
 use lorb::bounds::{
     MAX_DOWNLOAD_BYTES, MAX_INDEX_BYTES, MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, MAX_VOCABULARY_BYTES,
 };
+#[cfg(feature = "built-in")]
+use lorb::built_in;
 use lorb::packed::Format;
 
 use super::error::CliError;
 use super::files::{open_regular, read_small};
 use super::hub;
-use super::output::current;
+use super::output::{current, next_to};
 use super::terminal::say;
 
 /// Names of the files of a base.
@@ -91,18 +93,33 @@ pub struct NamedBase {
     pub name: String,
 }
 
-/// Loads the base given by `--model`: a directory, or else a hub id.
+/// Loads the base given by `--model`: `built-in`, a directory, or else a hub id.
 pub fn load(
     model: impl AsRef<OsStr>,
     revision: Option<&str>,
     quiet: bool,
 ) -> Result<NamedBase, CliError> {
     let model = model.as_ref();
+    #[cfg(feature = "built-in")]
+    if model == built_in::NAME {
+        return built_in(revision);
+    }
     let base = read_located(&locate(model, revision, quiet)?, model)?;
     if !quiet {
         base.notes().iter().for_each(|note| say!("note: --model {}: {note}", model.display()));
     }
     Ok(NamedBase { base, name: model.display().to_string() })
+}
+
+/// The base that is compiled in.
+#[cfg(feature = "built-in")]
+pub fn built_in(revision: Option<&str>) -> Result<NamedBase, CliError> {
+    if revision.is_some() {
+        let message = format!("--revision: {} is inside the program", built_in::NAME);
+        return Err(CliError::Usage(message));
+    }
+    let base = built_in::base().map_err(|error| CliError::at(built_in::NAME, &error))?;
+    Ok(NamedBase { base, name: built_in::NAME.to_owned() })
 }
 
 /// Reads the files that [`locate`] found for `model`.
@@ -126,6 +143,12 @@ pub fn locate(model: &OsStr, revision: Option<&str>, quiet: bool) -> Result<Base
             return Err(CliError::Usage(message));
         }
         return in_directory(path);
+    }
+    #[cfg(feature = "built-in")]
+    if model == built_in::NAME {
+        let message =
+            "is inside the program, and this command needs files; use a directory or a hub id";
+        return Err(CliError::Failed(format!("--model {name}: {message}")));
     }
     if path.exists() {
         let message = "is a file; expected a directory with config.json, tokenizer and weights";
@@ -215,18 +238,17 @@ fn read(paths: &BasePaths) -> Result<Base, Fault> {
         added_tokens: text(ADDED_TOKENS),
     };
     let (index, (kind, path)) = (index(&paths.weights)?, &paths.weights);
-    let folder = path.parent().unwrap_or(Path::new("."));
     match (*kind, index) {
         (TORCH | TORCH_INDEX, index) => {
             let open = |name: &str| {
-                Ok(open_regular(&if index.is_some() { folder.join(name) } else { path.clone() })?)
+                Ok(open_regular(&if index.is_some() { next_to(path, name) } else { path.clone() })?)
             };
             Base::from_torch(&config, tokenizer, Format::F32, index.as_deref(), open)
         }
         (_, Some(index)) => {
             let mut stream = BaseStream::sharded(&config, tokenizer, Format::F32, &index)?;
             for shard in stream.shards().to_vec() {
-                let path = folder.join(shard);
+                let path = next_to(path, &shard);
                 let (file, length) = open_regular(&path)?;
                 stream.begin_shard(Some(length))?;
                 push_all(&mut stream, file, &path)?;

@@ -30,6 +30,7 @@ pub use houlsby::Houlsby;
 pub use low_rank::{ALPHA, DROPOUT, LORA_A, LORA_B, LORA_E, LoraConfig, TARGETS};
 pub use prefix::{KEYS as PREFIX_KEYS, Prefix, VALUES as PREFIX_VALUES};
 pub use rank_reduction::RankReduction;
+pub(crate) use rank_reduction::reduce;
 pub use settings::{Setting, SettingKind, Settings, number_value};
 
 use crate::model::{Method, ModelError};

@@ -6,6 +6,8 @@
 
 mod dropout;
 mod merge;
+#[cfg(not(target_family = "wasm"))]
+mod merge_base;
 mod virtual_tokens;
 mod words;
 
@@ -23,6 +25,8 @@ use crate::ops::{self, Activation, Activations, Precision, Segments, Storage, To
 use crate::packed::Packed;
 
 use dropout::Dropout;
+#[cfg(not(target_family = "wasm"))]
+pub use merge_base::merge_into_base;
 pub use virtual_tokens::WithVirtualTokens;
 use words::Words;
 

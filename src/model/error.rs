@@ -74,6 +74,14 @@ pub enum ModelError {
         /// The method.
         method: &'static str,
     },
+    /// A method does more than change tensors of the base, so its adapters cannot become part of it.
+    #[error(
+        "an adapter of method {method} cannot be merged into its base, because it does more than change the base's weights"
+    )]
+    NotMergeable {
+        /// The method.
+        method: &'static str,
+    },
     /// Flat parameters do not fit the layout.
     #[error("adapter has {found} parameters, but its layout has {expected}")]
     ParameterCount {

@@ -33,6 +33,8 @@ pub use adapter::Adapter;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use adapter::Random;
 pub use batch::{BatchFault, PackedBatch};
+#[cfg(not(target_family = "wasm"))]
+pub use encoder::merge_into_base;
 pub use encoder::{Context, Encoder, Forward, Linear, Stages, WithVirtualTokens};
 pub use error::ModelError;
 pub use fault::{DeviceFault, FaultKind, fault_behind, watch_faults};

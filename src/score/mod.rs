@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `agreement` | how far two models' scores of the same texts differ |
 //! | `edit` | word-level edit distance and [`ErrorCounts`] |
 //! | `distance` | the algorithms for it |
 //! | `align` | word alignment of a hypothesis with its reference |
@@ -20,6 +21,7 @@
 //!
 //! This module does not depend on a model: scores are `f64` values, one per hypothesis, higher is better.
 
+mod agreement;
 mod align;
 mod bootstrap;
 mod changes;
@@ -37,6 +39,7 @@ mod table;
 mod tune;
 mod tune_parts;
 
+pub use agreement::Agreement;
 pub use align::{AlignedWord, align_words};
 pub use bootstrap::{Bootstrap, Interval, RESAMPLES, bootstrap};
 pub use changes::{ChangedUtterance, Changes, Group, WordChange};

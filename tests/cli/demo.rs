@@ -25,7 +25,9 @@ esac
 fn command(sandbox: &Sandbox) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("lorb"));
     let path = std::env::var("PATH").unwrap();
-    command.args(["demo", "--device", "cpu"]).current_dir(sandbox.path(""));
+    command
+        .args(["demo", "--model", "all-MiniLM-L6-v2", "--device", "cpu"])
+        .current_dir(sandbox.path(""));
     command.env("PATH", format!("{}:{path}", sandbox.path("bin").display()));
     command.env("LOG", sandbox.path("log")).env("XDG_CACHE_HOME", sandbox.path("cache"));
     command.env("HOME", sandbox.path("")).env("HF_HOME", sandbox.path("hub")).env("NO_PROXY", "*");

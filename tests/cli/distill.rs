@@ -41,7 +41,9 @@ fn a_student_is_a_base_that_can_be_adapted() {
     let scored = "rescore -q --device cpu --model student --adapter tuned --beta 1 lists.jsonl";
     assert!(sandbox.run(scored).done().contains("\"lm\""));
     // Not over a base that is there, and not over the teacher.
-    sandbox.run(&format!("{DISTILL} -o student")).failed(1, "contains a base; choose another directory");
+    sandbox
+        .run(&format!("{DISTILL} -o student"))
+        .failed(1, "contains a base; choose another directory");
     sandbox.run(&format!("{DISTILL} -o student --overwrite -q")).done();
     sandbox.run(&format!("{DISTILL} -o base --overwrite")).failed(2, "--output");
 }
@@ -55,12 +57,15 @@ fn an_untrained_student_has_the_values_of_its_teacher() {
     // All layers: the same scores as the teacher, with the teacher's adapter.
     sandbox.run("distill --teacher base --untrained -o all -q").done();
     let scored = |base: &str| {
-        let words = format!("rescore -q --device cpu --model {base} --adapter head --beta 1 lists.jsonl");
+        let words =
+            format!("rescore -q --device cpu --model {base} --adapter head --beta 1 lists.jsonl");
         sandbox.run(&words).done()
     };
     sandbox.run("train -q --device cpu --method head --epochs 1 --model base --train lists.jsonl -o head").done();
     let of_teacher = scored("base");
-    sandbox.run("rescore -q --device cpu --model all --adapter head --beta 1 lists.jsonl").failed(1, "another base");
+    sandbox
+        .run("rescore -q --device cpu --model all --adapter head --beta 1 lists.jsonl")
+        .failed(1, "another base");
     sandbox.run("train -q --device cpu --method head --epochs 1 --model all --train lists.jsonl -o head --overwrite").done();
     assert_eq!(scored("all"), of_teacher);
 }
@@ -82,7 +87,9 @@ fn a_narrower_student_learns_relations() {
     sandbox
         .run(&format!("{narrow} --overwrite --losses hidden"))
         .failed(1, "--losses: losses hidden compare states, but the student's have width 16");
-    sandbox.run(&format!("{DISTILL} --hidden 16 --heads 3 -o other")).failed(1, "--hidden: width 16 with 3 heads");
+    sandbox
+        .run(&format!("{DISTILL} --hidden 16 --heads 3 -o other"))
+        .failed(1, "--hidden: width 16 with 3 heads");
 }
 
 #[test]
@@ -104,7 +111,9 @@ fn wrong_students_and_texts_are_one_line() {
     ] {
         sandbox.write("empty.txt", "\n\n");
         sandbox.write("long.txt", format!("a\n{}\n", "a".repeat(70_000)));
-        sandbox.run(&format!("distill --device cpu --teacher base -o new {flags}")).failed(code, expected);
+        sandbox
+            .run(&format!("distill --device cpu --teacher base -o new {flags}"))
+            .failed(code, expected);
     }
 }
 

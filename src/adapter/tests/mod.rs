@@ -1,5 +1,6 @@
 //! Round trips of adapters, and their errors.
 
+mod combine;
 mod damage;
 mod meta;
 mod methods;

@@ -279,6 +279,11 @@ impl Architecture {
         self.split(name).is_some() && name.ends_with(".weight") && shape.len() == 2
     }
 
+    /// Whether a file may store a tensor in int8 with a scale per row: linear weights and the word embeddings.
+    pub(super) fn has_scales(&self, name: &str, shape: &[usize]) -> bool {
+        self.is_linear(name, shape) || name.strip_suffix(".weight") == Some(self.embeddings.words)
+    }
+
     /// The name of the layer list in PEFT's `layers_pattern`.
     #[must_use]
     pub fn layers_pattern(&self) -> &'static str {

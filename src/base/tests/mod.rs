@@ -1,6 +1,7 @@
 //! A tiny base in memory, and its errors.
 
 mod config;
+mod export;
 mod stream;
 mod tokenizer;
 mod weights;

@@ -2,7 +2,8 @@
 
 use super::{TINY_CONFIG, TINY_VOCAB, file_of, raw_file, tiny_config, tiny_tensors};
 use crate::base::{
-    Base, BaseError, BaseStream, BaseWeights, TokenizerFiles, WeightStream, expected_tensors,
+    Base, BaseError, BaseStream, BaseWeights, Export, LinearFormat, TokenizerFiles, WeightStream,
+    expected_tensors,
 };
 use crate::packed::{Format, Packed};
 
@@ -19,9 +20,22 @@ fn all(mut weights: BaseWeights) -> Vec<Packed> {
     names.map(|name| weights.take_packed(&name).unwrap()).collect()
 }
 
+/// The tiny base as one file, with f16 embeddings.
 fn written(format: Format) -> Vec<u8> {
+    let linear = match format {
+        Format::F32 => LinearFormat::F32,
+        Format::F16 => LinearFormat::F16,
+        Format::Int8 => LinearFormat::Int8,
+    };
     let mut whole = BaseWeights::open(file_of(&tiny_tensors()), &tiny_config()).unwrap();
-    whole.write(&tiny_config(), format, &"ab".repeat(32)).unwrap()
+    let hash = "ab".repeat(32);
+    let words = Export::words_with(linear);
+    let export = Export { linear, words, base_sha256: &hash, shard_bytes: None };
+    let mut files = whole.write(&tiny_config(), &export).unwrap();
+    assert_eq!(files.len(), 1);
+    let (name, bytes) = files.remove(0);
+    assert_eq!(name, "model.safetensors");
+    bytes
 }
 
 #[test]
@@ -176,7 +190,7 @@ fn an_exported_base_has_the_identity_of_its_original() {
 #[test]
 fn a_weight_in_8_bits_needs_its_scales() {
     type Change = fn(&mut Vec<(String, &'static str, Vec<usize>, Vec<u8>)>);
-    let cases: [(&str, Change); 4] = [
+    let cases: [(&str, Change); 5] = [
         ("key.weight_scale` is missing", |parts| parts.retain(|p| p.0 != format!("{KEY}_scale"))),
         ("key.weight_scale` has shape [7]", |parts| {
             let scales = parts.iter_mut().find(|p| p.0 == format!("{KEY}_scale")).unwrap();
@@ -189,6 +203,10 @@ fn a_weight_in_8_bits_needs_its_scales() {
         ("word_embeddings.weight` has dtype I8", |parts| {
             let words = parts.iter_mut().find(|p| p.0.contains("word_emb")).unwrap();
             (words.1, words.3) = ("I8", vec![0; 14 * 8]);
+        }),
+        ("position_embeddings.weight` has dtype I8", |parts| {
+            let words = parts.iter_mut().find(|p| p.0.contains("position_emb")).unwrap();
+            (words.1, words.3) = ("I8", vec![0; 10 * 8]);
         }),
     ];
     let parts = || {
@@ -221,8 +239,11 @@ fn a_weight_in_8_bits_needs_its_scales() {
 #[test]
 fn values_beyond_f16_are_not_written() {
     let mut tensors = tiny_tensors();
-    tensors.iter_mut().find(|t| t.0 == KEY).unwrap().2[3] = 1e6;
-    let mut weights = BaseWeights::open(file_of(&tensors), &tiny_config()).unwrap();
-    let error = weights.write(&tiny_config(), Format::F16, &"ab".repeat(32)).unwrap_err();
-    assert_eq!(error, BaseError::TooLarge { name: KEY.into() });
+    tensors.iter_mut().find(|t| t.0 == KEY).unwrap().2[3] = 1e7;
+    let weights = BaseWeights::open(file_of(&tensors), &tiny_config()).unwrap();
+    for linear in [LinearFormat::F16, LinearFormat::Int4] {
+        let export = Export { linear, words: Format::F16, base_sha256: "ab", shard_bytes: None };
+        let error = weights.clone().write(&tiny_config(), &export).unwrap_err();
+        assert_eq!(error, BaseError::TooLarge { name: KEY.into() });
+    }
 }

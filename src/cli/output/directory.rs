@@ -145,6 +145,15 @@ pub fn current(directory: &Path, name: &str) -> PathBuf {
     if next.is_file() { next } else { directory.join(name) }
 }
 
+/// The path of another file of the same directory as `path`, which [`current`] returned.
+pub fn next_to(path: &Path, name: &str) -> PathBuf {
+    let folder = parent(path);
+    match folder.file_name() {
+        Some(last) if last == NEXT => current(parent(folder), name),
+        _ => current(folder, name),
+    }
+}
+
 /// Moves new versions of files to their places.
 ///
 /// Programs that do not know [`NEXT`] must not see files that do not belong together. Every set of files needs its

@@ -27,7 +27,7 @@ use super::error::CliError;
 use super::process;
 
 pub use apart::{Files, check_directory};
-pub use directory::{Directory, current};
+pub use directory::{Directory, current, next_to};
 pub use file::{Replacement, write_file};
 pub use folder::NewFolder;
 pub use resumable::{Left, Resumable};

@@ -203,7 +203,7 @@ pub fn base(folder: &Path, name: &str, quiet: bool) -> Result<Base, CliError> {
     let NamedBase { base, .. } = if beside.is_dir() {
         source::load(&beside, None, quiet)?
     } else if source == DEMO_BASE {
-        demo_base::load(None, None, quiet)?
+        demo_base::minilm(None, quiet)?
     } else {
         source::load(source, None, quiet)?
     };

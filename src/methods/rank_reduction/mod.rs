@@ -23,7 +23,7 @@ use crate::model::{
     TuningMethod, read,
 };
 
-use reduce::reduce;
+pub(crate) use reduce::reduce;
 
 /// Fraction of the steps before the reduction.
 const WARMUP: f64 = 0.3;

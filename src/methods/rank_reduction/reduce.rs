@@ -33,7 +33,7 @@ struct Term {
 /// Brings the triplets of every low-rank term in `parameters` into the order of their singular values, and drops
 /// some: of every term all but the first `target_rank`, or, where ranks are `mixed`, the ones with the smallest
 /// values of all terms. What is dropped is 0 in A and in B, so it stays 0 in training.
-pub(super) fn reduce(layout: &Layout, parameters: &mut [f32], target_rank: usize, mixed: bool) {
+pub(crate) fn reduce(layout: &Layout, parameters: &mut [f32], target_rank: usize, mixed: bool) {
     let mut terms = Vec::new();
     for slot in layout.slots().iter().filter(|slot| slot.kind == LORA_A) {
         let Some(other) = layout.find(&slot.module, LORA_B) else { continue };
