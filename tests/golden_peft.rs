@@ -1,9 +1,9 @@
 //! Adapters as PEFT writes them, of kinds that LoRB does not write, score as in PEFT: modules with their own rank and alpha,
-//! AdaLoRA trained to its end, EVA, and a head without bias.
+//! AdaLoRA trained to its end, EVA, and a head without bias; and adapters that are combined.
 
 mod common;
 
-use lorb::adapter::{self, AdapterFiles};
+use lorb::adapter::{self, AdapterFiles, Combination, Weighted, combine};
 use lorb::nbest::{Hypothesis, Utterance};
 use lorb::rescorer::{Options, Rescorer};
 
@@ -51,4 +51,41 @@ fn adapters_of_every_kind_score_as_in_peft() {
         let distinct = expected.iter().map(|score| (score * 1e3) as i64);
         assert!(distinct.collect::<std::collections::BTreeSet<_>>().len() > 2, "{kind}");
     }
+}
+
+#[test]
+fn combined_adapters_score_as_those_of_add_weighted_adapter() {
+    let golden = common::json("combined/scores.json");
+    let texts = golden["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
+    let hypotheses = texts.map(|text| Hypothesis::new(text, None)).collect();
+    let list = [Utterance::new("texts", None, hypotheses)];
+    let base = common::tiny().base();
+    let read = |name: &str| {
+        let file = |file: &str| common::read(format!("combined/{name}/{file}"));
+        let files = AdapterFiles {
+            config: file("adapter_config.json"),
+            weights: file("adapter_model.safetensors"),
+        };
+        adapter::read(&files, &base.config).unwrap()
+    };
+    let adapters = ["one", "two"].map(read);
+    let weights = [0, 1].map(|at| golden["weights"][at].as_f64().unwrap() as f32);
+    let parts = [0, 1].map(|at| {
+        let (adapter, meta) = &adapters[at];
+        Weighted { name: "an adapter", adapter, meta, weight: weights[at] }
+    });
+    for how in [Combination::Cat, Combination::Linear, Combination::Svd(None)] {
+        let (adapter, meta) = combine(&base.config, &parts, how).unwrap();
+        let mut rescorer = Rescorer::new(base.clone(), &common::cpu()).unwrap();
+        rescorer.add_adapter("it", adapter, meta).unwrap();
+        let found = rescorer.score(&list, Options::adapter("it")).unwrap().lm.concat();
+        let expected = golden["scores"][how.to_string()].as_array().unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            let expected = expected.as_f64().unwrap();
+            assert!((found - expected).abs() < SCORE, "{how}: {found} {expected}");
+        }
+    }
+    let of = |how: &str| golden["scores"][how].to_string();
+    assert!(of("cat") != of("linear") && of("cat") != of("svd"), "the combinations differ");
 }

@@ -87,7 +87,10 @@ impl Base {
     pub fn notes(&self) -> Vec<String> {
         let classifier = self.weights.classifier();
         let unused = classifier.map(|name| {
-            format!("`{name}` and the rest of its classifier are not used; adapters have a score head of their own")
+            format!(
+                "`{name}` and the rest of its classifier are not used; adapters have a score head of their own, which reads \
+                 the encoder's output at [CLS] without the classifier's dense layer"
+            )
         });
         self.tokenizer.notes().iter().cloned().chain(unused).collect()
     }

@@ -46,15 +46,41 @@ async function fileSet({ folder: { name, locate }, options, emit }: Origin, file
 
 /** How much of a base's weights needs no download. Sends no request. */
 export async function storedWeights(source: Source, options: LoadOptions): Promise<Stored> {
-  const weights = openFolder(source, options).locate(WEIGHTS);
-  if (!weights) return { bytes: 0, whole: false };
-  if (weights instanceof Blob) return { bytes: weights.size, whole: true };
+  const { locate } = openFolder(source, options);
   const below = options.cache === undefined ? await existingCache() : options.cache;
-  if (!below) return { bytes: 0, whole: false };
-  const kept = await new Parts(new LayeredCache(below, () => {}), weights.url).read();
+  const cache = below ? new LayeredCache(below, () => {}) : null;
+  const whole = await storedFile(locate(WEIGHTS), cache);
+  if (whole.bytes > 0) return whole;
+  const shards = await storedShards(locate(INDEX), cache);
+  const all = await Promise.all(shards.map((file) => storedFile(locate(file), cache)));
+  return { bytes: all.reduce((sum, { bytes }) => sum + bytes, 0), whole: all.length > 0 && all.every((file) => file.whole) };
+}
+
+/** How much of a file needs no download. */
+async function storedFile(place: ReturnType<Folder['locate']>, cache: LayeredCache | null): Promise<Stored> {
+  if (place instanceof Blob) return { bytes: place.size, whole: true };
+  const kept = place && (await new Parts(cache, place.url).read());
   if (!kept || kept.missing) return { bytes: 0, whole: false };
   const bytes = keptBytes(kept);
   return { bytes, whole: bytes === kept.size };
+}
+
+/** The files that a stored index names; none if it is not stored or not readable. The loader reports what is wrong with it. */
+async function storedShards(place: ReturnType<Folder['locate']>, cache: LayeredCache | null): Promise<string[]> {
+  try {
+    let text = place instanceof Blob ? await place.text() : '';
+    if (place && !(place instanceof Blob)) {
+      const parts = new Parts(cache, place.url);
+      const kept = await parts.read();
+      if (!kept || kept.missing) return [];
+      const blobs = await Promise.all(kept.parts.map((_, at) => parts.part(kept, at)));
+      text = await new Blob(blobs.filter((blob) => blob !== undefined)).text();
+    }
+    const map = (JSON.parse(text) as { weight_map?: Record<string, unknown> }).weight_map ?? {};
+    return [...new Set(Object.values(map))].filter((file) => typeof file === 'string');
+  } catch {
+    return [];
+  }
 }
 
 /** A shard starts over, but the worker has its first bytes. */

@@ -223,6 +223,7 @@ test('weights in several files are loaded in the order of their names', async ()
   const shards = { 'model-2.safetensors': new Blob(['second']), 'model-1.safetensors': new Blob(['first']) };
   const index = { weight_map: { a: 'model-2.safetensors', b: 'model-1.safetensors', c: 'model-2.safetensors' } };
   const source = { ...rest, 'model.safetensors.index.json': blob(index), ...shards };
+  assert.deepEqual(await Rescorer.stored(source), { bytes: 'firstsecond'.length, whole: true });
   const control = {};
   const { rescorer } = await open(control, {}, source);
   assert.deepEqual([control.begun, control.pushed], [[5, 6], [5, 6]]);
@@ -252,7 +253,11 @@ test('shards are served, stored and refreshed like other files', async () => {
     return hash;
   };
   const of = (...shards) => createHash('sha256').update(Buffer.concat(shards)).digest('hex');
+  const stored = () => Rescorer.stored(`${server.root}/s/`, { cache });
+  assert.deepEqual(await stored(), { bytes: 0, whole: false });
   assert.equal(await load(), of(shard('one'), shard('two')));
+  const bytes = shard('one').length + shard('two').length;
+  assert.deepEqual(await stored(), { bytes, whole: true });
   assert.equal(await load(), of(shard('one'), shard('two')));
   server.files['/s/m-2.safetensors'] = shard('new');
   assert.equal(await load(), of(shard('one'), shard('new')));

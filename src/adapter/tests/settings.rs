@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::{adapter, as_saved_by_peft, fault, with_setting, written};
+use super::{adapter, as_saved_by_peft, fault, with_setting, with_tensors, written};
 use crate::adapter::{AdapterFiles, AdapterMeta, read, write};
 use crate::base::tests::tiny_config;
 use crate::methods::lora_config;
@@ -72,6 +72,7 @@ fn every_setting_that_changes_scores_is_rejected_by_name() {
 fn settings_that_do_not_change_scores_are_accepted() {
     let cases = [
         ("task_type", json!("FEATURE_EXTRACTION")),
+        ("task_type", json!("SEQ_CLS")),
         ("peft_version", json!("0.21.2")),
         ("auto_mapping", json!({"base_model_class": "BertModel"})),
         ("init_lora_weights", json!("gaussian")),
@@ -105,6 +106,30 @@ fn settings_that_do_not_change_scores_are_accepted() {
             files = with_setting(&files, "exclude_modules", Some(json!(["key", "dense"])));
         }
         assert_eq!(read(&files, &tiny_config()).unwrap().0, expected, "{key} {value}");
+    }
+}
+
+/// Adapters of BertForSequenceClassification and others with one output: their classifier is not LoRB's head.
+#[test]
+fn a_classifier_behind_a_dense_layer_is_refused_with_the_reason() {
+    let reason = "so no score head on the encoder's output at [CLS] gives the same scores";
+    for (saved, tensors) in [
+        (json!(["classifier", "score"]), &["classifier.weight", "classifier.bias"][..]),
+        (json!(["classifier"]), &["classifier.out_proj.weight", "classifier.dense.weight"]),
+        (json!(["classifier"]), &["pre_classifier.weight"]),
+        (json!(["pre_classifier", "classifier"]), &[]),
+        (json!(["pooler", "classifier"]), &[]),
+    ] {
+        let files = with_setting(&written(), "task_type", Some(json!("SEQ_CLS")));
+        let files = with_setting(&files, "modules_to_save", Some(saved.clone()));
+        let files = with_tensors(&files, |all| {
+            all.retain(|(name, ..)| !name.contains(".score."));
+            for name in tensors {
+                all.push((format!("base_model.model.{name}"), vec![1, 8], vec![0.5; 8]));
+            }
+        });
+        let message = fault(&files);
+        assert!(message.contains(reason), "{saved} {tensors:?}: {message}");
     }
 }
 

@@ -244,6 +244,23 @@ fn unsupported_types_are_reported() {
     }
 }
 
+/// The pooler (dense, tanh) before the classifier is no part of a score head, so only the encoder is read.
+#[test]
+fn a_base_with_a_classifier_of_one_output_is_read_as_an_encoder_with_a_note() {
+    let mut tensors: Vec<_> = tiny_tensors();
+    tensors.iter_mut().for_each(|tensor| tensor.0 = format!("bert.{}", tensor.0));
+    tensors.push(("bert.pooler.dense.weight".into(), vec![8, 8], vec![0.5; 64]));
+    tensors.push(("bert.pooler.dense.bias".into(), vec![8], vec![0.5; 8]));
+    tensors.push(("classifier.weight".into(), vec![1, 8], vec![0.5; 8]));
+    tensors.push(("classifier.bias".into(), vec![1], vec![0.5]));
+    let base = load(file_of(&tensors)).unwrap();
+    let notes = base.notes();
+    let note = notes.iter().find(|note| note.starts_with("`classifier.weight`")).unwrap();
+    assert!(note.contains("without the classifier's dense layer"), "{note}");
+    assert_eq!(base.weights.ignored().len(), 4);
+    assert!(load(file_of(&tiny_tensors())).unwrap().notes().is_empty());
+}
+
 #[test]
 fn a_truncated_or_padded_file_is_damaged() {
     let whole = file_of(&tiny_tensors());

@@ -200,11 +200,23 @@ fn check_init(value: Option<Value>) -> Result<(), AdapterError> {
     }
 }
 
+/// Layers of the classifiers of Transformers that come before their last one.
+const DENSE_LAYERS: [&str; 3] = ["pooler", "pre_classifier", "pooler.dense"];
+
+/// Why a classifier of Transformers is refused.
+const CLASSIFIER: &str = "a classifier of Transformers follows a dense layer with tanh, ReLU or GELU (in BERT the pooler), \
+                          so no score head on the encoder's output at [CLS] gives the same scores; train a linear layer \
+                          `score` on that output";
+
 /// Only the score head may be a saved module. PEFT lists `classifier` for every classification task, even if the model
 /// has no such module; its tensors, if any, are rejected later.
 fn check_saved_modules(value: Option<Value>) -> Result<(), AdapterError> {
     let key = "modules_to_save";
     for module in strings(value, key)?.unwrap_or_default() {
+        if DENSE_LAYERS.contains(&module.as_str()) {
+            let what = format!("names {module:?}; {CLASSIFIER}");
+            return Err(AdapterError::setting(key, what));
+        }
         if module != "score" && module != "classifier" {
             return Err(AdapterError::setting(
                 key,
@@ -229,9 +241,9 @@ impl TensorsByModule {
         let mut names: BTreeMap<(String, SlotKind), String> = BTreeMap::new();
         for stored in file.entries().keys() {
             let Some((module, kind)) = parse(stored, tensors, architecture) else {
-                let why = if stored.contains(".classifier.") {
-                    "a classifier of Transformers follows a pooler, which LoRB does not compute; train a linear layer \
-                     `score` on the encoder's output at [CLS]"
+                let classifier = [".classifier.", ".pre_classifier."];
+                let why = if classifier.iter().any(|part| stored.contains(part)) {
+                    CLASSIFIER
                 } else {
                     "LoRB supports LoRA tensors of the encoder and a linear layer `score`"
                 };
