@@ -117,10 +117,29 @@ const EXAMPLES: [(&str, &[Example]); 14] = [
     ),
     (
         "export",
-        &[(
-            "A base of a quarter of the size, for the npm package:",
-            "lorb export --web --model sentence-transformers/all-MiniLM-L6-v2 --precision int8 --output base-int8",
-        )],
+        &[
+            (
+                "A base of a fifth of the size, for the npm package:",
+                "lorb export --model sentence-transformers/all-MiniLM-L6-v2 --precision int4 --output base-int4",
+            ),
+            (
+                "In files of 10 MB, with an adapter merged in, and what it loses on dev lists:",
+                "lorb export --model M --adapter adapter --precision int8 --shards 10MB --check dev.jsonl --output merged",
+            ),
+        ],
+    ),
+    (
+        "merge-adapters",
+        &[
+            (
+                "The weighted sum of two adapters of one base:",
+                "lorb merge-adapters call-centre dictation --model M --weights 0.7,0.3 --output both",
+            ),
+            (
+                "The closest adapter of rank 8:",
+                "lorb merge-adapters call-centre dictation --model M --mode svd --rank 8 --output both",
+            ),
+        ],
     ),
     ("doctor", &[("Check all devices of this machine:", "lorb doctor")]),
     (

@@ -72,7 +72,7 @@ struct Cli {
 enum Command {
     /// Train an adapter on N-best lists with references
     Train(Box<train_args::TrainArgs>),
-    /// Tune the weights of the score combination on dev lists and store them in the adapter
+    /// Tune the weights of the score combination on dev lists, and store them
     Tune(tune::TuneArgs),
     /// Re-rank N-best lists, and add `lm` and `total` to every hypothesis
     Rescore(rescore::RescoreArgs),
@@ -84,7 +84,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Make a smaller base that imitates a larger one
     Distill(Box<distill::DistillArgs>),
-    /// Write a base in lower precision, in shards, or with an adapter merged in
+    /// Write a base in lower precision, or with an adapter merged in
     Export(Box<export::ExportArgs>),
     /// Combine LoRA adapters of one base into one
     MergeAdapters(merge_adapters::MergeArgs),

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::sandbox::Sandbox;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "train",
     "tune",
     "rescore",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 13] = [
     "eval",
     "inspect",
     "export",
+    "merge-adapters",
     "doctor",
     "bench",
     "study",

@@ -7,10 +7,13 @@ use burn::tensor::Device;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lorb::adapter::{self, AdapterMeta};
-use lorb::base::{Base, BaseFiles, BertConfig, TokenizerFiles, expected_tensors, write_f32};
+use lorb::base::{
+    Base, BaseFiles, BertConfig, Export, LinearFormat, TokenizerFiles, expected_tensors, write_f32,
+};
 use lorb::methods::{LoraConfig, METHODS, Settings};
 use lorb::model::Adapter;
 use lorb::nbest::{FORMATS, JsonLines, NbestFormat, Utterance};
+use lorb::packed::Format;
 use lorb::rescorer::Rescorer;
 use lorb::score::Weights;
 use lorb::study::{
@@ -179,7 +182,15 @@ pub fn torch_files() -> Seeds {
 }
 
 pub fn base_weights() -> Seeds {
-    [1, 86, 200].map(|first| [&[first, 0], &weights()[..]].concat()).into()
+    let exported = [(LinearFormat::Int8, Format::F16), (LinearFormat::Int4, Format::Int8)];
+    let exported = exported.map(|(linear, words)| {
+        let hash = "ab".repeat(32);
+        let export = Export { linear, words, base_sha256: &hash, shard_bytes: None };
+        base().weights.write(&config(), &export).unwrap().remove(0).1
+    });
+    let all = [[weights()].as_slice(), &exported].concat();
+    let with_format = |file: &Vec<u8>| [1, 86, 200].map(|first| [&[first, 0], &file[..]].concat());
+    all.iter().flat_map(with_format).collect()
 }
 
 pub fn tensor_files() -> Seeds {

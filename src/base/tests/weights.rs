@@ -244,7 +244,7 @@ fn unsupported_types_are_reported() {
     }
 }
 
-/// The pooler (dense, tanh) before the classifier is no part of a score head, so only the encoder is read.
+/// The pooler (dense, tanh) before the classifier is not part of a score head, so only the encoder is read.
 #[test]
 fn a_base_with_a_classifier_of_one_output_is_read_as_an_encoder_with_a_note() {
     let mut tensors: Vec<_> = tiny_tensors();
