@@ -39,8 +39,10 @@ const { values } = parseArgs({
 const root = resolve(values.root);
 if (!stat(join(root, 'index.html'))) fail(`${root} has no index.html: build the page with scripts/build-web.sh`);
 
-/** Folders served under models/, by name. */
-const models = new Map(values.base.map(named));
+/** Folders served under models/, by name: those of the page, and those of --base. */
+const own = join(root, 'models');
+const folders = stat(own) ? readdirSync(own).filter((name) => stat(join(own, name, 'config.json'))) : [];
+const models = new Map([...folders.map((name) => [name, join(own, name)]), ...values.base.map(named)]);
 
 function named(given) {
   const at = given.indexOf('=');

@@ -3,7 +3,7 @@
  *
  *     node www/build.mjs [PACKAGE]      PACKAGE: folder of the built package, web/dist by default
  */
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -34,8 +34,11 @@ for (const page of ['index.html', 'bench/index.html']) {
 writeKernels();
 // Some static hosts read this file and send the headers.
 writeFileSync(join(dist, '_headers'), `/*\n${Object.entries(headers).map(([name, value]) => `  ${name}: ${value}\n`).join('')}`);
-// Models offered by the server; scripts/serve-web.mjs returns its own list.
-writeFileSync(join(dist, 'models', 'index.json'), '[]\n');
+// Models offered by the server; scripts/serve-web.mjs adds its own.
+const base = join(dist, 'models', 'built-in');
+cpSync(join(root, 'built-in'), base, { recursive: true, filter: (path) => !path.endsWith('.md') });
+const files = Object.fromEntries(readdirSync(base).map((file) => [file, statSync(join(base, file)).size]));
+writeFileSync(join(dist, 'models', 'index.json'), `${JSON.stringify([{ name: 'built-in', files }])}\n`);
 
 const { alignWords } = await import(pathToFileURL(join(built, 'words.js')).href);
 for (const domain of DOMAINS) {

@@ -6,7 +6,7 @@ use clap::Command;
 pub type Example = (&'static str, &'static str);
 
 /// The examples of each command.
-const EXAMPLES: [(&str, &[Example]); 14] = [
+const EXAMPLES: [(&str, &[Example]); 15] = [
     (
         "train",
         &[
@@ -178,7 +178,8 @@ const EXAMPLES: [(&str, &[Example]); 14] = [
     (
         "demo",
         &[
-            ("About two minutes on two cores:", "lorb demo"),
+            ("About a minute on two cores, without a network:", "lorb demo"),
+            ("With a larger base, which is downloaded once:", "lorb demo --model all-MiniLM-L6-v2"),
             ("Keep the adapter:", "lorb demo --domain dictation --output adapter"),
         ],
     ),

@@ -46,7 +46,7 @@ pub fn run(args: &InspectArgs) -> Result<(), CliError> {
     } else if args.model.is_some() {
         let message = "--model is only valid with an adapter directory";
         return Err(CliError::Usage(message.into()));
-    } else if path.join("config.json").exists() {
+    } else if path.join("config.json").exists() || source::is_built_in(path) {
         base_text(path)?
     } else {
         let conventions = args.texts.changes().over(Conventions::default());

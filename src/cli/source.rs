@@ -33,6 +33,9 @@ pub const FILES: [&str; 10] = [
     TORCH_INDEX,
 ];
 
+/// The name of the base inside the program.
+pub const BUILT_IN: &str = "built-in";
+
 pub const CONFIG: &str = "config.json";
 pub const TOKENIZER: &str = "tokenizer.json";
 pub const VOCABULARY: &str = "vocab.txt";
@@ -101,7 +104,7 @@ pub fn load(
 ) -> Result<NamedBase, CliError> {
     let model = model.as_ref();
     #[cfg(feature = "built-in")]
-    if model == built_in::NAME {
+    if is_built_in(model) {
         return built_in(revision);
     }
     let base = read_located(&locate(model, revision, quiet)?, model)?;
@@ -111,15 +114,20 @@ pub fn load(
     Ok(NamedBase { base, name: model.display().to_string() })
 }
 
+/// Whether `--model` names the base that is compiled in.
+pub fn is_built_in(model: impl AsRef<OsStr>) -> bool {
+    cfg!(feature = "built-in") && model.as_ref() == BUILT_IN
+}
+
 /// The base that is compiled in.
 #[cfg(feature = "built-in")]
 pub fn built_in(revision: Option<&str>) -> Result<NamedBase, CliError> {
     if revision.is_some() {
-        let message = format!("--revision: {} is inside the program", built_in::NAME);
+        let message = format!("--revision: {BUILT_IN} is inside the program");
         return Err(CliError::Usage(message));
     }
-    let base = built_in::base().map_err(|error| CliError::at(built_in::NAME, &error))?;
-    Ok(NamedBase { base, name: built_in::NAME.to_owned() })
+    let base = built_in::base().map_err(|error| CliError::at(BUILT_IN, &error))?;
+    Ok(NamedBase { base, name: BUILT_IN.to_owned() })
 }
 
 /// Reads the files that [`locate`] found for `model`.
@@ -145,7 +153,7 @@ pub fn locate(model: &OsStr, revision: Option<&str>, quiet: bool) -> Result<Base
         return in_directory(path);
     }
     #[cfg(feature = "built-in")]
-    if model == built_in::NAME {
+    if is_built_in(model) {
         let message =
             "is inside the program, and this command needs files; use a directory or a hub id";
         return Err(CliError::Failed(format!("--model {name}: {message}")));

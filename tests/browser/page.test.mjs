@@ -64,6 +64,25 @@ for (const colorScheme of ['light', 'dark']) {
   }
 }
 
+test('the built-in model is offered first, comes with the page, and re-ranks the first list, on the CPU', async (t) => {
+  const { page, context, complaints, requests } = await visit({ viewport: SIZES.desktop, reducedMotion: 'reduce' });
+  await page.locator('#ranking > li').first().waitFor();
+  assert.equal(await page.inputValue('#model-source'), 'served:built-in');
+  await page.selectOption('#model-device', 'wasm');
+  const started = Date.now();
+  await page.click('#model-load');
+  await page.locator('input[name="order"][value="after"]:checked').waitFor({ state: 'attached' });
+  t.diagnostic(`from the click to the re-ranked list, with nothing stored: ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  assert.match(await page.locator('#try-verdict').innerText(), /^LoRB /);
+  assert.match(await page.locator('#model-state').innerText(), /^8\.4 million parameters on the CPU/);
+  assert.equal(await page.locator('#try-adapter option').count(), 3, 'two ready-made adapters, or none');
+  await picture(page, 'built-in');
+  assert.deepEqual(await faults(page), []);
+  assert.deepEqual(requests.filter((url) => !url.startsWith(address)), []);
+  quiet(complaints);
+  await context.close();
+});
+
 test('load, dictate, correct, tune, compare and keep, on the CPU', async (t) => {
   const { page, context, complaints, requests } = await visit({ acceptDownloads: true, viewport: SIZES.desktop, reducedMotion: 'reduce' });
   await page.selectOption('#model-source', 'served:tiny');

@@ -60,3 +60,26 @@ fn a_package_with_other_weights_is_refused_and_leaves_nothing() {
         .collect();
     assert_eq!(left, ["all-MiniLM-L6-v2.lock"]);
 }
+
+/// The sandbox has no network and no cache.
+#[test]
+fn the_built_in_base_needs_no_files() {
+    let sandbox = Sandbox::new();
+    let about = sandbox.run("inspect built-in").done();
+    assert!(about.contains("built-in") && about.contains("layers"), "{about}");
+    let trained =
+        "train -q --device cpu --epochs 1 --model built-in --train lists.jsonl --output tuned";
+    sandbox.run(trained).done();
+    let scored = "rescore -q --device cpu --model built-in --adapter tuned --beta 1 lists.jsonl";
+    assert!(sandbox.run(scored).done().contains("\"lm\""));
+    // Another base does not fit.
+    let other = scored.replace("--model built-in", "--model base");
+    sandbox.run(&other).failed(1, "base");
+    sandbox.run(&format!("{scored} --revision main")).failed(2, "inside the program");
+    sandbox.run("export --model built-in -o out").failed(1, "inside the program");
+    let table = sandbox.run("demo --device cpu --epochs 1 -q").done();
+    assert!(
+        table.contains("domain      first pass") && table.contains("utterances have fewer errors"),
+        "{table}"
+    );
+}

@@ -17,6 +17,7 @@ const COMMANDS: [&str; 14] = [
     "bench",
     "study",
     "demo",
+    "distill",
     "completions",
     "man",
 ];

@@ -6,7 +6,7 @@ import { recall, remember } from './memory.js';
 import { aborted, explain, notify, notifyError } from './notices.js';
 import { Rescorer, isHubId } from './package.js';
 import { watchLoading } from './progress.js';
-import { MINILM_HASH, READY_MADE, readyMade } from './samples.js';
+import { BUILT_IN, MINILM_HASH, READY_MADE, readyMade, readyMadeFor } from './samples.js';
 import { keptAdapters } from './shelf.js';
 import { HUB, MINILM, askHub, knownBytes, served, servedBytes } from './source.js';
 import { changed, on, state } from './state.js';
@@ -27,8 +27,8 @@ let loading = null;
 export async function startModel() {
   offers = await served();
   const options = /** @type {[string, string][]} */ ([
-    ...offers.map(({ name }) => [`served:${name}`, `${name}, from this server`]),
-    ['hub', 'all-MiniLM-L6-v2, from the Hugging Face hub'],
+    ...offers.map(({ name }) => [`served:${name}`, name === BUILT_IN ? 'Small built-in model' : `${name}, from this server`]),
+    ['hub', 'all-MiniLM-L6-v2, more accurate, from the Hugging Face hub'],
     [OTHER, 'Another BERT from the hub…'],
     [FILES, 'Files from this device…'],
   ]);
@@ -177,7 +177,7 @@ async function load() {
   const started = performance.now();
   try {
     const rescorer = await Rescorer.fromPretrained(chosen.source, { device, dtype, signal, progress_callback: watchLoading(chosen.bytes) });
-    await shelve(rescorer);
+    await shelve(rescorer, chosen.name);
     state.rescorer = rescorer;
     state.baseName = rescorer.hash === MINILM_HASH ? MINILM : chosen.name;
     const seconds = (performance.now() - started) / 1000;
@@ -199,19 +199,20 @@ async function load() {
   }
 }
 
-/** Loads the ready-made and the stored adapters. @param {Rescorer} rescorer */
-async function shelve(rescorer) {
+/** Loads the ready-made and the stored adapters. @param {Rescorer} rescorer @param {string} base */
+async function shelve(rescorer, base) {
   const notices = box('model-notices');
-  if (rescorer.hash === MINILM_HASH) {
+  const folder = readyMadeFor(rescorer.hash, base);
+  if (folder) {
     for (const [domain, name] of Object.entries(READY_MADE)) {
       try {
-        await rescorer.loadAdapter(await readyMade(domain), { name, activate: false });
+        await rescorer.loadAdapter(await readyMade(folder, domain), { name, activate: false });
       } catch (error) {
         notify(notices, { headline: `The ready-made adapter “${name}” could not be loaded.`, detail: explain(error).detail });
       }
     }
   } else {
-    notify(notices, { headline: 'The ready-made adapters belong to all-MiniLM-L6-v2. For this model, train an adapter first.', key: 'ready-made' });
+    notify(notices, { headline: 'The ready-made adapters belong to the built-in model and to all-MiniLM-L6-v2. For this model, train an adapter first.', key: 'ready-made' });
   }
   const kept = await keptAdapters().catch((error) => {
     notify(notices, { headline: 'Stored adapters cannot be read: this browser has no private file system for this page.', detail: String(error) });

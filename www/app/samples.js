@@ -2,8 +2,11 @@
 
 /** @import {List} from './types.js' */
 
-/** SHA-256 of the weights of all-MiniLM-L6-v2, the base of the ready-made adapters. */
+/** SHA-256 of the weights of all-MiniLM-L6-v2. */
 export const MINILM_HASH = '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db';
+
+/** The name under which the page's server offers the base of the repository. */
+export const BUILT_IN = 'built-in';
 
 /** @type {Record<string, string>} */
 export const READY_MADE = { assistant: 'Assistant', dictation: 'Dictation' };
@@ -30,12 +33,19 @@ async function json(name) {
   return response.json();
 }
 
-/** The two files of a ready-made adapter. @param {string} domain */
-export async function readyMade(domain) {
+/** The folder of the ready-made adapters of a base, if it has any. @param {string} hash @param {string} name */
+export function readyMadeFor(hash, name) {
+  if (hash === MINILM_HASH) return 'minilm';
+  return name === BUILT_IN ? BUILT_IN : undefined;
+}
+
+/** The two files of a ready-made adapter. @param {string} base @param {string} domain */
+export async function readyMade(base, domain) {
+  const folder = `adapters/${base}/${domain}`;
   const files = ['adapter_config.json', 'adapter_model.safetensors'];
   const entries = files.map(async (file) => {
-    const response = await fetch(`adapters/${domain}/${file}`);
-    if (!response.ok) throw new Error(`adapters/${domain}/${file}: the server answered ${response.status}`);
+    const response = await fetch(`${folder}/${file}`);
+    if (!response.ok) throw new Error(`${folder}/${file}: the server answered ${response.status}`);
     return [file, await response.blob()];
   });
   return Object.fromEntries(await Promise.all(entries));
