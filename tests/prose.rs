@@ -22,8 +22,9 @@ const SKIPPED: &[&str] = &[
     "grammars",
     "figures",
 ];
-/// Files that quote the phrases.
-const QUOTING: &[&str] = &["docs/STYLE.md", "package-lock.json", "deny.toml"];
+/// Files that quote the phrases, or have every word.
+const QUOTING: &[&str] =
+    &["docs/STYLE.md", "package-lock.json", "deny.toml", "built-in/tokenizer.json"];
 
 /// A banned phrase.
 struct Phrase {

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::sandbox::Sandbox;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "train",
     "tune",
     "rescore",
