@@ -56,22 +56,22 @@ pub struct RunDisplay {
     dev: Option<f64>,
     /// The error rate: WER, CER or MER; the loss of a run on texts.
     rate: &'static str,
-    /// What a step learns from.
-    examples: &'static str,
+    /// What a step learns from, and what it computes.
+    counted: [&'static str; 2],
 }
 
 impl RunDisplay {
     /// A display for a run on lists that has not started.
     pub fn new(quiet: bool, log: Option<Log>, unit: Unit) -> Self {
-        Self::of(quiet, log, unit.rate(), "utterances")
+        Self::of(quiet, log, unit.rate(), ["utterances", "hypotheses"])
     }
 
     /// A display for a run on texts that has not started.
     pub fn of_texts(quiet: bool, log: Option<Log>) -> Self {
-        Self::of(quiet, log, "loss", "texts")
+        Self::of(quiet, log, "loss", ["texts", "texts"])
     }
 
-    fn of(quiet: bool, log: Option<Log>, rate: &'static str, examples: &'static str) -> Self {
+    fn of(quiet: bool, log: Option<Log>, rate: &'static str, counted: [&'static str; 2]) -> Self {
         Self {
             quiet,
             meter: Meter::new(true, None),
@@ -81,7 +81,7 @@ impl RunDisplay {
             hypotheses: 0,
             dev: None,
             rate,
-            examples,
+            counted,
         }
     }
 
@@ -107,7 +107,7 @@ impl RunDisplay {
                 let name = self.rate;
                 let dev = self.dev.map(|wer| format!(", dev {name} {:.2}", 100.0 * wer));
                 let dev = dev.unwrap_or_default();
-                let what = self.examples;
+                let [what, _] = self.counted;
                 self.meter.update(*step as u64, || {
                     format!("epoch {epoch}, loss {loss:.4}, {rate:.0} {what}/s{dev}")
                 });
@@ -137,7 +137,7 @@ impl RunDisplay {
                 }
                 let (hypotheses, seconds) = (self.hypotheses, self.meter.seconds());
                 let rate = hypotheses as f64 / seconds;
-                let what = if self.examples == "texts" { "texts" } else { "hypotheses" };
+                let [_, what] = self.counted;
                 self.say(&format!(
                     "{hypotheses} {what} in {seconds:.1} s, including evaluations ({rate:.0} {what}/s)"
                 ));
