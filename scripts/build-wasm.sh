@@ -37,14 +37,18 @@ wasm-bindgen --target web --out-name lorb --out-dir "$staged" "$target/wasm32-un
 sed -e '/^ *\/\*\*.*\*\/$/d' -e '/^ *\/\*\*/,/\*\/$/d' "$staged/lorb.js" > "$staged/bare.js"
 mv "$staged/bare.js" "$staged/lorb.js"
 # LLVM has inlined what is worth it. What wasm-opt inlines by default makes the module 7 % larger for brotli, because
-# it moves code away from similar code.
-wasm-opt -Os --always-inline-max-function-size=1 --flexible-inline-max-function-size=2 \
-    --one-caller-inline-max-function-size=40 --enable-bulk-memory --enable-sign-ext --enable-mutable-globals \
-    --enable-nontrapping-float-to-int --enable-reference-types --enable-multivalue --enable-simd --strip-debug \
-    --strip-producers \
-    "$staged/lorb_bg.wasm" -o "$staged/small.wasm"
-python3 scripts/fix_table_export.py "$staged/small.wasm"
-mv "$staged/small.wasm" "$staged/lorb_bg.wasm"
+# it moves code away from similar code. A second pass for size only saves another 0.7 %, and 7 % before compression; the
+# CPU path in Node.js takes 1.02 times as long, which is within the noise.
+optimise() {
+    wasm-opt "$1" --always-inline-max-function-size=1 --flexible-inline-max-function-size=2 \
+        --one-caller-inline-max-function-size=40 --enable-bulk-memory --enable-sign-ext --enable-mutable-globals \
+        --enable-nontrapping-float-to-int --enable-reference-types --enable-multivalue --enable-simd --strip-debug \
+        --strip-producers "$staged/lorb_bg.wasm" -o "$staged/small.wasm"
+    python3 scripts/fix_table_export.py "$staged/small.wasm"
+    mv "$staged/small.wasm" "$staged/lorb_bg.wasm"
+}
+optimise -Os
+optimise -Oz
 rm -rf web/dist/wasm
 mkdir -p web/dist/wasm
 cp "$staged"/lorb.js "$staged"/lorb.d.ts "$staged"/lorb_bg.wasm web/dist/wasm/
