@@ -41,7 +41,7 @@ if (!stat(join(root, 'index.html'))) fail(`${root} has no index.html: build the 
 
 /** Folders served under models/, by name: those of the page, and those of --base. */
 const own = join(root, 'models');
-const folders = stat(own) ? readdirSync(own).filter((name) => stat(join(own, name, 'config.json'))) : [];
+const folders = stat(own) ? readdirSync(own, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name) : [];
 const models = new Map([...folders.map((name) => [name, join(own, name)]), ...values.base.map(named)]);
 
 function named(given) {

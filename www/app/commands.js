@@ -1,5 +1,7 @@
 /** Commands that use an adapter in other tools. */
 
+import { BUILT_IN } from './samples.js';
+
 /** @param {string} base @param {string} folder */
 export function nativeCommand(base, folder) {
   return `unzip ${folder}.zip
@@ -13,7 +15,7 @@ export function peftSnippet(base, folder) {
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
-base = "${base}"
+base = ${base === BUILT_IN ? '"BASE"  # Transformers cannot read the built-in model: int4' : JSON.stringify(base)}
 encoder = AutoModel.from_pretrained(base)
 model = PeftModel.from_pretrained(encoder, "${folder}").eval()
 head = load_file("${folder}/adapter_model.safetensors")

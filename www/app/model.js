@@ -186,7 +186,7 @@ async function load() {
     const { wasm, device: held } = await rescorer.memory();
     const numbers = `${(rescorer.parameters / 1e6).toFixed(1)} million parameters on ${where}`;
     show('ready', device === 'webgpu' ? 'Ready on GPU' : 'Ready on CPU', `${numbers}, ${size(wasm + (held ?? 0))} of memory, started in ${seconds.toFixed(1)} s.`);
-    box('model-title').textContent = chosen.name === 'BASE' ? 'Your model' : (chosen.name.split('/').pop() ?? chosen.name);
+    box('model-title').textContent = { BASE: 'Your model', [BUILT_IN]: 'Small built-in model' }[chosen.name] ?? chosen.name.split('/').pop() ?? chosen.name;
     announce('The model is ready.');
   } catch (error) {
     show(aborted(error) ? 'idle' : 'failed', aborted(error) ? 'No model' : 'Not loaded', aborted(error) ? 'Cancelled. The downloaded part is kept.' : explain(error).headline);
