@@ -309,10 +309,11 @@ fn the_second_of_two_writers_is_refused() {
     let sandbox = Sandbox::new();
     let lists = sandbox.read("lists.jsonl");
     sandbox.write("study.toml", "name = \"x\"\n");
-    for (first, directory, others) in [
+    for (first, directory, own, others) in [
         (
             format!("{TRAIN} new -q --epochs 1 --train -"),
             "new",
+            &[".lock"][..],
             vec![
                 format!("{TRAIN} new -q --epochs 1"),
                 format!("{TRAIN} new -q --epochs 1 --overwrite"),
@@ -323,15 +324,25 @@ fn the_second_of_two_writers_is_refused() {
         (
             "tune -q --model base --adapter adapter --device cpu --dev -".to_owned(),
             "adapter",
+            &[".lock"],
             vec![
                 "tune -q --model base --adapter adapter --device cpu --dev lists.jsonl".to_owned(),
                 format!("{TRAIN} adapter -q --epochs 1 --overwrite"),
             ],
         ),
-        (format!("{RESCORE} -q - -o out"), "", vec![format!("{RESCORE} lists.jsonl -o out")]),
+        (
+            format!("{RESCORE} -q - -o out"),
+            "",
+            &[".lock", ".partial"],
+            vec![format!("{RESCORE} lists.jsonl -o out")],
+        ),
     ] {
         let mut running = Running::new(&sandbox, &first);
-        while !leftovers(&sandbox, directory).iter().any(|name| name.ends_with(".lock")) {
+        // Until it has created all its files: what a refused command changes is seen by comparing them.
+        while !own
+            .iter()
+            .all(|end| leftovers(&sandbox, directory).iter().any(|name| name.ends_with(end)))
+        {
             std::thread::sleep(Duration::from_millis(1));
         }
         for words in &others {
