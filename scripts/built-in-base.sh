@@ -4,7 +4,7 @@
 #     sh scripts/built-in-base.sh [WORK]        WORK: folder for what is in between, a new one by default
 #
 # Needs a release build of lorb with any built-in base (cargo build --release), Python 3, and a Debian system, from whose
-# archive WordNet comes. Takes about 20 minutes on two cores. The run can be stopped and started again with the same WORK.
+# archive WordNet comes. Takes 20 to 40 minutes on two cores. The run can be stopped and started again with the same WORK.
 set -eu
 cd "$(dirname "$0")/.."
 work=${1:-$(mktemp -d)}

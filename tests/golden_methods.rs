@@ -15,7 +15,7 @@ use lorb::model::{
     Adapter, Encoder, Layout, Method, PackedBatch, Scorer, Slot, SlotKind, Target, TrainableTensors,
 };
 use lorb::nbest::{JsonLines, Utterance};
-use lorb::train::{Pass, TrainConfig, TrainData};
+use lorb::train::{Pass, TrainConfig, TrainData, TrainedModel};
 use serde_json::Value;
 
 /// Tolerance for scores.
@@ -125,13 +125,9 @@ fn check_gradients(
             ..TrainConfig::default()
         };
         let data = TrainData::prepare(&lists(), &base.tokenizer, &config).expect("lists");
-        let pass = Pass {
-            encoder,
-            base: &base.config,
-            method: &adapter.method,
-            data: &data,
-            config: &config,
-        };
+        let model =
+            TrainedModel { encoder, base: &base.config, method: &adapter.method, config: &config };
+        let pass = Pass { model, data: &data };
         let all: Vec<usize> = (0..data.lists.len()).collect();
         let parameters = Tensor::from_floats(adapter.parameters.as_slice(), device);
         let parts = pass.run(&parameters, &all, all.len(), None, None).expect("a valid batch");

@@ -9,7 +9,9 @@ use lorb::base::{Base, TensorFile};
 use lorb::methods::{LORA_A, LORA_B};
 use lorb::model::{Adapter, Encoder, SCORE_HEAD, Scorer, Slot, SlotKind, TrainableTensors};
 use lorb::nbest::{JsonLines, Utterance};
-use lorb::train::{Decay, Message, Parts, Pass, TrainConfig, TrainData, TrainInputs, Trainer};
+use lorb::train::{
+    Decay, Message, Parts, Pass, TrainConfig, TrainData, TrainInputs, TrainedModel, Trainer,
+};
 use serde_json::Value;
 
 /// Tolerance for scores.
@@ -59,13 +61,13 @@ impl<'a> Golden<'a> {
 
     /// All used lists as one batch.
     fn pass(&self, data: &TrainData, config: &TrainConfig, parameters: &[f32]) -> Parts {
-        let pass = Pass {
+        let model = TrainedModel {
             encoder: &self.encoder,
             base: &self.base.config,
             method: &self.adapter.method,
-            data,
             config,
         };
+        let pass = Pass { model, data };
         let lists: Vec<usize> = (0..data.lists.len()).collect();
         let parameters = Tensor::from_floats(parameters, self.device);
         pass.run(&parameters, &lists, lists.len(), None, None).expect("a valid batch")

@@ -15,7 +15,7 @@ use lorb::methods::LoraConfig;
 use lorb::model::{Adapter, Encoder, Method, ModelError, Scorer, Target, TrainableTensors};
 use lorb::nbest::{JsonLines, Utterance};
 use lorb::ops::Precision;
-use lorb::train::{Pass, TrainConfig, TrainData};
+use lorb::train::{Pass, TrainConfig, TrainData, TrainedModel};
 
 /// Lists of the batch.
 const LISTS: usize = 8;
@@ -59,7 +59,8 @@ fn results(precision: Precision, device: &Device) -> Result<Results, ModelError>
     let scored = pollster::block_on(scorer.score(&texts, |_| ()))?;
     let data = TrainData::prepare(&lists, &base.tokenizer, &config).expect("lists");
     let method: &Method = &adapter.method;
-    let pass = Pass { encoder: &encoder, base: &base.config, method, data: &data, config: &config };
+    let model = TrainedModel { encoder: &encoder, base: &base.config, method, config: &config };
+    let pass = Pass { model, data: &data };
     let all: Vec<usize> = (0..data.lists.len()).collect();
     let parameters = Tensor::from_floats(adapter.parameters.as_slice(), device);
     let parts = pass.run(&parameters, &all, all.len(), None, None)?;

@@ -9,7 +9,7 @@ use super::{Bench, BenchError};
 use crate::model::{TrainableTensors, read, score_sequences};
 use crate::ops::record::{Cost, Recording};
 use crate::ops::{end_to_end, square_sums, wgsl};
-use crate::train::{self, AdamW, Moments, Pass};
+use crate::train::{self, AdamW, Moments, Pass, TrainedModel};
 
 /// Learning rate of the steps: small, so that many of them change little.
 const RATE: f64 = 1e-5;
@@ -61,13 +61,13 @@ impl Bench<'_> {
 
     pub(super) fn training_step(&self) -> impl AsyncFnMut() -> Result<(), BenchError> {
         let device = self.encoder.device();
-        let pass = Pass {
+        let model = TrainedModel {
             encoder: &self.encoder,
             base: &self.base,
             method: &self.adapter.method,
-            data: &self.data,
             config: &self.config,
         };
+        let pass = Pass { model, data: &self.data };
         let lists: Vec<usize> = (0..self.lists()).collect();
         let optimizer = AdamW::new(self.config.weight_decay, self.config.clip_norm);
         let start = self.adapter.parameters.as_slice();

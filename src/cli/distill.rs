@@ -13,17 +13,14 @@ use lorb::train::{Message, TrainError};
 use super::args::RunArgs;
 use super::error::CliError;
 use super::files::read_small_text;
+use super::interrupt;
 use super::output::{self, Files, current};
 use super::run_place::{CHECKPOINT_FILE, Place};
-use super::source::{self, BasePaths};
+use super::source;
 use super::terminal::say;
 use super::train_args::KeepingArgs;
 use super::train_run::{Ended, Log, RunDisplay, drive};
 use super::training_args::TextTrainingArgs;
-use super::{files, interrupt};
-
-/// The weights of the student.
-const WEIGHTS: &str = "model.safetensors";
 
 #[derive(Args)]
 pub struct DistillArgs {
@@ -85,15 +82,17 @@ pub fn run(args: &DistillArgs) -> Result<(), CliError> {
     let config = args.training.config()?;
     interrupt::listen_with("saving the run; press Ctrl-C again to end immediately");
     args.check_files()?;
-    let place = Place::open(&args.output, "base", holds_base, &args.keeping)?;
+    let place = Place::open(&args.output, "a base", holds_base, &args.keeping)?;
     let log = args.keeping.log_json.as_deref().map(Log::open).transpose()?;
     let texts = args.texts()?;
     let quiet = args.run.quiet;
     let paths = source::locate(&args.teacher, args.revision.as_deref(), quiet)?;
     let teacher = source::read_located(&paths, &args.teacher)?;
-    let files = small_files(&paths)?;
+    let mut files = BaseBytes::default();
+    paths.read_small()?.into_iter().for_each(|(name, bytes)| files.push(name, bytes));
     let student = Student::new(&teacher, &files, &args.student.shape(config.seed), &texts);
     let student = student.map_err(|error| args.error(&error))?;
+    args.check_place(&student.files)?;
     if args.student.untrained {
         return args.write(&place, &student.files, student.weights);
     }
@@ -202,20 +201,27 @@ impl DistillArgs {
         CliError::at(flag, error)
     }
 
-    fn write(&self, place: &Place, files: &BaseBytes, weights: Vec<u8>) -> Result<(), CliError> {
-        let mut all: Vec<(&str, &[u8])> = vec![("config.json", &files.config)];
-        all.extend(files.tokenizer().iter().map(|(name, bytes)| (*name, bytes.as_slice())));
-        all.push((WEIGHTS, &weights));
-        // LoRB would prefer them to the new ones.
-        let stale = |name: &&&str| {
-            !all.iter().any(|(new, _)| new == *name) && current(&self.output, name).exists()
-        };
-        if let Some(found) = source::FILES.iter().find(stale) {
-            return Err(CliError::Failed(format!(
+    /// Refuses an output with files that LoRB would read with the student's, before any work.
+    fn check_place(&self, files: &BaseBytes) -> Result<(), CliError> {
+        let of_student: Vec<&str> = [source::CONFIG, source::WEIGHTS]
+            .into_iter()
+            .chain(files.tokenizer().iter().map(|(name, _)| *name))
+            .collect();
+        let stale =
+            |name: &&&str| !of_student.contains(*name) && current(&self.output, name).exists();
+        match source::FILES.iter().find(stale) {
+            None => Ok(()),
+            Some(found) => Err(CliError::Failed(format!(
                 "--output {}: contains {found}, which the student does not have; remove it",
                 self.output.display()
-            )));
+            ))),
         }
+    }
+
+    fn write(&self, place: &Place, files: &BaseBytes, weights: Vec<u8>) -> Result<(), CliError> {
+        let mut all: Vec<(&str, &[u8])> = vec![(source::CONFIG, &files.config)];
+        all.extend(files.tokenizer().iter().map(|(name, bytes)| (*name, bytes.as_slice())));
+        all.push((source::WEIGHTS, &weights));
         place.directory.replace(&all)?;
         place.remove_checkpoint()?;
         if !self.run.quiet {
@@ -230,13 +236,4 @@ impl DistillArgs {
 /// Whether a directory has the weights of a base.
 fn holds_base(directory: &Path) -> bool {
     source::WEIGHT_FILES.iter().any(|name| current(directory, name).exists())
-}
-
-/// Configuration and tokenizer of a base.
-fn small_files(paths: &BasePaths) -> Result<BaseBytes, CliError> {
-    let mut small = BaseBytes::default();
-    for (name, path) in paths.all().filter(|(name, _)| *name != paths.weights.0) {
-        small.push(name, files::read_small(path, source::limit(name))?);
-    }
-    Ok(small)
 }

@@ -13,7 +13,6 @@ use serde_json::json;
 use super::args::{ReadArgs, RunArgs, words};
 use super::error::CliError;
 use super::export_check::Check;
-use super::files::read_small;
 use super::output::{self, Directory, Files, current};
 use super::source::{self, BasePaths};
 use super::terminal::say;
@@ -174,11 +173,8 @@ impl ExportArgs {
         let written = weights.write(&config, &export).map_err(|error| {
             CliError::at(format_args!("--model {}", self.model.display()), &error)
         })?;
-        let mut files = Vec::new();
-        // Also the settings of the tokenizer, which change what it does.
-        for (name, path) in paths.all().filter(|(name, _)| *name != paths.weights.0) {
-            files.push((name.to_owned(), read_small(path, source::limit(name))?));
-        }
+        let small = paths.read_small()?.into_iter();
+        let mut files: Vec<_> = small.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         for (name, bytes) in &written {
             let most = self.shards.filter(|most| bytes.len() as u64 > *most);
             if most.is_some() && name.ends_with(".safetensors") && !self.run.quiet {

@@ -19,15 +19,15 @@ pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 /// The output directory of a run, with its checkpoint.
 pub struct Place {
-    /// The directory.
     pub directory: Directory,
     pub checkpoint: PathBuf,
+    /// Whether to continue from the checkpoint.
     pub resume: bool,
 }
 
 impl Place {
     /// Opens the directory before any work: checks whether it is writable, and whether it contains something that must
-    /// not be lost. `what` a run makes, and whether a directory `holds` one.
+    /// not be lost. `what` is what a run makes, such as "an adapter", and `holds` whether a directory has one.
     pub fn open(
         path: &Path,
         what: &str,
@@ -48,7 +48,7 @@ impl Place {
                 "the checkpoint of an unfinished run; continue with --resume, or replace it with"
                     .to_owned()
             } else if holds(path) {
-                format!("{} {what}; choose another directory, or replace it with", article(what))
+                format!("{what}; choose another directory, or replace it with")
             } else {
                 return Ok(Self { directory, checkpoint, resume });
             };
@@ -139,8 +139,4 @@ impl Place {
         let message = format!("training: {fault}; step {kept} of {steps} is saved, resume with:");
         CliError::Resumable { message, command: again(&["--overwrite"], flags) }
     }
-}
-
-fn article(noun: &str) -> &'static str {
-    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }

@@ -74,6 +74,12 @@ impl BasePaths {
         let named = named.map(|(name, path)| (*name, path.as_path()));
         named.chain([(CONFIG, self.config.as_path())])
     }
+
+    /// Configuration and tokenizer, with the settings that change what it does.
+    pub fn read_small(&self) -> Result<Vec<(&'static str, Vec<u8>)>, CliError> {
+        let small = self.all().filter(|(name, _)| *name != self.weights.0);
+        small.map(|(name, path)| Ok((name, read_small(path, limit(name))?))).collect()
+    }
 }
 
 /// Bytes that one of the files may have.

@@ -24,7 +24,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CliError> {
     interrupt::listen_with("saving the run; press Ctrl-C again to end immediately");
     check_files(args)?;
     let place =
-        Place::open(&args.data.output, "adapter", adapter_dir::holds_adapter, &args.keeping)?;
+        Place::open(&args.data.output, "an adapter", adapter_dir::holds_adapter, &args.keeping)?;
     let reading = args.reading.reading()?;
     let mut train = Utterances::open(&args.data.train, &reading)?;
     let mut dev = Utterances::open(&args.data.dev, &reading)?;

@@ -14,7 +14,7 @@ use crate::model::{Encoder, ModelError, PackedBatch, TrainableTensors, read};
 use crate::ops::Activations;
 use crate::score::Weights;
 use crate::train::{
-    Batch, Extent, Judgement, Message, Parts, Size, Task, Texts, TrainConfig, Trained,
+    Batch, Extent, Judgement, Message, Parts, Size, Task, Texts, TrainConfig, TrainedModel,
 };
 
 /// Tokens of a batch of texts that judge.
@@ -168,7 +168,7 @@ impl Task for Imitation {
 
     fn pass(
         &self,
-        model: Trained<'_>,
+        model: TrainedModel<'_>,
         parameters: &Tensor<1>,
         batch: Batch<'_>,
     ) -> Result<Parts, ModelError> {

@@ -10,7 +10,7 @@ use super::dev::DevData;
 use super::message::{Message, WarningKind};
 use super::pass::{Parts, Pass};
 use super::settings::TrainConfig;
-use super::task::{Batch, Extent, Judgement, Size, Task, Trained};
+use super::task::{Batch, Extent, Judgement, Size, Task, TrainedModel};
 use crate::model::{Encoder, ModelError, TrainableTensors};
 use crate::ops::Objective;
 use crate::score::{ScoreWarning, Weights};
@@ -45,13 +45,12 @@ impl Task for Lists {
 
     fn pass(
         &self,
-        model: Trained<'_>,
+        model: TrainedModel<'_>,
         parameters: &Tensor<1>,
         batch: Batch<'_>,
     ) -> Result<Parts, ModelError> {
-        let Trained { encoder, base, method, config } = model;
         let Batch { examples, of, dropout, with } = batch;
-        let pass = Pass { encoder, base, method, data: &self.data, config };
+        let pass = Pass { model, data: &self.data };
         pass.run(parameters, examples, of, dropout, with)
     }
 

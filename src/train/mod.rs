@@ -57,6 +57,6 @@ pub use optimizer::{Moments, Updated, step};
 pub use pass::{Parts, Pass};
 pub use schedule::{Decay, Schedule};
 pub use settings::{Kind, Range, SETTINGS, Setting, TrainConfig};
-pub use task::{Batch, Extent, Judgement, Size, Task, Trained};
+pub use task::{Batch, Extent, Judgement, Size, Task, TrainedModel};
 pub(crate) use trainer::Prepared;
 pub use trainer::{TrainInputs, Trainer};

@@ -17,24 +17,18 @@ use super::correlation::correlation;
 use super::data::TrainData;
 use super::objective::{ListBatch, ListView};
 use super::settings::TrainConfig;
-use crate::base::BertConfig;
-use crate::model::{Encoder, Forward, Method, ModelError, PackedBatch, Stages, TrainableTensors};
+use super::task::TrainedModel;
+use crate::model::{Forward, ModelError, PackedBatch, Stages, TrainableTensors};
 use crate::ops::upload::HostData;
 use crate::ops::{backward_from, record};
 
 /// The data shared by all batches of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
-    /// The frozen base.
-    pub encoder: &'a Encoder,
-    /// Its sizes.
-    pub base: &'a BertConfig,
-    /// What is trained.
-    pub method: &'a Method,
+    /// The model to train.
+    pub model: TrainedModel<'a>,
     /// The training set.
     pub data: &'a TrainData,
-    /// Settings of the run.
-    pub config: &'a TrainConfig,
 }
 
 /// A batch's contribution to the loss and gradient of a step.
@@ -106,21 +100,21 @@ impl Pass<'_> {
                 ListView { first: &list.first, errors: &list.errors, rows }
             })
             .collect();
-        let TrainConfig { objective, label_smoothing, beta, .. } = *self.config;
+        let TrainConfig { objective, label_smoothing, beta, .. } = *self.model.config;
         let targets = ListBatch::new(objective, label_smoothing, beta, &views);
         let share = lists.len() as f64 / of as f64;
         let loss = |out: Forward| self.loss(out, &targets, of, share);
-        let trainable = TrainableTensors::untracked(self.base, self.method, parameters);
+        let trainable = TrainableTensors::untracked(self.model.base, self.model.method, parameters);
         // The penalty belongs to the step; each batch adds its fraction.
         let more = |trainable: &TrainableTensors| {
-            let (term, weight) = self.method.penalty(trainable)?;
+            let (term, weight) = self.model.method.penalty(trainable)?;
             Some(term.mul_scalar(weight * share).backward())
         };
         let of_lists: &dyn HostData = targets.host_data();
         let with: Vec<&dyn HostData> = std::iter::once(of_lists).chain(with).collect();
         let (loss, gradient) = match pieces.as_slice() {
             [batch] => {
-                let stages = self.encoder.stages(batch, dropout)?;
+                let stages = self.model.encoder.stages(batch, dropout)?;
                 stages.upload(&trainable, &with);
                 self.differentiate(&stages, &trainable, loss, more)
             }
@@ -134,7 +128,7 @@ impl Pass<'_> {
 
     fn loss(&self, out: Forward, targets: &ListBatch, of: usize, share: f64) -> Loss {
         let ranking = targets.loss(out.scores).div_scalar(of as f64);
-        let weight = f64::from(self.config.cor_weight);
+        let weight = f64::from(self.model.config.cor_weight);
         let term = if weight > 0.0 { correlation(out.cls) } else { None };
         let term = term.map(|term| term.mul_scalar(share));
         let total = match &term {
@@ -152,7 +146,7 @@ impl Pass<'_> {
         loss: impl FnOnce(Forward) -> Loss,
         more: impl FnOnce(&TrainableTensors) -> Option<Gradients>,
     ) -> (Loss, Tensor<1>) {
-        if !self.config.recompute {
+        if !self.model.config.recompute {
             return at_once(stages, trainable, loss, more);
         }
         let run = |at, x: Tensor<2>, trainable: &TrainableTensors| {
@@ -173,7 +167,7 @@ impl Pass<'_> {
     ) -> Result<(Loss, Tensor<1>), ModelError> {
         // A piece has its own dropout, the same in both passes.
         let stages = |at: usize| {
-            self.encoder.stages(&pieces[at], dropout.map(|seed| dropout_seed(seed, 0, at)))
+            self.model.encoder.stages(&pieces[at], dropout.map(|seed| dropout_seed(seed, 0, at)))
         };
         let stages: Vec<Stages<'_>> = (0..pieces.len()).map(stages).collect::<Result<_, _>>()?;
         stages[0].upload(trainable, with);
@@ -209,7 +203,7 @@ impl Pass<'_> {
     /// The distinct texts of some lists, and the rows of each list's hypotheses in them. They are one piece, unless a
     /// single list has more tokens than a batch may have.
     fn pack(&self, lists: &[usize]) -> (Vec<PackedBatch>, Vec<Vec<usize>>) {
-        let most = if lists.len() == 1 { self.config.batch_tokens } else { usize::MAX };
+        let most = if lists.len() == 1 { self.model.config.batch_tokens } else { usize::MAX };
         let mut pieces = vec![PackedBatch::new()];
         let mut places: HashMap<usize, usize> = HashMap::new();
         let rows = lists

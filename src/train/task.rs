@@ -15,7 +15,7 @@ use crate::score::Weights;
 
 /// The model that a run trains.
 #[derive(Clone, Copy, Debug)]
-pub struct Trained<'a> {
+pub struct TrainedModel<'a> {
     /// The frozen base.
     pub encoder: &'a Encoder,
     /// Its sizes.
@@ -88,7 +88,7 @@ pub trait Task: Debug {
     /// [`ModelError::Batch`] if a text has ids that do not belong to the base.
     fn pass(
         &self,
-        model: Trained<'_>,
+        model: TrainedModel<'_>,
         parameters: &Tensor<1>,
         batch: Batch<'_>,
     ) -> Result<Parts, ModelError>;

@@ -123,32 +123,11 @@ fn wrong_students_and_texts_are_one_line() {
 #[test]
 #[cfg(unix)]
 fn a_stopped_run_resumes_bit_for_bit() {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
-
     let sandbox = Sandbox::new();
     texts(&sandbox);
     let words = format!("{DISTILL} --epochs 20");
     sandbox.run(&format!("{words} -o straight -q")).done();
-    let mut child = sandbox
-        .process()
-        .args(format!("{words} -o new").split(' '))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut seen = String::new();
-    while !seen.contains("kept apart, best") {
-        assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "ended early: {seen}");
-    }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    for line in stderr.lines() {
-        seen.push_str(&line.unwrap());
-        seen.push('\n');
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(1), "{seen}");
+    let seen = sandbox.interrupted(&format!("{words} -o new"), &["kept apart, best"]);
     assert!(seen.contains("error: interrupted at step "), "{seen}");
     assert!(!sandbox.path("new/model.safetensors").exists());
     let other = words.replace("--vocabulary 150", "--vocabulary 151");

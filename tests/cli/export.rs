@@ -5,8 +5,12 @@ use serde_json::Value;
 use crate::sandbox::Sandbox;
 
 fn scores(sandbox: &Sandbox, base: &str, more: &str) -> Vec<f64> {
+    scores_with(sandbox, base, "adapter", more)
+}
+
+fn scores_with(sandbox: &Sandbox, base: &str, adapter: &str, more: &str) -> Vec<f64> {
     let command = format!(
-        "rescore -q --device cpu --model {base} --adapter adapter --beta 1 {more} lists.jsonl"
+        "rescore -q --device cpu --model {base} --adapter {adapter} --beta 1 {more} lists.jsonl"
     );
     let output = sandbox.run(&command).done();
     let mut found: Vec<(String, f64)> = Vec::new();
@@ -162,25 +166,8 @@ fn a_merged_adapter_and_its_head_score_as_before() {
     let report = sandbox.run(&format!("{export} --precision f32 -o merged")).done();
     assert!(report.contains("correlation (Pearson)  1.000000"), "{report}");
     assert!(report.contains("largest difference     0.00000"), "{report}");
-    let merged = |base: &str| {
-        let command = format!(
-            "rescore -q --device cpu --model {base} --adapter {base}/adapter --beta 1 lists.jsonl"
-        );
-        sandbox.run(&command).done()
-    };
-    let lm = |output: &str| {
-        let mut found: Vec<(String, f64)> = Vec::new();
-        for line in output.lines() {
-            let list: Value = serde_json::from_str(line).unwrap();
-            for hypothesis in list["nbest"].as_array().unwrap() {
-                let key = format!("{} {}", list["id"], hypothesis["text"]);
-                found.push((key, hypothesis["lm"].as_f64().unwrap()));
-            }
-        }
-        found.sort_by(|a, b| a.0.cmp(&b.0));
-        found.into_iter().map(|(_, lm)| lm).collect::<Vec<_>>()
-    };
-    assert!(furthest(&full, &lm(&merged("merged"))) < 1e-5);
+    let merged = scores_with(&sandbox, "merged", "merged/adapter", "");
+    assert!(furthest(&full, &merged) < 1e-5);
     // The tuned weights came along, but an adapter of the original does not fit: it would count twice.
     sandbox
         .run("rescore -q --device cpu --model merged --adapter merged/adapter lists.jsonl")

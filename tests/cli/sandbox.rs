@@ -126,6 +126,30 @@ impl Sandbox {
         command
     }
 
+    /// Starts a command, sends Ctrl-C when its standard error contains all of `texts`, and returns what it wrote there
+    /// until it ended with code 1.
+    #[cfg(unix)]
+    pub fn interrupted(&self, words: &str, texts: &[&str]) -> String {
+        use std::io::{BufRead, BufReader, Read};
+        use std::process::Stdio;
+
+        let mut command = self.process();
+        command.args(words.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut seen = String::new();
+        while !texts.iter().all(|text| seen.contains(text)) {
+            assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "ended early: {seen}");
+        }
+        let id = child.id().to_string();
+        let kill = std::process::Command::new("kill").args(["-INT", &id]).status().unwrap();
+        assert!(kill.success());
+        // Keep reading while it finishes: a full pipe would block it.
+        stderr.read_to_string(&mut seen).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{seen}");
+        seen
+    }
+
     /// Runs a command line whose words contain no spaces.
     pub fn run(&self, words: &str) -> Run {
         self.command().args(words.split_whitespace()).output().unwrap().into()

@@ -138,31 +138,10 @@ fn a_study_runs_every_cell_once_and_reports() {
 #[test]
 #[cfg(unix)]
 fn an_interrupted_study_continues() {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
-
     let straight = sandbox();
     straight.run(&format!("{STUDY} -q")).done();
     let sandbox = sandbox();
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("lorb"))
-        .args(STUDY.split(' '))
-        .current_dir(sandbox.path(""))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut seen = String::new();
-    while !seen.contains("cell 2 of 8 in ") {
-        assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "ended early: {seen}");
-    }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    for line in stderr.lines() {
-        seen.push_str(&line.unwrap());
-        seen.push('\n');
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(1), "{seen}");
+    let seen = sandbox.interrupted(STUDY, &["cell 2 of 8 in "]);
     assert!(seen.contains("error: interrupted; ") && seen.contains("continue with: "), "{seen}");
     let kept = records(&sandbox).len();
     assert!((2..8).contains(&kept), "{kept}");

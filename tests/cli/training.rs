@@ -141,35 +141,13 @@ fn a_checkpoint_of_another_run_is_rejected() {
 #[test]
 #[cfg(unix)]
 fn an_interrupted_run_resumes_bit_for_bit() {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
-
     let sandbox = Sandbox::new();
     let straight =
         TRAIN.replace("--output new", "--output straight") + " --epochs 400 --evals-per-epoch 1";
     sandbox.run(&format!("{straight} -q")).done();
 
     let words = TRAIN.to_owned() + " --epochs 400 --evals-per-epoch 1";
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("lorb"))
-        .args(words.split(' '))
-        .current_dir(sandbox.path(""))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut seen = String::new();
-    while !seen.contains("step ") || !seen.contains("dev WER") {
-        assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "ended early: {seen}");
-    }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    // Keep reading while it finishes: a full pipe would block it.
-    for line in stderr.lines() {
-        seen.push_str(&line.unwrap());
-        seen.push('\n');
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(1), "{seen}");
+    let seen = sandbox.interrupted(&words, &["step ", "dev WER"]);
     assert!(seen.contains("error: interrupted at step "), "{seen}");
     assert!(seen.contains(" --resume\n"), "{seen}");
     assert!(!sandbox.path("new/adapter_model.safetensors").exists());

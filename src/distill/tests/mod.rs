@@ -8,7 +8,7 @@ use crate::methods::Full;
 use crate::model::{Adapter, Encoder, Method, PackedBatch, TrainableTensors};
 use crate::test_gpu;
 use crate::train::tests::tiny;
-use crate::train::{Batch, Message, Task, TrainConfig, Trained, Trainer};
+use crate::train::{Batch, Message, Task, TrainConfig, TrainedModel, Trainer};
 
 const TEXTS: [&str; 8] = [
     "turn the light on",
@@ -226,7 +226,7 @@ fn pass(run: &Parts, parameters: &[f32]) -> (f32, Vec<f32>) {
     let flat = Tensor::<1>::from_floats(parameters, &run.encoder.device());
     let Parts { encoder, base, task, .. } = run;
     let method = Method::from(Full);
-    let model = Trained { encoder, base: &base.config, method: &method, config: &config() };
+    let model = TrainedModel { encoder, base: &base.config, method: &method, config: &config() };
     let examples: Vec<usize> = (0..task.batches(&config(), 0).concat().len()).collect();
     let batch = Batch { examples: &examples, of: examples.len(), dropout: None, with: None };
     let parts = task.pass(model, &flat, batch).unwrap();

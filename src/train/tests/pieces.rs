@@ -6,7 +6,7 @@ use super::tiny::{Setup, base, finish, lists};
 use crate::methods::{METHODS, Settings};
 use crate::model::{Adapter, Encoder, Method};
 use crate::train::data::TrainData;
-use crate::train::{Pass, TrainConfig, batches};
+use crate::train::{Pass, TrainConfig, TrainedModel, batches};
 
 /// A number of tokens that no list of the test fits in, but every text.
 const SMALL: usize = 12;
@@ -32,7 +32,8 @@ fn parts(method: &Method, config: &TrainConfig, dropout: Option<u64>) -> [Vec<f3
         .collect();
     let encoder = Encoder::new(&base.config, &mut base.weights, &device).unwrap();
     let (data, at) = longest(config);
-    let pass = Pass { encoder: &encoder, base: &base.config, method, data: &data, config };
+    let model = TrainedModel { encoder: &encoder, base: &base.config, method, config };
+    let pass = Pass { model, data: &data };
     let parameters = Tensor::from_floats(values.as_slice(), &device);
     let parts = pass.run(&parameters, &[at], 2, dropout, None).unwrap();
     [parts.ranking, parts.correlation, parts.gradient]

@@ -7,7 +7,7 @@ use crate::methods::LoraConfig;
 use crate::model::{Encoder, Target};
 use crate::test_gpu;
 use crate::train::data::TrainData;
-use crate::train::{Pass, TrainConfig};
+use crate::train::{Pass, TrainConfig, TrainedModel};
 
 fn setup(dropout: f32, layers: Option<Vec<usize>>, cor_weight: f32) -> Setup {
     let config = TrainConfig {
@@ -33,13 +33,13 @@ fn batch(setup: &Setup, device: &Device, recompute: bool) -> [Vec<f32>; 3] {
     let values: Vec<f32> = (inputs.adapter.parameters.iter().enumerate())
         .map(|(i, value)| value + 0.05 * ((i * 7 % 13) as f32 / 6.0 - 1.0))
         .collect();
-    let pass = Pass {
+    let model = TrainedModel {
         encoder: &encoder,
         base: &setup.base.config,
         method: &inputs.adapter.method,
-        data: &data,
         config: &config,
     };
+    let pass = Pass { model, data: &data };
     let parameters = Tensor::from_floats(values.as_slice(), device);
     let lists: Vec<usize> = (0..data.lists.len()).collect();
     let parts = pass.run(&parameters, &lists, 2 * lists.len(), Some(3), None).unwrap();

@@ -10,7 +10,7 @@ use super::super::message::Message;
 use super::super::optimizer::{self, Moments};
 use super::super::pass::Parts;
 use super::super::state::Counters;
-use super::super::task::{Batch, Task, Trained};
+use super::super::task::{Batch, Task, TrainedModel};
 use super::Trainer;
 use crate::model::{ReadBack, StepUpdate};
 use crate::ops::upload::HostData;
@@ -112,7 +112,7 @@ impl<T: Task> Trainer<T> {
         let first = cursor - accumulated;
         let group = first..(first + self.config.accumulate).min(self.plan.len());
         let of: usize = self.plan[group.clone()].iter().map(Vec::len).sum();
-        let model = Trained {
+        let model = TrainedModel {
             encoder: &self.encoder,
             base: &self.base,
             method: &self.method,
