@@ -1,11 +1,12 @@
 // Multi-head self-attention of packed rows, each within its own segment, by online softmax:
-//   w[i, j]        = exp(scale * dot(q[i], k[j]))        j over the segment of row i, per head
+//   w[i, j]        = exp(scale * dot(q[i], k[j]))        j over the segment of row i, or its near rows, per head
 //   out[i]         = sum_j w[i, j] v[j] / sum_j w[i, j]
 //   log_sums[i, h] = log(sum_j w[i, j])
 //
 // qkv [rows, 3 H]: queries, keys, values next to each other; H = heads * head
 // blocks [blocks]: a block's first row, the rows of a block of its segment (at most 32), and the segment's first row
 // and end
+// places [rows]: position of each row, only read by windowed variants
 // out [rows, H], log_sums [rows, heads]
 //
 // Dispatch: one workgroup for one block and `each` heads, block_count * ceil(heads / each) workgroups, heads fastest.
@@ -14,14 +15,16 @@
 //
 // Numerics: f32; the largest score so far is subtracted before exp, so scores of any finite size are safe.
 #use attention
+#use window
 
-struct Params { block_count: u32, heads: u32, head: u32, each: u32, scale: f32 }
+struct Params { block_count: u32, heads: u32, head: u32, each: u32, reach: u32, scale: f32 }
 
 @group(0) @binding(0) var<storage, read> qkv: array<Item>;
 @group(0) @binding(1) var<storage, read> blocks: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read_write> out: array<Item>;
-@group(0) @binding(3) var<storage, read_write> log_sums: array<f32>;
-@group(0) @binding(4) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> places: array<u32>;
+@group(0) @binding(3) var<storage, read_write> out: array<Item>;
+@group(0) @binding(4) var<storage, read_write> log_sums: array<f32>;
+@group(0) @binding(5) var<uniform> p: Params;
 
 const LOWEST: f32 = -1e30;
 
@@ -88,15 +91,16 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
                 var top = largest;
                 for (var c = 0u; 4u * c < count; c++) {
                     let keys = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
-                    let four =
-                        select(vec4<f32>(LOWEST), weights[at(thread, c)], keys < vec4<u32>(count));
+                    let known = keys < vec4<u32>(count) & near(block.x + thread, tile + 4u * c, block.w - 1u);
+                    let four = select(vec4<f32>(LOWEST), weights[at(thread, c)], known);
                     top = max(top, max(max(four.x, four.y), max(four.z, four.w)));
                 }
                 let shrink = exp(largest - top);
                 total *= shrink;
                 for (var c = 0u; 4u * c < count; c++) {
                     let keys = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
-                    let w = select(vec4<f32>(0.0), exp(weights[at(thread, c)] - top), keys < vec4<u32>(count));
+                    let known = keys < vec4<u32>(count) & near(block.x + thread, tile + 4u * c, block.w - 1u);
+                    let w = select(vec4<f32>(0.0), exp(weights[at(thread, c)] - top), known);
                     weights[at(thread, c)] = w;
                     total += dot(w, vec4<f32>(1.0));
                 }

@@ -1,5 +1,5 @@
 // Gradient of `attention` with respect to qkv. With w[i, j] = exp(scale * dot(q[i], k[j]) - log_sums[i]) and
-// d[i, j] = w[i, j] (dot(g[i], v[j]) - dot(g[i], out[i])), within a segment and per head:
+// d[i, j] = w[i, j] (dot(g[i], v[j]) - dot(g[i], out[i])), within a segment, or for near rows of it, and per head:
 //   dq[i] = scale * sum_j d[i, j] k[j]
 //   dk[j] = scale * sum_i d[i, j] q[i]
 //   dv[j] = sum_i w[i, j] g[i]
@@ -8,6 +8,7 @@
 // log_sums [rows, heads]
 // blocks [blocks]: a block's first row, the rows of a block of its segment (at most 32), and the segment's first row
 // and end
+// places [rows]: position of each row, only read by windowed variants
 //
 // Dispatch: one workgroup for one block and `each` heads, as for `attention`. It computes the gradients of the block's rows, first from the block itself, then from the other blocks of the
 // segment, twice each: with them as keys and as queries. The sums so far are in dqkv, so there are no atomics, and
@@ -15,16 +16,18 @@
 //
 // Numerics: f32; the exponent is at most 0, except for rounding.
 #use attention
+#use window
 
-struct Params { block_count: u32, heads: u32, head: u32, each: u32, scale: f32 }
+struct Params { block_count: u32, heads: u32, head: u32, each: u32, reach: u32, scale: f32 }
 
 @group(0) @binding(0) var<storage, read> g: array<Item>;
 @group(0) @binding(1) var<storage, read> qkv: array<Item>;
 @group(0) @binding(2) var<storage, read> out: array<Item>;
 @group(0) @binding(3) var<storage, read> log_sums: array<f32>;
 @group(0) @binding(4) var<storage, read> blocks: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read_write> dqkv: array<Item>;
-@group(0) @binding(6) var<uniform> p: Params;
+@group(0) @binding(5) var<storage, read> places: array<u32>;
+@group(0) @binding(6) var<storage, read_write> dqkv: array<Item>;
+@group(0) @binding(7) var<uniform> p: Params;
 
 // Parts of qkv, and g and out.
 const Q: u32 = 0u;
@@ -129,9 +132,11 @@ fn add_gradients(
         scores = add_products(scores, queries.count, thread);
     }
     let key = thread % 8u * 4u;
-    let known = vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(keys.count);
+    let present = vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(keys.count);
     for (var n = 0u; n < 4u; n++) {
         let row = thread / 8u * 4u + n;
+        let own = queries.first + min(row, queries.count - 1u);
+        let known = present & near(own, keys.first + key, keys.first + keys.count - 1u);
         let w = exp(scores[n] * p.scale - stats[row].x);
         scores[n] = select(vec4<f32>(0.0), w, known & vec4<bool>(row < queries.count));
         let d = w * (products[n] - stats[row].y) * p.scale;

@@ -79,6 +79,16 @@ for base in electra roberta; do
     from_peft "$small" --wrap --targets query value
 done
 
+modern=tests/golden/modernbert
+echo "== ModernBERT: LoRB's adapter in PEFT"
+to_peft "$modern" --lr 1e-2
+to_peft "$modern" --lr 1e-2 --lora-target-modules all-linear --lora-layers 1,3
+to_peft "$modern" --lr 1e-2 --method dora
+to_peft "$modern" --lr 5e-2 --method adalora
+echo "== ModernBERT: PEFT's adapter in LoRB"
+from_peft "$modern"
+from_peft "$modern" --wrap --targets Wqkv Wo
+
 distil=tests/golden/distil
 echo "== DistilBERT: LoRB's adapter in PEFT"
 to_peft "$distil" --lr 1e-2 --lora-target-modules query,value

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::BaseError;
-use super::arch::{Architecture, ConfigKeys};
+use super::arch::{Architecture, Block, ConfigKeys};
+use super::rotary::Rotary;
 use crate::bounds::{MAX_BASE_PARAMETERS, MAX_CONFIG_SIZE, MAX_JSON_BYTES};
 use crate::foreign::{Expected, Foreign};
 
@@ -28,12 +29,14 @@ pub struct BertConfig {
     pub num_attention_heads: usize,
     /// Width of the feed-forward layer.
     pub intermediate_size: usize,
-    /// Rows of the position embedding.
+    /// Rows of the position embedding, or the longest text in tokens if positions are rotary.
     pub max_position_embeddings: usize,
     /// Rows of the token type embedding, of which LoRB uses row 0; 0 if the architecture has none.
     pub type_vocab_size: usize,
     /// Epsilon of every LayerNorm, added to the variance.
     pub layer_norm_eps: f64,
+    /// Rotary positions, if the base has them in place of a position embedding.
+    pub rotary: Option<Rotary>,
     /// Class of the tokenizer in Transformers, if the file states it; `tokenizer_config.json` may state another.
     pub tokenizer_class: Option<String>,
 }
@@ -69,17 +72,23 @@ impl BertConfig {
         let epsilon = keys.norm_epsilon.map(|key| number(&map, key)).transpose()?;
         let hidden_size = required(&map, keys.hidden_size)?;
         let embedding_size = keys.embedding_size.map(|key| required(&map, key)).transpose()?;
+        let num_hidden_layers = required(&map, keys.layers)?;
+        let rotary = match architecture.block {
+            Block::PostNorm => None,
+            Block::PreNorm { .. } => Some(Rotary::read(&map, num_hidden_layers)?),
+        };
         let config = Self {
             architecture,
             embedding_size,
             vocab_size: required(&map, keys.vocab_size)?,
             hidden_size,
-            num_hidden_layers: required(&map, keys.layers)?,
+            num_hidden_layers,
             num_attention_heads: required(&map, keys.heads)?,
             intermediate_size: required(&map, keys.intermediate_size)?,
-            max_position_embeddings: whole(&map, keys.positions)?.unwrap_or(512),
+            max_position_embeddings: whole(&map, keys.positions)?.unwrap_or(keys.default_positions),
             type_vocab_size: types.map_or(0, |stated| stated.unwrap_or(2)),
-            layer_norm_eps: epsilon.flatten().unwrap_or(1e-12),
+            layer_norm_eps: epsilon.flatten().unwrap_or(keys.default_norm_epsilon),
+            rotary,
             tokenizer_class: text(&map, "tokenizer_class")?.map(str::to_owned),
         };
         config.check()?;
@@ -106,12 +115,12 @@ impl BertConfig {
         ];
         for (key, value) in sizes.into_iter().chain(optional.into_iter().flatten()) {
             if value == 0 || value as u64 > MAX_CONFIG_SIZE {
-                return Err(config(key, format!("is {value}; expected 1 to {MAX_CONFIG_SIZE}")));
+                return Err(fault(key, format!("is {value}; expected 1 to {MAX_CONFIG_SIZE}")));
             }
         }
         // Limits the work per layer before the first tensor is checked.
         if self.num_hidden_layers > 1024 {
-            return Err(config(
+            return Err(fault(
                 keys.layers,
                 format!("is {}; expected at most 1024", self.num_hidden_layers),
             ));
@@ -121,10 +130,10 @@ impl BertConfig {
             let what = format!(
                 "gives, with the other sizes, {parameters} parameters; expected at most {MAX_BASE_PARAMETERS}"
             );
-            return Err(config(keys.hidden_size, what));
+            return Err(fault(keys.hidden_size, what));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(config(
+            return Err(fault(
                 keys.heads,
                 format!(
                     "is {}, which does not divide {} {}",
@@ -132,15 +141,23 @@ impl BertConfig {
                 ),
             ));
         }
+        if self.rotary.is_some() && !(self.hidden_size / self.num_attention_heads).is_multiple_of(2)
+        {
+            let what = format!(
+                "is {}, so a head has an odd width, which rotary positions do not allow",
+                self.num_attention_heads
+            );
+            return Err(fault(keys.heads, what));
+        }
         let least = 2 + self.architecture.first_position;
         if self.max_position_embeddings < least {
             let found = self.max_position_embeddings;
             let what =
                 format!("is {found}; an empty text takes {least} with its two special tokens");
-            return Err(config(keys.positions, what));
+            return Err(fault(keys.positions, what));
         }
         if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps <= 0.1) {
-            return Err(config(
+            return Err(fault(
                 keys.norm_epsilon.unwrap_or("layer_norm_eps"),
                 format!("is {}; expected above 0, at most 0.1", self.layer_norm_eps),
             ));
@@ -153,8 +170,10 @@ impl BertConfig {
         // Sizes are at most 2^24 and layers 1024, so sums of products of two sizes fit.
         let size = |value: usize| value as u64;
         let (hidden, inner) = (size(self.hidden_size), size(self.intermediate_size));
-        let rows = size(self.vocab_size) + size(self.max_position_embeddings);
-        let layer = 4 * hidden * hidden + 2 * hidden * inner + 9 * hidden + inner;
+        let rows = size(self.vocab_size)
+            + self.rotary.as_ref().map_or(size(self.max_position_embeddings), |_| 0);
+        let products = if self.architecture.has_gate() { 3 } else { 2 };
+        let layer = 4 * hidden * hidden + products * hidden * inner + 9 * hidden + inner;
         let embedding = size(self.embedding_width());
         let projection = self.projection().map_or(0, |_| (embedding + 1) * hidden);
         (rows + size(self.type_vocab_size) + 2) * embedding
@@ -182,7 +201,7 @@ impl BertConfig {
     }
 }
 
-fn config(key: &'static str, what: String) -> BaseError {
+pub(super) fn fault(key: &'static str, what: String) -> BaseError {
     BaseError::Config { key, what }
 }
 
@@ -195,7 +214,7 @@ fn architecture(map: &Map<String, Value>) -> Result<&'static Architecture, BaseE
         }),
         None => classes(map).find_map(Architecture::of_class).ok_or_else(|| {
             let known = Architecture::known_model_types();
-            config("model_type", format!("is missing; LoRB reads {known}"))
+            fault("model_type", format!("is missing; LoRB reads {known}"))
         }),
     }
 }
@@ -212,32 +231,38 @@ fn refuse_variants(map: &Map<String, Value>, architecture: &Architecture) -> Res
         && let Some(other) = whole(map, "pad_token_id")?.filter(|id| *id != padding)
     {
         let what = format!("is {other}; expected {padding}, because positions start after it");
-        return Err(config("pad_token_id", what));
+        return Err(fault("pad_token_id", what));
     }
     if let Some(kind) = text(map, keys.activation)?.filter(|kind| *kind != ACTIVATION) {
         let what =
             format!("is {kind:?}; LoRB computes only {ACTIVATION:?} (by the error function)");
-        return Err(config(keys.activation, what));
+        return Err(fault(keys.activation, what));
     }
     if let Some(kind) = text(map, "position_embedding_type")?.filter(|kind| *kind != "absolute") {
         let what = format!("is {kind:?}; LoRB computes only \"absolute\"");
-        return Err(config("position_embedding_type", what));
+        return Err(fault("position_embedding_type", what));
+    }
+    if architecture.block != Block::PostNorm {
+        for key in ["attention_bias", "mlp_bias", "norm_bias", "classifier_bias"] {
+            if !matches!(map.get(key), None | Some(Value::Null | Value::Bool(false))) {
+                let what =
+                    format!("is set; LoRB computes {} without these biases", architecture.name);
+                return Err(fault(key, what));
+            }
+        }
     }
     for key in ["is_decoder", "add_cross_attention"] {
         match map.get(key) {
             None | Some(Value::Null | Value::Bool(false)) => {}
             Some(_) => {
-                return Err(config(
-                    key,
-                    "is set; LoRB supports only bidirectional encoders".into(),
-                ));
+                return Err(fault(key, "is set; LoRB supports only bidirectional encoders".into()));
             }
         }
     }
     if let Some(Value::Object(quantization)) = map.get("quantization_config")
         && !quantization.is_empty()
     {
-        return Err(config(
+        return Err(fault(
             "quantization_config",
             "is set; LoRB reads weights in f32, f16 or bf16".into(),
         ));
@@ -245,20 +270,26 @@ fn refuse_variants(map: &Map<String, Value>, architecture: &Architecture) -> Res
     Ok(())
 }
 
-fn text<'a>(map: &'a Map<String, Value>, key: &'static str) -> Result<Option<&'a str>, BaseError> {
+pub(super) fn text<'a>(
+    map: &'a Map<String, Value>,
+    key: &'static str,
+) -> Result<Option<&'a str>, BaseError> {
     match map.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(s)) => Ok(Some(s)),
-        Some(other) => Err(config(key, format!("is {other}; expected a string"))),
+        Some(other) => Err(fault(key, format!("is {other}; expected a string"))),
     }
 }
 
-fn whole(map: &Map<String, Value>, key: &'static str) -> Result<Option<usize>, BaseError> {
+pub(super) fn whole(
+    map: &Map<String, Value>,
+    key: &'static str,
+) -> Result<Option<usize>, BaseError> {
     match map.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_u64() {
             Some(n) if n <= MAX_CONFIG_SIZE => Ok(Some(n as usize)),
-            _ => Err(config(
+            _ => Err(fault(
                 key,
                 format!("is {value}; expected an integer of at most {MAX_CONFIG_SIZE}"),
             )),
@@ -267,15 +298,18 @@ fn whole(map: &Map<String, Value>, key: &'static str) -> Result<Option<usize>, B
 }
 
 fn required(map: &Map<String, Value>, key: &'static str) -> Result<usize, BaseError> {
-    whole(map, key)?.ok_or_else(|| config(key, "is missing".into()))
+    whole(map, key)?.ok_or_else(|| fault(key, "is missing".into()))
 }
 
-fn number(map: &Map<String, Value>, key: &'static str) -> Result<Option<f64>, BaseError> {
+pub(super) fn number(
+    map: &Map<String, Value>,
+    key: &'static str,
+) -> Result<Option<f64>, BaseError> {
     match map.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => value
             .as_f64()
             .map(Some)
-            .ok_or_else(|| config(key, format!("is {value}; expected a number"))),
+            .ok_or_else(|| fault(key, format!("is {value}; expected a number"))),
     }
 }

@@ -8,6 +8,7 @@ mod header;
 mod index;
 mod int4;
 mod origin;
+mod rotary;
 mod stream;
 mod survey;
 mod tensor_file;
@@ -25,6 +26,7 @@ pub use error::{BaseError, Unnamed};
 #[cfg(not(target_family = "wasm"))]
 pub use index::shard_names;
 pub use origin::Origin;
+pub use rotary::Rotary;
 pub use stream::WeightStream;
 pub use tensor_file::{
     HeaderError, HostTensor, TensorEntry, TensorFault, TensorFile, read_header, write_f32,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::arch::{Architecture, MaskedHeadNames};
+use super::arch::{Architecture, Block, MaskedHeadNames};
 use super::stream::WeightStream;
 use super::{BaseError, BertConfig, HostTensor, Origin, TensorEntry};
 use crate::packed::{Format, Packed};
@@ -17,7 +17,7 @@ pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
     let (embeddings, layer) = (&architecture.embeddings, &architecture.layer);
     let tables = [
         (Some(embeddings.words), config.vocab_size),
-        (Some(embeddings.positions), config.max_position_embeddings),
+        (embeddings.positions, config.max_position_embeddings),
         (embeddings.types, config.type_vocab_size),
     ];
     let mut tensors = Vec::new();
@@ -27,42 +27,55 @@ pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
     let mut pair = |module: String, weight: Vec<usize>| {
         let bias = vec![weight[0]];
         tensors.push((format!("{module}.weight"), weight));
-        tensors.push((format!("{module}.bias"), bias));
+        if architecture.has_biases() {
+            tensors.push((format!("{module}.bias"), bias));
+        }
     };
     pair(embeddings.norm.to_owned(), vec![width]);
     if let Some(module) = config.projection() {
         pair(module.to_owned(), vec![hidden, width]);
     }
-    let parts = [
-        (layer.query.path, vec![hidden, hidden]),
-        (layer.key.path, vec![hidden, hidden]),
-        (layer.value.path, vec![hidden, hidden]),
+    let mut parts = match architecture.joins_projections() {
+        true => vec![(layer.query.path, vec![3 * hidden, hidden])],
+        false => [layer.query, layer.key, layer.value]
+            .map(|projection| (projection.path, vec![hidden, hidden]))
+            .to_vec(),
+    };
+    let gated = if architecture.has_gate() { 2 * inner } else { inner };
+    parts.extend([
         (layer.attention_output.path, vec![hidden, hidden]),
         (layer.attention_norm, vec![hidden]),
-        (layer.intermediate.path, vec![inner, hidden]),
+        (layer.intermediate.path, vec![gated, hidden]),
         (layer.output.path, vec![hidden, inner]),
         (layer.output_norm, vec![hidden]),
-    ];
+    ]);
     for index in 0..config.num_hidden_layers {
         for (path, weight) in &parts {
-            pair(architecture.module(index, path), weight.clone());
+            if *path != layer.attention_norm || architecture.has_attention_norm(index) {
+                pair(architecture.module(index, path), weight.clone());
+            }
         }
+    }
+    if let Block::PreNorm { last_norm } = architecture.block {
+        pair(last_norm.to_owned(), vec![hidden]);
     }
     tensors
 }
 
 /// The tensors of the masked-language-model head, which is optional. The rows that tokens are told
 /// apart by are the word embeddings, as in every base that ties the two.
-pub(super) fn masked_head_tensors(config: &BertConfig) -> [(String, Vec<usize>); 5] {
+pub(super) fn masked_head_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
     let (hidden, width) = (config.hidden_size, config.embedding_width());
     let MaskedHeadNames { dense, norm, bias } = config.architecture.masked_head;
-    [
+    let mut tensors = vec![
         (format!("{dense}.weight"), vec![width, hidden]),
-        (format!("{dense}.bias"), vec![width]),
         (format!("{norm}.weight"), vec![width]),
-        (format!("{norm}.bias"), vec![width]),
         (bias.to_owned(), vec![config.vocab_size]),
-    ]
+    ];
+    if config.architecture.has_biases() {
+        tensors.extend([dense, norm].map(|module| (format!("{module}.bias"), vec![width])));
+    }
+    tensors
 }
 
 /// The encoder's tensors in host memory, validated against the configuration.

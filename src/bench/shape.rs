@@ -46,6 +46,7 @@ impl Shape {
             max_position_embeddings: positions,
             type_vocab_size: 2,
             layer_norm_eps: 1e-12,
+            rotary: None,
             tokenizer_class: None,
         }
     }

@@ -73,7 +73,14 @@ fn base_text(path: &Path) -> Result<String, CliError> {
     line(&mut text, "hidden size", &config.hidden_size.to_string());
     line(&mut text, "heads", &config.num_attention_heads.to_string());
     line(&mut text, "feed-forward size", &config.intermediate_size.to_string());
-    line(&mut text, "positions", &config.max_position_embeddings.to_string());
+    let positions = match &config.rotary {
+        None => config.max_position_embeddings.to_string(),
+        Some(rotary) => {
+            let local = rotary.local.iter().filter(|local| **local).count();
+            format!("rotary; {local} layers attend to {} tokens on either side", rotary.reach)
+        }
+    };
+    line(&mut text, "positions", &positions);
     line(&mut text, "longest text", &format!("{} tokens", config.max_tokens()));
     let pieces = base.tokenizer.vocabulary_size();
     line(&mut text, "vocabulary", &format!("{} rows, {pieces} word pieces", config.vocab_size));

@@ -49,6 +49,15 @@ pub enum DistillError {
         /// The teacher's width.
         most: usize,
     },
+    /// A teacher whose positions are rotary.
+    #[error(
+        "no student can be made of {architecture}: a layer's positions and its place in the pattern of local layers \
+         belong together"
+    )]
+    Rotary {
+        /// Architecture of the teacher.
+        architecture: &'static str,
+    },
     /// States of different widths cannot be compared.
     #[error(
         "losses {losses} compare states, but the student's have width {student} and the teacher's {teacher}; use relations"

@@ -179,6 +179,9 @@ impl Student {
         texts: &[String],
     ) -> Result<Self, DistillError> {
         let of = &teacher.config;
+        let Some(position_table) = of.architecture.embeddings.positions else {
+            return Err(DistillError::Rotary { architecture: of.architecture.name });
+        };
         let layers = match &shape.layers {
             Some(map) => map.of(of.num_hidden_layers)?,
             None => (0..of.num_hidden_layers).collect(),
@@ -217,7 +220,9 @@ impl Student {
         };
         small.config = configured(&files.config, &config, vocabulary.as_ref())?;
         let tensors = match shape.width {
-            None => tensors(&teacher.weights, &config, &layers, vocabulary.as_ref())?,
+            None => {
+                tensors(&teacher.weights, &config, &layers, position_table, vocabulary.as_ref())?
+            }
             Some(_) => random_tensors(&config, shape.seed),
         };
         let weights = write_tensors(&tensors)?;
@@ -286,11 +291,12 @@ fn tensors(
     teacher: &BaseWeights,
     config: &BertConfig,
     layers: &[usize],
+    position_table: &str,
     vocabulary: Option<&Vocabulary>,
 ) -> Result<Vec<(String, HostTensor)>, DistillError> {
     let architecture = config.architecture;
     let words = format!("{}.weight", architecture.embeddings.words);
-    let positions = format!("{}.weight", architecture.embeddings.positions);
+    let positions = format!("{position_table}.weight");
     let of_teacher = |name: &str| match architecture.split(name) {
         Some((layer, path)) => architecture.module(layers[layer], path),
         None => name.to_owned(),

@@ -8,6 +8,7 @@ use super::layout::{Initial, Layout, SCORE_HEAD, SlotKind, Slots, TensorId};
 use super::method::{BaseTensor, LinearSite, Part, TuningMethod};
 use super::target::Target;
 use crate::base::BertConfig;
+use crate::base::arch::Block;
 
 /// Standard deviation of the score head's initial weights, BERT's `initializer_range`.
 pub const HEAD_DEVIATION: f64 = 0.02;
@@ -46,6 +47,8 @@ pub(super) struct LayerTensors {
     pub intermediate: LinearTensors,
     pub output: LinearTensors,
     pub output_norm: NormTensors,
+    /// Of the layer norm after the last layer.
+    pub last_norm: NormTensors,
 }
 
 impl LayerTensors {
@@ -121,7 +124,11 @@ impl Walk<'_> {
         kind: SlotKind,
         shape: &[usize],
     ) -> Option<TensorId> {
-        let tensor = BaseTensor { part, is_bias: kind == SlotKind::BIAS };
+        let is_bias = kind == SlotKind::BIAS;
+        if is_bias && !self.base.architecture.has_biases() {
+            return None;
+        }
+        let tensor = BaseTensor { part, is_bias };
         self.method
             .trains(tensor)
             .then(|| self.slots.push_tensor(module.to_owned(), kind, shape, Initial::BaseTensor))
@@ -135,7 +142,9 @@ impl Walk<'_> {
         };
         EmbeddingTensors {
             words: table(names.words, base.vocab_size),
-            positions: table(names.positions, base.max_position_embeddings),
+            positions: names
+                .positions
+                .and_then(|module| table(module, base.max_position_embeddings)),
             types: names.types.and_then(|module| table(module, base.type_vocab_size)),
             norm: self.norm(names.norm, width),
             projection: base.projection().map_or_else(LinearTensors::default, |module| {
@@ -158,17 +167,28 @@ impl Walk<'_> {
             [names.attention, names.attention_norm, names.output_norm].map(module);
         let attention = self.method.attention(&attention, &mut self.slots);
         let mut tensors = LayerTensors { attention, ..LayerTensors::default() };
-        if layer + 1 == self.base.num_hidden_layers {
+        let (architecture, last) =
+            (self.base.architecture, layer + 1 == self.base.num_hidden_layers);
+        if architecture.joins_projections() {
+            tensors.fused = self.linear(layer, &[Query]);
+        } else if last {
             tensors.query = self.linear(layer, &[Query]);
             tensors.key_value = self.linear(layer, &[Key, Value]);
         } else {
             tensors.fused = self.linear(layer, &[Query, Key, Value]);
         }
         tensors.attention_output = self.linear(layer, &[AttentionOutput]);
-        tensors.attention_norm = self.norm(&attention_norm, self.base.hidden_size);
+        if architecture.has_attention_norm(layer) {
+            tensors.attention_norm = self.norm(&attention_norm, self.base.hidden_size);
+        }
         tensors.intermediate = self.linear(layer, &[Intermediate]);
         tensors.output = self.linear(layer, &[Output]);
         tensors.output_norm = self.norm(&output_norm, self.base.hidden_size);
+        if let Block::PreNorm { last_norm } = architecture.block
+            && last
+        {
+            tensors.last_norm = self.norm(last_norm, self.base.hidden_size);
+        }
         tensors
     }
 
@@ -194,6 +214,9 @@ impl Walk<'_> {
     /// those of all layers of a product, or of none.
     fn group(&mut self, layer: usize, targets: &[Target], kind: SlotKind) -> Option<TensorId> {
         let is_bias = kind == SlotKind::BIAS;
+        if is_bias && !self.base.architecture.has_biases() {
+            return None;
+        }
         let trained = |target: &Target| {
             self.method.trains(BaseTensor { part: Part::Linear(*target), is_bias })
         };

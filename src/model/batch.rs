@@ -1,6 +1,6 @@
 //! Packed batches of token sequences.
 
-use crate::ops::Segments;
+use crate::ops::{Places, Segments};
 
 /// Why a batch cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +127,11 @@ impl PackedBatch {
             Some(at) => Err(BatchFault::Position { at, position: places[at], rows: positions }),
             None => Ok(()),
         }
+    }
+
+    /// The positions of a batch that was checked.
+    pub(super) fn places(&self) -> Places {
+        Places::new(self.positions.iter().map(|position| *position as u32))
     }
 
     pub(super) fn segments(&self) -> Segments {

@@ -1,13 +1,14 @@
 //! BERT's encoder with its trainable tensors on packed sequences, up to `[CLS]` and its score.
 //!
-//! Post-LN, exact GELU, no dropout in the base: Devlin et al., arXiv 1810.04805, with the numerics
-//! of Transformers' `BertModel`. Only `[CLS]` of the last layer is needed, so that layer computes queries, output
+//! Exact GELU, no dropout in the base: Devlin et al., arXiv 1810.04805, with the numerics of Transformers' `BertModel`;
+//! `pre_norm` has ModernBERT's layers. Only `[CLS]` of the last layer is needed, so that layer computes queries, output
 //! projection and feed-forward only for those rows.
 
 mod dropout;
 mod merge;
 #[cfg(not(target_family = "wasm"))]
 mod merge_base;
+mod pre_norm;
 mod virtual_tokens;
 mod words;
 
@@ -19,14 +20,18 @@ use super::attach::{LayerTensors, LinearTensors, NormTensors};
 use super::batch::PackedBatch;
 use super::error::ModelError;
 use super::trainable::TrainableTensors;
-use crate::base::{Architecture, BaseWeights, BertConfig};
+use crate::base::arch::Block;
+use crate::base::{BaseWeights, BertConfig};
 use crate::ops::upload::{HostData, upload};
-use crate::ops::{self, Activation, Activations, Precision, Segments, Storage, TokenRows, Weights};
+use crate::ops::{
+    self, Activation, Activations, Places, Precision, Segments, Storage, TokenRows, Weights,
+};
 use crate::packed::Packed;
 
 use dropout::Dropout;
 #[cfg(not(target_family = "wasm"))]
 pub use merge_base::merge_into_base;
+use pre_norm::{Angles, PreNorm};
 pub use virtual_tokens::WithVirtualTokens;
 use words::Words;
 
@@ -53,7 +58,7 @@ struct LayerNorm {
 enum Projections {
     /// All three as one product, `[3H, H]`.
     Fused(Linear),
-    /// For the last layer: the query only for `[CLS]`; key and value as one product, `[2H, H]`.
+    /// For BERT's last layer: the query only for `[CLS]`; key and value as one product, `[2H, H]`.
     Split { query: Linear, key_value: Linear },
 }
 
@@ -61,10 +66,18 @@ enum Projections {
 struct Layer {
     projections: Projections,
     attention_output: Linear,
-    attention_norm: LayerNorm,
     intermediate: Linear,
     output: Linear,
-    output_norm: LayerNorm,
+    norms: Norms,
+}
+
+/// The layer norms of a layer, which differ in their place.
+#[derive(Clone, Debug)]
+enum Norms {
+    /// BERT's: after the attention and after the feed-forward layers.
+    After { attention: LayerNorm, output: LayerNorm },
+    /// ModernBERT's.
+    Before(PreNorm),
 }
 
 #[derive(Clone, Debug)]
@@ -95,10 +108,13 @@ pub struct Encoder {
     embeddings: Embeddings,
     layers: Vec<Layer>,
     heads: usize,
+    /// Longest text, in tokens.
+    longest: usize,
 }
 
 /// Takes tensors of the base and copies them to the device.
 struct Loader<'a> {
+    config: &'a BertConfig,
     weights: &'a mut BaseWeights,
     device: Device,
     precision: Precision,
@@ -112,8 +128,12 @@ impl Loader<'_> {
         Ok(Words::new(table, width, &self.device))
     }
 
-    /// Another embedding, `[rows, H]`.
-    fn table(&mut self, module: &str) -> Result<Tensor<2>, ModelError> {
+    /// Another embedding, `[rows, H]`. If the base has none, a row of zeros, which adds nothing, so that the kernel stays
+    /// the same.
+    fn table(&mut self, module: Option<&str>) -> Result<Tensor<2>, ModelError> {
+        let Some(module) = module else {
+            return Ok(Tensor::zeros([1, self.config.embedding_width()], &self.device));
+        };
         let tensor = self.weights.take(&format!("{module}.weight"))?;
         Ok(Tensor::from_data(TensorData::new(tensor.data, tensor.shape), &self.device))
     }
@@ -133,10 +153,14 @@ impl Loader<'_> {
                 Some(above) => above.append(part),
                 None => weight = Some(part),
             }
-            bias.extend(self.weights.take(&format!("{module}.bias"))?.data);
+            if self.config.architecture.has_biases() {
+                bias.extend(self.weights.take(&format!("{module}.bias"))?.data);
+            }
         }
         let Some(weight) = weight else { unreachable!("at least one linear layer") };
-        let outputs = bias.len();
+        let outputs = weight.rows();
+        // Zeros add nothing, and the kernels stay the same.
+        bias.resize(outputs, 0.0);
         let shape = [outputs, weight.count() / outputs];
         Ok(Linear {
             weight: Weights::from_host(weight, self.precision, shape, &self.device),
@@ -145,24 +169,25 @@ impl Loader<'_> {
     }
 
     fn norm(&mut self, module: &str) -> Result<LayerNorm, ModelError> {
-        Ok(LayerNorm {
-            gamma: self.vector(&format!("{module}.weight"))?,
-            beta: self.vector(&format!("{module}.bias"))?,
-            epsilon: self.epsilon,
-        })
+        let gamma = self.vector(&format!("{module}.weight"))?;
+        let beta = match self.config.architecture.has_biases() {
+            true => self.vector(&format!("{module}.bias"))?,
+            false => gamma.zeros_like(),
+        };
+        Ok(LayerNorm { gamma, beta, epsilon: self.epsilon })
     }
 
-    fn layer(
-        &mut self,
-        architecture: &Architecture,
-        index: usize,
-        last: bool,
-    ) -> Result<Layer, ModelError> {
+    /// A layer; `angles` if positions are rotary.
+    fn layer(&mut self, index: usize, angles: Option<&Angles>) -> Result<Layer, ModelError> {
+        let architecture = self.config.architecture;
+        let last = index + 1 == self.config.num_hidden_layers;
         let names = &architecture.layer;
         let name = |path: &str| architecture.module(index, path);
         let [query, key, value] =
             [names.query, names.key, names.value].map(|linear| name(linear.path));
-        let projections = if last {
+        let projections = if architecture.joins_projections() {
+            Projections::Fused(self.linear([query])?)
+        } else if last {
             let query = self.linear([query])?;
             Projections::Split { query, key_value: self.linear([key, value])? }
         } else {
@@ -171,10 +196,17 @@ impl Loader<'_> {
         Ok(Layer {
             projections,
             attention_output: self.linear([name(names.attention_output.path)])?,
-            attention_norm: self.norm(&name(names.attention_norm))?,
             intermediate: self.linear([name(names.intermediate.path)])?,
             output: self.linear([name(names.output.path)])?,
-            output_norm: self.norm(&name(names.output_norm))?,
+            norms: match (architecture.block, angles) {
+                (Block::PreNorm { last_norm }, Some(angles)) => {
+                    Norms::Before(self.pre_norm(index, last.then_some(last_norm), angles)?)
+                }
+                _ => Norms::After {
+                    attention: self.norm(&name(names.attention_norm))?,
+                    output: self.norm(&name(names.output_norm))?,
+                },
+            },
         })
     }
 }
@@ -206,16 +238,13 @@ impl Encoder {
     ) -> Result<Self, ModelError> {
         precision.check(device)?;
         let epsilon = config.layer_norm_eps as f32;
-        let mut loader = Loader { weights, device: device.clone().inner(), precision, epsilon };
+        let device = device.clone().inner();
+        let mut loader = Loader { config, weights, device, precision, epsilon };
         let names = &config.architecture.embeddings;
         let embeddings = Embeddings {
             words: loader.words(names.words, config.embedding_width())?,
             positions: loader.table(names.positions)?,
-            // A row of zeros adds nothing, and the kernel stays the same.
-            types: match names.types {
-                Some(module) => loader.table(module)?,
-                None => Tensor::zeros([1, config.embedding_width()], &loader.device),
-            },
+            types: loader.table(names.types)?,
             norm: loader.norm(names.norm)?,
             projection: match config.projection() {
                 Some(module) => Some(loader.linear([module.to_owned()])?),
@@ -223,11 +252,12 @@ impl Encoder {
             },
             first_position: config.architecture.first_position,
         };
-        let count = config.num_hidden_layers;
-        let layers: Result<_, ModelError> = (0..count)
-            .map(|index| loader.layer(config.architecture, index, index + 1 == count))
-            .collect();
-        Ok(Self { embeddings, layers: layers?, heads: config.num_attention_heads })
+        let angles =
+            config.rotary.as_ref().map(|rotary| Angles::new(config, rotary, &loader.device));
+        let layers: Result<_, ModelError> =
+            (0..config.num_hidden_layers).map(|at| loader.layer(at, angles.as_ref())).collect();
+        let (heads, longest) = (config.num_attention_heads, config.max_tokens());
+        Ok(Self { embeddings, layers: layers?, heads, longest })
     }
 
     /// Only the first and the last layer of the base and of an adapter, sharing their tensors. The scores are
@@ -280,11 +310,16 @@ impl Encoder {
         dropout: Option<u64>,
     ) -> Result<Stages<'a>, ModelError> {
         // A kernel must never see an id outside its table: a GPU would read other memory without an error.
-        let Embeddings { words, positions, first_position, .. } = &self.embeddings;
-        batch.check(words.count(), positions.dims()[0].saturating_sub(*first_position))?;
+        batch.check(self.embeddings.words.count(), self.longest)?;
         let (tokens, with_virtual) = (OnceCell::new(), OnceCell::new());
         let segments = batch.segments();
-        Ok(Stages { encoder: self, batch, tokens, segments, with_virtual, dropout })
+        let places = self.is_rotary().then(|| batch.places());
+        Ok(Stages { encoder: self, batch, tokens, segments, places, with_virtual, dropout })
+    }
+
+    /// Whether layers turn queries and keys by positions.
+    fn is_rotary(&self) -> bool {
+        matches!(self.layers[0].norms, Norms::Before(_))
     }
 
     /// Embeddings of the vocabulary, `[V, E]`.
@@ -294,7 +329,7 @@ impl Encoder {
 
     fn tokens(&self, batch: &PackedBatch, trainable: &TrainableTensors) -> TokenRows {
         // Virtual tokens take the first positions, as in Transformers. If a text then exceeds the positions
-        // of the base, its last tokens share the last one.
+        // of the base, its last tokens share the last one, as all do where positions are rotary and the table is one row.
         let Embeddings { words, positions, first_position, .. } = &self.embeddings;
         let last = positions.dims()[0] as i32 - 1;
         let first = (first_position + trainable.virtual_tokens) as i32;
@@ -349,6 +384,8 @@ pub struct Stages<'a> {
     /// What the embedding reads.
     tokens: OnceCell<TokenRows>,
     segments: Segments,
+    /// Positions of the tokens, if they are rotary.
+    places: Option<Places>,
     /// The batch with virtual tokens, once for all layers.
     with_virtual: OnceCell<WithVirtualTokens>,
     dropout: Option<u64>,
@@ -365,7 +402,9 @@ impl Stages<'_> {
     /// copied when it is embedded.
     pub fn upload(&self, trainable: &TrainableTensors, more: &[&dyn HostData]) {
         let own: [&dyn HostData; 2] = [self.tokens(trainable), &self.segments];
-        upload(&[&own, more].concat(), &self.encoder.embeddings.positions);
+        let places: Vec<&dyn HostData> =
+            self.places.iter().map(|places| places as &dyn HostData).collect();
+        upload(&[&own, &places[..], more].concat(), &self.encoder.embeddings.positions);
     }
 
     fn tokens(&self, trainable: &TrainableTensors) -> &TokenRows {
@@ -399,6 +438,7 @@ impl Stages<'_> {
         Context {
             tensors: trainable,
             segments: &self.segments,
+            places: self.places.as_ref(),
             heads: self.encoder.heads,
             with_virtual,
             dropout: Dropout::new(trainable.dropout, self.dropout, index),
@@ -456,6 +496,8 @@ pub struct Context<'a> {
     pub segments: &'a Segments,
     /// Attention heads.
     pub heads: usize,
+    /// Positions of the tokens, if they are rotary.
+    places: Option<&'a Places>,
     with_virtual: Option<&'a WithVirtualTokens>,
     dropout: Dropout,
 }
@@ -477,13 +519,17 @@ impl Context<'_> {
 }
 
 impl Layer {
-    /// `[T, H]` to `[T, H]`; to `[S, H]`, the rows of `[CLS]`, if the projections are split.
+    /// `[T, H]` to `[T, H]`; the last layer to `[S, H]`, the rows of `[CLS]`.
     fn forward(
         &self,
         x: Activations,
         own: &LayerTensors,
         context: &mut Context<'_>,
     ) -> Activations {
+        let (attention_norm, output_norm) = match &self.norms {
+            Norms::After { attention, output } => (attention, output),
+            Norms::Before(norms) => return self.pre_norm(norms, x, own, context),
+        };
         let (residual, attended) = match &self.projections {
             Projections::Fused(projections) => {
                 let residual = x.values().clone();
@@ -508,7 +554,7 @@ impl Layer {
                 (cls, attended)
             }
         };
-        let Self { attention_output, attention_norm, intermediate, output, output_norm, .. } = self;
+        let Self { attention_output, intermediate, output, .. } = self;
         let identity = Activation::Identity;
         let projected =
             attention_output.forward(attended.into(), identity, &own.attention_output, context);

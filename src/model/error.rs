@@ -51,6 +51,16 @@ pub enum ModelError {
         /// The problem, and the valid range.
         what: String,
     },
+    /// A method that does not suit the architecture of the base.
+    #[error("method {method} does not suit {architecture}: {why}")]
+    Unsuited {
+        /// The method.
+        method: &'static str,
+        /// The architecture of the base.
+        architecture: &'static str,
+        /// What it lacks.
+        why: &'static str,
+    },
     /// No setting of a method is small enough.
     #[error(
         "a budget of {:.4} % of the base's {total} parameters is too small for {kind}, which needs at least {least} parameters \
@@ -128,8 +138,9 @@ fn other_names() -> String {
     let others = ARCHITECTURES.iter().filter(|known| ***known != BERT);
     others
         .map(|known| {
-            let names = known.linears().map(|linear| linear.peft).join(", ");
-            format!("; or {}'s names of the six: {names}", known.name)
+            let linears = known.linears();
+            let names: Vec<_> = linears.iter().map(|linear| linear.peft).collect();
+            format!("; or {}'s names of them: {}", known.name, names.join(", "))
         })
         .collect()
 }

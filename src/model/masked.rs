@@ -57,10 +57,15 @@ impl MaskedHead {
             Ok(Tensor::from_data(TensorData::new(tensor.data, [length]), &device))
         };
         let names = &config.architecture.masked_head;
-        let bias = vector(&format!("{}.bias", names.dense))?;
         let gamma = vector(&format!("{}.weight", names.norm))?;
-        let beta = vector(&format!("{}.bias", names.norm))?;
         let word_bias = vector(names.bias)?;
+        let (bias, beta) = match config.architecture.has_biases() {
+            true => (
+                vector(&format!("{}.bias", names.dense))?,
+                vector(&format!("{}.bias", names.norm))?,
+            ),
+            false => (gamma.zeros_like(), gamma.zeros_like()),
+        };
         let dense = weights.take_packed(&format!("{}.weight", names.dense))?.to(Format::F32);
         let shape = [config.embedding_width(), config.hidden_size];
         Ok(Self {
@@ -79,8 +84,7 @@ impl MaskedHead {
     fn log_probabilities(&self, hidden: Tensor<2>, targets: &[(usize, u32)]) -> Tensor<1> {
         let device = hidden.device();
         let x = ops::linear(hidden, &self.dense, &self.bias, Activation::Gelu).into_values();
-        let none = x.zeros_like();
-        let x = ops::add_layer_norm(x, none, &self.gamma, &self.beta, self.epsilon).into_values();
+        let x = ops::layer_norm(x, &self.gamma, &self.beta, self.epsilon).into_values();
         let [rows, _] = x.dims();
         let vocabulary = self.words.storage.outputs;
         let stride = (LOGITS / vocabulary).max(1);

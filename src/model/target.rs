@@ -13,7 +13,7 @@ use crate::base::arch::{ARCHITECTURES, Architecture, BERT, LinearName};
 /// architecture come from its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
-    /// Query projection, `[H, H]`.
+    /// Query projection, `[H, H]`; where it is one layer with key and value, that layer, `[3H, H]`.
     Query,
     /// Key projection, `[H, H]`.
     Key,
@@ -21,7 +21,7 @@ pub enum Target {
     Value,
     /// Output projection of the attention, `[H, H]`.
     AttentionOutput,
-    /// First feed-forward layer, `[I, H]`.
+    /// First feed-forward layer, `[I, H]`, or `[2I, H]` with a gate.
     Intermediate,
     /// Second feed-forward layer, `[H, I]`.
     Output,
@@ -67,10 +67,32 @@ impl Target {
         Some((layer, target))
     }
 
+    /// The target that stands for this one's linear layer in an architecture: the query, if query, key and value are one
+    /// layer; else itself.
+    #[must_use]
+    pub fn in_architecture(self, architecture: &Architecture) -> Self {
+        match self {
+            Self::Key | Self::Value if architecture.joins_projections() => Self::Query,
+            _ => self,
+        }
+    }
+
+    /// The linear layers of an architecture, each once.
+    pub fn all_in(architecture: &Architecture) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|target| target.in_architecture(architecture) == *target)
+    }
+
     /// `(out, in)` features of the linear layer: the shape of its weight.
     #[must_use]
     pub fn features(self, base: &BertConfig) -> (usize, usize) {
+        let architecture = base.architecture;
         match self {
+            Self::Query | Self::Key | Self::Value if architecture.joins_projections() => {
+                (3 * base.hidden_size, base.hidden_size)
+            }
+            Self::Intermediate if architecture.has_gate() => {
+                (2 * base.intermediate_size, base.hidden_size)
+            }
             Self::Intermediate => (base.intermediate_size, base.hidden_size),
             Self::Output => (base.hidden_size, base.intermediate_size),
             _ => (base.hidden_size, base.hidden_size),
@@ -152,9 +174,20 @@ mod tests {
             ("q_lin", Target::Query),
             ("attention.out_lin", Target::AttentionOutput),
             ("lin2", Target::Output),
+            ("Wi", Target::Intermediate),
+            ("attn.Wo", Target::AttentionOutput),
         ] {
             assert_eq!(Target::matching(name), Ok([target].into()));
         }
+        assert_eq!(
+            names("Wqkv"),
+            names("self.query")
+                .into_iter()
+                .chain(names("key"))
+                .chain(names("value"))
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(names("Wo"), names("output.dense"));
     }
 
     #[test]
@@ -175,7 +208,7 @@ mod tests {
     #[test]
     fn modules_and_targets_map_both_ways() {
         for architecture in ARCHITECTURES {
-            for target in Target::ALL {
+            for target in Target::all_in(architecture) {
                 let module = target.module(architecture, 11);
                 assert_eq!(Target::of_module(architecture, &module), Some((11, target)));
             }

@@ -27,11 +27,13 @@ mod correlation;
 mod dropout;
 mod embed;
 mod flat_vector;
+mod gated_gelu;
 mod gelu;
 mod layer_norm;
 mod linear;
 mod list_loss;
 mod lora;
+mod rotary;
 mod score_head;
 mod seed;
 
@@ -39,6 +41,7 @@ mod composed;
 mod cpu;
 mod differentiate;
 mod operands;
+mod places;
 pub mod probe;
 pub mod record;
 mod saved;
@@ -51,17 +54,20 @@ pub mod wgsl;
 mod tests;
 
 pub use adamw::{AdamW, AdamWState, AdamWStep, adamw, square_sums};
-pub use attention::{attention, attention_cls};
+pub use attention::{attention, attention_cls, windowed_attention};
 pub use cls_rows::gather_cls;
 pub use correlation::correlation;
 pub use dropout::{DropoutMask, dropout};
 pub use embed::{Tables, TokenRows, embed_layer_norm};
 pub use flat_vector::{cut, end_to_end, join};
+pub use gated_gelu::gated_gelu;
 pub use gelu::gelu;
-pub use layer_norm::add_layer_norm;
+pub use layer_norm::{add_layer_norm, layer_norm};
 pub use linear::{Activation, linear, product, product_of};
 pub use list_loss::{Lists, Objective, ObjectiveInfo, list_loss};
 pub use lora::{FrozenLinear, LoraPlan, lora_linear, lora_linear_with_dropout};
+pub use places::{Places, Window};
+pub use rotary::{angles, rotate};
 pub use saved::Activations;
 pub use score_head::score_head;
 pub use seed::backward_from;
@@ -75,12 +81,14 @@ pub(crate) use correlation::{Correlation, CorrelationKernels};
 pub(crate) use dropout::Dropout;
 pub(crate) use embed::Embed;
 pub(crate) use flat_vector::{FlatVector, FlatVectorKernels};
+pub(crate) use gated_gelu::{GatedGelu, GatedGeluKernels};
 pub(crate) use gelu::{Gelu, GeluKernels};
 pub(crate) use layer_norm::{LayerNorm, LayerNormKernels};
 pub(crate) use linear::{Linear, LinearKernels};
 pub(crate) use list_loss::{ListLoss, ListLossKernels};
 pub(crate) use lora::{LoraLinear, LoraLinearKernels};
 pub(crate) use record::Recorded;
+pub(crate) use rotary::Rotary;
 pub(crate) use score_head::{ScoreHead, ScoreHeadKernels};
 pub(crate) use seed::Seed;
 
@@ -95,14 +103,14 @@ macro_rules! all_of {
 
 all_of! {
     /// The operations that the model calls: on `Cube`, `Flex`, and `Autodiff` over them.
-    ModelOps: Attention ClsRows Correlation Dropout Embed FlatVector Gelu LayerNorm Linear ListLoss LoraLinear
-        ScoreHead Seed
+    ModelOps: Attention ClsRows Correlation Dropout Embed FlatVector GatedGelu Gelu LayerNorm Linear ListLoss LoraLinear
+        Rotary ScoreHead Seed
 }
 
 all_of! {
     /// Forward passes for training and gradients: on `Cube` and `Flex`.
     Kernels: Recorded ModelOps AdamWKernels AttentionKernels ClsRowsKernels CorrelationKernels FlatVectorKernels
-        GeluKernels LayerNormKernels LinearKernels ListLossKernels LoraLinearKernels ScoreHeadKernels
+        GatedGeluKernels GeluKernels LayerNormKernels LinearKernels ListLossKernels LoraLinearKernels ScoreHeadKernels
 }
 
 /// All cases of the probe.
@@ -114,6 +122,8 @@ fn cases() -> Vec<probe::Case> {
         attention::cases,
         layer_norm::cases,
         gelu::cases,
+        gated_gelu::cases,
+        rotary::cases,
         cls_rows::cases,
         dropout::cases,
         flat_vector::cases,
@@ -138,11 +148,13 @@ fn kernel_tests() -> impl Iterator<Item = &'static tests::kernels::KernelTest> {
         dropout::tests::KERNELS,
         embed::tests::KERNELS,
         flat_vector::tests::KERNELS,
+        gated_gelu::tests::KERNELS,
         gelu::tests::KERNELS,
         layer_norm::tests::KERNELS,
         linear::tests::KERNELS,
         list_loss::tests::KERNELS,
         lora::tests::KERNELS,
+        rotary::tests::KERNELS,
         score_head::tests::KERNELS,
     ];
     families.into_iter().flatten()

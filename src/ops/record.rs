@@ -33,6 +33,8 @@
 //!   backward                                             3 R H + R + H
 //! embedding                                              2 T H + min(T, positions) H + 3 H + 2 T
 //! GELU, backward                                         2 R I,  3 R I
+//! gated GELU, backward                                   3 R I,  5 R I
+//! rotation, backward                                     6 T H,  6 T H
 //! dropout, backward                                      2 R K,  2 R K
 //! gather, scatter                                        2 S H,  S H + T H
 //! sum of two gradients                                   3 R H

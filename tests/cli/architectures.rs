@@ -33,6 +33,14 @@ fn other_architectures_are_inspected() {
             ],
         ),
         (
+            "modernbert",
+            [
+                "architecture             ModernBERT",
+                "positions                rotary; 2 layers attend to 4 tokens on either side",
+                "longest text             40",
+            ],
+        ),
+        (
             "roberta",
             [
                 "architecture             RoBERTa",
@@ -48,7 +56,7 @@ fn other_architectures_are_inspected() {
 
 #[test]
 fn every_architecture_rescores_as_pytorch_does() {
-    ["distil", "electra", "roberta"].into_iter().for_each(rescores_as_pytorch_does);
+    ["distil", "electra", "modernbert", "roberta"].into_iter().for_each(rescores_as_pytorch_does);
 }
 
 fn rescores_as_pytorch_does(base: &str) {
@@ -99,8 +107,37 @@ fn an_adapter_of_a_distilbert_has_the_names_of_peft() {
 }
 
 #[test]
+fn an_adapter_of_a_modernbert_has_the_names_of_peft() {
+    let sandbox = Sandbox::of("modernbert");
+    let mut written = Vec::new();
+    // Query, key and value are one layer there, whichever of them is named.
+    for targets in ["query", "Wqkv", "query,value"] {
+        let words = format!("{TRAIN} --overwrite --lora-target-modules {targets} --lora-layers 1");
+        sandbox.run(&words).done();
+        let config = json(&sandbox.text("new/adapter_config.json"));
+        assert_eq!(config["target_modules"], json!(["Wqkv"]));
+        assert_eq!(config["layers_pattern"], "layers");
+        written.push(sandbox.read("new/adapter_model.safetensors"));
+    }
+    assert!(written.iter().all(|file| *file == written[0]));
+    let words = format!("{TRAIN} --overwrite --lora-target-modules all-linear");
+    sandbox.run(&words).done();
+    let config = json(&sandbox.text("new/adapter_config.json"));
+    assert_eq!(config["target_modules"], json!(["Wqkv", "attn.Wo", "Wi", "mlp.Wo"]));
+    assert_eq!(config["layers_pattern"], Value::Null);
+}
+
+#[test]
+fn no_student_is_made_of_a_modernbert() {
+    let sandbox = Sandbox::of("modernbert");
+    sandbox.write("text.txt", "turn off the lights\n".repeat(40).into_bytes());
+    let line = "no student can be made of ModernBERT";
+    sandbox.refuses("distill --teacher base --text text.txt --layers 1 --output student", 1, line);
+}
+
+#[test]
 fn every_method_trains_every_architecture() {
-    ["distil", "electra", "roberta"].into_iter().for_each(every_method_trains);
+    ["distil", "electra", "modernbert", "roberta"].into_iter().for_each(every_method_trains);
 }
 
 fn every_method_trains(base: &str) {
@@ -114,11 +151,17 @@ fn every_method_trains(base: &str) {
         ("houlsby", "--adapter-width 3"),
         ("head", ""),
     ] {
+        // It has no biases, and virtual tokens have no positions.
+        if base == "modernbert" && matches!(method, "bitfit" | "prefix") {
+            let line = format!("method {method} does not suit ModernBERT");
+            sandbox.refuses(&format!("{TRAIN} --method {method} {flags}"), 1, &line);
+            continue;
+        }
         let table = sandbox.run(&format!("{TRAIN} --overwrite --method {method} {flags}")).done();
         let report = sandbox.run("eval -q --device cpu --model base --adapter new lists.jsonl");
         assert!(table.ends_with(&report.done()), "{base} {method}: {table}");
         let tensors = sandbox.run("inspect new --model base").done();
-        let types = base != "distil" && method == "full";
+        let types = matches!(base, "electra" | "roberta") && method == "full";
         assert_eq!(tensors.contains("token_type"), types, "{base} {method}: {tensors}");
     }
 }

@@ -56,8 +56,8 @@ pub fn tiny() -> Case {
 }
 
 /// The bases in the repository, one of each architecture.
-pub fn bases() -> [Case; 4] {
-    ["tiny", "distil", "electra", "roberta"]
+pub fn bases() -> [Case; 5] {
+    ["tiny", "distil", "electra", "modernbert", "roberta"]
         .map(|name| Case { name, directory: golden().join(name) })
 }
 

@@ -37,6 +37,9 @@ from transformers import (
     ElectraConfig,
     ElectraForMaskedLM,
     ElectraModel,
+    ModernBertConfig,
+    ModernBertForMaskedLM,
+    ModernBertModel,
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaModel,
@@ -50,10 +53,12 @@ ENCODERS = {
     "bert": (BertModel, {"add_pooling_layer": False}),
     "distilbert": (DistilBertModel, {}),
     "electra": (ElectraModel, {}),
+    "modernbert": (ModernBertModel, {}),
     "roberta": (RobertaModel, {"add_pooling_layer": False}),
 }
 ALL_TARGETS = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
 DISTIL_TARGETS = ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]
+MODERN_TARGETS = ["Wqkv", "attn.Wo", "Wi", "mlp.Wo"]
 PREFIX = "base_model.model."
 COR_WEIGHT = 0.05
 OBJECTIVES = {"mwer": ("mwer", 0.0), "mwed": ("mwed", 0.0), "mwer_cor": ("mwer", COR_WEIGHT), "listwise": ("listwise", 0.0)}
@@ -78,6 +83,12 @@ ADAPTERS = {
         "adapter": dict(r=4, lora_alpha=8, target_modules=ALL_TARGETS),
         "adapter_rslora": dict(r=4, lora_alpha=8, target_modules=["query", "value"], layers_to_transform=[1],
                                use_rslora=True),
+    },
+    "modernbert": {
+        "adapter": dict(r=4, lora_alpha=8, target_modules=MODERN_TARGETS),
+        # Without a pattern, PEFT finds no layer numbers in names that begin with `layers`.
+        "adapter_rslora": dict(r=4, lora_alpha=8, target_modules=["Wqkv"], layers_to_transform=[1],
+                               layers_pattern="layers", use_rslora=True),
     },
     "roberta": {
         "adapter": dict(r=4, lora_alpha=8, target_modules=ALL_TARGETS),
@@ -140,7 +151,7 @@ def randomise(model, seed):
     rng = np.random.default_rng(seed)
     state = {}
     for name, tensor in sorted(model.state_dict().items()):
-        if re.search(r"(LayerNorm|layer_norm)\.weight$", name):
+        if re.search(r"(LayerNorm|norm)\.weight$", name):
             state[name] = normal(rng, tuple(tensor.shape), 0.1, mean=1.0)
         else:
             state[name] = normal(rng, tuple(tensor.shape), 0.3 if "embeddings" in name else 0.15)
@@ -171,22 +182,42 @@ def make_electra_base(out):
     save_masked(ElectraForMaskedLM(config), 20200323, out)
 
 
-def make_byte_tokenizer(out):
-    """RoBERTa's kind of tokenizer, learnt from the words of the other bases; returns the size of the vocabulary."""
+def train_byte_tokenizer(special, mask):
+    """A byte-level BPE, learnt from the words of the other bases."""
     tok = Tokenizer(models.BPE())
     tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tok.decoder = decoders.ByteLevel()
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
     trainer = trainers.BpeTrainer(vocab_size=330, min_frequency=1, special_tokens=special, show_progress=False,
                                   initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
     tok.train_from_iterator([" ".join(inputs.WORDS.split())], trainer)
     # As Transformers has it: a space before the mask is part of it.
-    tok.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
-    ids = {token: tok.token_to_id(token) for token in special}
+    tok.add_special_tokens([AddedToken(mask, lstrip=True, special=True)])
+    return tok, {token: tok.token_to_id(token) for token in special}
+
+
+def make_byte_tokenizer(out):
+    """RoBERTa's kind of tokenizer; returns the size of the vocabulary."""
+    tok, ids = train_byte_tokenizer(["<s>", "<pad>", "</s>", "<unk>"], "<mask>")
     tok.post_processor = processors.RobertaProcessing(("</s>", ids["</s>"]), ("<s>", ids["<s>"]), add_prefix_space=False)
     tok.save(str(out / "tokenizer.json"))
     assert ids["<pad>"] == 1, ids
     return tok.get_vocab_size()
+
+
+def make_modernbert_base(out):
+    """A random ModernBERT under its masked-language head; names begin with `model.`. Two layers attend to at most four
+    tokens on either side, with other angles than the first and the last, which attend to whole texts."""
+    tok, ids = train_byte_tokenizer(["[UNK]", "[CLS]", "[SEP]", "[PAD]"], "[MASK]")
+    tok.normalizer = normalizers.NFC()
+    tok.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])])
+    tok.save(str(out / "tokenizer.json"))
+    config = ModernBertConfig(vocab_size=tok.get_vocab_size(), hidden_size=24, num_hidden_layers=4, num_attention_heads=3,
+                              intermediate_size=20, max_position_embeddings=40, local_attention=8, pad_token_id=ids["[PAD]"],
+                              bos_token_id=ids["[CLS]"], eos_token_id=ids["[SEP]"], cls_token_id=ids["[CLS]"],
+                              sep_token_id=ids["[SEP]"])
+    save_masked(ModernBertForMaskedLM(config), 20241218, out)
 
 
 def make_roberta_base(out):
@@ -206,7 +237,8 @@ def save_masked(model, seed, out):
     (out / "model.safetensors").chmod(0o644)
 
 
-MAKERS = {"tiny": make_tiny_base, "distil": make_distil_base, "electra": make_electra_base, "roberta": make_roberta_base}
+MAKERS = {"tiny": make_tiny_base, "distil": make_distil_base, "electra": make_electra_base,
+          "modernbert": make_modernbert_base, "roberta": make_roberta_base}
 
 
 # ---------------------------------------------------------------- models and adapters
@@ -269,7 +301,10 @@ class Rescorer(torch.nn.Module):
 
 
 def cls_vectors(bert, token_ids):
-    """One padded batch with its mask -> last_hidden_state[:, 0], [S, H]."""
+    """One padded batch with its mask -> last_hidden_state[:, 0], [S, H]. ModernBERT's eager attention casts to float32, where
+    the float64 mask is infinite: rows of the padding that see only padding are NaN. So each of its texts is a batch."""
+    if bert.config.model_type == "modernbert" and len(token_ids) > 1:
+        return torch.cat([cls_vectors(bert, [ids]) for ids in token_ids])
     longest = max(map(len, token_ids))
     ids = torch.full((len(token_ids), longest), bert.config.pad_token_id, dtype=torch.long)
     mask = torch.zeros_like(ids)

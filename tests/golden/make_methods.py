@@ -52,6 +52,9 @@ def full(bert):
 # Where the layers are, and in each the two linear layers that a bottleneck comes behind, by model_type.
 BEHIND = {kind: ("encoder.layer", {"attention.output": "dense", "output": "dense"}) for kind in golden.ENCODERS}
 BEHIND["distilbert"] = ("transformer.layer", {"attention": "out_lin", "ffn": "lin2"})
+BEHIND["modernbert"] = ("layers", {"attn": "Wo", "mlp": "Wo"})
+# It has no biases, and its rotary positions give none to virtual tokens.
+UNSUITED = {"modernbert": ["bitfit", "prefix"]}
 
 
 def houlsby(bert):
@@ -254,6 +257,8 @@ def main():
     for base in args.bases:
         output = args.output / OUTPUTS[base]
         for number, method in enumerate(METHODS):
+            if method in UNSUITED.get(base, []):
+                continue
             make(method, number, Path(__file__).parent / base, output / method)
             index = json.loads((output / method / "index.json").read_text())
             print(base, method, index["parameters"], index["total"], index["float32_differs_by"])

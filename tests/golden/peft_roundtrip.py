@@ -23,7 +23,15 @@ import sys
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoTokenizer, BertModel, DistilBertModel, ElectraModel, RobertaModel
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BertModel,
+    DistilBertModel,
+    ElectraModel,
+    ModernBertModel,
+    RobertaModel,
+)
 
 # By model_type: the bare encoder, the options that leave out its pooler, and the names of all linear layers.
 BERT_LINEARS = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
@@ -31,6 +39,7 @@ ENCODERS = {
     "bert": (BertModel, {"add_pooling_layer": False}, BERT_LINEARS),
     "electra": (ElectraModel, {}, BERT_LINEARS),
     "roberta": (RobertaModel, {"add_pooling_layer": False}, BERT_LINEARS),
+    "modernbert": (ModernBertModel, {}, ["Wqkv", "attn.Wo", "Wi", "mlp.Wo"]),
     "distilbert": (DistilBertModel, {}, ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]),
 }
 TEXTS = [

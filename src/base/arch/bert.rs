@@ -1,8 +1,8 @@
 //! BERT (Devlin et al. 2018, arXiv 1810.04805), with the names of Transformers' `BertModel`.
 
 use super::{
-    Architecture, ConfigKeys, EmbeddingNames, LayerNames, LinearName, MaskedHeadNames, Tokenizer,
-    TokenizerKind,
+    Architecture, Block, ConfigKeys, EmbeddingNames, LayerNames, LinearName, MaskedHeadNames,
+    Tokenizer, TokenizerKind,
 };
 
 /// BERT.
@@ -18,10 +18,13 @@ pub static BERT: Architecture = Architecture {
         heads: "num_attention_heads",
         intermediate_size: "intermediate_size",
         positions: "max_position_embeddings",
+        default_positions: 512,
         token_types: Some("type_vocab_size"),
         norm_epsilon: Some("layer_norm_eps"),
+        default_norm_epsilon: 1e-12,
         activation: "hidden_act",
     },
+    block: Block::PostNorm,
     attribute: "bert",
     roots: &["embeddings", "encoder"],
     buffers: &["embeddings.position_ids", "embeddings.token_type_ids"],
@@ -30,7 +33,7 @@ pub static BERT: Architecture = Architecture {
     first_position: 0,
     embeddings: EmbeddingNames {
         words: "embeddings.word_embeddings",
-        positions: "embeddings.position_embeddings",
+        positions: Some("embeddings.position_embeddings"),
         types: Some("embeddings.token_type_embeddings"),
         norm: "embeddings.LayerNorm",
         projection: None,

@@ -2,7 +2,9 @@
 //! without token types and pooler.
 
 use super::bert::TOKENIZER;
-use super::{Architecture, ConfigKeys, EmbeddingNames, LayerNames, LinearName, MaskedHeadNames};
+use super::{
+    Architecture, Block, ConfigKeys, EmbeddingNames, LayerNames, LinearName, MaskedHeadNames,
+};
 
 /// DistilBERT.
 pub static DISTILBERT: Architecture = Architecture {
@@ -17,10 +19,13 @@ pub static DISTILBERT: Architecture = Architecture {
         heads: "n_heads",
         intermediate_size: "hidden_dim",
         positions: "max_position_embeddings",
+        default_positions: 512,
         token_types: None,
         norm_epsilon: None,
+        default_norm_epsilon: 1e-12,
         activation: "activation",
     },
+    block: Block::PostNorm,
     attribute: "distilbert",
     roots: &["embeddings", "transformer"],
     buffers: &["embeddings.position_ids"],
@@ -28,7 +33,7 @@ pub static DISTILBERT: Architecture = Architecture {
     first_position: 0,
     embeddings: EmbeddingNames {
         words: "embeddings.word_embeddings",
-        positions: "embeddings.position_embeddings",
+        positions: Some("embeddings.position_embeddings"),
         types: None,
         norm: "embeddings.LayerNorm",
         projection: None,

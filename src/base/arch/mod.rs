@@ -10,12 +10,12 @@
 //! x = LayerNorm(x + W2 gelu(W1 x + b1) + b2)       with the exact GELU
 //! ```
 //!
-//! with learned absolute positions. Rotary positions, gated feed-forward layers and pre-norm (ModernBERT) need other
-//! kernels and do not fit a table.
+//! with learned absolute positions. [`Block`] has the other computation that LoRB knows, that of ModernBERT.
 
 mod bert;
 mod distilbert;
 mod electra;
+mod modernbert;
 mod roberta;
 #[cfg(test)]
 mod tests;
@@ -23,10 +23,12 @@ mod tests;
 pub use bert::BERT;
 pub use distilbert::DISTILBERT;
 pub use electra::ELECTRA;
+pub use modernbert::MODERNBERT;
 pub use roberta::ROBERTA;
 
 /// All supported architectures.
-pub static ARCHITECTURES: [&Architecture; 4] = [&BERT, &DISTILBERT, &ELECTRA, &ROBERTA];
+pub static ARCHITECTURES: [&Architecture; 5] =
+    [&BERT, &DISTILBERT, &ELECTRA, &ROBERTA, &MODERNBERT];
 
 /// Known unsupported architectures, and why.
 const UNSUPPORTED: [(&[&str], &str); 6] = [
@@ -36,7 +38,7 @@ const UNSUPPORTED: [(&[&str], &str); 6] = [
     ),
     (&["albert"], "its layers share weights and its embedding is factorised"),
     (&["deberta", "deberta-v2"], "it uses disentangled attention"),
-    (&["modernbert", "nomic_bert"], "its positions are rotary and its feed-forward layer is gated"),
+    (&["nomic_bert"], "its positions are rotary and its feed-forward layer is gated"),
     (&["mpnet"], "its attention adds relative position biases"),
     (
         &["gpt2", "llama", "qwen2", "qwen3"],
@@ -48,7 +50,7 @@ const UNSUPPORTED: [(&[&str], &str); 6] = [
 ///
 /// Names of modules are those of the bare encoder in Transformers (`BertModel`, `DistilBertModel`); a
 /// module's tensors are `<module>.weight` and `<module>.bias`.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct Architecture {
     /// Display name.
     pub name: &'static str,
@@ -58,6 +60,8 @@ pub struct Architecture {
     pub classes: &'static [&'static str],
     /// Keys of `config.json`.
     pub keys: ConfigKeys,
+    /// What a layer computes.
+    pub block: Block,
     /// Attribute of the encoder in a model with a head, and part of its tensors' prefix there.
     pub attribute: &'static str,
     /// First components of the encoder's tensor names; an unknown tensor under them is an error.
@@ -82,8 +86,28 @@ pub struct Architecture {
     pub tokenizer: Tokenizer,
 }
 
-/// Keys of `config.json`, by their meaning in BERT.
+/// What a layer computes from its input x.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Block {
+    /// BERT's, see [`arch`](self).
+    PostNorm,
+    /// ModernBERT's (Warner et al. 2024, arXiv 2412.13663):
+    ///
+    /// ```text
+    /// x = x + attention(LayerNorm(x))                 no such LayerNorm in the first layer
+    /// x = x + W2 (gelu(a) * b), [a, b] = W1 LayerNorm(x)
+    /// ```
+    ///
+    /// with rotary positions in place of an embedding of positions. Query, key and value are one linear layer, and no
+    /// layer has a bias.
+    PreNorm {
+        /// Layer norm after the last layer.
+        last_norm: &'static str,
+    },
+}
+
+/// Keys of `config.json`, by their meaning in BERT.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ConfigKeys {
     /// Rows of the word embedding.
     pub vocab_size: &'static str,
@@ -97,12 +121,16 @@ pub struct ConfigKeys {
     pub heads: &'static str,
     /// Width of the feed-forward layer.
     pub intermediate_size: &'static str,
-    /// Rows of the position embedding; 512 by default.
+    /// Rows of the position embedding, or the longest text.
     pub positions: &'static str,
+    /// Its value without such a key.
+    pub default_positions: usize,
     /// Rows of the token type embedding, 2 by default; `None` if there is no such embedding.
     pub token_types: Option<&'static str>,
-    /// Epsilon of every layer norm; 1e-12 by default or without such a key.
+    /// Epsilon of every layer norm.
     pub norm_epsilon: Option<&'static str>,
+    /// Its value without such a key.
+    pub default_norm_epsilon: f64,
     /// Activation of the feed-forward layer, `gelu` by default.
     pub activation: &'static str,
 }
@@ -112,8 +140,8 @@ pub struct ConfigKeys {
 pub struct EmbeddingNames {
     /// Word embedding, `[V, E]`.
     pub words: &'static str,
-    /// Position embedding, `[positions, E]`.
-    pub positions: &'static str,
+    /// Position embedding, `[positions, E]`; `None` if positions are rotary.
+    pub positions: Option<&'static str>,
     /// Token type embedding, `[types, E]`, of which LoRB uses row 0; `None` if there is none.
     pub types: Option<&'static str>,
     /// Layer norm of the sum.
@@ -136,7 +164,7 @@ pub struct LinearName {
 pub struct LayerNames {
     /// The attention module, which a prefix belongs to.
     pub attention: &'static str,
-    /// Query projection, `[H, H]`.
+    /// Query projection, `[H, H]`. If query, key and value have the same name, they are one layer, `[3H, H]`.
     pub query: LinearName,
     /// Key projection, `[H, H]`.
     pub key: LinearName,
@@ -146,15 +174,15 @@ pub struct LayerNames {
     pub attention_output: LinearName,
     /// Name of LoRB's bottleneck after that projection; the base has no such module.
     pub attention_bottleneck: &'static str,
-    /// Layer norm after the attention.
+    /// Layer norm after the attention, or before it; see [`Block`].
     pub attention_norm: &'static str,
-    /// First feed-forward layer, `[I, H]`.
+    /// First feed-forward layer, `[I, H]`, or `[2I, H]` with a gate.
     pub intermediate: LinearName,
     /// Second feed-forward layer, `[H, I]`.
     pub output: LinearName,
     /// Name of LoRB's bottleneck after that layer; the base has no such module.
     pub output_bottleneck: &'static str,
-    /// Layer norm after the feed-forward layers.
+    /// Layer norm after the feed-forward layers, or before them.
     pub output_norm: &'static str,
 }
 
@@ -245,10 +273,36 @@ impl Architecture {
 
     /// The linear layers of an encoder layer, in order of computation.
     #[must_use]
-    pub fn linears(&self) -> [LinearName; 6] {
+    pub fn linears(&self) -> Vec<LinearName> {
         let LayerNames { query, key, value, attention_output, intermediate, output, .. } =
             self.layer;
-        [query, key, value, attention_output, intermediate, output]
+        let mut all = vec![query, key, value, attention_output, intermediate, output];
+        all.dedup();
+        all
+    }
+
+    /// Whether query, key and value are one linear layer.
+    #[must_use]
+    pub fn joins_projections(&self) -> bool {
+        self.layer.query == self.layer.value
+    }
+
+    /// Whether the first feed-forward layer computes a gate too.
+    #[must_use]
+    pub fn has_gate(&self) -> bool {
+        matches!(self.block, Block::PreNorm { .. })
+    }
+
+    /// Whether linear layers and layer norms have biases.
+    #[must_use]
+    pub fn has_biases(&self) -> bool {
+        self.block == Block::PostNorm
+    }
+
+    /// Whether a layer (from 0) has the layer norm of the attention.
+    #[must_use]
+    pub fn has_attention_norm(&self, layer: usize) -> bool {
+        self.block == Block::PostNorm || layer > 0
     }
 
     /// The name of a module or tensor without [`attribute`](Self::attribute).

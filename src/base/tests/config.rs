@@ -1,6 +1,6 @@
 use super::{TINY_CONFIG, tiny_config};
 use crate::base::arch::BERT;
-use crate::base::{BaseError, BertConfig};
+use crate::base::{BaseError, BertConfig, Rotary};
 
 /// The tiny configuration with one key set, or removed with `None`.
 fn with(key: &str, value: Option<serde_json::Value>) -> Result<BertConfig, BaseError> {
@@ -74,4 +74,68 @@ fn damaged_json_is_an_error_wherever_it_is_cut() {
         assert!(matches!(BertConfig::from_json(bad.as_bytes()), Err(BaseError::ConfigJson(_))));
     }
     assert!(BertConfig::from_json(&[0xff, 0xfe]).is_err());
+}
+
+/// ModernBERT's configuration as older versions of Transformers wrote it, with some keys set.
+fn modern(changes: serde_json::Value) -> Result<BertConfig, BaseError> {
+    let mut map = serde_json::json!({
+        "model_type": "modernbert", "vocab_size": 14, "hidden_size": 8, "num_hidden_layers": 4,
+        "num_attention_heads": 2, "intermediate_size": 12, "global_attn_every_n_layers": 3,
+        "global_rope_theta": 160000.0, "local_rope_theta": 10000.0, "local_attention": 128,
+        "position_embedding_type": "absolute"
+    });
+    let changes = changes.as_object().unwrap().clone();
+    map.as_object_mut().unwrap().extend(changes);
+    BertConfig::from_json(&serde_json::to_vec(&map).unwrap())
+}
+
+#[test]
+fn rotary_positions_are_read_from_the_keys_of_all_versions() {
+    let old = modern(serde_json::json!({})).unwrap();
+    let expected = Rotary {
+        global_theta: 160_000.0,
+        local_theta: 10_000.0,
+        reach: 64,
+        local: vec![false, true, true, false],
+    };
+    assert_eq!(old.rotary, Some(expected));
+    assert_eq!((old.max_tokens(), old.layer_norm_eps, old.type_vocab_size), (8192, 1e-5, 0));
+    let kinds = ["full_attention", "sliding_attention", "sliding_attention", "full_attention"];
+    let new = modern(serde_json::json!({
+        "layer_types": kinds, "global_attn_every_n_layers": null,
+        "global_rope_theta": null, "local_rope_theta": null,
+        "rope_parameters": {
+            "full_attention": {"rope_theta": 160000.0, "rope_type": "default"},
+            "sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"},
+        },
+    }));
+    assert_eq!(new.unwrap(), old);
+    // Transformers' defaults.
+    let rope = serde_json::json!({"full_attention": null});
+    assert_eq!(modern(serde_json::json!({"rope_parameters": rope})).unwrap(), old);
+}
+
+#[test]
+fn other_computations_of_modernbert_are_refused_by_their_key() {
+    let kinds = |first: &str| serde_json::json!([first, first, first, first]);
+    for (key, value) in [
+        ("attention_bias", serde_json::json!(true)),
+        ("mlp_bias", true.into()),
+        ("norm_bias", 1.into()),
+        ("hidden_activation", "relu".into()),
+        ("num_attention_heads", 8.into()),
+        ("layer_types", serde_json::json!(["full_attention"])),
+        ("layer_types", kinds("chunked_attention")),
+        ("layer_types", 4.into()),
+        ("global_attn_every_n_layers", 0.into()),
+        ("global_rope_theta", 0.into()),
+        ("local_rope_theta", "1e4".into()),
+        ("local_attention", (-1).into()),
+        ("rope_scaling", serde_json::json!({"rope_type": "yarn"})),
+        ("rope_parameters", serde_json::json!({"full_attention": {"rope_type": "yarn"}})),
+        ("rope_parameters", serde_json::json!({"sliding_attention": {"rope_theta": -1.0}})),
+    ] {
+        let message = modern(serde_json::json!({key: value})).unwrap_err().to_string();
+        assert!(message.contains(&format!("`{key}`")), "{key}: {message}");
+    }
 }

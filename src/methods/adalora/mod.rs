@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use super::MethodInfo;
 use super::low_rank::{
     ALPHA, DROPOUT, LAYERS, LORA_A, LORA_B, LORA_E, LoraConfig, LowRank, LowRankFiles, RANK, Ranks,
-    TARGET_RANK, TARGETS, add_term, forward_with_lora, names, push_each, shortest, split,
+    TARGET_RANK, TARGETS, add_term, forward_with_lora, layers_pattern, names, push_each, shortest,
+    split,
 };
 use crate::base::{Architecture, BertConfig};
 use crate::model::{
@@ -221,7 +222,7 @@ fn peft_config(
         "fan_in_fan_out": false,
         "inference_mode": true,
         "init_r": lora.rank,
-        "layers_pattern": null,
+        "layers_pattern": layers_pattern(lora, adapter.layout.architecture()),
         "layers_to_transform": lora.layers,
         "lora_alpha": shortest(lora.alpha)?,
         "lora_dropout": shortest(lora.dropout)?,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::low_rank::{
     ALPHA, DROPOUT, LAYERS, LORA_A, LORA_B, LoraConfig, LowRankFiles, RANK, RSLORA as SQUARE_ROOT,
-    TARGETS, names, shortest,
+    TARGETS, layers_pattern, names, shortest,
 };
 use super::{MethodInfo, Settings};
 use crate::base::{Architecture, BertConfig};
@@ -102,7 +102,7 @@ pub fn peft_config(
         "fan_in_fan_out": false,
         "inference_mode": true,
         "init_lora_weights": true,
-        "layers_pattern": null,
+        "layers_pattern": layers_pattern(lora, adapter.layout.architecture()),
         "layers_to_transform": lora.layers,
         "lora_alpha": shortest(lora.alpha)?,
         "lora_dropout": shortest(lora.dropout)?,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 pub use files::{LowRankFiles, Ranks, shortest};
 pub use forward::{LowRank, add_term, forward_with_lora, split};
-pub use selection::names;
+pub use selection::{layers_pattern, names};
 pub use settings::{ALPHA, DROPOUT, LAYERS, RANK, RSLORA, TARGET_RANK, TARGETS};
 
 use crate::base::arch::BERT;
@@ -61,6 +61,12 @@ impl Default for LoraConfig {
 }
 
 impl LoraConfig {
+    /// The adapted linear layers of an architecture. A layer that is query, key and value is adapted if one of them is.
+    #[must_use]
+    pub fn targets_in(&self, architecture: &Architecture) -> BTreeSet<Target> {
+        self.targets.iter().map(|target| target.in_architecture(architecture)).collect()
+    }
+
     /// Factor of the low-rank update: `alpha / rank`, or `alpha / sqrt(rank)` with rsLoRA.
     #[must_use]
     pub fn scale(&self) -> f32 {
@@ -155,8 +161,11 @@ impl LoraConfig {
         scale: f32,
         kept: Option<String>,
     ) -> Vec<(&'static str, String)> {
-        let targets: Vec<&str> =
-            self.targets.iter().map(|target| target.name_in(architecture).peft).collect();
+        let targets: Vec<&str> = self
+            .targets_in(architecture)
+            .iter()
+            .map(|target| target.name_in(architecture).peft)
+            .collect();
         let mut lines = vec![("rank", self.rank.to_string())];
         lines.extend(kept.map(|kept| ("rank kept", kept)));
         lines.push(("alpha", self.alpha.to_string()));
@@ -168,8 +177,9 @@ impl LoraConfig {
     /// Indices of the adapted layers of a group, if there are any.
     fn adapted(&self, site: &LinearSite<'_>) -> Option<Vec<usize>> {
         let chosen = self.layers.as_ref().is_none_or(|layers| layers.contains(&site.layer));
+        let targets = self.targets_in(site.base.architecture);
         let adapted: Vec<usize> = (0..site.targets.len())
-            .filter(|&at| chosen && self.targets.contains(&site.targets[at]))
+            .filter(|&at| chosen && targets.contains(&site.targets[at]))
             .collect();
         (!adapted.is_empty()).then_some(adapted)
     }

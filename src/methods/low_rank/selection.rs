@@ -74,7 +74,7 @@ impl Selection {
         let chosen = |layer: usize| layers.as_ref().is_none_or(|l| l.contains(&layer));
         let mut found = BTreeSet::new();
         for layer in 0..base.num_hidden_layers {
-            for target in Target::ALL {
+            for target in Target::all_in(architecture) {
                 let name = target.module(architecture, layer);
                 let selected = targets.iter().any(|entry| {
                     entry == "all-linear"
@@ -98,7 +98,9 @@ impl Selection {
             return Err(ModelError::Lora { setting: "layers_to_transform", what }.into());
         }
         if found.is_empty() {
-            let known = architecture.linears().map(|linear| linear.peft).join(", ");
+            let linears = architecture.linears();
+            let known: Vec<_> = linears.iter().map(|linear| linear.peft).collect();
+            let known = known.join(", ");
             let name = architecture.name;
             let given = targets.join(", ");
             let what = format!("selects {given}, but {name}'s linear layers are {known}");
@@ -158,6 +160,9 @@ pub(super) fn split(
         }
     }
     let all = layers.len() == base.num_hidden_layers;
+    // All names of a layer that is several targets.
+    let is_adapted = |target: &Target| targets.contains(&target.in_architecture(base.architecture));
+    let targets = Target::ALL.into_iter().filter(is_adapted).collect();
     Ok((targets, (!all).then(|| layers.into_iter().collect())))
 }
 
@@ -167,12 +172,19 @@ pub fn names(
     architecture: &Architecture,
 ) -> (Vec<&'static str>, Vec<&'static str>) {
     let name = |target: &Target| target.name_in(architecture);
-    let targets: Vec<_> = config.targets.iter().map(|target| name(target).peft).collect();
+    let adapted = config.targets_in(architecture);
+    let targets: Vec<_> = adapted.iter().map(|target| name(target).peft).collect();
     // BERT's `output.dense` ends the name of the attention's output too.
     let matched = |path: &str| targets.iter().any(|entry| matches_suffix(path, entry));
-    let others = Target::ALL.into_iter().filter(|target| !config.targets.contains(target));
+    let others = Target::all_in(architecture).filter(|target| !adapted.contains(target));
     let excluded = others.map(|target| name(&target).path).filter(|path| matched(path)).collect();
     (targets, excluded)
+}
+
+/// `layers_pattern`, where PEFT needs it to find the numbers of the adapted layers: if their list begins the names.
+pub fn layers_pattern(lora: &LoraConfig, architecture: &Architecture) -> Option<&'static str> {
+    let begins = !architecture.layers.contains('.');
+    lora.layers.as_ref().filter(|_| begins).map(|_| architecture.layers_pattern())
 }
 
 /// Whether a module's name ends in an entry after a dot.

@@ -37,6 +37,11 @@ impl TuningMethod for Prefix {
     }
 
     fn validate(&self, base: &BertConfig) -> Result<(), ModelError> {
+        if base.rotary.is_some() {
+            let architecture = base.architecture.name;
+            let why = "its positions are rotary, and virtual tokens have none";
+            return Err(ModelError::Unsuited { method: self.name(), architecture, why });
+        }
         check_size("prefix", "length", self.length, base.max_tokens())
     }
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::{Encoder, Layer, Linear, Projections};
+use super::{Encoder, Layer, Linear, Norms, Projections};
 use crate::base::{BaseWeights, BertConfig};
 use crate::model::adapter::Adapter;
 use crate::model::error::ModelError;
@@ -64,9 +64,12 @@ impl Layer {
     /// The linear layers, and the targets that each product consists of, in the order of its outputs.
     fn linears(&self) -> Vec<(&Linear, &'static [Target])> {
         use Target::{AttentionOutput, Intermediate, Key, Output, Query, Value};
-        let mut all: Vec<(&Linear, &'static [Target])> = match &self.projections {
-            Projections::Fused(linear) => vec![(linear, &[Query, Key, Value])],
-            Projections::Split { query, key_value } => {
+        let mut all: Vec<(&Linear, &'static [Target])> = match (&self.projections, &self.norms) {
+            (Projections::Fused(linear), Norms::Before(_)) => vec![(linear, &[Query])],
+            (Projections::Fused(linear), Norms::After { .. }) => {
+                vec![(linear, &[Query, Key, Value])]
+            }
+            (Projections::Split { query, key_value }, _) => {
                 vec![(query, &[Query]), (key_value, &[Key, Value])]
             }
         };

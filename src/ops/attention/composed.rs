@@ -8,6 +8,7 @@ use burn::tensor::{Shape, TensorData};
 use super::{AttentionForward, AttentionSaved, ClsAttentionGrads, ClsAttentionSaved};
 use crate::ops::Segments;
 use crate::ops::composed::{columns, indices, rows};
+use crate::ops::places::Window;
 
 /// Added to masked scores; its exp is 0 in f32.
 const MASKED: f32 = -1e30;
@@ -80,11 +81,13 @@ struct Padding<'a> {
     segments: &'a Segments,
     longest: usize,
     heads: usize,
+    /// What rows attend to, and the number of the first row of the segments.
+    window: Option<(&'a Window, usize)>,
 }
 
 impl<'a> Padding<'a> {
     fn new(segments: &'a Segments, heads: usize) -> Self {
-        Self { segments, longest: segments.longest(), heads }
+        Self { segments, longest: segments.longest(), heads, window: None }
     }
 
     /// Packed `[T, H]` to padded `[S, heads, L, d]`; padding repeats a segment's first row.
@@ -163,9 +166,32 @@ impl<'a> Padding<'a> {
         B::float_from_data(data.convert_dtype(like.dtype()), &like.device())
     }
 
+    /// The mask of keys that are not near a query: `[S, 1, L, L]`. The padding's rows attend to all keys.
+    fn near<B: Backend>(
+        &self,
+        like: &FloatTensor<B>,
+        window: &Window,
+        first: usize,
+    ) -> FloatTensor<B> {
+        let (count, longest) = (self.segments.len(), self.longest);
+        let mut values = Vec::with_capacity(count * longest * longest);
+        for range in self.segments.ranges() {
+            let (start, len) = (first + range.start, range.len());
+            for i in 0..longest {
+                let seen = |j| j < len && (i >= len || window.sees(start + i, start + j));
+                values.extend((0..longest).map(|j| if seen(j) { 0.0 } else { MASKED }));
+            }
+        }
+        let data = TensorData::new(values, [count, 1, longest, longest]);
+        B::float_from_data(data.convert_dtype(like.dtype()), &like.device())
+    }
+
     /// `q k^T / sqrt d`, with keys of the padding masked: `[S, heads, Lq, L]`.
     fn scores<B: Backend>(&self, q: FloatTensor<B>, k: FloatTensor<B>) -> FloatTensor<B> {
-        let mask = self.per_place::<B>(&k, [0.0, MASKED], |s, l| [s, 1, 1, l]);
+        let mask = match self.window {
+            None => self.per_place::<B>(&k, [0.0, MASKED], |s, l| [s, 1, 1, l]),
+            Some((window, first)) => self.near::<B>(&k, window, first),
+        };
         let scale = scale(q.shape()[3]);
         let products = B::float_matmul(q, B::float_transpose(k));
         B::float_add(B::float_mul_scalar(products, scale.into()), mask)
@@ -213,9 +239,11 @@ pub(super) fn attention<B: Backend>(
     qkv: FloatTensor<B>,
     segments: &Segments,
     heads: usize,
+    window: Option<&Window>,
 ) -> AttentionForward<B> {
     let [out, log_sums] = by_runs::<B, 2>(segments, heads, |run| {
-        let padding = Padding::new(&run.segments, heads);
+        let window = window.map(|window| (window, run.first_row));
+        let padding = Padding { window, ..Padding::new(&run.segments, heads) };
         let [q, k, v] = padding.pad_parts::<B, 3>(run.tokens::<B>(&qkv));
         let (out, log_sums) = attend::<B>(padding.scores::<B>(q, k), v);
         [padding.unpad::<B>(out), padding.unpad::<B>(log_sums)]
@@ -227,9 +255,10 @@ pub(super) fn attention_backward<B: Backend>(
     g: FloatTensor<B>,
     saved: AttentionSaved<B>,
 ) -> FloatTensor<B> {
-    let AttentionSaved { qkv, out, log_sums, segments, heads } = saved;
+    let AttentionSaved { qkv, out, log_sums, segments, heads, window } = saved;
     let [grad] = by_runs::<B, 1>(&segments, heads, |run| {
-        let padding = Padding::new(&run.segments, heads);
+        let window = window.as_ref().map(|window| (window, run.first_row));
+        let padding = Padding { window, ..Padding::new(&run.segments, heads) };
         let grads = attend_backward::<B>(
             &padding,
             padding.pad_with_zeros::<B>(run.tokens::<B>(&g)),

@@ -13,6 +13,7 @@ use crate::ops::Segments;
 use crate::ops::cpu::buffer::{dims, matrix, values};
 use crate::ops::cpu::math::exp;
 use crate::ops::cpu::parallel;
+use crate::ops::places::Window;
 
 /// Widths are padded to this many floats, so that inner loops have no remainder.
 const LANES: usize = 16;
@@ -147,6 +148,8 @@ struct Segment<'a> {
     heads: usize,
     /// Columns of a head, d.
     width: usize,
+    /// What its rows attend to, and the number of its first row.
+    window: Option<(&'a Window, usize)>,
 }
 
 impl Segment<'_> {
@@ -165,6 +168,18 @@ impl Segment<'_> {
         ]
     }
 
+    /// Sets the scores of keys that row `i` does not attend to so low that their weights are 0.
+    #[inline(always)]
+    fn hide_far(&self, i: usize, scores: &mut [f32]) {
+        if let Some((window, first)) = self.window {
+            for (j, score) in scores.iter_mut().enumerate() {
+                if !window.sees(first + i, first + j) {
+                    *score = f32::MIN;
+                }
+            }
+        }
+    }
+
     #[inline(always)]
     fn forward(&self, out: &mut [f32], log_sums: &mut [f32]) {
         for h in 0..self.heads {
@@ -173,6 +188,7 @@ impl Segment<'_> {
             let left = |i: usize, c: usize| q.data[i * q.stride + c];
             multiply(&mut weights, self.width, left, &k.transposed(self.width), self.scale());
             for i in 0..q.rows {
+                self.hide_far(i, &mut weights.row_mut(i)[..k.rows]);
                 log_sums[i * self.heads + h] = softmax(weights.row_mut(i), k.rows);
             }
             let mut product = Head::zeros(q.rows, self.width);
@@ -202,6 +218,7 @@ impl Segment<'_> {
                 let log_sum = log_sums[i * self.heads + h];
                 let common: f32 = g.row(i).iter().zip(out.row(i)).map(|(g, o)| g * o).sum();
                 let weights = weights.row_mut(i);
+                self.hide_far(i, &mut weights[..k.rows]);
                 weights[..k.rows].iter_mut().for_each(|w| *w = exp(*w - log_sum));
                 weights[k.rows..].fill(0.0);
                 for (d, w) in dscores.row_mut(i).iter_mut().zip(weights) {
@@ -246,7 +263,13 @@ impl SegmentGrads<'_> {
 }
 
 /// The operands of segment `range` if `qkv` is one tensor of `3H` columns.
-fn fused<'a>(qkv: &'a [f32], range: std::ops::Range<usize>, heads: usize, h: usize) -> Segment<'a> {
+fn fused<'a>(
+    qkv: &'a [f32],
+    range: std::ops::Range<usize>,
+    heads: usize,
+    h: usize,
+    window: Option<&'a Window>,
+) -> Segment<'a> {
     let rows = &qkv[range.start * 3 * h..range.end * 3 * h];
     Segment {
         q: rows,
@@ -257,6 +280,7 @@ fn fused<'a>(qkv: &'a [f32], range: std::ops::Range<usize>, heads: usize, h: usi
         v_column: 2 * h,
         heads,
         width: h / heads,
+        window: window.map(|window| (window, range.start)),
     }
 }
 
@@ -278,6 +302,7 @@ fn single<'a>(
         v_column: h,
         heads,
         width: h / heads,
+        window: None,
     }
 }
 
@@ -286,8 +311,9 @@ impl Attention for Flex {
         qkv: FloatTensor<Self>,
         segments: Segments,
         heads: usize,
+        window: Option<Window>,
     ) -> FloatTensor<Self> {
-        Self::packed_attention_forward(qkv, segments, heads).out
+        Self::packed_attention_forward(qkv, segments, heads, window).out
     }
 
     fn attention_cls(
@@ -305,6 +331,7 @@ impl AttentionKernels for Flex {
         qkv: FloatTensor<Self>,
         segments: Segments,
         heads: usize,
+        window: Option<Window>,
     ) -> AttentionForward<Self> {
         let (t, columns) = dims(&qkv);
         let h = columns / 3;
@@ -313,7 +340,7 @@ impl AttentionKernels for Flex {
         let outs = parallel::split_rows(&mut out, h, segments.ranges());
         let sums = parallel::split_rows(&mut log_sums, heads, segments.ranges());
         parallel::each(outs.into_iter().zip(sums).collect(), |s, (out, log_sums)| {
-            let segment = fused(&qkv, segments.range(s), heads, h);
+            let segment = fused(&qkv, segments.range(s), heads, h, window.as_ref());
             Arch::new().dispatch(|| segment.forward(out, log_sums));
         });
         AttentionForward { out: matrix(out, t, h), log_sums: matrix(log_sums, t, heads) }
@@ -323,7 +350,7 @@ impl AttentionKernels for Flex {
         g: FloatTensor<Self>,
         saved: AttentionSaved<Self>,
     ) -> FloatTensor<Self> {
-        let AttentionSaved { qkv, out, log_sums, segments, heads } = saved;
+        let AttentionSaved { qkv, out, log_sums, segments, heads, window } = saved;
         let (t, h) = dims(&g);
         let (g, qkv, out, log_sums) = (values(&g), values(&qkv), values(&out), values(&log_sums));
         let mut grads = vec![0.0; t * 3 * h];
@@ -332,7 +359,7 @@ impl AttentionKernels for Flex {
             let (rows, sums) =
                 (range.start * h..range.end * h, range.start * heads..range.end * heads);
             let mut grads = SegmentGrads { q: grads, q_stride: 3 * h, kv: None };
-            let segment = fused(&qkv, range, heads, h);
+            let segment = fused(&qkv, range, heads, h, window.as_ref());
             Arch::new().dispatch(|| {
                 segment.backward(
                     &g[rows.clone()],

@@ -15,6 +15,7 @@ use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::Tensor;
 
 use super::operands::operands;
+use super::places::Window;
 use super::{Segments, record};
 pub(in crate::ops) use probe::cases;
 pub use wgsl::WIDEST_HEAD;
@@ -41,9 +42,11 @@ pub(crate) struct AttentionSaved<B: Backend> {
     pub segments: Segments,
     /// Number of heads.
     pub heads: usize,
+    /// What a row attends to; its whole sequence if absent.
+    pub window: Option<Window>,
 }
 
-operands!(AttentionSaved { qkv, out, log_sums; with segments, heads });
+operands!(AttentionSaved { qkv, out, log_sums; with segments, heads, window });
 
 /// Inputs of the backward pass of [`Attention::attention_cls`].
 #[derive(Clone, Debug, ExtensionType)]
@@ -76,11 +79,13 @@ pub(crate) struct ClsAttentionGrads<B: Backend> {
 /// `softmax(q k^T / sqrt(H / heads)) v`.
 #[backend_extension(Cube, Flex, Autodiff)]
 pub(crate) trait Attention: Backend {
-    /// For all rows: `qkv [T, 3H]` is query, key and value concatenated; returns `[T, H]`.
+    /// For all rows: `qkv [T, 3H]` is query, key and value concatenated; returns `[T, H]`. With a window, a row attends
+    /// only to near rows of its sequence.
     fn packed_attention(
         qkv: FloatTensor<Self>,
         segments: Segments,
         heads: usize,
+        window: Option<Window>,
     ) -> FloatTensor<Self>;
 
     /// For one query per segment, in a last layer of which only `[CLS]` is needed: `q [S, H]`, `kv [T, 2H]`; returns
@@ -101,6 +106,7 @@ pub(crate) trait AttentionKernels: Backend {
         qkv: FloatTensor<Self>,
         segments: Segments,
         heads: usize,
+        window: Option<Window>,
     ) -> AttentionForward<Self>;
 
     /// Its gradient with respect to `qkv`, from that of the output, `g [T, H]`.
@@ -126,11 +132,27 @@ pub(crate) trait AttentionKernels: Backend {
 
 /// Attention of all rows: `qkv [T, 3H]` is query, key and value concatenated; returns `[T, H]`.
 pub fn attention(qkv: Tensor<2>, segments: &Segments, heads: usize) -> Tensor<2> {
+    packed(qkv, segments, heads, None)
+}
+
+/// [`attention`] of every row to the rows of its sequence that `window` allows.
+pub fn windowed_attention(
+    qkv: Tensor<2>,
+    segments: &Segments,
+    heads: usize,
+    window: Window,
+) -> Tensor<2> {
+    // All tokens of shorter sequences are near.
+    let limits = segments.longest() > window.reach + 1;
+    packed(qkv, segments, heads, limits.then_some(window))
+}
+
+fn packed(qkv: Tensor<2>, segments: &Segments, heads: usize, window: Option<Window>) -> Tensor<2> {
     record::run(
         (qkv.into_dispatch(), segments.clone()),
         |(qkv, segments)| cost::forward::<Dispatch>(qkv, segments, heads, false),
         move |(qkv, segments)| -> Tensor<2> {
-            Tensor::from_dispatch(Dispatch::packed_attention(qkv, segments, heads))
+            Tensor::from_dispatch(Dispatch::packed_attention(qkv, segments, heads, window.clone()))
         },
     )
 }

@@ -1,7 +1,7 @@
 //! Cases of the probe.
 
-use crate::ops::Segments;
 use crate::ops::probe::{Case, Names, segments};
+use crate::ops::{Places, Segments, Window};
 
 /// Attention of all rows with this number and width of heads; the kernels are those for heads that are divisible by four,
 /// or for others.
@@ -15,6 +15,22 @@ fn whole(heads: usize, head: usize, segments: &Segments) -> Case {
     let qkv = ("queries, keys and values", [rows, 3 * heads * head], &[backward] as Names<'_>);
     Case::new(name, &[forward], &[qkv], move |_, i| {
         super::attention(i[0].clone(), &segments, heads)
+    })
+}
+
+/// Attention of all rows to near ones.
+fn near(heads: usize, head: usize, segments: &Segments) -> Case {
+    let [forward, backward] = match head.is_multiple_of(4) {
+        true => ["attention_vec4_windowed", "attention_backward_vec4_windowed"],
+        false => ["attention_windowed", "attention_backward_windowed"],
+    };
+    let (segments, rows) = (segments.clone(), segments.rows());
+    let places = Places::new(segments.ranges().flat_map(|range| 0..range.len() as u32));
+    let name = format!("windowed attention, {heads} heads of {head} over {rows} tokens");
+    let qkv = ("queries, keys and values", [rows, 3 * heads * head], &[backward] as Names<'_>);
+    Case::new(name, &[forward], &[qkv], move |_, i| {
+        let window = Window { places: places.clone(), reach: 9 };
+        super::windowed_attention(i[0].clone(), &segments, heads, window)
     })
 }
 
@@ -54,6 +70,8 @@ pub(in crate::ops) fn cases() -> Vec<Case> {
         whole(2, 32, segments).quick(),
         whole(2, 64, segments),
         whole(1, 100, segments),
+        near(3, 9, segments),
+        near(2, 32, segments),
         cls_by_head!(segments, 3, 9, "16"),
         cls_by_head!(segments, 2, 16, "16_exact"),
         cls_by_head!(segments, 2, 31, "32"),

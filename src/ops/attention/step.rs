@@ -9,6 +9,7 @@ use burn::backend::tensor::FloatTensor;
 
 use super::{Attention, AttentionForward, AttentionSaved, ClsAttentionSaved, cost};
 use crate::ops::differentiate::backward_step;
+use crate::ops::places::Window;
 use crate::ops::{Kernels, Segments, record};
 
 backward_step!(AttentionStep<1>, AttentionSaved<B>, |g, saved, [to], grads| {
@@ -36,20 +37,26 @@ impl<B: Kernels, C: CheckpointStrategy> Attention for Autodiff<B, C> {
         qkv: FloatTensor<Self>,
         segments: Segments,
         heads: usize,
+        window: Option<Window>,
     ) -> FloatTensor<Self> {
         let nodes = [qkv.node()];
         let qkv = qkv.into_primitive();
         match AttentionStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
+                let near = window.clone();
                 let AttentionForward { out, log_sums } = record::run(
                     (qkv.clone(), segments.clone()),
                     |(qkv, segments)| cost::forward::<B>(qkv, segments, heads, true),
-                    move |(qkv, segments)| B::packed_attention_forward(qkv, segments, heads),
+                    move |(qkv, segments)| {
+                        B::packed_attention_forward(qkv, segments, heads, near.clone())
+                    },
                 );
                 let y = out.clone();
-                step.finish(AttentionSaved { qkv, out, log_sums, segments, heads }, y)
+                step.finish(AttentionSaved { qkv, out, log_sums, segments, heads, window }, y)
             }
-            OpsKind::UnTracked(step) => step.finish(B::packed_attention(qkv, segments, heads)),
+            OpsKind::UnTracked(step) => {
+                step.finish(B::packed_attention(qkv, segments, heads, window))
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use super::{
     ClsAttentionSaved, composed,
 };
 use crate::ops::Segments;
+use crate::ops::places::Window;
 use crate::ops::wgsl::kernel::{
     Groups, Head, attention, attention_backward, attention_cls, attention_cls_backward,
 };
@@ -24,8 +25,9 @@ impl Attention for CubeBackend {
         qkv: FloatTensor<Self>,
         segments: Segments,
         heads: usize,
+        window: Option<Window>,
     ) -> FloatTensor<Self> {
-        Self::packed_attention_forward(qkv, segments, heads).out
+        Self::packed_attention_forward(qkv, segments, heads, window).out
     }
 
     fn attention_cls(
@@ -43,12 +45,13 @@ impl AttentionKernels for CubeBackend {
         qkv: FloatTensor<Self>,
         segments: Segments,
         heads: usize,
+        window: Option<Window>,
     ) -> AttentionForward<Self> {
         kernel_or_composed_if(
             fits(qkv.shape()[1] / 3, heads),
             qkv,
-            |qkv| forward(&qkv, &segments, heads),
-            |qkv| composed::attention::<Self>(qkv, &segments, heads),
+            |qkv| forward(&qkv, &segments, heads, window.as_ref()),
+            |qkv| composed::attention::<Self>(qkv, &segments, heads, window.as_ref()),
         )
     }
 
@@ -121,7 +124,17 @@ fn heads_each(like: &CubeTensor, heads: u32) -> u32 {
     }
 }
 
-fn forward(qkv: &CubeTensor, segments: &Segments, heads: usize) -> AttentionForward<CubeBackend> {
+/// The positions of the rows on the device of `like`, and how far a row attends. Without a window, kernels read neither.
+fn limits(window: Option<&Window>, like: &CubeTensor) -> Option<(CubeTensor, u32)> {
+    window.map(|window| (window.places.on(like), window.reach as u32))
+}
+
+fn forward(
+    qkv: &CubeTensor,
+    segments: &Segments,
+    heads: usize,
+    window: Option<&Window>,
+) -> AttentionForward<CubeBackend> {
     use attention as shader;
     let ((rows, columns), count) = (dims(qkv), heads as u32);
     let (head, scale) = head_and_scale(columns / 3, count);
@@ -129,16 +142,20 @@ fn forward(qkv: &CubeTensor, segments: &Segments, heads: usize) -> AttentionForw
     let log_sums = empty([rows as usize, heads], qkv);
     let SegmentBuffers { blocks, block_count, .. } = SegmentBuffers::of(segments, qkv);
     let each = heads_each(qkv, count);
-    let kernel = shader::variant(in_quads(&[head], &[qkv]));
+    let limits = limits(window, qkv);
+    let kernel = shader::variant(in_quads(&[head], &[qkv]), limits.is_some());
+    let (places, reach) = limits.unwrap_or_else(|| (blocks.clone(), 0));
     let call = shader::Arguments {
         qkv,
         blocks: &blocks,
+        places: &places,
         out: &out,
         log_sums: &log_sums,
         block_count,
         heads: count,
         head,
         each,
+        reach,
         scale,
     };
     launch(kernel, &call, Groups::linear(block_count * count.div_ceil(each)));
@@ -147,24 +164,28 @@ fn forward(qkv: &CubeTensor, segments: &Segments, heads: usize) -> AttentionForw
 
 fn backward(g: &CubeTensor, saved: &AttentionSaved<CubeBackend>) -> CubeTensor {
     use attention_backward as shader;
-    let AttentionSaved { qkv, out, log_sums, segments, heads } = saved;
+    let AttentionSaved { qkv, out, log_sums, segments, heads, window } = saved;
     let ((rows, columns), count) = (dims(qkv), *heads as u32);
     let (head, scale) = head_and_scale(columns / 3, count);
     let dqkv = empty([rows as usize, columns as usize], qkv);
     let SegmentBuffers { blocks, block_count, .. } = SegmentBuffers::of(segments, qkv);
     let each = heads_each(qkv, count);
-    let kernel = shader::variant(in_quads(&[head], &[g, qkv, out]));
+    let limits = limits(window.as_ref(), qkv);
+    let kernel = shader::variant(in_quads(&[head], &[g, qkv, out]), limits.is_some());
+    let (places, reach) = limits.unwrap_or_else(|| (blocks.clone(), 0));
     let call = shader::Arguments {
         g,
         qkv,
         out,
         log_sums,
         blocks: &blocks,
+        places: &places,
         dqkv: &dqkv,
         block_count,
         heads: count,
         head,
         each,
+        reach,
         scale,
     };
     launch(kernel, &call, Groups::linear(block_count * count.div_ceil(each)));

@@ -22,8 +22,15 @@ impl GeluKernels for Flex {
 }
 
 #[inline(always)]
-fn normal_cdf(x: f32) -> f32 {
+pub(in crate::ops) fn normal_cdf(x: f32) -> f32 {
     0.5 + 0.5 * erf(x * std::f32::consts::FRAC_1_SQRT_2)
+}
+
+/// The derivative, `cdf(x) + x pdf(x)`.
+#[inline(always)]
+pub(in crate::ops) fn slope(x: f32) -> f32 {
+    const INVERSE_SQRT_TAU: f32 = 0.398_942_3;
+    normal_cdf(x) + x * INVERSE_SQRT_TAU * exp(-0.5 * x * x)
 }
 
 pub(in crate::ops) fn gelu(x: Float) -> Float {
@@ -35,16 +42,14 @@ pub(in crate::ops) fn gelu(x: Float) -> Float {
     matrix(y, t, width)
 }
 
-/// The derivative is `cdf(x) + x pdf(x)`.
 fn gelu_backward(g: Float, x: Float) -> Float {
-    const INVERSE_SQRT_TAU: f32 = 0.398_942_3;
     let (t, width) = dims(&x);
     let x = values(&x);
     let mut out = into_values(g);
     parallel::over_rows(&mut out, width, |first, chunk| {
         Arch::new().dispatch(|| {
             for (g, &x) in chunk.iter_mut().zip(&x[first * width..]) {
-                *g *= normal_cdf(x) + x * INVERSE_SQRT_TAU * exp(-0.5 * x * x);
+                *g *= slope(x);
             }
         });
     });

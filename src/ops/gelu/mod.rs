@@ -19,7 +19,7 @@ use super::differentiate::{Tracked, backward_step};
 use super::record::{Cost, Operation};
 use super::{Kernels, record};
 
-pub(in crate::ops) use cpu::gelu as cpu_gelu;
+pub(in crate::ops) use cpu::{gelu as cpu_gelu, normal_cdf, slope};
 pub(in crate::ops) use wgsl::cases;
 
 /// The function.
@@ -74,24 +74,27 @@ pub(in crate::ops) fn gelu_of<B: Kernels, C: CheckpointStrategy>(
 }
 
 /// `(1 + erf(x / sqrt 2)) / 2`, the normal distribution function.
-fn normal_cdf<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+fn composed_cdf<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let scaled = B::float_mul_scalar(x, std::f32::consts::FRAC_1_SQRT_2.into());
     B::float_mul_scalar(B::float_add_scalar(B::float_erf(scaled), 1f32.into()), 0.5f32.into())
 }
 
 pub(in crate::ops) fn composed_gelu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    B::float_mul(x.clone(), normal_cdf::<B>(x))
+    B::float_mul(x.clone(), composed_cdf::<B>(x))
 }
 
 /// The derivative is `cdf(x) + x pdf(x)`.
-fn composed_gelu_backward<B: Backend>(g: FloatTensor<B>, x: FloatTensor<B>) -> FloatTensor<B> {
+pub(in crate::ops) fn composed_gelu_backward<B: Backend>(
+    g: FloatTensor<B>,
+    x: FloatTensor<B>,
+) -> FloatTensor<B> {
     let square = B::float_mul(x.clone(), x.clone());
     let bell = B::float_exp(B::float_mul_scalar(square, (-0.5f32).into()));
     let pdf = B::float_mul_scalar(
         bell,
         (0.5 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2).into(),
     );
-    let slope = B::float_add(normal_cdf::<B>(x.clone()), B::float_mul(x, pdf));
+    let slope = B::float_add(composed_cdf::<B>(x.clone()), B::float_mul(x, pdf));
     B::float_mul(g, slope)
 }
 

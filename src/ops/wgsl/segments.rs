@@ -42,7 +42,7 @@ impl HostData for Segments {
 /// The blocks of rows that the attention kernels work on: first row, rows of a block, and first row and end of the
 /// segment. The blocks of a segment are as few and as equal as possible; only the last one may be shorter.
 pub(in crate::ops) fn blocks(segments: &Segments) -> Vec<[u32; 4]> {
-    let most = attention::variant(false).constant("TILE");
+    let most = attention::variant(false, false).constant("TILE");
     let of_segment = |range: std::ops::Range<usize>| {
         let (first, end) = (range.start as u32, range.end as u32);
         let count = (end - first).div_ceil(most);

@@ -3,12 +3,12 @@
 use burn_cubecl::tensor::CubeTensor;
 
 use super::truth::Attention;
-use crate::ops::Segments;
 use crate::ops::tests::kernels::{Bench, check, compare, kernel_tests};
 use crate::ops::tests::support::{Source, of_lengths, rounded};
 use crate::ops::wgsl::kernel::{self as shaders, Groups, Kernel};
 use crate::ops::wgsl::launch::launch;
 use crate::ops::wgsl::segments;
+use crate::ops::{Segments, Window};
 
 kernel_tests!(
     attention: SOFTMAX,
@@ -31,7 +31,7 @@ fn segmentations() -> Vec<Segments> {
 fn heads(kernel: &Kernel) -> Vec<(usize, usize)> {
     let constant = |name| kernel.constants.iter().find(|(known, _)| *known == name);
     match constant("HEAD") {
-        None if kernel.name.ends_with("_vec4") => vec![(3, 32), (2, 64), (1, 128), (2, 20)],
+        None if kernel.name.contains("_vec4") => vec![(3, 32), (2, 64), (1, 128), (2, 20)],
         None => vec![(3, 9), (2, 33), (1, 99)],
         Some(&(_, most)) if kernel.name.ends_with("_exact") => vec![(2, most as usize)],
         Some(&(_, most)) => vec![(3, most as usize / 2 + 1), (1, most as usize - 1)],
@@ -47,6 +47,17 @@ fn cases(kernel: &Kernel) -> Vec<(Segments, usize, usize)> {
         heads.into_iter().map(move |(count, head)| (segments.clone(), count.min(most), head))
     };
     segmentations().into_iter().flat_map(with_heads).collect()
+}
+
+/// Positions as they are where the second row of every segment leads it, and a window of a few of them; `None` if the
+/// variant attends to whole segments.
+fn window(kernel: &Kernel, segments: &Segments) -> Option<Window> {
+    kernel.name.ends_with("_windowed").then(|| super::window(segments))
+}
+
+/// The positions of all rows, which variants for whole segments do not read.
+fn places(bench: &Bench, window: Option<&Window>) -> CubeTensor {
+    bench.gpu.words(window.map_or(&[0], |window| window.places.rows()))
 }
 
 /// Inputs with different scores, so that a softmax is not the mean of all values.
@@ -75,19 +86,23 @@ fn attention(bench: &Bench) {
             let qkv = spread(&mut Source::new(51), t * 3 * h);
             let (out, log_sums) = (bench.gpu.output([t, h]), bench.gpu.output([t, heads]));
             let (blocks, block_count) = blocks(bench, &segments);
+            let window = window(kernel, &segments);
             let call = shaders::attention::Arguments {
                 qkv: &bench.gpu.floats([t, 3 * h], &qkv),
                 blocks: &blocks,
+                places: &places(bench, window.as_ref()),
                 out: &out,
                 log_sums: &log_sums,
                 block_count,
                 heads: heads as u32,
                 head: head as u32,
                 each: EACH,
+                reach: super::REACH as u32,
                 scale: scale(head),
             };
             launch(kernel, &call, Groups::linear(block_count * (heads as u32).div_ceil(EACH)));
-            let expected = Attention { segments: &segments, heads, head }.whole(&qkv);
+            let truth = Attention { segments: &segments, heads, head, window: window.as_ref() };
+            let expected = truth.whole(&qkv);
             check(kernel, &format!("output, {what}"), &expected.0, &out);
             check(kernel, &format!("log-sums, {what}"), &expected.1, &log_sums);
         }
@@ -101,7 +116,8 @@ fn attention_backward(bench: &Bench) {
             let what = format!("{} segments of {t} rows, {heads} heads of {head}", segments.len());
             let mut source = Source::new(52);
             let (qkv, g) = (spread(&mut source, t * 3 * h), source.exact(t * h));
-            let truth = Attention { segments: &segments, heads, head };
+            let window = window(kernel, &segments);
+            let truth = Attention { segments: &segments, heads, head, window: window.as_ref() };
             let (out, logs) = truth.whole(&qkv);
             let (out, logs) = (rounded(&out), rounded(&logs));
             let dqkv = bench.gpu.output([t, 3 * h]);
@@ -112,11 +128,13 @@ fn attention_backward(bench: &Bench) {
                 out: &bench.gpu.floats([t, h], &out),
                 log_sums: &bench.gpu.floats([t, heads], &logs),
                 blocks: &blocks,
+                places: &places(bench, window.as_ref()),
                 dqkv: &dqkv,
                 block_count,
                 heads: heads as u32,
                 head: head as u32,
                 each: EACH,
+                reach: super::REACH as u32,
                 scale: scale(head),
             };
             launch(kernel, &call, Groups::linear(block_count * (heads as u32).div_ceil(EACH)));
@@ -145,7 +163,8 @@ fn attention_cls(bench: &Bench) {
                 scale: scale(head),
             };
             launch(kernel, &call, Groups::linear((s * heads) as u32));
-            let expected = Attention { segments: &segments, heads, head }.cls(&q, &kv);
+            let truth = Attention { segments: &segments, heads, head, window: None };
+            let expected = truth.cls(&q, &kv);
             check(kernel, &format!("output, {what}"), &expected.0, &out);
             check(kernel, &format!("log-sums, {what}"), &expected.1, &log_sums);
         }
@@ -160,7 +179,7 @@ fn attention_cls_backward(bench: &Bench) {
             let mut source = Source::new(54);
             let (q, kv) = (spread(&mut source, s * h), spread(&mut source, t * 2 * h));
             let g = source.exact(s * h);
-            let truth = Attention { segments: &segments, heads, head };
+            let truth = Attention { segments: &segments, heads, head, window: None };
             let logs = rounded(&truth.cls(&q, &kv).1);
             let (dq, dkv) = (bench.gpu.output([s, h]), bench.gpu.output([t, 2 * h]));
             let call = shaders::attention_cls_backward::Arguments {

@@ -1,13 +1,15 @@
 //! Attention in f64.
 
-use crate::ops::Segments;
 use crate::ops::tests::truth::{dot, softmax};
+use crate::ops::{Segments, Window};
 
 /// Packed rows of queries, keys and values `[t, 3 h]`, or of keys and values `[t, 2 h]`.
 pub struct Attention<'a> {
     pub segments: &'a Segments,
     pub heads: usize,
     pub head: usize,
+    /// What a row attends to, if not its whole segment; not for `[CLS]`.
+    pub window: Option<&'a Window>,
 }
 
 /// The saved state of softmax: output, log-sums.
@@ -29,11 +31,16 @@ impl Attention<'_> {
     }
 
     /// Every query with the head and the rows that it attends to.
-    fn queries(&self) -> impl Iterator<Item = (usize, usize, std::ops::Range<usize>)> + '_ {
+    fn queries(&self) -> impl Iterator<Item = (usize, usize, Vec<usize>)> + '_ {
+        let seen = |row: usize, range: std::ops::Range<usize>| -> Vec<usize> {
+            range
+                .filter(|other| self.window.is_none_or(|window| window.sees(row, *other)))
+                .collect()
+        };
         let rows = self
             .segments
             .ranges()
-            .flat_map(|range| range.clone().map(move |row| (row, range.clone())));
+            .flat_map(move |range| range.clone().map(move |row| (row, seen(row, range.clone()))));
         rows.flat_map(|(row, range)| (0..self.heads).map(move |h| (row, h, range.clone())))
     }
 
@@ -43,12 +50,12 @@ impl Attention<'_> {
         for (row, h, range) in self.queries() {
             let q = &qkv[self.at(row, 0, 3, h)];
             let scores: Vec<f64> =
-                range.clone().map(|j| self.scale() * dot(q, &qkv[self.at(j, 1, 3, h)])).collect();
+                range.iter().map(|j| self.scale() * dot(q, &qkv[self.at(*j, 1, 3, h)])).collect();
             let (weights, log_sum) = softmax(&scores);
             logs.push(log_sum);
             out.extend((0..self.head).map(|c| -> f64 {
                 let value = |j: usize| qkv[self.at(j, 2, 3, h)][c];
-                range.clone().zip(&weights).map(|(j, w)| w * value(j)).sum()
+                range.iter().zip(&weights).map(|(j, w)| w * value(*j)).sum()
             }));
         }
         (out, logs)
