@@ -1,7 +1,7 @@
 //! `tokenizer.json`: the kinds of its parts, and what they share.
 //!
 //! LoRB reads two classes of files. BERT's own kind has its own implementation on every platform. The others, which
-//! multilingual bases use, need the `tokenizers` crate, which only the native program has (`general.rs`).
+//! multilingual bases use, need the `tokenizers` crate, which not every wasm module has (`general.rs`).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
