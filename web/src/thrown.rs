@@ -68,7 +68,7 @@ fn class(error: &BaseError) -> &'static str {
         ) => "IntegrityError",
         BaseError::Taken { .. } => "LorbError",
         BaseError::Within { error, .. } => class(error.error()),
-        BaseError::OtherTokenizer(_) => OTHER_TOKENIZER,
+        BaseError::OtherTokenizer => OTHER_TOKENIZER,
         _ => "UnsupportedModelError",
     }
 }

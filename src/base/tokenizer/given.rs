@@ -1,6 +1,7 @@
 //! A tokenizer from outside, such as one in another wasm module.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::Encoded;
@@ -44,18 +45,13 @@ impl Given {
 
     pub fn encode(&self, text: &str) -> Result<Encoded, BaseError> {
         let encoded = self.tokenizer.encode(text)?;
-        let (count, limit) = (encoded.ids.len(), self.max_tokens);
-        if !(2..=limit).contains(&count) {
-            let what = format!("a text has {count} tokens; expected 2 to {limit}");
-            return Err(BaseError::Tokenizer(what));
-        }
-        encoded.ids.iter().try_for_each(|id| self.check(*id))?;
+        self.check(&encoded.ids, 2..=self.max_tokens)?;
         Ok(encoded)
     }
 
     pub fn mask(&self) -> Result<u32, BaseError> {
         let id = self.tokenizer.mask()?;
-        self.check(id)?;
+        self.check(&[id], 1..=1)?;
         Ok(id)
     }
 
@@ -63,13 +59,13 @@ impl Given {
         self.tokenizer.vocabulary_size()
     }
 
-    fn check(&self, id: u32) -> Result<(), BaseError> {
-        if id as usize >= self.embeddings {
-            let what =
-                format!("a token has id {id}, but the base has {} embeddings", self.embeddings);
-            return Err(BaseError::Tokenizer(what));
+    fn check(&self, ids: &[u32], counts: RangeInclusive<usize>) -> Result<(), BaseError> {
+        let known = |id: &u32| (*id as usize) < self.embeddings;
+        if counts.contains(&ids.len()) && ids.iter().all(known) {
+            return Ok(());
         }
-        Ok(())
+        let what = "it gives ids without an embedding, or too many or too few of them";
+        Err(BaseError::Tokenizer(what.to_owned()))
     }
 }
 
@@ -112,9 +108,9 @@ mod tests {
         assert_eq!((given.vocabulary_size(), given.notes()), (7, &["a note".to_owned()][..]));
         let many = "1 ".repeat(config.max_tokens() + 1);
         let large = format!("0 {}", most + 1);
-        for (text, what) in [("0", "1 tokens"), (&many, "expected 2 to"), (&large, "has id")] {
+        for text in ["0", &many, &large] {
             let error = given.encode(text).unwrap_err();
-            assert!(error.to_string().contains(what), "{error}");
+            assert!(error.to_string().contains("ids without an embedding"), "{text}: {error}");
         }
         assert!(given.mask().is_err());
         assert!(given.word_pieces().is_none());

@@ -46,20 +46,15 @@ impl Read {
                     BaseError::Tokenizer(format!("tokenizer.json cannot be read: {error}"))
                 };
                 let file = File::read(bytes).map_err(unreadable)?;
-                if !general::PRESENT
-                    && let Some(other) = file.other_kind().map_err(unreadable)?
-                {
-                    return Err(BaseError::OtherTokenizer(format!("tokenizer.json: {other}")));
+                if !general::PRESENT && file.other_kind().map_err(unreadable)?.is_some() {
+                    return Err(BaseError::OtherTokenizer);
                 }
                 let read = from_json(file, &settings, files.config.is_some(), &mut notes);
                 read.map_err(unreadable)?
             }
             None => match settings.family {
                 Family::Bert | Family::Other => (without_json(&files, &settings, config)?, None),
-                family if !general::PRESENT => {
-                    let what = format!("the tokenizer is of the kind {family:?}");
-                    return Err(BaseError::OtherTokenizer(what));
-                }
+                _ if !general::PRESENT => return Err(BaseError::OtherTokenizer),
                 family => {
                     let Converted { json, extra } = convert(&files, &settings, family)?;
                     settings = settings.with_extra(extra);
