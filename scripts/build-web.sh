@@ -3,7 +3,7 @@
 #
 #     sh scripts/build-web.sh && node scripts/serve-web.mjs
 #
-# LORB_KEEP_WASM=1 keeps the wasm module in web/dist/wasm and builds the rest. Needs Node.js 20 or newer, and the
+# LORB_KEEP_WASM=1 keeps the wasm modules in web/dist/wasm and builds the rest. Needs Node.js 20 or newer, and the
 # requirements of scripts/build-wasm.sh.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,7 +11,9 @@ cd "$(dirname "$0")/.."
 if [ -z "${LORB_KEEP_WASM:-}" ]; then
     sh scripts/build-wasm.sh
 fi
-[ -f web/dist/wasm/lorb_bg.wasm ] || { echo "web/dist/wasm has no module: unset LORB_KEEP_WASM" >&2; exit 1; }
+for name in lorb lorb_tokenizer; do
+    [ -f "web/dist/wasm/${name}_bg.wasm" ] || { echo "web/dist/wasm has no $name: unset LORB_KEEP_WASM" >&2; exit 1; }
+done
 if ! cmp -s web/package-lock.json web/node_modules/.built-from; then
     npm --prefix web ci --no-audit --no-fund >&2
     cp web/package-lock.json web/node_modules/.built-from

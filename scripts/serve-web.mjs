@@ -24,7 +24,7 @@ const TYPES = {
   '.txt': 'text/plain; charset=utf-8',
   '.wasm': 'application/wasm',
 };
-const MODEL_FILES = ['config.json', 'tokenizer.json', 'vocab.txt', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'model.safetensors.index.json', 'adapter_config.json'];
+const MODEL_FILES = ['config.json', 'tokenizer.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'sentencepiece.bpe.model', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'model.safetensors.index.json', 'adapter_config.json'];
 /** Also weights, in one file or in several. */
 const isOfModel = (file) => MODEL_FILES.includes(file) || /^[\w-][\w.-]*\.safetensors$/.test(file);
 

@@ -68,38 +68,54 @@
 //!
 //! # Features
 //!
-//! `cli` (default) builds the program: files, network, progress bars. Libraries do not need it:
-//! `default-features = false`.
+//! - `cli` (default) builds the program: files, network, progress bars. Libraries do not need it:
+//!   `default-features = false, features = ["model"]`.
+//! - `model` is everything that computes. Without it, only files of bases are read: [`base`] and the modules that it uses.
+//! - `tokenizers` adds the tokenizers of other kinds than BERT's own on wasm. Other targets always have them.
 
 #![warn(missing_docs)]
 // The library does not print.
 #![warn(clippy::disallowed_macros)]
+// The model uses parts of `base` that nothing else does.
+#![cfg_attr(not(feature = "model"), allow(dead_code))]
 
+#[cfg(feature = "model")]
 pub mod adapter;
 pub mod base;
+#[cfg(feature = "model")]
 pub mod bench;
 pub mod bounds;
 #[cfg(feature = "built-in")]
 pub mod built_in;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "model", not(target_family = "wasm")))]
 pub mod device;
 pub mod digest;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "model", not(target_family = "wasm")))]
 pub mod distill;
 pub mod foreign;
+#[cfg(feature = "model")]
 pub mod methods;
+#[cfg(feature = "model")]
 pub mod model;
+#[cfg(feature = "model")]
 pub mod nbest;
+#[cfg(feature = "model")]
 pub mod ops;
 pub mod packed;
+#[cfg(feature = "model")]
 pub mod peft;
 pub mod printable;
 pub mod remedy;
+#[cfg(feature = "model")]
 pub mod rescorer;
+#[cfg(feature = "model")]
 pub mod score;
+#[cfg(feature = "model")]
 pub mod study;
-#[cfg(test)]
+#[cfg(all(test, feature = "model"))]
 #[path = "../tests/common/gpu.rs"]
 mod test_gpu;
+#[cfg(feature = "model")]
 pub mod text;
+#[cfg(feature = "model")]
 pub mod train;

@@ -91,7 +91,8 @@ function writeWorker() {
   const files = readdirSync(dist, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && !/\.(d\.ts|map|br|gz)$|^_headers$/.test(entry.name))
     .map((entry) => relative(dist, join(entry.parentPath ?? entry.path, entry.name)).replaceAll('\\', '/'))
-    .filter((name) => !name.startsWith('models/'))
+    // The service worker stores the second wasm module only for those who use it.
+    .filter((name) => !name.startsWith('models/') && !name.startsWith('lorb/wasm/lorb_tokenizer'))
     .sort();
   const hash = createHash('sha256');
   for (const name of files) hash.update(name).update(readFileSync(join(dist, name)));

@@ -2,15 +2,17 @@
 
 const VERSION = '@VERSION@';
 const FILES = ['@FILES@'];
+/** Files that most visitors do not need: stored when the page requests them. */
+const LATER = /\/lorb\/wasm\/lorb_tokenizer/;
 const NAME = `lorb-page-${VERSION}`;
 
 self.addEventListener('install', (event) => {
-  const keep = async () => {
+  const keepAll = async () => {
     const cache = await caches.open(NAME);
     await cache.addAll(FILES);
     await self.skipWaiting();
   };
-  event.waitUntil(keep());
+  event.waitUntil(keepAll());
 });
 
 self.addEventListener('activate', (event) => {
@@ -30,10 +32,25 @@ self.addEventListener('fetch', (event) => {
   event.respondWith(answer(request));
 });
 
+/**
+ * Stores a response. Without room for it, the page only needs the network again.
+ * @param {Request} request
+ * @param {Response} response
+ */
+async function keep(request, response) {
+  try {
+    await (await caches.open(NAME)).put(request, response);
+  } catch {
+    // As above.
+  }
+}
+
 /** @param {Request} request */
 async function answer(request) {
   try {
-    return await fetch(request);
+    const response = await fetch(request);
+    if (response.ok && LATER.test(request.url)) void keep(request, response.clone());
+    return response;
   } catch (error) {
     const kept = await (await caches.open(NAME)).match(request, { ignoreSearch: true });
     if (kept) return kept;

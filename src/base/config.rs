@@ -37,7 +37,8 @@ pub struct BertConfig {
     pub layer_norm_eps: f64,
     /// Rotary positions, if the base has them in place of a position embedding.
     pub rotary: Option<Rotary>,
-    /// Class of the tokenizer in Transformers, if the file states it; `tokenizer_config.json` may state another.
+    /// Class of the tokenizer in Transformers, if the file states it or the model type has one that is not BERT's;
+    /// `tokenizer_config.json` may state another.
     pub tokenizer_class: Option<String>,
 }
 
@@ -89,7 +90,9 @@ impl BertConfig {
             type_vocab_size: types.map_or(0, |stated| stated.unwrap_or(2)),
             layer_norm_eps: epsilon.flatten().unwrap_or(keys.default_norm_epsilon),
             rotary,
-            tokenizer_class: text(&map, "tokenizer_class")?.map(str::to_owned),
+            tokenizer_class: text(&map, "tokenizer_class")?
+                .or(tokenizer_of(&map))
+                .map(str::to_owned),
         };
         config.check()?;
         Ok(config)
@@ -216,6 +219,16 @@ fn architecture(map: &Map<String, Value>) -> Result<&'static Architecture, BaseE
             let known = Architecture::known_model_types();
             fault("model_type", format!("is missing; LoRB reads {known}"))
         }),
+    }
+}
+
+/// The class of a model type's tokenizer.
+fn tokenizer_of(map: &Map<String, Value>) -> Option<&'static str> {
+    match map.get("model_type")?.as_str()? {
+        "roberta" => Some("RobertaTokenizer"),
+        "xlm-roberta" => Some("XLMRobertaTokenizer"),
+        "camembert" => Some("CamembertTokenizer"),
+        _ => None,
     }
 }
 

@@ -75,6 +75,10 @@ pub enum BaseError {
     /// The tokenizer file is invalid or does not match the base.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
+    /// The tokenizer is not of BERT's own kind, and this build reads no others: a wasm module without the feature
+    /// `tokenizers`.
+    #[error("the tokenizer is not of BERT's own kind; this build reads no others")]
+    OtherTokenizer,
     /// The tokenizer has an id without a row in the token embedding.
     #[error(
         "tokenizer: token {token:?} has id {id}, but the base has {vocab_size} embeddings; do tokenizer and weights belong to the same model?"

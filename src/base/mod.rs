@@ -31,7 +31,7 @@ pub use stream::WeightStream;
 pub use tensor_file::{
     HeaderError, HostTensor, TensorEntry, TensorFault, TensorFile, read_header, write_f32,
 };
-pub use tokenizer::{BertTokenizer, Encoded, TokenizerFiles};
+pub use tokenizer::{BertTokenizer, Encoded, Tokenize, TokenizerFiles};
 #[cfg(not(target_family = "wasm"))]
 pub use torch::{TorchFault, TorchFile};
 pub use weights::{BaseWeights, expected_tensors};
@@ -142,7 +142,13 @@ impl BaseStream {
         let config = BertConfig::from_json(config)?;
         let tokenizer = BertTokenizer::from_files(tokenizer, &config)?;
         let weights = WeightStream::new(&config, format, length);
-        Ok(Self { config, tokenizer, weights, hasher: Sha256::new(), shard: None })
+        Ok(Self::with(config, tokenizer, weights))
+    }
+
+    /// A stream of parts that were read before, of the same base.
+    #[must_use]
+    pub fn with(config: BertConfig, tokenizer: BertTokenizer, weights: WeightStream) -> Self {
+        Self { config, tokenizer, weights, hasher: Sha256::new(), shard: None }
     }
 
     /// As [`BaseStream::new`], for weights in several files, which `index` names (`model.safetensors.index.json`). Each
@@ -159,7 +165,7 @@ impl BaseStream {
         let config = BertConfig::from_json(config)?;
         let tokenizer = BertTokenizer::from_files(tokenizer, &config)?;
         let weights = WeightStream::sharded(&config, format, index)?;
-        Ok(Self { config, tokenizer, weights, hasher: Sha256::new(), shard: None })
+        Ok(Self::with(config, tokenizer, weights))
     }
 
     /// Names of the files of the weights; none if they are one file.

@@ -20,10 +20,13 @@ use super::output::{current, next_to};
 use super::terminal::say;
 
 /// Names of the files of a base.
-pub const FILES: [&str; 10] = [
+pub const FILES: [&str; 13] = [
     CONFIG,
     TOKENIZER,
     VOCABULARY,
+    BYTE_LEVEL,
+    MERGES,
+    SENTENCE_PIECE,
     TOKENIZER_CONFIG,
     SPECIAL_TOKENS,
     ADDED_TOKENS,
@@ -39,6 +42,9 @@ pub const BUILT_IN: &str = "built-in";
 pub const CONFIG: &str = "config.json";
 pub const TOKENIZER: &str = "tokenizer.json";
 pub const VOCABULARY: &str = "vocab.txt";
+pub const BYTE_LEVEL: &str = "vocab.json";
+pub const MERGES: &str = "merges.txt";
+pub const SENTENCE_PIECE: &str = "sentencepiece.bpe.model";
 pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 pub const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 pub const ADDED_TOKENS: &str = "added_tokens.json";
@@ -46,6 +52,10 @@ pub const WEIGHTS: &str = "model.safetensors";
 pub const INDEX: &str = "model.safetensors.index.json";
 pub const TORCH: &str = "pytorch_model.bin";
 pub const TORCH_INDEX: &str = "pytorch_model.bin.index.json";
+
+/// The files that a vocabulary consists of, by kind; the first kind whose first file a base has is read.
+pub const VOCABULARIES: [&[&str]; 4] =
+    [&[TOKENIZER], &[VOCABULARY], &[BYTE_LEVEL, MERGES], &[SENTENCE_PIECE]];
 
 /// The files next to a tokenizer's vocabulary.
 pub const SETTINGS: [&str; 3] = [TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS];
@@ -58,8 +68,8 @@ pub const WEIGHT_FILES: [&str; 4] = [WEIGHTS, INDEX, TORCH, TORCH_INDEX];
 pub struct BasePaths {
     /// `config.json`.
     pub config: PathBuf,
-    /// `tokenizer.json` or `vocab.txt`, and which of them.
-    pub vocabulary: (&'static str, PathBuf),
+    /// One of [`VOCABULARIES`], with the names of the files. A file after the first one may be missing.
+    pub vocabulary: Vec<(&'static str, PathBuf)>,
     /// Those of [`SETTINGS`] that exist.
     pub settings: Vec<(&'static str, PathBuf)>,
     /// One of [`WEIGHT_FILES`], and which one. The files that an index names are next to it.
@@ -69,8 +79,7 @@ pub struct BasePaths {
 impl BasePaths {
     /// The files of the base, without those that an index names.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        let (vocabulary, weights) = (&self.vocabulary, &self.weights);
-        let named = [vocabulary, weights].into_iter().chain(&self.settings);
+        let named = self.vocabulary.iter().chain([&self.weights]).chain(&self.settings);
         let named = named.map(|(name, path)| (*name, path.as_path()));
         named.chain([(CONFIG, self.config.as_path())])
     }
@@ -86,7 +95,7 @@ impl BasePaths {
 pub fn limit(file: &str) -> u64 {
     match file {
         TOKENIZER => MAX_TOKENIZER_BYTES,
-        VOCABULARY => MAX_VOCABULARY_BYTES,
+        VOCABULARY | BYTE_LEVEL | MERGES | SENTENCE_PIECE => MAX_VOCABULARY_BYTES,
         INDEX | TORCH_INDEX => MAX_INDEX_BYTES,
         _ if file.ends_with(".safetensors") || file.ends_with(".bin") => MAX_DOWNLOAD_BYTES,
         _ => MAX_JSON_BYTES,
@@ -191,11 +200,27 @@ pub fn in_directory(directory: &Path) -> Result<BasePaths, CliError> {
     })?;
     let weights = WEIGHT_FILES.into_iter().find_map(|name| Some((name, find(name)?)));
     let weights = weights.ok_or_else(|| missing(WEIGHTS, " and no other weights"))?;
-    let mut vocabularies = [TOKENIZER, VOCABULARY].into_iter();
-    let vocabulary = vocabularies.find_map(|name| Some((name, find(name)?)));
+    let vocabulary = vocabulary(|name| Ok::<_, CliError>(find(name)))?;
     let vocabulary = vocabulary.ok_or_else(|| missing("tokenizer.json and no vocab.txt", ""))?;
     let settings = SETTINGS.into_iter().filter_map(|name| Some((name, find(name)?))).collect();
     Ok(BasePaths { config, vocabulary, settings, weights })
+}
+
+/// The files of the vocabulary, each of which `find` returns if it exists.
+pub fn vocabulary<E>(
+    mut find: impl FnMut(&'static str) -> Result<Option<PathBuf>, E>,
+) -> Result<Option<Vec<(&'static str, PathBuf)>>, E> {
+    for names in VOCABULARIES {
+        let mut files = Vec::new();
+        for name in names {
+            let Some(path) = find(name)? else { break };
+            files.push((*name, path));
+        }
+        if !files.is_empty() {
+            return Ok(Some(files));
+        }
+    }
+    Ok(None)
 }
 
 /// The names of the files that weights consist of, if they are several.
@@ -239,18 +264,11 @@ fn read(paths: &BasePaths) -> Result<Base, Fault> {
     BertConfig::from_json(&config)?;
     let small =
         |(name, path): &(&'static str, PathBuf)| Ok((*name, read_small(path, limit(name))?));
-    let texts = [&paths.vocabulary].into_iter().chain(&paths.settings).map(small);
+    let texts = paths.vocabulary.iter().chain(&paths.settings).map(small);
     let texts: Vec<(&str, Vec<u8>)> = texts.collect::<Result<_, CliError>>()?;
-    let text = |name: &str| {
+    let tokenizer = TokenizerFiles::named(|name| {
         texts.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.as_slice())
-    };
-    let tokenizer = TokenizerFiles {
-        json: text(TOKENIZER),
-        vocab: text(VOCABULARY),
-        config: text(TOKENIZER_CONFIG),
-        special_tokens: text(SPECIAL_TOKENS),
-        added_tokens: text(ADDED_TOKENS),
-    };
+    });
     let (index, (kind, path)) = (index(&paths.weights)?, &paths.weights);
     match (*kind, index) {
         (TORCH | TORCH_INDEX, index) => {

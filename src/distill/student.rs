@@ -29,14 +29,10 @@ impl BaseBytes {
     /// Adds a file by its name in the base's folder. Files that are neither the configuration nor of the tokenizer are
     /// left out.
     pub fn push(&mut self, name: &'static str, bytes: Vec<u8>) {
-        match name {
-            "config.json" => self.config = bytes,
-            "tokenizer.json"
-            | "vocab.txt"
-            | "tokenizer_config.json"
-            | "special_tokens_map.json"
-            | "added_tokens.json" => self.tokenizer.push((name, bytes)),
-            _ => {}
+        if name == "config.json" {
+            self.config = bytes;
+        } else if TokenizerFiles::NAMES.contains(&name) {
+            self.tokenizer.push((name, bytes));
         }
     }
 
@@ -49,17 +45,10 @@ impl BaseBytes {
     /// The tokenizer's files, as a base reads them.
     #[must_use]
     pub fn tokenizer_files(&self) -> TokenizerFiles<'_> {
-        let file = |wanted: &str| {
+        TokenizerFiles::named(|wanted| {
             let found = self.tokenizer.iter().find(|(name, _)| *name == wanted);
             found.map(|(_, bytes)| bytes.as_slice())
-        };
-        TokenizerFiles {
-            json: file("tokenizer.json"),
-            vocab: file("vocab.txt"),
-            config: file("tokenizer_config.json"),
-            special_tokens: file("special_tokens_map.json"),
-            added_tokens: file("added_tokens.json"),
-        }
+        })
     }
 }
 

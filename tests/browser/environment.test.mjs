@@ -25,10 +25,10 @@ async function visit(script) {
 const load = (page, options = {}) =>
   page.evaluate(async (options) => {
     const events = [];
-    const { worker, ...rest } = options;
+    const { worker, base = '/golden/tiny', ...rest } = options;
     if (worker) rest.worker = () => new Worker(worker, { type: 'module' });
     try {
-      const rescorer = await window.lorb.Rescorer.fromPretrained('/golden/tiny', { device: 'wasm', progress_callback: (event) => events.push(event), ...rest });
+      const rescorer = await window.lorb.Rescorer.fromPretrained(base, { device: 'wasm', progress_callback: (event) => events.push(event), ...rest });
       const { hash } = rescorer;
       await rescorer.dispose();
       return { hash, events };
@@ -102,6 +102,23 @@ test('a worker or a wasm module that cannot be loaded is an error at once', asyn
       for (const key of ['status', 'body', 'headers']) delete staged.server.faults[key];
     }
   }
+});
+
+test('the module with the other tokenizers is requested only by a base that needs it', async () => {
+  const asked = () => staged.server.requests.filter(({ path }) => path.includes('lorb_tokenizer'));
+  const { page, context, complaints } = await visit();
+  assert.match((await load(page)).hash, /^[0-9a-f]{64}$/);
+  assert.deepEqual(asked(), []);
+  assert.match((await load(page, { base: '/golden/roberta' })).hash, /^[0-9a-f]{64}$/);
+  assert.deepEqual(asked().map(({ path }) => path), ['/lorb/wasm/lorb_tokenizer.js', '/lorb/wasm/lorb_tokenizer_bg.wasm']);
+  quiet(complaints);
+  for (const file of ['/lorb/wasm/lorb_tokenizer.js', '/lorb/wasm/lorb_tokenizer_bg.wasm']) {
+    Object.assign(staged.server.faults, { hurt: (path) => path === file, status: Array(9).fill(404) });
+    const { error } = await load(page, { base: '/golden/roberta', cache: null });
+    assert.deepEqual([error.name, error.ours], ['WorkerDiedError', true], file);
+    assert.match(error.message, /serve wasm\/lorb_tokenizer\.js and wasm\/lorb_tokenizer_bg\.wasm with worker\.js/);
+  }
+  await context.close();
 });
 
 test('a policy that forbids the worker or WebAssembly is an error at once', async () => {

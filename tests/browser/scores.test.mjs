@@ -33,6 +33,10 @@ function difference(ours, native) {
 for (const [base, device, folder] of [
   ['tiny', 'webgpu', '/golden/tiny'],
   ['tiny', 'wasm', '/golden/tiny'],
+  ['roberta', 'webgpu', '/golden/roberta'],
+  ['roberta', 'wasm', '/golden/roberta'],
+  ['electra', 'webgpu', '/golden/electra'],
+  ['electra', 'wasm', '/golden/electra'],
   ['minilm', 'webgpu', '/minilm'],
   ['minilm', 'wasm', '/minilm'],
 ]) {
@@ -64,8 +68,8 @@ for (const [base, device, folder] of [
       },
       [base, device, folder, given],
     );
-    const model = base === 'tiny' ? join(root, 'tests/golden/tiny') : minilm();
     const golden = join(root, 'tests/golden', base);
+    const model = base === 'minilm' ? minilm() : golden;
     const native = rescored(model, join(golden, 'adapter'), join(golden, 'lists.jsonl'));
     const greatest = difference(answer.ranked, native);
     t.diagnostic(`greatest difference ${greatest.toExponential(1)} on ${answer.deviceName}; memory ${JSON.stringify(answer.memory)}`);

@@ -1,5 +1,7 @@
 //! Bases of other architectures than BERT's, end to end.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
@@ -57,6 +59,22 @@ fn other_architectures_are_inspected() {
 #[test]
 fn every_architecture_rescores_as_pytorch_does() {
     ["distil", "electra", "modernbert", "roberta"].into_iter().for_each(rescores_as_pytorch_does);
+}
+
+#[test]
+fn a_roberta_without_tokenizer_json_gives_the_same_scores() {
+    let sandbox = Sandbox::of("roberta");
+    let rescore = format!("{RESCORE} --adapter adapter --beta 1 lists.jsonl");
+    let expected = sandbox.run(&rescore).done();
+    let model = json(&sandbox.text("base/tokenizer.json"))["model"].take();
+    let pair =
+        |pair: &Value| format!("{} {}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap());
+    let merges: Vec<_> = model["merges"].as_array().unwrap().iter().map(pair).collect();
+    fs::remove_file(sandbox.path("base/tokenizer.json")).unwrap();
+    sandbox.write("base/vocab.json", model["vocab"].to_string());
+    sandbox.refuses(&rescore, 1, "neither a tokenizer.json nor a vocab.json with merges.txt");
+    sandbox.write("base/merges.txt", format!("#version: 0.2\n{}\n", merges.join("\n")));
+    assert_eq!(sandbox.run(&rescore).done(), expected);
 }
 
 fn rescores_as_pytorch_does(base: &str) {

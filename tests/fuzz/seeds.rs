@@ -166,6 +166,37 @@ pub fn vocabularies() -> Seeds {
     vec![format!("a{}", vocabulary()).into(), format!("b{}\n", vocabulary()).into()]
 }
 
+/// A vocabulary in JSON, and merges.
+pub fn merges() -> Seeds {
+    let vocabulary = r#"{"[CLS]":0,"[PAD]":1,"[SEP]":2,"[UNK]":3,"t":4,"o":5,"w":6,"Ġ":7,"to":8,"two":9,"Ġt":10,"[MASK]":11}"#;
+    let merges = "#version: 0.2\nt o\nĠ t\n";
+    vec![[vocabulary, merges].join("\0").into()]
+}
+
+/// SentencePiece models, after a byte that selects the class.
+pub fn sentence_pieces() -> Seeds {
+    let piece = |text: &str, score: f32, kind: u8| {
+        let length = text.len() as u8;
+        let inner =
+            [&[10, length][..], text.as_bytes(), &[0x15], &score.to_le_bytes(), &[0x18, kind]];
+        let inner = inner.concat();
+        [&[10, inner.len() as u8][..], &inner].concat()
+    };
+    let pieces = [
+        ("<unk>", 0.0, 2),
+        ("<s>", 0.0, 3),
+        ("</s>", 0.0, 3),
+        ("▁to", -1.5, 1),
+        ("o", -2.0, 1),
+        ("now", 0.0, 4),
+    ];
+    let pieces: Vec<_> =
+        pieces.into_iter().map(|(text, score, kind)| piece(text, score, kind)).collect();
+    // The kind of the model, and an unknown field.
+    let rest = vec![0x12, 2, 0x18, 1, 0xa2, 0x06, 1, b'x'];
+    [0, 1].map(|class| [vec![class], pieces.concat(), rest.clone()].concat()).into()
+}
+
 /// Settings of a tokenizer, with special tokens by name, as objects and by id.
 pub fn tokenizer_settings() -> Seeds {
     let plain = r#"{"do_lower_case":false,"strip_accents":true,"tokenize_chinese_chars":true,"model_max_length":16,"tokenizer_class":"BertTokenizer","mask_token":{"__type":"AddedToken","content":"[MASK]","lstrip":true,"normalized":false},"additional_special_tokens":["big"],"never_split":null}"#;

@@ -48,6 +48,8 @@ pub const TARGETS: &[Target] = &[
     target("config_json", config_json, seeds::configs, Form::Json),
     target("tokenizer_json", tokenizer_json, seeds::tokenizers, Form::Json),
     target("vocab_txt", vocab_txt, seeds::vocabularies, Form::Text),
+    target("vocab_merges", vocab_merges, seeds::merges, Form::First(&Form::Json)),
+    target("sentence_piece", sentence_piece, seeds::sentence_pieces, Form::Bytes),
     target(
         "tokenizer_settings",
         tokenizer_settings,
@@ -203,6 +205,32 @@ pub fn vocab_txt(data: &[u8]) {
         let config = (first % 2 > 0).then_some(&b"{\"do_lower_case\":false}"[..]);
         tokenizer(TokenizerFiles { vocab: Some(rest), config, ..TokenizerFiles::default() });
     }
+}
+
+/// `vocab.json`, a zero, and `merges.txt`.
+pub fn vocab_merges(data: &[u8]) {
+    let parts = data.iter().position(|&byte| byte == 0).map(|end| (&data[..end], &data[end + 1..]));
+    let Some((vocabulary, merges)) = parts else { return };
+    tokenizer(TokenizerFiles {
+        vocab_json: Some(vocabulary),
+        merges: Some(merges),
+        config: Some(b"{\"tokenizer_class\":\"RobertaTokenizer\"}"),
+        ..TokenizerFiles::default()
+    });
+}
+
+/// `sentencepiece.bpe.model`; the first byte selects the class.
+pub fn sentence_piece(data: &[u8]) {
+    let Some((first, rest)) = data.split_first() else { return };
+    let classes = [
+        &b"{\"tokenizer_class\":\"XLMRobertaTokenizer\"}"[..],
+        b"{\"tokenizer_class\":\"CamembertTokenizer\"}",
+    ];
+    tokenizer(TokenizerFiles {
+        sentence_piece: Some(rest),
+        config: Some(classes[usize::from(first % 2)]),
+        ..TokenizerFiles::default()
+    });
 }
 
 /// `tokenizer_config.json`, a zero, and `special_tokens_map.json`, with a good vocabulary.

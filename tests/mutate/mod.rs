@@ -32,6 +32,8 @@ pub enum Form {
     Tensors,
     /// An archive of `torch.save`.
     Archive,
+    /// Bytes without a form that these changes know.
+    Bytes,
     /// Another form, compressed.
     Gzip(&'static Form),
     /// Two files with a zero between them, of which the first has this form.
@@ -81,7 +83,7 @@ fn change(rng: &mut ChaCha8Rng, form: Form, bytes: &[u8]) -> Vec<u8> {
             let changed = change(rng, *inner, &plain);
             packed(rng, &changed)
         }),
-        Form::First(_) | Form::Second(_) => None,
+        Form::First(_) | Form::Second(_) | Form::Bytes => None,
     };
     changed.unwrap_or_else(|| bytes::change(rng, bytes))
 }

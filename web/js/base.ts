@@ -16,8 +16,10 @@ const WEIGHTS = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
 /** Settings next to a tokenizer's vocabulary; a base may lack any of them. */
 const SETTINGS = ['tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'];
+/** The files of a vocabulary, by kind; the first kind whose first file a base has is read. */
+const VOCABULARIES = [['tokenizer.json'], ['vocab.txt'], ['vocab.json', 'merges.txt'], ['sentencepiece.bpe.model']];
 /** The weights are last: a set without its last file is incomplete. */
-const BASE_FILES = ['config.json', 'tokenizer.json', 'vocab.txt', ...SETTINGS, INDEX, WEIGHTS];
+const BASE_FILES = ['config.json', ...VOCABULARIES.flat(), ...SETTINGS, INDEX, WEIGHTS];
 const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors'];
 
 /** Everything needed to load the same files again. */
@@ -211,12 +213,12 @@ async function read(folder: Folder, file: string, within: DownloadContext, optio
   return place && collectIfAny(place, within, optional);
 }
 
-/** `tokenizer.json`, else `vocab.txt`, and the settings next to it, by name. */
+/** The files of the vocabulary, and the settings next to it, by name. */
 async function readTokenizer({ folder, emit }: Origin, within: DownloadContext): Promise<Record<string, Uint8Array>> {
   const { name } = folder;
   const files: Record<string, Uint8Array> = {};
-  const add = async (file: string, optional = true) => {
-    const bytes = await read(folder, file, within, optional);
+  const add = async (file: string) => {
+    const bytes = await read(folder, file, within);
     if (bytes) files[file] = bytes;
     return bytes;
   };
@@ -229,7 +231,11 @@ async function readTokenizer({ folder, emit }: Origin, within: DownloadContext):
       emit({ status: 'note', name, message: `${file}: the server sent an HTML page; the base is loaded without this file` });
     }
   };
-  if (!(await add('tokenizer.json')) && !(await add('vocab.txt', false))) throw new UnsupportedModelError(`${name} has neither tokenizer.json nor vocab.txt`);
+  for (const kind of VOCABULARIES) {
+    for (const file of kind) if (!(await add(file))) break;
+    if (kind[0]! in files) break;
+  }
+  if (Object.keys(files).length === 0) throw new UnsupportedModelError(`${name} has neither tokenizer.json nor vocab.txt, nor the vocabulary of an older RoBERTa`);
   await Promise.all(SETTINGS.map(setting));
   return files;
 }

@@ -1,6 +1,7 @@
 /** The worker's side: owns the wasm instance and executes requests one after the other. */
 
 import type * as Wasm from './wasm/lorb.js';
+import type * as Tokenizers from './wasm/lorb_tokenizer.js';
 import { abortError, BadInputError, toWire } from './errors.js';
 import { checkFiles, writeFile } from './files.js';
 import type { Operation, Params, Reply, Request, Result } from './protocol.js';
@@ -17,15 +18,18 @@ interface Call {
 
 type Handlers = { [O in Operation]: (params: Params<O>, call: Call) => Result<O> | Promise<Result<O>> };
 
-/** The files of a tokenizer, in the order of the module's arguments. */
-const TOKENIZER = ['tokenizer.json', 'vocab.txt', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'];
+/** The name of the module's error for a tokenizer that only the second module reads. */
+const OTHER_TOKENIZER = 'OtherTokenizerError';
 
 export class Host {
   #port: Port;
   #load: () => Promise<typeof Wasm>;
   #loading: Promise<typeof Wasm> | undefined;
   #device: Wasm.GpuDevice | undefined;
+  #loadTokenizers: () => Promise<typeof Tokenizers>;
   #loader: Wasm.BaseLoader | undefined;
+  /** The tokenizer of the base, if it is in the second module. */
+  #tokenizer: Tokenizers.Tokenizer | undefined;
   #model: Wasm.Model | undefined;
   #runs = new Map<number, { trainer: Wasm.Trainer; kept: number }>();
   #lastRun = 0;
@@ -34,9 +38,11 @@ export class Host {
   #aborted = new Set<number>();
   #open = new Set<number>();
 
-  constructor(port: Port, load: () => Promise<typeof Wasm>) {
+  /** `load` starts the wasm module, and `loadTokenizers` the one with the tokenizers that it lacks. */
+  constructor(port: Port, load: () => Promise<typeof Wasm>, loadTokenizers: () => Promise<typeof Tokenizers>) {
     this.#port = port;
     this.#load = load;
+    this.#loadTokenizers = loadTokenizers;
   }
 
   receive(request: Request): void {
@@ -109,9 +115,17 @@ export class Host {
       const { BaseLoader } = await this.#wasm();
       // A restarted download: earlier bytes belong to another file.
       this.#loader?.free();
-      this.#loader = undefined;
-      const [json, vocab, settings, special, added] = TOKENIZER.map((file) => tokenizer[file]);
-      this.#loader = new BaseLoader(config, json, vocab, settings, special, added, index, dtype, total);
+      this.#tokenizer?.free();
+      this.#loader = this.#tokenizer = undefined;
+      const open = () => new BaseLoader(config, tokenizer, this.#tokenizer, index, dtype, total);
+      try {
+        this.#loader = open();
+      } catch (error) {
+        if ((error as Error).name !== OTHER_TOKENIZER) throw error;
+        const { Tokenizer } = await this.#loadTokenizers();
+        this.#tokenizer = new Tokenizer(config, tokenizer);
+        this.#loader = open();
+      }
       return this.#loader.shards();
     },
     'base.shard': ({ total }) => this.#theLoader().beginShard(total),
@@ -150,7 +164,10 @@ export class Host {
     'model.tune': ({ adapter, lists, gamma, parts, batchTokens, conventions }, { done, isAborted }) =>
       this.#theModel().tune(adapter, lists, gamma, batchTokens, done, isAborted, conventions, parts),
     'model.tokens': ({ texts }) => this.#theModel().tokenCounts(texts),
-    'model.memory': () => this.#theModel().memory(),
+    'model.memory': () => {
+      const memory = this.#theModel().memory();
+      return { ...memory, wasm: memory.wasm + (this.#tokenizer?.memory ?? 0) };
+    },
 
     'train.start': ({ adapter, options, train, dev, checkpoint }) => {
       const trainer = this.#theModel().createTrainer(adapter, options, train, dev, checkpoint);
@@ -184,8 +201,9 @@ export class Host {
       this.#runs.clear();
       this.#loader?.free();
       this.#model?.free();
+      this.#tokenizer?.free();
       this.#device?.free();
-      this.#loader = this.#model = this.#device = undefined;
+      this.#loader = this.#model = this.#tokenizer = this.#device = undefined;
     },
   };
 }

@@ -5,15 +5,27 @@ import { WorkerDiedError } from './errors.js';
 import { Host } from './host.js';
 import type { Request } from './protocol.js';
 
-const host = new Host({ postMessage: (message, transfer) => self.postMessage(message, { transfer: transfer ?? [] }) }, async () => {
+/** Starts a wasm module. `file` is its file, for the message. */
+async function started<M>(file: string, start: () => Promise<M>): Promise<M> {
   try {
-    await init();
+    return await start();
   } catch (error) {
-    const remedy = "serve wasm/lorb_bg.wasm with worker.js, and allow 'wasm-unsafe-eval' in the Content-Security-Policy";
+    const remedy = `serve wasm/${file} with worker.js, and allow 'wasm-unsafe-eval' in the Content-Security-Policy`;
     throw new WorkerDiedError(`the WebAssembly module could not be loaded (${(error as Error).message}): ${remedy}`);
   }
-  return wasm;
-});
+}
+
+const host = new Host(
+  { postMessage: (message, transfer) => self.postMessage(message, { transfer: transfer ?? [] }) },
+  () => started('lorb_bg.wasm', async () => (await init(), wasm)),
+  // Most bases do not need it, so nothing of it is loaded before.
+  () =>
+    started('lorb_tokenizer.js and wasm/lorb_tokenizer_bg.wasm', async () => {
+      const tokenizers = await import('./wasm/lorb_tokenizer.js');
+      await tokenizers.default();
+      return tokenizers;
+    }),
+);
 
 self.onmessage = (event: MessageEvent<Request>) => host.receive(event.data);
 

@@ -12,6 +12,7 @@ mod error;
 #[cfg(any(target_arch = "wasm32", test))]
 mod objects;
 mod options;
+mod thrown;
 
 #[cfg(target_arch = "wasm32")]
 mod adapters;
@@ -19,6 +20,8 @@ mod adapters;
 mod convert;
 #[cfg(target_arch = "wasm32")]
 mod device;
+#[cfg(target_arch = "wasm32")]
+mod files;
 #[cfg(target_arch = "wasm32")]
 mod lists;
 #[cfg(target_arch = "wasm32")]
@@ -29,6 +32,8 @@ mod model;
 mod scoring;
 #[cfg(target_arch = "wasm32")]
 mod start;
+#[cfg(target_arch = "wasm32")]
+mod tokenizer;
 #[cfg(target_arch = "wasm32")]
 mod trainer;
 

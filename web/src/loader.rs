@@ -1,14 +1,19 @@
 //! Loads a base in chunks.
 
-use lorb::base::{BaseStream, TokenizerFiles};
+use std::sync::Arc;
+
+use lorb::base::{BaseError, BaseStream, BertConfig, BertTokenizer, WeightStream};
 use lorb::ops::Precision;
 use lorb::ops::wgsl::{WIDEST_HEAD, runs_on};
+use lorb::packed::Format;
 use lorb::rescorer::Rescorer;
 use wasm_bindgen::prelude::*;
 
 use crate::device::GpuDevice;
 use crate::error::WebError;
+use crate::files::Files;
 use crate::model::Model;
+use crate::tokenizer::OtherTokenizer;
 
 /// The precision that the package calls by this name.
 pub fn precision(dtype: &str) -> Result<Precision, WebError> {
@@ -35,38 +40,25 @@ pub struct BaseLoader {
 
 #[wasm_bindgen]
 impl BaseLoader {
-    /// Reads `config.json`, the tokenizer (`tokenizer.json`, or else `vocab.txt`) and the files next to it, and, if the
-    /// weights are several files, `model.safetensors.index.json`. `total_bytes` is the length of `model.safetensors`, 0 if
-    /// unknown or if there is an index.
+    /// Reads `config.json`, the tokenizer and the files next to it, and, if the weights are several files,
+    /// `model.safetensors.index.json`. `files` has the tokenizer's by name; `other` is the tokenizer itself, if this module
+    /// cannot read them. `total_bytes` is the length of `model.safetensors`, 0 if unknown or if there is an index.
     ///
     /// # Errors
-    /// `UnsupportedModelError`, `IntegrityError`; `BadInputError` for an unknown dtype.
+    /// `UnsupportedModelError`, `IntegrityError`; `BadInputError` for an unknown dtype; `OtherTokenizerError` if the files
+    /// need the other module.
     #[wasm_bindgen(constructor)]
-    #[allow(clippy::too_many_arguments)]
     pub fn new(
         config: &[u8],
-        json: Option<Vec<u8>>,
-        vocab: Option<Vec<u8>>,
-        settings: Option<Vec<u8>>,
-        special_tokens: Option<Vec<u8>>,
-        added_tokens: Option<Vec<u8>>,
+        files: JsValue,
+        other: Option<OtherTokenizer>,
         index: Option<Vec<u8>>,
         dtype: String,
         total_bytes: f64,
     ) -> Result<BaseLoader, JsValue> {
         let precision = precision(&dtype)?;
-        let format = precision.format();
-        let tokenizer = TokenizerFiles {
-            json: json.as_deref(),
-            vocab: vocab.as_deref(),
-            config: settings.as_deref(),
-            special_tokens: special_tokens.as_deref(),
-            added_tokens: added_tokens.as_deref(),
-        };
-        let stream = match index {
-            Some(index) => BaseStream::sharded(config, tokenizer, format, &index),
-            None => BaseStream::new(config, tokenizer, format, length(total_bytes)),
-        };
+        let stream =
+            open(config, &Files::of(&files), other, index, precision.format(), total_bytes);
         Ok(Self { stream: stream.map_err(WebError::from)?, precision, dtype })
     }
 
@@ -121,6 +113,26 @@ impl BaseLoader {
         let rescorer = Rescorer::with_precision(base, precision, &watched.device);
         Ok(Model::new(rescorer.map_err(WebError::from)?, file_hash, dtype, notes, watched))
     }
+}
+
+fn open(
+    config: &[u8],
+    files: &Files,
+    other: Option<OtherTokenizer>,
+    index: Option<Vec<u8>>,
+    format: Format,
+    total_bytes: f64,
+) -> Result<BaseStream, BaseError> {
+    let config = BertConfig::from_json(config)?;
+    let tokenizer = match other {
+        Some(other) => BertTokenizer::given(Arc::new(other), &config),
+        None => BertTokenizer::from_files(files.tokenizer(), &config)?,
+    };
+    let weights = match index {
+        Some(index) => WeightStream::sharded(&config, format, &index)?,
+        None => WeightStream::new(&config, format, length(total_bytes)),
+    };
+    Ok(BaseStream::with(config, tokenizer, weights))
 }
 
 fn length(total_bytes: f64) -> Option<u64> {

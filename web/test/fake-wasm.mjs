@@ -32,13 +32,15 @@ export function fakeWasm(control = {}) {
     #sha = createHash('sha256');
     #shards = [];
     #shard;
-    constructor(config, json, vocab, settings, special, added, index, dtype, total) {
+    constructor(config, files, other, index, dtype, total) {
       const { model_type: type } = decode(config);
-      if (type !== 'bert') throw named('UnsupportedModelError', `model_type is ${type}`);
+      if (type === 'roberta' && !other) throw named('OtherTokenizerError', 'its model is BPE');
+      if (type !== 'bert' && !other) throw named('UnsupportedModelError', `model_type is ${type}`);
       this.dtype = dtype;
       this.#total = total;
-      const text = (bytes) => bytes && new TextDecoder().decode(bytes);
-      control.tokenizer = { text: text(json ?? vocab), json: text(json), vocab: text(vocab), settings: text(settings), special: text(special), added: text(added) };
+      const text = (name) => files[name] && new TextDecoder().decode(files[name]);
+      const [json, vocab] = [text('tokenizer.json'), text('vocab.txt')];
+      control.tokenizer = { text: json ?? vocab, json, vocab, settings: text('tokenizer_config.json'), special: text('special_tokens_map.json'), added: text('added_tokens.json') };
       if (index) {
         this.#shards = [...new Set(Object.values(decode(index).weight_map))].sort();
         this.#total = 0;

@@ -1,8 +1,11 @@
 // A worker in the same thread: messages are cloned and arrive later, as between threads.
 
+import assert from 'node:assert/strict';
+
 import { Host } from '../dist/host.js';
 
-export function workerFactory(wasm, log = []) {
+/** `tokenizers` is the second module. */
+export function workerFactory(wasm, log = [], tokenizers = undefined) {
   return () => {
     let alive = true;
     const worker = {
@@ -24,6 +27,7 @@ export function workerFactory(wasm, log = []) {
         },
       },
       async () => wasm,
+      async () => tokenizers ?? assert.fail('a base of this test needs no other tokenizers'),
     );
     return worker;
   };

@@ -218,6 +218,48 @@ test('the files next to a vocabulary reach the module, and its notes the caller'
   await rescorer.dispose();
 });
 
+/** The second module; `control.tokenizers` counts what is alive. */
+const fakeTokenizers = (control) => ({
+  Tokenizer: class {
+    constructor(config, files) {
+      if (files['tokenizer.json']?.length === 1) throw Object.assign(new Error('tokenizer: x'), { name: 'UnsupportedModelError' });
+      control.tokenizers = (control.tokenizers ?? 0) + 1;
+      control.given = Object.keys(files);
+    }
+    memory = 100;
+    free() {
+      control.tokenizers--;
+    }
+  },
+});
+
+test('only a base with another tokenizer loads the second module, which counts as memory', async () => {
+  const control = {};
+  const roberta = { ...model(), 'config.json': blob({ model_type: 'roberta' }), 'special_tokens_map.json': blob('{}') };
+  const worker = workerFactory(fakeWasm(control), [], fakeTokenizers(control));
+  const { rescorer } = await open(control, { worker }, roberta);
+  assert.deepEqual([control.tokenizers, control.given], [1, ['tokenizer.json', 'special_tokens_map.json']]);
+  assert.equal((await rescorer.memory()).wasm, 101);
+  await rescorer.dispose();
+  assert.equal(control.tokenizers, 0);
+  const bert = await open(control, { worker });
+  assert.equal(control.tokenizers, 0);
+  await bert.rescorer.dispose();
+  await assert.rejects(open(control, { worker }, { ...roberta, 'tokenizer.json': blob('7') }), { name: 'UnsupportedModelError', message: 'tokenizer: x' });
+});
+
+test('the files of an older RoBERTa or CamemBERT replace tokenizer.json', async () => {
+  const { 'tokenizer.json': _, ...rest } = { ...model(), 'config.json': blob({ model_type: 'roberta' }) };
+  for (const names of [['vocab.json', 'merges.txt'], ['vocab.json'], ['sentencepiece.bpe.model']]) {
+    const control = {};
+    const worker = workerFactory(fakeWasm(control), [], fakeTokenizers(control));
+    const files = Object.fromEntries(names.map((name) => [name, blob('{}')]));
+    const { rescorer } = await open(control, { worker }, { ...rest, ...files });
+    assert.deepEqual(control.given, names);
+    await rescorer.dispose();
+  }
+});
+
 test('weights in several files are loaded in the order of their names', async () => {
   const { 'model.safetensors': _, ...rest } = model();
   const shards = { 'model-2.safetensors': new Blob(['second']), 'model-1.safetensors': new Blob(['first']) };

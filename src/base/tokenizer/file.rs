@@ -1,7 +1,9 @@
 //! `tokenizer.json`: the kinds of its parts, and what they share.
 //!
 //! LoRB reads two classes of files. BERT's own kind has its own implementation on every platform. The others, which
-//! multilingual bases use, need the `tokenizers` crate, which only the native program has (`general.rs`).
+//! multilingual bases use, need the `tokenizers` crate, which not every wasm module has (`general.rs`).
+
+use std::fmt;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -36,6 +38,24 @@ struct Kind {
     kind: Option<String>,
 }
 
+/// A part of another kind than BERT's.
+pub struct Other {
+    part: &'static str,
+    /// `None` if the part is missing.
+    kind: Option<String>,
+    own: &'static str,
+}
+
+impl fmt::Display for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { part, kind, own } = self;
+        match kind {
+            Some(kind) => write!(f, "its {part} is {kind:?}, not {own}"),
+            None => write!(f, "its {part} is missing, not {own}"),
+        }
+    }
+}
+
 impl<'a> File<'a> {
     pub fn read(bytes: &'a [u8]) -> Result<Self, String> {
         let file: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
@@ -53,24 +73,27 @@ impl<'a> File<'a> {
         part_of::<Template>("post_processor", part)?.frame()
     }
 
-    /// The names of the parts that BERT's tokenizer has not; `None` if the file is of BERT's kind.
-    pub fn other_kind(&self) -> Result<Option<String>, String> {
+    /// The first part that BERT's tokenizer has not; `None` if the file is of BERT's kind.
+    pub fn other_kind(&self) -> Result<Option<Other>, String> {
         let kind = |part: Option<&RawValue>, name: &str| match part {
             Some(part) => Ok::<_, String>(part_of::<Kind>(name, part)?.kind),
             None => Ok(None),
         };
         let normalizer = kind(self.normalizer, "normalizer")?;
         if let Some(other) = normalizer.filter(|kind| kind != "BertNormalizer") {
-            return Ok(Some(format!("its normalizer is {other:?}, not BertNormalizer")));
+            return Ok(Some(Other {
+                part: "normalizer",
+                kind: Some(other),
+                own: "BertNormalizer",
+            }));
         }
         let words = kind(self.pre_tokenizer, "pre_tokenizer")?;
         if words.as_deref() != Some("BertPreTokenizer") {
-            let other = words.map_or("missing".to_owned(), |kind| format!("{kind:?}"));
-            return Ok(Some(format!("its pre_tokenizer is {other}, not BertPreTokenizer")));
+            return Ok(Some(Other { part: "pre_tokenizer", kind: words, own: "BertPreTokenizer" }));
         }
         let model = self.model_kind()?;
         if model != "WordPiece" {
-            return Ok(Some(format!("its model is {model:?}, not WordPiece")));
+            return Ok(Some(Other { part: "model", kind: Some(model), own: "WordPiece" }));
         }
         Ok(None)
     }

@@ -8,21 +8,29 @@
 //! Two bounds limit the work for a text: the length of what is read of it, and its length after every step of the
 //! normalisation.
 
+mod bpe;
 mod charsmap;
+mod converted;
 mod normalizer;
 mod pattern;
+mod sentencepiece;
+mod unigram;
 mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::added::{AddedToken, AddedTokens, Part};
-use super::bpe::{Bpe, BpeFile};
 use super::file::{File, at, part_of};
-use super::unigram::{Unigram, UnigramFile};
 use super::word_piece::{WordPiece, WordPieceFile};
 use crate::bounds::MAX_GENERAL_TEXT_BYTES;
+use bpe::{Bpe, BpeFile};
+pub use converted::{Converted, byte_level, unigram};
 use normalizer::Normalizer;
+use unigram::{Unigram, UnigramFile};
 use words::Splitter;
+
+/// Whether this build has these tokenizers.
+pub const PRESENT: bool = true;
 
 /// A tokenizer that is not BERT's own.
 #[derive(Debug, Clone)]
@@ -41,14 +49,20 @@ enum Model {
 }
 
 impl General {
-    /// A file of another kind. `tokens` are the added tokens, in their order.
-    pub fn new(file: &File<'_>, tokens: Vec<AddedToken>) -> Result<Self, String> {
+    /// A file of another kind. `prefix` is whether a space is added before a text, if the file does not decide it; `tokens`
+    /// returns the added tokens in their order, given whether the vocabulary has a piece. Also returns whether `prefix`
+    /// overrules the file.
+    pub fn new(
+        file: &File<'_>,
+        prefix: Option<bool>,
+        tokens: impl FnOnce(&dyn Fn(&str) -> bool) -> Vec<AddedToken>,
+    ) -> Result<(Self, bool), String> {
         let normalizer = match file.normalizer {
             Some(part) => Normalizer::new(part_of("normalizer", part)?)?,
             None => Normalizer::default(),
         };
         let splitter = match file.pre_tokenizer {
-            Some(part) => Splitter::new(part_of("pre_tokenizer", part)?)?,
+            Some(part) => Splitter::new(part_of("pre_tokenizer", part)?, prefix)?,
             None => Splitter::default(),
         };
         let (kind, text) = (file.model_kind()?, file.model.get());
@@ -76,9 +90,11 @@ impl General {
             Model::Unigram(model) => model.size(),
             Model::Bpe(model) => model.len(),
         };
+        let tokens = tokens(&|piece| model.id(piece).is_some());
         let normalize = |text: &str| guarded(|| normalizer.apply(text));
         let added = AddedTokens::new(tokens, size, |piece| model.id(piece), normalize)?;
-        Ok(Self { normalizer, splitter, model, added })
+        let overruled = splitter.overruled;
+        Ok((Self { normalizer, splitter, model, added }, overruled))
     }
 
     /// Ids of the text's word pieces: all, or the first ones, more than `enough`; and whether only the beginning of the

@@ -16,9 +16,15 @@
 //! | ids of added tokens | those of the vocabulary, else the next free ones in the order of the stated ids | the same | the stated ids |
 //! | `do_basic_tokenize`, `never_split` | refused: only the slow tokenizer uses them | ignored | used |
 //!
+//! `RobertaTokenizer`, `XLMRobertaTokenizer` and `CamembertTokenizer` read `tokenizer.json`, else `vocab.json` with `merges.txt`
+//! or `sentencepiece.bpe.model` (`general/converted.rs`), with special tokens from the same files and `add_prefix_space` from
+//! `tokenizer_config.json` or its default, never from `tokenizer.json`.
+//!
 //! Versions 4 and 5 keep the rules of a `tokenizer.json` whose class is `PreTrainedTokenizerFast` or unknown to them; so
 //! does LoRB. If the class is `BertTokenizer`, but the file has other rules than BERT's, version 4 keeps the rules, while
 //! version 5 replaces them and fails for Unigram. There, LoRB does what version 4 does, and a note says it.
+
+mod tokens;
 
 use serde_json::{Map, Value};
 
@@ -28,6 +34,7 @@ use super::normalize::Rules;
 use crate::base::{BaseError, BertConfig, arch};
 use crate::bounds::{MAX_ADDED_TOKENS, MAX_JSON_BYTES};
 use crate::foreign::{Expected, Foreign};
+use tokens::{ById, added, decoder, extra, in_special_map, named, put};
 
 pub const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL: &str = "special_tokens_map.json";
@@ -54,25 +61,30 @@ const REFUSED_CLASSES: [(&str, &str); 1] = [(
      a multilingual one",
 )];
 
-/// Tokens in the order of their ids, of which each occurs once.
-type ById = Vec<(u64, AddedToken)>;
-
-/// Puts a token in its place, or in place of the one with its id. There are few, and a map would be more code.
-fn put(tokens: &mut ById, id: u64, token: AddedToken) {
-    match tokens.iter().rposition(|(other, _)| *other <= id) {
-        Some(place) if tokens[place].0 == id => tokens[place].1 = token,
-        place => tokens.insert(place.map_or(0, |place| place + 1), (id, token)),
-    }
+/// Classes of Transformers with the same rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `BertTokenizer`.
+    Bert,
+    /// `RobertaTokenizer`: byte-level BPE.
+    Roberta,
+    /// `XLMRobertaTokenizer`: Unigram.
+    XlmRoberta,
+    /// `CamembertTokenizer`: Unigram with other special tokens.
+    Camembert,
+    /// Any other class: a `tokenizer.json` has all rules.
+    Other,
 }
 
 /// The settings, checked.
 #[derive(Debug)]
 pub struct Settings {
-    /// Whether the class is `BertTokenizer`; otherwise a `tokenizer.json` has all rules.
-    pub bert: bool,
+    pub family: Family,
     /// The name of the class, if a file states it.
     pub class: Option<String>,
     pub rules: Rules,
+    /// `add_prefix_space`, or the default of the class; `None` for classes without it.
+    pub prefix: Option<bool>,
     pub names: Names,
     /// Longest text in tokens (`model_max_length`).
     pub limit: Option<usize>,
@@ -93,6 +105,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     pub unknown: String,
+    pub padding: String,
     pub start: String,
     pub end: String,
     pub mask: String,
@@ -103,9 +116,12 @@ impl Settings {
         let mut map = object(files.config, CONFIG)?;
         let class = text(&map, "tokenizer_class")?.map(str::to_owned);
         let class = class.or_else(|| config.tokenizer_class.clone());
-        let bert = match &class {
-            Some(class) => is_bert(class)?,
-            None => config.architecture.tokenizer.kind == arch::TokenizerKind::WordPiece,
+        let family = match &class {
+            Some(class) => family(class)?,
+            None if config.architecture.tokenizer.kind == arch::TokenizerKind::WordPiece => {
+                Family::Bert
+            }
+            None => Family::Other,
         };
         refuse(&map)?;
         let rules = Rules::new(
@@ -113,6 +129,13 @@ impl Settings {
             flag(&map, "strip_accents")?,
             flag(&map, "tokenize_chinese_chars")?.unwrap_or(true),
         );
+        let prefix = match family {
+            Family::Bert | Family::Other => None,
+            Family::Roberta => Some(flag(&map, "add_prefix_space")?.unwrap_or(false)),
+            Family::XlmRoberta | Family::Camembert => {
+                Some(flag(&map, "add_prefix_space")?.unwrap_or(true))
+            }
+        };
         let limit = limit(&map)?;
         let decoder = map.get("added_tokens_decoder").map(decoder).transpose()?;
         if let Some(list) = map.shift_remove("additional_special_tokens")
@@ -137,18 +160,30 @@ impl Settings {
             }
         }
         let names = &config.architecture.tokenizer;
-        let defaults =
-            defaults(names).into_iter().filter(|(key, _)| bert && !map.contains_key(*key));
-        let unstated: Vec<_> = defaults.map(|(_, name)| name).collect();
-        let named = named(&map, source, bert.then_some(names))?;
+        let defaults = defaults(family, names);
+        let unstated = defaults.iter().filter(|(key, _)| !map.contains_key(*key));
+        let unstated: Vec<_> = unstated.map(|(_, name)| *name).collect();
+        let mut named = named(&map, source, &defaults)?;
+        // CamemBERT's class looks for its mask with the white space before it, unless a file says more than its text.
+        if family == Family::Camembert && !map.get("mask_token").is_some_and(Value::is_object) {
+            named
+                .iter_mut()
+                .filter(|(key, _)| key == "mask_token")
+                .for_each(|(_, t)| t.lstrip = true);
+        }
         let of = |key: &str, default: &str| {
             let found = named.iter().find(|(known, _)| known == key);
             found.map_or(default, |(_, token)| &token.content).to_owned()
         };
+        let (start, end) = match family {
+            Family::XlmRoberta | Family::Camembert => ("bos_token", "eos_token"),
+            _ => ("cls_token", "sep_token"),
+        };
         let names = Names {
             unknown: of("unk_token", names.unknown),
-            start: of("cls_token", names.start),
-            end: of("sep_token", names.end),
+            padding: of("pad_token", names.padding),
+            start: of(start, names.start),
+            end: of(end, names.end),
             mask: of("mask_token", names.mask),
         };
         let mut special: Vec<_> = named.into_iter().map(|(_, token)| token).collect();
@@ -164,10 +199,30 @@ impl Settings {
         };
         refuse_split(&map, &special)?;
         let named = count;
-        Ok(Self { bert, class, rules, names, limit, decoder, added, special, named, unstated })
+        Ok(Self {
+            family,
+            class,
+            rules,
+            prefix,
+            names,
+            limit,
+            decoder,
+            added,
+            special,
+            named,
+            unstated,
+        })
     }
 
-    /// The tokens that Transformers adds to a new tokenizer of the class `BertTokenizer`, in this order. `file` are those of
+    /// Further special tokens, if no file states any.
+    pub fn with_extra(mut self, extra: impl IntoIterator<Item = AddedToken>) -> Self {
+        if self.special.len() == self.named {
+            self.special.extend(extra);
+        }
+        self
+    }
+
+    /// The tokens that Transformers adds to a new tokenizer of this class, in this order. `file` are those of
     /// `tokenizer.json` with their ids, `known` whether the vocabulary has a token.
     pub fn tokens(
         &self,
@@ -179,26 +234,26 @@ impl Settings {
             Some(decoder) => by_id.clone_from(decoder),
             None => file.into_iter().for_each(|added| put(&mut by_id, added.id, added.token)),
         }
-        let stated: Vec<_> = by_id.into_iter().map(|(_, token)| token).collect();
-        let count = stated.len();
-        let mut tokens = self.with_special(stated);
-        let mut place = 0;
-        tokens.retain(|token| {
-            place += 1;
-            let content = token.content.as_str();
-            place <= count || known(content) || !self.unstated.contains(&content)
-        });
-        tokens
+        self.with_special(by_id.into_iter().map(|(_, token)| token).collect(), known)
     }
 
     /// The tokens that Transformers adds to a tokenizer that has those of its `tokenizer.json`, all in this order.
-    pub fn tokens_after(&self, mut file: Vec<AddedToken>) -> Vec<AddedToken> {
+    pub fn tokens_after(
+        &self,
+        mut file: Vec<AddedToken>,
+        known: &dyn Fn(&str) -> bool,
+    ) -> Vec<AddedToken> {
         let added = self.decoder.as_ref().unwrap_or(&self.added);
         file.extend(added.iter().map(|(_, token)| token.clone()));
-        self.with_special(file)
+        self.with_special(file, known)
     }
 
-    fn with_special(&self, mut tokens: Vec<AddedToken>) -> Vec<AddedToken> {
+    fn with_special(
+        &self,
+        mut tokens: Vec<AddedToken>,
+        known: &dyn Fn(&str) -> bool,
+    ) -> Vec<AddedToken> {
+        let count = tokens.len();
         let (named, extra) = self.special.split_at(self.named);
         for token in &mut tokens {
             token.special |= named.iter().any(|other| other.content == token.content);
@@ -209,7 +264,23 @@ impl Settings {
                 tokens.push(AddedToken { special, ..token.clone() });
             }
         }
+        let mut place = 0;
+        tokens.retain(|token| {
+            place += 1;
+            let content = token.content.as_str();
+            place <= count || known(content) || !self.unstated.contains(&content)
+        });
         tokens
+    }
+
+    /// That a `tokenizer.json` says something else about the space before a text, which does not count.
+    pub fn prefix_note(&self, has_config: bool) -> String {
+        let class = self.class.as_deref().unwrap_or_default();
+        let counts = self.prefix.unwrap_or_default();
+        let source = if has_config { CONFIG } else { "the default" };
+        format!(
+            "tokenizer.json and {source} disagree about `add_prefix_space`; {counts} counts, as in Transformers' {class}"
+        )
     }
 
     /// What a `tokenizer.json` with these rules says that does not count.
@@ -233,12 +304,18 @@ impl Settings {
     }
 }
 
-fn is_bert(class: &str) -> Result<bool, BaseError> {
+fn family(class: &str) -> Result<Family, BaseError> {
     let name = class.strip_suffix("Fast").unwrap_or(class);
     if let Some((_, why)) = REFUSED_CLASSES.iter().find(|(refused, _)| *refused == name) {
         return Err(setting(CONFIG, "tokenizer_class", format!("is {class:?}, {why}")));
     }
-    Ok(BERT_CLASSES.contains(&name))
+    Ok(match name {
+        "RobertaTokenizer" => Family::Roberta,
+        "XLMRobertaTokenizer" => Family::XlmRoberta,
+        "CamembertTokenizer" => Family::Camembert,
+        name if BERT_CLASSES.contains(&name) => Family::Bert,
+        _ => Family::Other,
+    })
 }
 
 /// Rejects settings that change ids and that LoRB does not compute.
@@ -311,151 +388,24 @@ fn limit(map: &Map<String, Value>) -> Result<Option<usize>, BaseError> {
     Ok(None)
 }
 
-/// `added_tokens_decoder`: tokens by id.
-fn decoder(value: &Value) -> Result<ById, BaseError> {
-    let key = "added_tokens_decoder";
-    let wrong = |what: String| setting(CONFIG, key, what);
-    let Value::Object(map) = value else {
-        return Err(wrong(format!("is {}; expected tokens by id", short(value))));
-    };
-    check_count(map.len()).map_err(wrong)?;
-    let mut tokens = ById::new();
-    for (id, value) in map {
-        let number =
-            id.parse().map_err(|_| wrong(format!("has the id {id:?}; expected digits")))?;
-        if !value.is_object() {
-            return Err(wrong(format!("has {} for id {id}; expected an object", short(value))));
-        }
-        put(&mut tokens, number, token(CONFIG, key, value)?);
-    }
-    Ok(tokens)
-}
-
-/// The tokens of `added_tokens.json`, by id. They are special if a file names them as special.
-fn added(
-    file: Map<String, Value>,
-    map: &Map<String, Value>,
-    extra: &[AddedToken],
-) -> Result<ById, BaseError> {
-    check_count(file.len()).map_err(|what| setting(ADDED, "it", what))?;
-    let mut tokens = ById::new();
-    for (content, id) in file {
-        let Some(id) = id.as_u64() else {
-            let what = format!("is {}; expected its id", short(&id));
-            return Err(setting(ADDED, &content, what));
-        };
-        // Names that no file states do not count here, as in Transformers.
-        let stated = NAMED.iter().filter_map(|key| map.get(*key).and_then(content_of));
-        let special = stated.chain(extra.iter().map(|token| token.content.as_str()));
-        let special = special.into_iter().any(|name| name == content);
-        let (single_word, lstrip, rstrip, normalized) = (false, false, false, !special);
-        let token = AddedToken { content, single_word, lstrip, rstrip, normalized, special };
-        put(&mut tokens, id, token);
-    }
-    Ok(tokens)
-}
-
-/// The special tokens of `BertTokenizer` by their keys.
-fn defaults(names: &arch::Tokenizer) -> [(&'static str, &'static str); 5] {
+/// The special tokens of a class by their keys.
+fn defaults(family: Family, names: &arch::Tokenizer) -> Vec<(&'static str, &'static str)> {
     let arch::Tokenizer { padding, unknown, start, end, mask, .. } = *names;
-    [
+    let all = [
+        ("bos_token", start),
+        ("eos_token", end),
         ("unk_token", unknown),
         ("sep_token", end),
         ("pad_token", padding),
         ("cls_token", start),
         ("mask_token", mask),
-    ]
-}
-
-/// Named special tokens with their keys: BERT's five by default, and those that only this base has.
-fn named(
-    map: &Map<String, Value>,
-    file: &'static str,
-    names: Option<&arch::Tokenizer>,
-) -> Result<Vec<(String, AddedToken)>, BaseError> {
-    let mut tokens = Vec::new();
-    for key in NAMED {
-        let default = names.and_then(|names| {
-            defaults(names).into_iter().find_map(|(known, name)| (known == key).then_some(name))
-        });
-        match (map.get(key), default) {
-            (None, None) | (Some(Value::Null), None) => {}
-            (None, Some(default)) => tokens.push((key.to_owned(), AddedToken::special(default))),
-            (Some(Value::Null), Some(_)) if matches!(key, "pad_token" | "mask_token") => {}
-            (Some(value), _) => tokens.push((key.to_owned(), token(file, key, value)?)),
-        }
+    ];
+    match family {
+        Family::Other => Vec::new(),
+        // BERT has no tokens of these two keys.
+        Family::Bert => all[2..].to_vec(),
+        Family::Roberta | Family::XlmRoberta | Family::Camembert => all.to_vec(),
     }
-    let own = map.iter().filter(|(key, value)| {
-        key.ends_with("_token")
-            && !NAMED.contains(&key.as_str())
-            && (value.is_string() || is_token(value))
-    });
-    for (key, value) in own {
-        tokens.push((key.clone(), token(file, key, value)?));
-    }
-    if let Some(Value::Object(more)) = map.get("extra_special_tokens") {
-        for (key, value) in more {
-            tokens.push((key.clone(), token(file, key, value)?));
-        }
-    }
-    Ok(tokens)
-}
-
-/// `extra_special_tokens`, or `additional_special_tokens` as it was called.
-fn extra(map: &Map<String, Value>, file: &'static str) -> Result<Vec<AddedToken>, BaseError> {
-    let key = "extra_special_tokens";
-    match map.get(key) {
-        None | Some(Value::Null | Value::Object(_)) => Ok(Vec::new()),
-        Some(Value::Array(list)) => list.iter().map(|value| token(file, key, value)).collect(),
-        Some(other) => {
-            Err(setting(file, key, format!("is {}; expected a list of tokens", short(other))))
-        }
-    }
-}
-
-/// A token of `special_tokens_map.json`, which does not say that it is special.
-fn in_special_map(value: Value) -> Value {
-    match value {
-        Value::Object(mut token) if token.contains_key("content") => {
-            token.insert("special".to_owned(), Value::Bool(true));
-            Value::Object(token)
-        }
-        Value::Array(list) => Value::Array(list.into_iter().map(in_special_map).collect()),
-        other => other,
-    }
-}
-
-/// A token: its text, or an object that also says where it is found.
-fn token(file: &'static str, key: &str, value: &Value) -> Result<AddedToken, BaseError> {
-    if let Value::String(content) = value {
-        return Ok(AddedToken::special(content));
-    }
-    let wrong = |what: &str| setting(file, key, format!("is {}; expected {what}", short(value)));
-    let Value::Object(map) = value else { return Err(wrong("a token")) };
-    let content = map.get("content").and_then(Value::as_str);
-    let content = content.ok_or_else(|| wrong("a token with `content`"))?.to_owned();
-    let flag = |name: &str| match map.get(name) {
-        None => Ok(None),
-        Some(Value::Bool(value)) => Ok(Some(*value)),
-        Some(_) => Err(wrong(&format!("true or false for `{name}`"))),
-    };
-    let special = flag("special")?.unwrap_or(false);
-    Ok(AddedToken {
-        content,
-        single_word: flag("single_word")?.unwrap_or(false),
-        lstrip: flag("lstrip")?.unwrap_or(false),
-        rstrip: flag("rstrip")?.unwrap_or(false),
-        normalized: flag("normalized")?.unwrap_or(!special),
-        special,
-    })
-}
-
-fn is_token(value: &Value) -> bool {
-    value.get("content").is_some()
-}
-
-fn content_of(value: &Value) -> Option<&str> {
-    value.as_str().or_else(|| value.get("content")?.as_str())
 }
 
 fn is_nothing(value: &Value) -> bool {
@@ -465,13 +415,6 @@ fn is_nothing(value: &Value) -> bool {
         Value::Object(map) => map.is_empty(),
         _ => false,
     }
-}
-
-fn check_count(count: usize) -> Result<(), String> {
-    if count > MAX_ADDED_TOKENS {
-        return Err(format!("has {count} entries; expected at most {MAX_ADDED_TOKENS}"));
-    }
-    Ok(())
 }
 
 /// The JSON object of a file; empty if there is no file.

@@ -19,6 +19,7 @@ mod digest;
 mod lock;
 mod settings;
 
+use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -108,9 +109,10 @@ fn from_hub(
     let mut repo = Repo { client, cache, endpoint: settings.endpoint, model, quiet, commit: None };
 
     let config = repo.get(revision, source::CONFIG)?;
-    let vocabulary = match repo.optional(revision, source::TOKENIZER)? {
-        Some(json) => (source::TOKENIZER, json),
-        None => (source::VOCABULARY, repo.get(revision, source::VOCABULARY)?),
+    let vocabulary = match source::vocabulary(|name| repo.optional(revision, name))? {
+        Some(files) => files,
+        // None of the kinds: the error names the most common one.
+        None => vec![(source::VOCABULARY, repo.get(revision, source::VOCABULARY)?)],
     };
     let mut settings = Vec::new();
     for name in source::SETTINGS {
@@ -167,7 +169,8 @@ fn cached(cache: &RepoCache, revision: &str) -> Option<Known> {
     };
     // The settings first: of all that may be missing, they change the most.
     let settings = source::SETTINGS.into_iter().filter_map(&mut find).collect();
-    let vocabulary = find(source::TOKENIZER).or_else(|| find(source::VOCABULARY))?;
+    let mut found = |name| Ok::<_, Infallible>(find(name).map(|(_, path)| path));
+    let vocabulary = source::vocabulary(&mut found).ok()??;
     let weights = source::WEIGHT_FILES.into_iter().find_map(&mut find)?;
     for shard in source::shards(&weights).ok()? {
         cache.file(&commit, &shard)?;

@@ -5,6 +5,7 @@
 
 import type { AdapterInfo, Conventions, Memory, Ranked, Report, TrainMessage, Tuned, Weights } from '../types.js';
 import type { Contents, List } from '../protocol.js';
+import type { Tokenizer } from './lorb_tokenizer.js';
 
 export default function init(options?: { module_or_path?: string | URL | Request | Response | WebAssembly.Module }): Promise<unknown>;
 
@@ -20,11 +21,8 @@ export class GpuDevice {
 export class BaseLoader {
   constructor(
     config: Uint8Array,
-    json: Uint8Array | null | undefined,
-    vocab: Uint8Array | null | undefined,
-    settings: Uint8Array | null | undefined,
-    specialTokens: Uint8Array | null | undefined,
-    addedTokens: Uint8Array | null | undefined,
+    tokenizer: Record<string, Uint8Array>,
+    other: Tokenizer | null | undefined,
     index: Uint8Array | null | undefined,
     dtype: string,
     totalBytes: number,

@@ -22,6 +22,21 @@ pub fn read(base64: &str) -> Result<Precompiled, String> {
     Precompiled::from(&bytes).map_err(|error| error.to_string())
 }
 
+/// The table as base64, with padding.
+pub fn encode(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - group.len()));
+        for at in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * at) & 63) as usize];
+            text.push(if at <= group.len() { digit.into() } else { '=' });
+        }
+    }
+    text
+}
+
 /// Decodes padded base64.
 fn decode(text: &str) -> Option<Vec<u8>> {
     let value = |byte: u8| match byte {

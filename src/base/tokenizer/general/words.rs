@@ -66,26 +66,31 @@ pub struct Splitter {
     first: Vec<PreTokenizerWrapper>,
     /// For the text after an added token.
     later: Vec<PreTokenizerWrapper>,
+    /// Whether a step says something else about the space before a text than the caller.
+    pub overruled: bool,
 }
 
 impl Splitter {
-    pub fn new(step: Step) -> Result<Self, String> {
+    /// `prefix` is whether a space is added before a text, if the steps do not decide it.
+    pub fn new(step: Step, prefix: Option<bool>) -> Result<Self, String> {
         let mut splitter = Self::default();
-        splitter.add(step)?;
+        splitter.add(step, prefix)?;
         Ok(splitter)
     }
 
-    fn add(&mut self, step: Step) -> Result<(), String> {
+    fn add(&mut self, step: Step, prefix: Option<bool>) -> Result<(), String> {
         if self.first.len() == MAX_TOKENIZER_PARTS {
             return Err(format!("its pre_tokenizer has more than {MAX_TOKENIZER_PARTS} steps"));
         }
         let step: PreTokenizerWrapper = match step {
             Step::Sequence { pretokenizers } => {
-                return pretokenizers.into_iter().try_for_each(|step| self.add(step));
+                return pretokenizers.into_iter().try_for_each(|step| self.add(step, prefix));
             }
             Step::BertPreTokenizer => BertPreTokenizer.into(),
             // Trimming changes offsets, which are not used.
-            Step::ByteLevel { add_prefix_space, use_regex } => {
+            Step::ByteLevel { add_prefix_space: stated, use_regex } => {
+                let add_prefix_space = prefix.unwrap_or(stated);
+                self.overruled |= add_prefix_space != stated;
                 ByteLevel::new(add_prefix_space, false, use_regex).into()
             }
             Step::Whitespace => Whitespace.into(),
@@ -101,7 +106,13 @@ impl Splitter {
                 Split::new(pattern, behavior, invert).map_err(|error| error.to_string())?.into()
             }
             Step::Metaspace { replacement, add_prefix_space, prepend_scheme, split } => {
-                let scheme = scheme(add_prefix_space, prepend_scheme)?;
+                let stated = scheme(add_prefix_space, prepend_scheme)?;
+                let scheme = match prefix {
+                    Some(true) => PrependScheme::Always,
+                    Some(false) => PrependScheme::Never,
+                    None => stated,
+                };
+                self.overruled |= scheme != stated;
                 let split = split.unwrap_or(true);
                 let later = match scheme {
                     PrependScheme::First => PrependScheme::Never,

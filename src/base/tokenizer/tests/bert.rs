@@ -9,8 +9,8 @@ use tokenizers::{AddedToken, Tokenizer};
 use super::{GOLDEN, TEXTS, added, changed, random_texts, same};
 use crate::base::TokenizerFiles;
 use crate::base::tests::tiny_config;
+use crate::base::tokenizer::read::{Inner, from_vocab};
 use crate::base::tokenizer::settings::Settings;
-use crate::base::tokenizer::{Inner, from_vocab};
 
 fn same_as_bert(json: &str) {
     assert!(matches!(same(json), Inner::Bert(_)));

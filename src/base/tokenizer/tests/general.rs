@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{added, changed, same};
-use crate::base::tokenizer::Inner;
+use crate::base::tokenizer::read::Inner;
 
 fn same_as_general(json: &str) {
     assert!(matches!(same(json), Inner::General(_)));

@@ -1,6 +1,7 @@
 //! LoRB's tokenizers give the same ids as the `tokenizers` crate, or reject the file.
 
 mod bert;
+mod converted;
 mod general;
 mod limits;
 mod refused;
@@ -8,9 +9,11 @@ mod refused;
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
+use super::TokenizerFiles;
+use super::file::File;
+use super::read::{self, Inner};
 use super::settings::Settings;
 use super::template::Frame;
-use super::{Inner, TokenizerFiles};
 use crate::base::tests::tiny_config;
 
 pub const GOLDEN: &str = include_str!("../../../../tests/golden/tiny/tokenizer.json");
@@ -20,7 +23,7 @@ pub fn from_json(bytes: &[u8]) -> Result<(Inner, Option<Frame>), String> {
     let config = &br#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#[..];
     let files = TokenizerFiles { config: Some(config), ..TokenizerFiles::default() };
     let settings = Settings::read(&files, &tiny_config()).unwrap();
-    super::from_json(bytes, &settings, true, &mut Vec::new())
+    read::from_json(File::read(bytes)?, &settings, true, &mut Vec::new())
 }
 
 /// Case, composed and decomposed accents, all kinds of white space, punctuation, CJK, control and private characters,

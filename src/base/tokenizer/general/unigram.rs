@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::vocabulary::{check_piece, short_list};
+use super::super::vocabulary::{check_piece, short_list};
 use crate::bounds::MAX_PIECES;
 
 /// How far below the lowest score an unknown character is.

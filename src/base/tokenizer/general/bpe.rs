@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, HashMap};
 
 use serde::Deserialize;
 
-use super::vocabulary::{Vocabulary, short_list};
+use super::super::vocabulary::{Vocabulary, short_list};
 use crate::bounds::MAX_PIECES;
 
 /// The model as `tokenizer.json` describes it.

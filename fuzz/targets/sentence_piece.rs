@@ -1,0 +1,3 @@
+#![no_main]
+
+lorb_fuzz::fuzz!("sentence_piece");
