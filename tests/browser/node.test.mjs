@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { lists, root } from './site.mjs';
 
 // The adapters of PEFT come without weights.
-for (const base of ['tiny', 'roberta', 'electra']) {
+for (const base of ['tiny', 'roberta', 'electra', 'modernbert']) {
   test(`the example for Node.js re-ranks with the golden scores of ${base}`, (t) => {
     const work = mkdtempSync(join(tmpdir(), 'lorb-node-'));
     t.after(() => rmSync(work, { recursive: true, force: true }));

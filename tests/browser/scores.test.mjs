@@ -37,6 +37,8 @@ for (const [base, device, folder] of [
   ['roberta', 'wasm', '/golden/roberta'],
   ['electra', 'webgpu', '/golden/electra'],
   ['electra', 'wasm', '/golden/electra'],
+  ['modernbert', 'webgpu', '/golden/modernbert'],
+  ['modernbert', 'wasm', '/golden/modernbert'],
   ['minilm', 'webgpu', '/minilm'],
   ['minilm', 'wasm', '/minilm'],
 ]) {
