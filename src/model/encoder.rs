@@ -73,6 +73,7 @@ struct Layer {
 
 /// The layer norms of a layer, which differ in their place.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one per layer, all in one vector")]
 enum Norms {
     /// BERT's: after the attention and after the feed-forward layers.
     After { attention: LayerNorm, output: LayerNorm },
