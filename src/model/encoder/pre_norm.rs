@@ -87,7 +87,7 @@ impl Layer {
         let x = x.into_values();
         let normed = match &norms.attention {
             None => Activations::from(x.clone()),
-            Some(norm) => norm.alone(x.clone(), &own.attention_norm, context.tensors),
+            Some(norm) => norm.without_residual(x.clone(), &own.attention_norm, context.tensors),
         };
         let qkv = projections.forward(normed, identity, &own.fused, context).into_values();
         let qkv = ops::rotate(qkv, &norms.angles, places, context.heads);
@@ -111,21 +111,26 @@ impl Layer {
             context,
         );
         let x = x + projected.into_values();
-        let normed = norms.output.alone(x.clone(), &own.output_norm, context.tensors);
+        let normed = norms.output.without_residual(x.clone(), &own.output_norm, context.tensors);
         let inner = self.intermediate.forward(normed, identity, &own.intermediate, context);
         let gated = ops::gated_gelu(inner.into_values());
         let fed = self.output.forward(gated.into(), identity, &own.output, context);
         let x = x + fed.into_values();
         match &norms.last {
             None => x.into(),
-            Some(norm) => norm.alone(x, &own.last_norm, context.tensors),
+            Some(norm) => norm.without_residual(x, &own.last_norm, context.tensors),
         }
     }
 }
 
 impl LayerNorm {
-    /// Without a residual.
-    fn alone(&self, x: Tensor<2>, own: &NormTensors, tensors: &TrainableTensors) -> Activations {
+    /// `LN(x)`.
+    fn without_residual(
+        &self,
+        x: Tensor<2>,
+        own: &NormTensors,
+        tensors: &TrainableTensors,
+    ) -> Activations {
         let gamma = own.gamma.map_or(&self.gamma, |id| tensors.at(id));
         let beta = own.beta.map_or(&self.beta, |id| tensors.at(id));
         ops::layer_norm(x, gamma, beta, self.epsilon)
