@@ -91,7 +91,7 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
                 var top = largest;
                 for (var c = 0u; 4u * c < count; c++) {
                     let keys = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
-                    let known = keys < vec4<u32>(count) & near(block.x + thread, tile + 4u * c, block.w - 1u);
+                    let known = (keys < vec4<u32>(count)) & near(block.x + thread, tile + 4u * c, block.w - 1u);
                     let four = select(vec4<f32>(LOWEST), weights[at(thread, c)], known);
                     top = max(top, max(max(four.x, four.y), max(four.z, four.w)));
                 }
@@ -99,7 +99,7 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
                 total *= shrink;
                 for (var c = 0u; 4u * c < count; c++) {
                     let keys = vec4<u32>(4u * c) + vec4<u32>(0u, 1u, 2u, 3u);
-                    let known = keys < vec4<u32>(count) & near(block.x + thread, tile + 4u * c, block.w - 1u);
+                    let known = (keys < vec4<u32>(count)) & near(block.x + thread, tile + 4u * c, block.w - 1u);
                     let w = select(vec4<f32>(0.0), exp(weights[at(thread, c)] - top), known);
                     weights[at(thread, c)] = w;
                     total += dot(w, vec4<f32>(1.0));

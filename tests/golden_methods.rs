@@ -304,6 +304,24 @@ fn adapters_are_written_and_read_back() {
     }
 }
 
+/// One layer of ModernBERT is query, key and value, so an adapter of some of them is read back as one of all, with the
+/// same values.
+#[test]
+fn names_of_one_layer_mean_the_same_adapter() {
+    let case = common::bases().into_iter().find(|case| case.name == "modernbert").expect("a base");
+    let base = case.base();
+    for targets in [vec![Target::Query, Target::Value], vec![Target::Key, Target::Output]] {
+        let lora = LoraConfig { rank: 2, targets: targets.into_iter().collect(), ..lora() };
+        let adapter = Adapter::init(&base.config, lora, 3).expect("an adapter");
+        let files = adapter::write(&adapter, &AdapterMeta::default()).expect("files");
+        let (read, _) = adapter::read(&files, &base.config).expect("an adapter");
+        assert_eq!(read.parameters, adapter.parameters);
+        assert_eq!(read.layout, adapter.layout);
+        let again = adapter::write(&read, &AdapterMeta::default()).expect("files");
+        assert_eq!(again, files);
+    }
+}
+
 /// An untrained adapter of any method except a prefix does not change the base's `[CLS]`.
 #[test]
 fn a_new_adapter_does_not_change_the_base() {

@@ -23,7 +23,7 @@ pub fn merge(
 ) -> Result<(Adapter, AdapterMeta), ModelError> {
     merge_into_base(&base.config, &mut base.weights, adapter)?;
     let parameters: Vec<u8> = adapter.parameters.iter().flat_map(|v| v.to_le_bytes()).collect();
-    let merged = format!("{} {}", settings_hash(&adapter.method), sha256(parameters));
+    let merged = format!("{} {}", settings_hash(adapter), sha256(parameters));
     base.hash = sha256(format!("{}, merged with {merged}", base.hash));
     let head = adapter.layout.slots().iter().filter(|slot| slot.module == SCORE_HEAD);
     let head = head.flat_map(|slot| adapter.values(slot).to_vec()).collect();

@@ -6,7 +6,8 @@ use sha2::{Digest, Sha256};
 use super::AdapterError;
 use crate::bounds::{MAX_JSON_BYTES, MAX_SCORE_PARTS};
 use crate::digest::hex;
-use crate::model::Method;
+use crate::methods::{TARGET_ENTRY, lora_config, target_names};
+use crate::model::Adapter;
 use crate::score::{PartWeights, Weights};
 use crate::text::Conventions;
 
@@ -150,13 +151,21 @@ impl AdapterMeta {
     }
 }
 
-/// SHA-256 over the settings of a method that may change scores, in hexadecimal digits. It binds the weights to the
-/// settings they were saved with, however `adapter_config.json` expresses them.
-pub(super) fn settings_hash(method: &Method) -> String {
+/// SHA-256 over the settings of an adapter's method that may change scores, in hexadecimal digits. It binds the weights to
+/// the settings they were saved with, however `adapter_config.json` expresses them.
+pub(super) fn settings_hash(adapter: &Adapter) -> String {
+    let Adapter { method, layout, .. } = adapter;
     let mut hasher = Sha256::new_with_prefix(method.name());
     // Dropout has an effect only in training.
     for (name, value) in method.settings().iter().filter(|(name, _)| !name.ends_with("dropout")) {
-        hasher.update(format!("\n{name}: {value}"));
+        match lora_config(method) {
+            // One layer may have several names, of which the run was given some.
+            Some(lora) if *name == TARGET_ENTRY => {
+                let targets = target_names(&lora.synonyms_in(layout.architecture()));
+                hasher.update(format!("\n{name}: {targets}"));
+            }
+            _ => hasher.update(format!("\n{name}: {value}")),
+        }
     }
     hex(hasher)
 }

@@ -49,7 +49,7 @@ pub fn read_with(
         Some(text) => AdapterMeta::from_text(text)?,
         None => (AdapterMeta::default(), None),
     };
-    if saved.is_some_and(|saved| saved != settings_hash(&adapter.method)) {
+    if saved.is_some_and(|saved| saved != settings_hash(&adapter)) {
         return Err(AdapterError::Mixed);
     }
     Ok((adapter, AdapterMeta { base_name, ..meta }))

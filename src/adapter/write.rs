@@ -38,7 +38,7 @@ pub fn write(adapter: &Adapter, meta: &AdapterMeta) -> Result<AdapterFiles, Adap
     // PyTorch's loaders require the format.
     let metadata = BTreeMap::from([
         ("format".to_owned(), "pt".to_owned()),
-        (SECTION.to_owned(), meta.to_text(&settings_hash(&adapter.method))?),
+        (SECTION.to_owned(), meta.to_text(&settings_hash(adapter))?),
     ]);
     let weights = write_f32(
         &metadata,

@@ -27,7 +27,9 @@ pub use dora::{Dora, MAGNITUDE};
 pub use full::Full;
 pub use head::Head;
 pub use houlsby::Houlsby;
-pub use low_rank::{ALPHA, DROPOUT, LORA_A, LORA_B, LORA_E, LoraConfig, TARGETS};
+pub use low_rank::{
+    ALPHA, DROPOUT, LORA_A, LORA_B, LORA_E, LoraConfig, TARGET_ENTRY, TARGETS, target_names,
+};
 pub use prefix::{KEYS as PREFIX_KEYS, Prefix, VALUES as PREFIX_VALUES};
 pub use rank_reduction::RankReduction;
 pub(crate) use rank_reduction::reduce;

@@ -28,6 +28,15 @@ pub const LORA_B: SlotKind = SlotKind("lora_B");
 /// AdaLoRA's factors between A and B, `[r, 1]`.
 pub const LORA_E: SlotKind = SlotKind("lora_E");
 
+/// Name of the entry of [`LoraConfig::entries`] that lists the targets.
+pub const TARGET_ENTRY: &str = "LoRA targets";
+
+/// The value of that entry: BERT's names of the targets.
+#[must_use]
+pub fn target_names(targets: &BTreeSet<Target>) -> Value {
+    targets.iter().map(|target| target.name_in(&BERT).path).collect()
+}
+
 /// Settings of low-rank terms, with PEFT's meaning of each (Hu et al. 2021, arXiv 2106.09685; rsLoRA:
 /// Kalajdzievski 2023, arXiv 2312.03732). As a method, it is LoRA.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +74,15 @@ impl LoraConfig {
     #[must_use]
     pub fn targets_in(&self, architecture: &Architecture) -> BTreeSet<Target> {
         self.targets.iter().map(|target| target.in_architecture(architecture)).collect()
+    }
+
+    /// All targets that stand for an adapted linear layer of an architecture: more than [`targets`](Self::targets) if one
+    /// layer is several of them.
+    #[must_use]
+    pub fn synonyms_in(&self, architecture: &Architecture) -> BTreeSet<Target> {
+        let adapted = self.targets_in(architecture);
+        let stands = |target: &Target| adapted.contains(&target.in_architecture(architecture));
+        Target::ALL.into_iter().filter(stands).collect()
     }
 
     /// Factor of the low-rank update: `alpha / rank`, or `alpha / sqrt(rank)` with rsLoRA.
@@ -141,13 +159,11 @@ impl LoraConfig {
     /// The settings by name, as checkpoints have them.
     #[must_use]
     pub fn entries(&self) -> Vec<(&'static str, Value)> {
-        let targets: Vec<&str> =
-            self.targets.iter().map(|target| target.name_in(&BERT).path).collect();
         vec![
             ("LoRA r", json!(self.rank)),
             ("LoRA alpha", json!(self.alpha)),
             ("LoRA dropout", json!(self.dropout)),
-            ("LoRA targets", json!(targets)),
+            (TARGET_ENTRY, target_names(&self.targets)),
             ("rsLoRA", json!(self.rslora)),
             ("LoRA layers", json!(self.layers)),
         ]

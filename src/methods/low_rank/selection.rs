@@ -160,9 +160,7 @@ pub(super) fn split(
         }
     }
     let all = layers.len() == base.num_hidden_layers;
-    // All names of a layer that is several targets.
-    let is_adapted = |target: &Target| targets.contains(&target.in_architecture(base.architecture));
-    let targets = Target::ALL.into_iter().filter(is_adapted).collect();
+    let targets = LoraConfig { targets, ..LoraConfig::default() }.synonyms_in(base.architecture);
     Ok((targets, (!all).then(|| layers.into_iter().collect())))
 }
 
