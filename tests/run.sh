@@ -61,7 +61,7 @@ cargo test --release --workspace --doc
 
 step "tests"
 if cargo nextest --version > /dev/null 2>&1; then
-    cargo nextest run --release --workspace
+    cargo nextest run --release --workspace --no-fail-fast
 else
     cargo test --release --workspace --all-targets
 fi

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::arch::{Architecture, Block, MaskedHeadNames};
+use super::arch::{Architecture, MaskedHeadNames};
 use super::stream::WeightStream;
 use super::{BaseError, BertConfig, HostTensor, Origin, TensorEntry};
 use crate::packed::{Format, Packed};
@@ -56,8 +56,8 @@ pub fn expected_tensors(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
             }
         }
     }
-    if let Block::PreNorm { last_norm } = architecture.block {
-        pair(last_norm.to_owned(), vec![hidden]);
+    if let Some(module) = architecture.last_norm() {
+        pair(module.to_owned(), vec![hidden]);
     }
     tensors
 }

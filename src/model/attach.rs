@@ -8,7 +8,6 @@ use super::layout::{Initial, Layout, SCORE_HEAD, SlotKind, Slots, TensorId};
 use super::method::{BaseTensor, LinearSite, Part, TuningMethod};
 use super::target::Target;
 use crate::base::BertConfig;
-use crate::base::arch::Block;
 
 /// Standard deviation of the score head's initial weights, BERT's `initializer_range`.
 pub const HEAD_DEVIATION: f64 = 0.02;
@@ -116,6 +115,13 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Whether the base has a tensor of this kind in this part, and the method trains it.
+    fn trains(&self, part: Part, kind: SlotKind) -> bool {
+        let is_bias = kind == SlotKind::BIAS;
+        (!is_bias || self.base.architecture.has_biases())
+            && self.method.trains(BaseTensor { part, is_bias })
+    }
+
     /// A tensor of the base, if the method trains it.
     fn base_tensor(
         &mut self,
@@ -124,13 +130,7 @@ impl Walk<'_> {
         kind: SlotKind,
         shape: &[usize],
     ) -> Option<TensorId> {
-        let is_bias = kind == SlotKind::BIAS;
-        if is_bias && !self.base.architecture.has_biases() {
-            return None;
-        }
-        let tensor = BaseTensor { part, is_bias };
-        self.method
-            .trains(tensor)
+        self.trains(part, kind)
             .then(|| self.slots.push_tensor(module.to_owned(), kind, shape, Initial::BaseTensor))
     }
 
@@ -184,10 +184,8 @@ impl Walk<'_> {
         tensors.intermediate = self.linear(layer, &[Intermediate]);
         tensors.output = self.linear(layer, &[Output]);
         tensors.output_norm = self.norm(&output_norm, self.base.hidden_size);
-        if let Block::PreNorm { last_norm } = architecture.block
-            && last
-        {
-            tensors.last_norm = self.norm(last_norm, self.base.hidden_size);
+        if let Some(module) = architecture.last_norm().filter(|_| last) {
+            tensors.last_norm = self.norm(module, self.base.hidden_size);
         }
         tensors
     }
@@ -213,16 +211,10 @@ impl Walk<'_> {
     /// The weights or the biases of linear layers that run as one product, as one tensor. A method trains
     /// those of all layers of a product, or of none.
     fn group(&mut self, layer: usize, targets: &[Target], kind: SlotKind) -> Option<TensorId> {
+        if !targets.iter().all(|target| self.trains(Part::Linear(*target), kind)) {
+            return None;
+        }
         let is_bias = kind == SlotKind::BIAS;
-        if is_bias && !self.base.architecture.has_biases() {
-            return None;
-        }
-        let trained = |target: &Target| {
-            self.method.trains(BaseTensor { part: Part::Linear(*target), is_bias })
-        };
-        if !targets.iter().all(trained) {
-            return None;
-        }
         let start = self.slots.layout.len();
         for target in targets {
             let (outputs, inputs) = target.features(self.base);

@@ -299,6 +299,15 @@ impl Architecture {
         self.block == Block::PostNorm
     }
 
+    /// The layer norm after the last layer, if there is one.
+    #[must_use]
+    pub fn last_norm(&self) -> Option<&'static str> {
+        match self.block {
+            Block::PostNorm => None,
+            Block::PreNorm { last_norm } => Some(last_norm),
+        }
+    }
+
     /// Whether a layer (from 0) has the layer norm of the attention.
     #[must_use]
     pub fn has_attention_norm(&self, layer: usize) -> bool {

@@ -1,7 +1,7 @@
 //! ModernBERT (Warner et al. 2024, arXiv 2412.13663) and the Ettin encoders (arXiv 2507.11412), with the names of
 //! Transformers' `ModernBertModel`. Every third layer attends to the whole text, the others only to near tokens.
 
-use super::bert::TOKENIZER;
+use super::bert::{BERT, TOKENIZER};
 use super::{
     Architecture, Block, ConfigKeys, EmbeddingNames, LayerNames, LinearName, MaskedHeadNames,
     Tokenizer, TokenizerKind,
@@ -16,18 +16,12 @@ pub static MODERNBERT: Architecture = Architecture {
     model_types: &["modernbert"],
     classes: &["ModernBert"],
     keys: ConfigKeys {
-        vocab_size: "vocab_size",
-        embedding_size: None,
-        hidden_size: "hidden_size",
-        layers: "num_hidden_layers",
-        heads: "num_attention_heads",
-        intermediate_size: "intermediate_size",
-        positions: "max_position_embeddings",
         default_positions: 8192,
         token_types: None,
         norm_epsilon: Some("norm_eps"),
         default_norm_epsilon: 1e-5,
         activation: "hidden_activation",
+        ..BERT.keys
     },
     block: Block::PreNorm { last_norm: "final_norm" },
     attribute: "model",

@@ -3,7 +3,8 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::{Context, Layer, LayerNorm, Loader, NormTensors, Projections};
+use super::load::Loader;
+use super::{Context, Layer, LayerNorm, NormTensors, Projections};
 use crate::base::{BertConfig, Rotary};
 use crate::model::attach::LayerTensors;
 use crate::model::error::ModelError;
@@ -46,11 +47,11 @@ impl Angles {
 }
 
 impl Loader<'_> {
-    /// The norms of a layer; `last` is the name of the one after the last layer.
+    /// The norms of a layer.
     pub(super) fn pre_norm(
         &mut self,
         index: usize,
-        last: Option<&str>,
+        last: bool,
         angles: &Angles,
     ) -> Result<PreNorm, ModelError> {
         let architecture = self.config.architecture;
@@ -63,7 +64,11 @@ impl Loader<'_> {
         Ok(PreNorm {
             attention,
             output: self.norm(&name(names.output_norm))?,
-            last: last.map(|module| self.norm(module)).transpose()?,
+            last: architecture
+                .last_norm()
+                .filter(|_| last)
+                .map(|module| self.norm(module))
+                .transpose()?,
             angles: if reach.is_some() { &angles.local } else { &angles.global }.clone(),
             reach,
         })

@@ -124,9 +124,17 @@ fn heads_each(like: &CubeTensor, heads: u32) -> u32 {
     }
 }
 
-/// The positions of the rows on the device of `like`, and how far a row attends. Without a window, kernels read neither.
-fn limits(window: Option<&Window>, like: &CubeTensor) -> Option<(CubeTensor, u32)> {
-    window.map(|window| (window.places.on(like), window.reach as u32))
+/// Whether rows attend only to near ones, their positions on the device of `like`, and how far. Without a window, kernels
+/// read neither, so `blocks` stand in for the positions.
+fn limits(
+    window: Option<&Window>,
+    blocks: &CubeTensor,
+    like: &CubeTensor,
+) -> (bool, CubeTensor, u32) {
+    match window {
+        None => (false, blocks.clone(), 0),
+        Some(window) => (true, window.places.on(like), window.reach as u32),
+    }
 }
 
 fn forward(
@@ -142,9 +150,8 @@ fn forward(
     let log_sums = empty([rows as usize, heads], qkv);
     let SegmentBuffers { blocks, block_count, .. } = SegmentBuffers::of(segments, qkv);
     let each = heads_each(qkv, count);
-    let limits = limits(window, qkv);
-    let kernel = shader::variant(in_quads(&[head], &[qkv]), limits.is_some());
-    let (places, reach) = limits.unwrap_or_else(|| (blocks.clone(), 0));
+    let (windowed, places, reach) = limits(window, &blocks, qkv);
+    let kernel = shader::variant(in_quads(&[head], &[qkv]), windowed);
     let call = shader::Arguments {
         qkv,
         blocks: &blocks,
@@ -170,9 +177,8 @@ fn backward(g: &CubeTensor, saved: &AttentionSaved<CubeBackend>) -> CubeTensor {
     let dqkv = empty([rows as usize, columns as usize], qkv);
     let SegmentBuffers { blocks, block_count, .. } = SegmentBuffers::of(segments, qkv);
     let each = heads_each(qkv, count);
-    let limits = limits(window.as_ref(), qkv);
-    let kernel = shader::variant(in_quads(&[head], &[g, qkv, out]), limits.is_some());
-    let (places, reach) = limits.unwrap_or_else(|| (blocks.clone(), 0));
+    let (windowed, places, reach) = limits(window.as_ref(), &blocks, qkv);
+    let kernel = shader::variant(in_quads(&[head], &[g, qkv, out]), windowed);
     let call = shader::Arguments {
         g,
         qkv,
