@@ -3,6 +3,7 @@
 //   mwer      loss =   sum_i t_i P_i               t = errors - mean(errors)
 //   mwed      loss = - sum_i t_i log Q_i           Q = softmax(-s / T), T = - sum s / sum errors
 //   listwise  loss = - sum_i t_i log P_i
+//   md        loss =   mean (d - mean d)^2         d = s - t
 // |T| is clamped to at least 1e-3 with its sign; where clamped it is a constant, else it depends on the scores.
 //
 // scores [texts]; rows [hypotheses]: the text of each; terms [hypotheses]: first pass minus the maximum
@@ -29,6 +30,7 @@ struct Params { lists: u32, beta: f32 }
 alias Sum = vec2<f32>;
 const MWER: u32 = 0u;
 const MWED: u32 = 1u;
+const MD: u32 = 3u;
 const THREADS: u32 = 64u;
 const LANES: u32 = 64u;
 const SIDE: u32 = 8u;
@@ -49,6 +51,22 @@ fn logit(i: u32, sharp: f32) -> f32 {
     return sharp * fma(p.beta, scores[rows[i]], terms[i].x);
 }
 
+// The variance of s - t, and its derivative.
+fn squared(list: u32, start: u32, end: u32, thread: u32) {
+    var sum = vec2<f32>(0.0);
+    for (var i = start; i < end; i += THREADS) { sum += vec2<f32>(logit(i, 1.0) - terms[i].y, 1.0); }
+    sum = row_sum(sum, thread);
+    let mean = sum.x / sum.y;
+    var squares = vec2<f32>(0.0);
+    for (var i = start; i < end; i += THREADS) {
+        let off = logit(i, 1.0) - terms[i].y - mean;
+        squares.x += off * off;
+        slopes[i] = 2.0 * p.beta * off / sum.y;
+    }
+    squares = row_sum(squares, thread);
+    if (thread == 0u) { losses[list] = squares.x / sum.y; }
+}
+
 @compute @workgroup_size(THREADS)
 fn list_loss(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
              @builtin(local_invocation_index) thread: u32) {
@@ -56,6 +74,10 @@ fn list_loss(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
     if (list >= p.lists) { return; }
     let start = offsets[list] + thread;
     let end = offsets[list + 1u];
+    if (OBJECTIVE == MD) {
+        squared(list, start, end, thread);
+        return;
+    }
     var sharp = 1.0;
     var held = true;
     if (OBJECTIVE == MWED) {

@@ -31,7 +31,7 @@ pub(super) fn synthetic(base: &BertConfig, tokens: usize, seed: u64) -> TrainDat
         let mut errors: Vec<u32> = (0..HYPOTHESES).map(|_| below(7) as u32).collect();
         // A list with equal errors would have no gradient.
         errors[0] = errors[1] + 1;
-        lists.push(TrainList { first, errors, sequences: members });
+        lists.push(TrainList { first, errors, teacher: Vec::new(), sequences: members });
     }
     TrainData {
         sequences,

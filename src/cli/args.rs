@@ -9,6 +9,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use lorb::device::{DeviceChoice, Fallback, Selected, SelectedKind, check_precision, select};
 use lorb::nbest::{FORMATS, ScoreKind, ScoreReading, Target, format_by_name};
 use lorb::ops::Precision;
+use lorb::score::Weights;
 use lorb::text::{Changes, Normalize, Unit};
 
 use super::error::{CliError, chain};
@@ -212,6 +213,15 @@ pub struct WeightArgs {
 }
 
 impl WeightArgs {
+    /// The weights, in place of stored ones. `None` without beta.
+    pub fn over(&self, stored: Option<&Weights>) -> Option<Weights> {
+        let beta = self.beta.or(stored.map(|weights| weights.beta))?;
+        let gamma = self.gamma.or(stored.map(|weights| weights.gamma)).unwrap_or(0.0);
+        let mut parts = stored.map(|weights| weights.parts.clone()).unwrap_or_default();
+        parts.extend(self.part.iter().cloned());
+        Some(Weights { beta, gamma, parts })
+    }
+
     /// Whether any flag was used.
     pub fn given(&self) -> bool {
         self.beta.is_some() || self.gamma.is_some() || !self.part.is_empty()

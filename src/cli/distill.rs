@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lorb::bounds::{MAX_CORPUS_BYTES, MAX_TEXT_BYTES};
 use lorb::distill::{
-    BaseBytes, DistillError, Distillation, LayerMap, Losses, Shape, Student, Width,
+    BaseBytes, DistillError, Distillation, LayerMap, Losses, Pieces, Shape, Student, Width,
 };
 use lorb::train::{Message, TrainError};
 
@@ -58,6 +58,10 @@ struct StudentArgs {
     /// [default: all]
     #[arg(long, value_name = "N")]
     vocabulary: Option<usize>,
+    /// Learn at most that many word pieces from the texts, as BERT's were, instead of keeping some of the teacher's; a piece
+    /// starts with the mean of the teacher's pieces that spell it
+    #[arg(long, requires = "vocabulary")]
+    retrain_vocabulary: bool,
     /// Its longest text in tokens [default: that of the teacher]
     #[arg(long, value_name = "N")]
     positions: Option<usize>,
@@ -69,8 +73,8 @@ struct StudentArgs {
     #[arg(long, value_name = "N", requires = "hidden")]
     heads: Option<usize>,
     /// What it imitates, separated by commas: embeddings (their output), hidden (the outputs of its layers but the last),
-    /// cls ([CLS] of the last layer), relations (how similar the words of a text are, by keys and by values) [default:
-    /// embeddings,hidden,cls; relations if it is narrower]
+    /// cls ([CLS] of the last layer), relations (how similar the words of a text are, by keys and by values), attention (how
+    /// much they attend to each other) [default: embeddings,hidden,cls; relations if it is narrower]
     #[arg(long, value_name = "LIST")]
     losses: Option<Losses>,
     /// Write the student as it starts: layers and word pieces of the teacher, without training
@@ -140,7 +144,10 @@ impl StudentArgs {
     fn shape(&self, seed: u64) -> Shape {
         Shape {
             layers: self.layers.clone(),
-            vocabulary: self.vocabulary,
+            vocabulary: self.vocabulary.map(|size| match self.retrain_vocabulary {
+                true => Pieces::Retrained(size),
+                false => Pieces::Pruned(size),
+            }),
             positions: self.positions,
             width: self.hidden.zip(self.heads).map(|(hidden, heads)| Width { hidden, heads }),
             seed,

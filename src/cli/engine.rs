@@ -22,9 +22,11 @@ use super::{adapter_dir, interrupt, source};
 /// Name of the one adapter.
 const ADAPTER: &str = "adapter";
 
-/// A rescorer with one adapter.
+/// A rescorer with one adapter, or with the masked-language-model head of its base.
 pub struct Engine {
     rescorer: Rescorer,
+    /// Whether that head scores; there is no adapter then.
+    masked: bool,
     batch_tokens: usize,
     /// Conventions that replace the adapter's.
     changes: Changes,
@@ -63,6 +65,36 @@ impl Engine {
         Ok(Self { batch_tokens, changes, device: name, ..engine })
     }
 
+    /// Loads a base with its masked-language-model head, which scores by pseudo-log-likelihood.
+    pub fn open_masked(
+        base: &BaseArgs,
+        run: &RunArgs,
+        scoring: &ScoringArgs,
+        texts: TextArgs,
+    ) -> Result<Self, CliError> {
+        let loaded = source::load(&base.model, base.revision.as_deref(), run.quiet)?.base;
+        interrupt::check()?;
+        let at_model = || format!("--model {}", base.model.display());
+        if !loaded.weights.has_masked_head() {
+            return Err(CliError::Failed(format!(
+                "{}: --pll needs a base with a masked-language-model head, and this one has none",
+                at_model()
+            )));
+        }
+        let precision = base.precision.precision;
+        let Selected { device, name, .. } = run.open_device_for(precision)?;
+        let rescorer = Rescorer::with_masked_head(loaded, precision, &device)
+            .map_err(|error| CliError::at(at_model(), &error))?;
+        Ok(Self {
+            rescorer,
+            masked: true,
+            batch_tokens: scoring.batch_tokens,
+            changes: texts.changes(),
+            device: name,
+            truncated: 0,
+        })
+    }
+
     /// An adapter that was trained on this rescorer, with default batches.
     pub fn trained(mut rescorer: Rescorer, trained: Trained) -> Result<Self, CliError> {
         rescorer.add_adapter(ADAPTER, trained.adapter, trained.meta).map_err(scoring_error)?;
@@ -73,26 +105,37 @@ impl Engine {
         // Scoring then takes no longer than with the bare base.
         let rescorer = rescorer.merged(ADAPTER).map_err(scoring_error)?;
         let (batch_tokens, changes) = (SCORING_BATCH_TOKENS, Changes::default());
-        Ok(Self { rescorer, batch_tokens, changes, device: String::new(), truncated: 0 })
+        let device = String::new();
+        Ok(Self { rescorer, masked: false, batch_tokens, changes, device, truncated: 0 })
     }
 
-    /// What scores depend on, but for the texts: names with their values. Only for [`Engine::open`].
+    /// What scores depend on, but for the texts: names with their values. Not for [`Engine::trained`].
     pub fn settings(&self) -> Result<[(&'static str, String); 5], CliError> {
-        let LoadedAdapter { adapter, meta, .. } = self.loaded()?;
-        let files = adapter::write(adapter, meta);
-        let AdapterFiles { config, weights } =
-            files.map_err(|error| CliError::at("--adapter", &error))?;
+        let adapter = match self.masked {
+            true => "none, but --pll".to_owned(),
+            false => {
+                let LoadedAdapter { adapter, meta, .. } = self.loaded()?;
+                let files = adapter::write(adapter, meta);
+                let AdapterFiles { config, weights } =
+                    files.map_err(|error| CliError::at("--adapter", &error))?;
+                sha256(format!("{} {}", sha256(&config), sha256(&weights)))
+            }
+        };
         Ok([
             ("the version of LoRB", env!("CARGO_PKG_VERSION").to_owned()),
             ("the base", self.rescorer.hash().to_owned()),
-            ("the adapter", sha256(format!("{} {}", sha256(&config), sha256(&weights)))),
+            ("the adapter", adapter),
             ("the device", self.device.clone()),
             ("--batch-tokens", self.batch_tokens.to_string()),
         ])
     }
 
     fn options(&self) -> Options<'static> {
-        let options = Options::adapter(ADAPTER).batch_tokens(self.batch_tokens);
+        let options = match self.masked {
+            true => Options::first_pass(),
+            false => Options::adapter(ADAPTER),
+        };
+        let options = options.batch_tokens(self.batch_tokens);
         options.conventions(self.changes).progress(&interrupt::go_on)
     }
 
@@ -112,17 +155,12 @@ impl Engine {
 
     /// The weights of the score combination: from the flags, else those stored in the adapter.
     pub fn weights(&self, flags: &WeightArgs, adapter: &Path) -> Result<Weights, CliError> {
-        let stored = self.loaded()?.meta.weights.as_ref();
-        let Some(beta) = flags.beta.or(stored.map(|weights| weights.beta)) else {
-            return Err(CliError::Failed(format!(
+        flags.over(self.loaded()?.meta.weights.as_ref()).ok_or_else(|| {
+            CliError::Failed(format!(
                 "--adapter {}: no tuned weights; run `lorb tune`, or use --beta",
                 adapter.display()
-            )));
-        };
-        let gamma = flags.gamma.or(stored.map(|weights| weights.gamma)).unwrap_or(0.0);
-        let mut parts = stored.map(|weights| weights.parts.clone()).unwrap_or_default();
-        parts.extend(flags.part.iter().cloned());
-        Ok(Weights { beta, gamma, parts })
+            ))
+        })
     }
 
     /// The weights that are stored in the adapter.
@@ -142,7 +180,10 @@ impl Engine {
         lists: &[Utterance],
         weights: &Weights,
     ) -> Result<Vec<RankedList>, CliError> {
-        let ranked = self.rescorer.rescore(lists, self.options().weights(weights));
+        let ranked = match self.masked {
+            true => self.rescorer.rescore_by_pll(lists, weights, self.options()),
+            false => self.rescorer.rescore(lists, self.options().weights(weights)),
+        };
         let ranked = ranked.map_err(scoring_error)?;
         self.truncated += ranked.iter().map(|list| list.truncated_count() as u64).sum::<u64>();
         Ok(ranked)

@@ -23,6 +23,10 @@ const EXAMPLES: [(&str, &[Example]); 15] = [
                 "lorb train --model M --train train.jsonl --dev dev.jsonl --output adapter --normalize whisper --join",
             ),
             (
+                "Learn the scores of a teacher, from lists without references that `lorb rescore --pll` wrote:",
+                "lorb train --model M --train scored.jsonl --dev dev.jsonl --output adapter --objective md",
+            ),
+            (
                 "Continue a run that was stopped:",
                 "lorb train --model M --train train.jsonl --dev dev.jsonl --output adapter --resume",
             ),
@@ -55,6 +59,10 @@ const EXAMPLES: [(&str, &[Example]); 15] = [
             (
                 "The best hypotheses of an ESPnet folder, for Kaldi's and ESPnet's scoring tools:",
                 "lorb rescore --model M --adapter adapter decode_test --to text -o text",
+            ),
+            (
+                "Add the pseudo-log-likelihood of a BERT, without an adapter, and keep the order:",
+                "lorb rescore --model bert-base-uncased --pll --beta 0 lists.jsonl -o scored.jsonl",
             ),
         ],
     ),

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lorb::nbest::{
-    ListSink, ListWriter, NbestFormat, Note, Target, Utterance, WriteError, format_by_name,
+    ListSink, ListWriter, NbestFormat, Note, Target, Utterance, WriteError, written_format,
 };
 
 use super::error::CliError;
@@ -71,7 +71,7 @@ impl ListOutput {
             None => folder && !stdout,
         };
         let to = to.or_else(|| {
-            let jsonl = || format_by_name(STREAM_FORMAT).map(Target::Lists);
+            let jsonl = || Target::by_name(STREAM_FORMAT);
             if folder && stdout { jsonl() } else { None }
         });
         let place = if is_folder {
@@ -127,7 +127,7 @@ impl ListOutput {
 
     /// The name of the format, once it is known.
     pub fn format(&self, input: Option<&'static dyn NbestFormat>) -> Option<&'static str> {
-        self.to.or(input.map(Target::Lists)).map(Target::name)
+        self.to.or_else(|| input.and_then(Target::of)).map(Target::name)
     }
 
     /// Writes a list. `input` is the format of the input.
@@ -163,7 +163,7 @@ impl ListOutput {
 
     /// Selects the writer, if there is none yet and the format is known.
     fn start(&mut self, input: Option<&'static dyn NbestFormat>) -> Result<(), CliError> {
-        let target = self.to.or(input.map(Target::Lists));
+        let target = self.to.or_else(|| input.and_then(Target::of));
         let (None, Some(target)) = (&self.writer, target) else { return Ok(()) };
         let writer = match self.place {
             Place::Stream(_) => target.stream_writer(),
@@ -175,8 +175,8 @@ impl ListOutput {
             return Ok(());
         }
         let lines =
-            format_by_name(STREAM_FORMAT).filter(|_| matches!(self.place, Place::Stream(_)));
-        let Some(lines) = lines.and_then(|format| format.writer()) else {
+            written_format(STREAM_FORMAT).filter(|_| matches!(self.place, Place::Stream(_)));
+        let Some(lines) = lines.map(|format| format.writer()) else {
             let message =
                 format!("LoRB does not write {name} as a folder; choose a format with --to");
             return Err(CliError::Usage(message));

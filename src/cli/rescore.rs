@@ -39,8 +39,12 @@ pub struct RescoreArgs {
     #[command(flatten)]
     base: BaseArgs,
     /// Adapter directory
-    #[arg(long, value_name = "DIR")]
-    adapter: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "pll")]
+    adapter: Option<PathBuf>,
+    /// Score with the pseudo-log-likelihood of the base's masked-language-model head, without an adapter. With --beta 0,
+    /// lists keep their order, and `lm` has the scores, which `lorb train --objective md` learns
+    #[arg(long, conflicts_with = "adapter", requires = "beta")]
+    pll: bool,
     #[command(flatten)]
     weights: WeightArgs,
     #[command(flatten)]
@@ -55,13 +59,16 @@ pub struct RescoreArgs {
 
 pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
     interrupt::listen();
-    Files::default()
+    let files = Files::default()
         .reads("INPUT", &args.input)
         .reads_with(&args.reading)
-        .reads_in("--adapter", &args.adapter, &adapter_dir::FILES)
         .reads_in("--model", Path::new(&args.base.model), &source::FILES)
-        .writes("--output", &args.output)
-        .check()?;
+        .writes("--output", &args.output);
+    let files = match &args.adapter {
+        Some(adapter) => files.reads_in("--adapter", adapter, &adapter_dir::FILES),
+        None => files,
+    };
+    files.check()?;
     let reading = Reading { one_by_one: true, ..args.reading.reading()? };
     let input = Utterances::open(&args.input, &reading)?;
     let to = args.to.as_deref().and_then(Target::by_name);
@@ -72,8 +79,18 @@ pub fn run(args: &RescoreArgs) -> Result<(), CliError> {
             "--resume: only an output that is a file can be continued; choose one with --output";
         return Err(CliError::Usage(message.into()));
     }
-    let engine = Engine::open(&args.base, &args.adapter, &args.run, &args.scoring, args.texts)?;
-    let weights = engine.weights(&args.weights, &args.adapter)?;
+    let RescoreArgs { base, run, scoring, texts, weights: flags, .. } = args;
+    let (engine, weights) = match &args.adapter {
+        Some(adapter) => {
+            let engine = Engine::open(base, adapter, run, scoring, *texts)?;
+            let weights = engine.weights(flags, adapter)?;
+            (engine, weights)
+        }
+        None => {
+            let Some(weights) = flags.over(None) else { unreachable!("--pll needs --beta") };
+            (Engine::open_masked(base, run, scoring, *texts)?, weights)
+        }
+    };
     let settings = match output.file() {
         Some(_) => settings(args, &engine, &weights)?,
         None => Settings::default(),

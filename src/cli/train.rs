@@ -110,6 +110,9 @@ fn not_started(place: &Place, error: &TrainError) -> CliError {
         TrainError::NoUsableList { .. } | TrainError::NothingInCommon { .. } => {
             CliError::at("--train", error)
         }
+        TrainError::NoTeacherScore { .. } => CliError::Failed(format!(
+            "--train: {error}; write the scores of a teacher with `lorb rescore --pll --beta 0 --model TEACHER`"
+        )),
         TrainError::NoDevReference { .. } => CliError::at("--dev", error),
         _ => CliError::at("training", error),
     }

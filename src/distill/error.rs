@@ -60,7 +60,7 @@ pub enum DistillError {
     },
     /// States of different widths cannot be compared.
     #[error(
-        "losses {losses} compare states, but the student's have width {student} and the teacher's {teacher}; use relations"
+        "losses {losses} compare states, but the student's have width {student} and the teacher's {teacher}; use relations or attention"
     )]
     Losses {
         /// As given.

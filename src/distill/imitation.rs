@@ -1,7 +1,7 @@
 //! The loss of a student: how much its states and relations differ from the teacher's.
 //!
 //! States are compared by the mean squared difference (Jiao et al., "TinyBERT", arXiv 1909.10351, without their
-//! projection: both models are equally wide), relations by their divergence (`losses.rs`). Rows are words: the mean of a
+//! projection: both models are equally wide), relations and attention by their divergence (`losses.rs`). Rows are words: the mean of a
 //! word's tokens, which two vocabularies split differently. The terms are added.
 
 use burn::tensor::Tensor;
@@ -88,15 +88,15 @@ impl Imitation {
         let states = student.states.into_iter().zip(teacher.states);
         let mut terms: Vec<Tensor<1>> =
             states.map(|(student, teacher)| squared_difference(student, teacher)).collect();
-        if self.losses.relations {
+        let products = self.losses.products();
+        if !products.is_empty() {
             let lengths: Vec<usize> = pairs.iter().map(|pair| self.corpus.rows(pair)).collect();
             let grid = Grid::new(&lengths, &device);
-            let relations = student.relations.into_iter().zip(teacher.relations);
-            terms.extend(
-                relations.map(|(student, teacher)| {
-                    grid.divergence(student, teacher, self.relation_heads)
-                }),
-            );
+            for (student, teacher) in student.projections.iter().zip(&teacher.projections) {
+                let heads = self.relation_heads;
+                let term = |&product| grid.divergence(student, teacher, product, heads);
+                terms.extend(products.iter().map(term));
+            }
         }
         let sum = terms.into_iter().reduce(|sum, term| sum + term);
         Ok(sum.unwrap_or_else(|| Tensor::zeros([1], &device)))
@@ -117,8 +117,8 @@ struct Model<'a> {
 struct Views {
     /// `[W, H]`, and `[S, H]` of the last layer.
     states: Vec<Tensor<2>>,
-    /// Keys and values, `[W, 2H]`.
-    relations: Vec<Tensor<2>>,
+    /// Queries, keys and values, `[W, 3H]`.
+    projections: Vec<Tensor<2>>,
 }
 
 impl Model<'_> {
@@ -133,9 +133,9 @@ impl Model<'_> {
         let last = stages.layers() - 1;
         for layer in 0..=last {
             let compared = layers.contains(&layer);
-            if losses.relations && compared {
-                let pairs = stages.keys_and_values(layer, x.clone(), trainable);
-                views.relations.push(pooled(&pairs, pooling));
+            if !losses.products().is_empty() && compared {
+                let projections = stages.queries_keys_values(layer, x.clone(), trainable);
+                views.projections.push(pooled(&projections, pooling));
             }
             if layer < last || losses.cls {
                 x = stages.layer(layer, x, trainable);

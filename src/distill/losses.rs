@@ -20,30 +20,40 @@ pub struct Losses {
     pub cls: bool,
     /// How similar the words of a text are to each other, by the keys and by the values of every layer.
     pub relations: bool,
+    /// How much the words of a text attend to each other in every layer.
+    pub attention: bool,
 }
 
 impl Losses {
     /// The states: for a student as wide as its teacher.
-    pub const STATES: Self = Self { embeddings: true, hidden: true, cls: true, relations: false };
+    pub const STATES: Self =
+        Self { embeddings: true, hidden: true, cls: true, relations: false, attention: false };
 
     /// The relations: for a student of any width.
     pub const RELATIONS: Self =
-        Self { embeddings: false, hidden: false, cls: false, relations: true };
+        Self { embeddings: false, hidden: false, cls: false, relations: true, attention: false };
 
     /// The names, in the order of the fields.
-    pub const NAMES: [&'static str; 4] = ["embeddings", "hidden", "cls", "relations"];
+    pub const NAMES: [&'static str; 5] = ["embeddings", "hidden", "cls", "relations", "attention"];
 
     /// Whether states are compared, which must be equally wide.
     #[must_use]
     pub fn of_states(self) -> bool {
         self.embeddings || self.hidden || self.cls
     }
+
+    /// The pairs of queries (0), keys (1) and values (2) whose products are compared.
+    pub(super) fn products(self) -> Vec<(usize, usize)> {
+        let relations: &[_] = if self.relations { &[(1, 1), (2, 2)] } else { &[] };
+        let attention: &[_] = if self.attention { &[(0, 1)] } else { &[] };
+        [relations, attention].concat()
+    }
 }
 
 impl fmt::Display for Losses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { embeddings, hidden, cls, relations } = *self;
-        let used = Self::NAMES.into_iter().zip([embeddings, hidden, cls, relations]);
+        let Self { embeddings, hidden, cls, relations, attention } = *self;
+        let used = Self::NAMES.into_iter().zip([embeddings, hidden, cls, relations, attention]);
         let names: Vec<&str> = used.filter(|(_, used)| *used).map(|(name, _)| name).collect();
         f.write_str(&names.join(","))
     }
@@ -60,8 +70,8 @@ impl FromStr for Losses {
             let known = Self::NAMES.join(", ");
             set[found.ok_or_else(|| format!("{name:?} is not a loss; use {known}"))?] = true;
         }
-        let [embeddings, hidden, cls, relations] = set;
-        Ok(Self { embeddings, hidden, cls, relations })
+        let [embeddings, hidden, cls, relations, attention] = set;
+        Ok(Self { embeddings, hidden, cls, relations, attention })
     }
 }
 
@@ -141,36 +151,39 @@ impl Grid {
         }
     }
 
-    /// Similarities of the words of each text by each head, `[S, heads, L, L]`, as logits.
-    fn logits(&self, x: Tensor<2>, heads: usize) -> Tensor<4> {
-        let [_, width] = x.dims();
+    /// Products of the words of each text by each head, `[S, heads, L, L]`, as logits: `x` and `y` are two of the three
+    /// parts of `qkv [W, 3H]`.
+    fn logits(&self, qkv: &Tensor<2>, (x, y): (usize, usize), heads: usize) -> Tensor<4> {
+        let width = qkv.dims()[1] / 3;
         let wide = width / heads;
-        let x = x.select(0, self.rows.clone()).reshape([self.texts, self.length, heads, wide]);
-        let x = x.swap_dims(1, 2);
+        let part = |at: usize| {
+            let part = qkv.clone().narrow(1, at * width, width).select(0, self.rows.clone());
+            part.reshape([self.texts, self.length, heads, wide]).swap_dims(1, 2)
+        };
         let scale = 1.0 / (wide as f64).sqrt();
-        x.clone().matmul(x.transpose()).mul_scalar(scale) + self.mask.clone()
+        part(x).matmul(part(y).transpose()).mul_scalar(scale) + self.mask.clone()
     }
 
-    /// The divergence of the student's relations from the teacher's, `[1]`, by keys and by values, `[W, 2H]` of each
-    /// model (Wang et al., "MiniLMv2", arXiv 2012.15828):
+    /// The divergence of the student's products from the teacher's, `[1]`, both from queries, keys and values, `[W, 3H]`:
     ///
     /// ```text
-    /// mean over words and heads of KL(softmax(teacher) || softmax(student)),  logits = X X' / sqrt(width of a head)
+    /// mean over words and heads of KL(softmax(teacher) || softmax(student)),  logits = X Y' / sqrt(width of a head)
     /// ```
-    pub fn divergence(&self, student: Tensor<2>, teacher: Tensor<2>, heads: usize) -> Tensor<1> {
-        let half = |x: &Tensor<2>, at: usize| {
-            let width = x.dims()[1] / 2;
-            x.clone().narrow(1, at * width, width)
-        };
-        let terms = [0, 1].map(|at| {
-            let teacher = self.logits(half(&teacher, at), heads);
-            let student = log_softmax(self.logits(half(&student, at), heads), 3);
-            let difference = log_softmax(teacher.clone(), 3) - student;
-            let by_word = (softmax(teacher, 3) * difference).sum_dim(3);
-            let by_word = by_word.reshape([self.texts, heads, self.length]);
-            (by_word * self.weights.clone()).sum().div_scalar(heads as f64)
-        });
-        let [keys, values] = terms;
-        keys + values
+    ///
+    /// X and Y are queries and keys for attention (Wang et al., "MiniLM", arXiv 2002.10957), twice keys or twice values
+    /// for relations ("MiniLMv2", arXiv 2012.15828).
+    pub fn divergence(
+        &self,
+        student: &Tensor<2>,
+        teacher: &Tensor<2>,
+        product: (usize, usize),
+        heads: usize,
+    ) -> Tensor<1> {
+        let teacher = self.logits(teacher, product, heads);
+        let student = log_softmax(self.logits(student, product, heads), 3);
+        let difference = log_softmax(teacher.clone(), 3) - student;
+        let by_word = (softmax(teacher, 3) * difference).sum_dim(3);
+        let by_word = by_word.reshape([self.texts, heads, self.length]);
+        (by_word * self.weights.clone()).sum().div_scalar(heads as f64)
     }
 }

@@ -8,7 +8,7 @@
 //! | file | what |
 //! |---|---|
 //! | `student` | the student's shape, and its files before training |
-//! | `vocabulary` | which word pieces stay, and the files of the smaller tokenizer |
+//! | `vocabulary` | which word pieces stay or are learnt, and the files of the other tokenizer |
 //! | `corpus` | texts as tokens of both models, aligned by words |
 //! | `losses` | the parts that are compared |
 //! | `imitation` | the task: loss and gradient of a batch |
@@ -31,4 +31,4 @@ pub use imitation::Imitation;
 pub use losses::Losses;
 pub use run::Distillation;
 pub use student::{BaseBytes, LayerMap, Shape, Student, Width};
-pub use vocabulary::Vocabulary;
+pub use vocabulary::{Pieces, Vocabulary};

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use super::error::DistillError;
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{Pieces, Vocabulary};
 use crate::base::{
     Base, BaseError, BaseFiles, BaseWeights, BertConfig, HostTensor, TokenizerFiles,
     expected_tensors, write_f32,
@@ -121,8 +121,8 @@ impl FromStr for LayerMap {
 pub struct Shape {
     /// Its layers; `None` for all.
     pub layers: Option<LayerMap>,
-    /// Number of word pieces; `None` for all.
-    pub vocabulary: Option<usize>,
+    /// Its word pieces; `None` for the teacher's.
+    pub vocabulary: Option<Pieces>,
     /// Rows of the position embedding: the longest text in tokens, for BERT; `None` for all.
     pub positions: Option<usize>,
     /// Width of its hidden states, and attention heads. A narrower student starts with random values.
@@ -186,7 +186,7 @@ impl Student {
                 return Err(DistillError::Width { width, heads, most });
             }
         }
-        let choose = |size| Vocabulary::choose(files, &teacher.tokenizer, texts, size);
+        let choose = |pieces| Vocabulary::choose(files, &teacher.tokenizer, texts, pieces);
         let vocabulary = shape.vocabulary.map(choose).transpose()?;
         let config = BertConfig {
             num_hidden_layers: layers.len(),
@@ -298,8 +298,7 @@ fn tensors(
             let data = match vocabulary {
                 Some(vocabulary) if name == words => {
                     let width = shape[1];
-                    let row = |id: &u32| &data[*id as usize * width..][..width];
-                    vocabulary.kept().iter().flat_map(row).copied().collect()
+                    vocabulary.spellings().flat_map(|ids| mean_row(&data, ids, width)).collect()
                 }
                 _ if name == positions => data[..count].to_vec(),
                 _ => data,
@@ -307,6 +306,16 @@ fn tensors(
             Ok((name, HostTensor { shape, data }))
         })
         .collect()
+}
+
+/// The mean of some rows of a table; a single row as it is.
+fn mean_row(table: &[f32], rows: &[u32], width: usize) -> Vec<f32> {
+    let row = |id: u32| &table[id as usize * width..][..width];
+    if let [id] = *rows {
+        return row(id).to_vec();
+    }
+    let sum = |column| rows.iter().map(|&id| f64::from(row(id)[column])).sum::<f64>();
+    (0..width).map(|column| (sum(column) / rows.len().max(1) as f64) as f32).collect()
 }
 
 /// Values as BERT starts with: matrices normal with deviation 0.02, no biases, LayerNorm without effect.

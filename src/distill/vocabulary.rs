@@ -1,23 +1,52 @@
-//! A smaller vocabulary: which word pieces stay, and the tokenizer's files with only these.
+//! Another vocabulary: word pieces of the teacher that stay, or pieces learnt from the texts, and the tokenizer's files with
+//! these.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
+use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainerBuilder};
+use tokenizers::{Model, Trainer};
 
 use super::error::DistillError;
 use super::student::BaseBytes;
 use crate::base::BertTokenizer;
 
-/// The word pieces of a student, as ids of the teacher, ascending. The student's id of a piece is its place.
+/// What a piece within a word begins with.
+const CONTINUED: &str = "##";
+
+/// Most characters that become pieces when pieces are learnt; words with rarer ones are unknown.
+const MOST_CHARACTERS: usize = 1000;
+
+/// Most pieces that are learnt; multilingual bases have 250,000.
+const MOST_LEARNT: usize = 1 << 18;
+
+/// How a student's word pieces are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pieces {
+    /// This many of the teacher's.
+    Pruned(usize),
+    /// At most this many, learnt from the texts.
+    Retrained(usize),
+}
+
+/// A word piece of a student.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Piece {
+    text: String,
+    /// The pieces of the teacher that spell it; one, if the teacher has it.
+    of: Vec<u32>,
+}
+
+/// The word pieces of a student. The student's id of a piece is its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
-    kept: Vec<u32>,
+    pieces: Vec<Piece>,
+    /// From the teacher's id of a piece that stays to the student's.
     places: HashMap<u32, u32>,
 }
 
 impl Vocabulary {
-    /// Chooses `size` pieces: special tokens, the ASCII characters, which can spell every ASCII word, then those that
-    /// occur most often in `texts`, then those with the lowest ids, which are frequent ones in BERT's vocabularies.
+    /// Chooses the pieces by counting `texts`.
     ///
     /// # Errors
     /// [`DistillError::VocabularySize`], [`DistillError::Tokenizer`] for a tokenizer other than WordPiece,
@@ -26,18 +55,24 @@ impl Vocabulary {
         teacher: &BaseBytes,
         tokenizer: &BertTokenizer,
         texts: &[String],
+        pieces: Pieces,
+    ) -> Result<Self, DistillError> {
+        match pieces {
+            Pieces::Pruned(size) => Self::pruned(teacher, tokenizer, texts, size),
+            Pieces::Retrained(size) => Self::retrained(teacher, tokenizer, texts, size),
+        }
+    }
+
+    /// Chooses `size` pieces: special tokens, the ASCII characters, which can spell every ASCII word, then those that
+    /// occur most often in `texts`, then those with the lowest ids, which are frequent ones in BERT's vocabularies.
+    fn pruned(
+        teacher: &BaseBytes,
+        tokenizer: &BertTokenizer,
+        texts: &[String],
         size: usize,
     ) -> Result<Self, DistillError> {
-        let pieces = tokenizer.word_pieces().ok_or_else(|| {
-            DistillError::Tokenizer("the teacher's tokenizer is not WordPiece".to_owned())
-        })?;
-        let special = special_tokens(teacher)?;
-        let stays = |piece: &str| {
-            let piece = piece.strip_prefix("##").unwrap_or(piece);
-            special.contains(piece) || (piece.len() == 1 && piece.is_ascii())
-        };
-        let mut kept: BTreeSet<u32> =
-            pieces.iter().filter(|(piece, _)| stays(piece)).map(|(_, id)| *id).collect();
+        let pieces = word_pieces(tokenizer)?;
+        let mut kept: BTreeSet<u32> = always(teacher, &pieces)?.into_iter().collect();
         let (least, most) = (kept.len(), pieces.len());
         if size < least || size > most {
             return Err(DistillError::VocabularySize { wanted: size, least, most });
@@ -57,30 +92,83 @@ impl Vocabulary {
             (std::cmp::Reverse(counts.get(id).copied().unwrap_or(0)), *id)
         });
         kept.extend(others.into_iter().take(size - least));
-        Ok(Self::new(kept.into_iter().collect()))
+        let texts: HashMap<u32, &str> = pieces.iter().map(|(piece, id)| (*id, *piece)).collect();
+        let piece = |id: u32| Piece { text: texts[&id].to_owned(), of: vec![id] };
+        Ok(Self::new(kept.into_iter().map(piece).collect()))
     }
 
-    fn new(kept: Vec<u32>) -> Self {
-        let places = kept.iter().zip(0..).map(|(id, place)| (*id, place)).collect();
-        Self { kept, places }
+    /// Learns at most `size` pieces from the words of `texts`, as BERT's vocabulary was: pairs of neighbours that occur most
+    /// often are merged. Special tokens and the ASCII characters come first.
+    fn retrained(
+        teacher: &BaseBytes,
+        tokenizer: &BertTokenizer,
+        texts: &[String],
+        size: usize,
+    ) -> Result<Self, DistillError> {
+        let known = word_pieces(tokenizer)?;
+        let by_id: HashMap<u32, &str> = known.iter().map(|(piece, id)| (*id, *piece)).collect();
+        let first = always(teacher, &known)?;
+        let (least, most) = (first.len(), MOST_LEARNT);
+        if size < least || size > most {
+            return Err(DistillError::VocabularySize { wanted: size, least, most });
+        }
+        let fault = |error: String| DistillError::Tokenizer(error);
+        let mut trainer = WordPieceTrainerBuilder::new()
+            .show_progress(false)
+            .vocab_size(size)
+            .limit_alphabet(MOST_CHARACTERS.min(size / 2))
+            .build();
+        let mut lines = Vec::with_capacity(texts.len());
+        for (at, text) in texts.iter().enumerate() {
+            let encoded = tokenizer.encode(text);
+            let encoded = encoded.map_err(|error| DistillError::Text { line: at + 1, error })?;
+            lines.push(words(&encoded.ids, &by_id));
+        }
+        let split = |line: &str| Ok(line.split(' ').map(str::to_owned).collect());
+        trainer.feed(lines.iter(), split).map_err(|error| fault(error.to_string()))?;
+        let mut model = WordPiece::default();
+        trainer.train(&mut model).map_err(|error| fault(error.to_string()))?;
+        let mut learnt: Vec<(u32, String)> =
+            model.get_vocab().into_iter().map(|(piece, id)| (id, piece)).collect();
+        learnt.sort_unstable();
+        let mut seen = HashSet::new();
+        let spelled = Spelling { known: &known, unknown: known.get("[UNK]").copied() };
+        let first = first.into_iter().map(|id| by_id[&id].to_owned());
+        let pieces = (first.chain(learnt.into_iter().map(|(_, piece)| piece)))
+            .filter(|piece| !piece.is_empty() && seen.insert(piece.clone()))
+            .take(size)
+            .map(|text| Piece { of: spelled.of(&text), text });
+        Ok(Self::new(pieces.collect()))
     }
 
-    /// The teacher's ids, ascending.
-    #[must_use]
-    pub fn kept(&self) -> &[u32] {
-        &self.kept
+    fn new(pieces: Vec<Piece>) -> Self {
+        let place = |(piece, place): (&Piece, u32)| match piece.of[..] {
+            [id] => Some((id, place)),
+            _ => None,
+        };
+        // Two pieces may be the teacher's unknown token; the first is that token.
+        let mut places = HashMap::new();
+        for (id, place) in pieces.iter().zip(0..).filter_map(place) {
+            places.entry(id).or_insert(place);
+        }
+        Self { pieces, places }
+    }
+
+    /// For each piece, the teacher's pieces that spell it.
+    pub(super) fn spellings(&self) -> impl Iterator<Item = &[u32]> {
+        self.pieces.iter().map(|piece| &piece.of[..])
     }
 
     /// Number of pieces.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.kept.len()
+        self.pieces.len()
     }
 
     /// Never true: special tokens always stay.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+        self.pieces.is_empty()
     }
 
     /// The tokenizer's files with only these pieces.
@@ -88,7 +176,7 @@ impl Vocabulary {
         let mut files = BaseBytes::default();
         for (name, bytes) in teacher.tokenizer() {
             let bytes = match *name {
-                "vocab.txt" => self.lines(bytes)?,
+                "vocab.txt" => self.lines(),
                 "tokenizer.json" => edited(name, bytes, |file| self.edit_tokenizer(file))?,
                 "tokenizer_config.json" => edited(name, bytes, |file| {
                     if let Some(Value::Object(tokens)) = file.get_mut("added_tokens_decoder") {
@@ -107,19 +195,9 @@ impl Vocabulary {
         Ok(files)
     }
 
-    fn lines(&self, bytes: &[u8]) -> Result<Vec<u8>, DistillError> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| DistillError::Tokenizer(format!("vocab.txt: {error}")))?;
-        let lines: Vec<&str> = text.lines().collect();
-        let mut kept = String::new();
-        for &id in &self.kept {
-            let Some(line) = lines.get(id as usize) else {
-                return Err(DistillError::Tokenizer(format!("vocab.txt has no line of id {id}")));
-            };
-            kept.push_str(line);
-            kept.push('\n');
-        }
-        Ok(kept.into_bytes())
+    fn lines(&self) -> Vec<u8> {
+        let lines = self.pieces.iter().map(|piece| format!("{}\n", piece.text));
+        lines.collect::<String>().into_bytes()
     }
 
     fn edit_tokenizer(&self, file: &mut Map<String, Value>) -> Result<(), DistillError> {
@@ -127,7 +205,8 @@ impl Vocabulary {
         let Some(Value::Object(vocabulary)) = vocabulary else {
             return Err(DistillError::Tokenizer("tokenizer.json has no vocabulary".to_owned()));
         };
-        self.renumber(vocabulary);
+        let pieces = self.pieces.iter().zip(0u32..);
+        *vocabulary = pieces.map(|(piece, id)| (piece.text.clone(), id.into())).collect();
         if let Some(Value::Array(tokens)) = file.get_mut("added_tokens") {
             tokens.retain_mut(|token| self.move_id(token.get_mut("id")));
         }
@@ -182,6 +261,78 @@ impl Vocabulary {
             Some((self.place(id.parse().ok()?)?.to_string(), token.clone()))
         };
         tokens.iter().filter_map(kept).collect()
+    }
+}
+
+fn word_pieces(tokenizer: &BertTokenizer) -> Result<HashMap<&str, u32>, DistillError> {
+    tokenizer.word_pieces().ok_or_else(|| {
+        DistillError::Tokenizer("the teacher's tokenizer is not WordPiece".to_owned())
+    })
+}
+
+/// The ids of the pieces that every student has, ascending: special tokens, and the ASCII characters.
+fn always(teacher: &BaseBytes, pieces: &HashMap<&str, u32>) -> Result<Vec<u32>, DistillError> {
+    let special = special_tokens(teacher)?;
+    let stays = |piece: &str| {
+        let piece = piece.strip_prefix(CONTINUED).unwrap_or(piece);
+        special.contains(piece) || (piece.len() == 1 && piece.is_ascii())
+    };
+    let mut kept: Vec<u32> =
+        pieces.iter().filter(|(piece, _)| stays(piece)).map(|(_, id)| *id).collect();
+    kept.sort_unstable();
+    Ok(kept)
+}
+
+/// The words of a text as the teacher splits it, with spaces between, without special tokens and unknown words.
+fn words(ids: &[u32], pieces: &HashMap<u32, &str>) -> String {
+    let mut line = String::new();
+    for piece in ids.iter().filter_map(|id| pieces.get(id)) {
+        if piece.starts_with('[') && piece.ends_with(']') && piece.len() > 2 {
+            continue;
+        }
+        match piece.strip_prefix(CONTINUED) {
+            Some(rest) => line.push_str(rest),
+            None => {
+                if !line.is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(piece);
+            }
+        }
+    }
+    line
+}
+
+/// Spells pieces with those of the teacher.
+struct Spelling<'a> {
+    known: &'a HashMap<&'a str, u32>,
+    unknown: Option<u32>,
+}
+
+impl Spelling<'_> {
+    /// The piece itself if the teacher has it; else the longest pieces from its start on, as WordPiece splits words. The
+    /// unknown token for a character that the teacher does not have.
+    fn of(&self, piece: &str) -> Vec<u32> {
+        if let Some(id) = self.known.get(piece) {
+            return vec![*id];
+        }
+        let (mut rest, mut within) = match piece.strip_prefix(CONTINUED) {
+            Some(rest) => (rest, true),
+            None => (piece, false),
+        };
+        let mut ids = Vec::new();
+        while !rest.is_empty() {
+            let ends = rest.char_indices().map(|(at, letter)| at + letter.len_utf8());
+            let found = ends.rev().find_map(|end| {
+                let prefix = if within { CONTINUED } else { "" };
+                let id = self.known.get(format!("{prefix}{}", &rest[..end]).as_str());
+                id.map(|id| (*id, end))
+            });
+            let Some((id, end)) = found else { return self.unknown.into_iter().collect() };
+            ids.push(id);
+            (rest, within) = (&rest[end..], true);
+        }
+        ids
     }
 }
 

@@ -347,12 +347,12 @@ impl Stages<'_> {
         }
     }
 
-    /// Keys and values of a layer (from 0) with the input `x [T, H]`, `[T, 2H]`.
+    /// Queries, keys and values of a layer (from 0) with the input `x [T, H]`, `[T, 3H]`.
     ///
     /// # Panics
     /// If there is no such layer.
     #[must_use]
-    pub fn keys_and_values(
+    pub fn queries_keys_values(
         &self,
         index: usize,
         x: Activations,
@@ -363,12 +363,12 @@ impl Stages<'_> {
         let identity = Activation::Identity;
         match &self.encoder.layers[index].projections {
             Projections::Fused(projections) => {
-                let qkv = projections.forward(x, identity, &own.fused, &mut context).into_values();
-                let [_, width] = qkv.dims();
-                qkv.narrow(1, width / 3, 2 * width / 3)
+                projections.forward(x, identity, &own.fused, &mut context).into_values()
             }
-            Projections::Split { key_value, .. } => {
-                key_value.forward(x, identity, &own.key_value, &mut context).into_values()
+            Projections::Split { query, key_value } => {
+                let queries = query.forward(x.clone(), identity, &own.query, &mut context);
+                let others = key_value.forward(x, identity, &own.key_value, &mut context);
+                Tensor::cat(vec![queries.into_values(), others.into_values()], 1)
             }
         }
     }

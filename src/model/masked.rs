@@ -144,8 +144,8 @@ pub struct MaskedScorer<'a> {
 pub struct MaskedScores {
     /// In nats, in the order of the texts; 0 for a text without word pieces.
     pub pll: Vec<f64>,
-    /// Number of truncated texts.
-    pub truncated: usize,
+    /// Whether a text was truncated at the base's position limit.
+    pub truncated: Vec<bool>,
 }
 
 impl MaskedScorer<'_> {
@@ -154,8 +154,8 @@ impl MaskedScorer<'_> {
     /// After each batch, `progress` receives the number of finished passes and their total.
     ///
     /// # Errors
-    /// [`ModelError::Base`] if a text cannot be tokenised or the vocabulary has no `[MASK]`, [`ModelError::Device`] if
-    /// the device fails, [`ModelError::ScoreNotFinite`] if a probability is zero or not finite, [`ModelError::Stopped`]
+    /// [`ModelError::Text`] if a text cannot be tokenised, in list 0; [`ModelError::Base`] if the vocabulary has no `[MASK]`;
+    /// [`ModelError::Device`] if the device fails, [`ModelError::ScoreNotFinite`] if a probability is zero or not finite, [`ModelError::Stopped`]
     /// if `progress` stops the computation.
     pub async fn score(
         &self,
@@ -166,10 +166,14 @@ impl MaskedScorer<'_> {
         let mut places: HashMap<Masked, usize> = HashMap::new();
         // For each pass: the masked ids, and their texts.
         let mut hidden: Vec<Vec<(u32, usize)>> = Vec::new();
-        let mut truncated = 0;
+        let mut truncated = Vec::with_capacity(texts.len());
         for (text, content) in texts.iter().enumerate() {
-            let encoded = self.tokenizer.encode(content)?;
-            truncated += usize::from(encoded.truncated);
+            let encoded = self.tokenizer.encode(content);
+            let encoded = encoded.map_err(|error| {
+                let error = Box::new(error.into());
+                ModelError::Text { list: 0, hypothesis: text, error }
+            })?;
+            truncated.push(encoded.truncated);
             for at in 1..encoded.ids.len() - 1 {
                 let mut ids = encoded.ids.clone();
                 let id = std::mem::replace(&mut ids[at], mask);

@@ -55,7 +55,8 @@ mod writer;
 pub use error::{NbestError, Problem};
 pub use extra::Extra;
 pub use formats::{
-    FORMATS, Glimpse, JsonLines, ListReader, NbestFormat, OpenOptions, Opened, format_by_name, open,
+    FORMATS, Glimpse, JsonLines, ListReader, NbestFormat, OpenOptions, Opened, WRITTEN_FORMATS,
+    WrittenFormat, format_by_name, open, written_format,
 };
 pub use held::{HeldLists, TooManyLists};
 pub use note::Note;

@@ -1,6 +1,6 @@
 //! What lists can be written as.
 
-use super::formats::{FORMATS, NbestFormat};
+use super::formats::{NbestFormat, WRITTEN_FORMATS, WrittenFormat, written_format};
 use super::transcript::{TRANSCRIPTS, Transcript};
 use super::writer::ListWriter;
 
@@ -8,18 +8,22 @@ use super::writer::ListWriter;
 #[derive(Clone, Copy)]
 pub enum Target {
     /// A format that LoRB also reads.
-    Lists(&'static dyn NbestFormat),
+    Lists(&'static dyn WrittenFormat),
     /// Transcripts.
     Transcript(&'static Transcript),
 }
 
 impl Target {
-    /// All targets: the formats that have a writer, then the transcripts.
+    /// All targets: the formats, then the transcripts.
     pub fn all() -> impl Iterator<Item = Self> {
-        let formats = FORMATS.iter().copied().map(Self::Lists);
-        let written = formats
-            .filter(|target| target.folder_writer().or_else(|| target.stream_writer()).is_some());
-        written.chain(TRANSCRIPTS.iter().map(Self::Transcript))
+        let formats = WRITTEN_FORMATS.iter().copied().map(Self::Lists);
+        formats.chain(TRANSCRIPTS.iter().map(Self::Transcript))
+    }
+
+    /// The format of lists that were read.
+    #[must_use]
+    pub fn of(read: &dyn NbestFormat) -> Option<Self> {
+        written_format(read.name()).map(Self::Lists)
     }
 
     /// The target of that name.
@@ -50,7 +54,7 @@ impl Target {
     #[must_use]
     pub fn folder_writer(self) -> Option<Box<dyn ListWriter>> {
         match self {
-            Self::Lists(format) if format.layout().is_some() => format.writer(),
+            Self::Lists(format) if format.layout().is_some() => Some(format.writer()),
             _ => None,
         }
     }

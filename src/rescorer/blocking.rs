@@ -6,7 +6,7 @@ use pollster::block_on;
 
 use crate::model::{Adapter, MaskedScores, Scored};
 use crate::nbest::Utterance;
-use crate::score::{RankedList, ScoredList, Search};
+use crate::score::{RankedList, ScoredList, Search, Weights};
 use crate::train::{Message, TrainConfig, TrainError};
 
 use super::{Evaluated, Options, Rescorer, RescorerError, Run, Trained, TunedWeights};
@@ -112,6 +112,19 @@ impl Rescorer {
         progress: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<MaskedScores, RescorerError> {
         block_on(self.pseudo_log_likelihood_async(texts, options, progress))
+    }
+
+    /// [`Rescorer::rescore_by_pll_async`], blocking.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn rescore_by_pll(
+        &self,
+        lists: &[Utterance],
+        weights: &Weights,
+        options: Options<'_>,
+    ) -> Result<Vec<RankedList>, RescorerError> {
+        block_on(self.rescore_by_pll_async(lists, weights, options))
     }
 
     /// [`Rescorer::embed_async`], blocking.

@@ -139,14 +139,18 @@ impl Rescorer {
         Ok(Self::of(frozen, encoder))
     }
 
-    /// As [`Rescorer::new`], with the base's masked-language-model head, for
+    /// As [`Rescorer::with_precision`], with the base's masked-language-model head, which stays in f32, for
     /// [`Rescorer::pseudo_log_likelihood_async`].
     ///
     /// # Errors
-    /// As for [`Rescorer::new`], and for a base without that head.
-    pub fn with_masked_head(base: Base, device: &Device) -> Result<Self, RescorerError> {
+    /// As for [`Rescorer::with_precision`], and for a base without that head.
+    pub fn with_masked_head(
+        base: Base,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Self, RescorerError> {
         let Base { config, tokenizer, mut weights, hash } = base;
-        let encoder = Encoder::new(&config, &mut weights, device)?;
+        let encoder = Encoder::with_precision(&config, &mut weights, precision, device)?;
         let masked = Some(MaskedHead::new(&config, &mut weights, &encoder)?);
         Ok(Self::of(Frozen { config, tokenizer, hash, masked }, encoder))
     }

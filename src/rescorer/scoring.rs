@@ -1,9 +1,10 @@
 //! Scoring, rescoring, evaluation and tuning of lists.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::model::{ModelError, Scored, Scorer};
-use crate::nbest::Utterance;
+use crate::nbest::{Hypothesis, Utterance};
 use crate::score::{
     Evaluation, Finding, ModelScores, RESAMPLES, RankedList, Report, ScoreCheck, ScoreWarning,
     ScoredList, Search, TextCheck, Tuned, Weights, compared,
@@ -88,10 +89,58 @@ impl Rescorer {
             return Ok(lists.iter().map(rank).collect());
         };
         let scored = self.score_async(lists, options).await?;
-        let rank = |((u, lm), truncated): ((&Utterance, &Vec<f64>), &Vec<bool>)| {
-            RankedList::rescored(u, ModelScores { lm, truncated }, &weights, &conventions)
+        Ok(ranked(lists, &scored, &weights, &conventions))
+    }
+
+    /// Orders every list by pseudo-log-likelihoods of its normalised texts, best first; see
+    /// [`Rescorer::pseudo_log_likelihood_async`]. Equal texts are computed once.
+    ///
+    /// # Errors
+    /// Those of [`Rescorer::pseudo_log_likelihood_async`]; [`RescorerError::Utterance`] names the invalid hypothesis.
+    pub async fn rescore_by_pll_async(
+        &self,
+        lists: &[Utterance],
+        weights: &Weights,
+        options: Options<'_>,
+    ) -> Result<Vec<RankedList>, RescorerError> {
+        let conventions = self.conventions(options)?;
+        let mut places: BTreeMap<Cow<'_, str>, usize> = BTreeMap::new();
+        // The first occurrence of each text.
+        let mut firsts: Vec<(usize, usize)> = Vec::new();
+        let mut of_lists: Vec<Vec<usize>> = Vec::with_capacity(lists.len());
+        for (at, list) in lists.iter().enumerate() {
+            let mut place = |(hypothesis, h)| {
+                let h: &Hypothesis = h;
+                let next = firsts.len();
+                let place = *places.entry(conventions.normalize.apply(&h.text)).or_insert(next);
+                if place == next {
+                    firsts.push((at, hypothesis));
+                }
+                place
+            };
+            of_lists.push(list.hypotheses.iter().enumerate().map(&mut place).collect());
+        }
+        let mut texts = vec![""; firsts.len()];
+        places.iter().for_each(|(text, &place)| texts[place] = text);
+        let go_on = |done, _| options.go_on(done);
+        let judged = self.pseudo_log_likelihood_async(&texts, options, go_on).await;
+        let judged = judged.map_err(|error| match error {
+            RescorerError::Model(ModelError::Text { hypothesis, error, .. }) => {
+                let (list, hypothesis) = firsts[hypothesis];
+                RescorerError::Utterance { id: lists[list].id.clone(), hypothesis, error: *error }
+            }
+            error => error,
+        })?;
+        let scored = Scored {
+            lm: of_lists
+                .iter()
+                .map(|list| list.iter().map(|&at| judged.pll[at]).collect())
+                .collect(),
+            truncated: (of_lists.iter())
+                .map(|list| list.iter().map(|&at| judged.truncated[at]).collect())
+                .collect(),
         };
-        Ok(lists.iter().zip(&scored.lm).zip(&scored.truncated).map(rank).collect())
+        Ok(ranked(lists, &scored, weights, &conventions))
     }
 
     /// WER of first pass, rescoring and oracle, with bootstrap intervals for this seed. Without an adapter, only first
@@ -219,4 +268,16 @@ impl Rescorer {
             batch_tokens: options.batch_tokens,
         }
     }
+}
+
+fn ranked(
+    lists: &[Utterance],
+    scored: &Scored,
+    weights: &Weights,
+    conventions: &Conventions,
+) -> Vec<RankedList> {
+    let rank = |((u, lm), truncated): ((&Utterance, &Vec<f64>), &Vec<bool>)| {
+        RankedList::rescored(u, ModelScores { lm, truncated }, weights, conventions)
+    };
+    lists.iter().zip(&scored.lm).zip(&scored.truncated).map(rank).collect()
 }

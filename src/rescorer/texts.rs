@@ -46,10 +46,11 @@ impl Rescorer {
         Ok(scored.lm.into_iter().flatten().collect())
     }
 
-    /// Pseudo-log-likelihoods of single texts from the base's masked-language-model head. `progress` receives the
-    /// number of finished encoder passes and their total.
+    /// Pseudo-log-likelihoods of single texts from the base's masked-language-model head, with the named adapter or of the
+    /// bare base. `progress` receives the number of finished encoder passes and their total.
     ///
     /// # Errors
+    /// [`RescorerError::UnknownAdapter`]; [`RescorerError::Merged`] for the bare base if an adapter is merged into it;
     /// [`RescorerError::Model`] as in [`MaskedScorer::score`], and for a rescorer without that head.
     pub async fn pseudo_log_likelihood_async(
         &self,
@@ -57,11 +58,18 @@ impl Rescorer {
         options: Options<'_>,
         progress: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<MaskedScores, RescorerError> {
-        let (_, loaded) = self.scoring_adapter(options)?;
+        let head = self.masked_head()?;
+        let bare;
         let scorer = MaskedScorer {
             encoder: &self.encoder,
-            trainable: &loaded.trainable,
-            head: self.masked_head()?,
+            trainable: match options.adapter {
+                Some(name) => &self.adapter(name)?.trainable,
+                None => {
+                    bare = self.bare()?;
+                    &bare
+                }
+            },
+            head,
             tokenizer: &self.frozen.tokenizer,
             batch_tokens: options.batch_tokens,
         };
@@ -82,8 +90,7 @@ impl Rescorer {
         let trainable = match options.adapter {
             Some(name) => &self.adapter(name)?.trainable,
             None => {
-                self.can_serve()?;
-                bare = TrainableTensors::bare(self.base(), &self.device());
+                bare = self.bare()?;
                 &bare
             }
         };
@@ -99,6 +106,12 @@ impl Rescorer {
             embed_sequences(&self.encoder, trainable, &sequences, options.batch_tokens, progress);
         let (rows, width) = (rows.await?, self.base().hidden_size);
         Ok(places.into_iter().flat_map(|at| &rows[at * width..][..width]).copied().collect())
+    }
+
+    /// What is trained on the base: nothing.
+    fn bare(&self) -> Result<TrainableTensors, RescorerError> {
+        self.can_serve()?;
+        Ok(TrainableTensors::bare(self.base(), &self.device()))
     }
 
     /// Scores a synthetic list on the base's first and last layer, with the named adapter or a new one with default

@@ -130,7 +130,12 @@ mod tests {
                 let sequences: Vec<usize> = (0..count)
                     .map(|_| if below(5) == 0 { below(10) } else { below(6 * lists as u64) })
                     .collect();
-                TrainList { first: vec![0.0; count], errors: vec![0; count], sequences }
+                TrainList {
+                    first: vec![0.0; count],
+                    errors: vec![0; count],
+                    teacher: vec![],
+                    sequences,
+                }
             })
             .collect();
         TrainData {
@@ -181,7 +186,12 @@ mod tests {
 
     #[test]
     fn a_text_in_two_lists_counts_once() {
-        let list = TrainList { first: vec![0.0; 2], errors: vec![0, 1], sequences: vec![0, 1] };
+        let list = TrainList {
+            first: vec![0.0; 2],
+            errors: vec![0, 1],
+            teacher: vec![],
+            sequences: vec![0, 1],
+        };
         let data = TrainData {
             findings: Vec::new(),
             sequences: vec![vec![5; 10], vec![6; 10]],

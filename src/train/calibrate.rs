@@ -23,10 +23,12 @@ pub fn is_at_lower_end(scale: f64, lists: usize) -> bool {
     lists >= ENOUGH && scale <= libm::exp2(RANGE.0)
 }
 
-/// The first-pass scale for a training set; 1 if no list has different scores.
+/// The first-pass scale for a training set; 1 if no list has different scores and errors.
 #[must_use]
 pub fn first_scale(lists: &[TrainList]) -> f64 {
-    let differ = |list: &&TrainList| list.first.windows(2).any(|pair| pair[0] != pair[1]);
+    let differ = |list: &&TrainList| {
+        list.has_different_errors() && list.first.windows(2).any(|pair| pair[0] != pair[1])
+    };
     let lists: Vec<&TrainList> = lists.iter().filter(differ).collect();
     if lists.is_empty() {
         return 1.0;
@@ -78,6 +80,7 @@ mod tests {
                     first: logits.iter().map(|logit| logit * unit).collect(),
                     errors: (0..5).map(|i| u32::from(i != best)).collect(),
                     sequences: vec![0; 5],
+                    teacher: vec![],
                 }
             })
             .collect()
@@ -93,7 +96,12 @@ mod tests {
 
     #[test]
     fn uninformative_scores_have_scale_one() {
-        let list = TrainList { first: vec![0.0; 3], errors: vec![0, 1, 2], sequences: vec![0; 3] };
+        let list = TrainList {
+            first: vec![0.0; 3],
+            errors: vec![0, 1, 2],
+            sequences: vec![0; 3],
+            teacher: vec![],
+        };
         assert_eq!(first_scale(&[list]), 1.0);
     }
 }

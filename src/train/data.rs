@@ -26,10 +26,19 @@ const LISTS_WITHOUT_A_WORD: usize = 10;
 pub struct TrainList {
     /// First-pass scores times [`TrainData::first_scale`]; missing ones are filled in as in rescoring.
     pub first: Vec<f64>,
-    /// Errors in the unit of the conventions, not all equal.
+    /// Errors in the unit of the conventions: not all equal if the objective learns from them, 0 without a reference.
     pub errors: Vec<u32>,
+    /// The teacher's scores; empty without one.
+    pub teacher: Vec<f64>,
     /// Index of the token ids among [`TrainData::sequences`].
     pub sequences: Vec<usize>,
+}
+
+impl TrainList {
+    /// Whether some hypotheses have more errors than others.
+    pub(super) fn has_different_errors(&self) -> bool {
+        differ(&self.errors)
+    }
 }
 
 /// Statistics of the input utterances.
@@ -37,7 +46,7 @@ pub struct TrainList {
 pub struct Counts {
     /// Input utterances.
     pub utterances: usize,
-    /// Skipped because they have no reference.
+    /// Skipped because they have no reference, which the objective needs.
     pub no_reference: usize,
     /// Skipped because all hypotheses have the same number of word errors.
     pub equal_errors: usize,
@@ -69,14 +78,15 @@ pub struct TrainData {
 }
 
 impl TrainData {
-    /// Preprocesses utterances.
+    /// Preprocesses utterances. Only an objective that learns from word errors needs references.
     ///
     /// Of a list longer than `nbest`, the hypotheses with the best first-pass scores are kept, in input order.
     ///
     /// # Errors
     /// [`TrainError::NoUsableList`] if there is no usable list, [`TrainError::NothingInCommon`] if no hypothesis of ten or
     /// more lists has a word in common with its reference, [`TrainError::ScoreNotFinite`] if a first-pass score is not
-    /// finite, [`TrainError::Text`] if a text cannot be tokenised.
+    /// finite, [`TrainError::NoTeacherScore`] if the settings need a teacher's score that is missing, [`TrainError::Text`] if
+    /// a text cannot be tokenised.
     pub fn prepare(
         utterances: &[Utterance],
         tokenizer: &BertTokenizer,
@@ -88,23 +98,27 @@ impl TrainData {
         let mut parts = Vec::new();
         let conventions = config.conventions();
         let mut check = TextCheck::new(conventions);
+        let from_errors = config.objective.needs_references();
         for given in utterances {
-            if given.reference.is_none() {
+            if from_errors && given.reference.is_none() {
                 counts.no_reference += 1;
                 continue;
             }
             check_scores(given)?;
             let (utterance, places) = distinct(given, &conventions);
             let utterance = &*utterance;
-            let reference = utterance.reference.as_deref().unwrap_or_default();
             let all = first_pass(utterance);
             let kept = best_of(&all, config.nbest);
             let text = |&at: &usize| utterance.hypotheses[at].text.as_str();
-            let errors: Vec<ErrorCounts> =
-                kept.iter().map(|at| unit_errors(conventions.unit, reference, text(at))).collect();
-            check.add(given, &errors);
-            let errors: Vec<u32> = errors.iter().map(errors_of).collect();
-            if errors.windows(2).all(|pair| pair[0] == pair[1]) {
+            let mut errors = vec![0; kept.len()];
+            if let Some(reference) = utterance.reference.as_deref() {
+                let of_kept =
+                    kept.iter().map(|at| unit_errors(conventions.unit, reference, text(at)));
+                let counted: Vec<ErrorCounts> = of_kept.collect();
+                check.add(given, &counted);
+                errors = counted.iter().map(errors_of).collect();
+            }
+            if kept.len() < 2 || from_errors && !differ(&errors) {
                 counts.equal_errors += 1;
                 continue;
             }
@@ -126,13 +140,17 @@ impl TrainData {
                 };
                 parts.push(part_scores(utterance).into_iter().map(of_kept).collect());
             }
-            lists.push(TrainList { first, errors, sequences: places_of });
+            let teacher = match config.has_teacher() {
+                true => teacher_scores(utterance, &kept, &places)?,
+                false => Vec::new(),
+            };
+            lists.push(TrainList { first, errors, teacher, sequences: places_of });
         }
         let mut findings = check.findings();
         let cause = findings.first().copied();
         if let Some(found) = check.nothing_in_common() {
             let lists = counts.utterances - counts.no_reference;
-            if lists >= LISTS_WITHOUT_A_WORD && found.is_complete() {
+            if from_errors && lists >= LISTS_WITHOUT_A_WORD && found.is_complete() {
                 return Err(TrainError::NothingInCommon { lists, cause });
             }
             findings.push(found);
@@ -164,6 +182,7 @@ impl TrainData {
                 &list.errors,
                 list.sequences.iter().map(|&at| &self.sequences[at]),
             );
+            list.teacher.iter().for_each(|score| hasher.update(score.to_bits().to_le_bytes()));
         }
         hex(hasher)
     }
@@ -175,6 +194,7 @@ fn combine_parts(lists: &mut [TrainList], parts: &[BTreeMap<String, Vec<f64>>]) 
     let views: Vec<PartedList<'_>> = lists
         .iter()
         .zip(parts)
+        .filter(|(list, _)| list.has_different_errors())
         .map(|(TrainList { first, errors, .. }, parts)| PartedList { first, parts, errors })
         .collect();
     let weights = fit(&views);
@@ -204,6 +224,22 @@ pub(super) fn check_scores(utterance: &Utterance) -> Result<(), TrainError> {
     }
 }
 
+/// The teacher's scores of some hypotheses, whose places in the given list are `places`.
+fn teacher_scores(
+    utterance: &Utterance,
+    kept: &[usize],
+    places: &[usize],
+) -> Result<Vec<f64>, TrainError> {
+    let score = |&at: &usize| {
+        let score = utterance.hypotheses[at].lm.filter(|score| score.is_finite());
+        score.ok_or_else(|| TrainError::NoTeacherScore {
+            id: utterance.id.clone(),
+            hypothesis: places[at],
+        })
+    };
+    kept.iter().map(score).collect()
+}
+
 /// Tokenises one hypothesis; an error names it, by its index in the list.
 pub(super) fn encode(
     tokenizer: &BertTokenizer,
@@ -224,6 +260,10 @@ fn best_of(scores: &[f64], limit: usize) -> Vec<usize> {
         order.sort_unstable();
     }
     order
+}
+
+fn differ(errors: &[u32]) -> bool {
+    errors.windows(2).any(|pair| pair[0] != pair[1])
 }
 
 fn errors_of(counts: &ErrorCounts) -> u32 {

@@ -94,6 +94,18 @@ pub enum TrainError {
         /// `NaN`, `inf` or `-inf`.
         score: f64,
     },
+    /// A hypothesis has no teacher's score.
+    #[error(
+        "utterance {id:?}: hypothesis {} has no teacher's score, which MD learns: `lm`, with a `total`, as rescoring \
+         writes them",
+        hypothesis + 1
+    )]
+    NoTeacherScore {
+        /// Id of the utterance.
+        id: String,
+        /// Index of the hypothesis in the list, from 0.
+        hypothesis: usize,
+    },
     /// A text cannot be tokenised.
     #[error("utterance {id:?}, hypothesis {}: {error}", hypothesis + 1)]
     Text {

@@ -72,7 +72,7 @@ pub enum Message {
         epoch: usize,
         /// Mean over the utterances of this step: `ranking + cor_weight * correlation`.
         loss: f64,
-        /// Mean of the objective.
+        /// Mean of the objective, with MD at its weight.
         ranking: f64,
         /// Mean of the correlation term; absent if its weight is 0.
         correlation: Option<f64>,

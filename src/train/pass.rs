@@ -14,13 +14,13 @@ use burn::tensor::{Gradients, Tensor};
 
 use super::batches::dropout_seed;
 use super::correlation::correlation;
-use super::data::TrainData;
+use super::data::{TrainData, TrainList};
 use super::objective::{ListBatch, ListView};
 use super::settings::TrainConfig;
 use super::task::TrainedModel;
 use crate::model::{Forward, ModelError, PackedBatch, Stages, TrainableTensors};
 use crate::ops::upload::HostData;
-use crate::ops::{backward_from, record};
+use crate::ops::{Objective, backward_from, record};
 
 /// The data shared by all batches of a run.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct Pass<'a> {
 pub struct Parts {
     /// Gradient with respect to all parameters, `[P]`.
     pub gradient: Tensor<1>,
-    /// The objective, `[1]`.
+    /// The objective, with MD at its weight, `[1]`.
     pub ranking: Tensor<1>,
     /// The unweighted correlation term, `[1]`; 0 if its weight is 0.
     pub correlation: Tensor<1>,
@@ -67,7 +67,7 @@ impl Pass<'_> {
     /// Computes one batch of a step that has `of` lists in all its batches:
     ///
     /// ```text
-    /// ranking     = sum over the batch's lists of the objective / of
+    /// ranking     = sum over the batch's lists of (the objective + md_weight * MD) / of
     /// correlation = correlation over the batch's distinct texts * (lists of the batch / of)
     /// gradient    = d (ranking + cor_weight * correlation) / d parameters
     /// ```
@@ -97,21 +97,25 @@ impl Pass<'_> {
             .zip(&rows)
             .map(|(&at, rows)| {
                 let list = &self.data.lists[at];
-                ListView { first: &list.first, errors: &list.errors, rows }
+                let TrainList { first, errors, teacher, .. } = list;
+                ListView { first, errors, teacher, rows }
             })
             .collect();
-        let TrainConfig { objective, label_smoothing, beta, .. } = *self.model.config;
+        let TrainConfig { objective, label_smoothing, beta, md_weight, .. } = *self.model.config;
         let targets = ListBatch::new(objective, label_smoothing, beta, &views);
+        let teacher =
+            (md_weight > 0.0).then(|| ListBatch::new(Objective::Md, label_smoothing, beta, &views));
         let share = lists.len() as f64 / of as f64;
-        let loss = |out: Forward| self.loss(out, &targets, of, share);
+        let loss = |out: Forward| self.loss(out, &targets, teacher.as_ref(), of, share);
         let trainable = TrainableTensors::untracked(self.model.base, self.model.method, parameters);
         // The penalty belongs to the step; each batch adds its fraction.
         let more = |trainable: &TrainableTensors| {
             let (term, weight) = self.model.method.penalty(trainable)?;
             Some(term.mul_scalar(weight * share).backward())
         };
-        let of_lists: &dyn HostData = targets.host_data();
-        let with: Vec<&dyn HostData> = std::iter::once(of_lists).chain(with).collect();
+        let of_lists = std::iter::once(&targets).chain(&teacher);
+        let of_lists = of_lists.map(|lists| -> &dyn HostData { lists.host_data() });
+        let with: Vec<&dyn HostData> = of_lists.chain(with).collect();
         let (loss, gradient) = match pieces.as_slice() {
             [batch] => {
                 let stages = self.model.encoder.stages(batch, dropout)?;
@@ -126,8 +130,19 @@ impl Pass<'_> {
         Ok(Parts { gradient, ranking, correlation })
     }
 
-    fn loss(&self, out: Forward, targets: &ListBatch, of: usize, share: f64) -> Loss {
-        let ranking = targets.loss(out.scores).div_scalar(of as f64);
+    fn loss(
+        &self,
+        out: Forward,
+        targets: &ListBatch,
+        teacher: Option<&ListBatch>,
+        of: usize,
+        share: f64,
+    ) -> Loss {
+        let mut ranking = targets.loss(out.scores.clone()).div_scalar(of as f64);
+        if let Some(teacher) = teacher {
+            let weight = f64::from(self.model.config.md_weight) / of as f64;
+            ranking = ranking + teacher.loss(out.scores).mul_scalar(weight);
+        }
         let weight = f64::from(self.model.config.cor_weight);
         let term = if weight > 0.0 { correlation(out.cls) } else { None };
         let term = term.map(|term| term.mul_scalar(share));

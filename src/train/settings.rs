@@ -147,8 +147,19 @@ impl TrainConfig {
         };
         match SETTINGS.iter().find(outside) {
             Some(setting) => Err(setting.error(setting.show(self))),
+            None if self.objective == Objective::Md && self.md_weight > 0.0 => {
+                let expected = "0 with the objective md, which is MD itself".to_owned();
+                let value = self.md_weight.to_string();
+                Err(TrainError::Setting { setting: "md_weight", value, expected })
+            }
             None => Ok(()),
         }
+    }
+
+    /// Whether a teacher's scores are needed.
+    #[must_use]
+    pub fn has_teacher(&self) -> bool {
+        self.objective == Objective::Md || self.md_weight > 0.0
     }
 }
 
@@ -320,7 +331,9 @@ mod tests {
     #[test]
     fn settings_out_of_range_are_reported() {
         type Change = fn(&mut TrainConfig);
-        let cases: [(&str, Change); 18] = [
+        let cases: [(&str, Change); 20] = [
+            ("md_weight", |c| c.md_weight = -0.1),
+            ("md_weight", |c| (c.objective, c.md_weight) = (Objective::Md, 0.1)),
             ("cor_weight", |c| c.cor_weight = -0.1),
             ("cor_weight", |c| c.cor_weight = f32::NAN),
             ("label_smoothing", |c| c.label_smoothing = 1.0),

@@ -86,12 +86,25 @@ fn a_narrower_student_learns_relations() {
     assert!(losses.len() == 12 && losses[11] < losses[0], "{losses:?} {}", run.stderr);
     run.done();
     assert_eq!(config(&sandbox, "narrow")["hidden_size"], 16);
+    sandbox.run(&format!("{narrow} --overwrite --losses relations,attention")).done();
     sandbox
         .run(&format!("{narrow} --overwrite --losses hidden"))
         .failed(1, "--losses: losses hidden compare states, but the student's have width 16");
     sandbox
         .run(&format!("{DISTILL} --hidden 16 --heads 3 -o other"))
         .failed(1, "--hidden: width 16 with 3 heads");
+}
+
+#[test]
+fn a_student_with_learnt_pieces_is_trained_and_read() {
+    let sandbox = Sandbox::new();
+    texts(&sandbox);
+    let learnt = format!("{DISTILL} --vocabulary 150 --retrain-vocabulary --epochs 1 -o learnt");
+    sandbox.run(&learnt).done();
+    let size = config(&sandbox, "learnt")["vocab_size"].as_u64().unwrap();
+    assert!((90..=150).contains(&size), "{size}");
+    sandbox.run("train -q --device cpu --method head --epochs 1 --model learnt --train lists.jsonl -o head").done();
+    sandbox.refuses(&format!("{DISTILL} --retrain-vocabulary -o other"), 2, "--vocabulary");
 }
 
 #[test]

@@ -67,6 +67,53 @@ fn every_method_trains_and_rescores() {
 }
 
 #[test]
+fn pseudo_log_likelihoods_are_added_to_lists_and_learnt() {
+    let sandbox = Sandbox::new();
+    sandbox.write("base/model.safetensors", sandbox.golden("masked/model.safetensors"));
+    let golden: Value = serde_json::from_slice(&sandbox.golden("masked/pll.json")).unwrap();
+    let rows = golden.as_array().unwrap();
+    let texts: Vec<Value> =
+        rows.iter().map(|row| serde_json::json!({"text": row["text"], "score": -1.0})).collect();
+    sandbox.write("golden.jsonl", serde_json::json!({"id": "u", "nbest": texts}).to_string());
+    let rescore = "rescore -q --model base --pll --device cpu";
+    let scored = sandbox.run(&format!("{rescore} --beta 0 golden.jsonl")).done();
+    let scored: Value = serde_json::from_str(&scored).unwrap();
+    for (row, found) in rows.iter().zip(scored["nbest"].as_array().unwrap()) {
+        // With beta 0, the order stays.
+        assert_eq!(row["text"], found["text"]);
+        let [expected, found] = [&row["pll"], &found["lm"]].map(|value| value.as_f64().unwrap());
+        assert!((found - expected).abs() <= 1e-3, "{found} for {expected}");
+    }
+    // Lists without references are enough to learn from.
+    let lists = sandbox.text("lists.jsonl").replace("\"ref\"", "\"spoken\"");
+    sandbox.write("unlabelled.jsonl", lists);
+    let again = format!("{rescore} --beta 0 unlabelled.jsonl -o scored.jsonl");
+    sandbox.run(&again).done();
+    let train = "train -q --device cpu --model base --dev lists.jsonl --output new --batch-tokens 40 --epochs 2";
+    sandbox.run(&format!("{train} --train scored.jsonl --objective md")).done();
+    let inspected = sandbox.run("inspect new --model base").done();
+    assert!(inspected.contains("md"), "{inspected}");
+    sandbox.run(&format!("{train} --train lists.jsonl --objective mwer --overwrite")).done();
+
+    sandbox.refuses(
+        &format!("{train} --train lists.jsonl --md-weight 0.1 --overwrite"),
+        1,
+        "hypothesis 1 has no teacher's score, which MD learns: `lm`, with a `total`, as rescoring writes them; write the scores of a teacher with `lorb rescore --pll",
+    );
+    sandbox.refuses(
+        &format!("{train} --train scored.jsonl --objective md --md-weight 0.1 --overwrite"),
+        2,
+        "--md-weight",
+    );
+    sandbox.refuses(&format!("{rescore} lists.jsonl"), 2, "--beta");
+    sandbox.refuses(&format!("{rescore} --beta 1 --adapter adapter lists.jsonl"), 2, "--adapter");
+    sandbox.refuses("rescore --model base lists.jsonl", 2, "--adapter");
+    let sandbox = Sandbox::new();
+    let lacks = "--model base: --pll needs a base with a masked-language-model head";
+    sandbox.refuses(&format!("{rescore} --beta 1 lists.jsonl"), 1, lacks);
+}
+
+#[test]
 fn settings_of_another_method_are_rejected() {
     let sandbox = Sandbox::new();
     let train = "train --device cpu --model base --train lists.jsonl --output new";

@@ -12,7 +12,7 @@ use lorb::base::{
 };
 use lorb::methods::{LoraConfig, METHODS, Settings};
 use lorb::model::Adapter;
-use lorb::nbest::{FORMATS, JsonLines, NbestFormat, Utterance};
+use lorb::nbest::{JsonLines, Utterance, WRITTEN_FORMATS, WrittenFormat};
 use lorb::packed::Format;
 use lorb::rescorer::Rescorer;
 use lorb::score::Weights;
@@ -135,9 +135,9 @@ pub fn text_formats() -> Seeds {
 }
 
 fn examples(json: bool) -> Seeds {
-    let is_json = |format: &&dyn NbestFormat| format.example()[0].1.starts_with(['{', '[']);
-    let chosen = (b'a'..).zip(FORMATS).filter(|(_, format)| is_json(format) == json);
-    let seed = |(letter, format): (u8, &&dyn NbestFormat)| {
+    let is_json = |format: &&dyn WrittenFormat| format.example()[0].1.starts_with(['{', '[']);
+    let chosen = (b'a'..).zip(WRITTEN_FORMATS).filter(|(_, format)| is_json(format) == json);
+    let seed = |(letter, format): (u8, &&dyn WrittenFormat)| {
         let files: Vec<&str> = format.example().iter().map(|(_, text)| *text).collect();
         [&[letter, 0], files.join("\0").as_bytes()].concat()
     };

@@ -12,8 +12,8 @@ use lorb::base::{
 };
 use lorb::methods::LoraConfig;
 use lorb::nbest::{
-    FORMATS, Hypothesis, MemoryFiles, MemoryFolder, OpenOptions, References, Source, Stream,
-    Utterance, format_by_name, open, write_jsonl,
+    Hypothesis, MemoryFiles, MemoryFolder, OpenOptions, References, Source, Stream, Utterance,
+    WRITTEN_FORMATS, format_by_name, open, write_jsonl,
 };
 use lorb::packed::Format;
 use lorb::rescorer::Rescorer;
@@ -119,7 +119,7 @@ pub fn espnet(data: &[u8]) {
 /// written in every format.
 pub fn formats(data: &[u8]) {
     let [first, 0, rest @ ..] = data else { return };
-    let Some(format) = FORMATS.get(usize::from(first.wrapping_sub(b'a'))) else { return };
+    let Some(format) = WRITTEN_FORMATS.get(usize::from(first.wrapping_sub(b'a'))) else { return };
     let mut parts = rest.split(|&byte| byte == 0).map(<[u8]>::to_vec);
     let source = if format.example()[0].0.is_empty() {
         Source::stream("lists", Cursor::new(parts.next().unwrap_or_default()))
@@ -133,7 +133,7 @@ pub fn formats(data: &[u8]) {
         Err(error) => return check_message(&error.to_string()),
     };
     let mut lists = opened.lists;
-    let mut writers: Vec<_> = FORMATS.iter().filter_map(|format| format.writer()).collect();
+    let mut writers: Vec<_> = WRITTEN_FORMATS.iter().map(|format| format.writer()).collect();
     let mut files = vec![MemoryFiles::default(); writers.len()];
     for list in lists.by_ref().take(1000) {
         match list {

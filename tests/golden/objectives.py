@@ -7,6 +7,9 @@ Scores are log-probabilities (higher is better), errors are word errors. Per lis
   MWER    = sum_i P_i (e_i - mean e)
   MWED    = - sum_i D_i log Q_i,  D = softmax(e), Q = softmax(s / T), T = sum_i s_i / sum_i e_i
   LISTWISE= - sum_i t_i log P_i,  t = (1 - eps) uniform over {i : e_i = min e} + eps / N, eps = 0.1
+  MD      = mean_i (d_i - mean d)^2,  d_i = lm_i - teacher_i
+
+MD is the distillation of RescoreBERT, mean_i (lm_i - teacher_i)^2, of which LoRB leaves the mean of a list free.
 
 MWED is RescoreBERT's (arXiv 2202.01094): there D = softmax(e), Q = softmax(c / T), T = sum c / sum e over costs
 c = -s. Since c / T = c sum(e) / sum(c) = s sum(e) / sum(s), the sign cancels and the form above gives the same value for
@@ -55,6 +58,11 @@ def listwise(s, e, smoothing=LABEL_SMOOTHING):
     return -(target * torch.log_softmax(s, 0)).sum()
 
 
+def md(s, teacher):
+    off = s - teacher
+    return ((off - off.mean()) ** 2).mean()
+
+
 def correlation(g):
     n, d = g.shape
     if n < 2:
@@ -64,12 +72,15 @@ def correlation(g):
     return torch.linalg.norm(r - torch.eye(d, dtype=g.dtype)) / (d * (d - 1)) ** 0.5
 
 
-PER_LIST = {"mwer": mwer, "mwed": mwed, "listwise": listwise}
+# Each with what it learns from.
+PER_LIST = {"mwer": (mwer, "errors"), "mwed": (mwed, "errors"), "listwise": (listwise, "errors"), "md": (md, "teacher")}
 
 
-def batch(name, scores, errors):
+def batch(name, scores, errors, teacher=None):
     """Mean of the objective over the lists with different error counts."""
-    used = [PER_LIST[name](s, e) for s, e in zip(scores, errors) if usable(e.tolist())]
+    loss, source = PER_LIST[name]
+    targets = errors if source == "errors" else teacher
+    used = [loss(s, t) for s, t, e in zip(scores, targets, errors) if usable(e.tolist())]
     return torch.stack(used).mean()
 
 
@@ -99,10 +110,12 @@ def direct_cases():
     }
     out = []
     for name, (scores, errors) in lists.items():
-        case = {"name": name, "scores": scores, "errors": errors}
+        teacher = [[-40.0 - 1.75 * e + 0.5 * i for i, e in enumerate(x)] for x in errors]
+        case = {"name": name, "scores": scores, "errors": errors, "teacher": teacher}
         for objective in PER_LIST:
             s = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in scores]
-            loss = batch(objective, s, [torch.tensor(e, dtype=torch.float64) for e in errors])
+            targets = [[torch.tensor(x, dtype=torch.float64) for x in rows] for rows in (errors, teacher)]
+            loss = batch(objective, s, *targets)
             loss.backward()
             gradient = [[0.0] * len(x) if x.grad is None else x.grad.tolist() for x in s]
             case[objective] = {"loss": loss.item(), "gradient": gradient}

@@ -8,6 +8,7 @@ export const OBJECTIVES = [
   { name: 'mwer', label: 'MWER: expected word errors', help: 'minimum word error rate: the expected number of word errors' },
   { name: 'mwed', label: 'MWED: error distribution', help: 'matching the distribution of word errors over the list' },
   { name: 'listwise', label: 'List-wise cross-entropy', help: 'cross-entropy towards the hypotheses with the fewest errors' },
+  { name: 'md', label: 'MD: a teacher\'s scores', help: 'distillation: the scores of a teacher, `lm` of the lists; needs no references' },
 ] as const;
 
 /** Tuning methods; `lora` is the default. */

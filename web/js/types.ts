@@ -17,6 +17,8 @@ export interface Hypothesis {
   text: string;
   /** First-pass log-probability, higher is better; omit it when unknown, do not pass 0. */
   score?: number | null;
+  /** With `total`, as rescoring writes both: the score of a teacher, which the objective `md` learns. */
+  lm?: number | null;
   [key: string]: unknown;
 }
 
@@ -24,7 +26,7 @@ export interface Hypothesis {
 export interface Utterance {
   /** A name; by default derived from the position in the list. */
   id?: string;
-  /** Reference transcript. Lists without one can be rescored but not trained on. */
+  /** Reference transcript. Lists without one can be rescored, but only the objective `md` can be trained on them. */
   ref?: string | null;
   nbest: readonly (Hypothesis | string)[];
   [key: string]: unknown;

@@ -23,7 +23,9 @@ let unfinished;
 
 export function startTeach() {
   startCorrections();
-  fill(select('tune-objective'), OBJECTIVES.map(({ name, label }) => [name, label]));
+  // The lists of the page have no teacher's scores.
+  const objectives = OBJECTIVES.filter(({ name }) => name !== 'md');
+  fill(select('tune-objective'), objectives.map(({ name, label }) => [name, label]));
   get('tune-form', HTMLFormElement).addEventListener('submit', (event) => {
     event.preventDefault();
     void begin();

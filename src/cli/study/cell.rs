@@ -11,6 +11,7 @@ use clap::Args;
 use lorb::adapter::{self, AdapterMeta};
 use lorb::model::{Adapter, base_parameters};
 use lorb::nbest::Utterance;
+use lorb::ops::Precision;
 use lorb::rescorer::{Options, Rescorer, RescorerError, Trained as RunResult};
 use lorb::score::{ScoredList, Weights, all_compared, tune};
 use lorb::study::{
@@ -89,9 +90,9 @@ fn measure(job: &Job, args: &CellArgs) -> Result<Measured, CliError> {
     let start = settings::adapter(cell, config, &base.config, &base.weights)?;
     let device = args.run.open_device()?;
     let masked = is_masked(&cell.method);
-    let new = if masked { Rescorer::with_masked_head } else { Rescorer::new };
-    let mut rescorer =
-        new(base, &device.device).map_err(|error| CliError::at(&cell.base, &error))?;
+    let new = if masked { Rescorer::with_masked_head } else { Rescorer::with_precision };
+    let mut rescorer = new(base, Precision::F32, &device.device)
+        .map_err(|error| CliError::at(&cell.base, &error))?;
     let sizes = rescorer.base();
     let mut measured = Measured {
         device: device.name.clone(),

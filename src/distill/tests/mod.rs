@@ -38,7 +38,7 @@ fn teacher() -> (Base, BaseBytes) {
 
 fn student(layers: Option<LayerMap>, vocabulary: Option<usize>) -> Student {
     let (teacher, files) = teacher();
-    let shape = Shape { layers, vocabulary, ..WHOLE };
+    let shape = Shape { layers, vocabulary: vocabulary.map(Pieces::Pruned), ..WHOLE };
     Student::new(&teacher, &files, &shape, &texts()).unwrap()
 }
 
@@ -100,7 +100,7 @@ fn layers_are_spread_evenly_up_to_the_last() {
 fn losses_have_names() {
     assert_eq!("cls, hidden".parse::<Losses>().unwrap().to_string(), "hidden,cls");
     assert_eq!(Losses::STATES.to_string().parse::<Losses>().unwrap(), Losses::STATES);
-    assert!("".parse::<Losses>().is_err() && "attention".parse::<Losses>().is_err());
+    assert!("".parse::<Losses>().is_err() && "logits".parse::<Losses>().is_err());
     for name in Losses::NAMES {
         assert_eq!(name.parse::<Losses>().unwrap().to_string(), name);
     }
@@ -165,7 +165,7 @@ fn special_ids_move_with_their_pieces() {
         weights: tiny::WEIGHTS.to_vec(),
     });
     let teacher = teacher.unwrap();
-    let shape = Shape { vocabulary: Some(120), positions: Some(20), ..WHOLE };
+    let shape = Shape { vocabulary: Some(Pieces::Pruned(120)), positions: Some(20), ..WHOLE };
     let Student { base, files, .. } = Student::new(&teacher, &files, &shape, &texts()).unwrap();
     let config: serde_json::Value = serde_json::from_slice(&files.config).unwrap();
     assert_eq!(config["pad_token_id"], 119, "the last piece");
@@ -187,18 +187,73 @@ fn sizes_out_of_range_are_errors() {
     let most = teacher.config.max_position_embeddings;
     let text = error(Shape { positions: Some(most + 1), ..WHOLE });
     assert_eq!(text, format!("{} positions: expected 3 to {most}", most + 1));
-    let text = error(Shape { vocabulary: Some(10), ..WHOLE });
+    let text = error(Shape { vocabulary: Some(Pieces::Pruned(10)), ..WHOLE });
     assert!(
         text.starts_with("a vocabulary of 10: expected ") && text.ends_with("word pieces"),
         "{text}"
     );
-    error(Shape { vocabulary: Some(1_000_000), ..WHOLE });
+    error(Shape { vocabulary: Some(Pieces::Pruned(1_000_000)), ..WHOLE });
+}
+
+/// A student with pieces learnt from texts with words that the teacher spells.
+fn retrained(size: usize) -> Student {
+    let (teacher, files) = teacher();
+    let texts: Vec<String> = (0..40)
+        .map(|at| format!("tomorrow weather tomorrow {}", ["rainbow", "snowman"][at % 2]))
+        .collect();
+    let shape = Shape { vocabulary: Some(Pieces::Retrained(size)), ..WHOLE };
+    Student::new(&teacher, &files, &shape, &texts).unwrap()
+}
+
+#[test]
+fn pieces_are_learnt_from_the_texts() {
+    let (teacher, _) = teacher();
+    let Student { base, files, vocabulary, .. } = retrained(160);
+    let size = base.config.vocab_size;
+    assert!((100..=160).contains(&size), "{size}");
+    assert_eq!(vocabulary.unwrap().len(), size);
+    // A frequent word is one piece, which the teacher spells; it starts with the mean of the teacher's rows.
+    let word = "rainbow";
+    let spelled = teacher.tokenizer.encode(word).unwrap().ids;
+    let own = base.tokenizer.encode(word).unwrap().ids;
+    assert!(spelled.len() > 3, "{:?}", pieces(&teacher.tokenizer, word));
+    assert_eq!(own.len(), 3, "{:?}", pieces(&base.tokenizer, word));
+    let name = "embeddings.word_embeddings.weight";
+    let width = base.config.hidden_size;
+    let of_teacher = teacher.weights.get(name).unwrap().data;
+    let of_student = base.weights.get(name).unwrap().data;
+    let spelled = &spelled[1..spelled.len() - 1];
+    for column in 0..width {
+        let sum: f32 = spelled.iter().map(|id| of_teacher[*id as usize * width + column]).sum();
+        let found = of_student[own[1] as usize * width + column];
+        assert!((found - sum / spelled.len() as f32).abs() < 1e-6);
+    }
+    // What the teacher has stays as it is, special tokens too.
+    for token in ["[CLS]", "[MASK]", "a"] {
+        let id = |tokenizer: &BertTokenizer| tokenizer.word_pieces().unwrap()[token] as usize;
+        let (old, new) = (id(&teacher.tokenizer), id(&base.tokenizer));
+        assert_eq!(
+            of_student[new * width..][..width],
+            of_teacher[old * width..][..width],
+            "{token}"
+        );
+    }
+    // The same texts give the same pieces.
+    assert_eq!(retrained(160).files, files);
+    // Words that were not in the texts can still be spelled.
+    let rare = base.tokenizer.encode("zebra").unwrap().ids;
+    assert!(!rare.contains(&base.tokenizer.word_pieces().unwrap()["[UNK]"]));
 }
 
 #[test]
 fn words_are_aligned_whatever_the_pieces() {
     let (teacher, _) = teacher();
-    let Student { base, .. } = student(None, Some(120));
+    for Student { base, .. } in [student(None, Some(120)), retrained(160)] {
+        check_alignment(&teacher, &base);
+    }
+}
+
+fn check_alignment(teacher: &Base, base: &Base) {
     let rare = "tomorrow weather".to_owned();
     let corpus =
         Corpus::new(std::slice::from_ref(&rare), &teacher.tokenizer, Some(&base.tokenizer))

@@ -24,7 +24,7 @@
 use super::json::{Found, Reader, Shape, fields, hypotheses, list, rescored, sniff};
 use super::json_write::{Form, Object, Writer};
 use super::normalised::{PLACES, Undone, columns, length_of, write};
-use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source, WrittenFormat};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::value::Fields;
 use crate::nbest::writer::{Field, Omitted};
@@ -62,8 +62,10 @@ impl NbestFormat for Ctranslate2Whisper {
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Generated::default())?))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+impl WrittenFormat for Ctranslate2Whisper {
+    fn writer(&self) -> Box<dyn ListWriter> {
         Writer::<Self>::boxed()
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::json::{Found, Reader, Shape, fields, hypotheses, list, rescored, sniff};
 use super::json_write::{Around, Form, Object, Writer};
-use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source, WrittenFormat};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::writer::{Field, Omitted};
 use crate::nbest::{NbestError, Problem, Utterance};
@@ -36,8 +36,10 @@ impl NbestFormat for Hyporadise {
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Pairs)?))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+impl WrittenFormat for Hyporadise {
+    fn writer(&self) -> Box<dyn ListWriter> {
         Writer::<Self>::boxed()
     }
 

@@ -17,7 +17,7 @@
 
 use super::json::{Found, Reader, Shape, fields, hypotheses, list, rescored, sniff};
 use super::json_write::{EVERYTHING, Form, Object, Writer};
-use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source, WrittenFormat};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::writer::{Field, Omitted};
 use crate::nbest::{NbestError, Problem, Utterance};
@@ -44,8 +44,10 @@ impl NbestFormat for Hypr {
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Rows)?))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+impl WrittenFormat for Hypr {
+    fn writer(&self) -> Box<dyn ListWriter> {
         Writer::<Self>::boxed()
     }
 

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::python::{list_of_words, words_of_list};
 use super::{
     Glimpse, ListReader, ListSink, ListWriter, NbestFormat, Note, OpenOptions, Source, WriteError,
+    WrittenFormat,
 };
 use crate::bounds::MAX_HYPOTHESES;
 use crate::nbest::error::clip;
@@ -56,9 +57,11 @@ impl NbestFormat for Icefall {
         let lines = Lines::new(stream.reader, stream.name);
         Ok(Box::new(Reader { lines, list: None, queued: None, ended: false }))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
-        Some(Box::new(Writer::default()))
+impl WrittenFormat for Icefall {
+    fn writer(&self) -> Box<dyn ListWriter> {
+        Box::new(Writer::default())
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {

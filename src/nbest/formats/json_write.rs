@@ -62,13 +62,13 @@ pub(super) struct Writer<F> {
 }
 
 impl<F: Form + 'static> Writer<F> {
-    pub(super) fn boxed() -> Option<Box<dyn ListWriter>> {
-        Some(Box::new(Self {
+    pub(super) fn boxed() -> Box<dyn ListWriter> {
+        Box::new(Self {
             form: std::marker::PhantomData,
             omitted: Omitted::default(),
             ids: UniqueIds::default(),
             begun: false,
-        }))
+        })
     }
 
     fn opening(&self) -> &'static [u8] {

@@ -4,6 +4,7 @@ use std::io::BufRead;
 
 use super::{
     Glimpse, ListReader, ListSink, ListWriter, NbestFormat, Note, OpenOptions, Source, WriteError,
+    WrittenFormat,
 };
 use crate::nbest::lines::{Lines, UTF8_BOM};
 use crate::nbest::renamed::Watch;
@@ -40,9 +41,11 @@ impl NbestFormat for Jsonl {
         let stream = source.into_stream(self.name())?;
         Ok(Box::new(JsonLines::new(stream.reader, stream.name).scored(options.scores)))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
-        Some(Box::new(Writer))
+impl WrittenFormat for Jsonl {
+    fn writer(&self) -> Box<dyn ListWriter> {
+        Box::new(Writer)
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {

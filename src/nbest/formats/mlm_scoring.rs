@@ -10,7 +10,9 @@
 
 use super::json::{Found, Reader, Shape, fields, list, objects, sniff};
 use super::json_write::{Around, EVERYTHING, Form, Object, Writer, hypothesis_of};
-use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source, whole_number};
+use super::{
+    Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source, WrittenFormat, whole_number,
+};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::parse::OWN;
 use crate::nbest::writer::{Field, Omitted};
@@ -38,8 +40,10 @@ impl NbestFormat for MlmScoring {
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Members, Utterances)?))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+impl WrittenFormat for MlmScoring {
+    fn writer(&self) -> Box<dyn ListWriter> {
         Writer::<Self>::boxed()
     }
 

@@ -1,6 +1,6 @@
 //! The formats of lists: their readers and writers.
 //!
-//! A format is a file of this folder and a line of [`FORMATS`]. Everything else follows from the
+//! A format is a file of this folder and a line of `formats!`. Everything else follows from the
 //! registry: `--format`, `--to` and their help, detection, the npm package, and the tests that every reader and
 //! writer must pass.
 
@@ -34,24 +34,34 @@ use crate::foreign::{Expected, Foreign};
 
 pub use jsonl::JsonLines;
 
-/// The formats, in the order of detection: the most specific first.
-///
-/// A stream of unknown format is read as the last one, whose reader then reports the error.
-pub static FORMATS: &[&dyn NbestFormat] = &[
-    &espnet::Espnet,
-    &kaldi::Kaldi,
-    &nemo::Nemo,
-    &icefall::Icefall,
-    &mlm_scoring::MlmScoring,
-    &hyporadise::Hyporadise,
-    &hypr::Hypr,
-    &sherpa_onnx::SherpaOnnx,
-    &vosk::Vosk,
-    &web_speech::WebSpeech,
-    &transformers::Transformers,
-    &ctranslate2_whisper::Ctranslate2Whisper,
-    &jsonl::Jsonl,
-];
+/// Makes both registries of the same formats.
+macro_rules! formats {
+    ($($format:expr,)+) => {
+        /// The formats, in the order of detection: the most specific first.
+        ///
+        /// A stream of unknown format is read as the last one, whose reader then reports the error.
+        pub static FORMATS: &[&dyn NbestFormat] = &[$(&$format,)+];
+
+        /// The same formats, with their writers. What only reads lists, as browsers do, does not contain these.
+        pub static WRITTEN_FORMATS: &[&dyn WrittenFormat] = &[$(&$format,)+];
+    };
+}
+
+formats! {
+    espnet::Espnet,
+    kaldi::Kaldi,
+    nemo::Nemo,
+    icefall::Icefall,
+    mlm_scoring::MlmScoring,
+    hyporadise::Hyporadise,
+    hypr::Hypr,
+    sherpa_onnx::SherpaOnnx,
+    vosk::Vosk,
+    web_speech::WebSpeech,
+    transformers::Transformers,
+    ctranslate2_whisper::Ctranslate2Whisper,
+    jsonl::Jsonl,
+}
 
 /// A format of N-best lists.
 ///
@@ -97,15 +107,16 @@ pub trait NbestFormat: Sync {
     /// from the reader.
     fn open(&self, source: Source, options: OpenOptions)
     -> Result<Box<dyn ListReader>, NbestError>;
+}
 
-    /// A writer of this format, of several files if [`NbestFormat::layout`] is a path; `None` if LoRB only reads it.
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
-        None
-    }
+/// What a format of N-best lists has to write them.
+pub trait WrittenFormat: NbestFormat {
+    /// A writer, of several files if [`NbestFormat::layout`] is a path.
+    fn writer(&self) -> Box<dyn ListWriter>;
 
     /// A writer of one file; `None` if the format is always several files.
     fn stream_writer(&self) -> Option<Box<dyn ListWriter>> {
-        if self.layout().is_none() { self.writer() } else { None }
+        self.layout().is_none().then(|| self.writer())
     }
 
     /// A small example: files by their paths, or one file with the path `""`. The tests of all
@@ -114,6 +125,12 @@ pub trait NbestFormat: Sync {
 }
 
 impl fmt::Debug for dyn NbestFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for dyn WrittenFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -199,6 +216,12 @@ impl ListReader for Referenced {
 #[must_use]
 pub fn format_by_name(name: &str) -> Option<&'static dyn NbestFormat> {
     FORMATS.iter().copied().find(|format| format.name() == name)
+}
+
+/// The format of that name, with its writer.
+#[must_use]
+pub fn written_format(name: &str) -> Option<&'static dyn WrittenFormat> {
+    WRITTEN_FORMATS.iter().copied().find(|format| format.name() == name)
 }
 
 /// Opens a source in the given format, or in the detected one.

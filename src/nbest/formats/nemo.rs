@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::python::number;
 use super::{
     Folder, Glimpse, ListReader, ListSink, ListWriter, NbestFormat, Note, OpenOptions, Source,
-    WriteError, opened, unopened,
+    WriteError, WrittenFormat, opened, unopened,
 };
 use crate::bounds::{MAX_HYPOTHESES, MAX_LISTS_BYTES, MAX_UNKNOWN_KEYS};
 use crate::nbest::error::clip;
@@ -113,9 +113,11 @@ impl NbestFormat for Nemo {
             merged: None,
         }))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
-        Some(Box::new(Writer { manifest: true, ..Writer::default() }))
+impl WrittenFormat for Nemo {
+    fn writer(&self) -> Box<dyn ListWriter> {
+        Box::new(Writer { manifest: true, ..Writer::default() })
     }
 
     fn stream_writer(&self) -> Option<Box<dyn ListWriter>> {

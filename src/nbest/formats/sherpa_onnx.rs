@@ -18,7 +18,7 @@
 
 use super::json::{self, Found, Reader, Shape, fields, list, objects, sniff};
 use super::json_write::{EVERYTHING, Form, Object, Writer};
-use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source, WrittenFormat};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::parse::OWN;
 use crate::nbest::value::{Fields, kind};
@@ -55,8 +55,10 @@ impl NbestFormat for SherpaOnnx {
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Results)?))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+impl WrittenFormat for SherpaOnnx {
+    fn writer(&self) -> Box<dyn ListWriter> {
         Writer::<Self>::boxed()
     }
 

@@ -24,7 +24,7 @@
 use super::json::{Found, Reader, Shape, fields, hypotheses, list, rescored, sniff};
 use super::json_write::{Form, Object, Writer};
 use super::normalised::{PLACES, Undone, columns, write};
-use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source, WrittenFormat};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::writer::{Field, Omitted};
 use crate::nbest::{Hypothesis, NbestError, Problem, Utterance};
@@ -57,8 +57,10 @@ impl NbestFormat for Transformers {
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Generated::default())?))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+impl WrittenFormat for Transformers {
+    fn writer(&self) -> Box<dyn ListWriter> {
         Writer::<Self>::boxed()
     }
 

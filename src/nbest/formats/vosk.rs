@@ -14,7 +14,9 @@
 
 use super::json::{self, Found, Reader, Shape, fields, list, objects, sniff};
 use super::json_write::{EVERYTHING, Form, Object, Writer};
-use super::{Glimpse, ListReader, ListWriter, NbestFormat, Note, OpenOptions, Source};
+use super::{
+    Glimpse, ListReader, ListWriter, NbestFormat, Note, OpenOptions, Source, WrittenFormat,
+};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::parse::Names;
 use crate::nbest::renamed::Watch;
@@ -48,8 +50,10 @@ impl NbestFormat for Vosk {
     fn open(&self, source: Source, _: OpenOptions) -> Result<Box<dyn ListReader>, NbestError> {
         Ok(Box::new(Reader::open(source, self.name(), Layout::Values, Results::default())?))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+impl WrittenFormat for Vosk {
+    fn writer(&self) -> Box<dyn ListWriter> {
         Writer::<Self>::boxed()
     }
 

@@ -23,7 +23,9 @@ use serde_json::Value;
 use super::json::{Found, Reader, Shape, fields, list, objects, sniff};
 use super::json_write::{EVERYTHING, Form, Object, Writer, hypothesis_of};
 use super::outline::Outline;
-use super::{Glimpse, ListReader, ListWriter, NbestFormat, Note, OpenOptions, Source};
+use super::{
+    Glimpse, ListReader, ListWriter, NbestFormat, Note, OpenOptions, Source, WrittenFormat,
+};
 use crate::nbest::items::{Item, Layout};
 use crate::nbest::parse::Names;
 use crate::nbest::renamed::Watch;
@@ -70,8 +72,10 @@ impl NbestFormat for WebSpeech {
         let source = Source::Stream(stream);
         Ok(Box::new(Reader::open(source, self.name(), layout, Results::default())?))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
+impl WrittenFormat for WebSpeech {
+    fn writer(&self) -> Box<dyn ListWriter> {
         Writer::<Self>::boxed()
     }
 

@@ -6,15 +6,15 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::super::{
-    FORMATS, Hypothesis, MemoryFiles, MemoryFolder, NbestError, NbestFormat, Note, OpenOptions,
-    Opened, Source, Utterance, WriteError, open,
+    Hypothesis, MemoryFiles, MemoryFolder, NbestError, Note, OpenOptions, Opened, Source,
+    Utterance, WRITTEN_FORMATS, WriteError, WrittenFormat, open,
 };
 use super::fuzz::mutate;
 use super::{GOOD, gzip};
 
 type Files = Vec<(String, Vec<u8>)>;
 
-fn example(format: &dyn NbestFormat) -> Files {
+fn example(format: &dyn WrittenFormat) -> Files {
     format
         .example()
         .iter()
@@ -47,10 +47,10 @@ fn read(files: &Files) -> Vec<Utterance> {
 
 #[test]
 fn names_are_unique_and_do_not_collide_with_auto() {
-    let names: BTreeSet<&str> = FORMATS.iter().map(|format| format.name()).collect();
-    assert_eq!(names.len(), FORMATS.len());
+    let names: BTreeSet<&str> = WRITTEN_FORMATS.iter().map(|format| format.name()).collect();
+    assert_eq!(names.len(), WRITTEN_FORMATS.len());
     assert!(!names.contains("auto"));
-    for format in FORMATS {
+    for format in WRITTEN_FORMATS {
         assert!(!format.doc().is_empty() && !format.doc().ends_with('.'), "{}", format.name());
         let is_folder = !format.example()[0].0.is_empty();
         assert_eq!(format.layout().is_some(), is_folder, "{}", format.name());
@@ -59,7 +59,7 @@ fn names_are_unique_and_do_not_collide_with_auto() {
 
 #[test]
 fn each_example_is_detected_and_read() {
-    for &format in FORMATS {
+    for &format in WRITTEN_FORMATS {
         let files = example(format);
         let opened = detect(&files).unwrap();
         assert_eq!(opened.format.name(), format.name());
@@ -76,7 +76,7 @@ fn each_example_is_detected_and_read() {
 
 #[test]
 fn gzip_changes_nothing() {
-    for &format in FORMATS {
+    for &format in WRITTEN_FORMATS {
         let plain = example(format);
         let packed = plain.iter().map(|(path, bytes)| (path.clone(), gzip(bytes))).collect();
         assert_eq!(detect(&packed).unwrap().format.name(), format.name());
@@ -86,9 +86,10 @@ fn gzip_changes_nothing() {
 
 #[test]
 fn the_wrong_kind_of_source_is_refused() {
-    let one_kind =
-        |format: &&&dyn NbestFormat| format.layout().is_none() || format.stream_writer().is_none();
-    for &format in FORMATS.iter().filter(one_kind) {
+    let one_kind = |format: &&&dyn WrittenFormat| {
+        format.layout().is_none() || format.stream_writer().is_none()
+    };
+    for &format in WRITTEN_FORMATS.iter().filter(one_kind) {
         let (other, expected) = if format.layout().is_some() {
             (vec![(String::new(), GOOD.as_bytes().to_vec())], "in: is a file; the format ")
         } else {
@@ -102,10 +103,10 @@ fn the_wrong_kind_of_source_is_refused() {
 
 /// The files of these lists in a format, and its notes.
 fn written(
-    format: &dyn NbestFormat,
+    format: &dyn WrittenFormat,
     lists: &[Utterance],
 ) -> Result<(Files, Vec<Note>), WriteError> {
-    let mut writer = format.writer().expect("a writer");
+    let mut writer = format.writer();
     let mut sink = MemoryFiles::default();
     for list in lists {
         writer.write(list, &mut sink)?;
@@ -117,7 +118,7 @@ fn written(
 #[test]
 fn each_example_is_read_and_written_without_loss() {
     let mut formats = 0;
-    for &format in FORMATS.iter().filter(|format| format.writer().is_some()) {
+    for &format in WRITTEN_FORMATS {
         let lists = read(&example(format));
         let (files, notes) = written(format, &lists).unwrap();
         assert_eq!(notes, [], "{format:?}: an example has only what the format has a place for");
@@ -145,7 +146,7 @@ fn rich() -> Vec<Utterance> {
 
 #[test]
 fn what_is_not_written_is_reported() {
-    for &format in FORMATS.iter().filter(|format| format.writer().is_some()) {
+    for &format in WRITTEN_FORMATS {
         let lists = rich();
         let Ok((files, notes)) = written(format, &lists) else {
             // It refuses what it cannot represent.
@@ -169,7 +170,7 @@ fn what_is_not_written_is_reported() {
 
 #[test]
 fn scores_that_are_not_finite_are_refused() {
-    for &format in FORMATS.iter().filter(|format| format.writer().is_some()) {
+    for &format in WRITTEN_FORMATS {
         let nan = Hypothesis::new("a", Some(f64::NAN));
         let list = Utterance::new("u", Some("a".into()), vec![nan]);
         let error = written(format, &[list]).unwrap_err().to_string();
@@ -184,7 +185,7 @@ fn scores_that_are_not_finite_are_refused() {
 #[test]
 fn damaged_examples_never_panic_and_errors_name_the_file() {
     let mut rng = ChaCha8Rng::seed_from_u64(23);
-    for &format in FORMATS {
+    for &format in WRITTEN_FORMATS {
         let (mut accepted, mut refused) = (0, 0);
         for round in 0..10_000 {
             let mut files = example(format);

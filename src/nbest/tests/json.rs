@@ -5,7 +5,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::super::{
     FORMATS, Hypothesis, MemoryFiles, NbestError, Note, OpenOptions, Parts, Source, Utterance,
-    format_by_name, open,
+    format_by_name, open, written_format,
 };
 
 /// The names of the formats.
@@ -46,7 +46,7 @@ fn scores(list: &Utterance) -> Vec<Option<f64>> {
 }
 
 fn example(format: &str) -> Vec<Utterance> {
-    good(format, format_by_name(format).unwrap().example()[0].1).0
+    good(format, written_format(format).unwrap().example()[0].1).0
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn random(rng: &mut ChaCha8Rng, at: usize) -> Utterance {
 }
 
 fn written(format: &str, lists: &[Utterance]) -> (String, Vec<Note>) {
-    let mut writer = format_by_name(format).unwrap().writer().expect("a writer");
+    let mut writer = written_format(format).unwrap().writer();
     let mut files = MemoryFiles::default();
     lists.iter().for_each(|list| writer.write(list, &mut files).unwrap());
     let notes = writer.finish(&mut files).unwrap();

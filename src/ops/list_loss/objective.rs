@@ -20,6 +20,7 @@ const MIN_TEMPERATURE: f64 = 1e-3;
 /// mwer     =   sum_i t_i P_i        t = e - mean e
 /// mwed     = - sum_i t_i log Q_i    t = softmax(e),  Q = softmax(-s / T),  T = - sum s / sum e
 /// listwise = - sum_i t_i log P_i    t = (1 - eps) uniform over {i : e_i = min e} + eps / N
+/// md       =   mean (d - mean d)^2  t = teacher,  d = lm - t
 /// ```
 ///
 /// MWER: Prabhavalkar et al., arXiv 1712.01818, as in RescoreBERT (Xu et al., arXiv 2202.01094).
@@ -28,8 +29,12 @@ const MIN_TEMPERATURE: f64 = 1e-3;
 /// as a constant. For log-probabilities `T > 0`, so that likely hypotheses get little of the error mass;
 /// lists whose scores sum to more than 0 are trained in the wrong direction.
 ///
+/// MD (masked language model distillation): RescoreBERT again. The teacher's scores are its pseudo-log-likelihoods
+/// there. RescoreBERT learns the scores themselves; only their differences within a list change its order, so LoRB
+/// leaves the mean of a list free.
+///
 /// A list whose hypotheses all have the same number of errors has no gradient under MWER and no useful one
-/// under the others, so such lists are skipped beforehand.
+/// under MWED and the list-wise loss, so such lists are skipped beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Objective {
@@ -39,6 +44,8 @@ pub enum Objective {
     Mwed,
     /// List-wise cross-entropy with label smoothing.
     Listwise,
+    /// The scores of a teacher.
+    Md,
 }
 
 /// Name, label and help of an objective.
@@ -54,7 +61,7 @@ pub struct ObjectiveInfo {
 
 impl Objective {
     /// Every objective; the first is the default.
-    pub const ALL: [Self; 3] = [Self::Mwer, Self::Mwed, Self::Listwise];
+    pub const ALL: [Self; 4] = [Self::Mwer, Self::Mwed, Self::Listwise, Self::Md];
 
     /// Name, label and help.
     #[must_use]
@@ -75,6 +82,11 @@ impl Objective {
                 "List-wise cross-entropy",
                 "cross-entropy towards the hypotheses with the fewest errors",
             ),
+            Self::Md => (
+                "md",
+                "MD: a teacher's scores",
+                "distillation: the scores of a teacher, `lm` of the lists; needs no references",
+            ),
         };
         ObjectiveInfo { name, label, help }
     }
@@ -85,9 +97,15 @@ impl Objective {
         self.info().name
     }
 
-    /// The target `t_i` of every hypothesis of a list with these word errors. `smoothing` is eps of the
-    /// list-wise loss.
-    pub(crate) fn targets(self, errors: &[u32], smoothing: f64) -> Vec<f64> {
+    /// Whether it learns from word errors, and so needs references.
+    #[must_use]
+    pub const fn needs_references(self) -> bool {
+        !matches!(self, Self::Md)
+    }
+
+    /// The target `t_i` of every hypothesis of a list with these word errors and teacher's scores. `smoothing` is eps of
+    /// the list-wise loss.
+    pub(crate) fn targets(self, errors: &[u32], teacher: &[f64], smoothing: f64) -> Vec<f64> {
         let count = errors.len() as f64;
         let e = || errors.iter().map(|&e| f64::from(e));
         match self {
@@ -107,6 +125,11 @@ impl Objective {
                 let best = |&e: &u32| if e == least { (1.0 - smoothing) / ties } else { 0.0 };
                 errors.iter().map(|e| best(e) + smoothing / count).collect()
             }
+            // Without the mean, so that large scores keep their digits in f32.
+            Self::Md => {
+                let mean = teacher.iter().sum::<f64>() / count;
+                teacher.iter().map(|score| score - mean).collect()
+            }
         }
     }
 
@@ -117,6 +140,7 @@ impl Objective {
             Self::Mwer => expected(s, t),
             Self::Mwed => tempered(s, t, total, errors),
             Self::Listwise => cross_entropy(s, t),
+            Self::Md => squared(s, t),
         }
     }
 }
@@ -179,6 +203,14 @@ fn tempered(s: &[f64], t: &[f64], total: f64, errors: f64) -> (f64, Vec<f64>) {
     (loss, by_logit.iter().map(|slope| -slope / temperature + by_total).collect())
 }
 
+/// The variance of `s - t`, and its derivative `2 (d - mean d) / N`.
+fn squared(s: &[f64], t: &[f64]) -> (f64, Vec<f64>) {
+    let count = s.len() as f64;
+    let mean = s.iter().zip(t).map(|(s, t)| s - t).sum::<f64>() / count;
+    let off: Vec<f64> = s.iter().zip(t).map(|(s, t)| s - t - mean).collect();
+    (dot(&off, &off) / count, off.iter().map(|off| 2.0 * off / count).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +222,6 @@ mod tests {
             let json = serde_json::to_string(&objective).unwrap();
             assert_eq!(json, format!("{:?}", objective.name()));
         }
-        assert!("ctc".parse::<Objective>().unwrap_err().contains("mwer, mwed, listwise"));
+        assert!("ctc".parse::<Objective>().unwrap_err().contains("mwer, mwed, listwise, md"));
     }
 }

@@ -29,6 +29,11 @@ fn of_list(lists: &Lists, list: usize, lm: &[f64]) -> f64 {
     match lists.objective {
         Objective::Mwer => dot(&softmax(&s).0, &targets),
         Objective::Listwise => cross_entropy(&s),
+        Objective::Md => {
+            let off: Vec<f64> = s.iter().zip(&targets).map(|(s, t)| s - t).collect();
+            let mean = off.iter().sum::<f64>() / off.len() as f64;
+            off.iter().map(|off| (off - mean).powi(2)).sum::<f64>() / off.len() as f64
+        }
         Objective::Mwed => {
             let free = -(first_sum + beta * lm.iter().sum::<f64>()) / errors;
             let temperature = if free < 0.0 { free.min(-1e-3) } else { free.max(1e-3) };

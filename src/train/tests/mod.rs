@@ -2,6 +2,7 @@
 
 mod ahead;
 mod data;
+mod distillation;
 mod lost;
 mod objectives;
 mod pieces;

@@ -37,7 +37,7 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 /// Mean loss over the usable lists, and its gradient with respect to every score. The fraction `first` of the
-/// scores is passed as first pass, the rest as the model's at half weight.
+/// scores is passed as first pass, the rest as the model's at half weight. MD ignores the first pass and the weight.
 fn compute(
     objective: Objective,
     case: &Value,
@@ -64,11 +64,21 @@ fn compute(
         scores.iter().map(|list| list.iter().map(|s| first * s).collect()).collect();
     let usable: Vec<usize> =
         (0..scores.len()).filter(|&u| errors[u].iter().any(|e| *e != errors[u][0])).collect();
-    let view = |&u: &usize| ListView { first: &firsts[u], errors: &errors[u], rows: &rows[u] };
+    let teachers: Vec<Vec<f64>> = case["teacher"].as_array().unwrap().iter().map(numbers).collect();
+    let view = |&u: &usize| ListView {
+        first: &firsts[u],
+        errors: &errors[u],
+        teacher: &teachers[u],
+        rows: &rows[u],
+    };
     let beta = 0.5;
     let views: Vec<ListView<'_>> = usable.iter().map(view).collect();
     let batch = ListBatch::new(objective, smoothing, beta, &views);
-    let lm: Vec<f32> = scores.concat().iter().map(|s| ((1.0 - first) * s / beta) as f32).collect();
+    let (from_lm, beta) = match objective {
+        Objective::Md => (1.0, 1.0),
+        _ => (1.0 - first, beta),
+    };
+    let lm: Vec<f32> = scores.concat().iter().map(|s| (from_lm * s / beta) as f32).collect();
     let lm = Tensor::<1>::from_floats(lm.as_slice(), device).autodiff().require_grad();
     let loss = batch.loss(lm.clone()).div_scalar(usable.len() as f64);
     let gradient = host(lm.grad(&loss.backward()).unwrap().div_scalar(beta));
@@ -82,7 +92,7 @@ fn check_lists(device: &Device) {
     let cases = golden["lists"].as_array().unwrap();
     assert_eq!(cases.len(), 9);
     for case in cases {
-        for name in ["mwer", "mwed", "listwise"] {
+        for name in Objective::ALL.map(Objective::name) {
             // All scores from the model; then half of each from the first pass.
             for first in [0.0, 0.5] {
                 let what = format!("{} {name}, first pass {first}", case["name"]);

@@ -24,7 +24,7 @@
 mod read;
 mod write;
 
-use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source, WrittenFormat};
 use crate::nbest::references::REFERENCES;
 use crate::nbest::{Hypothesis, NbestError};
 use read::{Reader, rank_folders};
@@ -83,9 +83,11 @@ impl NbestFormat for Espnet {
         let folder = source.into_folder(self.name())?;
         Ok(Box::new(Reader::new(folder, options.references.is_none())?))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
-        Some(Box::new(write::Writer::default()))
+impl WrittenFormat for Espnet {
+    fn writer(&self) -> Box<dyn ListWriter> {
+        Box::new(write::Writer::default())
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {

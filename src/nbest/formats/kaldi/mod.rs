@@ -28,7 +28,7 @@
 mod read;
 mod write;
 
-use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source};
+use super::{Glimpse, ListReader, ListWriter, NbestFormat, OpenOptions, Source, WrittenFormat};
 use crate::nbest::references::REFERENCES;
 use crate::nbest::{Hypothesis, NbestError};
 
@@ -125,9 +125,11 @@ impl NbestFormat for Kaldi {
         let folder = source.into_folder(self.name())?;
         Ok(Box::new(read::Reader::new(folder, options)?))
     }
+}
 
-    fn writer(&self) -> Option<Box<dyn ListWriter>> {
-        Some(Box::new(write::Writer::default()))
+impl WrittenFormat for Kaldi {
+    fn writer(&self) -> Box<dyn ListWriter> {
+        Box::new(write::Writer::default())
     }
 
     fn example(&self) -> &'static [(&'static str, &'static str)] {
