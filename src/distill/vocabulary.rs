@@ -1,11 +1,11 @@
 //! Another vocabulary: word pieces of the teacher that stay, or pieces learnt from the texts, and the tokenizer's files with
 //! these.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainerBuilder};
-use tokenizers::{Model, Trainer};
+use tokenizers::{AddedToken, Model, Trainer};
 
 use super::error::DistillError;
 use super::student::BaseBytes;
@@ -112,29 +112,18 @@ impl Vocabulary {
         if size < least || size > most {
             return Err(DistillError::VocabularySize { wanted: size, least, most });
         }
-        let fault = |error: String| DistillError::Tokenizer(error);
-        let mut trainer = WordPieceTrainerBuilder::new()
-            .show_progress(false)
-            .vocab_size(size)
-            .limit_alphabet(MOST_CHARACTERS.min(size / 2))
-            .build();
         let mut lines = Vec::with_capacity(texts.len());
         for (at, text) in texts.iter().enumerate() {
             let encoded = tokenizer.encode(text);
             let encoded = encoded.map_err(|error| DistillError::Text { line: at + 1, error })?;
             lines.push(words(&encoded.ids, &by_id));
         }
-        let split = |line: &str| Ok(line.split(' ').map(str::to_owned).collect());
-        trainer.feed(lines.iter(), split).map_err(|error| fault(error.to_string()))?;
-        let mut model = WordPiece::default();
-        trainer.train(&mut model).map_err(|error| fault(error.to_string()))?;
-        let mut learnt: Vec<(u32, String)> =
-            model.get_vocab().into_iter().map(|(piece, id)| (id, piece)).collect();
-        learnt.sort_unstable();
+        let learnt =
+            learnt(&lines, size).map_err(|error| DistillError::Tokenizer(error.to_string()))?;
         let mut seen = HashSet::new();
         let spelled = Spelling { known: &known, unknown: known.get("[UNK]").copied() };
         let first = first.into_iter().map(|id| by_id[&id].to_owned());
-        let pieces = (first.chain(learnt.into_iter().map(|(_, piece)| piece)))
+        let pieces = (first.chain(learnt))
             .filter(|piece| !piece.is_empty() && seen.insert(piece.clone()))
             .take(size)
             .map(|text| Piece { of: spelled.of(&text), text });
@@ -301,6 +290,37 @@ fn words(ids: &[u32], pieces: &HashMap<u32, &str>) -> String {
         }
     }
     line
+}
+
+/// At most `size` pieces from words with spaces between, in the order in which they were learnt.
+fn learnt(lines: &[String], size: usize) -> tokenizers::Result<Vec<String>> {
+    let mut counts: BTreeMap<char, u64> = BTreeMap::new();
+    for letter in lines.iter().flat_map(|line| line.chars()).filter(|letter| *letter != ' ') {
+        *counts.entry(letter).or_default() += 1;
+    }
+    let mut frequent: Vec<(u64, char)> =
+        counts.into_iter().map(|(letter, count)| (count, letter)).collect();
+    frequent.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    frequent.truncate(MOST_CHARACTERS);
+    let alphabet: BTreeSet<char> = frequent.into_iter().map(|(_, letter)| letter).collect();
+    let known = |word: &&str| word.chars().all(|letter| alphabet.contains(&letter));
+    // The trainer breaks ties by ids, and gives those of characters within words in the order of a hash table, unless
+    // they are there before.
+    let within =
+        alphabet.iter().map(|letter| AddedToken::from(format!("{CONTINUED}{letter}"), true));
+    let mut trainer = WordPieceTrainerBuilder::new()
+        .show_progress(false)
+        .vocab_size(size)
+        .special_tokens(within.collect())
+        .build();
+    let split = |line: &str| Ok(line.split(' ').filter(known).map(str::to_owned).collect());
+    trainer.feed(lines.iter(), split)?;
+    let mut model = WordPiece::default();
+    trainer.train(&mut model)?;
+    let mut pieces: Vec<(u32, String)> =
+        model.get_vocab().into_iter().map(|(piece, id)| (id, piece)).collect();
+    pieces.sort_unstable();
+    Ok(pieces.into_iter().map(|(_, piece)| piece).collect())
 }
 
 /// Spells pieces with those of the teacher.

