@@ -20,5 +20,5 @@ if ! cmp -s web/package-lock.json web/node_modules/.built-from; then
 fi
 npm --prefix web run --silent build
 node www/build.mjs
-web/node_modules/.bin/tsc -p www/tsconfig.json
+node web/node_modules/typescript/bin/tsc -p www/tsconfig.json
 echo "the package is in web/dist, the page in www/dist"

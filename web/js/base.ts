@@ -9,7 +9,7 @@ import type { AdapterBytes, Result } from './protocol.js';
 import { keptBytes, Parts } from './parts.js';
 import { sha256 } from './sha256.js';
 import { openFolder, type Folder } from './source.js';
-import type { Dtype, LoadOptions, ProgressCallback, Source, Stored } from './types.js';
+import type { Dtype, LoadOptions, ProgressCallback, Source, Stored, StoredFile } from './types.js';
 
 const WEIGHTS = 'model.safetensors';
 /** Names the files of weights that are several. */
@@ -33,12 +33,24 @@ export interface Origin {
 
 export function origin(source: Source, options: LoadOptions & { baseName?: string }): Origin {
   const folder = openFolder(source, options);
-  return { folder: { ...folder, id: options.baseName ?? folder.id }, options, emit: options.progress_callback ?? (() => {}) };
+  const tell = options.progressCallback ?? (() => {});
+  const files: Record<string, { loaded: number; total: number }> = {};
+  const emit: ProgressCallback = (event) => {
+    tell(event);
+    if (event.status !== 'progress') return;
+    const { name, file, loaded, total } = event;
+    files[file] = { loaded, total };
+    // The small files come first; their sum says nothing of the whole.
+    if (!file.endsWith('.safetensors')) return;
+    const sum = (key: 'loaded' | 'total') => Object.values(files).reduce((sum, file) => sum + file[key], 0);
+    tell({ status: 'progress_total', name, progress: (100 * sum('loaded')) / sum('total'), loaded: sum('loaded'), total: sum('total'), files: { ...files } });
+  };
+  return { folder: { ...folder, id: options.baseName ?? folder.id }, options, emit };
 }
 
 /** The files of a folder on a server or a hub. */
 async function fileSet({ folder: { name, locate }, options, emit }: Origin, files: readonly string[]): Promise<FileSet> {
-  const { cache, signal, local_files_only: localOnly = false } = options;
+  const { cache, signal, localFilesOnly: localOnly = false } = options;
   const fallback = (reason: string) => emit({ status: 'cache', name, file: files.at(-1)!, fallback: 'memory', reason });
   const below = cache === undefined ? await browserCache() : cache;
   const layered = below === null ? null : new LayeredCache(below, fallback);
@@ -46,25 +58,47 @@ async function fileSet({ folder: { name, locate }, options, emit }: Origin, file
   return new FileSet(remotes, { name, cache: layered, emit, signal, localOnly, seen: new Map(), fetched: new Set() });
 }
 
-/** How much of a base's weights needs no download. Sends no request. */
-export async function storedWeights(source: Source, options: LoadOptions): Promise<Stored> {
+/** What is stored of a base or an adapter: its small files, and its weights. Sends no request. */
+async function inventory(source: Source, options: LoadOptions): Promise<{ small: StoredFile[]; weights: StoredFile[] }> {
   const { locate } = openFolder(source, options);
   const below = options.cache === undefined ? await existingCache() : options.cache;
   const cache = below ? new LayeredCache(below, () => {}) : null;
-  const whole = await storedFile(locate(WEIGHTS), cache);
-  if (whole.bytes > 0) return whole;
-  const shards = await storedShards(locate(INDEX), cache);
-  const all = await Promise.all(shards.map((file) => storedFile(locate(file), cache)));
-  return { bytes: all.reduce((sum, { bytes }) => sum + bytes, 0), whole: all.length > 0 && all.every((file) => file.whole) };
+  const all = (files: readonly string[]) => Promise.all(files.map((file) => storedFile(file, locate(file), cache)));
+  const whole = await all([WEIGHTS]);
+  const weights = whole[0]!.bytes > 0 ? whole : await all(await storedShards(locate(INDEX), cache));
+  return { small: await all([...BASE_FILES.slice(0, -1), ...ADAPTER_FILES]), weights };
 }
 
 /** How much of a file needs no download. */
-async function storedFile(place: ReturnType<Folder['locate']>, cache: LayeredCache | null): Promise<Stored> {
-  if (place instanceof Blob) return { bytes: place.size, whole: true };
+async function storedFile(file: string, place: ReturnType<Folder['locate']>, cache: LayeredCache | null): Promise<StoredFile> {
+  if (place instanceof Blob) return { file, bytes: place.size, whole: true };
   const kept = place && (await new Parts(cache, place.url).read());
-  if (!kept || kept.missing) return { bytes: 0, whole: false };
-  const bytes = keptBytes(kept);
-  return { bytes, whole: bytes === kept.size };
+  const bytes = kept ? keptBytes(kept) : 0;
+  return { file, bytes, whole: bytes > 0 && bytes === kept!.size };
+}
+
+const isWhole = (files: StoredFile[]) => files.length > 0 && files.every(({ whole }) => whole);
+
+export async function storedWeights(source: Source, options: LoadOptions): Promise<Stored> {
+  const { weights } = await inventory(source, options);
+  return { bytes: weights.reduce((sum, { bytes }) => sum + bytes, 0), whole: isWhole(weights) };
+}
+
+export async function storedFiles(source: Source, options: LoadOptions): Promise<StoredFile[]> {
+  const { small, weights } = await inventory(source, options);
+  return [...small, ...weights].filter(({ bytes }) => bytes > 0);
+}
+
+export async function isStored(source: Source, options: LoadOptions): Promise<boolean> {
+  const { small, weights } = await inventory(source, options);
+  const has = (name: string) => small.some(({ file, whole }) => file === name && whole);
+  return ADAPTER_FILES.every(has) || (isWhole(weights) && has('config.json') && VOCABULARIES.some((kind) => kind.every(has)));
+}
+
+export async function clearStored(source: Source, options: LoadOptions): Promise<void> {
+  const { weights } = await inventory(source, options);
+  const set = await fileSet(origin(source, options), [...BASE_FILES, ...ADAPTER_FILES, ...weights.map(({ file }) => file)]);
+  await set.discard();
 }
 
 /** The files that a stored index names; none if it is not stored or not readable. The loader reports what is wrong with it. */

@@ -37,12 +37,15 @@ export interface Remote {
   sha256?: string | undefined;
 }
 
+/** Bytes that are not shared: `Uint8Array<ArrayBuffer>`, which TypeScript has only since 5.7. */
+export type Bytes = ReturnType<Uint8Array['slice']>;
+
 /** Receives a file's bytes in order. */
 export interface Sink {
   /** Called again if a download starts over. */
   begin(total: number): void | Promise<void>;
   /** Takes ownership of the bytes. */
-  write(bytes: Uint8Array<ArrayBuffer>): void | Promise<void>;
+  write(bytes: Bytes): void | Promise<void>;
 }
 
 export interface DownloadContext {
@@ -93,7 +96,7 @@ export class Download {
       if (await this.#replay(this.#kept, sink)) return;
       await this.#startOver();
     }
-    if (localOnly) throw new SourceError(url, 'not in the cache, and local_files_only forbids downloads');
+    if (localOnly) throw new SourceError(url, 'not in the cache, and localFilesOnly forbids downloads');
     await this.#fetch(sink);
     this.#context.seen.set(url, this.#kept!);
   }
@@ -316,9 +319,9 @@ export class Download {
 }
 
 /** Reads a small file into memory. */
-export async function collect(remote: Remote, context: DownloadContext): Promise<Uint8Array<ArrayBuffer>> {
+export async function collect(remote: Remote, context: DownloadContext): Promise<Bytes> {
   const download = new Download(remote, context);
-  let chunks: Uint8Array<ArrayBuffer>[] = [];
+  let chunks: Bytes[] = [];
   await download.run({ begin: () => void (chunks = []), write: (bytes) => void chunks.push(bytes) });
   const buffer = await new Blob(chunks).arrayBuffer();
   await download.confirm(await sha256(buffer));
@@ -326,7 +329,7 @@ export async function collect(remote: Remote, context: DownloadContext): Promise
 }
 
 /** The same; `undefined` if the file does not exist, which is stored only if it is `optional`. */
-export async function collectIfAny(remote: Remote, context: DownloadContext, optional: boolean): Promise<Uint8Array<ArrayBuffer> | undefined> {
+export async function collectIfAny(remote: Remote, context: DownloadContext, optional: boolean): Promise<Bytes | undefined> {
   try {
     return await collect(remote, context);
   } catch (error) {

@@ -21,13 +21,22 @@ interface Pending {
 
 export type WorkerFactory = () => Worker;
 
-/** Bundlers recognise exactly this expression. */
-export const ownWorker: WorkerFactory = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'lorb' });
+export const ownWorker: WorkerFactory = () => {
+  try {
+    // Bundlers recognise exactly this expression.
+    return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'lorb' });
+  } catch (error) {
+    // Browsers start no worker of another origin, such as a CDN, but one of this origin may import it.
+    if ((error as Error).name !== 'SecurityError') throw error;
+    const code = `import ${JSON.stringify(import.meta.url.replace(/[^/]*$/, 'worker.js'))}`;
+    return new Worker(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })), { type: 'module', name: 'lorb' });
+  }
+};
 
 /** Milliseconds until a new worker has to send its first message. */
 const START_WITHIN = 30_000;
 
-const REMEDY = 'serve worker.js and wasm/ of the package with its other files, on the same origin; bundlers that do not emit them need the option `worker`';
+const REMEDY = 'serve worker.js and wasm/ of the package with its other files; bundlers that do not emit them need the option `worker`';
 
 export class Engine {
   #worker: Worker;
@@ -38,6 +47,8 @@ export class Engine {
   /** Whether the worker sent anything. */
   #started = false;
   #timer: ReturnType<typeof setTimeout>;
+  /** Closes with the worker. */
+  #port: MessagePort | undefined;
 
   constructor(factory: WorkerFactory = ownWorker, startWithin = START_WITHIN) {
     checkFeatures(factory !== ownWorker);
@@ -101,7 +112,7 @@ export class Engine {
     this.#started = true;
     clearTimeout(this.#timer);
     if ('lock' in reply) {
-      if (reply.lock) void this.#watch(reply.lock);
+      void this.#watch(reply.lock);
       return;
     }
     if ('fatal' in reply) {
@@ -120,14 +131,25 @@ export class Engine {
     else pending.resolve(reply.result as never);
   }
 
-  /** No event tells that a worker has ended: it holds a lock, which is free then. */
+  /** No event tells that a worker has ended: it holds a lock, which is free then. Without locks, it holds a port. */
   async #watch(lock: string): Promise<void> {
+    const ended = () => this.terminate(new WorkerDiedError('the worker ended'));
     try {
       // A lock that is free already is not shared between this page and its worker.
-      if (await navigator.locks.request(lock, { ifAvailable: true }, (free) => free !== null)) return;
-      await navigator.locks.request(lock, () => this.terminate(new WorkerDiedError('the worker ended')));
+      if (lock && !(await navigator.locks.request(lock, { ifAvailable: true }, (free) => free !== null))) {
+        return void (await navigator.locks.request(lock, ended));
+      }
     } catch {
-      // Without locks, the end of a worker is not noticed.
+      // This page may not use locks.
+    }
+    if (this.#dead) return;
+    try {
+      const { port1, port2 } = new MessageChannel();
+      this.#port = port1;
+      this.#port.addEventListener('close', ended);
+      this.#worker.postMessage({ port: port2 }, { transfer: [port2] });
+    } catch {
+      // A worker that the page started may not accept ports.
     }
   }
 }

@@ -37,6 +37,8 @@ export class Host {
   #queue: Promise<unknown> = Promise.resolve();
   #aborted = new Set<number>();
   #open = new Set<number>();
+  /** Held until the worker ends, which closes them. */
+  #ports: MessagePort[] = [];
 
   /** `load` starts the wasm module, and `loadTokenizers` the one with the tokenizers that it lacks. */
   constructor(port: Port, load: () => Promise<typeof Wasm>, loadTokenizers: () => Promise<typeof Tokenizers>) {
@@ -46,6 +48,7 @@ export class Host {
   }
 
   receive(request: Request): void {
+    if ('port' in request) return void this.#ports.push(request.port);
     if ('abort' in request) {
       if (this.#open.has(request.abort)) this.#aborted.add(request.abort);
       return;

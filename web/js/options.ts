@@ -14,11 +14,11 @@ const finiteByName = (value: unknown) => typeof value === 'object' && value !== 
 const RULES: Record<string, Rule> = {
   revision: TEXT,
   host: ['a URL', (value) => typeof value === 'string' && /^https?:\/\/./.test(value)],
-  progress_callback: CALLABLE,
+  progressCallback: CALLABLE,
   signal: ['an AbortSignal', (value) => typeof value?.aborted === 'boolean' && typeof value.addEventListener === 'function'],
   cache: ['null or an object with `match` and `put`', (value) => value === null || (typeof value?.match === 'function' && typeof value.put === 'function')],
   refresh: FLAG,
-  local_files_only: FLAG,
+  localFilesOnly: FLAG,
   sha256: ['hashes by file name', (value) => typeof value === 'object' && value !== null && Object.values(value).every((hash) => typeof hash === 'string')],
   baseName: TEXT,
   worker: CALLABLE,
@@ -37,17 +37,29 @@ const RULES: Record<string, Rule> = {
   unit: oneOf('word', 'char', 'mixed'),
   join: FLAG,
   checkpoint: ['the bytes of a checkpoint', (value) => value instanceof Uint8Array],
+  format: TEXT,
+  scoreKey: TEXT,
+  scoreKind: oneOf('logprob', 'cost', 'prob'),
+  acousticScale: ['a finite number', finite],
+  onNote: CALLABLE,
 };
 
-const LOAD = ['revision', 'host', 'progress_callback', 'signal', 'cache', 'refresh', 'local_files_only', 'sha256'];
+/** Names of transformers.js, and ours. */
+const ALIASES: Record<string, string> = { progress_callback: 'progressCallback', local_files_only: 'localFilesOnly' };
+
+const LOAD = ['revision', 'host', 'progressCallback', 'signal', 'cache', 'refresh', 'localFilesOnly', 'sha256'];
 const CALL = ['signal', 'batchTokens', 'onProgress'];
 const TEXTS = [...CALL, 'adapter', 'normalize', 'unit', 'join'];
+const LISTS = ['format', 'references', 'manifest', 'scoreKey', 'scoreKind', 'acousticScale', 'onNote', 'signal', 'worker'];
 
 /** The options of each function. Those without a rule are checked where they are used. */
 const KNOWN = {
   fromPretrained: [...LOAD, 'baseName', 'worker', 'device', 'dtype', 'adapter'],
+  stored: [...LOAD, 'baseName', 'worker', 'device', 'dtype', 'adapter'],
   loadAdapter: [...LOAD, 'name', 'activate'],
   encode: CALL,
+  tokenCounts: CALL,
+  parseNbest: LISTS,
   score: TEXTS,
   rescore: [...TEXTS, 'weights'],
   rerank: [...TEXTS, 'weights'],
@@ -56,21 +68,27 @@ const KNOWN = {
   run: ['signal', 'checkpoint'],
 };
 
-/** Throws a `BadInputError` for an option that `what` does not have or whose value is invalid. */
-export function checkOptions(what: keyof typeof KNOWN, options: object): void {
+/** The options by their own names, without undefined ones. Throws a `BadInputError` for an option that `what` does not have or whose value is invalid. */
+export function checkOptions<T extends object>(what: keyof typeof KNOWN, options: T): T {
   if (typeof options !== 'object' || options === null) throw new BadInputError(`${what}: expected an object of options`);
+  const checked: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(options)) {
-    if (!KNOWN[what].includes(key)) throw new BadInputError(`${what}: unknown option ${JSON.stringify(key)}`);
-    const rule = RULES[key];
-    if (value !== undefined && rule && !rule[1](value)) throw new BadInputError(`${what}: ${key} is ${shown(value)}; expected ${rule[0]}`);
+    const name = ALIASES[key] ?? key;
+    if (!KNOWN[what].includes(name)) throw new BadInputError(`${what}: unknown option ${JSON.stringify(key)}`);
+    if (value === undefined) continue;
+    const rule = RULES[name];
+    if (rule && !rule[1](value)) throw new BadInputError(`${what}: ${key} is ${shown(value)}; expected ${rule[0]}`);
+    checked[name] = value;
   }
-  const { refresh, local_files_only: localOnly } = options as { refresh?: unknown; local_files_only?: unknown };
-  if (refresh && localOnly) throw new BadInputError(`${what}: refresh and local_files_only exclude each other`);
+  if (checked.refresh && checked.localFilesOnly) throw new BadInputError(`${what}: refresh and localFilesOnly exclude each other`);
+  return checked as T;
 }
 
 /** Settings of a run: the core checks ranges, but a number that JSON does not have would reach it as null. */
-export function checkNumbers(options: object): void {
+export function checkTraining(options: object): void {
+  if (typeof options !== 'object' || options === null) throw new BadInputError('createTrainer: expected an object of options');
   for (const [key, value] of Object.entries(options)) {
+    if (['adapter', 'from'].includes(key) && value !== undefined && !TEXT[1](value)) throw new BadInputError(`createTrainer: ${key} is ${shown(value)}; expected ${TEXT[0]}`);
     if (typeof value === 'number' && !finite(value)) throw new BadInputError(`${key} is ${value}; expected a finite number`);
     if (typeof value === 'function' || typeof value === 'symbol') throw new BadInputError(`${key} is a ${typeof value}; expected a setting`);
   }

@@ -2,6 +2,7 @@
 
 import { Engine, type WorkerFactory } from './engine.js';
 import { throwIfAborted } from './errors.js';
+import { checkOptions } from './options.js';
 import type { Contents, List, Params } from './protocol.js';
 
 /**
@@ -54,8 +55,9 @@ export async function parseNbest(data: ListData, name = 'lists', options: ParseO
   }
 }
 
-/** @internal What the worker is given: texts as they are, files as bytes. The core decompresses and decodes them. */
-export async function readLists(data: ListData, name: string, { format, references, manifest, scoreKey, scoreKind, acousticScale }: ListOptions): Promise<Params<'text.parse'>> {
+/** What the worker is given: texts as they are, files as bytes. The core decompresses and decodes them. */
+export async function readLists(data: ListData, name: string, options: ListOptions): Promise<Params<'text.parse'>> {
+  const { format, references, manifest, scoreKey, scoreKind, acousticScale } = checkOptions('parseNbest', options);
   const files = typeof data === 'string' || data instanceof Blob ? await contents(data) : await readAll(folder(data));
   const given = async (file?: string | Blob) => (file === undefined ? undefined : contents(file));
   return { files, name, format, references: await given(references), manifest: await given(manifest), scoreKey, scoreKind, acousticScale };

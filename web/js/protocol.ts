@@ -73,7 +73,7 @@ export type Params<O extends Operation> = Operations[O][0];
 export type Result<O extends Operation> = Operations[O][1];
 
 /** From the page. */
-export type Request = { [O in Operation]: { id: number; op: O; params: Params<O> } }[Operation] | { abort: number };
+export type Request = { [O in Operation]: { id: number; op: O; params: Params<O> } }[Operation] | { abort: number } | { port: MessagePort };
 
 /** From the worker. `lock` is sent first, the name of a lock that the worker holds; `fatal` once, when the instance can no longer be used. */
 export type Reply = { lock: string } | { id: number; result: unknown } | { id: number; error: WireError } | { id: number; done: number } | { fatal: string };

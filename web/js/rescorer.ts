@@ -1,12 +1,12 @@
 /** The page's side of a model. All heavy work happens in a worker, controlled by messages. */
 
-import { loadAdapterFiles, origin, storedWeights } from './base.js';
+import { clearStored, isStored, loadAdapterFiles, origin, storedFiles, storedWeights } from './base.js';
 import { BadInputError, throwIfAborted } from './errors.js';
 import { toList, toLists, toWholeList } from './lists.js';
 import { type ListData, type ListOptions, readLists } from './parse.js';
 import type { List } from './protocol.js';
 import { checkFeatures } from './features.js';
-import { checkNumbers, checkOptions } from './options.js';
+import { checkOptions, checkTraining } from './options.js';
 import { Session } from './session.js';
 import { Trainer } from './trainer.js';
 import type {
@@ -27,6 +27,7 @@ import type {
   RescorerOptions,
   Source,
   Stored,
+  StoredFile,
   TextCallOptions,
   TrainOptions,
   TuneOptions,
@@ -61,7 +62,7 @@ export class Rescorer {
    * and the errors of `loadAdapter`.
    */
   static async fromPretrained(source: Source, options: RescorerOptions = {}): Promise<Rescorer> {
-    checkOptions('fromPretrained', options);
+    options = checkOptions('fromPretrained', options);
     const { device = 'webgpu', dtype = 'fp32', adapter, worker, signal } = options;
     choice('device', device, DEVICES);
     choice('dtype', dtype, DTYPES);
@@ -88,7 +89,22 @@ export class Rescorer {
    * options. Sends no request.
    */
   static async stored(source: Source, options: LoadOptions = {}): Promise<Stored> {
-    return storedWeights(source, options);
+    return storedWeights(source, checkOptions('stored', options));
+  }
+
+  /** The stored files of a base or an adapter, whole or in part. Sends no request. */
+  static async files(source: Source, options: LoadOptions = {}): Promise<StoredFile[]> {
+    return storedFiles(source, checkOptions('stored', options));
+  }
+
+  /** Whether everything that a base or an adapter needs is stored, so that it loads offline. Sends no request. */
+  static async isCached(source: Source, options: LoadOptions = {}): Promise<boolean> {
+    return isStored(source, checkOptions('stored', options));
+  }
+
+  /** Deletes the stored files of a base or an adapter. A loaded one stays usable. */
+  static async clearCache(source: Source, options: LoadOptions = {}): Promise<void> {
+    return clearStored(source, checkOptions('stored', options));
   }
 
   /** The requested device. */
@@ -183,7 +199,8 @@ export class Rescorer {
   }
 
   /** The number of tokens of each text, including `[CLS]` and `[SEP]`. */
-  async tokenCounts(texts: readonly string[], { signal }: CallOptions = {}): Promise<Uint32Array> {
+  async tokenCounts(texts: readonly string[], options: CallOptions = {}): Promise<Uint32Array> {
+    const { signal } = checkOptions('tokenCounts', options);
     return this.#session.call('model.tokens', { texts: [...texts] }, { signal });
   }
 
@@ -222,10 +239,10 @@ export class Rescorer {
    * belongs to another base.
    */
   async loadAdapter(source: Source, options: LoadAdapterOptions = {}): Promise<AdapterInfo> {
-    checkOptions('loadAdapter', options);
+    options = checkOptions('loadAdapter', options);
     const { name = DEFAULT_ADAPTER, activate = true, signal } = options;
-    const { cache, host, local_files_only, refresh, progress_callback } = this.#defaults;
-    const inherited = { cache, host, local_files_only, refresh, progress_callback };
+    const { cache, host, localFilesOnly, refresh, progressCallback } = this.#defaults;
+    const inherited = { cache, host, localFilesOnly, refresh, progressCallback };
     const { files, failed } = await loadAdapterFiles(origin(source, { ...defined(inherited), ...options }));
     const info = await this.#session.readAdapter(name, files, signal).catch(async (error: unknown) => {
       await failed(error);
@@ -272,7 +289,7 @@ export class Rescorer {
 
   /** Creates a training run. It starts with `run`. */
   createTrainer(options: TrainOptions = {}): Trainer {
-    checkNumbers(options);
+    checkTraining(options);
     const name = options.adapter ?? DEFAULT_ADAPTER;
     return new Trainer(this.#session, { ...options, adapter: name }, async (info) => {
       await this.#store(info);

@@ -18,6 +18,7 @@ export interface Folder {
 }
 
 export function openFolder(source: Source, options: LoadOptions): Folder {
+  if (typeof source === 'string' ? !source.trim() : typeof source !== 'object' || !source) throw new BadInputError('the source is empty; expected a hub id, a URL or files');
   if (typeof source === 'string' && isHubId(source)) return hubFolder(source, options);
   if (typeof source === 'string' || source instanceof URL) return urlFolder(source, options);
   return fileFolder(source);
@@ -86,7 +87,7 @@ function hubIdIn({ pathname }: URL): string | undefined {
 function fileFolder(source: Exclude<Source, string | URL>): Folder {
   const files = new Map<string, Blob>();
   if (isList(source)) {
-    for (const file of Array.from(source)) files.set(file.name, file);
+    for (const file of Array.from(source)) files.set(file?.name, toBlob(file?.name, file));
   } else {
     for (const [name, data] of Object.entries(source)) files.set(name, toBlob(name, data));
   }

@@ -112,6 +112,11 @@ export interface Stored {
   whole: boolean;
 }
 
+/** A file of a base or an adapter, and how much of it is stored. */
+export interface StoredFile extends Stored {
+  file: string;
+}
+
 /** Contents of a model file. */
 export type FileData = Blob | ArrayBuffer | Uint8Array;
 
@@ -128,8 +133,25 @@ export interface CacheLike {
   delete?(key: string): Promise<boolean>;
 }
 
+/** Fields that an event may have; its status says which it has. */
+interface EventFields {
+  name: string;
+  file?: string;
+  progress?: number;
+  loaded?: number;
+  total?: number;
+  files?: Record<string, { loaded: number; total: number }>;
+  from?: 'cache' | 'network' | 'files';
+  verified?: boolean;
+  fallback?: 'memory';
+  reason?: string;
+  message?: string;
+}
+
 /** Events while loading, in the shape of transformers.js. */
-export type ProgressEvent =
+export type ProgressEvent = EventFields & Statuses;
+
+type Statuses =
   | { status: 'initiate' | 'download'; name: string; file: string }
   | {
       status: 'progress';
@@ -141,6 +163,8 @@ export type ProgressEvent =
       loaded: number;
       total: number;
     }
+  /** After `progress` of weights: the sums of all files that were begun. */
+  | { status: 'progress_total'; name: string; progress: number; loaded: number; total: number; files: Record<string, { loaded: number; total: number }> }
   | {
       status: 'done';
       name: string;
@@ -169,6 +193,8 @@ export interface LoadOptions {
   revision?: string;
   /** Another hub with the same paths; `https://huggingface.co` by default. */
   host?: string;
+  progressCallback?: ProgressCallback;
+  /** @deprecated The name in transformers.js; `progressCallback` is the same. */
   progress_callback?: ProgressCallback;
   signal?: AbortSignal;
   /** `null` disables caching; by default, the browser's Cache API is used. */
@@ -176,6 +202,8 @@ export interface LoadOptions {
   /** Downloads all files again, even if they are stored. By default, stored files are used unless the server's have changed. */
   refresh?: boolean;
   /** Use only cached files; a missing file is an error. */
+  localFilesOnly?: boolean;
+  /** @deprecated The name in transformers.js; `localFilesOnly` is the same. */
   local_files_only?: boolean;
   /** Expected SHA-256, by file name, in hexadecimal digits. */
   sha256?: Record<string, string>;
@@ -279,10 +307,10 @@ export interface AdapterInfo {
 }
 
 /** The two files of a PEFT directory. */
-export interface AdapterFiles {
+export type AdapterFiles = {
   'adapter_config.json': Blob;
   'adapter_model.safetensors': Blob;
-}
+};
 
 export interface Interval {
   low: number;

@@ -152,6 +152,35 @@ test('the end of a worker is noticed by its lock', async () => {
   });
 });
 
+test('without locks, the end of a worker is noticed by a port', async (t) => {
+  const worker = puppet();
+  const engine = new Engine(() => worker);
+  worker.onmessage({ data: { lock: '' } });
+  const call = engine.call('model.memory', {});
+  // Ports do not keep Node.js running.
+  const alive = setInterval(() => {}, 50);
+  t.after(() => clearInterval(alive));
+  await new Promise((resolve) => setTimeout(resolve));
+  worker.sent.find(({ port }) => port).port.close();
+  await assert.rejects(call, { name: 'WorkerDiedError', message: /the worker ended/ });
+});
+
+test('a package of another origin is imported by a worker of this one', async () => {
+  const started = [];
+  class Worker {
+    constructor(url) {
+      if (String(url).startsWith('file:')) throw new DOMException('another origin', 'SecurityError');
+      Object.assign(this, puppet());
+      started.push(url);
+    }
+  }
+  await without([[globalThis, 'Worker', Worker]], async () => {
+    const engine = new Engine();
+    assert.match(await (await fetch(started[0])).text(), /^import "file:.*\/dist\/worker\.js"$/);
+    engine.terminate();
+  });
+});
+
 test('a worker that cannot be replaced is a WorkerDiedError, at once', async () => {
   const start = workerFactory(fakeWasm({}));
   let started = 0;
@@ -171,13 +200,18 @@ test('a worker that cannot be replaced is a WorkerDiedError, at once', async () 
 test('options are checked before anything is started', async () => {
   const load = [
     { devcie: 'wasm' }, { revision: 3 }, { revision: '' }, { host: 'hub' }, { progress_callback: 1 }, { signal: {} }, { cache: {} }, { cache: 'c' },
-    { refresh: 'yes' }, { local_files_only: 1 }, { sha256: 'ab' }, { sha256: { x: 1 } }, { baseName: '' }, { worker: {} }, { refresh: true, local_files_only: true },
+    { refresh: 'yes' }, { local_files_only: 1 }, { sha256: 'ab' }, { sha256: { x: 1 } }, { baseName: '' }, { worker: {} }, { refresh: true, local_files_only: true }, { refresh: true, localFilesOnly: true }, { progressCallback: 1 }, { localFilesOnly: 1 },
   ];
   for (const options of load) {
     const key = Object.keys(options)[0];
     await assert.rejects(Rescorer.fromPretrained('owner/model', { worker: refuse, ...options }), { name: 'BadInputError', message: new RegExp(key) });
   }
   await assert.rejects(Rescorer.fromPretrained('owner/model', null), { name: 'BadInputError' });
+  for (const source of ['', ' ', undefined, null, 7, [], {}, [{ name: 'config.json' }]]) await assert.rejects(Rescorer.fromPretrained(source, { worker: refuse }), { name: 'BadInputError' });
+  for (const call of ['stored', 'files', 'isCached', 'clearCache']) await assert.rejects(Rescorer[call]('owner/model', { revison: 'v1' }), { name: 'BadInputError', message: /revison/ });
+  for (const options of [{ scoreKind: 'costs' }, { scoreKey: 1 }, { format: '' }, { acousticScale: NaN }, { onNote: 1 }, { fromat: 'jsonl' }]) {
+    await assert.rejects(parseNbest('a', 'x', { worker: refuse, ...options }), { name: 'BadInputError', message: new RegExp(Object.keys(options)[0]) });
+  }
   const log = [];
   const rescorer = await Rescorer.fromPretrained(model(), { device: 'wasm', worker: workerFactory(fakeWasm(), log) });
   const before = log.length;
@@ -190,6 +224,8 @@ test('options are checked before anything is started', async () => {
   await assert.rejects(rescorer.evaluate([], { seed: -1 }), { name: 'BadInputError' });
   await assert.rejects(rescorer.tune([], { gamma: 1 }), { name: 'BadInputError' });
   await assert.rejects(rescorer.loadAdapter(model(), { name: '' }), { name: 'BadInputError' });
+  await assert.rejects(rescorer.tokenCounts(['a'], { sginal: 1 }), { name: 'BadInputError', message: /sginal/ });
+  for (const options of [null, { adapter: '' }, { from: 3 }]) assert.throws(() => rescorer.createTrainer(options), { name: 'BadInputError' });
   assert.throws(() => rescorer.createTrainer({ epochs: NaN }), { name: 'BadInputError', message: /epochs is NaN/ });
   await assert.rejects(rescorer.createTrainer().run([], [], { checkpoint: 'x' }).next(), { name: 'BadInputError', message: /checkpoint/ });
   assert.equal(log.length, before);

@@ -154,12 +154,26 @@ test('stored weights are found without a request', async () => {
   const cache = fakeCache();
   const options = { host: server.root, revision: 'v1', cache };
   assert.deepEqual(await Rescorer.stored('owner/tiny', options), { bytes: 0, whole: false });
-  const { rescorer } = await open({}, options, 'owner/tiny');
+  assert.deepEqual([await Rescorer.isCached('owner/tiny', options), await Rescorer.files('owner/tiny', options)], [false, []]);
+  const events = [];
+  const { rescorer } = await open({}, { ...options, progressCallback: (event) => events.push(event) }, 'owner/tiny');
   await rescorer.dispose();
+  const sum = events.filter(({ status }) => status === 'progress_total').at(-1);
+  const all = weights.length + '{"model_type":"bert"}{}'.length;
+  assert.deepEqual([sum.name, sum.progress, sum.loaded, sum.total], ['owner/tiny', 100, all, all]);
+  assert.deepEqual(Object.keys(sum.files).sort(), ['config.json', 'model.safetensors', 'tokenizer.json']);
   await server.close();
+  assert.equal(await Rescorer.isCached('owner/tiny', options), true);
+  assert.deepEqual((await Rescorer.files('owner/tiny', options)).map(({ file, whole }) => [file, whole]), [['config.json', true], ['tokenizer.json', true], ['model.safetensors', true]]);
   assert.deepEqual(await Rescorer.stored('owner/tiny', options), { bytes: weights.length, whole: true });
   assert.deepEqual(await Rescorer.stored('owner/tiny', { ...options, revision: 'v2' }), { bytes: 0, whole: false });
   assert.deepEqual(await Rescorer.stored('owner/tiny', { ...options, cache: null }), { bytes: 0, whole: false });
+  cache.entries.set('another', new Uint8Array(1));
+  const broken = new Map([...cache.entries].filter(([key]) => !key.includes('/config.json')));
+  assert.equal(await Rescorer.isCached('owner/tiny', { ...options, cache: { ...fakeCache(), match: async (key) => broken.has(key) ? new Response(broken.get(key)) : undefined } }), false);
+  await Rescorer.clearCache('owner/tiny', options);
+  assert.deepEqual([...cache.entries.keys()], ['another']);
+  assert.equal(await Rescorer.isCached('owner/tiny', options), false);
   // Node has no Cache API, as some pages have none.
   assert.deepEqual(await Rescorer.stored('owner/tiny'), { bytes: 0, whole: false });
   assert.deepEqual(await Rescorer.stored(model()), { bytes: weights.length, whole: true });
