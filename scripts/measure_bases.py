@@ -494,7 +494,7 @@ def plot(points):
         out.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {style}>{html.escape(what)}</text>')
 
     axis = 'stroke="currentColor" stroke-opacity="0.15"'
-    for value in range(low, high + 1, 10):
+    for value in range(low, high + 1, 20 if high - low > 100 else 10):
         line(LEFT, down(value), RIGHT, down(value), axis)
         text(LEFT - 8, down(value) + 4, "end", f"{value} %")
     for size in [2, 5, 10, 20, 50, 100, 200]:
