@@ -149,9 +149,10 @@ class Study:
         if not self.store.find(kind="train", base=base, domain=domain, seed=seed):
             resume = (folder / "checkpoint.safetensors").exists()
             model = self.model(base, formats(base)[0])
+            train, dev = self.lists(domain, "train"), self.lists(domain, "dev")
             say(f"training on {domain}: {base}, seed {seed}")
             seconds = self.lorb(
-                *["train", "--model", model, "--train", self.lists(domain, "train"), "--dev", self.lists(domain, "dev")],
+                *["train", "--model", model, "--train", train, "--dev", dev],
                 *["--output", folder, "--seed", seed, "--device", "cpu", "-q", *DOMAINS[domain]],
                 "--resume" if resume else "--overwrite",
             )
@@ -340,7 +341,8 @@ def kept(domains, cell):
 
 
 def table(head, rows):
-    lines = [head, ["---"] * 2 + ["---:"] * (len(head) - 2), *rows]
+    texts = sum(name in ("base", "format") for name in head)
+    lines = [head, ["---"] * texts + ["---:"] * (len(head) - texts), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -360,7 +362,17 @@ def report(study):
     def name(cell, last):
         return LABELS[cell[0]] if cell[0] != last else ""
 
-    print("WER of the test lists in percent after adaptation\n")
+    def fewer(cell, group):
+        """A note on a cell that has fewer seeds than others."""
+        count = min(len(domain.seeds[cell]) for domain in group)
+        return f", {count} seed{'s' * (count > 1)}" if count < most else ""
+
+    print("Size of the files in MB\n")
+    shown = {cell: f"{size:.1f}" for cell, size in sizes.items()}
+    rows = [[LABELS[base], *(shown.get((base, precision), "") for precision in FORMATS)] for base in BASES]
+    print(table(["base", *FORMATS], [row for row in rows if any(row[1:])]))
+
+    print(f"WER of the test lists in percent after adaptation, means over {most} seeds\n")
     rows = [["first pass", ""]]
     for domain in domains.values():
         rows[0].append("{:.2f} ({:.2f} to {:.2f})".format(*domain.first_wer()))
@@ -373,9 +385,7 @@ def report(study):
             if cell not in domain.errors:
                 row.append("")
                 continue
-            count = len(domain.seeds[cell])
-            seeds = f", {count} seed{'s' * (count > 1)}" if count < most else ""
-            row.append("{:.2f} ({:.2f} to {:.2f}{})".format(*domain.wer(cell), seeds))
+            row.append("{:.2f} ({:.2f} to {:.2f}{})".format(*domain.wer(cell), fewer(cell, [domain])))
         rows.append(bold(cell, row))
     print(table(["base", "format", *(DOMAIN_LABELS[domain] for domain in measured)], rows))
 
@@ -391,7 +401,7 @@ def report(study):
             value = kept(group, cell)
             if at == 0 and value:
                 points.setdefault(cell[0], []).append((sizes[cell], *value, cell[1]))
-            row.append("{:.0f} ({:.0f} to {:.0f})".format(*value) if value else "")
+            row.append("{:.0f} ({:.0f} to {:.0f}{})".format(*value, fewer(cell, group)) if value else "")
         rows.append(bold(cell, row))
     print(table(["base", "format", "MB", *groups], rows))
 
@@ -415,8 +425,8 @@ def print_speed(store, rounds, sizes):
     starts = [line["seconds"] for line in store.all(kind="start")]
     loads = [float(line["load"]) for line in store.all(kind="start")]
     count = len({line["round"] for line in rounds})
-    print(f"Size, load time and speed: medians of {count} rounds; `lorb --version` takes {statistics.median(starts):.3f} s;")
-    print(f"load average before a round {min(loads):.1f} to {max(loads):.1f}\n")
+    print(f"Load time and speed, medians of {count} rounds. `lorb --version` takes {statistics.median(starts):.3f} s.")
+    print(f"Load average before a round: {min(loads):.1f} to {max(loads):.1f}\n")
     lists = 0
     for domain in SAMPLE_DOMAINS:
         with gzip.open(SAMPLES / domain / "test.jsonl.gz", "rt") as file:
@@ -424,9 +434,10 @@ def print_speed(store, rounds, sizes):
     by_cell = {}
     for line in rounds:
         by_cell.setdefault((line["base"], line["precision"]), []).append(line)
-    rate = {
-        cell: {line["round"]: lists / (line["total"] - line["load"]) for line in lines} for cell, lines in by_cell.items()
-    }
+    rate = {}
+    for line in rounds:
+        by_round = rate.setdefault((line["base"], line["precision"]), {})
+        by_round[line["round"]] = lists / (line["total"] - line["load"])
     teacher = rate.get((TEACHER, "f32"), {})
     rows, last = [], None
     for base in BASES:
@@ -446,12 +457,12 @@ def print_speed(store, rounds, sizes):
 
 
 def print_costs(store):
-    made = [line for line in store.all(kind="made") if not line["resumed"]]
-    for line in made:
+    for line in store.all(kind="made", resumed=False):
         print(f"{LABELS[line['base']]}: made in {line['seconds']:.0f} s")
     for domain in DOMAINS:
         for base in BASES:
-            runs = [line["seconds"] for line in store.all(kind="train", base=base, domain=domain) if not line["resumed"]]
+            runs = store.all(kind="train", base=base, domain=domain, resumed=False)
+            runs = [line["seconds"] for line in runs]
             if runs:
                 print(f"{domain}, {LABELS[base]}: trained in {min(runs):.0f} to {max(runs):.0f} s")
     print()
@@ -459,9 +470,14 @@ def print_costs(store):
 
 # Okabe and Ito's palette for colour-blind readers, as in src/study/report/svg.rs.
 COLOURS = {
-    TEACHER: "#0072b2", "cut4": "#e69f00", "cut3": "#009e73", "cut2": "#cc79a7", "student": "#56b4e9", BUILT_IN: "#d55e00",
+    TEACHER: "#0072b2",
+    "cut4": "#e69f00",
+    "cut3": "#009e73",
+    "cut2": "#cc79a7",
+    "student": "#56b4e9",
+    BUILT_IN: "#d55e00",
 }
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 420, 64, 590, 16, 368
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 420, 84, 590, 16, 368
 
 
 def plot(points):
@@ -509,17 +525,17 @@ def plot(points):
     )
     goal = 'stroke="currentColor" stroke-opacity="0.6" stroke-dasharray="6 5"'
     line(LEFT, down(100 * WANTED), RIGHT, down(100 * WANTED), goal)
-    taken = []
+    occupied = []
     for number, (base, series) in enumerate(points.items()):
         colour = COLOURS[base]
         placed = []
         for size, value, least, most, precision in sorted(series):
             x = across(size)
             # Intervals of bases of equal size would cover each other.
-            while any(abs(x - other) < 6 for other in taken):
+            while any(abs(x - other) < 6 for other in occupied):
                 x += 1
             placed.append((x, value, least, most, precision))
-        taken += [point[0] for point in placed]
+        occupied += [point[0] for point in placed]
         path = " ".join(f"{x:.1f},{down(value):.1f}" for x, value, *_ in placed)
         out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5" stroke-opacity="0.6"/>')
         for x, value, least, most, _ in placed:
@@ -530,7 +546,8 @@ def plot(points):
         text(RIGHT + 30, y + 4, "start", LABELS[base])
     notes = ["From right to left:", "f32, f16, int8, int4.", "Dashed: the goal, 80 %."]
     for number, note in enumerate(notes):
-        text(RIGHT + 12, TOP + 12 + 22 * len(points) + 14 + 18 * number, "start", note, 'fill="currentColor" font-size="12"')
+        y = TOP + 26 + 22 * len(points) + 18 * number
+        text(RIGHT + 12, y, "start", note, 'fill="currentColor" font-size="12"')
     return "\n".join([*out, "</svg>"]) + "\n"
 
 
@@ -564,7 +581,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="rounds of speed [default: 5]")
     parser.add_argument("--plot", default=ROOT / "docs" / "images" / "bases.svg", help="file for the plot")
     args = parser.parse_args()
-    unknown = [name for name in args.bases if name not in BASES] + [name for name in args.domains if name not in DOMAINS]
+    unknown = [*(set(args.bases) - set(BASES)), *(set(args.domains) - set(DOMAINS))]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
     if not args.librispeech:
