@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainerBuilder};
+use tokenizers::utils::parallelism::set_parallelism;
 use tokenizers::{AddedToken, Model, Trainer};
 
 use super::error::DistillError;
@@ -313,6 +314,8 @@ fn learnt(lines: &[String], size: usize) -> tokenizers::Result<Vec<String>> {
         .vocab_size(size)
         .special_tokens(within.collect())
         .build();
+    // Its threads would be those of the whole program, which are not chosen yet.
+    set_parallelism(false);
     let split = |line: &str| Ok(line.split(' ').filter(known).map(str::to_owned).collect());
     trainer.feed(lines.iter(), split)?;
     let mut model = WordPiece::default();
