@@ -22,7 +22,7 @@
 //! [`bounds`](crate::bounds) are errors.
 //!
 //! [`open`] reads a [`Source`] in this or another of the [`FORMATS`], [`JsonLines`] reads this form
-//! from a stream, and [`write_jsonl`] writes it. [`NbestFormat::writer`] writes the others. Readers take streams and names for error messages,
+//! from a stream, and [`write_jsonl`] writes it. [`WrittenFormat::writer`] writes the others. Readers take streams and names for error messages,
 //! never paths.
 
 mod error;
