@@ -125,7 +125,7 @@ fn heads_each(like: &CubeTensor, heads: u32) -> u32 {
 }
 
 /// Whether rows attend only to near ones, their positions on the device of `like`, and how far. Without a window, kernels
-/// read neither, so `blocks` stand in for the positions.
+/// read neither, and `blocks` are bound in place of the positions.
 fn limits(
     window: Option<&Window>,
     blocks: &CubeTensor,
