@@ -1,10 +1,9 @@
 //! Scoring, rescoring, evaluation and tuning of lists.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::model::{ModelError, Scored, Scorer};
-use crate::nbest::{Hypothesis, Utterance};
+use crate::nbest::Utterance;
 use crate::score::{
     Evaluation, Finding, ModelScores, RESAMPLES, RankedList, Report, ScoreCheck, ScoreWarning,
     ScoredList, Search, TextCheck, Tuned, Weights, compared,
@@ -104,41 +103,28 @@ impl Rescorer {
         options: Options<'_>,
     ) -> Result<Vec<RankedList>, RescorerError> {
         let conventions = self.conventions(options)?;
-        let mut places: BTreeMap<Cow<'_, str>, usize> = BTreeMap::new();
-        // The first occurrence of each text.
-        let mut firsts: Vec<(usize, usize)> = Vec::new();
-        let mut of_lists: Vec<Vec<usize>> = Vec::with_capacity(lists.len());
-        for (at, list) in lists.iter().enumerate() {
-            let mut place = |(hypothesis, h)| {
-                let h: &Hypothesis = h;
-                let next = firsts.len();
-                let place = *places.entry(conventions.normalize.apply(&h.text)).or_insert(next);
-                if place == next {
-                    firsts.push((at, hypothesis));
-                }
-                place
-            };
-            of_lists.push(list.hypotheses.iter().enumerate().map(&mut place).collect());
-        }
-        let mut texts = vec![""; firsts.len()];
-        places.iter().for_each(|(text, &place)| texts[place] = text);
+        let hypotheses = || lists.iter().flat_map(|u| &u.hypotheses);
+        let texts: Vec<Cow<'_, str>> =
+            hypotheses().map(|h| conventions.normalize.apply(&h.text)).collect();
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
         let go_on = |done, _| options.go_on(done);
         let judged = self.pseudo_log_likelihood_async(&texts, options, go_on).await;
         let judged = judged.map_err(|error| match error {
-            RescorerError::Model(ModelError::Text { hypothesis, error, .. }) => {
-                let (list, hypothesis) = firsts[hypothesis];
-                RescorerError::Utterance { id: lists[list].id.clone(), hypothesis, error: *error }
+            RescorerError::Model(ModelError::Text { hypothesis: text, error, .. }) => {
+                let mut places =
+                    lists.iter().flat_map(|u| (0..u.hypotheses.len()).map(move |at| (&u.id, at)));
+                let Some((id, hypothesis)) = places.nth(text) else {
+                    unreachable!("every text is a hypothesis")
+                };
+                RescorerError::Utterance { id: id.clone(), hypothesis, error: *error }
             }
             error => error,
         })?;
+        let (mut pll, mut truncated) = (judged.pll.into_iter(), judged.truncated.into_iter());
+        let lengths = || lists.iter().map(|u| u.hypotheses.len());
         let scored = Scored {
-            lm: of_lists
-                .iter()
-                .map(|list| list.iter().map(|&at| judged.pll[at]).collect())
-                .collect(),
-            truncated: (of_lists.iter())
-                .map(|list| list.iter().map(|&at| judged.truncated[at]).collect())
-                .collect(),
+            lm: lengths().map(|length| pll.by_ref().take(length).collect()).collect(),
+            truncated: lengths().map(|length| truncated.by_ref().take(length).collect()).collect(),
         };
         Ok(ranked(lists, &scored, weights, &conventions))
     }
